@@ -1,0 +1,1 @@
+"""detag: product photos in, the same photos without price tags out."""

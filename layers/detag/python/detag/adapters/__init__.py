@@ -1,0 +1,1 @@
+"""The ports, kept by AWS and Runflow."""

@@ -1,0 +1,489 @@
+"""The job: one uploaded version of one photo, and every move it may make.
+
+Times are seconds since the epoch (float, UTC). A transition is a pure function from a job to the next job: it raises
+`Illegal` when the move is not in the table, and numbers the result `rev + 1`. The store writes the result only while the
+row still has the `rev` that the transition started from, so of two workers that move the same job, one wins and the other
+reads the row again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec
+
+DAY_SECONDS: Final = 86_400
+RETENTION_SECONDS: Final = 90 * DAY_SECONDS
+"""How long a closed row is kept, and how old an event may be before it is refused: redriving an old message never pays again."""
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    SUPERSEDED = "superseded"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job is closed."""
+        return self not in OPEN_ORDER
+
+
+OPEN_ORDER: Final = (State.WAITING, State.SUBMITTING, State.SUBMITTED)
+CLOSED_ORDER: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
+
+
+class Reason(StrEnum):
+    """Why a job waits, or how it ended. The words a shop owner reads are in `detag.domain.reasons`."""
+
+    # waiting, and coming due by itself
+    READY = "ready"
+    RATE_LIMITED = "rate_limited"
+    SETTLING = "settling"
+    RETRY = "retry"
+    # waiting, held by the gate
+    SPEND_LIMIT = "spend_limit"
+    OUT_OF_CREDIT = "out_of_credit"
+    UNAUTHORIZED = "unauthorized"
+    NOT_CONFIGURED = "not_configured"
+    PAUSED = "paused"
+    RUNFLOW_DOWN = "runflow_down"
+    # skipped
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    EMPTY = "empty"
+    FOLDER_MARKER = "folder_marker"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_OLD = "too_old"
+    # superseded
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    NEWER_UPLOAD = "newer_upload"
+    NEWER_DELIVERED = "newer_delivered"
+    # failed
+    NO_PERMISSION = "no_permission"
+    INVALID_ASPECT_RATIO = "invalid_aspect_ratio"
+    REFUSED = "refused"
+    RUN_FAILED = "run_failed"
+    NO_OUTPUT = "no_output"
+    BAD_OUTPUT = "bad_output"
+    UNDELIVERABLE = "undeliverable"
+    TIMED_OUT = "timed_out"
+    UNKNOWN_RUN = "unknown_run"
+    # cancelled
+    CANCELLED_AT_RUNFLOW = "cancelled_at_runflow"
+
+
+GATE_REASONS: Final = frozenset(
+    {
+        Reason.SPEND_LIMIT,
+        Reason.OUT_OF_CREDIT,
+        Reason.UNAUTHORIZED,
+        Reason.NOT_CONFIGURED,
+        Reason.PAUSED,
+        Reason.RUNFLOW_DOWN,
+    }
+)
+REPAIRABLE: Final = frozenset({Reason.TIMED_OUT, Reason.UNKNOWN_RUN, Reason.UNDELIVERABLE})
+"""Failures that a paid result of the same run may still turn into a delivery."""
+
+LANES: Final = 8
+"""Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide, "Partitions")."""
+
+
+class Illegal(Exception):
+    """A move that is not in the table of transitions: a bug in the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One version of one object, as the event named it. `size` in bytes; `etag` without quotes."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    sequencer: str
+    etag: str
+    size: int
+    uploaded_at: float
+
+    @property
+    def job_id(self) -> str:
+        """Thirty-two hex digits of a hash of bucket, key and version; of the sequencer where there is no version.
+
+        Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
+        """
+        tail = f"v:{self.version_id}" if self.version_id else f"s:{self.sequencer}"
+        return hashlib.sha256("\0".join((self.bucket, self.key, tail)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room taken from the spend of `day` (YYYY-MM-DD, UTC): `slots` of one price each, out of counter number `counter`."""
+
+    day: str
+    slots: int
+    counter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row of the job table."""
+
+    upload: Upload
+    state: State = State.WAITING
+    reason: Reason | None = Reason.READY
+    detail: str | None = None
+    """What happened, for a person: never a URL or a body."""
+    code: str | None = None
+    """Runflow's own code for a failure."""
+    rev: int = 0
+    created_at: float = 0.0
+    not_before: float = 0.0
+    """A waiting job must not go on before this time."""
+    due_at: float | None = None
+    """When reconcile looks at the job. None only for a closed job that owes nothing."""
+    lease_until: float = 0.0
+    """Until then a `submitting` job belongs to the worker that claimed it."""
+    submission_no: int = 0
+    attempt: int = 1
+    expired_urls: int = 0
+    tries: int = 0
+    """Back-offs in a row."""
+    body: str | None = None
+    """The exact bytes of the POST (ASCII JSON), kept while they may have to be sent again."""
+    minted_at: float = 0.0
+    url_expires_at: float = 0.0
+    claimed_at: float = 0.0
+    """When the present submission was first claimed: a look-up goes back this far."""
+    doubtful: bool = False
+    """A POST of this job had no clear outcome and was sent again: another run may exist."""
+    content_type: str | None = None
+    run_id: str | None = None
+    submitted_at: float = 0.0
+    earlier_runs: tuple[str, ...] = ()
+    reservation: Reservation | None = None
+    outputs: tuple[str, ...] = ()
+    cost: str | None = None
+    partial: bool = False
+    owed: tuple[str, ...] = ()
+    """What is still to be sent about a closed job: "event", "record"."""
+    closed_at: float | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The row's name."""
+        return self.upload.job_id
+
+    @property
+    def client_ref(self) -> str:
+        """What the run is called at Runflow: one name per submission."""
+        return f"{self.job_id}.{self.submission_no}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """64 hex digits, one per submission (contract section 8)."""
+        return hashlib.sha256(f"detag/{self.client_ref}".encode()).hexdigest()
+
+    @property
+    def held(self) -> bool:
+        """Whether the gate holds this job: it waits in line until it is released."""
+        return self.state is State.WAITING and self.reason in GATE_REASONS
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a late paid result of the job's run may still be delivered."""
+        return self.state is State.FAILED and self.reason in REPAIRABLE
+
+    @property
+    def lane(self) -> str | None:
+        """The partition of the due index that the job is in, or None for a closed job that owes nothing."""
+        if self.due_at is None:
+            return None
+        return f"{'held' if self.held else 'due'}#{int(self.job_id[:8], 16) % LANES}"
+
+    @property
+    def expires_at(self) -> int | None:
+        """When the row may be deleted (DynamoDB TTL, whole seconds); never while the job is open or owes something."""
+        if self.closed_at is None or self.due_at is not None:
+            return None
+        return int(self.closed_at + RETENTION_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A row of the table of transitions, from which `docs/states.md` is drawn."""
+
+    name: str
+    sources: tuple[State, ...]
+    target: State | None
+    """None where the state stays what it was."""
+    by: str
+    when: str
+
+
+TRANSITIONS: Final[dict[str, Transition]] = {}
+
+P = ParamSpec("P")
+Move = Callable[Concatenate[Job, P], Job]
+
+
+def transition(*sources: State, to: State | None, by: str, when: str) -> Callable[[Move[P]], Move[P]]:
+    """Enter a function in the table, refuse it from any other state, and number its result `rev + 1`."""
+
+    def enter(function: Move[P]) -> Move[P]:
+        TRANSITIONS[function.__name__] = Transition(function.__name__, sources, to, by, when)
+
+        @wraps(function)
+        def move(job: Job, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+            if job.state not in sources:
+                raise Illegal(f"{function.__name__}: job {job.job_id} is {job.state}")
+            moved = function(job, *args, **kwargs)
+            return replace(moved, rev=job.rev + 1, state=to or job.state)
+
+        return move
+
+    return enter
+
+
+def _require(condition: bool, what: str, job: Job) -> None:
+    if not condition:
+        raise Illegal(f"{what}: job {job.job_id} is {job.state} ({job.reason})")
+
+
+def new(upload: Upload, now: float) -> Job:
+    """A job that has no row yet: `rev` 0, waiting, ready. The first save creates the row."""
+    return Job(upload=upload, created_at=now, due_at=now)
+
+
+# Before paying
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the gate is closed, or others wait in line before it")
+def hold(job: Job, reason: Reason) -> Job:
+    """Wait in line, ordered by the time of the upload, until the gate releases the job. Money is given back."""
+    _require(reason in GATE_REASONS and job.reason is not Reason.SETTLING, "hold", job)
+    return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
+
+
+@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the gate is open and there is room, oldest first")
+def release(job: Job, now: float, due_at: float) -> Job:
+    """Leave the line: the job may be claimed at once, and comes due again if its message is lost."""
+    _require(job.held, "release", job)
+    return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
+
+
+@transition(State.WAITING, to=State.SUBMITTING, by="submit", when="its turn has come, the photo is good, the cap has room")
+def claim(
+    job: Job,
+    *,
+    submission_no: int,
+    body: str,
+    reservation: Reservation,
+    content_type: str,
+    now: float,
+    lease_until: float,
+    url_expires_at: float,
+) -> Job:
+    """Begin a submission: the body that will be sent is on the row before it is sent."""
+    _require(submission_no == job.submission_no + 1, "claim out of turn", job)
+    return replace(
+        job,
+        reason=None,
+        submission_no=submission_no,
+        body=body,
+        reservation=reservation,
+        content_type=content_type,
+        minted_at=now,
+        claimed_at=now,
+        url_expires_at=url_expires_at,
+        lease_until=lease_until,
+        due_at=lease_until,
+    )
+
+
+@transition(State.WAITING, to=State.SUBMITTING, by="submit", when="settled, the look-up found no run, the URL still lives")
+def resend(job: Job, *, lease_until: float) -> Job:
+    """Send the same bytes under the same key once more, under a new lease."""
+    _require(job.reason is Reason.SETTLING and job.body is not None, "resend", job)
+    return replace(job, reason=None, doubtful=True, lease_until=lease_until, due_at=lease_until)
+
+
+@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
+def give_back(job: Job, now: float) -> Job:
+    """Undo a claim that was not used. Safe only for the worker that holds the lease and knows that it sent nothing."""
+    if job.doubtful:  # an earlier POST of the same bytes is still unaccounted for
+        return _settling(job, now, now)
+    return _unsent(job, Reason.READY, not_before=now, due_at=now)
+
+
+@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404, 429; no run was made")
+def back_off(job: Job, reason: Reason, not_before: float) -> Job:
+    """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
+    if job.doubtful:  # the refusal speaks of this POST, not of the one before it
+        return replace(_settling(job, not_before, not_before), tries=job.tries + 1)
+    if reason in GATE_REASONS:
+        return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
+    return replace(_unsent(job, reason, not_before=not_before, due_at=not_before), tries=job.tries + 1)
+
+
+@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or its lease ran out")
+def settle(job: Job, not_before: float) -> Job:
+    """Wait until a run that may exist must be visible. Body, key and reservation stay."""
+    return _settling(job, not_before, not_before)
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the look-up could not be finished, or Runflow is down")
+def keep_settling(job: Job, not_before: float) -> Job:
+    """Look again later."""
+    _require(job.reason is Reason.SETTLING, "keep_settling", job)
+    return replace(_settling(job, not_before, not_before), tries=job.tries + 1)
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="settled, the look-up found no run, the URL is dead")
+def start_over(job: Job, now: float) -> Job:
+    """Give up the submission whose URL died; the next claim mints a new one. Its first run may still turn up."""
+    _require(job.reason is Reason.SETTLING, "start_over", job)
+    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), doubtful=True)
+
+
+def _settling(job: Job, not_before: float, due_at: float) -> Job:
+    return replace(job, reason=Reason.SETTLING, not_before=not_before, due_at=due_at, lease_until=0.0)
+
+
+def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Job:
+    return replace(
+        job, reason=reason, not_before=not_before, due_at=due_at, body=None, reservation=None, lease_until=0.0
+    )
+
+
+# The run
+
+
+@transition(State.SUBMITTING, to=State.SUBMITTED, by="submit", when="2xx with an id")
+def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
+    """The run exists. A callback or reconcile moves the job on."""
+    return _submitted(job, run_id, now, due_at)
+
+
+@transition(
+    State.WAITING, State.SUBMITTING, to=State.SUBMITTED, by="submit, deliver", when="a run proved ours; the row has none"
+)
+def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: float) -> Job:
+    """Take a run that was found by a look-up or whose callback outran the save. It is charged if it was not reserved."""
+    _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
+    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
+
+
+def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
+    return replace(
+        job, reason=None, run_id=run_id, submitted_at=now, due_at=due_at, not_before=0.0, lease_until=0.0, tries=0
+    )
+
+
+@transition(State.SUBMITTED, to=State.SUBMITTED, by="reconcile, deliver", when="still running, or the result can't be stored yet")
+def watch(job: Job, due_at: float, detail: str | None = None) -> Job:
+    """Look again later."""
+    return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail)
+
+
+@transition(State.SUBMITTED, to=State.WAITING, by="deliver", when="the run failed free of charge and may be tried again")
+def retry(job: Job, *, not_before: float, url_expired: bool, detail: str | None, code: str | None) -> Job:
+    """Try again with a new run. A run that failed because the photo's URL had expired is not counted as an attempt."""
+    _require(job.run_id is not None, "retry", job)
+    return replace(
+        _unsent(job, Reason.RETRY, not_before=not_before, due_at=not_before),
+        attempt=job.attempt + (not url_expired),
+        expired_urls=job.expired_urls + url_expired,
+        run_id=None,
+        earlier_runs=(*job.earlier_runs, job.run_id or ""),
+        detail=detail,
+        code=code,
+        tries=0,
+    )
+
+
+# The end
+
+
+@transition(State.WAITING, to=State.SKIPPED, by="submit", when="not something that can be cleaned; nothing was paid")
+def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
+    """Close a job whose upload is no photo."""
+    return _closed(job, reason, detail, now)
+
+
+@transition(State.WAITING, State.SUBMITTED, to=State.SUPERSEDED, by="submit, deliver", when="gone, or a newer version was uploaded (delivered)")
+def supersede(job: Job, reason: Reason, detail: str, now: float) -> Job:
+    """Close a job that a newer version has overtaken. What was paid stays counted."""
+    return _closed(job, reason, detail, now)
+
+
+@transition(
+    State.WAITING, State.SUBMITTING, State.SUBMITTED, to=State.FAILED, by="submit, deliver", when="it can't be done; a person may want to know"
+)
+def fail(job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None) -> Job:
+    """Close a job that can't be done. `free`: nothing was or will be charged, so its room is given back."""
+    _require(free or job.state is not State.WAITING, "fail unpaid", job)
+    closed = _closed(job, reason, detail, now)
+    return replace(closed, code=code, cost=cost, reservation=None if free else job.reservation)
+
+
+@transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
+def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
+    """Close a job whose run somebody cancelled. Runflow charges for work done: never tried again by itself."""
+    return replace(_closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now), cost=cost)
+
+
+@transition(State.SUBMITTED, State.FAILED, to=State.DELIVERED, by="deliver", when="the cleaned images are stored; from failed: only a repairable one")
+def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool) -> Job:
+    """Close a job well. From `failed`, this is the one repair: the same run's paid result turned up after all."""
+    _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
+    return replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
+
+
+def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> Job:
+    return replace(
+        job,
+        reason=reason,
+        detail=detail,
+        body=None,  # a live bearer URL
+        due_at=None,
+        not_before=0.0,
+        lease_until=0.0,
+        tries=0,
+        owed=(),
+        closed_at=now,
+    )
+
+
+# Bookkeeping
+
+
+@transition(*OPEN_ORDER, to=None, by="reconcile", when="due; before its message is sent")
+def touch(job: Job, due_at: float) -> Job:
+    """Push the due time forward, so that the next minute does not send the same message again."""
+    _require(not job.held, "touch", job)
+    return replace(job, due_at=due_at)
+
+
+@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="an event or a record could not be sent with the closing write")
+def owe(job: Job, owed: tuple[str, ...], due_at: float) -> Job:
+    """Keep on the row what must still be sent, and when to try again."""
+    return replace(job, owed=owed, due_at=due_at)
+
+
+@transition(*CLOSED_ORDER, to=None, by="deliver", when="what was owed has been sent")
+def settle_debt(job: Job) -> Job:
+    """Nothing is owed any more: the row leaves the index and may expire."""
+    return replace(job, owed=(), due_at=None)

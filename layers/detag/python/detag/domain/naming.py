@@ -1,0 +1,97 @@
+"""Names of what comes out: chosen so that no two photos ever meet, and no output starts a run.
+
+S3 keys hold at most 1,024 bytes of UTF-8 (S3 User Guide, "Naming Amazon S3 objects").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+from urllib.parse import quote
+
+from detag.domain.job import Job
+from detag.domain.runs import MODEL
+
+MAX_KEY_BYTES: Final = 1_024
+MAX_METADATA_BYTES: Final = 2_048
+"""User metadata of an object, names and values together (S3 User Guide, "Working with object metadata")."""
+RECORDS: Final = "_failed/"
+SOURCE_KEY: Final = "detag-source-key"
+SEQUENCER: Final = "detag-sequencer"
+JOB_ID: Final = "detag-job-id"
+RUN_ID: Final = "detag-run-id"
+_EXTENSIONS: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+
+
+def output_key(key: str, source_type: str | None, output_type: str, number: int = 1, owner: str = "") -> str:
+    """Where image `number` (from 1) of a photo goes.
+
+    The same type keeps the name; another is appended, never replaced, so that `shoe.jpg` and `shoe.png` never meet:
+    `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, the start of a job id, is put in where the name is taken by
+    somebody else's object: `shoe.jpg.1f3a9c20.webp`.
+    """
+    tail = ("." + owner if owner else "") + (f".{number}" if number > 1 else "")
+    if tail or output_type != source_type:
+        tail += _EXTENSIONS[output_type]
+    return _fit(key, tail)
+
+
+def record_key(key: str, job_id: str) -> str:
+    """Where a failure is written down: `_failed/<key>.<job id>.json`."""
+    return _fit(RECORDS + key, f".{job_id}.json")
+
+
+def _fit(key: str, tail: str) -> str:
+    """`key + tail`; where that is longer than a key may be, cut at a character and marked with a hash of the whole key."""
+    if len((key + tail).encode()) <= MAX_KEY_BYTES:
+        return key + tail
+    mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
+    room = MAX_KEY_BYTES - len((mark + tail).encode())
+    return key.encode()[:room].decode(errors="ignore") + mark + tail
+
+
+def sequencer_rank(sequencer: str) -> str:
+    """A sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message structure")."""
+    return sequencer.upper().ljust(64, "0")
+
+
+def source_of(bucket: str, key: str) -> str:
+    """A source as output metadata names it: percent-encoded ASCII; a long one by its hash."""
+    encoded = quote(f"{bucket}/{key}")
+    return encoded if len(encoded) <= 800 else "sha256:" + hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
+
+
+def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal | None) -> dict[str, str]:
+    """User metadata of an output: ours first, then the source's own as far as the 2 KB allow."""
+    upload = job.upload
+    metadata = {
+        SOURCE_KEY: source_of(upload.bucket, upload.key),
+        "detag-source-version": upload.version_id or "null",
+        SEQUENCER: upload.sequencer,
+        JOB_ID: job.job_id,
+        RUN_ID: job.run_id or "",
+        "detag-model": MODEL,
+    }
+    if cost is not None:
+        metadata["detag-cost"] = str(cost)
+    room = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
+    for name, value in sorted(source_metadata.items()):
+        size = len(name.encode()) + len(value.encode())
+        if size <= room and not name.startswith("detag-") and _carried(name) and _carried(value):
+            metadata[name] = value
+            room -= size
+    return metadata
+
+
+def _carried(text: str) -> bool:
+    """Whether a header can hold the text as it is: what S3 decoded into other characters would not come back the same."""
+    return re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", text) is not None
+
+
+def readable(key: str) -> str:
+    """A key for a person to read: control characters made visible, at most 300 characters."""
+    text = "".join(character if character.isprintable() else quote(character, safe="") for character in key)
+    return text if len(text) <= 300 else text[:299] + "…"

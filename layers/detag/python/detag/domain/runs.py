@@ -1,0 +1,314 @@
+"""Runflow's words, read under every reading of its contract: run records, callbacks, output links, failures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+APP: Final = "detag"
+MODEL: Final = "runflow/tag-removal"
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")  # contract section 2
+_JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+
+
+class RunStatus(StrEnum):
+    """A run's status, one spelling each."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """A word that no page lists: not terminal, and counted (contract section 3)."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the run has ended."""
+        return self not in (RunStatus.RUNNING, RunStatus.UNKNOWN)
+
+
+_STATUSES: Final = {
+    "queued": RunStatus.RUNNING,
+    "dispatching": RunStatus.RUNNING,
+    "running": RunStatus.RUNNING,
+    "succeeded": RunStatus.SUCCEEDED,
+    "completed": RunStatus.SUCCEEDED,  # from the event's name
+    "partial_succeeded": RunStatus.PARTIAL,
+    "failed": RunStatus.FAILED,
+    "errored": RunStatus.FAILED,  # defended against by official code (section 3)
+    "timeout": RunStatus.FAILED,
+    "canceled": RunStatus.CANCELLED,  # both spellings (section 13, item 1)
+    "cancelled": RunStatus.CANCELLED,
+}
+
+
+def status_of(word: object) -> RunStatus:
+    """The status that a word of Runflow's means; `UNKNOWN` for any other value."""
+    return _STATUSES.get(word.lower(), RunStatus.UNKNOWN) if isinstance(word, str) else RunStatus.UNKNOWN
+
+
+def run_id_of(value: object) -> str | None:
+    """A run id that is safe to put in a key or a URL, or None."""
+    return value if isinstance(value, str) and _RUN_ID.match(value) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run record (contract section 2), reduced to what detag decides by."""
+
+    run_id: str
+    status: RunStatus
+    links: tuple[str, ...] = ()
+    cost: Decimal | None = None
+    client_ref: str | None = None
+    job_id: str | None = None
+    image_url: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    created_at: float | None = None
+
+    @property
+    def charged(self) -> bool:
+        """Whether money was or may have been taken: a run that failed with no positive cost is free (section 11)."""
+        if self.cost is not None and self.cost > 0:
+            return True
+        return self.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.CANCELLED)
+
+
+def read_run(record: object) -> Run | None:
+    """A run record as `Run`, or None where it is no object with a usable id. Unknown fields are ignored."""
+    if not isinstance(record, Mapping):
+        return None
+    run_id = run_id_of(record.get("id")) or run_id_of(record.get("run_id"))
+    if run_id is None:
+        return None
+    metadata, sent = _object(record.get("metadata")), _object(record.get("input"))
+    code, message = failure_of(record)
+    return Run(
+        run_id=run_id,
+        status=status_of(record.get("status_code") or record.get("status")),
+        links=links_of(record.get("output")),
+        cost=_decimal(record.get("cost")),
+        client_ref=_text(record.get("client_ref")) or _text(metadata.get("client_ref")),
+        job_id=_job_id(metadata),
+        image_url=_text(sent.get("image_url")),
+        failure_code=code,
+        failure_message=message,
+        created_at=_time(record.get("created_at")),
+    )
+
+
+def links_of(output: object) -> tuple[str, ...]:
+    """The image links in a run's output, the main image first; none for any other value (section 13, item 3).
+
+    The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may be
+    strings or objects; those with a type other than image are left out. The main image is the one whose file name
+    starts with `result_`, else the first (section 10).
+    """
+    links = tuple(dict.fromkeys(_links(output)))
+    main = next((link for link in links if urlsplit(link).path.rpartition("/")[2].startswith("result_")), None)
+    return links if main is None else (main, *(link for link in links if link != main))
+
+
+def _links(output: object) -> Iterator[str]:
+    if not isinstance(output, Mapping):
+        return
+    for entries in (output.get("outputs"), output.get("image_urls")):
+        for entry in entries if isinstance(entries, list) else ():
+            yield from _link(entry)
+    for entry in (output.get("image"), output.get("url"), output.get("output_url")):
+        yield from _link(entry)
+
+
+def _link(entry: object) -> Iterator[str]:
+    if isinstance(entry, Mapping):
+        if entry.get("type") not in (None, "image"):
+            return
+        entry = entry.get("url") or entry.get("image_url")
+    if isinstance(entry, str) and _is_link(entry):
+        yield entry
+
+
+def _is_link(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
+def failure_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Failure code and message of a run record, an error body, or a callback's output: the first of each family that is
+    set (section 13, items 4, 6 and 7). Any field may be missing or of another type.
+    """
+    nested = record.get("error")
+    error = _object(nested)
+    code = _first(record.get("failure_code"), error.get("code"), record.get("code"))
+    message = _first(
+        record.get("failure_message"), error.get("message"), record.get("message"), record.get("failure_reason"), nested
+    )
+    if message is None and record.get("detail") is not None:  # FastAPI's shape
+        message = json.dumps(record["detail"])[:500] if not isinstance(record["detail"], str) else record["detail"]
+    return code, message
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A signed callback about one of our runs, reduced to what is worth a message."""
+
+    job_id: str
+    run_id: str
+    event: str
+    status: RunStatus
+    links: tuple[str, ...]
+
+
+MAX_LINKS: Final = 16
+MAX_LINK_LENGTH: Final = 4_096
+"""Sixteen links of 4 KiB are 64 KiB: a quarter of what a message may hold (SQS Developer Guide, "Message quotas")."""
+
+
+def read_callback(body: bytes) -> Callback | str:
+    """A callback's body, already proven to be Runflow's; or, in a word, why nothing is to be done about it."""
+    try:
+        envelope = json.loads(body)
+    except (ValueError, RecursionError):
+        return "not_json"
+    if not isinstance(envelope, dict):
+        return "not_an_object"
+    event = envelope.get("event")
+    if envelope.get("batch_id") is not None or (isinstance(event, str) and event.startswith("batch.")):
+        return "batch"
+    run_id = run_id_of(envelope.get("run_id"))
+    if run_id is None:
+        return "no_run_id"
+    metadata = _object(envelope.get("metadata"))
+    job_id = _job_id(metadata)
+    if job_id is None or metadata.get("app") != APP:
+        return "not_ours"
+    status = status_of(event.removeprefix("run.") if isinstance(event, str) and event.startswith("run.") else None)
+    if status is RunStatus.UNKNOWN:  # the event decides, then the status (section 13, items 1 and 5)
+        status = status_of(envelope.get("status"))
+    if status is RunStatus.UNKNOWN:
+        return "unknown_event"
+    links = links_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
+    if len(links) > MAX_LINKS or any(len(link) > MAX_LINK_LENGTH for link in links):
+        links = ()
+    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, links)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A message of the result queue: a run of this job may have ended."""
+
+    job_id: str
+    run_id: str | None
+    status: RunStatus = RunStatus.UNKNOWN
+    links: tuple[str, ...] = ()
+
+
+def result_message(callback: Callback) -> dict[str, Any]:
+    """What `callback` enqueues: plain JSON values only."""
+    return {
+        "job_id": callback.job_id,
+        "run_id": callback.run_id,
+        "event": callback.event,
+        "status": callback.status.value,
+        "links": list(callback.links),
+    }
+
+
+def read_result(message: Mapping[str, Any]) -> Result:
+    """A message of the result queue. Raises ValueError, saying what is wrong, where no job is named."""
+    job_id = message.get("job_id")
+    if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
+        raise ValueError("a result message must name a job_id of 32 hex digits")
+    links = message.get("links")
+    return Result(
+        job_id=job_id,
+        run_id=run_id_of(message.get("run_id")),
+        status=status_of(message.get("status")),
+        links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
+    )
+
+
+def create_body(
+    *, image_url: str, callback_url: str, client_ref: str, job_id: str, key: str, aspect_ratio: str | None
+) -> str:
+    """The bytes (ASCII JSON) of the POST that creates a run. The caller stores them before they are sent.
+
+    `config` is left out unless a ratio is asked for (section 12); metadata holds short plain strings only (section 13,
+    items 23 and 24).
+    """
+    sent: dict[str, Any] = {"image_url": image_url}
+    if aspect_ratio:
+        sent["config"] = {"aspect_ratio": aspect_ratio}
+    return json.dumps(
+        {
+            "input": sent,
+            "callback_url": callback_url,
+            "client_ref": client_ref,
+            "metadata": {"app": APP, "v": "1", "job_id": job_id, "client_ref": client_ref, "key": _plain(key)},
+        }
+    )
+
+
+def _plain(key: str) -> str:
+    """A key as a person would recognise it: at most 200 characters, and never something that looks like a URL."""
+    return re.sub(r"(?i)\b(data|https?|runflow):", r"\1 ", key)[:200]
+
+
+def same_place(one: str | None, other: str | None) -> bool:
+    """Whether two URLs name the same object: scheme and signature aside, the same host and path."""
+    if not one or not other:
+        return False
+    try:
+        a, b = urlsplit(one), urlsplit(other)
+    except ValueError:
+        return False
+    return (a.netloc, a.path) == (b.netloc, b.path)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _first(*values: object) -> str | None:
+    return next((text for text in map(_text, values) if text), None)
+
+
+def _job_id(metadata: Mapping[str, Any]) -> str | None:
+    value = metadata.get("job_id")
+    return value if isinstance(value, str) and _JOB_ID.match(value) else None
+
+
+def _decimal(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _time(value: object) -> float | None:
+    """Both `+00:00` and `Z` are met (section 13, item 20)."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,51 @@
+"""What starts a job: the EventBridge event of an upload, or a word from reconcile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from detag.domain.job import Upload
+
+
+def read_upload(event: Mapping[str, Any]) -> Upload:
+    """The upload that an S3 "Object Created" event of EventBridge tells of.
+
+    The key is as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide, "EventBridge
+    event message structure"). Raises ValueError, naming what is missing.
+    """
+    detail = event.get("detail")
+    thing = detail.get("object") if isinstance(detail, Mapping) else None
+    holder = detail.get("bucket") if isinstance(detail, Mapping) else None
+    if not isinstance(thing, Mapping) or not isinstance(holder, Mapping):
+        raise ValueError("not an S3 event: detail.bucket and detail.object are missing")
+    try:
+        return Upload(
+            bucket=_text(holder, "name"),
+            key=_text(thing, "key"),
+            version_id=_version(thing.get("version-id")),
+            sequencer=_text(thing, "sequencer"),
+            etag=str(thing.get("etag", "")).strip('"'),
+            size=int(thing.get("size", 0)),
+            uploaded_at=datetime.fromisoformat(_text(event, "time")).timestamp(),
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"not an S3 event: {error}") from error
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is missing")
+    return value
+
+
+def _version(value: object) -> str | None:
+    """None for an object of a bucket without versioning, whose version S3 calls null."""
+    return value if isinstance(value, str) and value not in ("", "null") else None
+
+
+def folder_marker(upload: Upload) -> bool:
+    """Whether the object is only a console's idea of a folder."""
+    return upload.key.endswith("/")

@@ -1,0 +1,41 @@
+"""The cleaned images, as Runflow's links give them: hostile input until proven otherwise."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+
+class LinkExpired(Exception):
+    """The link answered 401, 403, 404 or 410: a fresh one may work (contract section 13, item 26)."""
+
+
+class Unsafe(Exception):
+    """The link, or what it gave, may not be used. The message says why, without the link."""
+
+
+class Download(Protocol):
+    """A body that is being received."""
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes, at most `HEAD_BYTES`; reading them takes nothing from `body`."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Its whole length in bytes."""
+        ...
+
+    @property
+    def body(self) -> BinaryIO:
+        """All of it, from the first byte, to be read once. Reading raises `Transient` where it ends early."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Opens output links."""
+
+    def open(self, link: str) -> AbstractContextManager[Download]:
+        """Begin a download. Raises `LinkExpired`, `Unsafe` or `Transient`."""
+        ...

@@ -1,0 +1,70 @@
+"""The photos: what was uploaded, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+
+class Missing(Exception):
+    """No such object or version."""
+
+
+class Denied(Exception):
+    """Reading it is not allowed."""
+
+
+class PreconditionFailed(Exception):
+    """The object at the key is not the one that the write was conditional on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in bytes."""
+
+    data: bytes
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """An object that is already there."""
+
+    etag: str
+    metadata: Mapping[str, str]
+
+
+class PhotoStore(Protocol):
+    """Input and output bucket. All raise `Transient`."""
+
+    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+        """At most the first `length` bytes. Raises `Missing` or `Denied`."""
+        ...
+
+    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+        """At most the last `length` bytes. Raises `Missing` or `Denied`."""
+        ...
+
+    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+        """A URL from which anybody may read exactly this version for so long."""
+        ...
+
+    def existing(self, key: str) -> Existing | None:
+        """What the output bucket has at a key."""
+        ...
+
+    def put(
+        self, key: str, body: BinaryIO, length: int, content_type: str, metadata: Mapping[str, str], replaces: Existing | None
+    ) -> None:
+        """Store an output of `length` bytes where `replaces` is still what is there (None: nothing is).
+
+        Raises `PreconditionFailed`. A body that ends early stores nothing and raises `Transient`.
+        """
+        ...
+
+    def put_record(self, key: str, record: bytes) -> None:
+        """Store a JSON document in the output bucket, over whatever is there."""
+        ...

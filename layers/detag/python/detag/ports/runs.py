@@ -1,0 +1,76 @@
+"""Runflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from detag.domain.runs import Run
+
+
+class NotConfigured(Exception):
+    """No API key is stored."""
+
+
+class Unauthorized(Exception):
+    """Runflow refuses the API key (401, 403)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run was made."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No run was made (contract section 6)."""
+
+    status: int
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+    """Seconds that Runflow asks for, where it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A run may or may not have been made: 5xx, 408, 409, no answer, an answer without an id."""
+
+    why: str
+    down: bool = True
+    """Whether it speaks for an outage: a 409 does not."""
+
+
+Outcome = Accepted | Refused | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A page of the run list, newest first. `next` continues it; None is the end."""
+
+    runs: tuple[Run, ...]
+    next: str | None
+
+
+class Runs(Protocol):
+    """Runflow's API. No call is repeated by the adapter."""
+
+    def ready(self) -> None:
+        """Raises `NotConfigured` where there is no API key to call with, `Transient` where it can't be read."""
+        ...
+
+    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+        """Send one POST and tell how it ended; gives up after about `timeout` seconds. Raises `NotConfigured` and
+        `Transient` only before anything is sent.
+        """
+        ...
+
+    def get(self, run_id: str) -> Run | None:
+        """A run's record; None where Runflow does not know it. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
+        ...
+
+    def page(self, cursor: str | None = None) -> RunPage:
+        """A page of all runs of the organisation, newest first. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
+        ...

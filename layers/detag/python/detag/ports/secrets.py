@@ -1,0 +1,17 @@
+"""Secrets that an operator stores."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Unset(Exception):
+    """The secret has no value yet, or not one of the shape that the README gives. The message says which."""
+
+
+class CallbackSecrets(Protocol):
+    """The callback signing secrets that are accepted."""
+
+    def read(self) -> tuple[bytes, ...]:
+        """All of them, the current one first, as UTF-8. Raises `Unset` or `Transient`. Not cached."""
+        ...

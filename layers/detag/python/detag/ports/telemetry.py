@@ -1,0 +1,21 @@
+"""What the operator sees: metrics and log lines."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Telemetry(Protocol):
+    """Counts and lines. Nothing given here may hold a URL, a body, a header or a secret."""
+
+    def count(self, metric: str, value: float = 1) -> None:
+        """Add to a metric of the namespace `detag`."""
+        ...
+
+    def note(self, message: str, **fields: object) -> None:
+        """A line about something expected."""
+        ...
+
+    def warn(self, message: str, **fields: object) -> None:
+        """A line about something a person may want to look at."""
+        ...
