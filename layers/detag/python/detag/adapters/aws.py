@@ -1,0 +1,108 @@
+"""What every AWS adapter shares: how long to wait, and which errors may pass by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from botocore.config import Config
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+
+from detag.ports.errors import Transient
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError
+
+CONNECT_SECONDS: Final = 2.0
+READ_SECONDS: Final = 5.0
+ATTEMPTS: Final = 3
+"""Calls, the first included. At the worst 3 x (2 + 5) s and some pauses: below the 30 s of `submit`, its deadline known."""
+POOL: Final = 16
+"""Connections kept: `submit` works on ten photos at once."""
+
+THROTTLES: Final = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "OverLimit",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""The words that AWS services have for "too fast"."""
+PASSING: Final = THROTTLES | {
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+_BROKEN: Final[tuple[type[BotoCoreError], ...]] = (
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    HTTPClientError,  # timeouts, refused and closed connections, TLS
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+
+
+def aws_config(*, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Config:
+    """The one client configuration: short waits, and few retries by the SDK, with its own backoff and retry quota."""
+    return Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=POOL,
+    )
+
+
+def error_code(error: ClientError) -> str:
+    """The service's own word for an error, such as `ThrottlingException`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def passing(error: ClientError) -> bool:
+    """Whether an error may pass by itself: too fast, a fault of the service's own, or contention."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or status == 429 or error_code(error) in PASSING
+
+
+@contextmanager
+def calling(operation: str) -> Iterator[None]:
+    """Around one AWS call: what may pass is raised as `Transient`, all else as it is, with the operation named.
+
+    Of a broken connection only the kind is told: its text holds the URL.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if passing(error):
+            raise Transient(f"{operation}: {error_code(error) or 'server error'}") from error
+        error.add_note(f"while calling {operation}")
+        raise
+    except _BROKEN as error:
+        raise Transient(f"{operation}: {type(error).__name__}") from None
+    except Exception as error:
+        error.add_note(f"while calling {operation}")
+        raise
