@@ -1,0 +1,83 @@
+"""Mend of what becomes of a batch of queue messages after its function has run."""
+
+import time
+from typing import Any
+
+from ministack.services import lambda_svc, sqs
+
+from .hooks import hook, still_needed
+
+# MiniStack's pace for an event source whose function fails; AWS slows down too, without saying by how much.
+BACKOFF_SECONDS = 1.0
+
+
+def a_wrong_item_identifier_fails_the_batch() -> None:
+    """Read ``batchItemFailures`` as Lambda does: what is not understood fails the whole batch.
+
+    MiniStack takes an identifier that is empty, null or not of this batch for no failure at all and deletes everything.
+    """
+    original = hook(lambda_svc, "_run_sqs_batch", "esm func_rec event batch queue_url queue_name")
+    hook(lambda_svc, "_execute_function", "func event")
+    hook(sqs, "_delete_messages_for_esm", "queue_url receipt_handles")
+    still_needed(_deletes(original, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}), "a wrong identifier")
+    lambda_svc._run_sqs_batch = _run_batch
+
+
+def _deletes(run_batch: Any, answer: dict[str, Any]) -> bool:
+    """Whether ``run_batch`` deletes the one message of a batch when the function gives this answer."""
+    deleted: list[Any] = []
+    kept = lambda_svc._execute_function, sqs._delete_messages_for_esm
+    lambda_svc._execute_function = lambda *_: {"body": answer}
+    sqs._delete_messages_for_esm = lambda *arguments: deleted.append(arguments)
+    try:
+        esm = {"UUID": "tried-out", "FunctionName": "f", "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+        run_batch(esm, {}, {}, [{"id": "m", "receipt_handle": "r"}], "url", "queue")
+    finally:
+        lambda_svc._execute_function, sqs._delete_messages_for_esm = kept
+    return bool(deleted)
+
+
+def _run_batch(
+    esm: dict[str, Any],
+    func_rec: dict[str, Any],
+    event: dict[str, Any],
+    batch: list[dict[str, Any]],
+    queue_url: str,
+    queue_name: str,
+) -> None:
+    """Run the function on a batch and delete the messages that it has dealt with.
+
+    The others become visible again when their visibility timeout has passed.
+    """
+    result = lambda_svc._execute_function(func_rec, event)
+    failed = {message["id"] for message in batch}
+    if not result.get("error") and not result.get("throttle"):
+        partial = "ReportBatchItemFailures" in esm.get("FunctionResponseTypes", [])
+        failed = failures(result.get("body"), failed) if partial else set()
+    if failed:
+        lambda_svc._esm_backoff_until[esm["UUID"]] = time.time() + BACKOFF_SECONDS
+    done = {message["receipt_handle"] for message in batch if message["id"] not in failed}
+    if done:
+        sqs._delete_messages_for_esm(queue_url, done)
+    esm["LastProcessingResult"] = f"{len(done)} of {len(batch)} messages processed" if failed else "OK"
+
+
+def failures(answer: Any, identifiers: set[str]) -> set[str]:
+    """The messages of a batch that failed, by the function's answer.
+
+    Lambda's rules: nothing, null or an empty list is success; anything it cannot read, or an identifier that is not
+    one of this batch, is the failure of all.
+    """
+    if answer is None or answer == {} or answer == "":
+        return set()
+    if not isinstance(answer, dict):
+        return identifiers
+    items = answer.get("batchItemFailures")
+    if items is None:
+        return set()
+    if not isinstance(items, list):
+        return identifiers
+    named = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in items]
+    if not all(isinstance(identifier, str) and identifier in identifiers for identifier in named):
+        return identifiers
+    return set(named)

@@ -1,0 +1,172 @@
+"""The emulator's process: a clean environment, a socket on loopback, MiniStack, the mends, and a tidy end."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HOST = "127.0.0.1"
+
+# The account's own keys. With ``auth`` these are the root user's; a function gets those of its role.
+ACCESS_KEY, SECRET_KEY = "test", "test"
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; ``port`` 0 is any free one, ``processes`` 0 the default for this machine."""
+
+    state: Path
+    runtime_python: Path
+    port: int = 0
+    region: str = "us-east-1"
+    processes: int = 0
+    function_env: Mapping[str, str] | None = None
+    auth: bool = False
+    ssl: bool = False
+    as_released: bool = False
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT, then exit: with 1 if it could not start, a mend that does not fit among others."""
+    listener = socket.create_server((HOST, options.port))
+    work = options.state / "work"
+    shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+    work.mkdir(parents=True)
+    pool = None
+    status = 1
+    try:
+        _prepare_environment(options, listener.getsockname()[1], work)
+        ministack = _import_ministack()
+        if not options.as_released:
+            pool = _make_ours(options, work)
+        asyncio.run(_serve(ministack, options, listener))
+        status = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        if pool:
+            pool.kill()
+        shutil.rmtree(work, ignore_errors=True)
+        (options.state / "emulator.json").unlink(missing_ok=True)
+    # Threads of MiniStack may still be waiting for a function or for each other: nothing is left to wait for.
+    os._exit(status)
+
+
+def _prepare_environment(options: Options, port: int, work: Path) -> None:
+    """Leave nothing of the caller's environment: MiniStack reads a hundred variables and hands its own to functions."""
+    scheme = "https" if options.ssl else "http"
+    clean = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "LANG": "C.UTF-8",
+        "DETAG_EMULATOR_URL": f"{scheme}://{HOST}:{port}",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": HOST,
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": options.region,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        # A Docker daemon on this machine is none of our business.
+        "DOCKER_HOST": f"unix://{work}/no-docker.sock",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "LOG_LEVEL": "WARNING",
+        **({"AUTH": "true"} if options.auth else {}),
+        **({"USE_SSL": "1"} if options.ssl else {}),
+    }
+    os.environ.clear()
+    os.environ.update(clean)
+    tempfile.tempdir = None
+
+
+def _import_ministack() -> ModuleType:
+    """MiniStack reads the environment when it is imported, so not before that is ready."""
+    from ministack import app
+
+    logging.getLogger("hypercorn.access").setLevel(logging.WARNING)
+    return app  # type: ignore[no-any-return]
+
+
+def _make_ours(options: Options, work: Path) -> Any:
+    """Mend MiniStack and give it our Lambda runtime. Returns the pool of function processes."""
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    from . import mends
+    from .mends.hooks import hook
+    from .runtime.executor import Executor
+
+    mends.apply_all()
+    extra = {"AWS_ENDPOINT_URL": os.environ["DETAG_EMULATOR_URL"], **(options.function_env or {})}
+    if options.ssl:
+        extra["AWS_CA_BUNDLE"] = extra["SSL_CERT_FILE"] = str(_ca_bundle())
+    limit = options.processes or min(4, max(2, os.cpu_count() or 2))
+    executor = Executor(options.runtime_python, extra, options.state, work, limit)
+
+    hook(lambda_svc, "_execute_function_dispatch", "func config event request_id started")
+    hook(lambda_svc, "invalidate_worker", "func_name qualifier account region")
+    hook(lambda_runtime, "reset", "")
+    allowed = hook(lambda_svc, "_sqs_esm_concurrency", "esm func_rec config queue")
+    lambda_svc._execute_function_dispatch = executor.execute
+    lambda_svc.invalidate_worker = lambda func_name, **_: executor.pool.retire(func_name)
+    lambda_runtime.reset = executor.pool.kill
+    # A batch that waits here for a process would lose the time in which its messages are invisible to others.
+    lambda_svc._sqs_esm_concurrency = lambda *arguments: min(limit, allowed(*arguments))
+    return executor.pool
+
+
+def _ca_bundle() -> Path:
+    """The system's authorities and the certificate of this run, for clients that must trust both."""
+    from ministack.core import tls
+
+    certificate, _ = tls.resolve_tls_material()
+    bundle = tls.ca_bundle_path(certificate)
+    return Path(bundle or certificate)
+
+
+async def _serve(ministack: ModuleType, options: Options, listener: socket.socket) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.2
+    config.loglevel = "WARNING"
+    ready = {"endpoint_url": os.environ["DETAG_EMULATOR_URL"], "pid": os.getpid(), "ca_bundle": None}
+    if options.ssl:
+        from ministack.core import tls
+
+        config.certfile, config.keyfile = tls.resolve_tls_material()
+        ready["ca_bundle"] = str(_ca_bundle())
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        async def announce(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                draft = options.state / "emulator.json.new"
+                draft.write_text(json.dumps(ready))
+                draft.replace(options.state / "emulator.json")
+                print(ready["endpoint_url"], flush=True)
+
+        await ministack.app(scope, receive, announce if scope["type"] == "lifespan" else send)
+
+    await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
