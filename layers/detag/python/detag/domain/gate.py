@@ -70,6 +70,11 @@ def probe(gate: Gate, job_id: str, now: float) -> Gate:
     )
 
 
+def inconclusive(gate: Gate, now: float) -> Gate:
+    """The probe ended without an answer to its question: another may be let through at once."""
+    return replace(gate, probe_job=None, probe_at=now, rev=gate.rev + 1)
+
+
 def drain(gate: Gate) -> Gate:
     """The cause is gone: release the line."""
     return replace(gate, draining=True, probe_job=None, rev=gate.rev + 1)

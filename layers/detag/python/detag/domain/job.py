@@ -95,7 +95,9 @@ GATE_REASONS: Final = frozenset(
         Reason.RUNFLOW_DOWN,
     }
 )
-REPAIRABLE: Final = frozenset({Reason.TIMED_OUT, Reason.UNKNOWN_RUN, Reason.UNDELIVERABLE})
+REPAIRABLE: Final = frozenset(
+    {Reason.TIMED_OUT, Reason.UNKNOWN_RUN, Reason.UNDELIVERABLE, Reason.NO_OUTPUT, Reason.BAD_OUTPUT}
+)
 """Failures that a paid result of the same run may still turn into a delivery."""
 
 LANES: Final = 8
@@ -130,7 +132,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room taken from the spend of `day` (YYYY-MM-DD, UTC): `slots` of one price each, out of counter number `counter`."""
+    """Room taken from the spend of `day` (YYYY-MM-DD, UTC): `slots` of one price each, out of counter number `counter`.
+
+    It is given back to counter 0, whichever it came from: so no other counter ever rises, and a debt that a lowered limit
+    left in counter 0 is paid before anybody reserves again.
+    """
 
     day: str
     slots: int
@@ -170,6 +176,8 @@ class Job:
     doubtful: bool = False
     """A POST of this job had no clear outcome and was sent again: another run may exist."""
     content_type: str | None = None
+    source_metadata: tuple[tuple[str, str], ...] = ()
+    """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
     run_id: str | None = None
     submitted_at: float = 0.0
     earlier_runs: tuple[str, ...] = ()
@@ -292,6 +300,7 @@ def claim(
     body: str,
     reservation: Reservation,
     content_type: str,
+    source_metadata: tuple[tuple[str, str], ...],
     now: float,
     lease_until: float,
     url_expires_at: float,
@@ -305,6 +314,7 @@ def claim(
         body=body,
         reservation=reservation,
         content_type=content_type,
+        source_metadata=source_metadata,
         minted_at=now,
         claimed_at=now,
         url_expires_at=url_expires_at,
@@ -458,6 +468,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
         reason=reason,
         detail=detail,
         body=None,  # a live bearer URL
+        source_metadata=(),
         due_at=None,
         not_before=0.0,
         lease_until=0.0,

@@ -35,6 +35,16 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.RUNNING, RunStatus.UNKNOWN)
 
 
+_PERMANENT: Final = re.compile(r"(?i)valid|unsupported|moderat|nsfw|polic|too_large|corrupt|format")
+
+
+def permanent(code: str | None) -> bool:
+    """Whether a failure's code says that the same photo would fail again. Runflow publishes one code only,
+    `INPUT_VALIDATION_FAILED` (section 6); others are judged by their words.
+    """
+    return code is not None and _PERMANENT.search(code) is not None
+
+
 _STATUSES: Final = {
     "queued": RunStatus.RUNNING,
     "dispatching": RunStatus.RUNNING,

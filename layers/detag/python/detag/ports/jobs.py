@@ -39,8 +39,8 @@ class JobStore(Protocol):
     def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
         """Replace the row that `before` was read from by `after`; with `before.rev` 0, create it.
 
-        Money moves in the same transaction: a reservation that only `before` has is given back to its counter, and one
-        that only `after` has is taken from its counter. `limit`, in slots, is the limit of the day that a new reservation is
+        Money moves in the same transaction: a reservation that only `before` has is given back to counter 0 of its day,
+        and one that only `after` has is taken from its counter. `limit`, in slots, is the limit of the day that a new reservation is
         held against; without it the reservation is charged whatever the limit is.
 
         Raises `Conflict` where the row is not as `before`, else `LedgerMoved`, else `NoRoom`; none of them has an effect.
@@ -48,7 +48,9 @@ class JobStore(Protocol):
         ...
 
     def raise_head(self, bucket: str, key: str, sequencer: str) -> str:
-        """Enter an upload's sequencer as the newest of its key; returns the newest, which may be another's."""
+        """Enter an upload's sequencer, in the form that compares as text (`sequencer_rank`), as the newest of its key;
+        returns the newest, which may be another's.
+        """
         ...
 
     def ledger(self, day: str) -> Ledger | None:
@@ -62,7 +64,9 @@ class JobStore(Protocol):
         ...
 
     def charge(self, run_id: str, reservation: Reservation) -> bool:
-        """Charge a run that no job covers, whatever the limit; False if that run was charged before. Raises `LedgerMoved`."""
+        """Charge a run that no job covers, whatever the limit; False if that run was charged before. Raises `LedgerMoved`
+        where the day has no ledger.
+        """
         ...
 
     def gate(self) -> Gate:

@@ -1,0 +1,45 @@
+"""A batch of queue messages: each on its own, the failed ones reported, so that one bad message never holds the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from detag.ports.errors import Transient
+from detag.ports.telemetry import Telemetry
+
+
+class Map(Protocol):
+    """`map`, or a thread pool's."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], /) -> Iterable[Any]:
+        """The results in the order of the items."""
+        ...
+
+
+def process(
+    event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None], telemetry: Telemetry, map_: Map = map
+) -> dict[str, Any]:
+    """Handle every message of an SQS event; returns the partial batch response (Lambda Developer Guide, "Reporting batch
+    item failures for Lambda functions with an Amazon SQS trigger").
+    """
+
+    def failed(record: Mapping[str, Any]) -> str | None:
+        message_id = str(record["messageId"])
+        try:
+            message = json.loads(record["body"])
+            if not isinstance(message, dict):
+                raise ValueError("a message must be a JSON object")
+            handle(message)
+        except Transient as error:
+            telemetry.warn("to be tried again", message_id=message_id, error=str(error))
+            return message_id
+        except Exception as error:  # a bug, or a message of nobody's: after its receives it waits for a person
+            telemetry.warn("a message failed", message_id=message_id, error=f"{type(error).__name__}: {error}")
+            telemetry.count("MessageFailed")
+            return message_id
+        return None
+
+    failures = [message_id for message_id in map_(failed, event["Records"]) if message_id]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

@@ -1,0 +1,166 @@
+"""`callback`: a signed word from Runflow, judged over its raw bytes and made durable."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detag.domain.runs import Callback, read_callback, result_message
+from detag.ports.clock import Clock
+from detag.ports.errors import Transient
+from detag.ports.queue import Queue
+from detag.ports.secrets import CallbackSecrets, Unset
+from detag.ports.telemetry import Telemetry
+
+MAX_BODY_BYTES: Final = 1_048_576
+"""An ordinary envelope is a few KB; the guide's own sample takes up to 5 MB (contract section 4). API Gateway takes 10 MB."""
+CACHE_SECONDS: Final = 300.0
+REREAD_SECONDS: Final = 30.0
+RETRY_SECONDS: Final = 5.0
+_SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST as it was received: the body's own bytes, and the value of `Runflow-Signature` if there was one."""
+
+    body: bytes
+    signature: str | None
+
+
+class Garbled(Exception):
+    """The gateway's event holds no readable body."""
+
+
+def read_request(event: Mapping[str, Any]) -> Request:
+    """The request in an API Gateway event of payload format 2.0. Raises `Garbled`."""
+    text = event.get("body") or ""
+    headers = event.get("headers") or {}
+    if not isinstance(text, str) or not isinstance(headers, Mapping):
+        raise Garbled
+    signature = next((value for name, value in headers.items() if str(name).lower() == "runflow-signature"), None)
+    try:
+        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+    except (binascii.Error, UnicodeError, ValueError):
+        raise Garbled from None
+    return Request(body, signature if isinstance(signature, str) else None)
+
+
+def signature_of(body: bytes, secret: bytes) -> bytes:
+    """HMAC-SHA256 of the raw body under the whole secret, `whsec_` included, as lower-case hex (contract section 4)."""
+    return hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
+
+
+def position(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> int | None:
+    """Which secret signed the body: 0 is the current one; None where none did. Every secret is compared, in constant time."""
+    matches = [hmac.compare_digest(signature_of(body, secret), signature) for secret in secrets]
+    return matches.index(True) if True in matches else None
+
+
+class SecretList:
+    """The accepted secrets, cached.
+
+    However many requests come, the secret is read at most every `REREAD_SECONDS`, or `RETRY_SECONDS` while it can't be read.
+    """
+
+    def __init__(self, source: CallbackSecrets, clock: Clock) -> None:
+        self._source, self._clock = source, clock
+        self._secrets: tuple[bytes, ...] = ()
+        self._read_at = self._failed_at = float("-inf")
+        self._failure: Unset | Transient = Transient("the secret has not been read")
+        self._lock = threading.Lock()
+
+    def current(self) -> tuple[bytes, ...]:
+        """The secrets; older ones than `CACHE_SECONDS` only where they can't be read now. Raises `Unset` or `Transient`."""
+        with self._lock:
+            try:
+                return self._no_older_than(CACHE_SECONDS)
+            except Transient:
+                if not self._secrets:
+                    raise
+                return self._secrets
+
+    def newer(self) -> tuple[bytes, ...]:
+        """The secrets after a mismatch: no older than `REREAD_SECONDS`. Raises `Unset` or `Transient`."""
+        with self._lock:
+            return self._no_older_than(REREAD_SECONDS)
+
+    def _no_older_than(self, seconds: float) -> tuple[bytes, ...]:
+        now = self._clock.monotonic()
+        if now - self._read_at < seconds:
+            return self._secrets
+        if now - self._failed_at < RETRY_SECONDS:
+            raise self._failure
+        try:
+            self._secrets = self._source.read()
+        except (Unset, Transient) as failure:
+            self._failed_at, self._failure = now, failure
+            raise
+        self._read_at = now
+        return self._secrets
+
+
+class Receiver:
+    """Answers callbacks as the design's table says."""
+
+    def __init__(self, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
+        self._secrets, self._results, self._telemetry = secrets, results, telemetry
+
+    def answer(self, event: Mapping[str, Any]) -> int:
+        """The HTTP status for an API Gateway event.
+
+        401 for bad evidence, 413 over the cap, 503 where we can't judge or keep it (Runflow tries again on 5xx only), 200 for
+        anything that Runflow signed, once it is durable or known to be of no use.
+        """
+        status = self._answer(event)
+        self._telemetry.count(f"Answered{status}")
+        return status
+
+    def _answer(self, event: Mapping[str, Any]) -> int:
+        try:
+            request = read_request(event)
+        except Garbled:
+            return 401
+        if len(request.body) > MAX_BODY_BYTES:
+            return 413
+        try:
+            genuine = self._is_genuine(request)
+        except Unset as error:
+            self._telemetry.warn("callbacks can't be judged: the secret is not set", error=str(error))
+            return 503
+        except Transient:
+            self._telemetry.warn("callbacks can't be judged: the secret can't be read")
+            return 503
+        return self._keep(request.body) if genuine else 401
+
+    def _is_genuine(self, request: Request) -> bool:
+        signature = (request.signature or "").encode(errors="replace")
+        if not _SIGNATURE.match(signature):
+            return False
+        place = position(request.body, signature, self._secrets.current())
+        if place is None:
+            place = position(request.body, signature, self._secrets.newer())
+        if place:
+            self._telemetry.count("PreviousSecretMatched")
+        return place is not None
+
+    def _keep(self, body: bytes) -> int:
+        callback = read_callback(body)
+        if not isinstance(callback, Callback):
+            self._telemetry.count("UnusableCallback")
+            self._telemetry.warn("a signed callback of no use", why=callback)
+            return 200
+        try:
+            self._results.send([result_message(callback)])
+        except Transient:
+            self._telemetry.warn("a callback could not be kept", run_id=callback.run_id)
+            return 503
+        self._telemetry.note("callback kept", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
+        return 200

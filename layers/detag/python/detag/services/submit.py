@@ -1,0 +1,396 @@
+"""`submit`: from an upload to a run, paid once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detag.domain import gate as gates
+from detag.domain.backoff import Uniform, backoff
+from detag.domain.gate import Gate
+from detag.domain.images import HEAD_BYTES, TAIL_BYTES, NotAnImage, TooManyPixels, Truncated, Unsupported, aspect_ratio, check_tail, look
+from detag.domain.job import (
+    RETENTION_SECONDS,
+    Job,
+    Reason,
+    Reservation,
+    State,
+    accept,
+    back_off,
+    claim,
+    fail,
+    give_back,
+    hold,
+    keep_settling,
+    new,
+    resend,
+    settle,
+    skip,
+    start_over,
+    supersede,
+)
+from detag.domain.naming import readable, sequencer_rank
+from detag.domain.runs import Run, RunStatus, create_body
+from detag.domain.uploads import folder_marker, read_upload
+from detag.ports.clock import Clock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.jobs import JobStore
+from detag.ports.photos import Denied, Missing, PhotoStore, Start
+from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Refused, Runs, Unauthorized
+from detag.ports.telemetry import Telemetry
+from detag.services.closing import Closing
+from detag.services.purse import Purse
+from detag.settings import SubmitSettings
+
+FUNCTION_TIMEOUT: Final = 30.0
+CLOCK_SKEW: Final = 30.0
+LEASE_SECONDS: Final = FUNCTION_TIMEOUT + CLOCK_SKEW
+"""A worker is killed before its lease ends, whatever the clocks say: it can't wake later and send."""
+POST_SECONDS: Final = 10.0
+SAVE_SECONDS: Final = 3.0
+"""Kept back from the deadline to write down what the POST brought."""
+FIRST_LOOK_SECONDS: Final = 300.0
+"""A run that has sent no callback is asked for after this time: most models end within a minute (contract section 3)."""
+URL_MARGIN_SECONDS: Final = 300.0
+LIST_SKEW_SECONDS: Final = 3_600.0
+"""How far Runflow's clock may be behind: the look-up goes that much further back."""
+MAX_PAGES: Final = 40
+DOWN_AFTER: Final = 3
+"""Failures in a row, seen by one process, that close the gate."""
+ROUNDS: Final = 5
+
+
+class _Closed(Exception):
+    """The photo can't or need not be cleaned: the job ends here."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    content_type: str
+    metadata: tuple[tuple[str, str], ...]
+    ratio: str | None
+
+
+class Submit:
+    """Handles one message of the upload queue at a time; may be called from many threads."""
+
+    def __init__(
+        self,
+        settings: SubmitSettings,
+        jobs: JobStore,
+        photos: PhotoStore,
+        runs: Runs,
+        closing: Closing,
+        purse: Purse,
+        clock: Clock,
+        telemetry: Telemetry,
+        uniform: Uniform = random.uniform,
+    ) -> None:
+        self._settings, self._jobs, self._photos, self._runs = settings, jobs, photos, runs
+        self._closing, self._purse = closing, purse
+        self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
+        self._failures = 0
+
+    def handle(self, message: Mapping[str, Any], deadline: float) -> None:
+        """Bring the job that a message speaks of as far as it goes now.
+
+        `deadline` is the moment, on the monotonic clock, at which this process is killed. Returns where the message is done
+        with: whatever is left to do is due on the row. Raises `Transient` where it should come again, ValueError where it is
+        no message of ours.
+        """
+        for _ in range(ROUNDS):
+            job = self._load(message)
+            if job is None:
+                return
+            try:
+                self._go_on(job, deadline)
+            except Conflict:
+                self._telemetry.note("the row moved: reading it again", job_id=job.job_id)
+            else:
+                return
+        raise Transient("the row is contended")
+
+    def _load(self, message: Mapping[str, Any]) -> Job | None:
+        if "job_id" in message:
+            job = self._jobs.get(str(message["job_id"]))
+            if job is None:
+                self._telemetry.warn("no row of this name: it has expired", job_id=str(message["job_id"])[:64])
+            return job
+        upload = read_upload(message)
+        if upload.bucket != self._settings.input_bucket:
+            raise ValueError(f"an event of another bucket: {upload.bucket}")
+        return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
+
+    def _go_on(self, job: Job, deadline: float) -> None:
+        now = self._clock.now()
+        if job.state is State.SUBMITTING:
+            if now >= job.lease_until:
+                self._jobs.save(job, settle(job, job.lease_until + self._settle_seconds))
+        elif job.state is not State.WAITING:
+            self._telemetry.note(f"already {job.state}", job_id=job.job_id)
+        elif now < job.not_before:
+            self._telemetry.note("not before its time", job_id=job.job_id, reason=job.reason)
+        elif job.reason is Reason.SETTLING:
+            self._look_up(job, deadline)
+        else:
+            self._begin(job, deadline)
+
+    @property
+    def _settle_seconds(self) -> float:
+        return self._settings.settle_minutes * 60.0
+
+    # Before paying
+
+    def _begin(self, job: Job, deadline: float) -> None:
+        override = self._jobs.override()
+        gate = self._jobs.gate()
+        probe = gate.probe_job == job.job_id
+        try:
+            if self._paused(override.paused):
+                self._hold(job, Reason.PAUSED)
+                return
+            if not gate.lets_through(job):
+                self._hold(job, gate.reason or Reason.PAUSED)
+                return
+            self._runs.ready()
+            photo = self._check(job)
+        except NotConfigured:
+            self._close_gate(Reason.NOT_CONFIGURED, probe)
+            self._hold(job, Reason.NOT_CONFIGURED)
+            return
+        except _Closed as closed:
+            self._closing.close(job, closed.job)
+            self._said_nothing(probe)
+            return
+        claimed = self._claim(job, photo, self._purse.limit(override))
+        if claimed is None:
+            self._close_gate(Reason.SPEND_LIMIT, probe)
+            self._hold(job, Reason.SPEND_LIMIT)
+        else:
+            self._send(claimed, deadline, probe)
+
+    def _paused(self, override: bool | None) -> bool:
+        return self._settings.paused if override is None else override
+
+    def _hold(self, job: Job, reason: Reason) -> None:
+        if job.reason is not reason:
+            self._jobs.save(job, hold(job, reason))
+            self._telemetry.note("held", job_id=job.job_id, key=readable(job.upload.key), reason=reason)
+
+    def _check(self, job: Job) -> _Photo:
+        upload, now, most = job.upload, self._clock.now(), self._settings.max_image_megabytes * 1024 * 1024
+        if now - upload.uploaded_at > RETENTION_SECONDS:
+            raise _Closed(skip(job, Reason.TOO_OLD, "the upload is more than 90 days old", now))
+        if folder_marker(upload):
+            raise _Closed(skip(job, Reason.FOLDER_MARKER, "only a folder's name", now))
+        if upload.size == 0:
+            raise _Closed(skip(job, Reason.EMPTY, "the file is empty", now))
+        if upload.size > most:
+            raise _Closed(skip(job, Reason.TOO_LARGE, f"{upload.size} bytes are more than {most}", now))
+        try:
+            start = self._photos.start(upload.bucket, upload.key, upload.version_id, HEAD_BYTES)
+            if upload.etag and start.etag != upload.etag:
+                raise _Closed(supersede(job, Reason.REPLACED, "replaced before it was read", now))
+            content_type = self._look(job, start)
+        except Missing:
+            raise _Closed(supersede(job, Reason.DELETED, "deleted before it was read", now)) from None
+        except Denied as error:
+            raise _Closed(fail(job, Reason.NO_PERMISSION, str(error), now, free=True)) from None
+        except NotAnImage as error:
+            raise _Closed(skip(job, _WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)) from None
+        try:
+            ratio = aspect_ratio(start.metadata.get("aspect-ratio") or self._settings.aspect_ratio)
+        except ValueError as error:
+            raise _Closed(fail(job, Reason.INVALID_ASPECT_RATIO, str(error), now, free=True)) from None
+        rank = sequencer_rank(upload.sequencer)
+        if self._jobs.raise_head(upload.bucket, upload.key, rank) > rank:
+            raise _Closed(supersede(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now))
+        return _Photo(content_type, tuple(sorted(start.metadata.items())), ratio)
+
+    def _look(self, job: Job, start: Start) -> str:
+        image = look(start.data, start.size)
+        upload = job.upload
+        whole = len(start.data) == start.size
+        tail = start.data if whole else self._photos.end(upload.bucket, upload.key, upload.version_id, TAIL_BYTES)
+        check_tail(image, start.data, tail)
+        return image.content_type
+
+    def _claim(self, job: Job, photo: _Photo, limit: int) -> Job | None:
+        now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
+        seconds = self._settings.url_lifetime_minutes * 60
+        body = create_body(
+            image_url=self._photos.presign(upload.bucket, upload.key, upload.version_id, seconds),
+            callback_url=self._settings.callback_url,
+            client_ref=f"{job.job_id}.{number}",
+            job_id=job.job_id,
+            key=upload.key,
+            aspect_ratio=photo.ratio,
+        )
+
+        def claimed(reservation: Reservation) -> Job:
+            return claim(
+                job,
+                submission_no=number,
+                body=body,
+                reservation=reservation,
+                content_type=photo.content_type,
+                source_metadata=photo.metadata,
+                now=now,
+                lease_until=now + LEASE_SECONDS,
+                url_expires_at=now + seconds,
+            )
+
+        return self._purse.reserve(job, claimed, limit)
+
+    # Paying
+
+    def _send(self, job: Job, deadline: float, probe: bool = False) -> None:
+        timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
+        if timeout <= 0 or job.body is None:
+            self._jobs.save(job, give_back(job, self._clock.now()))
+            return
+        try:
+            outcome = self._runs.create(job.body, job.idempotency_key, timeout)
+        except (NotConfigured, Transient) as error:  # raised only before anything is sent
+            self._telemetry.warn("not sent", job_id=job.job_id, error=str(error))
+            self._jobs.save(job, give_back(job, self._clock.now()))
+            return
+        if isinstance(outcome, Accepted):
+            self._accepted(job, outcome.run_id, probe)
+        elif isinstance(outcome, Refused):
+            self._refused(job, outcome, probe)
+        else:
+            self._ambiguous(job, outcome, probe)
+
+    def _accepted(self, job: Job, run_id: str, probe: bool) -> None:
+        self._failures = 0
+        now = self._clock.now()
+        try:
+            self._jobs.save(job, accept(job, run_id, now, now + FIRST_LOOK_SECONDS))
+        except Conflict:
+            self._take(job.job_id, run_id)
+        self._telemetry.count("Submitted")
+        if probe:
+            gate = self._jobs.gate()
+            self._save_gate(gate, gates.drain(gate))
+
+    def _take(self, job_id: str, run_id: str) -> None:
+        """The row moved while the POST was under way: the run is ours all the same."""
+        job = self._jobs.get(job_id)
+        if job is None or job.run_id == run_id or run_id in job.earlier_runs:
+            return
+        if job.run_id is None and not job.state.terminal:
+            self._purse.adopt(job, run_id, self._clock.now() + FIRST_LOOK_SECONDS)
+        else:
+            self._purse.charge_stray(job, Run(run_id, RunStatus.RUNNING))
+
+    def _refused(self, job: Job, refusal: Refused, probe: bool) -> None:
+        self._failures = 0
+        now = self._clock.now()
+        said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
+        self._telemetry.warn("refused", job_id=job.job_id, status=refusal.status, code=refusal.code)
+        if refusal.status == 429:
+            wait = backoff(job.tries, self._uniform, base=5.0, cap=900.0, at_least=refusal.retry_after or 0.0)
+            self._jobs.save(job, back_off(job, Reason.RATE_LIMITED, now + wait))
+            self._said_nothing(probe)
+        elif refusal.status == 402 or (refusal.code or "").startswith("INSUFFICIENT_CREDIT"):
+            self._close_gate(Reason.OUT_OF_CREDIT, probe)
+            self._jobs.save(job, back_off(job, Reason.OUT_OF_CREDIT, now))
+        elif refusal.status in (401, 403, 404):
+            self._close_gate(Reason.UNAUTHORIZED, probe)
+            self._jobs.save(job, back_off(job, Reason.UNAUTHORIZED, now))
+        else:
+            free = not job.doubtful
+            self._closing.close(job, fail(job, Reason.REFUSED, said[:500], now, code=refusal.code, free=free))
+            self._said_nothing(probe)
+
+    def _ambiguous(self, job: Job, outcome: Ambiguous, probe: bool) -> None:
+        self._telemetry.count("AmbiguousSubmission")
+        self._telemetry.warn("no clear answer: looking before sending again", job_id=job.job_id, why=outcome.why)
+        self._jobs.save(job, settle(job, self._clock.now() + self._settle_seconds))
+        self._failures = self._failures + 1 if outcome.down else 0
+        if self._failures >= DOWN_AFTER or (outcome.down and probe):
+            self._close_gate(Reason.RUNFLOW_DOWN, probe)
+
+    # After a doubt
+
+    def _look_up(self, job: Job, deadline: float) -> None:
+        now = self._clock.now()
+        later = now + 60.0 + backoff(job.tries, self._uniform, base=60.0, cap=1_800.0)
+        if self._paused(self._jobs.override().paused) or not self._jobs.gate().lets_through(job):
+            self._jobs.save(job, keep_settling(job, later))
+            return
+        try:
+            found, complete = self._runs_of(job, deadline)
+        except (Transient, Unauthorized, NotConfigured) as error:
+            self._telemetry.warn("the look-up failed", job_id=job.job_id, error=str(error))
+            self._jobs.save(job, keep_settling(job, later))
+            return
+        if found:
+            first, *others = sorted(found, key=lambda run: run.status is RunStatus.FAILED)
+            self._purse.adopt(job, first.run_id, now + 60.0)
+            for run in others:
+                if run.charged or not run.status.terminal:
+                    self._purse.charge_stray(job, run)
+        elif not complete:
+            self._jobs.save(job, keep_settling(job, later))
+        elif job.url_expires_at - now > URL_MARGIN_SECONDS:
+            again = resend(job, lease_until=now + LEASE_SECONDS)
+            self._jobs.save(job, again)
+            self._send(again, deadline)
+        else:
+            fresh = start_over(job, now)
+            self._jobs.save(job, fresh)
+            self._begin(fresh, deadline)
+
+    def _runs_of(self, job: Job, deadline: float) -> tuple[list[Run], bool]:
+        """Every run of a job that the run list shows back to its claim, and whether the list was read that far."""
+        since, cursor = job.claimed_at - LIST_SKEW_SECONDS, None
+        found: list[Run] = []
+        for _ in range(MAX_PAGES):
+            if self._clock.monotonic() > deadline - POST_SECONDS:
+                return found, bool(found)
+            page = self._runs.page(cursor)
+            found += [run for run in page.runs if _belongs(run, job) and run.run_id not in job.earlier_runs]
+            times = [run.created_at for run in page.runs if run.created_at is not None]
+            cursor = page.next
+            if cursor is None or (times and max(times) < since):
+                return found, True
+        return found, bool(found)
+
+    # The gate
+
+    def _close_gate(self, reason: Reason, probe: bool) -> None:
+        """A gate that is closed stays as it is, whatever stragglers bring; only its probe may speak again."""
+        gate = self._jobs.gate()
+        if gate.reason is None or gate.draining or probe:
+            self._save_gate(gate, gates.close(gate, reason, self._clock.now()))
+
+    def _said_nothing(self, probe: bool) -> None:
+        if probe:
+            gate = self._jobs.gate()
+            self._save_gate(gate, gates.inconclusive(gate, self._clock.now()))
+
+    def _save_gate(self, before: Gate, after: Gate) -> None:
+        try:
+            self._jobs.save_gate(before, after)
+        except Conflict:
+            self._telemetry.note("another worker moved the gate")
+        else:
+            self._telemetry.warn("gate", reason=after.reason, draining=after.draining)
+
+
+def _belongs(run: Run, job: Job) -> bool:
+    return run.job_id == job.job_id or (run.client_ref or "").startswith(job.job_id + ".")
+
+
+_WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
+    Unsupported: Reason.UNSUPPORTED_TYPE,
+    Truncated: Reason.TRUNCATED,
+    TooManyPixels: Reason.TOO_MANY_PIXELS,
+}

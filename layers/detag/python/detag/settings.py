@@ -1,0 +1,138 @@
+"""The environment of each function, as one frozen object: nothing else reads environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeVar
+
+from detag.domain.images import aspect_ratio
+
+
+class Misconfigured(Exception):
+    """A variable is missing or malformed; the message names it and says what it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitSettings:
+    """What `submit` needs."""
+
+    job_table: str
+    input_bucket: str
+    output_bucket: str
+    event_bus: str
+    runflow_api_url: str
+    runflow_api_key_arn: str
+    callback_url: str
+    price_per_image_usd: Decimal
+    daily_spend_limit_usd: Decimal | None
+    aspect_ratio: str | None
+    max_image_megabytes: int
+    url_lifetime_minutes: int
+    settle_minutes: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSettings:
+    """What `callback` needs."""
+
+    result_queue_url: str
+    callback_secrets_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverSettings:
+    """What `deliver` needs."""
+
+    job_table: str
+    output_bucket: str
+    event_bus: str
+    runflow_api_url: str
+    runflow_api_key_arn: str
+    price_per_image_usd: Decimal
+    daily_spend_limit_usd: Decimal | None
+    max_attempts: int
+    run_timeout_hours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings:
+    """What `reconcile` needs."""
+
+    job_table: str
+    upload_queue_url: str
+    result_queue_url: str
+    runflow_api_url: str
+    runflow_api_key_arn: str
+    price_per_image_usd: Decimal
+    daily_spend_limit_usd: Decimal | None
+    run_timeout_hours: int
+    paused: bool
+
+
+S = TypeVar("S", SubmitSettings, CallbackSettings, DeliverSettings, ReconcileSettings)
+
+
+def load(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Settings from variables named as the fields, in capitals. Raises `Misconfigured`."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        name = field.name.upper()
+        text = environ.get(name)
+        if text is None:
+            raise Misconfigured(f"the environment variable {name} is missing")
+        try:
+            values[field.name] = _PARSERS.get(field.name, _text)(text)
+        except (ValueError, InvalidOperation) as error:
+            raise Misconfigured(f"the environment variable {name} is {text[:100]!r}: {error}") from None
+    return kind(**values)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("it must not be empty")
+    return text
+
+
+def _money(text: str) -> Decimal:
+    amount = Decimal(text)
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError("it must be an amount above 0, such as 0.14")
+    return amount
+
+
+def _limit(text: str) -> Decimal | None:
+    if text == "none":
+        return None
+    amount = Decimal(text)
+    if not amount.is_finite() or amount < 0:
+        raise ValueError('it must be an amount, such as 10, or "none"')
+    return amount
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,5}", text):
+        raise ValueError("it must be a whole number above 0")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("it must be true or false")
+    return text == "true"
+
+
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "price_per_image_usd": _money,
+    "daily_spend_limit_usd": _limit,
+    "aspect_ratio": aspect_ratio,
+    "max_image_megabytes": _whole,
+    "url_lifetime_minutes": _whole,
+    "settle_minutes": _whole,
+    "max_attempts": _whole,
+    "run_timeout_hours": _whole,
+    "paused": _flag,
+}
