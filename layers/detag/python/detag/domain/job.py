@@ -9,6 +9,7 @@ reads the row again.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -126,8 +127,8 @@ class Upload:
 
         Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
         """
-        tail = f"v:{self.version_id}" if self.version_id else f"s:{self.sequencer}"
-        return hashlib.sha256("\0".join((self.bucket, self.key, tail)).encode()).hexdigest()[:32]
+        tail = ("version", self.version_id) if self.version_id else ("sequencer", self.sequencer)
+        return hashlib.sha256(json.dumps([self.bucket, self.key, *tail]).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

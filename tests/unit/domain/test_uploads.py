@@ -1,0 +1,53 @@
+"""What an upload's event tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detag.domain.uploads import folder_marker, read_upload
+
+EVENTS = Path(__file__).parents[3] / "events"
+
+
+def event() -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(json.loads((EVENTS / "upload.json").read_text())["Records"][0]["body"])
+    return message
+
+
+def test_the_recorded_event_is_read_with_its_odd_key_as_it_is() -> None:
+    upload = read_upload(event())
+    assert upload.key == "autumn/winter/crème + 50% off 🏷.jpg"
+    assert (upload.size, upload.version_id) == (48_211, "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e")
+    assert upload.uploaded_at == 1_795_426_200.0
+
+
+def test_an_object_without_a_version_is_known_by_its_sequencer() -> None:
+    told = event()
+    for absent in ("null", "", None):
+        told["detail"]["object"]["version-id"] = absent
+        assert read_upload(told).version_id is None
+
+
+@pytest.mark.parametrize("missing", ["key", "sequencer"])
+def test_an_event_that_lacks_what_names_the_job_says_so(missing: str) -> None:
+    told = event()
+    del told["detail"]["object"][missing]
+    with pytest.raises(ValueError, match=missing):
+        read_upload(told)
+
+
+@pytest.mark.parametrize("garbage", [{}, {"detail": 1}, {"detail": {"object": {}}}, {"detail": {"object": 1, "bucket": {}}}])
+def test_what_is_no_event_says_so(garbage: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not an S3 event"):
+        read_upload(garbage)
+
+
+def test_a_folder_marker_ends_in_a_slash() -> None:
+    told = event()
+    told["detail"]["object"]["key"] = "autumn/"
+    assert folder_marker(read_upload(told))
+    assert not folder_marker(read_upload(event()))
