@@ -1,0 +1,134 @@
+"""Parameters, outputs and samconfig.toml: what an operator sees of the stack."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
+OUTPUTS = {
+    "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "CallbackUrl",
+    "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl", "ResultQueueUrl",
+    "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn", "CallbackSecretsArn",
+    "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName", "ReconcileFunctionName",
+}  # fmt: skip
+
+
+def parameters(stack: Any) -> dict[str, Any]:
+    found: dict[str, Any] = stack.source["Parameters"]
+    return found
+
+
+def accepts(parameter: dict[str, Any], value: str) -> bool:
+    """Whether CloudFormation would take a value."""
+    if "AllowedValues" in parameter:
+        return value in [str(one) for one in parameter["AllowedValues"]]
+    if "AllowedPattern" in parameter:
+        return re.fullmatch(parameter["AllowedPattern"], value) is not None
+    return value.isdigit() and parameter["MinValue"] <= int(value) <= parameter["MaxValue"]
+
+
+def test_every_parameter_is_described_and_bounded(stack: Any) -> None:
+    for name, parameter in parameters(stack).items():
+        assert list(parameter)[:3] == ALWAYS[:3], name
+        assert set(ALWAYS) <= set(parameter), name
+        bounds = {"AllowedValues", "AllowedPattern"} if parameter["Type"] == "String" else {"AllowedValues", "MinValue"}
+        assert bounds & set(parameter), f"{name} takes anything"
+        assert ("MinValue" in parameter) == ("MaxValue" in parameter), name
+
+
+def test_every_default_is_allowed(stack: Any) -> None:
+    for name, parameter in parameters(stack).items():
+        assert accepts(parameter, str(parameter["Default"])), name
+
+
+def test_every_parameter_is_used(stack: Any) -> None:
+    used = stack.names(stack.deployed["Resources"]) | stack.names(stack.source["Conditions"])
+    assert set(parameters(stack)) <= used
+
+
+def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(stack: Any) -> None:
+    groups = stack.source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert [name for group in groups for name in group["Parameters"]] == list(parameters(stack))
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("DailySpendLimitUsd", ["none", "0", "10", "0.42", "2500.50"], ["", "None", "-1", "10.123", "1e3", "$10", "10 "]),
+        ("PricePerImageUsd", ["0.14", "1", "0.0001"], ["", "0", "0.0", "0.00000", "-0.14", "free"]),
+        ("AspectRatio", ["", "1:1", "16:9", "21:9"], ["0:1", "1:0", "1", "1:", "100:1", "4x3", "4:3 "]),
+        ("MaxImageMegabytes", ["1", "50", "500"], ["0", "501"]),
+        ("UrlLifetimeMinutes", ["5", "720"], ["4", "721"]),
+        ("SettleMinutes", ["1", "120"], ["0", "121"]),
+        ("MaxAttempts", ["1", "10"], ["0", "11"]),
+        ("RunTimeoutHours", ["1", "168"], ["0", "169"]),
+        (
+            "RunflowApiUrl",
+            ["https://api.runflow.io", "https://runflow.example.com:8443", "http://127.0.0.1:8080"],
+            ["", "http://api.runflow.io", "http://127.0.0.1", "http://127.0.0.1.example.com:80", "https://u:p@h", "https://h/v1"],
+        ),
+        ("AlarmEmail", ["", "ops@example.com"], ["ops", "ops@example", "a b@example.com"]),
+        ("Architecture", ["arm64", "x86_64"], ["", "arm"]),
+        ("Paused", ["true", "false"], ["", "True", "yes"]),
+        ("LogRetentionDays", ["1", "30", "365"], ["0", "2", "31"]),
+    ],
+)
+def test_a_parameter_takes_the_good_and_refuses_the_bad(stack: Any, name: str, good: list[str], bad: list[str]) -> None:
+    parameter = parameters(stack)[name]
+    assert [value for value in good if not accepts(parameter, value)] == []
+    assert [value for value in bad if accepts(parameter, value)] == []
+
+
+def test_money_is_capped_by_default(stack: Any) -> None:
+    assert parameters(stack)["DailySpendLimitUsd"]["Default"] == "10"
+
+
+def test_runflow_is_the_real_one_by_default(stack: Any) -> None:
+    assert parameters(stack)["RunflowApiUrl"]["Default"] == "https://api.runflow.io"
+
+
+def test_the_outputs_are_those_that_the_tools_and_the_readme_rely_on(stack: Any) -> None:
+    outputs = stack.source["Outputs"]
+    assert set(outputs) == OUTPUTS
+    assert all(output["Description"] for output in outputs.values())
+    assert not any("Export" in output for output in outputs.values()), "an export is a name that two stacks would share"
+
+
+@pytest.mark.parametrize(
+    ("output", "starts", "about"),
+    [
+        ("UploadCommand", "aws s3 cp photo.jpg s3://${InputBucket}/", "InputBucket"),
+        ("SetRunflowApiKeyCommand", "aws secretsmanager put-secret-value", "RunflowApiKey"),
+        ("SetCallbackSecretsCommand", "aws secretsmanager put-secret-value", "CallbackSecrets"),
+        ("StatusCommand", "sam remote invoke ReconcileFunction --stack-name ${AWS::StackName}", "AWS::StackName"),
+    ],
+)
+def test_a_command_can_be_pasted(stack: Any, output: str, starts: str, about: str) -> None:
+    command = stack.source["Outputs"][output]["Value"]["Fn::Sub"]
+    assert command.startswith(starts)
+    assert "\n" not in command
+    assert "--region ${AWS::Region}" in command
+    assert about in stack.names({"Fn::Sub": command})
+
+
+def test_a_secret_is_pasted_from_a_file_never_on_the_command_line(stack: Any) -> None:
+    for output in ("SetRunflowApiKeyCommand", "SetCallbackSecretsCommand"):
+        assert "--secret-string file://" in stack.source["Outputs"][output]["Value"]["Fn::Sub"]
+
+
+def test_plain_sam_deploy_needs_no_answer_and_makes_no_named_role(root: Path, stack: Any) -> None:
+    config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))
+    assert config["version"] == 0.1
+    assert config["default"]["global"]["parameters"] == {"stack_name": "detag"}
+    deploy = config["default"]["deploy"]["parameters"]
+    assert deploy["resolve_s3"] is True
+    assert deploy["capabilities"] == "CAPABILITY_IAM"
+    assert deploy["confirm_changeset"] is False
+    assert deploy["fail_on_empty_changeset"] is False
+    assert "parameter_overrides" not in deploy, "the template's defaults are the defaults"
+    assert not {"region", "profile", "s3_bucket"} & set(deploy), "these are the operator's own"

@@ -1,0 +1,170 @@
+"""Each function may do what it does, to what it does it to, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def grants(stack: Any, function: str) -> Iterator[tuple[str, Any]]:
+    """Every action that a function may call, with every resource it may call it on."""
+    for statement in stack.statements(f"{function}Role"):
+        for action in as_list(statement["Action"]):
+            for resource in as_list(statement["Resource"]):
+                yield action, resource
+
+
+def allowed(stack: Any, function: str) -> dict[str, set[str]]:
+    """The logical ids that each action is allowed on; a fixed ARN counts by its text."""
+    found: dict[str, set[str]] = {}
+    for action, resource in grants(stack, function):
+        names = {name for name in stack.names(resource) if not name.startswith("AWS::")}
+        found.setdefault(action, set()).update(names or {str(resource)})
+    return found
+
+
+def test_each_function_has_a_role_of_its_own(stack: Any) -> None:
+    functions = stack.of_type("AWS::Lambda::Function")
+    assert set(functions) == set(FUNCTIONS)
+    assert {name: stack.one_name(function["Role"]) for name, function in functions.items()} == {
+        name: f"{name}Role" for name in FUNCTIONS
+    }
+    assert set(stack.of_type("AWS::IAM::Role")) == {f"{name}Role" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Any, function: str) -> None:
+    role = stack.properties(f"{function}Role")
+    assert "ManagedPolicyArns" not in role, "a managed policy reaches every queue or log group of the account"
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert trust["Action"] == "sts:AssumeRole"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_statement_has_a_purpose_that_no_other_has(stack: Any, function: str) -> None:
+    sids = [statement["Sid"] for statement in stack.statements(f"{function}Role")]
+    assert len(sids) == len(set(sids))
+    for statement in stack.statements(f"{function}Role"):
+        assert statement["Effect"] == "Allow"
+        services = {action.split(":")[0] for action in as_list(statement["Action"])}
+        assert len(services) == 1, statement["Sid"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_action_and_no_resource_is_a_wildcard(stack: Any, function: str) -> None:
+    for action, resource in grants(stack, function):
+        assert "*" not in action
+        assert resource != "*"
+        if isinstance(resource, str):
+            assert "*" not in resource, "a fixed ARN with a wildcard"
+        if "Fn::Sub" in resource and "*" in resource["Fn::Sub"]:
+            assert action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*") or action == "s3:PutObject"
+
+
+def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Any) -> None:
+    may = allowed(stack, "SubmitFunction")
+    assert may["s3:GetObject"] == may["s3:GetObjectVersion"] == may["s3:ListBucket"] == {"InputBucket"}
+    assert [resource for action, resource in grants(stack, "SubmitFunction") if action == "s3:PutObject"] == [
+        {"Fn::Sub": "${OutputBucket.Arn}/_failed/*"}
+    ]
+    assert may["secretsmanager:GetSecretValue"] == {"RunflowApiKey"}
+    assert "sqs:SendMessage" not in may
+
+
+def test_the_public_function_cannot_read_the_key_that_spends_money(stack: Any) -> None:
+    assert allowed(stack, "CallbackFunction") == {
+        "logs:CreateLogStream": {"CallbackFunctionLogs"},
+        "logs:PutLogEvents": {"CallbackFunctionLogs"},
+        "secretsmanager:GetSecretValue": {"CallbackSecrets"},
+        "sqs:SendMessage": {"ResultQueue"},
+    }
+
+
+def test_only_callback_reads_the_callback_secrets(stack: Any) -> None:
+    readers = {
+        function: allowed(stack, function)["secretsmanager:GetSecretValue"]
+        for function in FUNCTIONS
+        if "secretsmanager:GetSecretValue" in allowed(stack, function)
+    }
+    assert readers == {
+        "SubmitFunction": {"RunflowApiKey"},
+        "CallbackFunction": {"CallbackSecrets"},
+        "DeliverFunction": {"RunflowApiKey"},
+        "ReconcileFunction": {"RunflowApiKey"},
+    }
+
+
+def test_deliver_writes_outputs_and_cannot_read_photos(stack: Any) -> None:
+    may = allowed(stack, "DeliverFunction")
+    assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
+        "s3:PutObject": {"OutputBucket"},
+        "s3:GetObject": {"OutputBucket"},
+        "s3:ListBucket": {"OutputBucket"},
+    }
+
+
+def test_reconcile_reaches_no_bucket(stack: Any) -> None:
+    may = allowed(stack, "ReconcileFunction")
+    assert not [action for action in may if action.startswith("s3:")]
+    assert may["sqs:SendMessage"] == {"UploadQueue", "ResultQueue"}
+
+
+def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Any) -> None:
+    searching = {"dynamodb:Query", "dynamodb:Scan"}
+    for function in FUNCTIONS:
+        found = [resource for action, resource in grants(stack, function) if action in searching]
+        if function == "ReconcileFunction":
+            indexes = stack.properties("JobTable")["GlobalSecondaryIndexes"]
+            assert found == [{"Fn::Sub": f"${{JobTable.Arn}}/index/{index['IndexName']}"} for index in indexes]
+        else:
+            assert not found
+
+
+def test_nobody_deletes_photos_jobs_or_secrets(stack: Any) -> None:
+    for function in FUNCTIONS:
+        for action, _ in grants(stack, function):
+            assert "Delete" not in action or action == "sqs:DeleteMessage", f"{function}: {action}"
+
+
+def test_events_are_sent_in_our_own_name_only(stack: Any) -> None:
+    senders = set()
+    for function in FUNCTIONS:
+        for statement in stack.statements(f"{function}Role"):
+            if "events:PutEvents" in as_list(statement["Action"]):
+                senders.add(function)
+                assert statement["Condition"] == {"ForAllValues:StringEquals": {"events:source": "detag"}}
+                assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")
+    assert senders == {name for name in FUNCTIONS if "EVENT_BUS" in environment(stack, name)}
+    assert all(environment(stack, name)["EVENT_BUS"] == "default" for name in senders)
+
+
+def environment(stack: Any, function: str) -> dict[str, Any]:
+    variables: dict[str, Any] = stack.properties(function)["Environment"]["Variables"]
+    return variables
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_use_just_what_its_variables_name(stack: Any, function: str) -> None:
+    told = {name for name in stack.names(environment(stack, function)) if name in stack.deployed["Resources"]}
+    used = set().union(*allowed(stack, function).values()) & set(stack.deployed["Resources"])
+    used -= {f"{function}Logs"}
+    used -= {queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function}
+    assert used == told - {"HttpApi"}
+
+
+def test_api_gateway_and_the_schedule_may_invoke_their_function_alone(stack: Any) -> None:
+    permissions = stack.of_type("AWS::Lambda::Permission").values()
+    assert {(stack.one_name(one["FunctionName"]), one["Principal"]) for one in permissions} == {
+        ("CallbackFunction", "apigateway.amazonaws.com"),
+        ("ReconcileFunction", "events.amazonaws.com"),
+    }
+    assert all("SourceArn" in one for one in permissions)
