@@ -31,7 +31,7 @@ class Executor:
 
     ``python`` is the interpreter of the function processes, ``extra`` the variables that every one of them gets beside
     Lambda's own. Under ``state`` it keeps ``functions/<pid>.json`` for each living process (function, pid, state:
-    starting, idle or busy, request_id, since) and ``logs/<function>.log``; under ``work`` the unpacked code.
+    starting, idle or busy, request_id, since, and the ``identity`` by which to recognise it) and ``logs/<function>.log``; under ``work`` the unpacked code.
     """
 
     def __init__(self, python: Path, extra: Mapping[str, str], state: Path, work: Path, limit: int) -> None:
@@ -69,6 +69,7 @@ class Executor:
         record = {
             "function": process.spec.name,
             "pid": process.pid,
+            "identity": process.identity,
             "state": process.state,
             "request_id": process.request_id,
             "since": process.since,

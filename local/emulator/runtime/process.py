@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.processes import identity
+
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
 # AWS gives the code outside the handler 10 s. Here two cores may be starting ten processes at once,
@@ -95,6 +97,7 @@ class FunctionProcess:
             # Of its own session: Ctrl-C at the terminal must reach it through us, and its children die with it.
             start_new_session=True,
         )
+        self.identity = identity(self.pid)
         theirs.close()
         os.close(their_output)
         os.set_blocking(output, False)
@@ -232,7 +235,7 @@ class FunctionProcess:
             self.interrupt()
             status = self._process.wait()
         if status < 0:
-            return f"Runtime exited with error: signal: {signal.Signals(-status).name.removeprefix('SIG').lower()}"
+            return f"Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
         return f"Runtime exited with error: exit status {status}" if status else "Runtime exited without providing a reason"
 
     def _fail(self, began: float, error_type: str, message: str, request_id: str = "", line: str = "") -> Outcome:

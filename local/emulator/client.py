@@ -1,0 +1,72 @@
+"""Start the emulator from another environment, and tell clients how to reach it."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.processes import Child
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator. ``env`` is what a client needs: AWS_ENDPOINT_URL, keys, region, and the CA with TLS."""
+
+    child: Child
+    state: Path
+    endpoint_url: str
+    env: Mapping[str, str]
+
+
+@contextmanager
+def running(
+    state: Path,
+    venvs: Path = REPOSITORY / ".venv",
+    *,
+    port: int = 0,
+    region: str = "us-east-1",
+    processes: int = 0,
+    function_env: Mapping[str, str] | None = None,
+    auth: bool = False,
+    ssl: bool = False,
+    as_released: bool = False,
+) -> Iterator[Emulator]:
+    """An emulator that keeps everything under ``state`` and is gone at the end.
+
+    The options are those of ``python -m local.emulator``. Raises RuntimeError if it does not start.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    announcement = state / "emulator.json"
+    announcement.unlink(missing_ok=True)
+    options = ["--port", str(port), "--region", region, "--processes", str(processes)]
+    options += [f"--function-env={name}={value}" for name, value in (function_env or {}).items()]
+    options += [f"--{flag}" for flag, wanted in (("auth", auth), ("ssl", ssl), ("as-released", as_released)) if wanted]
+    child = Child(
+        "emulator",
+        [
+            *(str(venvs / "emulator/bin/python"), "-m", "local.emulator", "--state", str(state)),
+            *("--runtime-python", str(venvs / "runtime/bin/python"), *options),
+        ],
+        log=state / "logs" / "emulator.log",
+        env={"PATH": os.environ.get("PATH", os.defpath)},
+        cwd=REPOSITORY,
+    )
+    try:
+        child.wait_until_ready(announcement.exists)
+        announced = json.loads(announcement.read_text())
+        env = {
+            "AWS_ENDPOINT_URL": announced["endpoint_url"],
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": region,
+            "AWS_REGION": region,
+        }
+        if announced["ca_bundle"]:
+            env["AWS_CA_BUNDLE"] = env["SSL_CERT_FILE"] = announced["ca_bundle"]
+        yield Emulator(child, state, announced["endpoint_url"], env)
+    finally:
+        child.stop()

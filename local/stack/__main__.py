@@ -1,0 +1,142 @@
+"""``python -m local.stack up | down | status``."""
+
+import os
+import shlex
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from local.emulator.client import REPOSITORY
+
+from .stack import Options, Stack, function_processes, is_up, running, take_down
+
+console = Console(highlight=False)
+folder_option = click.option(
+    "--folder", type=click.Path(path_type=Path), default=REPOSITORY / ".local", help="Where its files are."
+)
+
+
+@click.group()
+def cli() -> None:
+    """detag on one machine: an AWS emulator, a stand-in for Runflow, and the template deployed to it."""
+
+
+@cli.command()
+@folder_option
+@click.option("--port", type=int, default=0, help="The emulator's port (default: a free one).")
+@click.option("--runflow-port", type=int, default=0, help="The stand-in's port (default: a free one).")
+@click.option("--processes", type=int, default=0, help="Most processes of one function (default: by cores, 2 to 4).")
+@click.option("--auth", is_flag=True, help="Check signatures and enforce the template's roles and policies (with TLS).")
+@click.option("--ssl", is_flag=True, help="Serve the emulator over TLS.")
+@click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
+@click.option("--runflow-option", "runflow", multiple=True, metavar="OPTION", help="An argument for the stand-in.")
+def up(
+    folder: Path,
+    port: int,
+    runflow_port: int,
+    processes: int,
+    auth: bool,
+    ssl: bool,
+    parameters: tuple[str, ...],
+    runflow: tuple[str, ...],
+) -> None:
+    """Bring it up and keep it up until interrupted."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _interrupt)
+    options = Options(
+        folder=folder,
+        port=port,
+        runflow_port=runflow_port,
+        processes=processes,
+        auth=auth,
+        ssl=ssl,
+        parameters=dict(pair.split("=", 1) for pair in parameters),
+        runflow=runflow,
+    )
+    began = time.monotonic()
+    try:
+        with running(options, lambda text: console.print(f"{text} ...", style="dim")) as stack:
+            console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.\n")
+            _explain(stack)
+            _watch(stack)
+    except KeyboardInterrupt:
+        console.print("The local stack is down.")
+    except RuntimeError as error:
+        console.print(str(error), markup=False)
+        sys.exit(1)
+
+
+@cli.command()
+@folder_option
+def down(folder: Path) -> None:
+    """Stop it, also when what started it was killed."""
+    console.print("The local stack is down." if take_down(folder.resolve()) else "No local stack was up.")
+
+
+@cli.command()
+@folder_option
+def status(folder: Path) -> None:
+    """Say whether it is up, and what its functions are doing. Exits with 1 if it is not."""
+    if not is_up(folder.resolve()):
+        console.print("No local stack is up.")
+        sys.exit(1)
+    table = Table("function", "process", "state", "for")
+    for process in function_processes(folder.resolve()):
+        seconds = time.time() - process["since"]
+        table.add_row(process["function"], str(process["pid"]), process["state"], f"{seconds:.0f} s")
+    console.print(f"The local stack is up; {folder / 'stack.json'} describes it.")
+    console.print(table)
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _explain(stack: Stack) -> None:
+    """Print what to type next, in lines that can be copied."""
+    described = stack.description
+    env = shlex.quote(os.path.relpath(stack.folder / "env"))
+    aws = _command("aws")
+    lines = [
+        "Drop a photo, and see what came of it:",
+        "",
+        f"  . {env if env.startswith('/') else './' + env}",
+        f"  {aws} s3 cp photo.jpg s3://{described['input_bucket']}/",
+        f"  {aws} s3 ls --recursive s3://{described['output_bucket']}/",
+        f"  {_command('sam')} remote invoke {described['functions']['reconcile']}",
+        "",
+        f"AWS emulator      {described['endpoint_url']}",
+        f"Runflow stand-in  {described['runflow_url']} (its books: {described['runflow_admin_url']})",
+        f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
+        f"Logs              {os.path.relpath(stack.folder / 'logs')}",
+        "",
+        "It stays up until you press Ctrl-C, or run `make local-down`.",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _command(name: str) -> str:
+    """The user's own command if there is one, else that of the SAM environment."""
+    ours = Path(".venv/sam/bin") / name
+    return name if shutil.which(name) or not (REPOSITORY / ours).exists() else str(ours)
+
+
+def _watch(stack: Stack) -> None:
+    """Wait for Ctrl-C. Raises RuntimeError if a part of the stack ends by itself."""
+    while True:
+        time.sleep(1)
+        for child in stack.children:
+            if not child.alive:
+                raise RuntimeError(f"the {child.name} has ended; the end of {child.log} may say why")
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,275 @@
+"""Bring the local stack up in a folder, describe it, and take it down again."""
+
+import json
+import os
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from local import processes
+from local.emulator import client
+from local.emulator.client import REPOSITORY
+from local.processes import Child
+
+from .sam import Sam
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+
+# Names in stack.json, and the outputs of the template that they come from.
+OUTPUTS = {
+    "input_bucket": "InputBucketName",
+    "output_bucket": "OutputBucketName",
+    "callback_url": "CallbackUrl",
+    "job_table": "JobTableName",
+    "upload_queue_url": "UploadQueueUrl",
+    "result_queue_url": "ResultQueueUrl",
+    "upload_dead_letter_queue_url": "UploadDeadLetterQueueUrl",
+    "result_dead_letter_queue_url": "ResultDeadLetterQueueUrl",
+    "rule_dead_letter_queue_url": "UploadRuleDeadLetterQueueUrl",
+    "runflow_api_key_arn": "RunflowApiKeyArn",
+    "callback_secrets_arn": "CallbackSecretsArn",
+}
+FUNCTIONS = {
+    "submit": "SubmitFunctionName",
+    "callback": "CallbackFunctionName",
+    "deliver": "DeliverFunctionName",
+    "reconcile": "ReconcileFunctionName",
+}
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen of a local stack. Ports of 0 are free ones; ``parameters`` go to the template.
+
+    ``processes`` is the most that one function may have (0: by cores). ``auth`` checks signatures and enforces the
+    template's roles and policies; it implies ``ssl``, as the policies refuse plain http. ``runflow`` are further
+    arguments for the stand-in.
+    """
+
+    folder: Path = REPOSITORY / ".local"
+    venvs: Path = REPOSITORY / ".venv"
+    port: int = 0
+    runflow_port: int = 0
+    processes: int = 0
+    auth: bool = False
+    ssl: bool = False
+    stack_name: str = "detag"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    runflow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is up. ``description`` is what ``stack.json`` holds."""
+
+    folder: Path
+    description: Mapping[str, Any]
+    children: tuple[Child, ...]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that any AWS client needs to reach it."""
+        return dict(self.description["env"])
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of one of its services."""
+        env = self.env
+        session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
+        verify = env.get("AWS_CA_BUNDLE", True)
+        return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"], verify=verify)  # type: ignore[call-overload]
+
+    def function_processes(self) -> list[dict[str, Any]]:
+        """The living function processes: function, pid, state (starting, idle, busy), request_id, since."""
+        return function_processes(self.folder)
+
+
+def function_processes(folder: Path) -> list[dict[str, Any]]:
+    """The function processes recorded in a stack's folder."""
+    found = []
+    for path in sorted((folder / "functions").glob("*.json")):
+        try:
+            found.append(json.loads(path.read_text()))
+        except OSError:  # it ended while we were looking
+            continue
+    return found
+
+
+@contextmanager
+def running(options: Options | None = None, report: Report = lambda _: None) -> Iterator[Stack]:
+    """A stack that is up inside the ``with`` and gone after it. ``report`` is told what is being done.
+
+    Raises RuntimeError when another one is up in the folder, or when a part of it does not start.
+    """
+    options = options or Options()
+    folder = options.folder.resolve()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    if is_up(folder):
+        raise RuntimeError(f"a local stack is already up in {folder}: see `make local-down`")
+    take_down(folder)
+    sam = Sam(options.venvs, folder, folder / "logs")
+    runflow_port = options.runflow_port or _free_port()
+    runflow_url = f"http://{HOST}:{runflow_port}"
+    with ExitStack() as stack:
+        stack.callback((folder / "stack.json").unlink, missing_ok=True)
+        _record(folder, "launcher", os.getpid(), processes.identity(os.getpid()))
+        stack.callback((folder / "pids.json").unlink, missing_ok=True)
+
+        report("Starting the AWS emulator and building the functions")
+        emulator = stack.enter_context(
+            client.running(
+                folder,
+                options.venvs,
+                port=options.port,
+                region=REGION,
+                processes=options.processes,
+                # The only address at which the functions may fetch pictures over plain http.
+                function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
+                auth=options.auth,
+                ssl=options.ssl or options.auth,
+            )
+        )
+        _record(folder, "emulator", emulator.child.pid, emulator.child.identity)
+        env = {**emulator.env, **_client_settings(folder)}
+        build = sam.start_build(env)
+        api_key = f"rf_live_{secrets.token_hex(16)}"
+        try:
+            runflow = _start_runflow(options, folder, runflow_port, api_key, emulator.env.get("SSL_CERT_FILE"))
+            stack.callback(runflow.stop)
+            _record(folder, "runflow", runflow.pid, runflow.identity)
+        except BaseException:
+            build.kill()
+            raise
+        sam.finish("sam-build", build)
+
+        report("Deploying template.yaml to it")
+        sam.deploy(options.stack_name, {"RunflowApiUrl": runflow_url, **options.parameters}, env)
+        description = {
+            "endpoint_url": emulator.endpoint_url,
+            "region": REGION,
+            "runflow_url": runflow_url,
+            "runflow_admin_url": f"{runflow_url}/_admin",
+            "env": env,
+        }
+        up = Stack(folder, description, (emulator.child, runflow))
+        outputs = _outputs(up, options.stack_name)
+        description |= {name: outputs[output] for name, output in OUTPUTS.items()}
+        description["functions"] = {name: outputs[output] for name, output in FUNCTIONS.items()}
+
+        report("Making a callback secret and storing the two secrets")
+        callback_secret = _make_callback_secret(runflow_url, api_key)
+        vault = up.client("secretsmanager")
+        vault.put_secret_value(SecretId=description["runflow_api_key_arn"], SecretString=json.dumps({"api_key": api_key}))
+        vault.put_secret_value(
+            SecretId=description["callback_secrets_arn"], SecretString=json.dumps({"secrets": [callback_secret]})
+        )
+        _write(folder / "env", "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
+        stack.callback((folder / "env").unlink, missing_ok=True)
+        _write(folder / "stack.json", json.dumps(description, indent=2) + "\n")
+        yield up
+
+
+def is_up(folder: Path) -> bool:
+    """Whether the process that brought up a stack in this folder is still there."""
+    launcher = _recorded(folder).get("launcher")
+    return launcher is not None and processes.is_alive(launcher["pid"], launcher["identity"])
+
+
+def take_down(folder: Path) -> bool:
+    """Stop whatever the folder's records say is running. Returns whether there was anything.
+
+    First the launcher, which stops the others in good order; then those that it left behind, if it was killed.
+    """
+    ended = False
+    for record in _recorded(folder).values():
+        ended |= processes.end(record["pid"], record["identity"], patience=20.0)
+    for record in function_processes(folder):
+        ended |= processes.end(record["pid"], record["identity"], patience=0.0)
+        (folder / "functions" / f"{record['pid']}.json").unlink(missing_ok=True)
+    for name in ("pids.json", "stack.json", "env"):
+        (folder / name).unlink(missing_ok=True)
+    return ended
+
+
+def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_file: str | None) -> Child:
+    """The stand-in for Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, and no AWS keys."""
+    command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
+    if ca_file:
+        command += ["--ca-file", ca_file]
+    runflow = Child(
+        "Runflow stand-in",
+        command,
+        log=folder / "logs" / "runflow.log",
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        cwd=REPOSITORY,
+    )
+    runflow.wait_until_ready(lambda: _answers(f"http://{HOST}:{port}/_admin"))
+    return runflow
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _make_callback_secret(runflow_url: str, api_key: str) -> str:
+    """Create and promote a callback secret by Runflow's own API, as the README does for the real one."""
+    headers = {"Authorization": f"Bearer {api_key}"}
+    with httpx.Client(base_url=runflow_url, headers=headers, trust_env=False) as runflow:
+        made = runflow.post("/v1/callback-secrets", json={"label": "detag"}).raise_for_status().json()
+        runflow.patch(f"/v1/callback-secrets/{made['id']}", json={"is_current": True}).raise_for_status()
+    return str(made["plain_secret"])
+
+
+def _client_settings(folder: Path) -> dict[str, str]:
+    """Settings for the ``aws`` command, in a file of our own so that the user's profiles play no part."""
+    config = folder / "aws-config"
+    # Version 1 of the command would otherwise fetch any argument that looks like a URL, a queue's among them.
+    _write(config, "[default]\ncli_follow_urlparam = false\n")
+    return {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-credentials")}
+
+
+def _outputs(stack: Stack, stack_name: str) -> dict[str, str]:
+    described = stack.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    """What runs in the folder by its own account: name -> pid and identity."""
+    try:
+        records: dict[str, dict[str, Any]] = json.loads((folder / "pids.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return records
+
+
+def _record(folder: Path, name: str, pid: int, identity: str | None) -> None:
+    records = _recorded(folder) | {name: {"pid": pid, "identity": identity}}
+    _write(folder / "pids.json", json.dumps(records, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or the one before."""
+    draft = path.with_name(path.name + ".new")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
