@@ -27,7 +27,7 @@ def main() -> None:
         help="a variable that every function process gets (may be repeated)",
     )
     parser.add_argument("--auth", action="store_true", help="check signatures and enforce roles and policies")
-    parser.add_argument("--ssl", action="store_true", help="serve https with a certificate made for this run")
+    parser.add_argument("--tls", action="store_true", help="serve https with a certificate made for this run")
     parser.add_argument("--as-released", action="store_true", help="MiniStack without any mend: only for its tests")
     options = parser.parse_args()
     server.run(
@@ -39,7 +39,7 @@ def main() -> None:
             processes=options.processes,
             function_env=dict(pair.split("=", 1) for pair in options.function_env),
             auth=options.auth,
-            ssl=options.ssl,
+            tls=options.tls,
             as_released=options.as_released,
         )
     )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import ssl
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from pathlib import Path
 from local.processes import Child
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Where the environments are that `make` sets up: emulator, sam, runtime, ...
+VENVS = Path(os.environ.get("DETAG_VENVS", REPOSITORY / ".venv"))
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,25 @@ class Emulator:
     endpoint_url: str
     env: Mapping[str, str]
 
+    def reset(self) -> None:
+        """Forget everything: all resources of all services, and all function processes."""
+        context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
+        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")
+        with urllib.request.urlopen(request, context=context, timeout=30):
+            pass
+
 
 @contextmanager
 def running(
     state: Path,
-    venvs: Path = REPOSITORY / ".venv",
+    venvs: Path = VENVS,
     *,
     port: int = 0,
     region: str = "us-east-1",
     processes: int = 0,
     function_env: Mapping[str, str] | None = None,
     auth: bool = False,
-    ssl: bool = False,
+    tls: bool = False,
     as_released: bool = False,
 ) -> Iterator[Emulator]:
     """An emulator that keeps everything under ``state`` and is gone at the end.
@@ -44,7 +56,7 @@ def running(
     announcement.unlink(missing_ok=True)
     options = ["--port", str(port), "--region", region, "--processes", str(processes)]
     options += [f"--function-env={name}={value}" for name, value in (function_env or {}).items()]
-    options += [f"--{flag}" for flag, wanted in (("auth", auth), ("ssl", ssl), ("as-released", as_released)) if wanted]
+    options += [f"--{flag}" for flag, wanted in (("auth", auth), ("tls", tls), ("as-released", as_released)) if wanted]
     child = Child(
         "emulator",
         [

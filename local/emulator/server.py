@@ -36,7 +36,7 @@ class Options:
     processes: int = 0
     function_env: Mapping[str, str] | None = None
     auth: bool = False
-    ssl: bool = False
+    tls: bool = False
     as_released: bool = False
 
 
@@ -68,7 +68,7 @@ def run(options: Options) -> None:
 
 def _prepare_environment(options: Options, port: int, work: Path) -> None:
     """Leave nothing of the caller's environment: MiniStack reads a hundred variables and hands its own to functions."""
-    scheme = "https" if options.ssl else "http"
+    scheme = "https" if options.tls else "http"
     clean = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(work),
@@ -87,7 +87,7 @@ def _prepare_environment(options: Options, port: int, work: Path) -> None:
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "LOG_LEVEL": "WARNING",
         **({"AUTH": "true"} if options.auth else {}),
-        **({"USE_SSL": "1"} if options.ssl else {}),
+        **({"USE_SSL": "1"} if options.tls else {}),
     }
     os.environ.clear()
     os.environ.update(clean)
@@ -113,7 +113,7 @@ def _make_ours(options: Options, work: Path) -> Any:
 
     mends.apply_all()
     extra = {"AWS_ENDPOINT_URL": os.environ["DETAG_EMULATOR_URL"], **(options.function_env or {})}
-    if options.ssl:
+    if options.tls:
         extra["AWS_CA_BUNDLE"] = extra["SSL_CERT_FILE"] = str(_ca_bundle())
     limit = options.processes or min(4, max(2, os.cpu_count() or 2))
     executor = Executor(options.runtime_python, extra, options.state, work, limit)
@@ -152,7 +152,7 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
     config.graceful_timeout = 0.2
     config.loglevel = "WARNING"
     ready = {"endpoint_url": os.environ["DETAG_EMULATOR_URL"], "pid": os.getpid(), "ca_bundle": None}
-    if options.ssl:
+    if options.tls:
         from ministack.core import tls
 
         config.certfile, config.keyfile = tls.resolve_tls_material()

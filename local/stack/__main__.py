@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from local.emulator.client import REPOSITORY
+from local.emulator.client import REPOSITORY, VENVS
 
 from .stack import Options, Stack, function_processes, is_up, running, take_down
 
@@ -34,7 +34,7 @@ def cli() -> None:
 @click.option("--runflow-port", type=int, default=0, help="The stand-in's port (default: a free one).")
 @click.option("--processes", type=int, default=0, help="Most processes of one function (default: by cores, 2 to 4).")
 @click.option("--auth", is_flag=True, help="Check signatures and enforce the template's roles and policies (with TLS).")
-@click.option("--ssl", is_flag=True, help="Serve the emulator over TLS.")
+@click.option("--tls", is_flag=True, help="Serve the emulator over TLS.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
 @click.option("--runflow-option", "runflow", multiple=True, metavar="OPTION", help="An argument for the stand-in.")
 def up(
@@ -43,7 +43,7 @@ def up(
     runflow_port: int,
     processes: int,
     auth: bool,
-    ssl: bool,
+    tls: bool,
     parameters: tuple[str, ...],
     runflow: tuple[str, ...],
 ) -> None:
@@ -56,7 +56,7 @@ def up(
         runflow_port=runflow_port,
         processes=processes,
         auth=auth,
-        ssl=ssl,
+        tls=tls,
         parameters=dict(pair.split("=", 1) for pair in parameters),
         runflow=runflow,
     )
@@ -125,8 +125,8 @@ def _explain(stack: Stack) -> None:
 
 def _command(name: str) -> str:
     """The user's own command if there is one, else that of the SAM environment."""
-    ours = Path(".venv/sam/bin") / name
-    return name if shutil.which(name) or not (REPOSITORY / ours).exists() else str(ours)
+    ours = VENVS / "sam/bin" / name
+    return name if shutil.which(name) or not ours.exists() else shlex.quote(os.path.relpath(ours))
 
 
 def _watch(stack: Stack) -> None:

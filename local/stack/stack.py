@@ -17,7 +17,7 @@ import httpx
 
 from local import processes
 from local.emulator import client
-from local.emulator.client import REPOSITORY
+from local.emulator.client import REPOSITORY, VENVS
 from local.processes import Child
 
 from .sam import Sam
@@ -54,17 +54,17 @@ class Options:
     """What can be chosen of a local stack. Ports of 0 are free ones; ``parameters`` go to the template.
 
     ``processes`` is the most that one function may have (0: by cores). ``auth`` checks signatures and enforces the
-    template's roles and policies; it implies ``ssl``, as the policies refuse plain http. ``runflow`` are further
+    template's roles and policies; it implies ``tls``, as the policies refuse plain http. ``runflow`` are further
     arguments for the stand-in.
     """
 
     folder: Path = REPOSITORY / ".local"
-    venvs: Path = REPOSITORY / ".venv"
+    venvs: Path = VENVS
     port: int = 0
     runflow_port: int = 0
     processes: int = 0
     auth: bool = False
-    ssl: bool = False
+    tls: bool = False
     stack_name: str = "detag"
     parameters: Mapping[str, str] = field(default_factory=dict)
     runflow: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
                 # The only address at which the functions may fetch pictures over plain http.
                 function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
                 auth=options.auth,
-                ssl=options.ssl or options.auth,
+                tls=options.tls or options.auth,
             )
         )
         _record(folder, "emulator", emulator.child.pid, emulator.child.identity)
