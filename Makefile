@@ -1,0 +1,53 @@
+# Works with GNU make 3.81 (the one of macOS). Every recipe runs in the repository, by relative paths: its own may have
+# spaces. The environments are made, or brought up to date, by the targets that need them.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+setup := @bin/python bin/environments.py
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## Clean sample photos on a local stack, or your own: make demo PHOTOS=folder
+	$(setup) run emulator sam runtime
+	@.venv/run/bin/python -m local.demo $${PHOTOS:+"$$PHOTOS"}
+
+.PHONY: local
+local: ## Bring the local stack up, until interrupted
+	$(setup) run emulator sam runtime
+	@.venv/run/bin/python -m local.stack up
+
+.PHONY: local-down
+local-down: ## Stop the local stack
+	$(setup) run
+	@.venv/run/bin/python -m local.stack down
+
+.PHONY: test
+test: ## Run all the tests
+	$(setup) test run emulator sam runtime
+	@.venv/test/bin/python -m pytest
+
+.PHONY: check
+check: ## Lint and type-check the code and the template
+	$(setup) test sam
+	.venv/test/bin/ruff check
+	.venv/test/bin/ruff format --check
+	.venv/test/bin/mypy
+	.venv/sam/bin/sam validate --lint
+	.venv/sam/bin/cfn-lint template.yaml
+	@mkdir -p .build
+	.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
+	.venv/sam/bin/cfn-lint .build/transformed.json
+
+.PHONY: lock
+lock: ## Resolve the requirements again (needs uv); bin/lock --upgrade raises them
+	@bin/lock
+
+.PHONY: clean
+clean: ## Remove the environments and everything else that was made
+	rm -rf .venv .build .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
