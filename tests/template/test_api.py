@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+
+from tests.template.stack import Stack
 
 SAFE = {
     "requestId", "requestTime", "identity.sourceIp", "routeKey", "status", "responseLatency", "integrationStatus",
@@ -12,7 +13,7 @@ SAFE = {
 }  # fmt: skip
 
 
-def test_there_is_one_route_and_it_ends_in_the_callback_function(stack: Any) -> None:
+def test_there_is_one_route_and_it_ends_in_the_callback_function(stack: Stack) -> None:
     (api,) = stack.of_type("AWS::ApiGatewayV2::Api").values()
     assert {path: set(methods) for path, methods in api["Body"]["paths"].items()} == {"/callbacks": {"post"}}
     integration = api["Body"]["paths"]["/callbacks"]["post"]["x-amazon-apigateway-integration"]
@@ -21,13 +22,13 @@ def test_there_is_one_route_and_it_ends_in_the_callback_function(stack: Any) -> 
     assert "CorsConfiguration" not in api, "no browser calls it"
 
 
-def test_every_run_is_told_this_route(stack: Any) -> None:
+def test_every_run_is_told_this_route(stack: Stack) -> None:
     url = {"Fn::Sub": "${HttpApi.ApiEndpoint}/callbacks"}
     assert stack.properties("SubmitFunction")["Environment"]["Variables"]["CALLBACK_URL"] == url
     assert stack.source["Outputs"]["CallbackUrl"]["Value"] == url
 
 
-def test_the_throttle_is_far_above_our_own_bursts(stack: Any) -> None:
+def test_the_throttle_is_far_above_our_own_bursts(stack: Stack) -> None:
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     uploads = stack.consumers()["UploadQueue"]
     tries = 3
@@ -38,7 +39,7 @@ def test_the_throttle_is_far_above_our_own_bursts(stack: Any) -> None:
     assert "RouteSettings" not in stage
 
 
-def test_access_logs_hold_no_path_no_query_and_no_header(stack: Any) -> None:
+def test_access_logs_hold_no_path_no_query_and_no_header(stack: Stack) -> None:
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     settings = stage["AccessLogSettings"]
     assert stack.one_name(settings["DestinationArn"]) == "HttpApiLogs"
@@ -48,6 +49,6 @@ def test_access_logs_hold_no_path_no_query_and_no_header(stack: Any) -> None:
     assert len(line) == len(used)
 
 
-def test_the_callback_function_answers_before_api_gateway_gives_up(stack: Any) -> None:
+def test_the_callback_function_answers_before_api_gateway_gives_up(stack: Stack) -> None:
     api_gateway_waits = 30
     assert stack.properties("CallbackFunction")["Timeout"] < api_gateway_waits

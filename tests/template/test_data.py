@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.template.stack import Stack
+
 BUCKETS = ("InputBucket", "OutputBucket")
 KEPT = ("InputBucket", "OutputBucket", "JobTable")
 PHYSICAL_NAMES = {
@@ -15,31 +17,33 @@ PHYSICAL_NAMES = {
 }  # fmt: skip
 
 
-def test_the_buckets_are_the_two_that_are_checked_here(stack: Any) -> None:
+def test_the_buckets_are_the_two_that_are_checked_here(stack: Stack) -> None:
     assert set(stack.of_type("AWS::S3::Bucket")) == set(BUCKETS)
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_what_was_paid_for_outlives_the_stack(stack: Any, name: str) -> None:
+def test_what_was_paid_for_outlives_the_stack(stack: Stack, name: str) -> None:
     resource = stack.deployed["Resources"][name]
     assert resource["DeletionPolicy"] in ("Retain", "RetainExceptOnCreate")
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("name", BUCKETS)
-def test_a_bucket_keeps_versions_and_expires_the_old_ones(stack: Any, name: str) -> None:
+def test_a_bucket_keeps_versions_and_expires_the_old_ones(stack: Stack, name: str) -> None:
     bucket = stack.properties(name)
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     rules = bucket["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
-    assert [rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert [
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules if "NoncurrentVersionExpiration" in rule
+    ]
     assert [rule["AbortIncompleteMultipartUpload"] for rule in rules if "AbortIncompleteMultipartUpload" in rule]
     forbidden = {"ExpirationInDays", "ExpirationDate", "Transitions"}
     assert not any(forbidden & set(rule) for rule in rules), "a current photo must never expire"
 
 
 @pytest.mark.parametrize("name", BUCKETS)
-def test_a_bucket_is_private_and_encrypted(stack: Any, name: str) -> None:
+def test_a_bucket_is_private_and_encrypted(stack: Stack, name: str) -> None:
     bucket = stack.properties(name)
     block = bucket["PublicAccessBlockConfiguration"]
     assert set(block) == {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
@@ -49,12 +53,12 @@ def test_a_bucket_is_private_and_encrypted(stack: Any, name: str) -> None:
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
 
 
-def test_every_queue_is_encrypted(stack: Any) -> None:
+def test_every_queue_is_encrypted(stack: Stack) -> None:
     for name, queue in stack.of_type("AWS::SQS::Queue").items():
         assert queue["SqsManagedSseEnabled"] is True, name
 
 
-def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Any) -> None:
+def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Stack) -> None:
     assert stack.one_name(stack.properties("AlarmTopic")["KmsMasterKeyId"]) == "AlarmKey"
     key = stack.properties("AlarmKey")
     assert key["EnableKeyRotation"] is True
@@ -69,14 +73,11 @@ def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Any) 
 
 
 def tls_only(statement: dict[str, Any]) -> bool:
-    return (
-        statement["Effect"] == "Deny"
-        and statement["Principal"] == "*"
-        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    )
+    told = (statement["Effect"], statement["Principal"], statement.get("Condition"))
+    return told == ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def policies_of(stack: Any, kind: str, field: str) -> dict[str, str]:
+def policies_of(stack: Stack, kind: str, field: str) -> dict[str, str]:
     """The logical id of the one policy that each resource has."""
     found = {}
     for name, policy in stack.of_type(kind).items():
@@ -94,7 +95,7 @@ def policies_of(stack: Any, kind: str, field: str) -> dict[str, str]:
         ("AWS::SNS::TopicPolicy", "Topics", "AWS::SNS::Topic", "sns:Publish"),
     ],
 )
-def test_nothing_is_reached_without_tls(stack: Any, policy: str, field: str, kind: str, actions: str) -> None:
+def test_nothing_is_reached_without_tls(stack: Stack, policy: str, field: str, kind: str, actions: str) -> None:
     policies = policies_of(stack, policy, field)
     assert set(policies) == set(stack.of_type(kind))
     for owner, name in policies.items():
@@ -104,12 +105,12 @@ def test_nothing_is_reached_without_tls(stack: Any, policy: str, field: str, kin
 
 
 @pytest.mark.parametrize("name", BUCKETS)
-def test_a_buckets_tls_rule_covers_the_bucket_and_its_objects(stack: Any, name: str) -> None:
+def test_a_buckets_tls_rule_covers_the_bucket_and_its_objects(stack: Stack, name: str) -> None:
     (denied,) = [statement for statement in stack.statements(f"{name}Policy") if tls_only(statement)]
     assert denied["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
 
 
-def test_the_table_is_as_the_job_store_expects_it(stack: Any) -> None:
+def test_the_table_is_as_the_job_store_expects_it(stack: Stack) -> None:
     table = stack.properties("JobTable")
     assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
     indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
@@ -120,21 +121,21 @@ def test_the_table_is_as_the_job_store_expects_it(stack: Any) -> None:
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
-def test_the_table_is_encrypted_and_can_be_restored(stack: Any) -> None:
+def test_the_table_is_encrypted_and_can_be_restored(stack: Stack) -> None:
     table = stack.properties("JobTable")
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_a_deploy_never_overwrites_a_secret(stack: Any) -> None:
+def test_a_deploy_never_overwrites_a_secret(stack: Stack) -> None:
     secrets = stack.of_type("AWS::SecretsManager::Secret")
     assert set(secrets) == {"RunflowApiKey", "CallbackSecrets"}
     for name, secret in secrets.items():
         assert set(secret) <= {"Description"}, name
 
 
-def test_no_secret_is_in_a_parameter_or_a_variable(stack: Any) -> None:
+def test_no_secret_is_in_a_parameter_or_a_variable(stack: Stack) -> None:
     for name in stack.source["Parameters"]:
         assert not re.search(r"key|secret|token|password", name, re.IGNORECASE), f"{name} belongs in Secrets Manager"
     for name, function in stack.of_type("AWS::Lambda::Function").items():
@@ -145,14 +146,14 @@ def test_no_secret_is_in_a_parameter_or_a_variable(stack: Any) -> None:
     assert not re.search(r"(rf_live_|whsec_)[A-Za-z0-9]", stack.text)
 
 
-def test_nothing_has_a_physical_name_so_that_two_stacks_fit_in_one_account(stack: Any) -> None:
+def test_nothing_has_a_physical_name_so_that_two_stacks_fit_in_one_account(stack: Stack) -> None:
     references = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig")
     for name, resource in stack.deployed["Resources"].items():
         if resource["Type"] not in references:  # their FunctionName says whose they are
             assert not PHYSICAL_NAMES & set(resource.get("Properties", {})), name
 
 
-def test_log_groups_are_the_functions_own_and_end(stack: Any) -> None:
+def test_log_groups_are_the_functions_own_and_end(stack: Stack) -> None:
     groups = stack.of_type("AWS::Logs::LogGroup")
     functions = stack.of_type("AWS::Lambda::Function")
     written = {name: stack.one_name(function["LoggingConfig"]["LogGroup"]) for name, function in functions.items()}

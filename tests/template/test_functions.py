@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from detag import settings
 
+from tests.template.stack import Stack
+
 SETTINGS: dict[str, Any] = {
     "SubmitFunction": settings.SubmitSettings,
     "CallbackFunction": settings.CallbackSettings,
@@ -29,17 +31,17 @@ def folder(function: str) -> str:
     return function.removesuffix("Function").lower()
 
 
-def environment(stack: Any, function: str) -> dict[str, Any]:
+def environment(stack: Stack, function: str) -> dict[str, Any]:
     variables: dict[str, Any] = stack.properties(function)["Environment"]["Variables"]
     return variables
 
 
-def test_the_functions_are_the_four_that_are_checked_here(stack: Any) -> None:
+def test_the_functions_are_the_four_that_are_checked_here(stack: Stack) -> None:
     assert set(stack.of_type("AWS::Lambda::Function")) == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_handler_is_there(stack: Any, root: Path, function: str) -> None:
+def test_the_handler_is_there(stack: Stack, root: Path, function: str) -> None:
     module, name = stack.properties(function)["Handler"].split(".")
     assert stack.source["Resources"][function]["Properties"]["CodeUri"] == f"functions/{folder(function)}"
     tree = ast.parse((root / "functions" / folder(function) / f"{module}.py").read_text(encoding="utf-8"))
@@ -47,35 +49,37 @@ def test_the_handler_is_there(stack: Any, root: Path, function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_gets_just_the_variables_that_its_settings_read(stack: Any, function: str) -> None:
+def test_a_function_gets_just_the_variables_that_its_settings_read(stack: Stack, function: str) -> None:
     read = {field.name.upper() for field in dataclasses.fields(SETTINGS[function])}
     assert set(environment(stack, function)) == read | POWERTOOLS
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_default_parameters_make_valid_settings(stack: Any, function: str) -> None:
+def test_the_default_parameters_make_valid_settings(stack: Stack, function: str) -> None:
     defaults = {name: str(one["Default"]) for name, one in stack.source["Parameters"].items()}
     variables = {
-        name: defaults.get(value["Ref"], value["Ref"]) if isinstance(value, dict) and "Ref" in value else str(value)
+        name: defaults.get(value["Ref"], str(value["Ref"]))
+        if isinstance(value, dict) and "Ref" in value
+        else str(value)
         for name, value in environment(stack, function).items()
     }
     settings.load(SETTINGS[function], variables)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_logs_and_metrics_say_which_function_and_stack(stack: Any, function: str) -> None:
+def test_logs_and_metrics_say_which_function_and_stack(stack: Stack, function: str) -> None:
     variables = environment(stack, function)
     assert variables["POWERTOOLS_SERVICE_NAME"] == folder(function)
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "detag/${AWS::StackName}"}
 
 
-def test_what_only_the_local_stack_may_set_is_nowhere_in_the_template(stack: Any) -> None:
+def test_what_only_the_local_stack_may_set_is_nowhere_in_the_template(stack: Stack) -> None:
     for variable in ("AWS_ENDPOINT_URL", "DETAG_LOCAL_OUTPUTS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         assert variable not in stack.text
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_runtime_is_the_one_that_byte_code_is_made_for(stack: Any, root: Path, function: str) -> None:
+def test_the_runtime_is_the_one_that_byte_code_is_made_for(stack: Stack, root: Path, function: str) -> None:
     properties = stack.properties(function)
     version = re.search(r"^RUNTIME := (\S+)$", (root / "sam.mk").read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
@@ -85,23 +89,23 @@ def test_the_runtime_is_the_one_that_byte_code_is_made_for(stack: Any, root: Pat
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_function_has_both_layers(stack: Any, function: str) -> None:
+def test_every_function_has_both_layers(stack: Stack, function: str) -> None:
     layers = [stack.one_name(layer) for layer in stack.properties(function)["Layers"]]
     assert [re.sub(r"[0-9a-f]{10}$", "", layer) for layer in layers] == ["DetagLayer", "DependenciesLayer"]
 
 
-def test_layers_are_for_both_processors(stack: Any) -> None:
+def test_layers_are_for_both_processors(stack: Stack) -> None:
     for name, layer in stack.of_type("AWS::Lambda::LayerVersion").items():
         assert set(layer["CompatibleArchitectures"]) == {"arm64", "x86_64"}, name
         assert layer["CompatibleRuntimes"] == ["python3.13"], name
 
 
-def buildable(stack: Any) -> list[str]:
+def buildable(stack: Stack) -> list[str]:
     kinds = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
     return [name for name, resource in stack.source["Resources"].items() if resource["Type"] in kinds]
 
 
-def test_everything_is_built_by_a_makefile_in_this_folder(stack: Any, root: Path) -> None:
+def test_everything_is_built_by_a_makefile_in_this_folder(stack: Stack, root: Path) -> None:
     assert len(buildable(stack)) == 6
     for name in buildable(stack):
         resource = stack.source["Resources"][name]
@@ -116,7 +120,12 @@ def build(root: Path, source: str, target: str, artifacts: Path, **variables: st
     command = ["make", "--makefile", str(root / source / "Makefile"), f"build-{target}"]
     command += [f"{name}={value}" for name, value in variables.items()]
     done = subprocess.run(
-        command, cwd=root, env=os.environ | {"ARTIFACTS_DIR": str(artifacts)}, capture_output=True, text=True, check=False
+        command,
+        cwd=root,
+        env=os.environ | {"ARTIFACTS_DIR": str(artifacts)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

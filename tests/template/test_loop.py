@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.template.stack import Stack
+
 FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
 
 
@@ -11,7 +13,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_the_rule_listens_to_the_input_bucket_alone(stack: Any) -> None:
+def test_the_rule_listens_to_the_input_bucket_alone(stack: Stack) -> None:
     assert stack.properties("UploadRule")["EventPattern"] == {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
@@ -19,22 +21,24 @@ def test_the_rule_listens_to_the_input_bucket_alone(stack: Any) -> None:
     }
 
 
-def test_no_other_rule_has_a_pattern(stack: Any) -> None:
-    assert [name for name, rule in stack.of_type("AWS::Events::Rule").items() if "EventPattern" in rule] == ["UploadRule"]
+def test_no_other_rule_has_a_pattern(stack: Stack) -> None:
+    assert [name for name, rule in stack.of_type("AWS::Events::Rule").items() if "EventPattern" in rule] == [
+        "UploadRule"
+    ]
 
 
-def test_the_output_bucket_announces_nothing(stack: Any) -> None:
+def test_the_output_bucket_announces_nothing(stack: Stack) -> None:
     assert "NotificationConfiguration" not in stack.properties("OutputBucket")
     assert "ReplicationConfiguration" not in stack.properties("OutputBucket")
 
 
-def test_the_input_bucket_tells_eventbridge_only(stack: Any) -> None:
+def test_the_input_bucket_tells_eventbridge_only(stack: Stack) -> None:
     assert stack.properties("InputBucket")["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
     }
 
 
-def test_no_function_can_write_into_the_input_bucket(stack: Any) -> None:
+def test_no_function_can_write_into_the_input_bucket(stack: Stack) -> None:
     for function in FUNCTIONS:
         for statement in stack.statements(f"{function}Role"):
             if "InputBucket" in stack.names(statement["Resource"]):
@@ -42,7 +46,7 @@ def test_no_function_can_write_into_the_input_bucket(stack: Any) -> None:
                     assert action in ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"), f"{function}: {action}"
 
 
-def test_only_reconcile_sends_to_the_upload_queue(stack: Any) -> None:
+def test_only_reconcile_sends_to_the_upload_queue(stack: Stack) -> None:
     senders = {
         function
         for function in FUNCTIONS
@@ -52,6 +56,6 @@ def test_only_reconcile_sends_to_the_upload_queue(stack: Any) -> None:
     assert senders == {"ReconcileFunction"}
 
 
-def test_photos_and_outputs_are_two_buckets(stack: Any) -> None:
+def test_photos_and_outputs_are_two_buckets(stack: Stack) -> None:
     variables = stack.properties("SubmitFunction")["Environment"]["Variables"]
     assert (variables["INPUT_BUCKET"], variables["OUTPUT_BUCKET"]) == ({"Ref": "InputBucket"}, {"Ref": "OutputBucket"})

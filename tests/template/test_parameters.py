@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from tests.template.stack import Stack
+
 ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
 OUTPUTS = {
     "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "CallbackUrl",
-    "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl", "ResultQueueUrl",
-    "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn", "CallbackSecretsArn",
-    "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName", "ReconcileFunctionName",
+    "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
+    "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl",
+    "RunflowApiKeyArn", "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName", "ReconcileFunctionName",
 }  # fmt: skip
 
 
-def parameters(stack: Any) -> dict[str, Any]:
+def parameters(stack: Stack) -> dict[str, Any]:
     found: dict[str, Any] = stack.source["Parameters"]
     return found
 
@@ -32,7 +34,7 @@ def accepts(parameter: dict[str, Any], value: str) -> bool:
     return value.isdigit() and parameter["MinValue"] <= int(value) <= parameter["MaxValue"]
 
 
-def test_every_parameter_is_described_and_bounded(stack: Any) -> None:
+def test_every_parameter_is_described_and_bounded(stack: Stack) -> None:
     for name, parameter in parameters(stack).items():
         assert list(parameter)[:3] == ALWAYS[:3], name
         assert set(ALWAYS) <= set(parameter), name
@@ -41,17 +43,17 @@ def test_every_parameter_is_described_and_bounded(stack: Any) -> None:
         assert ("MinValue" in parameter) == ("MaxValue" in parameter), name
 
 
-def test_every_default_is_allowed(stack: Any) -> None:
+def test_every_default_is_allowed(stack: Stack) -> None:
     for name, parameter in parameters(stack).items():
         assert accepts(parameter, str(parameter["Default"])), name
 
 
-def test_every_parameter_is_used(stack: Any) -> None:
+def test_every_parameter_is_used(stack: Stack) -> None:
     used = stack.names(stack.deployed["Resources"]) | stack.names(stack.source["Conditions"])
     assert set(parameters(stack)) <= used
 
 
-def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(stack: Any) -> None:
+def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(stack: Stack) -> None:
     groups = stack.source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert [name for group in groups for name in group["Parameters"]] == list(parameters(stack))
 
@@ -59,7 +61,11 @@ def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(sta
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("DailySpendLimitUsd", ["none", "0", "10", "0.42", "2500.50"], ["", "None", "-1", "10.123", "1e3", "$10", "10 "]),
+        (
+            "DailySpendLimitUsd",
+            ["none", "0", "10", "0.42", "2500.50"],
+            ["", "None", "-1", "10.123", "1e3", "$10", "10 "],
+        ),
         ("PricePerImageUsd", ["0.14", "1", "0.0001"], ["", "0", "0.0", "0.00000", "-0.14", "free"]),
         ("AspectRatio", ["", "1:1", "16:9", "21:9"], ["0:1", "1:0", "1", "1:", "100:1", "4x3", "4:3 "]),
         ("MaxImageMegabytes", ["1", "50", "500"], ["0", "501"]),
@@ -70,7 +76,14 @@ def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(sta
         (
             "RunflowApiUrl",
             ["https://api.runflow.io", "https://runflow.example.com:8443", "http://127.0.0.1:8080"],
-            ["", "http://api.runflow.io", "http://127.0.0.1", "http://127.0.0.1.example.com:80", "https://u:p@h", "https://h/v1"],
+            [
+                "",
+                "http://api.runflow.io",
+                "http://127.0.0.1",
+                "http://127.0.0.1.example.com:80",
+                "https://u:p@h",
+                "https://h/v1",
+            ],
         ),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "ops@example", "a b@example.com"]),
         ("Architecture", ["arm64", "x86_64"], ["", "arm"]),
@@ -78,21 +91,23 @@ def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(sta
         ("LogRetentionDays", ["1", "30", "365"], ["0", "2", "31"]),
     ],
 )
-def test_a_parameter_takes_the_good_and_refuses_the_bad(stack: Any, name: str, good: list[str], bad: list[str]) -> None:
+def test_a_parameter_takes_the_good_and_refuses_the_bad(
+    stack: Stack, name: str, good: list[str], bad: list[str]
+) -> None:
     parameter = parameters(stack)[name]
     assert [value for value in good if not accepts(parameter, value)] == []
     assert [value for value in bad if accepts(parameter, value)] == []
 
 
-def test_money_is_capped_by_default(stack: Any) -> None:
+def test_money_is_capped_by_default(stack: Stack) -> None:
     assert parameters(stack)["DailySpendLimitUsd"]["Default"] == "10"
 
 
-def test_runflow_is_the_real_one_by_default(stack: Any) -> None:
+def test_runflow_is_the_real_one_by_default(stack: Stack) -> None:
     assert parameters(stack)["RunflowApiUrl"]["Default"] == "https://api.runflow.io"
 
 
-def test_the_outputs_are_those_that_the_tools_and_the_readme_rely_on(stack: Any) -> None:
+def test_the_outputs_are_those_that_the_tools_and_the_readme_rely_on(stack: Stack) -> None:
     outputs = stack.source["Outputs"]
     assert set(outputs) == OUTPUTS
     assert all(output["Description"] for output in outputs.values())
@@ -108,7 +123,7 @@ def test_the_outputs_are_those_that_the_tools_and_the_readme_rely_on(stack: Any)
         ("StatusCommand", "sam remote invoke ReconcileFunction --stack-name ${AWS::StackName}", "AWS::StackName"),
     ],
 )
-def test_a_command_can_be_pasted(stack: Any, output: str, starts: str, about: str) -> None:
+def test_a_command_can_be_pasted(stack: Stack, output: str, starts: str, about: str) -> None:
     command = stack.source["Outputs"][output]["Value"]["Fn::Sub"]
     assert command.startswith(starts)
     assert "\n" not in command
@@ -116,12 +131,12 @@ def test_a_command_can_be_pasted(stack: Any, output: str, starts: str, about: st
     assert about in stack.names({"Fn::Sub": command})
 
 
-def test_a_secret_is_pasted_from_a_file_never_on_the_command_line(stack: Any) -> None:
+def test_a_secret_is_pasted_from_a_file_never_on_the_command_line(stack: Stack) -> None:
     for output in ("SetRunflowApiKeyCommand", "SetCallbackSecretsCommand"):
         assert "--secret-string file://" in stack.source["Outputs"][output]["Value"]["Fn::Sub"]
 
 
-def test_plain_sam_deploy_needs_no_answer_and_makes_no_named_role(root: Path, stack: Any) -> None:
+def test_plain_sam_deploy_needs_no_answer_and_makes_no_named_role(root: Path, stack: Stack) -> None:
     config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))
     assert config["version"] == 0.1
     assert config["default"]["global"]["parameters"] == {"stack_name": "detag"}

@@ -1,19 +1,21 @@
-"""Queues, the rule and the schedule: nothing is lost, nothing comes again too early, nothing takes the whole account."""
+"""Queues, the rule and the schedule: nothing is lost, comes again too early, or takes the whole account."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from tests.template.stack import Stack
+
 NEW_ACCOUNT_CONCURRENCY = 10
 FOURTEEN_DAYS = 14 * 86_400
 
 
-def function_behind(stack: Any, mapping: dict[str, Any]) -> dict[str, Any]:
+def function_behind(stack: Stack, mapping: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = stack.properties(stack.one_name(mapping["FunctionName"]))
     return properties
 
 
-def dead_letter_queues(stack: Any) -> set[str]:
+def dead_letter_queues(stack: Stack) -> set[str]:
     queues = stack.of_type("AWS::SQS::Queue")
     named = {
         stack.one_name(queue["RedrivePolicy"]["deadLetterTargetArn"])
@@ -22,69 +24,71 @@ def dead_letter_queues(stack: Any) -> set[str]:
     }
     for rule in stack.of_type("AWS::Events::Rule").values():
         named |= {
-            stack.one_name(target["DeadLetterConfig"]["Arn"]) for target in rule["Targets"] if "DeadLetterConfig" in target
+            stack.one_name(target["DeadLetterConfig"]["Arn"])
+            for target in rule["Targets"]
+            if "DeadLetterConfig" in target
         }
     return named
 
 
-def test_the_two_working_queues_are_consumed_and_no_other(stack: Any) -> None:
+def test_the_two_working_queues_are_consumed_and_no_other(stack: Stack) -> None:
     assert set(stack.consumers()) == {"UploadQueue", "ResultQueue"}
 
 
-def test_a_message_stays_invisible_for_six_times_its_functions_timeout(stack: Any) -> None:
+def test_a_message_stays_invisible_for_six_times_its_functions_timeout(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         timeout = function_behind(stack, mapping)["Timeout"]
         waits = mapping.get("MaximumBatchingWindowInSeconds", 0)
         assert stack.properties(queue)["VisibilityTimeout"] >= 6 * timeout + waits, queue
 
 
-def test_the_arithmetic_written_beside_a_visibility_timeout_is_right(stack: Any) -> None:
+def test_the_arithmetic_written_beside_a_visibility_timeout_is_right(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         timeout, visible = function_behind(stack, mapping)["Timeout"], stack.properties(queue)["VisibilityTimeout"]
         function = stack.one_name(mapping["FunctionName"])
         assert f"VisibilityTimeout: {visible}  # 6 x the {timeout} s timeout of {function}\n" in stack.text
 
 
-def test_a_working_queue_gives_a_message_five_chances_then_keeps_it_for_a_person(stack: Any) -> None:
+def test_a_working_queue_gives_a_message_five_chances_then_keeps_it_for_a_person(stack: Stack) -> None:
     for queue in stack.consumers():
         redrive = stack.properties(queue)["RedrivePolicy"]
         assert redrive["maxReceiveCount"] == 5, queue
         assert stack.one_name(redrive["deadLetterTargetArn"]) not in stack.consumers()
 
 
-def test_every_queue_is_either_consumed_or_a_dead_letter_queue(stack: Any) -> None:
+def test_every_queue_is_either_consumed_or_a_dead_letter_queue(stack: Stack) -> None:
     assert set(stack.of_type("AWS::SQS::Queue")) == set(stack.consumers()) | dead_letter_queues(stack)
 
 
-def test_messages_are_kept_as_long_as_sqs_allows(stack: Any) -> None:
+def test_messages_are_kept_as_long_as_sqs_allows(stack: Stack) -> None:
     for name, queue in stack.of_type("AWS::SQS::Queue").items():
         assert queue["MessageRetentionPeriod"] == FOURTEEN_DAYS, name
 
 
-def test_each_photo_of_a_batch_fails_alone(stack: Any) -> None:
+def test_each_photo_of_a_batch_fails_alone(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], queue
 
 
-def test_the_queues_together_leave_a_new_account_room_for_callbacks(stack: Any) -> None:
+def test_the_queues_together_leave_a_new_account_room_for_callbacks(stack: Stack) -> None:
     most = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in stack.consumers().values()]
     others = len(stack.of_type("AWS::Lambda::Function")) - len(most)
     assert sum(most) + others <= NEW_ACCOUNT_CONCURRENCY
 
 
-def test_no_function_reserves_concurrency(stack: Any) -> None:
+def test_no_function_reserves_concurrency(stack: Stack) -> None:
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         assert "ReservedConcurrentExecutions" not in function, name
 
 
-def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Any) -> None:
+def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Stack) -> None:
     (target,) = stack.properties("UploadRule")["Targets"]
     assert stack.one_name(target["Arn"]) == "UploadQueue"
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
     assert stack.one_name(target["DeadLetterConfig"]["Arn"]) == "UploadRuleDeadLetterQueue"
 
 
-def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Any) -> None:
+def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Stack) -> None:
     allowed = {}
     for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items():
         for statement in stack.statements(name):
@@ -98,7 +102,7 @@ def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Any
         assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
 
 
-def test_reconcile_runs_every_minute_and_ends_before_the_next(stack: Any) -> None:
+def test_reconcile_runs_every_minute_and_ends_before_the_next(stack: Stack) -> None:
     schedules = {
         name: rule for name, rule in stack.of_type("AWS::Events::Rule").items() if "ScheduleExpression" in rule
     }
@@ -109,7 +113,7 @@ def test_reconcile_runs_every_minute_and_ends_before_the_next(stack: Any) -> Non
     assert stack.properties("ReconcileFunction")["Timeout"] < 60
 
 
-def test_a_minute_that_failed_is_not_run_again_late(stack: Any) -> None:
+def test_a_minute_that_failed_is_not_run_again_late(stack: Stack) -> None:
     (config,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert stack.one_name(config["FunctionName"]) == "ReconcileFunction"
     assert config["MaximumRetryAttempts"] == 0

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.template.stack import Stack
+
 FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
 
 
@@ -14,7 +16,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def grants(stack: Any, function: str) -> Iterator[tuple[str, Any]]:
+def grants(stack: Stack, function: str) -> Iterator[tuple[str, Any]]:
     """Every action that a function may call, with every resource it may call it on."""
     for statement in stack.statements(f"{function}Role"):
         for action in as_list(statement["Action"]):
@@ -22,7 +24,7 @@ def grants(stack: Any, function: str) -> Iterator[tuple[str, Any]]:
                 yield action, resource
 
 
-def allowed(stack: Any, function: str) -> dict[str, set[str]]:
+def allowed(stack: Stack, function: str) -> dict[str, set[str]]:
     """The logical ids that each action is allowed on; a fixed ARN counts by its text."""
     found: dict[str, set[str]] = {}
     for action, resource in grants(stack, function):
@@ -31,7 +33,7 @@ def allowed(stack: Any, function: str) -> dict[str, set[str]]:
     return found
 
 
-def test_each_function_has_a_role_of_its_own(stack: Any) -> None:
+def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
     functions = stack.of_type("AWS::Lambda::Function")
     assert set(functions) == set(FUNCTIONS)
     assert {name: stack.one_name(function["Role"]) for name, function in functions.items()} == {
@@ -41,7 +43,7 @@ def test_each_function_has_a_role_of_its_own(stack: Any) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Any, function: str) -> None:
+def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Stack, function: str) -> None:
     role = stack.properties(f"{function}Role")
     assert "ManagedPolicyArns" not in role, "a managed policy reaches every queue or log group of the account"
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -50,7 +52,7 @@ def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Any, function: st
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_statement_has_a_purpose_that_no_other_has(stack: Any, function: str) -> None:
+def test_every_statement_has_a_purpose_that_no_other_has(stack: Stack, function: str) -> None:
     sids = [statement["Sid"] for statement in stack.statements(f"{function}Role")]
     assert len(sids) == len(set(sids))
     for statement in stack.statements(f"{function}Role"):
@@ -60,17 +62,17 @@ def test_every_statement_has_a_purpose_that_no_other_has(stack: Any, function: s
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_action_and_no_resource_is_a_wildcard(stack: Any, function: str) -> None:
+def test_no_action_and_no_resource_is_a_wildcard(stack: Stack, function: str) -> None:
     for action, resource in grants(stack, function):
         assert "*" not in action
         assert resource != "*"
         if isinstance(resource, str):
             assert "*" not in resource, "a fixed ARN with a wildcard"
         if "Fn::Sub" in resource and "*" in resource["Fn::Sub"]:
-            assert action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*") or action == "s3:PutObject"
+            assert (action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*")) or action == "s3:PutObject"
 
 
-def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Any) -> None:
+def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Stack) -> None:
     may = allowed(stack, "SubmitFunction")
     assert may["s3:GetObject"] == may["s3:GetObjectVersion"] == may["s3:ListBucket"] == {"InputBucket"}
     assert [resource for action, resource in grants(stack, "SubmitFunction") if action == "s3:PutObject"] == [
@@ -80,7 +82,7 @@ def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Any) -
     assert "sqs:SendMessage" not in may
 
 
-def test_the_public_function_cannot_read_the_key_that_spends_money(stack: Any) -> None:
+def test_the_public_function_cannot_read_the_key_that_spends_money(stack: Stack) -> None:
     assert allowed(stack, "CallbackFunction") == {
         "logs:CreateLogStream": {"CallbackFunctionLogs"},
         "logs:PutLogEvents": {"CallbackFunctionLogs"},
@@ -89,7 +91,7 @@ def test_the_public_function_cannot_read_the_key_that_spends_money(stack: Any) -
     }
 
 
-def test_only_callback_reads_the_callback_secrets(stack: Any) -> None:
+def test_only_callback_reads_the_callback_secrets(stack: Stack) -> None:
     readers = {
         function: allowed(stack, function)["secretsmanager:GetSecretValue"]
         for function in FUNCTIONS
@@ -103,7 +105,7 @@ def test_only_callback_reads_the_callback_secrets(stack: Any) -> None:
     }
 
 
-def test_deliver_writes_outputs_and_cannot_read_photos(stack: Any) -> None:
+def test_deliver_writes_outputs_and_cannot_read_photos(stack: Stack) -> None:
     may = allowed(stack, "DeliverFunction")
     assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
         "s3:PutObject": {"OutputBucket"},
@@ -112,13 +114,13 @@ def test_deliver_writes_outputs_and_cannot_read_photos(stack: Any) -> None:
     }
 
 
-def test_reconcile_reaches_no_bucket(stack: Any) -> None:
+def test_reconcile_reaches_no_bucket(stack: Stack) -> None:
     may = allowed(stack, "ReconcileFunction")
     assert not [action for action in may if action.startswith("s3:")]
     assert may["sqs:SendMessage"] == {"UploadQueue", "ResultQueue"}
 
 
-def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Any) -> None:
+def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Stack) -> None:
     searching = {"dynamodb:Query", "dynamodb:Scan"}
     for function in FUNCTIONS:
         found = [resource for action, resource in grants(stack, function) if action in searching]
@@ -129,13 +131,13 @@ def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Any) -
             assert not found
 
 
-def test_nobody_deletes_photos_jobs_or_secrets(stack: Any) -> None:
+def test_nobody_deletes_photos_jobs_or_secrets(stack: Stack) -> None:
     for function in FUNCTIONS:
         for action, _ in grants(stack, function):
             assert "Delete" not in action or action == "sqs:DeleteMessage", f"{function}: {action}"
 
 
-def test_events_are_sent_in_our_own_name_only(stack: Any) -> None:
+def test_events_are_sent_in_our_own_name_only(stack: Stack) -> None:
     senders = set()
     for function in FUNCTIONS:
         for statement in stack.statements(f"{function}Role"):
@@ -147,21 +149,23 @@ def test_events_are_sent_in_our_own_name_only(stack: Any) -> None:
     assert all(environment(stack, name)["EVENT_BUS"] == "default" for name in senders)
 
 
-def environment(stack: Any, function: str) -> dict[str, Any]:
+def environment(stack: Stack, function: str) -> dict[str, Any]:
     variables: dict[str, Any] = stack.properties(function)["Environment"]["Variables"]
     return variables
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_may_use_just_what_its_variables_name(stack: Any, function: str) -> None:
+def test_a_function_may_use_just_what_its_variables_name(stack: Stack, function: str) -> None:
     told = {name for name in stack.names(environment(stack, function)) if name in stack.deployed["Resources"]}
     used = set().union(*allowed(stack, function).values()) & set(stack.deployed["Resources"])
     used -= {f"{function}Logs"}
-    used -= {queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function}
+    used -= {
+        queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function
+    }
     assert used == told - {"HttpApi"}
 
 
-def test_api_gateway_and_the_schedule_may_invoke_their_function_alone(stack: Any) -> None:
+def test_api_gateway_and_the_schedule_may_invoke_their_function_alone(stack: Stack) -> None:
     permissions = stack.of_type("AWS::Lambda::Permission").values()
     assert {(stack.one_name(one["FunctionName"]), one["Principal"]) for one in permissions} == {
         ("CallbackFunction", "apigateway.amazonaws.com"),
