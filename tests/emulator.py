@@ -1,6 +1,6 @@
 """AWS for tests: one emulator for the whole run, emptied before each test that asks for it.
 
-Import the fixtures into a ``conftest.py``: ``from tests.emulator import aws, emulator``.
+Import the fixtures into a ``conftest.py``: ``from tests.emulator import aws, emulated_aws``.
 """
 
 from __future__ import annotations
@@ -37,19 +37,14 @@ class Aws:
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def emulated_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """An emulator of this run's own, in a folder whose name has a space. A function may have eight processes."""
-    with running(tmp_path_factory.mktemp("the emulator"), processes=8) as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def _aws(emulator: Emulator) -> Aws:
-    return Aws(emulator)
+    with running(tmp_path_factory.mktemp("the emulator"), processes=8) as emulator:
+        yield Aws(emulator)
 
 
 @pytest.fixture
-def aws(_aws: Aws) -> Aws:
+def aws(emulated_aws: Aws) -> Aws:
     """An AWS account with nothing in it."""
-    _aws.emulator.reset()
-    return _aws
+    emulated_aws.emulator.reset()
+    return emulated_aws
