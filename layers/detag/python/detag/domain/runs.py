@@ -119,8 +119,8 @@ def read_run(record: object) -> Run | None:
 def links_of(output: object) -> tuple[str, ...]:
     """The image links in a run's output, the main image first; none for any other value (section 13, item 3).
 
-    The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may be
-    strings or objects; those with a type other than image are left out. The main image is the one whose file name
+    The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may
+    be strings or objects; those with a type other than image are left out. The main image is the one whose file name
     starts with `result_`, else the first (section 10).
     """
     links = tuple(dict.fromkeys(_links(output)))
@@ -164,9 +164,26 @@ def failure_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     message = _first(
         record.get("failure_message"), error.get("message"), record.get("message"), record.get("failure_reason"), nested
     )
-    if message is None and record.get("detail") is not None:  # FastAPI's shape
-        message = json.dumps(record["detail"])[:500] if not isinstance(record["detail"], str) else record["detail"]
-    return code, message
+    detail = record.get("detail")
+    if message is None and detail is not None:  # FastAPI's shape
+        message = detail if isinstance(detail, str) else json.dumps(detail)
+    return code and redacted(code, 100), message and redacted(message)
+
+
+_SECRETS: Final = re.compile(
+    r"""(?ix) \b(?: https? | runflow )(?: : | %3a )[^\s"'<>]*  # FastAPI repeats what was sent, the presigned URL too
+    | \b data:[a-z]+/[^\s"'<>]*
+    | \b x-amz-[a-z-]+ (?: = | %3d )[^\s"'<>&]*
+    | \b(?: rf_[a-z]+ | whsec )_\w+
+    | \b bearer \s+ \S+"""
+)
+
+
+def redacted(text: str, most: int = 500) -> str:
+    """Somebody else's words, fit for a log or a row: no URL, key or control character, at most `most` characters."""
+    safe = _SECRETS.sub("<left out>", text)
+    safe = "".join(character if character.isprintable() else " " for character in safe)
+    return safe if len(safe) <= most else safe[: most - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)

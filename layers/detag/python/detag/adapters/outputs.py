@@ -1,0 +1,264 @@
+"""Output links, opened like hostile input: only at public addresses, only so long, only so much, only pictures."""
+
+from __future__ import annotations
+
+import io
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO, Final
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpcore
+
+from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
+from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
+from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, look
+from detag.ports.errors import Transient
+from detag.ports.outputs import Download, LinkExpired, Unsafe
+
+EXPIRED: Final = (400, 401, 403, 404, 410)
+"""What a link answers when its time is over; 400 is S3's word for a signature whose own credentials have expired."""
+REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a link leads: `host` in lower case, `path` with its query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+class Guard:
+    """What a link may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
+
+    most_bytes = 200 * 1024 * 1024
+    seconds = 60.0
+    """For one link, its redirects included, from the first packet to the last byte."""
+    redirects = 3
+
+    def __init__(self, local: tuple[str, int] | None = None) -> None:
+        self._local = local
+
+    def link(self, target: Target, user: str | None) -> None:
+        """Refuse a link for how it is written."""
+        if user is not None:
+            raise Unsafe("the link holds a user name")
+        if target.scheme == "http" and (target.host, target.port) == self._local:
+            return
+        if target.scheme != "https":
+            raise Unsafe(f"the link is not https but {target.scheme[:20]!r}")
+        if target.port != 443:
+            raise Unsafe(f"the link names port {target.port}")
+        self.host(target.host)
+
+    def host(self, host: str) -> None:
+        """Refuse a host that is neither a name nor an address in its usual form: 2130706433, 0x7f.1."""
+        if not is_address(host) and is_number(host):
+            raise Unsafe("the link's host is an address in disguise")
+        if not is_address(host) and not is_name(host):
+            raise Unsafe("the link's host is not a name")
+
+    def address(self, host: str, port: int, address: str) -> None:
+        """Refuse an address that the host has."""
+        kind = kind_of(address)
+        if kind and not ((host, port) == self._local and is_loopback(address)):
+            raise Unsafe(f"the link leads to {kind} address")
+
+    def encoding(self, encoding: bytes | None) -> None:
+        """Refuse a compressed body: what it unpacks to has no bound. Some stores leave the word aws-chunked behind."""
+        if (encoding or b"").lower() not in (b"", b"identity", b"aws-chunked"):
+            raise Unsafe("the picture is sent compressed")
+
+    def size(self, length: int) -> None:
+        """Refuse a body for its length in bytes, as announced or as received so far."""
+        if length > self.most_bytes:
+            raise Unsafe(f"the picture is larger than {self.most_bytes} bytes")
+
+    def picture(self, head: bytes, length: int) -> Image | None:
+        """Refuse what is no picture, whatever its Content-Type says."""
+        try:
+            return look(head, length, DELIVERABLE)
+        except NotAnImage as error:
+            raise Unsafe(str(error)) from None
+
+    def end(self, image: Image | None, head: bytes, tail: bytes) -> None:
+        """Refuse a picture that stops before its end, as where Content-Length is less than was sent."""
+        try:
+            if image:
+                check_tail(image, head, tail)
+        except NotAnImage as error:
+            raise Unsafe(str(error)) from None
+
+
+def target_of(link: str, guard: Guard) -> Target:
+    """A link taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
+    if len(link) > 8_192 or "\\" in link or any(ord(character) <= 32 or ord(character) == 127 for character in link):
+        raise Unsafe("the link is not a URL")
+    try:
+        parts = urlsplit(link)
+        port = parts.port
+        host = parts.hostname or ""
+    except ValueError:
+        raise Unsafe("the link is not a URL") from None
+    if not host.isascii():
+        raise Unsafe("the link's host is not a name")
+    path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
+    if port is None:
+        port = 80 if parts.scheme == "http" else 443
+    target = Target(parts.scheme, host, port, path)
+    guard.link(target, parts.username)
+    return target
+
+
+_KEPT: Final = "".join(map(chr, range(33, 127)))
+
+
+@contextmanager
+def _receiving() -> Iterator[None]:
+    """Around whatever reads from the network: of a failure only the kind is told, its text may hold the link."""
+    try:
+        yield
+    except FAILURES as error:
+        raise Transient(f"the picture cannot be received: {type(error).__name__}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """See `detag.ports.outputs.Download`."""
+
+    head: bytes
+    length: int
+    body: BinaryIO
+
+
+class SafeFetcher:
+    """See `detag.ports.outputs.Fetcher`. One connection for each hop; nothing but the address and the path is sent.
+
+    No credentials, cookies or referrer go out. Memory stays at a few times `HEAD_BYTES` whatever the size; a body whose
+    length is not announced is first written to a temporary file, up to the same bound.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, guard: Guard | None = None, network: Network | None = None) -> None:
+        self._tls, self._guard = tls, guard or Guard()
+        self._network = network or Network(self._guard.address)
+
+    @contextmanager
+    def open(self, link: str) -> Iterator[Download]:
+        """See `Fetcher`."""
+        with ExitStack() as stack:
+            with _receiving():
+                response = self._follow(link, time.monotonic() + self._guard.seconds, stack)
+            yield self._download(response, stack)
+
+    def _follow(self, link: str, deadline: float, stack: ExitStack) -> httpcore.Response:
+        for _ in range(self._guard.redirects + 1):
+            response = stack.enter_context(self._get(target_of(link, self._guard), deadline))
+            if response.status not in REDIRECTS:
+                return response
+            link = _redirected(link, header(response, b"location") or b"")
+            stack.close()
+        raise Unsafe(f"the link redirects more than {self._guard.redirects} times")
+
+    @contextmanager
+    def _get(self, target: Target, deadline: float) -> Iterator[httpcore.Response]:
+        scheme, host, path = target.scheme.encode(), target.host.encode(), target.path.encode()
+        url = httpcore.URL(scheme=scheme, host=host, port=target.port, target=path)
+        headers = [
+            (b"Accept", b"image/*"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", USER_AGENT),
+            (b"Connection", b"close"),
+        ]
+        connection = httpcore.HTTPConnection(url.origin, ssl_context=self._tls, network_backend=self._network)
+        with (
+            closing(connection),
+            connection.stream("GET", url, headers=headers, extensions=until(deadline)) as response,
+        ):
+            yield response
+
+    def _download(self, response: httpcore.Response, stack: ExitStack) -> Download:
+        if response.status in EXPIRED:
+            raise LinkExpired(f"the link answered {response.status}")
+        if response.status != 200:
+            raise Transient(f"the link answered {response.status}")
+        self._guard.encoding(header(response, b"content-encoding"))
+        chunks, announced = response.iter_stream(), header(response, b"content-length")
+        if announced is None or header(response, b"transfer-encoding") is not None:
+            file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            chunks, length = self._spool(chunks, file)
+        else:
+            length = int(announced)
+        self._guard.size(length)
+        body = _Body(chunks, length)
+        reader = io.BufferedReader(body, HEAD_BYTES)
+        head = reader.peek(HEAD_BYTES)[:HEAD_BYTES]
+        image = self._guard.picture(head, length)
+        body.ends(lambda tail: self._guard.end(image, head, tail))
+        return _Picture(head, length, reader)
+
+    def _spool(self, chunks: Iterator[bytes], file: IO[bytes]) -> tuple[Iterator[bytes], int]:
+        length = 0
+        with _receiving():
+            for chunk in chunks:
+                length += file.write(chunk)
+                self._guard.size(length)
+        file.seek(0)
+        return iter(lambda: file.read(HEAD_BYTES), b""), length
+
+
+def _redirected(link: str, location: bytes) -> str:
+    try:
+        return urljoin(link, location.decode(errors="replace"))
+    except ValueError:
+        raise Unsafe("the link redirects to what is no URL") from None
+
+
+class _Body(io.RawIOBase):
+    """Exactly `length` bytes of some chunks, and the last of them only once the end of the picture was judged."""
+
+    def __init__(self, chunks: Iterator[bytes], length: int) -> None:
+        self._chunks, self._left = chunks, length
+        self._rest = memoryview(b"")
+        self._tail = b""
+        self._judge: Callable[[bytes], None] = lambda tail: None
+
+    def ends(self, judge: Callable[[bytes], None]) -> None:
+        """Have the last `TAIL_BYTES` judged, at once where they have been read already."""
+        self._judge = judge
+        if not self._left:
+            judge(self._tail)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")[: self._left]
+        filled = 0
+        while filled < len(view):
+            if not self._rest:
+                self._rest = memoryview(self._next())
+            part = self._rest[: len(view) - filled]
+            view[filled : filled + len(part)] = part
+            self._rest = self._rest[len(part) :]
+            filled += len(part)
+        left = self._left - filled
+        if left < TAIL_BYTES:
+            self._tail = (self._tail + bytes(view[-TAIL_BYTES:]))[-TAIL_BYTES:]
+        if filled and not left:
+            self._judge(self._tail)
+        self._left = left
+        return filled
+
+    def _next(self) -> bytes:
+        with _receiving():
+            chunk = next(self._chunks, b"")
+        if not chunk:
+            raise Transient("the picture ended early")
+        return chunk

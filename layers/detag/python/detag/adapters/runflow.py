@@ -1,0 +1,208 @@
+"""Runflow over HTTPS. Section numbers are those of its contract."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import httpcore
+
+from detag.adapters.http import FAILURES, IDLE_SECONDS, USER_AGENT, Network, TooLong, header, read_all, until
+from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
+from detag.ports.errors import Transient
+from detag.ports.runs import Accepted, Ambiguous, Outcome, Refused, RunPage, Unauthorized
+
+READ_SECONDS: Final = 10.0
+PAGE_SECONDS: Final = 20.0
+PAGE_LIMIT: Final = 500
+"""The most that a page may hold (section 3)."""
+RECORD_BYTES: Final = 2 * 1024 * 1024
+PAGE_BYTES: Final = 32 * 1024 * 1024
+"""A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
+MAX_RETRY_AFTER: Final = 32.0
+"""Where the official sample stops waiting (section 7)."""
+MAX_CONNECTIONS: Final = 32
+
+
+class ApiKey(Protocol):
+    """The API key, given by a call, which raises `NotConfigured` or `Transient`."""
+
+    def __call__(self) -> str:
+        """The key."""
+        ...
+
+    def forget(self) -> None:
+        """Read it anew the next time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    retry_after: float | None
+
+    def json(self) -> object:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def record(self) -> Mapping[str, Any]:
+        """The body as a JSON object; one of any other kind as the detail of one."""
+        answer = self.json()
+        return answer if isinstance(answer, Mapping) else {"detail": self.body[:2_000].decode(errors="replace")}
+
+
+class RunflowRuns:
+    """See `detag.ports.runs.Runs`. For many threads; connections are shared, and none is trusted after a pause.
+
+    `api_url` is such as https://api.runflow.io; a path in it is kept.
+    """
+
+    def __init__(self, api_url: str, api_key: ApiKey, tls: ssl.SSLContext, network: Network | None = None) -> None:
+        parts = urlsplit(api_url)
+        self._origin = (parts.scheme.encode(), (parts.hostname or "").encode(), parts.port)
+        self._path = parts.path.rstrip("/")
+        self._api_key = api_key
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=network or Network(),
+        )
+
+    def ready(self) -> None:
+        """See `Runs`."""
+        self._api_key()
+
+    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+        """See `Runs`.
+
+        A connection that could not even be made is told as ambiguous too: it is safe, and the gate hears of the outage.
+        """
+        key = self._api_key()
+        if timeout <= 0:
+            raise Transient("no time is left to wait for Runflow's answer")
+        headers = [(b"Content-Type", b"application/json"), (b"Idempotency-Key", idempotency_key.encode())]
+        try:
+            answer = self._call(
+                "POST", f"/v1/models/{quote(MODEL)}/runs", key, timeout, RECORD_BYTES, headers, body.encode()
+            )
+        except (*FAILURES, TooLong) as error:
+            return Ambiguous(f"no answer: {type(error).__name__}")
+        return outcome_of(answer.status, answer.record(), answer.retry_after)
+
+    def get(self, run_id: str) -> Run | None:
+        """See `Runs`."""
+        answer = self._read(f"/v1/runs/{quote(run_id, safe='')}", READ_SECONDS, RECORD_BYTES)
+        if answer.status == 404:
+            return None
+        run = read_run(_expected(answer))
+        if run is None or run.run_id != run_id:
+            raise Transient("Runflow answered with no record of this run")
+        return run
+
+    def page(self, cursor: str | None = None) -> RunPage:
+        """See `Runs`."""
+        query = {"sort_by": "created_at:desc", "limit": str(PAGE_LIMIT)} | ({"pq": cursor} if cursor else {})
+        page = read_page(_expected(self._read(f"/v1/runs?{urlencode(query)}", PAGE_SECONDS, PAGE_BYTES)))
+        if page.next is not None and page.next == cursor:
+            raise Transient("Runflow's list does not go on")
+        return page
+
+    def _read(self, path: str, seconds: float, most: int) -> _Answer:
+        try:
+            return self._call("GET", path, self._api_key(), seconds, most)
+        except (*FAILURES, TooLong) as error:
+            raise Transient(f"Runflow cannot be reached: {type(error).__name__}") from None
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        key: str,
+        seconds: float,
+        most: int,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        content: bytes | None = None,
+    ) -> _Answer:
+        scheme, host, port = self._origin
+        url = httpcore.URL(scheme=scheme, host=host, port=port, target=(self._path + path).encode())
+        common = [
+            (b"Authorization", b"Bearer " + key.encode()),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", USER_AGENT),
+        ]
+        request = self._pool.stream(
+            method, url, headers=common + (headers or []), content=content, extensions=until(time.monotonic() + seconds)
+        )
+        with request as response:
+            answer = _Answer(
+                response.status, read_all(response, most), retry_after_of(header(response, b"retry-after"))
+            )
+        if answer.status in (401, 403):
+            self._api_key.forget()
+        return answer
+
+
+def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None) -> Outcome:
+    """What an answer to the POST means for the photo's money: by its status alone, but for the run's id (section 6)."""
+    if 200 <= status < 300:
+        run_id = run_id_of(record.get("id"))
+        return Accepted(run_id) if run_id else Ambiguous(f"{status} without a run id")
+    if 400 <= status < 500 and status not in (408, 409):
+        code, message = failure_of(record)
+        return Refused(status, code, message, retry_after)
+    return Ambiguous(f"Runflow answered {status}", down=status != 409)
+
+
+def retry_after_of(value: bytes | None) -> float | None:
+    """Seconds of a Retry-After header, capped; None for a date or anything else (section 7)."""
+    if value is None or not re.fullmatch(rb"\d{1,9}(\.\d{1,9})?", value):
+        return None
+    return min(float(value), MAX_RETRY_AFTER)
+
+
+def read_page(answer: object) -> RunPage:
+    """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (section 13, item 15).
+
+    Raises `Transient` for anything else: if a page that can't be read looked like the end of the list, the photo whose
+    run is looked for would be sent, and paid, again.
+    """
+    record = answer if isinstance(answer, Mapping) else {"data": answer}
+    entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)
+    if entries is None:
+        raise Transient("Runflow's list of runs cannot be read")
+    return RunPage(tuple(run for run in map(read_run, entries) if run), _cursor(record))
+
+
+_LISTS: Final = ("data", "items", "runs", "results")
+_PLACES: Final = ("pagination", "page", "meta", "links")
+
+
+def _cursor(record: Mapping[str, Any]) -> str | None:
+    places = [record, *(value for name in _PLACES if isinstance(value := record.get(name), Mapping))]
+    cursor = next((value for place in places for name in ("next_pq", "next") if (value := place.get(name))), None)
+    if isinstance(cursor, str) and "?" in cursor:  # a URL in place of a cursor
+        cursor = next(iter(parse_qs(urlsplit(cursor).query).get("pq", ())), "")
+    if cursor is not None and (not isinstance(cursor, str) or not cursor or "://" in cursor):
+        raise Transient("Runflow's list goes on, but not how")
+    return cursor
+
+
+def _expected(answer: _Answer) -> object:
+    """The JSON of a good answer to a read."""
+    if answer.status in (401, 403):
+        raise Unauthorized(f"Runflow answered {answer.status}")
+    if not 200 <= answer.status < 300:
+        raise Transient(f"Runflow answered {answer.status}")
+    return answer.json()

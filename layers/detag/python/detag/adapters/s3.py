@@ -1,0 +1,217 @@
+"""Photos in Amazon S3."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, UnseekableStreamError
+
+from detag.adapters.aws import aws_config, calling, error_code
+from detag.adapters.hosts import is_loopback
+from detag.ports.errors import Transient
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+READ_SECONDS: Final = 20.0
+"""S3 may think that long about a large object that has just been sent."""
+BLOCK: Final = 65_536
+_OURS: Final = frozenset({"InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
+"""Codes of a 403 that speak of the caller's clock and credentials, not of the object: they pass."""
+
+
+def s3_config(endpoint_url: str | None) -> Config:
+    """`aws_config` for S3: URLs are presigned with SigV4, regional and virtual-hosted, as every region takes them.
+
+    Path style only where the endpoint is this machine, whose name has no sub-domains.
+    """
+    style: Literal["path", "virtual"] = "path" if is_loopback(urlsplit(endpoint_url or "").hostname) else "virtual"
+    own = Config(signature_version="s3v4", s3={"addressing_style": style, "us_east_1_regional_endpoint": "regional"})
+    return aws_config(read_seconds=READ_SECONDS).merge(own)
+
+
+def put_request(
+    bucket: str, key: str, length: int, content_type: str, metadata: Mapping[str, str], replaces: Existing | None
+) -> dict[str, Any]:
+    """A PutObject request, all but its body, that is refused unless `replaces` is still what is there.
+
+    Raises ValueError for metadata that no header holds as it is; `detag.domain.naming` never makes any.
+    """
+    for name, value in metadata.items():
+        if not (name + value).isascii() or not (name + value).isprintable():
+            raise ValueError(f"metadata {name!r} cannot be stored as it is")
+    request: dict[str, Any] = {
+        "Bucket": bucket,
+        "Key": key,
+        "ContentLength": length,
+        "ContentType": content_type,
+        "Metadata": metadata,
+    }
+    if replaces is None:
+        request["IfNoneMatch"] = "*"
+    else:
+        request["IfMatch"] = f'"{replaces.etag}"'
+    return request
+
+
+class S3PhotoStore:
+    """See `detag.ports.photos.PhotoStore`. `output_bucket` is where `existing`, `put` and `put_record` work."""
+
+    def __init__(self, client: S3Client, output_bucket: str) -> None:
+        self._client, self._output_bucket = client, output_bucket
+
+    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+        """See `PhotoStore`. One GET; a HEAD besides only for an empty object, of which no range can be had."""
+        where = _version(bucket, key, version_id)
+        try:
+            with calling("GetObject"):
+                answer = self._client.get_object(**where, Range=f"bytes=0-{length - 1}")
+                with closing(answer["Body"]) as body:
+                    data = body.read(length)
+        except ClientError as error:
+            if _status(error) == 416:
+                return self._empty(where)
+            raise _unreadable(error) from None
+        total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.get("ContentRange", ""))
+        size = int(total[1]) if total else answer["ContentLength"]
+        return Start(data, size, answer["ETag"].strip('"'), answer["Metadata"])
+
+    def _empty(self, where: dict[str, Any]) -> Start:
+        try:
+            with calling("HeadObject"):
+                head = self._client.head_object(**where)
+        except ClientError as error:
+            raise _unreadable(error) from None
+        if head["ContentLength"]:
+            raise Transient("HeadObject: the object changed while it was read")
+        return Start(b"", 0, head["ETag"].strip('"'), head["Metadata"])
+
+    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+        """See `PhotoStore`."""
+        try:
+            with calling("GetObject"):
+                answer = self._client.get_object(**_version(bucket, key, version_id), Range=f"bytes=-{length}")
+                with closing(answer["Body"]) as body:
+                    return body.read()
+        except ClientError as error:
+            if _status(error) == 416:
+                return b""
+            raise _unreadable(error) from None
+
+    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+        """See `PhotoStore`. Made on this machine: no call."""
+        url: str = self._client.generate_presigned_url(
+            "get_object", Params=_version(bucket, key, version_id), ExpiresIn=seconds
+        )
+        return url
+
+    def existing(self, key: str) -> Existing | None:
+        """See `PhotoStore`."""
+        try:
+            with calling("HeadObject"):
+                answer = self._client.head_object(Bucket=self._output_bucket, Key=key)
+        except ClientError as error:
+            if _status(error) == 404:
+                return None
+            raise Transient(f"HeadObject: {error_code(error)}") from None
+        return Existing(answer["ETag"].strip('"'), answer["Metadata"])
+
+    def put(
+        self,
+        key: str,
+        body: BinaryIO,
+        length: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replaces: Existing | None,
+    ) -> None:
+        """See `PhotoStore`. The body goes through as it comes; S3 gets it with the SDK's own checksum behind it.
+
+        Over plain http, as on some local stacks, the checksum has to go first: the body waits in a temporary file.
+        """
+        request = put_request(self._output_bucket, key, length, content_type, metadata, replaces)
+        whole = _Whole(body, length)
+        try:
+            if self._client.meta.endpoint_url.startswith("https:"):
+                self._put(request, cast("IO[bytes]", whole))
+            else:
+                with tempfile.TemporaryFile() as file:
+                    while block := whole.read(BLOCK):
+                        file.write(block)
+                    file.seek(0)
+                    self._put(request, file)
+        except Exception:
+            if whole.failure is not None:  # the SDK wraps it in an error of its own
+                raise whole.failure from None
+            raise
+
+    def _put(self, request: dict[str, Any], body: IO[bytes]) -> None:
+        try:
+            with calling("PutObject"):
+                self._client.put_object(**request, Body=body)
+        except UnseekableStreamError:
+            raise Transient("PutObject: broken off, and a stream cannot be sent twice") from None
+        except ClientError as error:
+            code = error_code(error)
+            if _status(error) == 412 or (code == "NoSuchKey" and "IfMatch" in request):
+                raise PreconditionFailed(f"PutObject: {code}") from None
+            raise Transient(f"PutObject: {code}") from None  # also 409 ConditionalRequestConflict
+
+    def put_record(self, key: str, record: bytes) -> None:
+        """See `PhotoStore`."""
+        try:
+            with calling("PutObject"):
+                self._client.put_object(
+                    Bucket=self._output_bucket, Key=key, Body=record, ContentType="application/json; charset=utf-8"
+                )
+        except ClientError as error:
+            raise Transient(f"PutObject: {error_code(error)}") from None
+
+
+class _Whole:
+    """A body that gives exactly `length` bytes or an error, which it remembers: a half is never taken for the whole."""
+
+    def __init__(self, body: BinaryIO, length: int) -> None:
+        self._body, self._left = body, length
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` of the bytes that are left."""
+        if not self._left:
+            return b""
+        try:
+            data = self._body.read(self._left if size < 0 else min(size, self._left))
+            if not data:
+                raise Transient("the picture ended early")
+        except Exception as error:
+            self.failure = error
+            raise
+        self._left -= len(data)
+        return data
+
+
+def _version(bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
+    where = {"Bucket": bucket, "Key": key}
+    return where | {"VersionId": version_id} if version_id else where
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _unreadable(error: ClientError) -> Exception:
+    """What a refused read means: nothing there (405: a delete marker), not allowed, or not now."""
+    status, code = _status(error), error_code(error)
+    if status in (404, 405):
+        return Missing(f"S3 answered {code}")
+    denied = status == 403 and code not in _OURS
+    if denied or code == "InvalidRequest" or code.startswith("KMS."):  # the former: a customer's own key is needed
+        return Denied(f"S3 answered {code}")
+    return Transient(f"S3 answered {code}")
