@@ -1,0 +1,438 @@
+"""Each mend of MiniStack: what AWS does, beside what MiniStack does without it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+
+from local.emulator.client import REPOSITORY, VENVS
+from local.processes import wait_until
+from tests.emulator import Aws
+
+from .conftest import deploy, zipped
+
+ECHO = "def lambda_handler(event, context): return {'statusCode': 200, 'body': __import__('json').dumps(event)}"
+
+
+def http_api(source: str = ECHO, path: str = "/callbacks") -> dict[str, Any]:
+    """What SAM makes of a function with an HttpApi event: an API that is described wholly in Body."""
+    uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations"
+    integration = {
+        "httpMethod": "POST",
+        "type": "aws_proxy",
+        "uri": {"Fn::Sub": uri},
+        "payloadFormatVersion": "2.0",
+    }
+    operation = {"x-amazon-apigateway-integration": integration, "responses": {}}
+    return {
+        "Resources": {
+            "Function": {
+                "Type": "AWS::Lambda::Function",
+                "Properties": {
+                    "Runtime": "python3.13",
+                    "Handler": "index.lambda_handler",
+                    "Role": "arn:aws:iam::000000000000:role/anyone",
+                    "Code": {"ZipFile": source},
+                },
+            },
+            "Api": {
+                "Type": "AWS::ApiGatewayV2::Api",
+                "Properties": {"Body": {"openapi": "3.0.1", "info": {}, "paths": {path: {"post": operation}}}},
+            },
+            "Stage": {
+                "Type": "AWS::ApiGatewayV2::Stage",
+                "Properties": {"ApiId": {"Ref": "Api"}, "StageName": "$default", "AutoDeploy": True},
+            },
+        },
+        "Outputs": {"Endpoint": {"Value": {"Fn::GetAtt": "Api.ApiEndpoint"}}, "Id": {"Value": {"Ref": "Api"}}},
+    }
+
+
+def test_an_http_api_gets_the_routes_of_its_body(aws: Aws, released_aws: Aws) -> None:
+    outputs = deploy(aws, http_api())
+    routes = aws.client("apigatewayv2").get_routes(ApiId=outputs["Id"])["Items"]
+    assert [route["RouteKey"] for route in routes] == ["POST /callbacks"]
+
+    without = deploy(released_aws, http_api())
+    assert released_aws.client("apigatewayv2").get_routes(ApiId=without["Id"])["Items"] == []
+
+
+def test_the_endpoint_of_an_http_api_resolves(aws: Aws, released_aws: Aws) -> None:
+    endpoint = deploy(aws, http_api())["Endpoint"]
+    assert endpoint.startswith(f"{aws.emulator.endpoint_url}/")
+    response = httpx.post(f"{endpoint}/callbacks", content=b"")
+    assert response.json()["rawPath"] == "/callbacks"
+    assert httpx.post(f"{endpoint}/elsewhere").status_code == 404
+    assert httpx.get(f"{endpoint}/callbacks").status_code == 404
+
+    without = deploy(released_aws, http_api())["Endpoint"]
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(f"{without}/callbacks", content=b"")
+
+
+def test_an_update_of_an_http_api_replaces_its_routes_and_keeps_its_endpoint(aws: Aws) -> None:
+    before = deploy(aws, http_api())
+    after = deploy(aws, http_api(path="/elsewhere"))
+    assert after == before
+    assert httpx.post(f"{after['Endpoint']}/elsewhere").status_code == 200
+    assert httpx.post(f"{after['Endpoint']}/callbacks").status_code == 404
+
+
+SECRET = {
+    "Resources": {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Description": "one"}}},
+    "Outputs": {"Ref": {"Value": {"Ref": "Secret"}}},
+}
+
+
+def test_a_secret_refers_to_its_arn(aws: Aws, released_aws: Aws) -> None:
+    assert deploy(aws, SECRET)["Ref"].startswith("arn:aws:secretsmanager:us-east-1:")
+    assert not deploy(released_aws, SECRET)["Ref"].startswith("arn:")
+
+
+def test_a_secret_has_no_value_until_one_is_put_and_an_update_keeps_it(aws: Aws, released_aws: Aws) -> None:
+    arn = deploy(aws, SECRET)["Ref"]
+    vault = aws.client("secretsmanager")
+    with pytest.raises(vault.exceptions.ResourceNotFoundException):
+        vault.get_secret_value(SecretId=arn)
+    vault.put_secret_value(SecretId=arn, SecretString="ours")
+    changed = json.loads(json.dumps(SECRET).replace("one", "two"))
+    assert deploy(aws, changed)["Ref"] == arn
+    assert vault.get_secret_value(SecretId=arn)["SecretString"] == "ours"
+    assert vault.describe_secret(SecretId=arn)["Description"] == "two"
+
+    name = deploy(released_aws, SECRET)["Ref"]
+    assert released_aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"] == ""
+
+
+def test_deleting_the_stack_deletes_the_secret(aws: Aws) -> None:
+    arn = deploy(aws, SECRET)["Ref"]
+    cloudformation, vault = aws.client("cloudformation"), aws.client("secretsmanager")
+    cloudformation.delete_stack(StackName="stack")
+    assert wait_until(lambda: vault.list_secrets()["SecretList"] == [], 10), arn
+
+
+TABLE = {
+    "Resources": {
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+            },
+        }
+    },
+    "Outputs": {"Name": {"Value": {"Ref": "Table"}}},
+}
+
+
+def test_a_table_gets_its_time_to_live(aws: Aws, released_aws: Aws) -> None:
+    def time_to_live(account: Aws) -> dict[str, str]:
+        name = deploy(account, TABLE)["Name"]
+        described: dict[str, str] = account.client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        return described
+
+    assert time_to_live(aws) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+    assert time_to_live(released_aws)["TimeToLiveStatus"] == "DISABLED"
+
+
+def function_template(**properties: Any) -> dict[str, Any]:
+    template = http_api()
+    template["Resources"] = {"Function": template["Resources"]["Function"]}
+    template["Resources"]["Function"]["Properties"] |= properties
+    template["Outputs"] = {"Name": {"Value": {"Ref": "Function"}}}
+    return template
+
+
+def test_a_function_gets_its_reserved_concurrency_and_loses_it_again(aws: Aws, released_aws: Aws) -> None:
+    def reserved(account: Aws, **properties: Any) -> Any:
+        name = deploy(account, function_template(**properties))["Name"]
+        found = account.client("lambda").get_function_concurrency(FunctionName=name)
+        return found.get("ReservedConcurrentExecutions")
+
+    assert reserved(aws, ReservedConcurrentExecutions=3) == 3
+    assert reserved(aws) is None
+    assert reserved(released_aws, ReservedConcurrentExecutions=3) is None
+
+
+def test_an_event_that_fails_for_good_goes_to_the_functions_dead_letter_queue(aws: Aws, released_aws: Aws) -> None:
+    def dead_letters(account: Aws) -> bool:
+        account.client("sqs").create_queue(QueueName="dead")
+        queue = account.client("sqs").get_queue_url(QueueName="dead")["QueueUrl"]
+        dead = {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"}
+        code = {"ZipFile": "def lambda_handler(event, context): 1 / 0"}
+        name = deploy(account, function_template(DeadLetterConfig=dead, Code=code))["Name"]
+        account.client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+        account.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": 1}')
+
+        def received() -> bool:
+            messages = account.client("sqs").receive_message(QueueUrl=queue).get("Messages", [])
+            return bool(messages)
+
+        return wait_until(received, 3, pause=0.1)
+
+    assert dead_letters(aws)
+    assert not dead_letters(released_aws)
+
+
+def test_an_http_api_calls_its_function_as_documented(aws: Aws) -> None:
+    endpoint = deploy(aws, http_api())["Endpoint"]
+    event = httpx.post(
+        f"{endpoint}/callbacks?a=1&a=2&b=%20x",
+        content=b'{"caf\xc3\xa9": 1}',
+        headers={"content-type": "application/json", "cookie": "x=1; y=2", "X-Thing": "Some"},
+    ).json()
+    assert (event["version"], event["routeKey"], event["rawPath"]) == ("2.0", "POST /callbacks", "/callbacks")
+    assert event["rawQueryString"] == "a=1&a=2&b=%20x"
+    assert event["queryStringParameters"] == {"a": "1,2", "b": " x"}
+    assert event["cookies"] == ["x=1", "y=2"]
+    assert "cookie" not in event["headers"]
+    assert event["headers"]["x-thing"] == "Some"
+    assert event["headers"]["x-forwarded-proto"] == "https"
+    assert event["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert (event["body"], event["isBase64Encoded"]) == ('{"café": 1}', False)
+    assert event["requestContext"]["http"]["method"] == "POST"
+    assert event["requestContext"]["stage"] == "$default"
+    assert "pathParameters" not in event
+
+
+@pytest.mark.parametrize("content_type", ["application/octet-stream", "application/vnd.api+json", None])
+def test_a_body_that_is_not_known_to_be_text_arrives_in_base64(aws: Aws, content_type: str | None) -> None:
+    endpoint = deploy(aws, http_api())["Endpoint"]
+    headers = {"content-type": content_type} if content_type else {}
+    event = httpx.post(f"{endpoint}/callbacks", content=b"\xff\x00{}", headers=headers).json()
+    assert (event["body"], event["isBase64Encoded"]) == ("/wB7fQ==", True)
+
+
+def test_a_request_without_a_body_has_none(aws: Aws) -> None:
+    event = httpx.post(f"{deploy(aws, http_api())['Endpoint']}/callbacks").json()
+    assert "body" not in event
+    assert event["isBase64Encoded"] is False
+
+
+ANSWERS = """
+def lambda_handler(event, context):
+    return {
+        "/callbacks?full": {"statusCode": 201, "headers": {"X-A": "b"}, "cookies": ["a=1", "b=2"], "body": "text"},
+        "/callbacks?base64": {"statusCode": 200, "isBase64Encoded": True, "body": "/wA="},
+        "/callbacks?no-status": {"ok": True},
+        "/callbacks?bare": "hello",
+        "/callbacks?wrong-status": {"statusCode": "two hundred", "body": "x"},
+        "/callbacks?wrong-body": {"statusCode": 200, "body": {"not": "text"}},
+    }[event["rawPath"] + "?" + event["rawQueryString"].rstrip("=")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "content", "content_type"),
+    [
+        ("full", 201, b"text", "text/plain; charset=utf-8"),
+        ("base64", 200, b"\xff\x00", "text/plain; charset=utf-8"),
+        ("no-status", 200, b'{"ok": true}', "application/json"),
+        ("bare", 200, b"hello", "application/json"),
+        ("wrong-status", 500, b'{"message":"Internal Server Error"}', "application/json"),
+        ("wrong-body", 500, b'{"message":"Internal Server Error"}', "application/json"),
+        ("raises", 500, b'{"message":"Internal Server Error"}', "application/json"),
+    ],
+)
+def test_an_http_api_answers_with_what_the_function_returned(
+    aws: Aws, query: str, status: int, content: bytes, content_type: str
+) -> None:
+    response = httpx.post(f"{deploy(aws, http_api(ANSWERS))['Endpoint']}/callbacks?{query}")
+    assert (response.status_code, response.content, response.headers["content-type"]) == (status, content, content_type)
+    if query == "full":
+        assert response.headers["x-a"] == "b"
+        assert response.headers.get_list("set-cookie") == ["a=1", "b=2"]
+
+
+def test_the_text_of_an_exception_never_reaches_the_caller(aws: Aws, released_aws: Aws) -> None:
+    failing = http_api("def lambda_handler(event, context): raise ValueError('the secret is s3cret')")
+    assert "s3cret" not in httpx.post(f"{deploy(aws, failing)['Endpoint']}/callbacks").text
+
+    identifier = deploy(released_aws, failing)["Id"]
+    add_route(released_aws, identifier)
+    response = httpx.post(f"{released_aws.emulator.endpoint_url}/_aws/execute-api/{identifier}/callbacks")
+    assert response.status_code == 502
+    assert "s3cret" in response.text
+
+
+def add_route(account: Aws, api: str) -> None:
+    """By hand, what MiniStack does not make of the Body."""
+    gateway = account.client("apigatewayv2")
+    function = account.client("lambda").list_functions()["Functions"][0]["FunctionArn"]
+    integration = gateway.create_integration(ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=function)
+    gateway.create_route(ApiId=api, RouteKey="POST /callbacks", Target=f"integrations/{integration['IntegrationId']}")
+
+
+@pytest.mark.parametrize("megabytes", [7, 11])
+def test_a_request_too_large_for_lambda_or_for_the_api_is_refused(aws: Aws, megabytes: int) -> None:
+    endpoint = deploy(aws, http_api("def lambda_handler(event, context): return 'taken'"))["Endpoint"]
+    headers = {"content-type": "text/plain"}
+    response = httpx.post(f"{endpoint}/callbacks", content=b"x" * megabytes * 1_000_000, headers=headers, timeout=30)
+    assert (response.status_code, response.json()) == (413, {"message": "Request Entity Too Large"})
+    assert httpx.post(f"{endpoint}/callbacks", content=b"x" * 5_000_000, headers=headers, timeout=30).text == "taken"
+
+
+def test_a_throttled_function_is_service_unavailable(aws: Aws) -> None:
+    template = http_api()
+    template["Resources"]["Function"]["Properties"]["ReservedConcurrentExecutions"] = 0
+    response = httpx.post(f"{deploy(aws, template)['Endpoint']}/callbacks")
+    assert (response.status_code, response.json()) == (503, {"message": "Service Unavailable"})
+
+
+PARTIAL = """
+import json
+def lambda_handler(event, context):
+    print("received", sorted(record["body"] for record in event["Records"]))
+    answer = json.loads(ANSWER)
+    if answer == "second":
+        answer = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"] if r["body"] == "2"]}
+    return answer
+"""
+
+
+def left_after(account: Aws, answer: Any) -> list[str]:
+    """Send two messages to a function that gives this answer; the bodies of those that come back."""
+    source = PARTIAL.replace("ANSWER", repr(json.dumps(answer)))
+    account.client("lambda").create_function(
+        FunctionName="function",
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/anyone",
+        Handler="handler.lambda_handler",
+        Code={"ZipFile": zipped({"handler.py": source})},
+    )
+    sqs = account.client("sqs")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    redrive = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 1}
+    attributes = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(redrive)}
+    queue = sqs.create_queue(QueueName="queue", Attributes=attributes)["QueueUrl"]
+    sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": body, "MessageBody": body} for body in "12"])
+    account.client("lambda").create_event_source_mapping(
+        FunctionName="function",
+        EventSourceArn="arn:aws:sqs:us-east-1:000000000000:queue",
+        BatchSize=10,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+    found: list[str] = []
+
+    def settled() -> bool:
+        messages = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
+        found.extend(message["Body"] for message in messages)
+        counts = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        waiting = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return all(counts[name] == "0" for name in waiting)
+
+    assert wait_until(settled, 15, pause=0.1)
+    settled()
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [(None, []), ("second", ["2"]), ({"batchItemFailures": [{"itemIdentifier": "no such message"}]}, ["1", "2"])],
+)
+def test_the_messages_come_back_that_the_function_names_or_all_if_that_makes_no_sense(
+    aws: Aws, answer: Any, failed: list[str]
+) -> None:
+    assert left_after(aws, answer) == failed
+
+
+def test_what_a_function_says_of_a_batch_is_read_as_lambda_reads_it() -> None:
+    answers: list[tuple[Any, list[str]]] = [
+        (None, []),
+        ({}, []),
+        ({"batchItemFailures": []}, []),
+        ({"batchItemFailures": None}, []),
+        ({"batchItemFailures": [{"itemIdentifier": "2"}]}, ["2"]),
+        ({"batchItemFailures": [{"itemIdentifier": "2"}, {"itemIdentifier": "3"}]}, ["1", "2"]),
+        ({"batchItemFailures": [{"itemIdentifier": ""}]}, ["1", "2"]),
+        ({"batchItemFailures": [{"itemIdentifier": None}]}, ["1", "2"]),
+        ({"batchItemFailures": [{"itemidentifier": "2"}]}, ["1", "2"]),
+        ({"batchItemFailures": [{"itemIdentifier": {}}]}, ["1", "2"]),
+        ({"batchItemFailures": ["2"]}, ["1", "2"]),
+        ({"batchItemFailures": "2"}, ["1", "2"]),
+        ([], ["1", "2"]),
+        ("2", ["1", "2"]),
+    ]
+    said = run_in_emulator_environment(
+        "import json; from local.emulator.mends.queues import failures\n"
+        f"print(json.dumps([sorted(failures(answer, {{'1', '2'}})) for answer, _ in {answers!r}]))"
+    )
+    assert json.loads(said) == [failed for _, failed in answers]
+
+
+def test_ministack_itself_loses_a_batch_with_a_wrong_identifier(released_aws: Aws) -> None:
+    assert left_after(released_aws, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}) == []
+
+
+def run_in_emulator_environment(source: str) -> str:
+    """What a few lines print that run where MiniStack is installed."""
+    done = subprocess.run(
+        [str(VENVS / "emulator/bin/python"), "-c", source],
+        cwd=REPOSITORY,
+        env={"DETAG_EMULATOR_URL": "http://127.0.0.1:1", "LOG_LEVEL": "ERROR"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout.strip() or done.stderr
+
+
+APPLY = """
+from local.emulator import mends
+from local.emulator.mends.hooks import MendError
+{change}
+try:
+    mends.apply_all()
+except MendError as error:
+    print("MendError:", error)
+else:
+    print("mended")
+"""
+
+
+def test_the_mends_fit_the_pinned_ministack() -> None:
+    assert run_in_emulator_environment(APPLY.format(change="")) == "mended"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("mends.VERSION = '1.0.0'", "made for MiniStack 1.0.0"),
+        ("mends.apply_all()", "the mend can go"),
+        ("from ministack.services import apigateway as m; del m._invoke_lambda_proxy", "has no _invoke_lambda_proxy"),
+        ("from ministack.services import apigateway as m; m._create_route = print", "_create_route now takes"),
+        ("from ministack.services import dynamodb as m; del m._update_ttl", "has no _update_ttl"),
+        ("from ministack.services import sqs as m; del m._delete_messages_for_esm", "has no _delete_messages_for_esm"),
+        ("from ministack.services import lambda_svc as m; del m._run_sqs_batch", "has no _run_sqs_batch"),
+        (
+            "from ministack.services.cloudformation import provisioners as p; "
+            "del p._RESOURCE_HANDLERS['AWS::SecretsManager::Secret']",
+            "no longer makes AWS::SecretsManager::Secret",
+        ),
+    ],
+)
+def test_a_mend_that_does_not_fit_stops_the_emulator(change: str, complaint: str) -> None:
+    said = run_in_emulator_environment(APPLY.format(change=change))
+    assert said.startswith("MendError:")
+    assert complaint in said
+
+
+@pytest.mark.parametrize("mend", range(8))
+def test_every_mend_notices_that_it_is_no_longer_needed(mend: int) -> None:
+    source = f"""
+from local.emulator import mends
+from local.emulator.mends.hooks import MendError
+assert len(mends.ALL) == 8
+for each in mends.ALL[:{mend} + 1]: each()
+try:
+    mends.ALL[{mend}]()
+except MendError as error:
+    print(error)
+"""
+    assert "the mend can go" in run_in_emulator_environment(source)
