@@ -1,11 +1,35 @@
-"""Replaced by the real handler: answers that nothing is done yet."""
+"""`callback`: judges a signed callback over its raw bytes and makes it durable."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from detag.adapters.aws import aws_config
+from detag.adapters.clock import SystemClock
+from detag.adapters.secrets import SecretsManagerCallbackSecrets
+from detag.adapters.sqs import SqsQueue
+from detag.adapters.telemetry import PowertoolsTelemetry
+from detag.services.callback import Receiver, SecretList
+from detag.settings import CallbackSettings, load
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = load(CallbackSettings, os.environ)
+telemetry = PowertoolsTelemetry()
+config = aws_config(read_seconds=2.0, attempts=2)  # at most 8 s of the 10 s in which API Gateway gets its answer
+secrets = SecretsManagerCallbackSecrets(
+    boto3.client("secretsmanager", config=config), settings.callback_secrets_arn
+)
+results = SqsQueue(boto3.client("sqs", config=config), settings.result_queue_url)
+receiver = Receiver(SecretList(secrets, SystemClock()), results, telemetry)
 
 
-def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Says that this function is not there yet, in a way each trigger understands."""
-    items = [{"itemIdentifier": record["messageId"]} for record in event.get("Records", [])]
-    return {"statusCode": 503, "batchItemFailures": items}
+@telemetry.invocation
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A POST to /callbacks; the body of the answer is one constant, because Runflow stores it."""
+    status = receiver.answer(event)
+    return {"statusCode": status, "headers": {"content-type": "text/plain"}, "body": "detag\n"}

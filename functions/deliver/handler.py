@@ -1,11 +1,40 @@
-"""Replaced by the real handler: answers that nothing is done yet."""
+"""`deliver`: fetches the cleaned images of an ended run, writes them to the output bucket and closes the job."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+from detag.adapters.telemetry import PowertoolsTelemetry
+from detag.batch import process
+from detag.services.closing import Closing
+from detag.services.deliver import Deliver
+from detag.settings import DeliverSettings, load
+from detag.wiring import CLOCK, event_bus, fetcher, job_store, photo_store, purse, runs
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = load(DeliverSettings, os.environ)
+telemetry = PowertoolsTelemetry()
+jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
+closing = Closing(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
+deliver = Deliver(
+    settings,
+    jobs,
+    photos,
+    runs(settings),
+    fetcher(os.environ),
+    closing,
+    purse(settings, jobs, telemetry),
+    CLOCK,
+    telemetry,
+    random.uniform,
+)
 
 
-def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Says that this function is not there yet, in a way each trigger understands."""
-    items = [{"itemIdentifier": record["messageId"]} for record in event.get("Records", [])]
-    return {"statusCode": 503, "batchItemFailures": items}
+@telemetry.invocation
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A batch of the result queue; returns the messages that are to come again."""
+    return process(event, deliver.handle, telemetry)

@@ -1,11 +1,42 @@
-"""Replaced by the real handler: answers that nothing is done yet."""
+"""`reconcile`: every minute, the road for whatever no message leads on; and the answer to how things stand."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from detag.adapters.aws import aws_config
+from detag.adapters.sqs import SqsQueue
+from detag.adapters.telemetry import PowertoolsTelemetry
+from detag.services.reconcile import Reconcile
+from detag.settings import ReconcileSettings, load
+from detag.wiring import CLOCK, job_store, purse, runs
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = load(ReconcileSettings, os.environ)
+telemetry = PowertoolsTelemetry()
+sqs = boto3.client("sqs", config=aws_config())
+jobs = job_store(settings.job_table)
+reconcile = Reconcile(
+    settings,
+    jobs,
+    SqsQueue(sqs, settings.upload_queue_url),
+    SqsQueue(sqs, settings.result_queue_url),
+    runs(settings),
+    purse(settings, jobs, telemetry),
+    CLOCK,
+    telemetry,
+)
 
 
-def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Says that this function is not there yet, in a way each trigger understands."""
-    items = [{"itemIdentifier": record["messageId"]} for record in event.get("Records", [])]
-    return {"statusCode": 503, "batchItemFailures": items}
+@telemetry.invocation
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A minute's round; asked by a person (any other event than the schedule's), also how things stand after it."""
+    done = reconcile.sweep(CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000)
+    if event.get("source") == "aws.events":
+        return {"done": done}
+    return {"done": done, **reconcile.report()}

@@ -1,11 +1,34 @@
-"""Replaced by the real handler: answers that nothing is done yet."""
+"""`submit`: claims each photo that arrived, presigns it and creates its run."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from detag.adapters.telemetry import PowertoolsTelemetry
+from detag.batch import process
+from detag.services.closing import Closing
+from detag.services.submit import Submit
+from detag.settings import SubmitSettings, load
+from detag.wiring import CLOCK, event_bus, job_store, photo_store, purse, runs
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = load(SubmitSettings, os.environ)
+telemetry = PowertoolsTelemetry()
+jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
+closing = Closing(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
+submit = Submit(
+    settings, jobs, photos, runs(settings), closing, purse(settings, jobs, telemetry), CLOCK, telemetry, random.uniform
+)
+pool = ThreadPoolExecutor(10)  # a batch: each photo waits for Runflow, not for the others
 
 
-def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Says that this function is not there yet, in a way each trigger understands."""
-    items = [{"itemIdentifier": record["messageId"]} for record in event.get("Records", [])]
-    return {"statusCode": 503, "batchItemFailures": items}
+@telemetry.invocation
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A batch of the upload queue; returns the messages that are to come again."""
+    deadline = CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000
+    return process(event, lambda message: submit.handle(message, deadline), telemetry, pool.map)

@@ -119,7 +119,11 @@ class Receiver:
         401 for bad evidence, 413 over the cap, 503 where we can't judge or keep it (Runflow tries again on 5xx only), 200 for
         anything that Runflow signed, once it is durable or known to be of no use.
         """
-        status = self._answer(event)
+        try:
+            status = self._answer(event)
+        except Exception as error:  # whatever it was, we have not judged it: a second try may
+            self._telemetry.warn("a callback could not be judged", error=type(error).__name__)
+            status = 503
         self._telemetry.count(f"Answered{status}")
         return status
 

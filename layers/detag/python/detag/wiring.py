@@ -1,0 +1,87 @@
+"""The adapters that several functions share, each made once per process, from the settings."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, Protocol
+
+import boto3
+import certifi
+
+from detag.adapters.aws import aws_config
+from detag.adapters.clock import SystemClock
+from detag.adapters.dynamodb import DynamoJobStore
+from detag.adapters.eventbridge import EventBridgeEvents
+from detag.adapters.hosts import local_exception
+from detag.adapters.outputs import Guard, SafeFetcher
+from detag.adapters.runflow import RunflowRuns
+from detag.adapters.s3 import S3PhotoStore, s3_config
+from detag.adapters.secrets import ApiKey
+from detag.ports.jobs import JobStore
+from detag.ports.telemetry import Telemetry
+from detag.services.purse import Purse
+
+CLOCK: Final = SystemClock()
+TLS: Final = ssl.create_default_context(cafile=certifi.where())
+"""Loading the roots costs 16 to 20 ms of CPU: once for all that is not AWS."""
+
+
+class PaysRunflow(Protocol):
+    """The settings of a function that holds Runflow's API key."""
+
+    @property
+    def runflow_api_url(self) -> str:
+        """Such as https://api.runflow.io."""
+        ...
+
+    @property
+    def runflow_api_key_arn(self) -> str:
+        """The secret that holds the key."""
+        ...
+
+    @property
+    def price_per_image_usd(self) -> Decimal:
+        """US dollars."""
+        ...
+
+    @property
+    def daily_spend_limit_usd(self) -> Decimal | None:
+        """US dollars; None for no limit."""
+        ...
+
+
+def job_store(table: str) -> DynamoJobStore:
+    """The job table."""
+    return DynamoJobStore(boto3.client("dynamodb", config=aws_config()), table, CLOCK)
+
+
+def photo_store(output_bucket: str, environ: Mapping[str, str]) -> S3PhotoStore:
+    """The photos, with the output bucket to write to."""
+    client = boto3.client("s3", config=s3_config(environ.get("AWS_ENDPOINT_URL")))
+    return S3PhotoStore(client, output_bucket)
+
+
+def event_bus(name: str) -> EventBridgeEvents:
+    """The event bus."""
+    return EventBridgeEvents(boto3.client("events", config=aws_config()), name)
+
+
+def runs(settings: PaysRunflow) -> RunflowRuns:
+    """Runflow's API, with the key read when it is first needed."""
+    secrets = boto3.client("secretsmanager", config=aws_config())
+    return RunflowRuns(settings.runflow_api_url, ApiKey(secrets, settings.runflow_api_key_arn), TLS)
+
+
+def fetcher(environ: Mapping[str, str]) -> SafeFetcher:
+    """Output links; those of the local stack too, where this is one (see `local_exception`)."""
+    return SafeFetcher(TLS, Guard(local_exception(environ.get("DETAG_LOCAL_OUTPUTS"), environ.get("AWS_ENDPOINT_URL"))))
+
+
+def purse(settings: PaysRunflow, jobs: JobStore, telemetry: Telemetry) -> Purse:
+    """Today's money."""
+    return Purse(
+        jobs, CLOCK, telemetry, random.uniform, settings.price_per_image_usd, settings.daily_spend_limit_usd
+    )
