@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
-"""Calls, the first included. At the worst 3 x (2 + 5) s and some pauses: below the 30 s of `submit`, its deadline known."""
+"""Calls, the first included. At the worst 3 x (2 + 5) s and their pauses: below the 30 s that `submit` has."""
 POOL: Final = 16
 """Connections kept: `submit` works on ten photos at once."""
 

@@ -1,0 +1,37 @@
+"""Events on Amazon EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from detag.adapters.aws import calling
+from detag.ports.errors import Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE: Final = "detag"
+
+
+def put_events_request(bus: str, detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The PutEvents request for one event."""
+    return {
+        "Entries": [{"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(detail)}]
+    }
+
+
+class EventBridgeEvents:
+    """See `detag.ports.events.Events`."""
+
+    def __init__(self, client: EventBridgeClient, bus: str) -> None:
+        self._client, self._bus = client, bus
+
+    def publish(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        """See `Events`. PutEvents answers 200 for an event that it did not take: its entry tells."""
+        with calling("PutEvents"):
+            answer = self._client.put_events(**put_events_request(self._bus, detail_type, detail))
+        if answer["FailedEntryCount"]:
+            codes = ", ".join(entry.get("ErrorCode", "no reason given") for entry in answer["Entries"])
+            raise Transient(f"PutEvents: not taken: {codes}")

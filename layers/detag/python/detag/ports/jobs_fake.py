@@ -1,0 +1,190 @@
+"""A job table in memory, with exactly the conditions of the real one."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import RLock
+
+from detag.domain.gate import Gate, Override
+from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State
+from detag.domain.money import Ledger, day_of, relimited, spread
+from detag.domain.naming import sequencer_rank
+from detag.ports.clock import Clock
+from detag.ports.effect_fake import Effect, no_effect
+from detag.ports.errors import Conflict
+from detag.ports.jobs import Counts, LedgerMoved, NoRoom
+from detag.ports.rows import kept, kept_gate
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a job's row, at a time of the store's clock. `before` is None for a new row."""
+
+    at: float
+    before: Job | None
+    after: Job
+
+
+class FakeJobStore:
+    """See `detag.ports.jobs.JobStore`. Its effects are "jobs.<method>". What it keeps may be read, for invariants.
+
+    `lag` is how many seconds `due`, `held` and `counts` are behind: they see the table as it was then. As a real index
+    they never go back: a lag that is made longer only holds them until the time has caught up.
+    """
+
+    def __init__(self, clock: Clock, effect: Effect = no_effect, lag: float = 0.0) -> None:
+        self.lag = lag
+        self.jobs: dict[str, Job] = {}
+        """Every row, by job id."""
+        self.ledgers: dict[str, Ledger] = {}
+        """The counters of each day."""
+        self.charges: dict[str, Reservation] = {}
+        """What was charged by `charge`, by run id."""
+        self.heads: dict[tuple[str, str], str] = {}
+        """The newest sequencer, by bucket and key."""
+        self.writes: list[Write] = []
+        """Every write of a row, oldest first."""
+        self.operator = Override()
+        """The override item, for the test to write."""
+        self._gate = Gate()
+        self._clock, self._effect = clock, effect
+        self._index: dict[str, Job] = {}
+        self._indexed = 0
+        self._lock = RLock()
+
+    def get(self, job_id: str) -> Job | None:
+        """See `JobStore`."""
+        with self._effect("jobs.get"), self._lock:
+            return self.jobs.get(job_id)
+
+    def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
+        """See `JobStore`."""
+        if after.job_id != before.job_id or after.rev <= before.rev:
+            raise ValueError(f"not a move of job {before.job_id} from rev {before.rev}")
+        row = kept(after)
+        with self._effect("jobs.save"), self._lock:
+            present = self.jobs.get(before.job_id)
+            if (present.rev if present else 0) != before.rev:
+                raise Conflict(f"job {before.job_id} is not at rev {before.rev}")
+            self._move_money(before.reservation, after.reservation, limit)
+            self.jobs[row.job_id] = row
+            self.writes.append(Write(self._clock.now(), present, row))
+
+    def _move_money(self, before: Reservation | None, after: Reservation | None, limit: int | None) -> None:
+        if before == after:
+            return
+        taken: Tally[tuple[str, int]] = Tally()
+        if before is not None:
+            taken[before.day, 0] -= before.slots
+        if after is not None:
+            taken[after.day, after.counter] += after.slots
+        for day, _ in taken:
+            if day not in self.ledgers:
+                raise LedgerMoved(f"no ledger of {day}")
+        if after is not None and limit is not None:
+            counter = self.ledgers[after.day][after.counter]
+            if counter.limit != limit:
+                raise LedgerMoved(f"the limit of {after.day} is {counter.limit}, not {limit}")
+            if counter.free < taken[after.day, after.counter]:
+                raise NoRoom(f"counter {after.counter} of {after.day} has {counter.free} free")
+        for (day, number), slots in taken.items():
+            self._take(day, number, slots)
+
+    def _take(self, day: str, number: int, slots: int) -> None:
+        ledger = self.ledgers[day]
+        counter = replace(ledger[number], free=ledger[number].free - slots)
+        self.ledgers[day] = (*ledger[:number], counter, *ledger[number + 1 :])
+
+    def raise_head(self, bucket: str, key: str, sequencer: str) -> str:
+        """See `JobStore`."""
+        with self._effect("jobs.raise_head"), self._lock:
+            newest = max(sequencer, self.heads.get((bucket, key), ""), key=sequencer_rank)
+            self.heads[bucket, key] = newest
+            return newest
+
+    def ledger(self, day: str) -> Ledger | None:
+        """See `JobStore`."""
+        with self._effect("jobs.ledger"), self._lock:
+            return self.ledgers.get(day)
+
+    def open_ledger(self, day: str, limit: int) -> None:
+        """See `JobStore`. Alone in memory, nobody else does the same at the same time."""
+        with self._effect("jobs.open_ledger"), self._lock:
+            ledger = self.ledgers.get(day)
+            if ledger is None:
+                self.ledgers[day] = spread(limit, limit)
+            elif ledger[0].limit != limit:
+                self.ledgers[day] = relimited(ledger, limit)
+
+    def charge(self, run_id: str, reservation: Reservation) -> bool:
+        """See `JobStore`."""
+        with self._effect("jobs.charge"), self._lock:
+            if run_id in self.charges:
+                return False
+            if reservation.day not in self.ledgers:
+                raise LedgerMoved(f"no ledger of {reservation.day}")
+            self._take(reservation.day, reservation.counter, reservation.slots)
+            self.charges[run_id] = reservation
+            return True
+
+    def gate(self) -> Gate:
+        """See `JobStore`."""
+        with self._effect("jobs.gate"), self._lock:
+            return self._gate
+
+    def save_gate(self, before: Gate, after: Gate) -> None:
+        """See `JobStore`."""
+        if after.rev <= before.rev:
+            raise ValueError(f"not a move of the gate from rev {before.rev}")
+        with self._effect("jobs.save_gate"), self._lock:
+            if self._gate.rev != before.rev:
+                raise Conflict(f"the gate is not at rev {before.rev}")
+            self._gate = kept_gate(after)
+
+    def override(self) -> Override:
+        """See `JobStore`."""
+        with self._effect("jobs.override"), self._lock:
+            return self.operator
+
+    def due(self, now: float, limit: int) -> list[str]:
+        """See `JobStore`."""
+        with self._effect("jobs.due"), self._lock:
+            due = self._lanes(lambda job: not job.held and job.due_at is not None and job.due_at <= now)
+            return due[: max(limit, 0)]
+
+    def held(self, limit: int) -> list[str]:
+        """See `JobStore`."""
+        with self._effect("jobs.held"), self._lock:
+            return self._lanes(lambda job: job.held)[: max(limit, 0)]
+
+    def counts(self, day: str) -> Counts:
+        """See `JobStore`."""
+        with self._effect("jobs.counts"), self._lock:
+            jobs = list(self._lagging().values())
+            return Counts(
+                open=Tally(_place(job) for job in jobs if job.state in OPEN_ORDER),
+                closed=Tally(
+                    job.state.value
+                    for job in jobs
+                    if job.state in CLOSED_ORDER and job.closed_at is not None and day_of(job.closed_at) == day
+                ),
+            )
+
+    def _lanes(self, wanted: Callable[[Job], bool]) -> list[str]:
+        found = [(job.due_at or 0.0, job_id) for job_id, job in self._lagging().items() if wanted(job)]
+        return [job_id for _, job_id in sorted(found)]
+
+    def _lagging(self) -> dict[str, Job]:
+        """The rows as the indexes show them by now."""
+        seen = self._clock.now() - self.lag
+        while self._indexed < len(self.writes) and self.writes[self._indexed].at <= seen:
+            row = self.writes[self._indexed].after
+            self._index[row.job_id] = row
+            self._indexed += 1
+        return self._index
+
+
+def _place(job: Job) -> str:
+    return f"{job.state}/{job.reason}" if job.state is State.WAITING else job.state.value

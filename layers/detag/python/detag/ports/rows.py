@@ -1,0 +1,50 @@
+"""What a row of the job table keeps of a job: the same for the table and for its fake."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from detag.domain.gate import Gate
+from detag.domain.job import Job
+
+MAX_BODY_BYTES: Final = 65_536
+MAX_OUTPUTS: Final = 64
+MAX_DETAIL: Final = 1_000
+MAX_CODE: Final = 200
+"""With keys of 1,024 bytes these keep a row below 200 KB: an item may have 400 (DynamoDB Developer Guide, "Quotas")."""
+
+
+def kept(job: Job) -> Job:
+    """The job as its row gives it back: times to the microsecond, and what only people read cut to a length that fits.
+
+    Raises ValueError for a body that is too long: it must never be cut.
+    """
+    if job.body is not None and len(job.body.encode()) > MAX_BODY_BYTES:
+        raise ValueError(f"the body of job {job.job_id} is longer than {MAX_BODY_BYTES} bytes")
+    return replace(
+        job,
+        upload=replace(job.upload, uploaded_at=_micro(job.upload.uploaded_at)),
+        detail=job.detail[:MAX_DETAIL] if job.detail else None,
+        code=job.code[:MAX_CODE] if job.code else None,
+        outputs=job.outputs[:MAX_OUTPUTS],
+        created_at=_micro(job.created_at),
+        not_before=_micro(job.not_before),
+        due_at=None if job.due_at is None else _micro(job.due_at),
+        lease_until=_micro(job.lease_until),
+        minted_at=_micro(job.minted_at),
+        url_expires_at=_micro(job.url_expires_at),
+        claimed_at=_micro(job.claimed_at),
+        submitted_at=_micro(job.submitted_at),
+        closed_at=None if job.closed_at is None else _micro(job.closed_at),
+    )
+
+
+def kept_gate(gate: Gate) -> Gate:
+    """The gate as its item gives it back: times to the microsecond."""
+    return replace(gate, since=_micro(gate.since), probe_at=_micro(gate.probe_at))
+
+
+def _micro(seconds: float) -> float:
+    """A time as a number with six decimals can hold it; a second time changes nothing."""
+    return round(seconds, 6)

@@ -1,0 +1,716 @@
+"""What every job store does: the fake in memory and DynamoDB alike."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.httpsession import URLLib3Session
+
+from detag.adapters.aws import aws_config
+from detag.adapters.dynamodb import DynamoJobStore
+from detag.domain.gate import Gate, Override
+from detag.domain.job import Job, Reason, Reservation, State, Upload, new
+from detag.domain.money import COUNTERS, NO_LIMIT, free_slots, used_slots
+from detag.ports.clock_fake import EPOCH, FakeClock
+from detag.ports.errors import Conflict
+from detag.ports.jobs import JobStore, LedgerMoved, NoRoom
+from detag.ports.jobs_fake import FakeJobStore
+from detag.ports.rows import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
+from tests.emulator import Aws
+
+DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
+LARGE = 4_000
+"""A limit that is spread over all counters."""
+
+
+class Fake:
+    """The job store in memory."""
+
+    def __init__(self) -> None:
+        self.store = FakeJobStore(FakeClock())
+
+    def write_override(self, override: Override) -> None:
+        self.store.operator = override
+
+
+class Dynamo:
+    """The job store on a table made from the template."""
+
+    def __init__(self, client: Any, table: str, definition: dict[str, Any]) -> None:
+        client.create_table(TableName=table, **definition)
+        self.client, self.table = client, table
+        self.store = DynamoJobStore(client, table, FakeClock())
+
+    def write_override(self, override: Override) -> None:
+        item: dict[str, Any] = {"pk": {"S": "override"}}
+        if override.paused is not None:
+            item["paused"] = {"BOOL": override.paused}
+        if override.limit_usd is not None:
+            item["limit_usd"] = {"S": override.limit_usd}
+        self.client.put_item(TableName=self.table, Item=item)
+
+
+@pytest.fixture
+def dynamo(aws: Aws, name: str, job_table: dict[str, Any]) -> Dynamo:
+    client = aws.session.client("dynamodb", endpoint_url=aws.emulator.endpoint_url, config=aws_config())
+    return Dynamo(client, name, job_table)
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def side(request: pytest.FixtureRequest) -> Fake | Dynamo:
+    if request.param == "fake":
+        return Fake()
+    dynamo: Dynamo = request.getfixturevalue("dynamo")
+    return dynamo
+
+
+@pytest.fixture
+def store(side: Fake | Dynamo) -> JobStore:
+    return side.store
+
+
+def job_of(number: int = 0, uploaded_at: float = EPOCH) -> Job:
+    """A job without a row."""
+    upload = Upload("photos", f"shoes/{number}.jpg", f"v{number}", f"00{number:04X}", "e7a6", 1_000, uploaded_at)
+    return new(upload, EPOCH)
+
+
+def moved(job: Job, **changes: Any) -> Job:
+    return replace(job, rev=job.rev + 1, **changes)
+
+
+def saved(store: JobStore, job: Job, **changes: Any) -> Job:
+    """The job of a new row, or of the next revision of its row."""
+    after = moved(job, **changes)
+    store.save(job, after)
+    return after
+
+
+def free(store: JobStore, day: str = DAY) -> list[int]:
+    """The free slots of each counter of a day."""
+    return [counter.free for counter in store.ledger(day) or ()]
+
+
+def first(slots: int) -> list[int]:
+    """The free slots of each counter where all are in the first."""
+    return [slots] + [0] * (COUNTERS - 1)
+
+
+def together(number: int, work: Callable[[int], object]) -> list[object]:
+    """The results, or the exceptions, of so many calls that begin at the same moment."""
+    start = threading.Barrier(number)
+
+    def begin(index: int) -> object:
+        start.wait()
+        try:
+            return work(index)
+        except Exception as error:  # noqa: BLE001 - the test judges what it was
+            return error
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(begin, range(number)))
+
+
+# Rows
+
+
+def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
+    assert store.get(job_of().job_id) is None
+
+
+def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    job = moved(
+        job_of(),
+        state=State.WAITING,
+        reason=Reason.SETTLING,
+        detail="Größe 😀 \u0001",
+        code="E1",
+        not_before=EPOCH + 1.25,
+        due_at=EPOCH + 0.000001,
+        submission_no=2,
+        attempt=3,
+        expired_urls=1,
+        tries=4,
+        body='{"input": {}}',
+        minted_at=EPOCH,
+        url_expires_at=EPOCH + 3_600,
+        claimed_at=EPOCH,
+        doubtful=True,
+        content_type="image/jpeg",
+        source_metadata=(("colour", "red"), ("empty", "")),
+        earlier_runs=("run_2", "run_1"),
+        reservation=Reservation(DAY, 1, 0),
+    )
+    store.save(replace(job, rev=0, reservation=None), job)
+    assert store.get(job.job_id) == job
+
+
+def test_a_closed_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
+    job = saved(store, job_of())
+    closed = saved(
+        store,
+        job,
+        state=State.DELIVERED,
+        reason=None,
+        due_at=None,
+        outputs=("b.jpg", "a.jpg"),
+        cost="0.14",
+        partial=True,
+        run_id="run_1",
+        submitted_at=EPOCH,
+        closed_at=EPOCH + 9,
+    )
+    assert store.get(job.job_id) == closed
+
+
+def test_a_job_is_created_once(store: JobStore) -> None:
+    created = saved(store, job_of(), detail="first")
+    with pytest.raises(Conflict):
+        saved(store, job_of(), detail="second")
+    assert store.get(created.job_id) == created
+
+
+def test_of_two_moves_from_the_same_revision_only_the_first_is_written(store: JobStore) -> None:
+    job = saved(store, job_of())
+    winner = saved(store, job, detail="first")
+    with pytest.raises(Conflict):
+        saved(store, job, detail="second")
+    assert store.get(job.job_id) == winner
+
+
+def test_a_row_that_is_not_there_cannot_be_moved(store: JobStore) -> None:
+    job = moved(job_of())
+    with pytest.raises(Conflict):
+        saved(store, job)
+    assert store.get(job.job_id) is None
+
+
+def test_a_move_that_does_not_go_forward_is_refused(store: JobStore) -> None:
+    job = saved(store, job_of())
+    with pytest.raises(ValueError, match="not a move"):
+        store.save(job, job)
+    with pytest.raises(ValueError, match="not a move"):
+        store.save(job, moved(replace(job, upload=job_of(1).upload)))
+
+
+def test_what_only_people_read_is_cut_to_a_length_that_a_row_can_hold(store: JobStore) -> None:
+    job = saved(store, job_of(), detail="x" * 5_000, outputs=tuple(f"{n}.jpg" for n in range(500)))
+    row = store.get(job.job_id)
+    assert row is not None
+    assert (row.detail, row.outputs) == (job.detail and job.detail[:MAX_DETAIL], job.outputs[:MAX_OUTPUTS])
+
+
+def test_a_body_is_never_cut(store: JobStore) -> None:
+    with pytest.raises(ValueError, match="body"):
+        saved(store, job_of(), body="x" * (MAX_BODY_BYTES + 1))
+    assert store.get(job_of().job_id) is None
+
+
+# Money
+
+
+def test_a_reservation_is_taken_from_its_counter_with_the_save(store: JobStore) -> None:
+    store.open_ledger(DAY, LARGE)
+    job = job_of()
+    store.save(job, moved(job, reservation=Reservation(DAY, 2, 3)), limit=LARGE)
+    assert free(store) == [250 - 2 * (number == 3) for number in range(COUNTERS)]
+
+
+def test_a_reservation_needs_a_ledger_of_its_day(store: JobStore) -> None:
+    store.open_ledger(NEXT_DAY, 71)
+    job = saved(store, job_of())
+    for limit in (71, None):
+        with pytest.raises(LedgerMoved):
+            store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
+    assert store.get(job.job_id) == job
+    assert store.ledger(DAY) is None
+
+
+def test_a_reservation_under_another_limit_than_the_days_is_refused(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    job = saved(store, job_of())
+    for limit in (70, 72):
+        with pytest.raises(LedgerMoved):
+            store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
+    assert store.get(job.job_id) == job
+    assert free(store) == first(71)
+
+
+def test_a_reservation_without_room_changes_nothing(store: JobStore) -> None:
+    store.open_ledger(DAY, 1)
+    job = saved(store, job_of())
+    with pytest.raises(NoRoom):
+        store.save(job, moved(job, reservation=Reservation(DAY, 2, 0)), limit=1)
+    assert store.get(job.job_id) == job
+    assert free(store) == first(1)
+
+
+def test_the_last_slot_can_be_reserved(store: JobStore) -> None:
+    store.open_ledger(DAY, 1)
+    job = job_of()
+    store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=1)
+    assert free(store) == first(0)
+
+
+def test_without_a_limit_a_reservation_is_charged_though_there_is_no_room(store: JobStore) -> None:
+    store.open_ledger(DAY, 1)
+    job = job_of()
+    store.save(job, moved(job, reservation=Reservation(DAY, 3, 0)))
+    assert free(store) == first(-2)
+
+
+def test_what_is_given_back_goes_to_the_first_counter(store: JobStore) -> None:
+    store.open_ledger(DAY, LARGE)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 2, 3))
+    saved(store, job, reservation=None)
+    assert free(store) == [252, 250, 250, 248] + [250] * 12
+
+
+def test_a_reservation_that_both_have_moves_no_money(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    saved(store, job, detail="on its way")
+    assert free(store) == first(70)
+
+
+def test_what_was_given_back_cannot_be_given_back_again(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    saved(store, job, reservation=None)
+    with pytest.raises(Conflict):
+        saved(store, job, reservation=None)
+    assert free(store) == first(71)
+
+
+def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    store.open_ledger(NEXT_DAY, 71)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    after = moved(job, reservation=Reservation(NEXT_DAY, 1, 0))
+    store.save(job, after, limit=71)
+    assert (free(store, DAY), free(store, NEXT_DAY)) == (first(71), first(70))
+    assert store.get(job.job_id) == after
+
+
+def test_a_reservation_that_cannot_move_to_another_day_stays(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    store.open_ledger(NEXT_DAY, 0)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    with pytest.raises(NoRoom):
+        store.save(job, moved(job, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
+    assert (free(store, DAY), free(store, NEXT_DAY)) == (first(70), first(0))
+    assert store.get(job.job_id) == job
+
+
+def test_giving_back_and_taking_on_one_counter_need_only_the_difference(store: JobStore) -> None:
+    store.open_ledger(DAY, 3)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 2, 0))
+    with pytest.raises(NoRoom):
+        store.save(job, moved(job, reservation=Reservation(DAY, 4, 0)), limit=3)
+    job_of_three = moved(job, reservation=Reservation(DAY, 3, 0))
+    store.save(job, job_of_three, limit=3)
+    assert free(store) == first(0)
+    store.save(job_of_three, moved(job_of_three, reservation=Reservation(DAY, 1, 0)), limit=3)
+    assert free(store) == first(2)
+
+
+def test_giving_back_needs_a_ledger(store: JobStore) -> None:
+    """No reservation is without one, while ledgers outlive rows; but nothing is made up for it."""
+    store.open_ledger(DAY, 0)
+    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    odd = replace(job, reservation=Reservation(NEXT_DAY, 1, 0))
+    with pytest.raises(LedgerMoved):
+        store.save(odd, moved(odd, reservation=None))
+    assert store.get(job.job_id) == job
+    assert store.ledger(NEXT_DAY) is None
+
+
+def test_a_row_that_moved_is_a_conflict_whatever_the_money_says(store: JobStore) -> None:
+    store.open_ledger(DAY, 0)
+    stale = saved(store, job_of())
+    saved(store, stale)
+    for day, limit in ((DAY, 0), (DAY, 5), (NEXT_DAY, 0)):
+        with pytest.raises(Conflict):
+            store.save(stale, moved(stale, reservation=Reservation(day, 1, 0)), limit=limit)
+    assert free(store) == first(0)
+
+
+def test_a_missing_ledger_is_told_before_a_missing_room(store: JobStore) -> None:
+    store.open_ledger(NEXT_DAY, 0)
+    odd = replace(saved(store, job_of()), reservation=Reservation(DAY, 1, 0))
+    with pytest.raises(LedgerMoved):
+        store.save(odd, moved(odd, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
+
+
+def test_a_day_has_no_ledger_before_it_is_opened(store: JobStore) -> None:
+    assert store.ledger(DAY) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(0, first(0)), (71, first(71)), (LARGE, [250] * COUNTERS), (NO_LIMIT, [62_500_000] * COUNTERS)],
+)
+def test_a_ledger_is_opened_with_all_its_room_free(store: JobStore, limit: int, expected: list[int]) -> None:
+    store.open_ledger(DAY, limit)
+    assert free(store) == expected
+    assert {counter.limit for counter in store.ledger(DAY) or ()} == {limit}
+
+
+def test_a_ledger_that_is_so_already_is_left_alone(store: JobStore) -> None:
+    store.open_ledger(DAY, LARGE)
+    job = job_of()
+    store.save(job, moved(job, reservation=Reservation(DAY, 9, 3)), limit=LARGE)
+    before = store.ledger(DAY)
+    store.open_ledger(DAY, LARGE)
+    assert store.ledger(DAY) == before
+
+
+@pytest.mark.parametrize("limit", [0, 3, 5, 71, LARGE, NO_LIMIT])
+def test_another_limit_keeps_what_is_used(store: JobStore, limit: int) -> None:
+    store.open_ledger(DAY, 71)
+    saved(store, job_of(), reservation=Reservation(DAY, 5, 0))
+    store.open_ledger(DAY, limit)
+    ledger = store.ledger(DAY)
+    assert ledger is not None
+    assert (used_slots(ledger), free_slots(ledger)) == (5, limit - 5)
+    assert {counter.limit for counter in ledger} == {limit}
+
+
+def test_a_run_is_charged_once(store: JobStore) -> None:
+    store.open_ledger(DAY, 1)
+    assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
+    assert store.charge("run_1", Reservation(DAY, 1, 0)) is False
+    assert store.charge("run_2", Reservation(DAY, 1, 0)) is True
+    assert free(store) == first(-1)
+
+
+def test_a_charge_without_a_ledger_can_be_made_up_for(store: JobStore) -> None:
+    with pytest.raises(LedgerMoved):
+        store.charge("run_1", Reservation(DAY, 1, 0))
+    store.open_ledger(DAY, 71)
+    assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
+    assert free(store) == first(70)
+
+
+def test_a_run_that_was_charged_needs_no_ledger_any_more(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    store.charge("run_1", Reservation(DAY, 1, 0))
+    assert store.charge("run_1", Reservation(NEXT_DAY, 1, 0)) is False
+
+
+# Heads
+
+
+def test_the_newest_sequencer_of_a_key_is_kept(store: JobStore) -> None:
+    assert store.raise_head("photos", "a.jpg", "0055AE") == "0055AE"
+    assert store.raise_head("photos", "a.jpg", "0055AF") == "0055AF"
+    assert store.raise_head("photos", "a.jpg", "0055AE") == "0055AF"
+    assert store.raise_head("photos", "a.jpg", "0055AF") == "0055AF"
+
+
+def test_sequencers_of_different_lengths_are_padded_on_the_right(store: JobStore) -> None:
+    assert store.raise_head("photos", "a.jpg", "0055A") == "0055A"
+    assert store.raise_head("photos", "a.jpg", "0055A001") == "0055A001"
+    assert store.raise_head("photos", "a.jpg", "0055a") == "0055A001"
+    assert store.raise_head("photos", "a.jpg", "0056") == "0056"
+
+
+def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
+    store.raise_head("photos", "a.jpg", "0055AF")
+    for bucket, key in (("photos", "b.jpg"), ("photo", "sa.jpg"), ("others", "a.jpg"), ("photos", "A.jpg")):
+        assert store.raise_head(bucket, key, "0001") == "0001"
+
+
+# The gate
+
+
+def test_the_gate_is_open_where_nobody_closed_it(store: JobStore) -> None:
+    assert store.gate() == Gate()
+
+
+def test_the_gate_is_read_back_as_it_was_saved(store: JobStore) -> None:
+    closed = Gate(
+        reason=Reason.OUT_OF_CREDIT,
+        since=EPOCH + 0.25,
+        draining=True,
+        probe_at=EPOCH + 60,
+        probes=2,
+        probe_job=job_of().job_id,
+        rev=1,
+    )
+    store.save_gate(Gate(), closed)
+    assert store.gate() == closed
+    store.save_gate(closed, Gate(rev=2))
+    assert store.gate() == Gate(rev=2)
+
+
+def test_of_two_moves_of_the_gate_only_the_first_is_written(store: JobStore) -> None:
+    first_move = Gate(reason=Reason.PAUSED, rev=1)
+    store.save_gate(Gate(), first_move)
+    with pytest.raises(Conflict):
+        store.save_gate(Gate(), Gate(reason=Reason.UNAUTHORIZED, rev=1))
+    store.save_gate(first_move, Gate(rev=2))
+    with pytest.raises(Conflict):
+        store.save_gate(first_move, Gate(reason=Reason.UNAUTHORIZED, rev=2))
+    assert store.gate() == Gate(rev=2)
+
+
+def test_a_move_of_the_gate_that_does_not_go_forward_is_refused(store: JobStore) -> None:
+    with pytest.raises(ValueError, match="not a move"):
+        store.save_gate(Gate(), Gate())
+
+
+@pytest.mark.parametrize(
+    "override", [Override(paused=True), Override(paused=False), Override(limit_usd="2.50"), Override(limit_usd="none")]
+)
+def test_an_operators_word_is_read_as_it_was_written(side: Fake | Dynamo, override: Override) -> None:
+    assert side.store.override() == Override()
+    side.write_override(override)
+    assert side.store.override() == override
+
+
+# Lines
+
+
+def test_due_jobs_come_oldest_first(store: JobStore) -> None:
+    jobs = [saved(store, job_of(number), due_at=EPOCH + (number * 7) % 20) for number in range(20)]
+    oldest_first = [job.job_id for job in sorted(jobs, key=lambda job: job.due_at or 0)]
+    assert store.due(EPOCH + 100, 100) == oldest_first
+    assert store.due(EPOCH + 100, 3) == oldest_first[:3]
+    assert store.due(EPOCH + 4, 100) == oldest_first[:5]
+    assert store.due(EPOCH + 3.999999, 100) == oldest_first[:4]
+    assert store.due(EPOCH - 1, 100) == []
+    assert store.due(EPOCH + 100, 0) == []
+
+
+def test_a_job_that_was_put_off_is_due_later(store: JobStore) -> None:
+    job = saved(store, job_of(), due_at=EPOCH)
+    saved(store, job, due_at=EPOCH + 60)
+    assert store.due(EPOCH + 59, 10) == []
+    assert store.due(EPOCH + 60, 10) == [job.job_id]
+
+
+def test_a_closed_job_is_due_only_while_it_owes_something(store: JobStore) -> None:
+    job = saved(store, job_of())
+    owing = saved(store, job, state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, due_at=EPOCH, owed=("event",))
+    assert store.due(EPOCH, 10) == [job.job_id]
+    saved(store, owing, due_at=None, owed=())
+    assert store.due(EPOCH + 1e6, 10) == []
+
+
+def test_held_jobs_stand_in_a_line_of_their_own_in_the_order_of_their_uploads(store: JobStore) -> None:
+    jobs = [job_of(number, uploaded_at=EPOCH - number) for number in range(12)]
+    held = [saved(store, job, reason=Reason.SPEND_LIMIT, due_at=job.upload.uploaded_at) for job in jobs]
+    oldest_first = [job.job_id for job in reversed(held)]
+    assert store.due(EPOCH + 100, 100) == []
+    assert store.held(100) == oldest_first
+    assert store.held(2) == oldest_first[:2]
+    assert store.held(0) == []
+
+
+def test_a_released_job_leaves_the_line(store: JobStore) -> None:
+    job = saved(store, job_of(), reason=Reason.PAUSED, due_at=EPOCH)
+    saved(store, job, reason=Reason.READY, due_at=EPOCH)
+    assert (store.held(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+
+
+def test_a_job_that_settles_is_due_though_the_gate_is_closed(store: JobStore) -> None:
+    job = saved(store, job_of(), reason=Reason.SETTLING, due_at=EPOCH)
+    assert (store.held(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+
+
+def test_jobs_are_counted_by_state_and_reason(store: JobStore) -> None:
+    assert (store.counts(DAY).open, store.counts(DAY).closed) == ({}, {})
+    jobs = [saved(store, job_of(number)) for number in range(20)]
+    for job in jobs[:3]:
+        saved(store, job, reason=Reason.PAUSED)
+    for job in jobs[3:5]:
+        saved(store, job, state=State.SUBMITTING, reason=None)
+    for job in jobs[5:9]:
+        saved(store, job, state=State.SUBMITTED, reason=None)
+    for job in jobs[9:14]:
+        saved(store, job, state=State.DELIVERED, reason=None, due_at=None, closed_at=EPOCH)
+    saved(store, jobs[14], state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, owed=("event",))
+    saved(store, jobs[15], state=State.SKIPPED, reason=Reason.EMPTY, due_at=None, closed_at=EPOCH + 86_400)
+    counts = store.counts(DAY)
+    assert counts.open == {"waiting/ready": 4, "waiting/paused": 3, "submitting": 2, "submitted": 4}
+    assert counts.closed == {"delivered": 5, "failed": 1}
+    assert store.counts(NEXT_DAY).closed == {"skipped": 1}
+
+
+def test_a_repaired_job_is_counted_on_the_day_of_its_repair(store: JobStore) -> None:
+    job = saved(store, job_of(), state=State.FAILED, reason=Reason.TIMED_OUT, due_at=None, closed_at=EPOCH)
+    saved(store, job, state=State.DELIVERED, reason=None, closed_at=EPOCH + 86_400)
+    assert (store.counts(DAY).closed, store.counts(NEXT_DAY).closed) == ({}, {"delivered": 1})
+
+
+# Many at once
+
+
+def test_of_ten_workers_that_claim_a_job_one_wins(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    job = saved(store, job_of())
+
+    def claim(worker: int) -> None:
+        after = moved(job, state=State.SUBMITTING, reason=None, detail=str(worker), reservation=Reservation(DAY, 1, 0))
+        store.save(job, after, limit=71)
+
+    results = together(10, claim)
+    assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 9 + ["NoneType"]
+    row = store.get(job.job_id)
+    assert row is not None
+    assert row.detail == str(results.index(None))
+    assert free(store) == first(70)
+
+
+def test_of_ten_workers_that_create_a_job_one_wins(store: JobStore) -> None:
+    results = together(10, lambda worker: saved(store, job_of(), detail=str(worker)))
+    winners = [result for result in results if isinstance(result, Job)]
+    assert [store.get(job_of().job_id)] == winners
+    assert sum(isinstance(result, Conflict) for result in results) == 9
+
+
+def test_of_sixteen_jobs_exactly_five_fit_under_a_limit_of_five(store: JobStore) -> None:
+    store.open_ledger(DAY, 5)
+    jobs = [saved(store, job_of(number)) for number in range(16)]
+
+    def reserve(number: int) -> None:
+        store.save(jobs[number], moved(jobs[number], reservation=Reservation(DAY, 1, 0)), limit=5)
+
+    results = together(16, reserve)
+    assert sorted(type(result).__name__ for result in results) == ["NoRoom"] * 11 + ["NoneType"] * 5
+    rows = [store.get(job.job_id) for job in jobs]
+    assert sum(row is not None and row.reservation is not None for row in rows) == 5
+    assert free(store) == first(0)
+
+
+def test_nobody_is_turned_away_while_a_contended_counter_has_room(store: JobStore) -> None:
+    store.open_ledger(DAY, 16)
+    jobs = [saved(store, job_of(number)) for number in range(16)]
+
+    def reserve(number: int) -> None:
+        store.save(jobs[number], moved(jobs[number], reservation=Reservation(DAY, 1, 0)), limit=16)
+
+    assert together(16, reserve) == [None] * 16
+    assert free(store) == first(0)
+
+
+def test_changing_the_limit_while_others_reserve_loses_no_slot(store: JobStore) -> None:
+    store.open_ledger(DAY, 40)
+    jobs = [saved(store, job_of(number)) for number in range(24)]
+    reserved: list[Job] = []
+
+    def work(worker: int) -> None:
+        if worker == 0:
+            for limit in (41, 42, LARGE, 43, 40):
+                store.open_ledger(DAY, limit)
+            return
+        for number in range((worker - 1) * 4, worker * 4):
+            after = moved(jobs[number], reservation=Reservation(DAY, 1, 0))
+            for _ in range(50):
+                ledger = store.ledger(DAY)
+                assert ledger is not None
+                try:
+                    store.save(jobs[number], after, limit=ledger[0].limit)
+                except LedgerMoved:
+                    continue
+                reserved.append(after)
+                break
+
+    assert together(7, work) == [None] * 7
+    ledger = store.ledger(DAY)
+    assert ledger is not None
+    assert len(reserved) == 24
+    assert (used_slots(ledger), free_slots(ledger)) == (24, 16)
+
+
+def test_a_ledger_that_many_open_at_once_is_opened_once(store: JobStore) -> None:
+    assert together(8, lambda _: store.open_ledger(DAY, 71)) == [None] * 8
+    assert free(store) == first(71)
+
+
+def test_a_run_that_many_charge_at_once_is_charged_once(store: JobStore) -> None:
+    store.open_ledger(DAY, 71)
+    results = together(8, lambda _: store.charge("run_1", Reservation(DAY, 1, 0)))
+    assert sorted(results, key=str) == [False] * 7 + [True]
+    assert free(store) == first(70)
+
+
+def test_of_many_uploads_of_a_key_the_newest_stays_its_head(store: JobStore) -> None:
+    together(8, lambda number: store.raise_head("photos", "a.jpg", f"00{number}"))
+    assert store.raise_head("photos", "a.jpg", "0") == "007"
+
+
+# The table itself
+
+
+def lose_the_first_answer(client: Any, operation: str) -> list[int]:
+    """Let the service do the operation, and then answer the first time as if it had broken down."""
+    calls: list[int] = []
+    no_headers: Any = {}
+
+    def send(request: Any, **_: Any) -> AWSResponse | None:
+        calls.append(1)
+        if len(calls) > 1:
+            return None
+        answer = URLLib3Session().send(request)
+        assert answer.status_code == 200
+        return AWSResponse(request.url, 500, no_headers, _Nothing())
+
+    client.meta.events.register(f"before-send.dynamodb.{operation}", send)
+    return calls
+
+
+class _Nothing:
+    """The body of an answer that never came."""
+
+    def stream(self, **_: Any) -> list[bytes]:
+        return [b"{}"]
+
+
+def test_a_write_whose_answer_was_lost_is_not_taken_for_anothers(dynamo: Dynamo) -> None:
+    calls = lose_the_first_answer(dynamo.client, "PutItem")
+    job = saved(dynamo.store, job_of())
+    assert len(calls) == 2
+    assert dynamo.store.get(job.job_id) == job
+
+
+def test_a_transaction_whose_answer_was_lost_moves_the_money_once(dynamo: Dynamo) -> None:
+    dynamo.store.open_ledger(DAY, 71)
+    calls = lose_the_first_answer(dynamo.client, "TransactWriteItems")
+    job = saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
+    assert len(calls) == 2
+    assert dynamo.store.get(job.job_id) == job
+    assert free(dynamo.store) == first(70)
+
+
+def test_a_row_of_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:
+    long = replace(job_of(), upload=replace(job_of().upload, key="😀" * 256))
+    job = saved(
+        dynamo.store,
+        long,
+        body="x" * MAX_BODY_BYTES,
+        detail="😀" * 5_000,
+        outputs=tuple(f"{number:04}" + "ü" * 510 for number in range(500)),
+        source_metadata=(("x" * 1_000, "y" * 1_000),),
+        earlier_runs=tuple("r" * 64 for _ in range(500)),
+    )
+    item = dynamo.client.get_item(TableName=dynamo.table, Key={"pk": {"S": f"job#{job.job_id}"}})["Item"]
+    assert len(json.dumps(item, ensure_ascii=False).encode()) < 200_000
+
+
+def test_an_operator_may_write_the_limit_as_a_number(dynamo: Dynamo) -> None:
+    item = {"pk": {"S": "override"}, "limit_usd": {"N": "2.5"}, "paused": {"S": "true"}}
+    dynamo.client.put_item(TableName=dynamo.table, Item=item)
+    override = dynamo.store.override()
+    assert override.paused is True
+    assert Decimal(override.limit_usd or "0") == Decimal("2.5")
