@@ -15,8 +15,9 @@ ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
 OUTPUTS = {
     "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "CallbackUrl",
     "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
-    "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl",
-    "RunflowApiKeyArn", "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName", "ReconcileFunctionName",
+    "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn",
+    "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName",
+    "ReconcileFunctionName",
 }  # fmt: skip
 
 
