@@ -120,6 +120,16 @@ def test_reconcile_reaches_no_bucket(stack: Stack) -> None:
     assert may["sqs:SendMessage"] == {"UploadQueue", "ResultQueue"}
 
 
+def test_a_job_is_read_and_written_by_the_actions_that_the_job_store_calls(stack: Stack) -> None:
+    """A transaction is allowed by the actions of its items, and the ledger of a day is read in one batch."""
+    called = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    for function in FUNCTIONS:
+        may = {
+            action for action, resource in grants(stack, function) if resource == {"Fn::GetAtt": ["JobTable", "Arn"]}
+        }
+        assert may == (called if "JOB_TABLE" in environment(stack, function) else set()), function
+
+
 def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Stack) -> None:
     searching = {"dynamodb:Query", "dynamodb:Scan"}
     for function in FUNCTIONS:
