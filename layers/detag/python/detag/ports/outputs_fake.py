@@ -1,0 +1,53 @@
+"""Output links in memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, look
+from detag.ports.effect_fake import Effect, no_effect
+from detag.ports.outputs import Download, Unsafe
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    head: bytes
+    length: int
+    body: BinaryIO
+
+
+class FakeFetcher:
+    """See `detag.ports.outputs.Fetcher`. Its effects are "fetcher.open" and, at each reading of a body, "fetcher.read".
+
+    `read` gives what a link leads to, such as `FakeRuns.read_link`; it raises `LinkExpired`, `Unsafe` or `Transient`.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], effect: Effect = no_effect) -> None:
+        self._read, self._effect = read, effect
+
+    @contextmanager
+    def open(self, link: str) -> Iterator[Download]:
+        """See `Fetcher`."""
+        with self._effect("fetcher.open"):
+            data = self._read(link)
+            try:
+                check_tail(look(data[:HEAD_BYTES], len(data), DELIVERABLE), data[:HEAD_BYTES], data[-TAIL_BYTES:])
+            except NotAnImage as error:
+                raise Unsafe(str(error)) from None
+        yield _Picture(data[:HEAD_BYTES], len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, data: bytes, effect: Effect) -> None:
+        self._data, self._effect = io.BytesIO(data), effect
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._effect("fetcher.read"):
+            return self._data.readinto(buffer)

@@ -1,0 +1,181 @@
+"""Two kinds of bucket in memory: versioned ones that photos are dropped into, and one that outputs are written to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from detag.ports.clock import Clock
+from detag.ports.effect_fake import Effect, no_effect
+from detag.ports.errors import Transient
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+
+_HOST: Final = ".s3.eu-central-1.amazonaws.com"
+_KEY: Final = b"signs the URLs of this fake"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object. `etag` without quotes."""
+
+    data: bytes
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/octet-stream"
+
+
+class FakePhotoStore:
+    """See `detag.ports.photos.PhotoStore`. Its effects are "photos.<method>", but for presign, which calls nobody.
+
+    Input buckets are made by the first `upload`. A bucket named in `unversioned` keeps the last upload only.
+    """
+
+    def __init__(self, clock: Clock, output_bucket: str = "outputs", effect: Effect = no_effect) -> None:
+        self.output_bucket = output_bucket
+        self.outputs: dict[str, Stored] = {}
+        """Everything in the output bucket by key, records included; a test may put in what others have stored there."""
+        self.puts: list[tuple[str, Stored]] = []
+        """Every write to the output bucket, oldest first."""
+        self.unversioned: set[str] = set()
+        self.denied: set[tuple[str, str]] = set()
+        """Bucket and key of what may not be read."""
+        self._versions: dict[tuple[str, str], dict[str, Stored | None]] = {}
+        """By bucket and key, oldest first; None is a delete marker."""
+        self._count = 0
+        self._clock, self._effect = clock, effect
+
+    # What others do
+
+    def upload(self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Store an object, over whatever was there, and return the event that EventBridge would send."""
+        stored = _stored(data, metadata or {}, "application/octet-stream")
+        version, versions = self._next(bucket), self._versions.setdefault((bucket, key), {})
+        if bucket in self.unversioned:
+            versions.clear()
+        versions[version] = stored
+        thing = {"key": key, "size": len(data), "etag": stored.etag, "sequencer": f"{self._count:018X}"}
+        if bucket not in self.unversioned:
+            thing["version-id"] = version
+        return {
+            "version": "0",
+            "id": f"{self._count:08x}-0000-4000-8000-000000000000",
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "account": "123456789012",
+            "time": datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": "eu-central-1",
+            "resources": [f"arn:aws:s3:::{bucket}"],
+            "detail": {"version": "0", "bucket": {"name": bucket}, "object": thing, "reason": "PutObject"},
+        }
+
+    def delete(self, bucket: str, key: str, version_id: str | None = None) -> None:
+        """Delete an object, leaving a delete marker where there are versions; or one version for good."""
+        versions = self._versions.setdefault((bucket, key), {})
+        if version_id is not None:
+            versions.pop(version_id, None)
+        elif bucket in self.unversioned:
+            versions.clear()
+        else:
+            versions[self._next(bucket)] = None
+
+    def read_url(self, url: str, at: float | None = None) -> bytes:
+        """What a presigned URL gives anybody at a time, or now. Raises `Denied` (expired, or not as it was signed) or
+        `Missing`.
+        """
+        parts = urlsplit(url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        unsigned, _, signature = url.partition("&X-Amz-Signature=")
+        begins, seconds = float(query.get("X-Amz-Date", 0)), float(query.get("X-Amz-Expires", 0))
+        if signature != _signature(unsigned):
+            raise Denied("SignatureDoesNotMatch")
+        if (self._clock.now() if at is None else at) >= begins + seconds:
+            raise Denied("Request has expired")
+        bucket = parts.netloc.removesuffix(_HOST)
+        return self._readable(bucket, unquote(parts.path[1:]), query.get("versionId")).data
+
+    def _next(self, bucket: str) -> str:
+        self._count += 1
+        return "null" if bucket in self.unversioned else hashlib.sha256(str(self._count).encode()).hexdigest()[:32]
+
+    def _find(self, bucket: str, key: str, version_id: str | None) -> Stored:
+        versions = self._versions.get((bucket, key), {})
+        name = version_id or next(reversed(versions), None)
+        stored = versions.get(name) if name is not None else None
+        if stored is None:
+            raise Missing(f"{bucket} has no such object or version")
+        return stored
+
+    # The port
+
+    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+        """See `PhotoStore`."""
+        with self._effect("photos.start"):
+            stored = self._readable(bucket, key, version_id)
+            return Start(stored.data[:length], len(stored.data), stored.etag, stored.metadata)
+
+    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+        """See `PhotoStore`."""
+        with self._effect("photos.end"):
+            return self._readable(bucket, key, version_id).data[-length:]
+
+    def _readable(self, bucket: str, key: str, version_id: str | None) -> Stored:
+        if (bucket, key) in self.denied:
+            raise Denied("AccessDenied")
+        return self._find(bucket, key, version_id)
+
+    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+        """See `PhotoStore`."""
+        version = f"versionId={version_id}&" if version_id else ""
+        url = f"https://{bucket}{_HOST}/{quote(key)}?{version}X-Amz-Date={self._clock.now()}&X-Amz-Expires={seconds}"
+        return f"{url}&X-Amz-Signature={_signature(url)}"
+
+    def existing(self, key: str) -> Existing | None:
+        """See `PhotoStore`."""
+        with self._effect("photos.existing"):
+            stored = self.outputs.get(key)
+            return None if stored is None else Existing(stored.etag, stored.metadata)
+
+    def put(
+        self,
+        key: str,
+        body: BinaryIO,
+        length: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replaces: Existing | None,
+    ) -> None:
+        """See `PhotoStore`."""
+        if not all((name + value).isascii() and (name + value).isprintable() for name, value in metadata.items()):
+            raise ValueError("metadata that cannot be stored as it is")
+        with self._effect("photos.put"):
+            data = body.read(length)
+            while data and len(data) < length and (more := body.read(length - len(data))):
+                data += more
+            if len(data) < length:
+                raise Transient("the picture ended early")
+            there = self.outputs.get(key)
+            if (there and there.etag) != (replaces and replaces.etag):
+                raise PreconditionFailed("PreconditionFailed")
+            self._store(key, _stored(data, metadata, content_type))
+
+    def put_record(self, key: str, record: bytes) -> None:
+        """See `PhotoStore`."""
+        with self._effect("photos.put_record"):
+            self._store(key, _stored(record, {}, "application/json; charset=utf-8"))
+
+    def _store(self, key: str, stored: Stored) -> None:
+        self.outputs[key] = stored
+        self.puts.append((key, stored))
+
+
+def _stored(data: bytes, metadata: Mapping[str, str], content_type: str) -> Stored:
+    return Stored(data, hashlib.md5(data, usedforsecurity=False).hexdigest(), dict(metadata), content_type)
+
+
+def _signature(unsigned: str) -> str:
+    return hmac.new(_KEY, unsigned.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,439 @@
+"""A small Runflow in memory: it reads photos at their URLs, takes its time, bills, and answers as its contract says."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from detag.domain.runs import Run, read_run
+from detag.ports.clock import Clock
+from detag.ports.effect_fake import Effect, no_effect
+from detag.ports.errors import Transient
+from detag.ports.outputs import LinkExpired, Unsafe
+from detag.ports.photos import Denied, Missing
+from detag.ports.photos_fake import FakePhotoStore
+from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Outcome, Refused, RunPage, Unauthorized
+
+PRICE: Final = Decimal("0.14")
+HOST: Final = "outputs.runflow.test"
+_KEY: Final = b"signs the links of this fake"
+_ENDS: Final = {"jpeg": "jpg"}
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What becomes of one call: an answer of this status, or none at all where it is None.
+
+    `effect`: Runflow has done its work all the same, `late` seconds after the call.
+    """
+
+    status: int | None = None
+    effect: bool = False
+    late: float = 0.0
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run will go. A run that can't read its photo fails free of charge whatever is planned."""
+
+    queued: float = 1.0
+    """Seconds before the photo is read."""
+    seconds: float = 20.0
+    """And from there to the end; `math.inf` for a run that never ends."""
+    status: str = "succeeded"
+    """The terminal `status_code`, in any of the contract's spellings."""
+    cost: Decimal = PRICE
+    """What is billed at the end, whatever the status; a run that failed with `Decimal(0)` is free."""
+    tells_cost: bool = True
+    code: str | None = None
+    message: str | None = None
+    images: int = 1
+    content_type: str = "image/webp"
+    instead: bytes | None = None
+    """What the links give in place of cleaned pictures."""
+
+
+FAILED: Final = Ending(status="failed", cost=Decimal(0), code="MODEL_ERROR", message="the model gave up")
+CANCELLED: Final = Ending(status="canceled", cost=Decimal(0))
+
+
+@dataclass(slots=True)
+class FakeRun:
+    """A run as the fake keeps it. `photo` is what it read at the URL."""
+
+    run_id: str
+    number: int
+    request: Mapping[str, Any]
+    created_at: float
+    ending: Ending
+    status: str = "queued"
+    photo: bytes | None = None
+    billed: Decimal = Decimal(0)
+    code: str | None = None
+    message: str | None = None
+    completed_at: float | None = None
+    lost: bool = False
+    """Runflow does not know it any more."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is in a terminal status."""
+        return self.completed_at is not None
+
+    @property
+    def next_at(self) -> float:
+        """When it next changes by itself."""
+        if self.ended:
+            return math.inf
+        starts = self.created_at + self.ending.queued
+        return starts if self.status == "queued" else starts + self.ending.seconds
+
+
+@dataclass(slots=True)
+class Habits:
+    """How this Runflow reads its own contract. A test may change them at any time."""
+
+    idempotency: Literal["honoured", "ignored", "conflict", "cached"] = "honoured"
+    """Of a known Idempotency-Key: the same run (another body: 409); no notice; 409 in any case; the first answer, be it
+    an error."""
+    visible_after: float = 0.0
+    """Seconds after which a run is in the list."""
+    known_after: float = 0.0
+    """Seconds after which a run can be asked for."""
+    link_seconds: float = 3_600.0
+    page_limit: int = 500
+    output: Literal["image_urls", "outputs"] = "image_urls"
+    credit: Decimal | None = None
+    """What is left to spend: at nothing, 402. None: no end of it."""
+    configured: bool = True
+    """Whether an API key is stored."""
+    key_good: bool = True
+    """Whether Runflow takes it."""
+
+
+def ends_well(_request: Mapping[str, Any]) -> Ending:
+    """Every run is cleaned and billed."""
+    return Ending()
+
+
+def no_fault(_operation: str) -> Fault | None:
+    """Every call is answered."""
+    return None
+
+
+class FakeRuns:
+    """See `detag.ports.runs.Runs`. Its effects are "runs.<method>".
+
+    `ending` plans each run when it is made, from the request's body; `fault` is asked before each "create", "get" and
+    "page"; `cleaned` draws what comes out. An effect that raises after "runs.create" must not raise what the
+    port promises only before: an answer that was lost is a `Fault`.
+    """
+
+    def __init__(
+        self,
+        photos: FakePhotoStore,
+        clock: Clock,
+        effect: Effect = no_effect,
+        *,
+        ending: Callable[[Mapping[str, Any]], Ending] = ends_well,
+        fault: Callable[[str], Fault | None] = no_fault,
+        cleaned: Callable[[bytes, str], bytes] | None = None,
+    ) -> None:
+        self.habits = Habits()
+        self.ending, self.fault = ending, fault
+        self.runs: dict[str, FakeRun] = {}
+        """Every run ever made, in the order of making."""
+        self.posts: list[tuple[str, str]] = []
+        """Body and Idempotency-Key of every POST that reached Runflow."""
+        self.ended: list[FakeRun] = []
+        """Every run that has ended, in that order: its callback is due. A test takes out what it has sent."""
+        self._late: list[tuple[float, str, str]] = []
+        self._answers: dict[str, tuple[str, Outcome]] = {}
+        self._photos, self._clock, self._effect = photos, clock, effect
+        self._cleaned = cleaned or cleaned_picture
+
+    # What Runflow does by itself
+
+    @property
+    def billed(self) -> Decimal:
+        """All that was charged, in US dollars."""
+        return sum((run.billed for run in self.runs.values()), Decimal(0))
+
+    def next_at(self) -> float:
+        """When something next happens by itself; infinity for never."""
+        return min(
+            (*(when for when, _, _ in self._late), *(run.next_at for run in self.runs.values())), default=math.inf
+        )
+
+    def tick(self) -> None:
+        """Let happen what is due by now, in the order of its times. Every call begins with it."""
+        now = self._clock.now()
+        while self._late and min(self._late)[0] <= now:
+            when, body, key = min(self._late)
+            self._late.remove((when, body, key))
+            self._post(body, key, when)
+        while (run := min(self.runs.values(), key=lambda run: run.next_at, default=None)) and run.next_at <= now:
+            if run.status == "queued":
+                self._begin(run)
+            else:
+                self._end(run, run.next_at, run.ending.status, run.ending.code, run.ending.message)
+
+    def _begin(self, run: FakeRun) -> None:
+        starts, run.status = run.next_at, "running"
+        try:
+            run.photo = self._photos.read_url(str(run.request["input"]["image_url"]), starts)
+        except (Denied, Missing) as error:
+            self._end(run, starts, "failed", "INPUT_UNREADABLE", f"image_url cannot be read: {error}", free=True)
+
+    def _end(
+        self, run: FakeRun, when: float, status: str, code: str | None, message: str | None, *, free: bool = False
+    ) -> None:
+        run.status, run.completed_at, run.code, run.message = status, when, code, message
+        run.billed = Decimal(0) if free else run.ending.cost
+        if self.habits.credit is not None:
+            self.habits.credit -= run.billed
+        self.ended.append(run)
+
+    def cancel(self, run_id: str) -> None:
+        """Somebody cancels a run at Runflow, now; its planned cost is charged for the work done."""
+        run = self.runs[run_id]
+        if not run.ended:
+            self._end(run, self._clock.now(), "canceled", None, None)
+
+    def record(self, run: FakeRun) -> dict[str, Any]:
+        """The run record of the API (contract section 2), its links signed anew."""
+        return {
+            "id": run.run_id,
+            "status_code": run.status,
+            "target_type": "model",
+            "client_ref": run.request.get("client_ref"),
+            "metadata": run.request.get("metadata"),
+            "callback_url": run.request.get("callback_url"),
+            "input": run.request.get("input"),
+            "output": self._output(run),
+            "cost": str(run.billed) if run.ended and run.ending.tells_cost else None,
+            "failure_code": run.code,
+            "failure_message": run.message,
+            "created_at": _iso(run.created_at),
+            "completed_at": None if run.completed_at is None else _iso(run.completed_at),
+        }
+
+    def callback(self, run: FakeRun) -> bytes:
+        """The body that is POSTed to the run's callback_url (contract section 4), its links signed now."""
+        word = {"succeeded": "completed", "canceled": "cancelled"}.get(run.status, run.status)
+        record = self.record(run)
+        return json.dumps(
+            {
+                "event": f"run.{word}",
+                "run_id": run.run_id,
+                "status": run.status,
+                "output": record["output"],
+                "duration_ms": None,
+                "created_at": record["created_at"],
+                "completed_at": record["completed_at"],
+                "metadata": record["metadata"],
+            }
+        ).encode()
+
+    def _output(self, run: FakeRun) -> dict[str, Any] | None:
+        if run.status not in ("succeeded", "partial_succeeded"):
+            return None
+        expires = self._clock.now() + self.habits.link_seconds
+        kind = run.ending.content_type.removeprefix("image/")
+        links = []
+        for number in range(1, run.ending.images + 1):
+            link = f"https://{HOST}/outputs/{run.run_id}/{number}.{_ENDS.get(kind, kind)}?expires={expires}"
+            links.append(f"{link}&signature={_signature(link)}")
+        if self.habits.output == "image_urls":
+            return {"image_urls": links}
+        return {"outputs": [{"url": link, "type": "image"} for link in links], "seed": None}
+
+    def read_link(self, link: str) -> bytes:
+        """What an output link gives. Raises `LinkExpired`, or `Unsafe` for a link that is none of Runflow's."""
+        parts = urlsplit(link)
+        unsigned, _, signature = link.partition("&signature=")
+        run = self.runs.get(parts.path.split("/")[2]) if parts.netloc == HOST and parts.path.count("/") == 3 else None
+        if run is None or signature != _signature(unsigned):
+            raise Unsafe("not a link of Runflow's")
+        if run.lost or self._clock.now() >= float(parse_qs(parts.query)["expires"][0]):
+            raise LinkExpired("the link answered 403")
+        return self.picture(run, int(parts.path.rpartition("/")[2].partition(".")[0]))
+
+    def picture(self, run: FakeRun, number: int = 1) -> bytes:
+        """Output image `number` of a run: drawn from the bytes that it read, and from nothing else."""
+        if run.ending.instead is not None:
+            return run.ending.instead
+        source = (run.photo or b"") + (b"" if number == 1 else str(number).encode())
+        return self._cleaned(source, run.ending.content_type)
+
+    # The port
+
+    def ready(self) -> None:
+        """See `Runs`."""
+        with self._effect("runs.ready"):
+            self._key()
+
+    def _key(self) -> None:
+        if not self.habits.configured:
+            raise NotConfigured("RunflowApiKey: it has no value yet")
+
+    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+        """See `Runs`."""
+        with self._effect("runs.create"):
+            self._key()
+            if timeout <= 0:
+                raise Transient("no time is left to wait for Runflow's answer")
+            self.tick()
+            fault, now = self.fault("create"), self._clock.now()
+            if fault is None:
+                return self._post(body, idempotency_key, now)
+            outcome, known = _outcome(fault), idempotency_key in self._answers
+            if fault.effect and fault.late:
+                self._late.append((now + fault.late, body, idempotency_key))
+            elif fault.effect:
+                self._post(body, idempotency_key, now)
+            if fault.status is not None and not known and self.habits.idempotency == "cached":
+                self._answers[idempotency_key] = (body, outcome)
+            return outcome
+
+    def _post(self, body: str, key: str, now: float) -> Outcome:
+        self.posts.append((body, key))
+        known = self._answers.get(key) if self.habits.idempotency != "ignored" else None
+        if known is not None:
+            same = known[0] == body and self.habits.idempotency != "conflict"
+            return known[1] if same else Ambiguous("Runflow answered 409", down=False)
+        outcome = self._made(body, now)
+        if isinstance(outcome, Accepted) or self.habits.idempotency == "cached":
+            self._answers[key] = (body, outcome)
+        return outcome
+
+    def _made(self, body: str, now: float) -> Outcome:
+        if not self.habits.key_good:
+            return Refused(401, "UNAUTHORIZED", "Invalid API key.")
+        if self.habits.credit is not None and self.habits.credit <= 0:
+            return Refused(402, "INSUFFICIENT_CREDIT", "Your balance is too low.")
+        request, number = json.loads(body), len(self.runs) + 1
+        run_id = f"0198c0de-7a11-7000-8000-{number:012x}"
+        self.runs[run_id] = FakeRun(run_id, number, request, now, self.ending(request))
+        return Accepted(run_id)
+
+    def get(self, run_id: str) -> Run | None:
+        """See `Runs`."""
+        with self._effect("runs.get"):
+            self._ask("get")
+            run = self.runs.get(run_id)
+            if run is None or run.lost or self._clock.now() < run.created_at + self.habits.known_after:
+                return None
+            return read_run(self.record(run))
+
+    def page(self, cursor: str | None = None) -> RunPage:
+        """See `Runs`."""
+        with self._effect("runs.page"):
+            self._ask("page")
+            now, before = self._clock.now(), math.inf if cursor is None else int(cursor)
+            seen = [
+                run
+                for run in reversed(self.runs.values())
+                if run.number < before and not run.lost and now >= run.created_at + self.habits.visible_after
+            ]
+            here = seen[: self.habits.page_limit]
+            runs = tuple(run for run in (read_run(self.record(run)) for run in here) if run)
+            return RunPage(runs, str(here[-1].number) if len(seen) > len(here) else None)
+
+    def _ask(self, operation: str) -> None:
+        self._key()
+        self.tick()
+        fault = self.fault(operation)
+        if not self.habits.key_good or (fault is not None and fault.status in (401, 403)):
+            raise Unauthorized("Runflow answered 401")
+        if fault is not None:
+            raise Transient(f"Runflow answered {fault.status}" if fault.status else "Runflow cannot be reached")
+
+
+def _outcome(fault: Fault) -> Outcome:
+    status = fault.status
+    if status is None:
+        return Ambiguous("no answer: ReadTimeout")
+    if 400 <= status < 500 and status not in (408, 409):
+        return Refused(status, fault.code, fault.message, fault.retry_after)
+    return Ambiguous(f"Runflow answered {status}", down=status != 409)
+
+
+def _iso(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).isoformat()
+
+
+def _signature(unsigned: str) -> str:
+    return hmac.new(_KEY, unsigned.encode(), hashlib.sha256).hexdigest()
+
+
+# Pictures
+
+
+def cleaned_picture(photo: bytes, content_type: str) -> bytes:
+    """What comes of a photo: a small picture of a type that names the photo by its hash, so that no two are taken for
+    each other.
+    """
+    return tiny_picture(content_type, b"cleaned " + hashlib.sha256(photo).hexdigest().encode())
+
+
+def tiny_picture(content_type: str, note: bytes) -> bytes:
+    """A file of some hundred bytes that holds `note` and has the beginning and the end of a JPEG, PNG, WebP or GIF.
+
+    Raises KeyError for another type.
+    """
+    return _DRAWN[content_type](note)
+
+
+def _jpeg(note: bytes) -> bytes:
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(note)) + note
+    size = b"\xff\xc0" + struct.pack(">HBHHB", 11, 8, 8, 8, 1) + b"\x01\x11\x00"
+    return b"\xff\xd8" + comment + size + b"\xff\xd9"
+
+
+def _png(note: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + b"\x80" * 8) * 8)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tEXt", b"Comment\0" + note)
+        + chunk(b"IDAT", pixels)
+        + chunk(b"IEND", b"")
+    )
+
+
+def _webp(note: bytes) -> bytes:
+    canvas = b"VP8X" + struct.pack("<I", 10) + b"\x04\0\0\0" + b"\x07\0\0" + b"\x07\0\0"
+    remark = b"XMP " + struct.pack("<I", len(note)) + note + b"\0" * (len(note) % 2)
+    return b"RIFF" + struct.pack("<I", 4 + len(canvas) + len(remark)) + b"WEBP" + canvas + remark
+
+
+def _gif(note: bytes) -> bytes:
+    return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0, 0, 0) + b"\x21\xfe" + bytes([len(note)]) + note + b"\0;"
+
+
+_DRAWN: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "image/jpeg": _jpeg,
+    "image/png": _png,
+    "image/webp": _webp,
+    "image/gif": _gif,
+}
