@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from detag.services import reconcile, submit
 
+from detag.services import reconcile, submit
 from tests.template.stack import Stack
 
 OURS = {"Fn::Sub": "detag/${AWS::StackName}"}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from detag import settings
 
+from detag import settings
 from tests.template.stack import Stack
 
 SETTINGS: dict[str, Any] = {
