@@ -1,0 +1,146 @@
+"""The stand-in's own routes under /_admin: books, faults, behaviour. No key, but loopback callers only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.runflow.account import read_object
+from local.runflow.behaviour import choices
+from local.runflow.faults import KINDS, ROUTES
+from local.runflow.problems import Problem, invalid
+from local.runflow.standin import StandIn
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def admin_routes(standin: StandIn) -> list[Route]:
+    """The routes over a stand-in that is at work."""
+    admin = _Admin(standin)
+
+    def route(path: str, **methods: Handler) -> Route:
+        async def endpoint(request: Request) -> Response:
+            try:
+                _check_caller(request)
+                return await methods[request.method](request)
+            except Problem as problem:
+                return JSONResponse({"code": problem.code, "message": problem.message}, problem.status)
+
+        return Route(f"/_admin{path}", endpoint, methods=list(methods))
+
+    return [
+        route("", GET=admin.index),
+        route("/books", GET=admin.books),
+        route("/faults", GET=admin.faults, POST=admin.add_faults, DELETE=admin.clear_faults),
+        route("/faults/{fault_id}", DELETE=admin.remove_fault),
+        route("/behaviour", GET=admin.behaviour, POST=admin.behave, DELETE=admin.behave_by_default),
+        route("/balance", POST=admin.set_balance),
+        route("/reset", POST=admin.reset),
+    ]
+
+
+def _check_caller(request: Request) -> None:
+    """Raises Problem 403 for a caller from elsewhere, and for a page in a browser."""
+    try:
+        local = request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        local = False
+    if not local or "Origin" in request.headers:
+        raise Problem(403, "PERMISSION_DENIED", "only programs on this machine may use the admin routes")
+
+
+class _Admin:
+    def __init__(self, standin: StandIn) -> None:
+        self._standin = standin
+
+    async def index(self, _request: Request) -> Response:
+        """What can be asked of the admin routes."""
+        kinds = {name: kind for name, kind in KINDS.items() if name not in ROUTES}
+        return JSONResponse(
+            {
+                "routes": ["books", "faults", "faults/{id}", "behaviour", "balance", "reset"],
+                "faults": {
+                    "on": {"any": "every one of: " + ", ".join(ROUTES)},
+                    "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_link)"],
+                    "do": {
+                        on: {do: {"meaning": kind.meaning, **kind.options} for do, kind in dos.items()}
+                        for on, dos in kinds.items()
+                    },
+                },
+                "behaviour": choices(),
+            }
+        )
+
+    async def books(self, request: Request) -> Response:
+        """What Runflow would have billed; `?runs=false` leaves out the list of runs."""
+        return JSONResponse(self._standin.account.books(with_runs=request.query_params.get("runs") != "false"))
+
+    async def faults(self, _request: Request) -> Response:
+        """Every rule in force, with how often it bit."""
+        return JSONResponse([rule.as_json() for rule in self._standin.faults])
+
+    async def add_faults(self, request: Request) -> Response:
+        """One rule, or a list of rules under `rules`: all are put in force, or none."""
+        posted = read_object(await request.body())
+        rules = posted["rules"] if set(posted) == {"rules"} else [posted]
+        if not isinstance(rules, list):
+            raise invalid("body.rules", "must be a list")
+        added = []
+        try:
+            for rule in rules:
+                added.append(self._standin.faults.add(rule))
+        except Problem:
+            for rule in added:
+                self._standin.faults.remove(rule.id)
+            raise
+        return JSONResponse([rule.as_json() for rule in added], 201)
+
+    async def clear_faults(self, _request: Request) -> Response:
+        """No fault any more."""
+        self._standin.faults.clear()
+        return Response(status_code=204)
+
+    async def remove_fault(self, request: Request) -> Response:
+        """One fault less."""
+        self._standin.faults.remove(request.path_params["fault_id"])
+        return Response(status_code=204)
+
+    async def behaviour(self, _request: Request) -> Response:
+        """The present reading of the contract."""
+        return JSONResponse(self._shown())
+
+    async def behave(self, request: Request) -> Response:
+        """Change some of it."""
+        self._standin.behaviour = self._standin.behaviour.changed(read_object(await request.body()))
+        return JSONResponse(self._shown())
+
+    async def behave_by_default(self, _request: Request) -> Response:
+        """As it was at the start."""
+        self._standin.behaviour = self._standin.settings.behaviour
+        return JSONResponse(self._shown())
+
+    async def set_balance(self, request: Request) -> Response:
+        """`{"balance": "0.50"}`: what is left of the credit, in USD."""
+        balance: Any = read_object(await request.body()).get("balance")
+        try:
+            amount = Decimal(balance) if isinstance(balance, str) else Decimal("NaN")
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if not amount.is_finite():
+            raise invalid("body.balance", 'must be an amount in USD as a string, such as "10.00"')
+        self._standin.account.balance = amount
+        return JSONResponse({"balance": balance})
+
+    async def reset(self, _request: Request) -> Response:
+        """Forget all but API keys and callback secrets."""
+        await self._standin.reset()
+        return Response(status_code=204)
+
+    def _shown(self) -> dict[str, Any]:
+        return vars(self._standin.behaviour)

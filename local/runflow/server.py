@@ -1,0 +1,79 @@
+"""The stand-in on a socket of this machine's loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from local.runflow.api import make_app
+from local.runflow.standin import Settings, stand_in
+
+Address = tuple[str, int]
+HOST = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback; port 0 takes a free one. Raises OSError where the port is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where a socket is reached."""
+    return f"http://{HOST}:{sock.getsockname()[1]}"
+
+
+def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called once requests are answered."""
+    asyncio.run(_serve(settings, sock, ready))
+
+
+async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> None:
+    lines: dict[Address, asyncio.Transport] = {}
+
+    class Protocol(H11Protocol):
+        """Knows the connections by the caller's address, so that a fault can close one without an answer."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            lines[transport.get_extra_info("peername")] = transport
+            self._address = transport.get_extra_info("peername")
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            lines.pop(self._address, None)
+            super().connection_lost(exc)
+
+    def hang_up(client: Address | None) -> None:
+        if client in lines:
+            lines[client].abort()
+
+    async with stand_in(settings) as standin:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(standin, hang_up),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                access_log=logging.getLogger("uvicorn.access").isEnabledFor(logging.INFO),
+                log_config=None,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            ready()
+        await serving

@@ -1,0 +1,117 @@
+"""The stand-in as a whole: state, workers, courier and outputs, put together."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from local.runflow import wire
+from local.runflow.account import Account, Clock, utc_now
+from local.runflow.behaviour import Behaviour
+from local.runflow.courier import Courier
+from local.runflow.faults import Faults
+from local.runflow.model import Delivery, Run
+from local.runflow.outputs import Outputs
+from local.runflow.worker import Workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is fixed while the stand-in runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
+
+    base_url: str
+    api_keys: tuple[str, ...] = ("rf_live_local",)
+    balance: Decimal = Decimal("1000.00")
+    price: Decimal = Decimal("0.14")
+    workers: int = 2
+    ca_file: Path | None = None
+    behaviour: Behaviour = Behaviour()
+
+
+class StandIn:
+    """Everything behind the HTTP routes. Made by `stand_in`, inside a running event loop."""
+
+    def __init__(self, settings: Settings, folder: Path, client: httpx.AsyncClient, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.behaviour = settings.behaviour
+        self.faults = Faults()
+        self.account = Account(settings.api_keys, settings.balance, settings.price, clock)
+        self.outputs = Outputs(folder, settings.base_url)
+        self.courier = Courier(self.account, self.faults, client)
+        self.workers = Workers(
+            self.account, self.outputs, client, lambda: self.behaviour, self._ended, settings.workers
+        )
+
+    def create_run(self, model: str, body: bytes) -> Run:
+        """Make a run and put it in line. Raises Problem."""
+        run = self.account.create_run(model, body, self.behaviour, self.faults.fate)
+        self.workers.enqueue(run)
+        return run
+
+    def record(self, run: Run) -> dict[str, object]:
+        """A run as the API shows it, with fresh links (contract section 3)."""
+        return wire.run_record(run, self.links(run), self.account, self.behaviour)
+
+    def links(self, run: Run) -> list[str]:
+        """Freshly signed links to a run's pictures."""
+        links = []
+        for picture in run.pictures:
+            dead = self.faults.take("output_link", client_ref=run.client_ref)
+            links.append(self.outputs.link(run.id, picture.name, 0 if dead else self.behaviour.output_seconds))
+        return links
+
+    def call_back(self, run: Run, *, automatic: bool) -> Delivery:
+        """Freeze a callback of the run's present state and send it. The run has a callback_url and has ended."""
+        payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
+        delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
+        self.courier.send(run, delivery, self.behaviour)
+        return delivery
+
+    def _ended(self, run: Run) -> None:
+        if run.callback_url is not None:
+            self.call_back(run, automatic=True)
+
+    async def reset(self) -> None:
+        """As after a start, but for API keys and callback secrets. Callbacks under way are dropped."""
+        await self.courier.stop()
+        self.faults.clear()
+        self.behaviour = self.settings.behaviour
+        self.account.reset()
+        self.outputs.clear()
+
+
+@asynccontextmanager
+async def stand_in(
+    settings: Settings, *, client: httpx.AsyncClient | None = None, clock: Clock = utc_now
+) -> AsyncIterator[StandIn]:
+    """A stand-in at work, with a temporary folder for its outputs; both are gone on leaving.
+
+    `client` fetches pictures and sends callbacks; tests pass one that opens no socket.
+    """
+    with TemporaryDirectory(prefix="runflow-") as folder:
+        # Pictures and callbacks are on this machine, where a proxy of the environment would only be in the way.
+        made = client or httpx.AsyncClient(
+            verify=_trust(settings.ca_file), trust_env=False, timeout=30, limits=httpx.Limits(max_connections=None)
+        )
+        async with made:
+            standin = StandIn(settings, Path(folder), made, clock)
+            standin.workers.start()
+            try:
+                yield standin
+            finally:
+                await standin.workers.stop()
+                await standin.courier.stop()
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context

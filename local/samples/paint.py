@@ -1,0 +1,164 @@
+"""A small studio: shapes, light and shadow on a floating-point canvas.
+
+Shapes are masks: float32 arrays of the canvas' height and width, 0 outside and 1 inside, antialiased. Points are in a design
+space of 1000 x 1000 units, placed in the middle of the canvas and scaled to its shorter side. Colours are RGB, 0 to 255.
+Everything is deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask: TypeAlias = NDArray[np.float32]
+Pixels: TypeAlias = NDArray[np.float32]
+Colour: TypeAlias = tuple[float, float, float]
+Points: TypeAlias = Sequence[tuple[float, float]]
+
+_FINER = 3  # shapes are drawn so many times finer, then averaged: an antialias without steps
+
+
+class Scene:
+    """A picture in the making. `pixels` is float32, height x width x RGB."""
+
+    def __init__(self, width: int, height: int, wall: Colour, floor: Colour, horizon: float = 760) -> None:
+        self.width, self.height = width, height
+        self.scale = min(width, height) / 1000
+        self.x, self.y = self._grid()
+        # The wall falls into the floor without an edge, and both darken towards the corners.
+        depth = 1 / (1 + np.exp(-(self.y - horizon) / 60))
+        vignette = 1.06 - 0.22 * (((self.x - 430) / 900) ** 2 + ((self.y - 380) / 900) ** 2)
+        blend = depth[..., None] * np.float32(floor) + (1 - depth[..., None]) * np.float32(wall)
+        self.pixels: Pixels = (blend * vignette[..., None]).astype(np.float32)
+
+    def _grid(self) -> tuple[Mask, Mask]:
+        x = (np.arange(self.width, dtype=np.float32) - self.width / 2) / self.scale + 500
+        y = (np.arange(self.height, dtype=np.float32) - self.height / 2) / self.scale + 500
+        return np.broadcast_to(x, (self.height, self.width)), np.broadcast_to(y[:, None], (self.height, self.width))
+
+    def to_pixels(self, points: Points) -> NDArray[np.float64]:
+        """Design coordinates as pixel coordinates, n x 2."""
+        centre = np.array([self.width / 2, self.height / 2])
+        return (np.array(points, dtype=np.float64) - 500) * self.scale + centre
+
+    # Shapes
+
+    def polygon(self, points: Points) -> Mask:
+        """A polygon."""
+        fine = np.zeros((self.height * _FINER, self.width * _FINER), np.uint8)
+        cv2.fillPoly(fine, [self._fine(points)], 255)
+        return self._coarse(fine)
+
+    def _fine(self, points: Points) -> NDArray[np.int32]:
+        return np.round(self.to_pixels(points) * _FINER).astype(np.int32)
+
+    def _coarse(self, fine: NDArray[np.uint8]) -> Mask:
+        mask = cv2.resize(fine, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        return mask.astype(np.float32) / 255
+
+    def curve(self, points: Points) -> Mask:
+        """A closed smooth shape through the points (Catmull-Rom)."""
+        return self.polygon(smooth(points, closed=True))
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float) -> Mask:
+        """An ellipse with its axes along the picture's."""
+        return self.polygon(oval(x, y, rx, ry))
+
+    def rounded(self, left: float, top: float, right: float, bottom: float, radius: float) -> Mask:
+        """A rectangle with round corners."""
+        corners = [(right - radius, bottom - radius), (left + radius, bottom - radius),
+                   (left + radius, top + radius), (right - radius, top + radius)]  # fmt: skip
+        points: list[tuple[float, float]] = []
+        for quarter, (x, y) in enumerate(corners):
+            angles = np.radians(np.linspace(90 * quarter, 90 * quarter + 90, 16))
+            points += [(x + radius * float(np.cos(a)), y + radius * float(np.sin(a))) for a in angles]
+        return self.polygon(points)
+
+    def line(self, points: Points, width: float) -> Mask:
+        """An open smooth line of a width in design units."""
+        fine = np.zeros((self.height * _FINER, self.width * _FINER), np.uint8)
+        path = self._fine(smooth(points, closed=False))
+        cv2.polylines(fine, [path], False, 255, max(1, round(width * self.scale * _FINER)))
+        return self._coarse(fine)
+
+    # Paint
+
+    def fill(self, mask: Mask, colour: Colour | Pixels, opacity: float = 1.0) -> None:
+        """Paint a shape in one colour, or with an array of them."""
+        cover = (mask * opacity)[..., None]
+        self.pixels = self.pixels * (1 - cover) + np.asarray(colour, np.float32) * cover
+
+    def darken(self, mask: Mask, strength: float) -> None:
+        """Take light away where the mask is; a negative strength adds it."""
+        self.pixels = self.pixels * (1 - strength * mask[..., None])
+
+    def body(self, mask: Mask, colour: Colour, light: Mask | float = 1.0) -> None:
+        """Paint a shape that is lit: `light` is 1 for the colour itself, more towards white."""
+        lit = np.broadcast_to(np.asarray(light, np.float32), mask.shape)[..., None]
+        base = np.asarray(colour, np.float32)
+        self.fill(mask, np.where(lit <= 1, base * lit, base + (255 - base) * (lit - 1)).astype(np.float32))
+
+    def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> None:
+        """The soft shadow that a shape throws."""
+        move = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], dtype=np.float32)
+        moved = cv2.warpAffine(mask, move, (self.width, self.height))
+        self.darken(self.soft(moved.astype(np.float32), blur), strength)
+
+    def gleam(self, within: Mask, shape: Mask, blur: float, strength: float) -> None:
+        """A soft reflection of `shape` on the surface `within`."""
+        self.fill(self.soft(shape, blur) * within, (255, 255, 255), strength)
+
+    def soft(self, mask: Mask, blur: float) -> Mask:
+        """A mask with a blurred edge; `blur` in design units."""
+        sigma = max(0.3, blur * self.scale)
+        # A wide blur is the same picture at a quarter of the size.
+        if sigma < 8:
+            return cv2.GaussianBlur(mask, (0, 0), sigma).astype(np.float32)
+        small = cv2.resize(mask, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+        return cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+
+    def round_light(self, left: float, right: float, bright: float = 0.33) -> Mask:
+        """Light on an upright cylinder between two edges, brightest at `bright` of its width."""
+        across = np.clip((self.x - left) / (right - left), 0, 1)
+        return (0.62 + 0.5 * np.exp(-(((across - bright) / 0.32) ** 2)) + 0.1 * (across > 0.9) * (across - 0.9)).astype(np.float32)
+
+    def ball_light(self, x: float, y: float, r: float) -> Mask:
+        """Light on a ball."""
+        distance = ((self.x - x + 0.35 * r) ** 2 + (self.y - y + 0.4 * r) ** 2) / r**2
+        return (1.12 - 0.28 * distance).clip(0.5, 1.15).astype(np.float32)
+
+    def grain(self, amount: float, seed: int) -> None:
+        """The noise of a camera."""
+        noise = np.random.default_rng(seed).normal(0, amount, self.pixels.shape[:2])
+        self.pixels = self.pixels + noise[..., None].astype(np.float32)
+
+    def photo(self) -> NDArray[np.uint8]:
+        """The picture so far: uint8, RGB."""
+        return self.pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def oval(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> list[tuple[float, float]]:
+    """Points of an ellipse, or of an arc of it; angles in degrees, clockwise from the right."""
+    angles = np.radians(np.linspace(start, end, 96))
+    return [(x + rx * float(np.cos(a)), y + ry * float(np.sin(a))) for a in angles]
+
+
+def smooth(points: Points, *, closed: bool) -> list[tuple[float, float]]:
+    """A Catmull-Rom curve through the points."""
+    path: Any = np.array(points, dtype=np.float64)
+    ends = (path[-1], path[0], path[1]) if closed else (path[0], path[-1], path[-1])
+    if closed:
+        padded = np.vstack([ends[0], path, ends[1], ends[2]])
+    else:
+        padded = np.vstack([ends[0], path, ends[1]])
+    t = np.linspace(0, 1, 24, endpoint=False)[:, None]
+    pieces = []
+    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
+    curve = np.vstack(pieces)
+    return [(float(x), float(y)) for x, y in curve]
