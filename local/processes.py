@@ -18,7 +18,7 @@ def identity(pid: int) -> str | None:
         except OSError:
             return None
         return None if fields[0] == "Z" else f"started {fields[19]}"
-    found = subprocess.run(["ps", "-o", "lstart=,state=", "-p", str(pid)], capture_output=True, text=True)
+    found = subprocess.run(["ps", "-o", "lstart=,state=", "-p", str(pid)], capture_output=True, text=True, check=False)
     words = found.stdout.split()
     return " ".join(words[:-1]) if words and not words[-1].startswith("Z") else None
 
@@ -76,14 +76,16 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """Its number."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
+        """False once it has ended."""
         return self._process.poll() is None
 
     def wait_until_ready(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Return once ``ready`` holds. Raises RuntimeError, with the end of its log, if it ends before or is too slow."""
+        """Return once ``ready`` holds. Raises RuntimeError, with the end of its log, if it ends first or is slow."""
         wait_until(lambda: ready() or not self.alive, seconds)
         if self.alive and ready():
             return

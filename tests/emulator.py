@@ -22,7 +22,9 @@ class Aws:
         self.emulator = emulator
         self._clients: dict[str, Any] = {}
         env = emulator.env
-        self.session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
+        self.session = boto3.Session(
+            env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"]
+        )
 
     def client(self, service: str) -> Any:
         """The boto3 client of a service. It does not retry: a test should see what happened."""

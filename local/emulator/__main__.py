@@ -5,7 +5,6 @@ SIGTERM and SIGINT stop it; its function processes and its temporary files go wi
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from . import server
@@ -18,7 +17,9 @@ def main() -> None:
     parser.add_argument("--runtime-python", type=Path, required=True, help="interpreter of the function processes")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--region", default="us-east-1", help="the region it plays (default: us-east-1)")
-    parser.add_argument("--processes", type=int, default=0, help="most processes a function may have (default: by cores)")
+    parser.add_argument(
+        "--processes", type=int, default=0, help="most processes a function may have (default: by cores)"
+    )
     parser.add_argument(
         "--function-env",
         action="append",
@@ -33,7 +34,7 @@ def main() -> None:
     server.run(
         server.Options(
             state=options.state.resolve(),
-            runtime_python=Path(os.path.abspath(options.runtime_python)),
+            runtime_python=options.runtime_python.absolute(),
             port=options.port,
             region=options.region,
             processes=options.processes,

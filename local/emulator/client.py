@@ -14,7 +14,7 @@ from local.processes import Child
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Where the environments are that `make` sets up: emulator, sam, runtime, ...
-VENVS = Path(os.environ.get("DETAG_VENVS", REPOSITORY / ".venv"))
+VENVS = REPOSITORY / ".venv"
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,14 @@ class Emulator:
     def reset(self) -> None:
         """Forget everything: all resources of all services, and all function processes."""
         context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
-        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")
-        with urllib.request.urlopen(request, context=context, timeout=30):
+        url = f"{self.endpoint_url}/_ministack/reset"
+        with urllib.request.urlopen(url, data=b"", context=context, timeout=30):  # noqa: S310 - ours, on loopback
             pass
 
 
 @contextmanager
 def running(
     state: Path,
-    venvs: Path = VENVS,
     *,
     port: int = 0,
     region: str = "us-east-1",
@@ -60,8 +59,8 @@ def running(
     child = Child(
         "emulator",
         [
-            *(str(venvs / "emulator/bin/python"), "-m", "local.emulator", "--state", str(state)),
-            *("--runtime-python", str(venvs / "runtime/bin/python"), *options),
+            *(str(VENVS / "emulator/bin/python"), "-m", "local.emulator", "--state", str(state)),
+            *("--runtime-python", str(VENVS / "runtime/bin/python"), *options),
         ],
         log=state / "logs" / "emulator.log",
         env={"PATH": os.environ.get("PATH", os.defpath)},

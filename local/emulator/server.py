@@ -55,7 +55,7 @@ def run(options: Options) -> None:
             pool = _make_ours(options, work)
         asyncio.run(_serve(ministack, options, listener))
         status = 0
-    except Exception:
+    except Exception:  # noqa: BLE001 - said here, as the process ends below
         traceback.print_exc()
     finally:
         if pool:
@@ -169,4 +169,4 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
 
         await ministack.app(scope, receive, announce if scope["type"] == "lifespan" else send)
 
-    await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await serve(app, config, shutdown_trigger=stop.wait)

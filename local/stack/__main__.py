@@ -102,12 +102,13 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> None:
 def _explain(stack: Stack) -> None:
     """Print what to type next, in lines that can be copied."""
     described = stack.description
-    env = shlex.quote(os.path.relpath(stack.folder / "env"))
+    env = os.path.relpath(stack.folder / "env")
+    env = str(stack.folder / "env") if env.startswith("..") else f"./{env}"
     aws = _command("aws")
     lines = [
         "Drop a photo, and see what came of it:",
         "",
-        f"  . {env if env.startswith('/') else './' + env}",
+        f"  . {shlex.quote(env)}",
         f"  {aws} s3 cp photo.jpg s3://{described['input_bucket']}/",
         f"  {aws} s3 ls --recursive s3://{described['output_bucket']}/",
         f"  {_command('sam')} remote invoke {described['functions']['reconcile']}",

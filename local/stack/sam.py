@@ -6,16 +6,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.emulator.client import REPOSITORY
+from local.emulator.client import REPOSITORY, VENVS
 
 TEMPLATE = REPOSITORY / "template.yaml"
 
 
 class Sam:
-    """Runs ``sam`` of ``venvs``. Its build and its settings stay under ``folder``, its output under ``logs``."""
+    """Runs ``sam``. Its build and its settings stay under ``folder``, its output under ``logs``."""
 
-    def __init__(self, venvs: Path, folder: Path, logs: Path) -> None:
-        self._venvs = venvs
+    def __init__(self, folder: Path, logs: Path) -> None:
         self._folder = folder
         self._logs = logs
         self.build_folder = folder / "build"
@@ -51,7 +50,7 @@ class Sam:
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The caller's environment without its AWS settings, then ours."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
-        path = os.pathsep.join([str(self._venvs / "runtime/bin"), os.environ.get("PATH", os.defpath)])
+        path = os.pathsep.join([str(VENVS / "runtime/bin"), os.environ.get("PATH", os.defpath)])
         return {
             **kept,
             "PATH": path,  # where the makefile builds find the runtime's python3.13, if it is one
@@ -68,7 +67,7 @@ class Sam:
         self._logs.mkdir(parents=True, exist_ok=True)
         with self._log(name).open("wb") as output:
             return subprocess.Popen(
-                [str(self._venvs / "sam/bin/python"), "-m", "samcli", *arguments],
+                [str(VENVS / "sam/bin/python"), "-m", "samcli", *arguments],
                 cwd=REPOSITORY,
                 env=self.environment(env),
                 stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ import httpx
 
 from local import processes
 from local.emulator import client
-from local.emulator.client import REPOSITORY, VENVS
+from local.emulator.client import REPOSITORY
 from local.processes import Child
 
 from .sam import Sam
@@ -59,7 +59,6 @@ class Options:
     """
 
     folder: Path = REPOSITORY / ".local"
-    venvs: Path = VENVS
     port: int = 0
     runflow_port: int = 0
     processes: int = 0
@@ -118,7 +117,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
     if is_up(folder):
         raise RuntimeError(f"a local stack is already up in {folder}: see `make local-down`")
     take_down(folder)
-    sam = Sam(options.venvs, folder, folder / "logs")
+    sam = Sam(folder, folder / "logs")
     runflow_port = options.runflow_port or _free_port()
     runflow_url = f"http://{HOST}:{runflow_port}"
     with ExitStack() as stack:
@@ -130,7 +129,6 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         emulator = stack.enter_context(
             client.running(
                 folder,
-                options.venvs,
                 port=options.port,
                 region=REGION,
                 processes=options.processes,
@@ -170,7 +168,9 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         report("Making a callback secret and storing the two secrets")
         callback_secret = _make_callback_secret(runflow_url, api_key)
         vault = up.client("secretsmanager")
-        vault.put_secret_value(SecretId=description["runflow_api_key_arn"], SecretString=json.dumps({"api_key": api_key}))
+        vault.put_secret_value(
+            SecretId=description["runflow_api_key_arn"], SecretString=json.dumps({"api_key": api_key})
+        )
         vault.put_secret_value(
             SecretId=description["callback_secrets_arn"], SecretString=json.dumps({"secrets": [callback_secret]})
         )
@@ -203,7 +203,7 @@ def take_down(folder: Path) -> bool:
 
 
 def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_file: str | None) -> Child:
-    """The stand-in for Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, and no AWS keys."""
+    """The stand-in for Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys."""
     command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
     if ca_file:
         command += ["--ca-file", ca_file]

@@ -1,4 +1,4 @@
-"""Functions on the emulator run as they do on AWS: in processes of their own, at the same time, and no longer than allowed."""
+"""Functions on the emulator run as on AWS: in processes of their own, at the same time, no longer than allowed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_eight_invocations_at_once_take_hardly_longer_than_one(make_function: Ma
 
 
 def test_a_process_is_used_again(make_function: MakeFunction) -> None:
-    function = make_function("import os\nuses = []\ndef lambda_handler(e, c):\n    uses.append(1)\n    return os.getpid(), len(uses)")
+    function = make_function(
+        "import os\nuses = []\ndef lambda_handler(e, c):\n    uses.append(1)\n    return os.getpid(), len(uses)"
+    )
     (first, _), (second, uses) = function().payload, function().payload
     assert first == second
     assert uses == 2
@@ -86,12 +88,17 @@ def test_killing_a_process_is_an_error_of_its_invocation_alone(make_function: Ma
 
 
 def test_an_exception_is_reported_as_lambda_reports_it(make_function: MakeFunction) -> None:
-    function = make_function("def inner():\n    raise KeyError('no ü')\ndef lambda_handler(event, context):\n    inner()")
+    function = make_function(
+        "def inner():\n    raise KeyError('no ü')\ndef lambda_handler(event, context):\n    inner()"
+    )
     answer = function()
     assert answer.error == "Unhandled"
     assert answer.payload["errorType"] == "KeyError"
     assert answer.payload["errorMessage"] == "'no ü'"
-    assert ["lambda_handler" in answer.payload["stackTrace"][0], "inner" in answer.payload["stackTrace"][1]] == [True, True]
+    assert ["lambda_handler" in answer.payload["stackTrace"][0], "inner" in answer.payload["stackTrace"][1]] == [
+        True,
+        True,
+    ]
     assert len(answer.payload["requestId"]) == 36
     assert any(line.startswith("[ERROR] KeyError: 'no ü'") for line in function.log())
     pids = {process["pid"] for process in function.processes()}
@@ -102,7 +109,12 @@ def test_an_exception_is_reported_as_lambda_reports_it(make_function: MakeFuncti
 @pytest.mark.parametrize(
     ("source", "handler", "error_type", "message"),
     [
-        ("import nowhere", "handler.f", "Runtime.ImportModuleError", "Unable to import module 'handler': No module named"),
+        (
+            "import nowhere",
+            "handler.f",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'handler': No module named",
+        ),
         ("def f(:", "handler.f", "Runtime.UserCodeSyntaxError", "Syntax error in module 'handler'"),
         ("x = 1", "handler.f", "Runtime.HandlerNotFound", "Handler 'f' missing on module 'handler'"),
         ("1 / 0", "handler.f", "ZeroDivisionError", "division by zero"),
@@ -147,7 +159,8 @@ def test_nothing_is_there_that_the_runtime_does_not_bring(make_function: MakeFun
     source = """
 import importlib.util, boto3
 def lambda_handler(event, context):
-    return [name for name in ("httpx", "aws_lambda_powertools", "ministack", "pytest") if importlib.util.find_spec(name)]
+    names = "httpx", "aws_lambda_powertools", "ministack", "pytest"
+    return [name for name in names if importlib.util.find_spec(name)]
 """
     assert make_function(source)().payload == []
 
@@ -244,7 +257,9 @@ def test_reset_ends_every_process(make_function: MakeFunction) -> None:
             os.kill(pid, 0)
 
 
-def test_an_event_source_gives_a_function_no_more_batches_than_it_may_have(aws: Aws, make_function: MakeFunction) -> None:
+def test_an_event_source_gives_a_function_no_more_batches_than_it_may_have(
+    aws: Aws, make_function: MakeFunction
+) -> None:
     source = """
 import os, time
 def lambda_handler(event, context):

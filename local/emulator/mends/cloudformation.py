@@ -43,13 +43,18 @@ class Kind:
         """Have ``do`` follow each creation and each update. ``find`` turns a physical id into MiniStack's own."""
 
         def create(logical_id: str, props: Properties, stack_name: str) -> tuple[str, Attributes]:
-            return do(*self.create(logical_id, props, stack_name), None, props)
+            physical_id, attributes = self.create(logical_id, props, stack_name)
+            return do(physical_id, attributes, None, props)
 
         def update(
-            physical_id: str, old_props: Properties, new_props: Properties, stack_name: str, logical_id: str | None = None
+            physical_id: str,
+            old_props: Properties,
+            new_props: Properties,
+            stack_name: str,
+            logical_id: str | None = None,
         ) -> tuple[str, Attributes]:
-            updated = self.update(find(physical_id), old_props, new_props, stack_name, logical_id)
-            return do(*updated, old_props, new_props)
+            found, attributes = self.update(find(physical_id), old_props, new_props, stack_name, logical_id)
+            return do(found, attributes, old_props, new_props)
 
         def delete(physical_id: str, props: Properties) -> None:
             self.delete(find(physical_id), props)
@@ -200,7 +205,9 @@ def function_gets_its_dead_letter_queue() -> None:
         "a function's dead-letter queue",
     )
 
-    def set_queue(name: str, attributes: Attributes, _old: Properties | None, new: Properties) -> tuple[str, Attributes]:
+    def set_queue(
+        name: str, attributes: Attributes, _old: Properties | None, new: Properties
+    ) -> tuple[str, Attributes]:
         lambda_svc._functions[name]["config"]["DeadLetterConfig"] = new.get("DeadLetterConfig") or {}
         return name, attributes
 

@@ -19,7 +19,9 @@ def a_wrong_item_identifier_fails_the_batch() -> None:
     original = hook(lambda_svc, "_run_sqs_batch", "esm func_rec event batch queue_url queue_name")
     hook(lambda_svc, "_execute_function", "func event")
     hook(sqs, "_delete_messages_for_esm", "queue_url receipt_handles")
-    still_needed(_deletes(original, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}), "a wrong identifier")
+    still_needed(
+        _deletes(original, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}), "a wrong identifier"
+    )
     lambda_svc._run_sqs_batch = _run_batch
 
 
@@ -68,7 +70,7 @@ def failures(answer: Any, identifiers: set[str]) -> set[str]:
     Lambda's rules: nothing, null or an empty list is success; anything it cannot read, or an identifier that is not
     one of this batch, is the failure of all.
     """
-    if answer is None or answer == {} or answer == "":
+    if answer is None or answer in ({}, ""):
         return set()
     if not isinstance(answer, dict):
         return identifiers
@@ -77,7 +79,10 @@ def failures(answer: Any, identifiers: set[str]) -> set[str]:
         return set()
     if not isinstance(items, list):
         return identifiers
-    named = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in items]
-    if not all(isinstance(identifier, str) and identifier in identifiers for identifier in named):
-        return identifiers
-    return set(named)
+    named: set[str] = set()
+    for item in items:
+        identifier = item.get("itemIdentifier") if isinstance(item, dict) else None
+        if not isinstance(identifier, str) or identifier not in identifiers:
+            return identifiers
+        named.add(identifier)
+    return named

@@ -73,9 +73,11 @@ class LogHandler(logging.Handler):
     request_id = ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """To stdout, whatever that is at the moment."""
         print(self.format(record))
 
     def format(self, record: logging.LogRecord) -> str:
+        """With the invocation's identifier, as Lambda's format has it."""
         record.aws_request_id = self.request_id
         return super().format(record)
 
@@ -83,10 +85,9 @@ class LogHandler(logging.Handler):
 def find_modules() -> None:
     """Put the function first, then the layers, before everything else: AWS's order."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    layers = os.environ.get("DETAG_LOCAL_OPT", "")
     found = [os.environ["LAMBDA_TASK_ROOT"]]
-    if layers:
-        found += [os.path.join(layers, "python", "lib", version, "site-packages"), os.path.join(layers, "python")]
+    if layers := os.environ.get("DETAG_LOCAL_OPT"):
+        found += [f"{layers}/python/lib/{version}/site-packages", f"{layers}/python"]
     sys.path[:0] = found
 
 
@@ -127,7 +128,9 @@ def stack_of(tb: TracebackType | None) -> list[str]:
 
 def failure(error_type: str, message: str, request_id: str, stack: list[str]) -> dict[str, Any]:
     """An error as Lambda reports it, also written to the log as Lambda does."""
-    print(f"[ERROR] {error_type}: {message}", *(["Traceback (most recent call last):", *stack] if stack else []), sep="\n")
+    print(
+        f"[ERROR] {error_type}: {message}", *(["Traceback (most recent call last):", *stack] if stack else []), sep="\n"
+    )
     return {"errorMessage": message, "errorType": error_type, "requestId": request_id, "stackTrace": stack}
 
 
@@ -136,7 +139,7 @@ def answer(handler: Handler, call: dict[str, Any]) -> dict[str, Any]:
     request_id = call["request_id"]
     try:
         result = handler(call["event"], Context(request_id, call["arn"], call["deadline_ms"]))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - this is where a function's exceptions end
         stack = stack_of(error.__traceback__)
         return {"error": failure(type(error).__name__, str(error), request_id, stack)}
     try:

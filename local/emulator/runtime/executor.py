@@ -30,8 +30,9 @@ class Executor:
     """Runs the functions of the emulator.
 
     ``python`` is the interpreter of the function processes, ``extra`` the variables that every one of them gets beside
-    Lambda's own. Under ``state`` it keeps ``functions/<pid>.json`` for each living process (function, pid, state:
-    starting, idle or busy, request_id, since, and the ``identity`` by which to recognise it) and ``logs/<function>.log``; under ``work`` the unpacked code.
+    Lambda's own. Under ``state`` it keeps ``functions/<pid>.json`` for each living process and ``logs/<function>.log``;
+    under ``work`` the unpacked code. The former hold function, pid, ``identity`` (by which ``local.processes`` knows it
+    again), state (starting, idle or busy), request_id and since (Unix time).
     """
 
     def __init__(self, python: Path, extra: Mapping[str, str], state: Path, work: Path, limit: int) -> None:

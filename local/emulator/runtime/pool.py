@@ -69,7 +69,7 @@ class Pool:
         stale: list[FunctionProcess] = []
         found: FunctionProcess | None = None
         with self._changed:
-            while found is None:
+            while True:
                 environments = self._functions.setdefault(spec.arn, _Environments(spec.name))
                 while environments.idle and found is None:
                     candidate = environments.idle.pop()
@@ -79,11 +79,11 @@ class Pool:
                         stale.append(candidate)
                 if found:
                     environments.busy.add(found)
-                elif environments.total < self.limit:
+                    break
+                if environments.total < self.limit:
                     environments.starting += 1
                     break
-                else:
-                    self._changed.wait()
+                self._changed.wait()
         for process in stale:
             process.kill()
         if found:

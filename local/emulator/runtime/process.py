@@ -1,5 +1,6 @@
 """One function process seen from outside: start it, give it invocations, kill it when its time is up."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -109,6 +110,7 @@ class FunctionProcess:
 
     @property
     def pid(self) -> int:
+        """Its number, which is also that of its process group."""
         return self._process.pid
 
     @property
@@ -170,10 +172,8 @@ class FunctionProcess:
 
     def interrupt(self) -> None:
         """Kill the process and its children from any thread; the invocation under way, if any, fails."""
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-            pass
 
     def kill(self) -> None:
         """End the process and let go of all that belongs to it. Safe to repeat."""
@@ -236,7 +236,11 @@ class FunctionProcess:
             status = self._process.wait()
         if status < 0:
             return f"Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
-        return f"Runtime exited with error: exit status {status}" if status else "Runtime exited without providing a reason"
+        return (
+            f"Runtime exited with error: exit status {status}"
+            if status
+            else "Runtime exited without providing a reason"
+        )
 
     def _fail(self, began: float, error_type: str, message: str, request_id: str = "", line: str = "") -> Outcome:
         self.kill()
