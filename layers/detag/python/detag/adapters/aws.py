@@ -99,7 +99,7 @@ def calling(operation: str) -> Iterator[None]:
     except ClientError as error:
         if passing(error):
             raise Transient(f"{operation}: {error_code(error) or 'server error'}") from error
-        error.add_note(f"while calling {operation}")
+        error.add_note(f"while calling {operation}: {error_code(error)}")
         raise
     except _BROKEN as error:
         raise Transient(f"{operation}: {type(error).__name__}") from None

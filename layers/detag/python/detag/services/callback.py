@@ -122,7 +122,8 @@ class Receiver:
         try:
             status = self._answer(event)
         except Exception as error:  # whatever it was, we have not judged it: a second try may
-            self._telemetry.warn("a callback could not be judged", error=type(error).__name__)
+            notes = getattr(error, "__notes__", ())  # its own text may hold what we must not tell
+            self._telemetry.warn("a callback could not be judged", error=" ".join((type(error).__name__, *notes)))
             status = 503
         self._telemetry.count(f"Answered{status}")
         return status

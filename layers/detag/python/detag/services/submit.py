@@ -275,6 +275,7 @@ class Submit:
         except Conflict:
             self._take(job.job_id, run_id)
         self._telemetry.count("Submitted")
+        self._telemetry.note("run created", job_id=job.job_id, key=readable(job.upload.key), run_id=run_id)
         if probe:
             gate = self._jobs.gate()
             self._save_gate(gate, gates.drain(gate))
