@@ -149,7 +149,7 @@ class Account:
         run.started_at = self.now()
 
     def finish(self, run: Run, pictures: tuple[Picture, ...]) -> None:
-        """The run ends as its fate has it, or succeeds. Only what was made is charged, unless the fate says otherwise."""
+        """The run ends as its fate has it, or succeeds. Only what was made is charged, unless its fate is another."""
         fate = run.fate
         end = fate.end or Status.SUCCEEDED
         made = end in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED)
@@ -172,7 +172,6 @@ class Account:
 
     def new_delivery(self, run: Run, payload: bytes, behaviour: Behaviour, *, automatic: bool) -> Delivery:
         """A callback of a run, to be signed with the secret that is current now (section 4)."""
-        assert run.callback_url is not None
         secret = self.current_secret()
         now = self.now()
         if secret is not None:
@@ -180,7 +179,7 @@ class Account:
         delivery = Delivery(
             id=uuid7(),
             run_id=run.id,
-            callback_url=run.callback_url,
+            callback_url=run.callback_url or "",
             payload_bytes=payload,
             signing_secret_id=secret.id if secret else None,
             signing_secret=secret.plain_secret if secret else None,
@@ -260,9 +259,7 @@ class Account:
             raise Problem(409, "CONFLICT", "this Idempotency-Key was used with another body")
         return answer
 
-    def remember(
-        self, key: str | None, place: str, body: bytes, status: int, answer: bytes, content_type: str
-    ) -> None:
+    def remember(self, key: str | None, place: str, body: bytes, status: int, answer: bytes, content_type: str) -> None:
         """Keep an answer for its Idempotency-Key. The caller decides which answers are kept."""
         if key is not None:
             self.answers[place, key] = Answer(hashlib.sha256(body).digest(), status, answer, content_type)
@@ -270,7 +267,7 @@ class Account:
     # The books
 
     def books(self, *, with_runs: bool = True) -> Json:
-        """What would have been billed. Amounts in USD as strings, `creates` counts requests to create a run, made or not."""
+        """What would have been billed. Amounts in USD as strings; `creates` counts requests, runs made or not."""
         ended = [run for run in self.runs.values() if run.cost is not None]
         paid = [run for run in ended if run.cost]
         by_ref: dict[str, Json] = {}
@@ -292,7 +289,9 @@ class Account:
             "callbacks": {
                 "deliveries": sum(len(run.deliveries) for run in self.runs.values()),
                 "attempts": sum(len(each.attempts) for run in self.runs.values() for each in run.deliveries),
-                "delivered": sum(each.status_code == "delivered" for run in self.runs.values() for each in run.deliveries),
+                "delivered": sum(
+                    each.status_code == "delivered" for run in self.runs.values() for each in run.deliveries
+                ),
             },
             "by_client_ref": {ref: entry | {"cost": str(entry["cost"])} for ref, entry in by_ref.items()},
         }

@@ -91,14 +91,7 @@ class _Admin:
         rules = posted["rules"] if set(posted) == {"rules"} else [posted]
         if not isinstance(rules, list):
             raise invalid("body.rules", "must be a list")
-        added = []
-        try:
-            for rule in rules:
-                added.append(self._standin.faults.add(rule))
-        except Problem:
-            for rule in added:
-                self._standin.faults.remove(rule.id)
-            raise
+        added = self._standin.faults.add(*rules)
         return JSONResponse([rule.as_json() for rule in added], 201)
 
     async def clear_faults(self, _request: Request) -> Response:

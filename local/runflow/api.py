@@ -37,7 +37,7 @@ def no_socket(_client: tuple[str, int] | None) -> None:
 class Dropped(Response):
     """No answer at all: the connection is closed."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
         """Hang up, then wait until the server has noticed."""
         hang_up: HangUp = scope["app"].state.hang_up
         client = scope.get("client")
@@ -51,7 +51,7 @@ def make_app(standin: StandIn, hang_up: HangUp = no_socket) -> Starlette:
     api = _Api(standin)
     app = Starlette(
         routes=[*api.routes(), *admin_routes(standin)],
-        exception_handlers={Problem: api.refuse, HTTPException: api.refuse_http},
+        exception_handlers={Problem: api.refuse_any, HTTPException: api.refuse_any},
     )
     app.state.hang_up = hang_up
     return app
@@ -100,19 +100,19 @@ class _Api:
 
     # What every route goes through
 
-    async def refuse(self, _request: Request, problem: Exception) -> Response:
+    def refuse(self, problem: Problem) -> Response:
         """The error envelope."""
-        assert isinstance(problem, Problem)
         behaviour = self._standin.behaviour
-        body = wire.error_body(problem, behaviour)
-        return _json(body, problem.status, wire.error_headers(problem, behaviour))
+        return _json(wire.error_body(problem, behaviour), problem.status, wire.error_headers(problem, behaviour))
 
-    async def refuse_http(self, request: Request, error: Exception) -> Response:
-        """No such path, or not with this method."""
-        assert isinstance(error, HTTPException)
-        codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-        problem = Problem(error.status_code, codes.get(error.status_code, "ERROR"), error.detail)
-        return await self.refuse(request, problem)
+    async def refuse_any(self, _request: Request, error: Exception) -> Response:
+        """The error envelope also where there is no such path, or not with this method."""
+        if isinstance(error, HTTPException):
+            codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+            error = Problem(error.status_code, codes.get(error.status_code, "ERROR"), error.detail)
+        if not isinstance(error, Problem):
+            raise error
+        return self.refuse(error)
 
     def _faulty(self, name: str, handler: Handler) -> Handler:
         """Let the fault rules bite on a route, before and after it does its work."""
@@ -125,7 +125,7 @@ class _Api:
                 try:
                     answer = await handler(request)
                 except Problem as problem:
-                    answer = await self.refuse(request, problem)
+                    answer = self.refuse(problem)
                 late = await self._bite(request, [rule for rule in rules if rule.options["when"] == "after"])
                 answer = late or answer
             return answer
@@ -172,7 +172,7 @@ class _Api:
             try:
                 answer = await handler(request)
             except Problem as problem:
-                answer = await self.refuse(request, problem)
+                answer = self.refuse(problem)
             if answer.status_code < 400 or behaviour.idempotency == "cached_errors":
                 await self._remember(request, answer)
             if behaviour.rate_headers:

@@ -19,7 +19,9 @@ class Behaviour:
 
     # Runs
     create_status: Literal[201, 200] = 201  # item 21
-    output_shape: Literal["image_urls", "outputs", "outputs_plain", "image", "url", "output_url"] = "image_urls"  # item 3
+    output_shape: Literal["image_urls", "outputs", "outputs_plain", "image", "url", "output_url"] = (
+        "image_urls"  # item 3
+    )
     images_per_run: int = 1  # section 10, "Count"
     cancelled_spelling: Literal["canceled", "cancelled"] = "canceled"  # item 1, the run's status_code
     callback_cancelled_spelling: Literal["canceled", "cancelled"] = "cancelled"  # item 1, the callback's status
@@ -40,12 +42,13 @@ class Behaviour:
     rate_limit: float = 0.0  # requests per second of one key, with bursts of as many; 0: no limit (section 7)
     rate_headers: bool = False  # item 11
     balance_body: Literal["decimal", "cents"] = "decimal"  # item 12
-    # Callbacks: `brief` is three attempts, after 1 s and 2 s, on 5xx and network errors; `patient` is on any answer but 2xx
+    # How often a callback is tried: `brief` is three times, 1 s and 2 s apart, on 5xx and network errors; `patient` is on
+    # any answer but 2xx
     callback_retries: Literal["brief", "patient"] = "brief"  # item 28
     callback_delays: tuple[float, ...] | None = None  # waits between attempts; None: (1, 2), patient (1, 2, 4, 8, 16)
     callback_timeout: float = 10.0  # section 14
     callback_history: Literal["array", "object", "envelope"] = "array"  # item 16
-    new_secret_signs: Literal["first", "newest", "never"] = "first"  # section 14, "Secrets"
+    new_secret_signs: Literal["first", "newest", "never"] = "first"  # noqa: S105 - section 14, "Secrets"
     # The work
     output_seconds: float = 3600.0  # how long an output link lives (item 26)
     output_type: Literal["webp", "same"] = "webp"  # section 10, "Format"
@@ -61,7 +64,7 @@ class Behaviour:
         return (1.0, 2.0) if self.callback_retries == "brief" else (1.0, 2.0, 4.0, 8.0, 16.0)
 
     def changed(self, changes: object) -> Behaviour:
-        """This behaviour with some values replaced. Raises Problem 422 naming the field that is unknown or out of range."""
+        """This behaviour with some values replaced. Raises Problem 422 naming the field that is wrong."""
         if not isinstance(changes, dict):
             raise invalid("body", "must be an object of behaviours and their values")
         return replace(self, **{name: _value(name, value) for name, value in changes.items()})

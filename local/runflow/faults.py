@@ -1,7 +1,7 @@
 """Faults: rules that an operator of the stand-in posts, and that bite on what the stand-in does next.
 
-A rule names an occasion (`on`) and what then goes wrong (`do`); it bites on each such occasion, or on the next `times` of
-them, or on a share of them drawn with its own seed, after letting `skip` of them pass. Each says how often it bit.
+A rule names an occasion (`on`) and what then goes wrong (`do`); it bites on each such occasion, or on the next `times`
+of them, or on a share of them drawn with its own seed, after letting `skip` of them pass. Each says how often it bit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HTTP: Final = {
 }
 _END: Final[Json] = {"code": "INFERENCE_FAILED", "message": "the run failed", "stage": "inference", "cost": None}
 
-KINDS: Final[dict[str, dict[str, Kind]]] = {route: _HTTP for route in (*ROUTES, "any")} | {
+KINDS: Final[dict[str, dict[str, Kind]]] = dict.fromkeys((*ROUTES, "any"), _HTTP) | {
     "run": {
         "fail": Kind("the run fails; `status_code` failed, errored or timeout", _END | {"status_code": "failed"}, True),
         "cancel": Kind("the run is cancelled", {"cost": None}, True),
@@ -130,12 +130,12 @@ class Faults:
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules.values())
 
-    def add(self, posted: object) -> Rule:
-        """Put a rule in force. Raises Problem 422 that says what is wrong with it."""
-        rule = _parse(posted, f"f{self._count + 1}")
-        self._count += 1
-        self._rules[rule.id] = rule
-        return rule
+    def add(self, *posted: object) -> list[Rule]:
+        """Put rules in force, all or none. Raises Problem 422 that says what is wrong with one."""
+        rules = [_parse(each, f"f{number}") for number, each in enumerate(posted, self._count + 1)]
+        self._count += len(rules)
+        self._rules |= {rule.id: rule for rule in rules}
+        return rules
 
     def remove(self, rule_id: str) -> None:
         """Take a rule out of force. Raises Problem 404."""

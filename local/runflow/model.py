@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class Status(StrEnum):
-    """`status_code` of a run (contract section 3). `errored` and `timeout` are only what official code defends against."""
+    """`status_code` of a run (contract section 3); `errored` and `timeout` are what official code defends against."""
 
     QUEUED = "queued"
     DISPATCHING = "dispatching"
@@ -52,9 +52,9 @@ class Failure:
 class Fate:
     """How a fault rule lets a run go; without one it does what it was made for.
 
-    `end` is the status it ends with instead of succeeding, `cost` in USD (None: as usual for that status), `stall_seconds` how
-    long it stays `running` first and `forget_seconds` how long nobody knows it (infinity: for ever), `hide_seconds` how
-    long the run list leaves it out.
+    `end` is the status it ends with instead of succeeding, `cost` in USD (None: as usual for that status),
+    `stall_seconds` how long it stays `running` first and `forget_seconds` how long nobody knows it (infinity: for
+    ever), `hide_seconds` how long the run list leaves it out.
     """
 
     end: Status | None = None

@@ -35,7 +35,7 @@ class Outputs:
         return f"{self._base_url}/outputs/{run_id}/{name}?Expires={expires}&Signature={signature}"
 
     def open(self, run_id: str, name: str, expires: str, signature: str) -> Path:
-        """The file behind a link. Raises Problem 403 for one that expired or was made up, 404 where the file is gone."""
+        """The file behind a link. Raises Problem 403 for one that expired or is made up, 404 where the file is gone."""
         if not hmac.compare_digest(signature.encode(), self._signature(run_id, name, expires).encode()):
             raise Problem(403, "SignatureDoesNotMatch", "The link's signature does not match.")
         if time() >= float(expires):

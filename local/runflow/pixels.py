@@ -52,9 +52,9 @@ def process(
 ) -> Made:
     """Clean a JPEG, PNG or WebP. Raises Unreadable.
 
-    `copy` gives the input's own bytes back once its head was read; `reencode` leaves the pixels alone. `aspect_ratio` (such as
-    4:3) is reached by continuing the picture's edges. Transparency and colour profile are kept, EXIF is not: the picture
-    is turned upright instead.
+    `copy` gives the input's own bytes back once its head was read; `reencode` leaves the pixels alone. `aspect_ratio`
+    (such as 4:3) is reached by continuing the picture's edges. Transparency and colour profile are kept, EXIF is not:
+    the picture is turned upright instead.
     """
     try:
         image = Image.open(BytesIO(body))
@@ -120,8 +120,8 @@ def remove_tags(picture: Rgb) -> Rgb:
     if not tags.any():
         return picture
     guess = cv2.resize(_guess(small, tags), (width, height), interpolation=cv2.INTER_CUBIC)
-    cover = cv2.resize(tags.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    cover = cv2.GaussianBlur(cover, (0, 0), max(0.8, 1.2 / factor))
+    hard = cv2.resize(tags.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    cover = np.asarray(cv2.GaussianBlur(hard, (0, 0), max(0.8, 1.2 / factor)), np.float32)
     grain = _grain(picture, cover)
     blend = cover[..., None]
     return (picture * (1 - blend) + (guess + grain) * blend).round().clip(0, 255).astype(np.uint8)
@@ -129,7 +129,7 @@ def remove_tags(picture: Rgb) -> Rgb:
 
 def find_tags(picture: Rgb) -> Region:
     """Where tags and their shadows are in a small picture (RGB, uint8)."""
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     smooth = cv2.GaussianBlur(lab, (0, 0), 1.0)
     steps = [cv2.Sobel(smooth, cv2.CV_32F, *direction, ksize=3, scale=1 / 8) for direction in ((1, 0), (0, 1))]
     flat = (np.sqrt(sum(np.square(step).sum(axis=2) for step in steps)) < _EDGE).astype(np.uint8)
@@ -183,12 +183,12 @@ def _outline(paper: NDArray[np.uint8], lab: NDArray[np.float32]) -> NDArray[np.u
 
 
 def _grown(outline: NDArray[np.uint8], paper: Region, reach: int) -> NDArray[np.uint8] | None:
-    """An outline that stands out from what is around it, widened where the same paper goes on behind a printed frame."""
+    """An outline that stands out from its surroundings, widened where the paper goes on behind a printed frame."""
     grown = None
     kernel = np.ones((3, 3), np.uint8)
-    inner = cv2.dilate(outline, kernel, iterations=3)
+    inner = np.asarray(cv2.dilate(outline, kernel, iterations=3), np.uint8)
     for _ in range(0, reach + 1, 2):
-        outer = cv2.dilate(inner, kernel, iterations=2)
+        outer = np.asarray(cv2.dilate(inner, kernel, iterations=2), np.uint8)
         share = paper[outer > inner].mean()
         if share > 0.5:
             grown = None
@@ -235,13 +235,13 @@ def _membrane(image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[
         known = 1 - hole
         weight = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
         sums = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA)
-        coarse = sums / np.maximum(weight, 1e-3)[..., None]
-        coarse = _membrane(coarse.astype(np.float32), (weight < 0.5).astype(np.float32))
-        start = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        means = np.asarray(sums / np.maximum(weight, 1e-3)[..., None], np.float32)
+        coarse = _membrane(means, (weight < 0.5).astype(np.float32))
+        start = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         image = np.where(hole[..., None] > 0, start, image)
-    kernel = np.float32([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4
+    kernel = np.array([[0, 0.25, 0], [0.25, 0, 0.25], [0, 0.25, 0]], np.float32)
     for _ in range(30):
-        image = np.where(hole[..., None] > 0, cv2.filter2D(image, -1, kernel), image)
+        image = np.where(hole[..., None] > 0, np.asarray(cv2.filter2D(image, -1, kernel), np.float32), image)
     return image
 
 

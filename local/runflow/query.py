@@ -16,7 +16,16 @@ from local.runflow.problems import invalid
 Row = Json
 Test = Callable[[Row], bool]
 
-FILTERS: Final = ("id", "status_code", "created_at", "started_at", "completed_at", "duration_ms", "model_id", "client_ref")
+FILTERS: Final = (
+    "id",
+    "status_code",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "duration_ms",
+    "model_id",
+    "client_ref",
+)
 """Fields that `q` and `sort_by` know. No page says that metadata or callback_url can be searched (section 14)."""
 _TIMES: Final = ("created_at", "started_at", "completed_at")
 
@@ -30,8 +39,8 @@ _TOKEN: Final = re.compile(
 def parse_filter(q: str, client_ref: Literal["honoured", "ignored", "rejected"] = "honoured") -> Test:
     """A test of a run from a `q` such as `status_code:failed AND created_at>=2026-05-06T10:00:00Z`.
 
-    Operators `= : > < >= <= AND OR NOT` and parentheses; text is compared case by case. `client_ref` says how a filter on
-    that field is read, since no page says that there is one. Raises Problem 422.
+    Operators `= : > < >= <= AND OR NOT` and parentheses; upper and lower case differ. `client_ref` says how a filter
+    on that field is read, since no page says that there is one. Raises Problem 422.
     """
     tokens: list[re.Match[str]] = []
     place = 0

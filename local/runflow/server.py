@@ -55,12 +55,19 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
             lines.pop(self._address, None)
             super().connection_lost(exc)
 
+    class Server(uvicorn.Server):
+        """Tells when it is ready."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
     def hang_up(client: Address | None) -> None:
         if client in lines:
             lines[client].abort()
 
     async with stand_in(settings) as standin:
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
                 make_app(standin, hang_up),
                 http=Protocol,
@@ -71,9 +78,4 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
                 timeout_graceful_shutdown=2,
             )
         )
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if server.started:
-            ready()
-        await serving
+        await server.serve(sockets=[sock])

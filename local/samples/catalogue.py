@@ -48,8 +48,9 @@ class Sample:
     ends: Literal["delivered", "skipped"] = "delivered"
 
     def draw(self) -> Drawn:
-        """Draw it; the same pixels every time. Only for samples that are pictures."""
-        assert self.product is not None
+        """Draw it; the same pixels every time. Raises ValueError for a sample that is not a picture."""
+        if self.product is None:
+            raise ValueError(f"{self.path} is not a picture")
         scene = Scene(*self.size, self.wall, self.floor)
         self.product(scene)
         bare = scene.pixels
@@ -92,7 +93,10 @@ SAMPLES: Final = (
     Sample(
         "shoes/sneaker.jpg",
         products.sneaker,
-        (Tag("price", 372, 602, 170, -5, ("$ 89",), YELLOW), Tag("round", 800, 330, 170, -14, ("NEW", "IN"), RED, WHITE)),
+        (
+            Tag("price", 372, 602, 170, -5, ("$ 89",), YELLOW),
+            Tag("round", 800, 330, 170, -14, ("NEW", "IN"), RED, WHITE),
+        ),
         wall=(204, 214, 226),
         floor=(180, 192, 206),
         size=(1200, 900),

@@ -1,8 +1,8 @@
 """A small studio: shapes, light and shadow on a floating-point canvas.
 
-Shapes are masks: float32 arrays of the canvas' height and width, 0 outside and 1 inside, antialiased. Points are in a design
-space of 1000 x 1000 units, placed in the middle of the canvas and scaled to its shorter side. Colours are RGB, 0 to 255.
-Everything is deterministic.
+Shapes are masks: float32 arrays of the canvas' height and width, 0 outside and 1 inside, antialiased. Points are in a
+design space of 1000 x 1000 units, placed in the middle of the canvas and scaled to its shorter side. Colours are RGB,
+0 to 255. Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ Points: TypeAlias = Sequence[tuple[float, float]]
 _FINER = 3  # shapes are drawn so many times finer, then averaged: an antialias without steps
 
 
+def f32(values: Any) -> NDArray[np.float32]:
+    """Any array or number as float32."""
+    return np.asarray(values, np.float32)
+
+
 class Scene:
     """A picture in the making. `pixels` is float32, height x width x RGB."""
 
@@ -32,8 +37,8 @@ class Scene:
         # The wall falls into the floor without an edge, and both darken towards the corners.
         depth = 1 / (1 + np.exp(-(self.y - horizon) / 60))
         vignette = 1.06 - 0.22 * (((self.x - 430) / 900) ** 2 + ((self.y - 380) / 900) ** 2)
-        blend = depth[..., None] * np.float32(floor) + (1 - depth[..., None]) * np.float32(wall)
-        self.pixels: Pixels = (blend * vignette[..., None]).astype(np.float32)
+        blend = depth[..., None] * f32(floor) + (1 - depth[..., None]) * f32(wall)
+        self.pixels: Pixels = f32(blend * vignette[..., None])
 
     def _grid(self) -> tuple[Mask, Mask]:
         x = (np.arange(self.width, dtype=np.float32) - self.width / 2) / self.scale + 500
@@ -43,7 +48,8 @@ class Scene:
     def to_pixels(self, points: Points) -> NDArray[np.float64]:
         """Design coordinates as pixel coordinates, n x 2."""
         centre = np.array([self.width / 2, self.height / 2])
-        return (np.array(points, dtype=np.float64) - 500) * self.scale + centre
+        placed: NDArray[np.float64] = (np.array(points, dtype=np.float64) - 500) * self.scale + centre
+        return placed
 
     # Shapes
 
@@ -58,7 +64,7 @@ class Scene:
 
     def _coarse(self, fine: NDArray[np.uint8]) -> Mask:
         mask = cv2.resize(fine, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return mask.astype(np.float32) / 255
+        return f32(mask) / np.float32(255)
 
     def curve(self, points: Points) -> Mask:
         """A closed smooth shape through the points (Catmull-Rom)."""
@@ -90,23 +96,23 @@ class Scene:
     def fill(self, mask: Mask, colour: Colour | Pixels, opacity: float = 1.0) -> None:
         """Paint a shape in one colour, or with an array of them."""
         cover = (mask * opacity)[..., None]
-        self.pixels = self.pixels * (1 - cover) + np.asarray(colour, np.float32) * cover
+        self.pixels = self.pixels * (1 - cover) + f32(colour) * cover
 
-    def darken(self, mask: Mask, strength: float) -> None:
+    def darken(self, mask: Any, strength: float) -> None:
         """Take light away where the mask is; a negative strength adds it."""
-        self.pixels = self.pixels * (1 - strength * mask[..., None])
+        self.pixels = self.pixels * (1 - strength * f32(mask)[..., None])
 
-    def body(self, mask: Mask, colour: Colour, light: Mask | float = 1.0) -> None:
-        """Paint a shape that is lit: `light` is 1 for the colour itself, more towards white."""
-        lit = np.broadcast_to(np.asarray(light, np.float32), mask.shape)[..., None]
-        base = np.asarray(colour, np.float32)
-        self.fill(mask, np.where(lit <= 1, base * lit, base + (255 - base) * (lit - 1)).astype(np.float32))
+    def body(self, mask: Mask, colour: Colour, light: Any = 1.0) -> None:
+        """Paint a shape that is lit: `light`, a number or an array, is 1 for the colour itself, more towards white."""
+        lit = np.broadcast_to(f32(light), mask.shape)[..., None]
+        base = f32(colour)
+        self.fill(mask, f32(np.where(lit <= 1, base * lit, base + (255 - base) * (lit - 1))))
 
     def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> None:
         """The soft shadow that a shape throws."""
         move = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], dtype=np.float32)
         moved = cv2.warpAffine(mask, move, (self.width, self.height))
-        self.darken(self.soft(moved.astype(np.float32), blur), strength)
+        self.darken(self.soft(f32(moved), blur), strength)
 
     def gleam(self, within: Mask, shape: Mask, blur: float, strength: float) -> None:
         """A soft reflection of `shape` on the surface `within`."""
@@ -117,29 +123,35 @@ class Scene:
         sigma = max(0.3, blur * self.scale)
         # A wide blur is the same picture at a quarter of the size.
         if sigma < 8:
-            return cv2.GaussianBlur(mask, (0, 0), sigma).astype(np.float32)
+            return f32(cv2.GaussianBlur(mask, (0, 0), sigma))
         small = cv2.resize(mask, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), sigma / 4)
-        return cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        return f32(cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_CUBIC))
 
     def round_light(self, left: float, right: float, bright: float = 0.33) -> Mask:
         """Light on an upright cylinder between two edges, brightest at `bright` of its width."""
         across = np.clip((self.x - left) / (right - left), 0, 1)
-        return (0.62 + 0.5 * np.exp(-(((across - bright) / 0.32) ** 2)) + 0.1 * (across > 0.9) * (across - 0.9)).astype(np.float32)
+        return f32(0.62 + 0.5 * np.exp(-(((across - bright) / 0.32) ** 2)))
 
     def ball_light(self, x: float, y: float, r: float) -> Mask:
         """Light on a ball."""
         distance = ((self.x - x + 0.35 * r) ** 2 + (self.y - y + 0.4 * r) ** 2) / r**2
-        return (1.12 - 0.28 * distance).clip(0.5, 1.15).astype(np.float32)
+        return f32(np.clip(1.12 - 0.28 * distance, 0.5, 1.15))
 
     def grain(self, amount: float, seed: int) -> None:
         """The noise of a camera."""
         noise = np.random.default_rng(seed).normal(0, amount, self.pixels.shape[:2])
-        self.pixels = self.pixels + noise[..., None].astype(np.float32)
+        self.pixels = self.pixels + f32(noise)[..., None]
 
     def photo(self) -> NDArray[np.uint8]:
         """The picture so far: uint8, RGB."""
-        return self.pixels.round().clip(0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.round(self.pixels), 0, 255), np.uint8)
+
+
+def path(text: str) -> list[tuple[float, float]]:
+    """Points written as `x,y x,y ...`."""
+    pairs = (pair.split(",") for pair in text.split())
+    return [(float(x), float(y)) for x, y in pairs]
 
 
 def oval(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> list[tuple[float, float]]:

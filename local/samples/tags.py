@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from local.samples.paint import Colour, Mask, Scene, oval
+from local.samples.paint import Colour, Mask, Scene, f32, oval
 
 INK: Colour = (34, 34, 38)
 
@@ -43,12 +43,12 @@ def stick(scene: Scene, tag: Tag) -> Mask:
     canvas = (scene.width, scene.height)
     # An area filter first: scaling down in the warp alone would leave the print ragged.
     blur = max(0.01, 0.45 / factor)
-    art = cv2.GaussianBlur(art, (0, 0), blur).astype(np.float32)
-    placed = cv2.warpAffine(art, turn, canvas, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    mask = cv2.warpAffine(cv2.GaussianBlur(cover, (0, 0), blur), turn, canvas).astype(np.float32)
+    art = f32(cv2.GaussianBlur(art, (0, 0), blur))
+    placed = f32(cv2.warpAffine(art, turn, canvas, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    mask = f32(cv2.warpAffine(cv2.GaussianBlur(cover, (0, 0), blur), turn, canvas))
     scene.shadow(mask, 3, 5, 4, 0.38)
     scene.fill(mask, placed)
-    return np.maximum(mask, (scene.soft(mask, 4) > 0.05).astype(np.float32))
+    return np.maximum(mask, f32(scene.soft(mask, 4) > 0.05))
 
 
 def _draw(tag: Tag) -> tuple[NDArray[np.float32], Mask]:
@@ -73,12 +73,14 @@ def _draw(tag: Tag) -> tuple[NDArray[np.float32], Mask]:
         _fill(cover, [(4, 4), (596, 4), (596, height - 4), (4, height - 4)], 255)
         _write(art, tag.lines, (40, 30, 560, height * 0.5), tag.ink, 600)
         _barcode(art, 60, round(height * 0.58), 540, round(height * 0.9))
-    return art, cover.astype(np.float32) / 255
+    return art, f32(cover) / np.float32(255)
 
 
-def _fill(image: NDArray[np.generic], points: list[tuple[float, float]], colour: Colour | int) -> None:
+def _fill(
+    image: NDArray[np.uint8] | NDArray[np.float32], points: list[tuple[float, float]], colour: Colour | int
+) -> None:
     corners = (np.array(points) * 16).round().astype(np.int32)
-    cv2.fillPoly(image, [corners], colour, cv2.LINE_AA, 4)  # type: ignore[call-overload]
+    cv2.fillPoly(image, [corners], colour if isinstance(colour, tuple) else (colour,), cv2.LINE_AA, 4)
 
 
 def _write(
@@ -96,9 +98,9 @@ def _write(
         x, y, wide, high = cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace("sans"), size, weight)
         at = (round((left + right - wide) / 2 - x), round(top + step * (row + 0.5) - high / 2 - y))
         glyphs = np.zeros(art.shape[:2], np.uint8)
-        cv2.putText(glyphs, text, at, 255, cv2.FontFace("sans"), size, weight)  # type: ignore[call-overload]
-        cover = glyphs[..., None].astype(np.float32) / 255
-        art[:] = art * (1 - cover) + np.float32(ink) * cover
+        cv2.putText(glyphs, text, at, (255,), cv2.FontFace("sans"), size, weight)
+        cover = f32(glyphs)[..., None] / np.float32(255)
+        art[:] = art * (1 - cover) + f32(ink) * cover
 
 
 def _barcode(art: NDArray[np.float32], left: int, top: int, right: int, bottom: int) -> None:
