@@ -10,11 +10,11 @@ from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
-    EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
     ResponseStreamingError,
 )
+from botocore.exceptions import ConnectionError as NotConnected
 
 from detag.ports.errors import Transient
 
@@ -60,9 +60,9 @@ PASSING: Final = THROTTLES | {
 }
 _BROKEN: Final[tuple[type[BotoCoreError], ...]] = (
     CredentialRetrievalError,
-    EndpointConnectionError,
-    HTTPClientError,  # timeouts, refused and closed connections, TLS
+    HTTPClientError,  # timeouts, closed connections
     IncompleteReadError,
+    NotConnected,  # timeouts, refused connections, TLS
     ResponseStreamingError,
 )
 
