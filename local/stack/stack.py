@@ -125,6 +125,9 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         _record(folder, "launcher", os.getpid(), processes.identity(os.getpid()))
         stack.callback((folder / "pids.json").unlink, missing_ok=True)
 
+        def note(child: Child) -> None:
+            _record(folder, child.name, child.pid, child.identity)
+
         report("Starting the AWS emulator and building the functions")
         emulator = stack.enter_context(
             client.running(
@@ -136,23 +139,23 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
                 function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
                 auth=options.auth,
                 tls=options.tls or options.auth,
+                started=note,
             )
         )
-        _record(folder, "emulator", emulator.child.pid, emulator.child.identity)
         env = {**emulator.env, **_client_settings(folder)}
         build = sam.start_build(env)
         api_key = f"rf_live_{secrets.token_hex(16)}"
-        try:
-            runflow = _start_runflow(options, folder, runflow_port, api_key, emulator.env.get("SSL_CERT_FILE"))
-            stack.callback(runflow.stop)
-            _record(folder, "runflow", runflow.pid, runflow.identity)
-        except BaseException:
-            build.kill()
-            raise
+        stack.callback(build.kill)
+        runflow = _start_runflow(options, folder, runflow_port, api_key, emulator.env.get("SSL_CERT_FILE"))
+        stack.callback(runflow.stop)
+        note(runflow)
+        runflow.wait_until_ready(lambda: _answers(f"{runflow_url}/_admin"))
         sam.finish("sam-build", build)
 
         report("Deploying template.yaml to it")
-        sam.deploy(options.stack_name, {"RunflowApiUrl": runflow_url, **options.parameters}, env)
+        # Nothing costs money here, so nothing is capped unless asked for.
+        parameters = {"RunflowApiUrl": runflow_url, "DailySpendLimitUsd": "none", **options.parameters}
+        sam.deploy(options.stack_name, parameters, env)
         description = {
             "endpoint_url": emulator.endpoint_url,
             "region": REGION,
@@ -207,15 +210,13 @@ def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_f
     command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
     if ca_file:
         command += ["--ca-file", ca_file]
-    runflow = Child(
+    return Child(
         "Runflow stand-in",
         command,
         log=folder / "logs" / "runflow.log",
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         cwd=REPOSITORY,
     )
-    runflow.wait_until_ready(lambda: _answers(f"http://{HOST}:{port}/_admin"))
-    return runflow
 
 
 def _answers(url: str) -> bool:
