@@ -5,7 +5,6 @@ import io
 import json
 import os
 import secrets
-import shutil
 import threading
 import time
 import uuid
@@ -42,8 +41,9 @@ class Executor:
         self._processes = state / "functions"
         self._logs = state / "logs"
         self._unpacking = threading.Lock()
-        shutil.rmtree(self._processes, ignore_errors=True)  # what a killed emulator left behind
-        self._processes.mkdir(parents=True)
+        self._processes.mkdir(parents=True, exist_ok=True)
+        for record in self._processes.glob("*.json"):  # what a killed emulator left behind; `state` may be anybody's
+            record.unlink()
         self._logs.mkdir(parents=True, exist_ok=True)
         self.pool = Pool(self._make, limit)
 
