@@ -1,0 +1,126 @@
+"""The fake of the job store and DynamoDB give the same answers to the same calls, whatever these are."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from detag.adapters.dynamodb import DynamoJobStore
+from detag.domain.gate import Gate
+from detag.domain.job import CLOSED_ORDER, Job, Reason, Reservation, State, Upload, new
+from detag.domain.money import COUNTERS
+from detag.ports.clock_fake import EPOCH, FakeClock
+from detag.ports.errors import Conflict
+from detag.ports.jobs import Counts, JobStore, LedgerMoved, NoRoom
+from detag.ports.jobs_fake import FakeJobStore
+from tests.emulator import Aws
+
+DAYS = ("2026-11-23", "2026-11-24", "2026-11-25")
+LIMITS = (0, 3, 1_600)
+
+Call = Callable[[JobStore], object]
+
+
+@dataclass
+class Story:
+    """Calls drawn at random. Jobs and gates are remembered as they were meant to be saved, so that many are stale."""
+
+    chance: random.Random
+    jobs: list[Job] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=lambda: [Gate()])
+
+    def call(self) -> Call:
+        draw = self.chance.choices(
+            (self.save, self.open, self.charge, self.head, self.gate, self.look), (12, 2, 2, 1, 1, 2)
+        )[0]
+        return draw()
+
+    def save(self) -> Call:
+        number = self.chance.randrange(8)
+        upload = Upload("photos", f"{number}.jpg", f"v{number}", "01", "e", 1, EPOCH - number)
+        known = [job for job in self.jobs if job.upload == upload]
+        before = self.chance.choice(known[-2:]) if known else new(upload, EPOCH)
+        after = self.moved(before)
+        limit = self.chance.choice((None, *LIMITS))
+        self.jobs.append(after)
+        return lambda store: store.save(before, after, limit=limit)
+
+    def moved(self, job: Job) -> Job:
+        state = self.chance.choice(list(State))
+        reason = self.chance.choice((Reason.READY, Reason.PAUSED, Reason.SETTLING)) if state is State.WAITING else None
+        closed = state in CLOSED_ORDER
+        reservation = self.chance.choice((None, job.reservation, self.reservation()))
+        return replace(
+            job,
+            rev=job.rev + 1,
+            state=state,
+            reason=reason,
+            due_at=None if closed and self.chance.random() < 0.8 else EPOCH + self.chance.uniform(0, 60),
+            closed_at=EPOCH + self.chance.uniform(0, 3 * 86_400) if closed else None,
+            reservation=reservation,
+        )
+
+    def reservation(self) -> Reservation:
+        return Reservation(self.chance.choice(DAYS), self.chance.choice((1, 1, 2)), self.chance.choice((0, 0, 0, 5)))
+
+    def open(self) -> Call:
+        day, limit = self.chance.choice(DAYS), self.chance.choice(LIMITS)
+        return lambda store: store.open_ledger(day, limit)
+
+    def charge(self) -> Call:
+        run_id, reservation = f"run_{self.chance.randrange(10)}", self.reservation()
+        return lambda store: store.charge(run_id, reservation)
+
+    def head(self) -> Call:
+        key, sequencer = f"{self.chance.randrange(3)}.jpg", f"{self.chance.randrange(64):x}"
+        return lambda store: store.raise_head("photos", key, sequencer)
+
+    def gate(self) -> Call:
+        before = self.chance.choice(self.gates[-2:])
+        after = replace(before, reason=self.chance.choice((None, Reason.PAUSED)), rev=before.rev + 1)
+        self.gates.append(after)
+        return lambda store: store.save_gate(before, after)
+
+    def look(self) -> Call:
+        day, now, limit = self.chance.choice(DAYS), EPOCH + self.chance.uniform(0, 60), self.chance.randrange(10)
+        return lambda store: (store.due(now, limit), store.held(limit), counted(store.counts(day)))
+
+
+def counted(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:
+    return dict(counts.open), dict(counts.closed)
+
+
+def answer(store: JobStore, call: Call) -> object:
+    try:
+        return call(store)
+    except (Conflict, LedgerMoved, NoRoom) as error:
+        return type(error)
+
+
+def whole(store: JobStore, story: Story) -> tuple[Any, ...]:
+    """Everything that a store can tell."""
+    rows = [store.get(job_id) for job_id in sorted({job.job_id for job in story.jobs})]
+    ledgers = [store.ledger(day) for day in DAYS]
+    assert all(ledger is None or len(ledger) == COUNTERS for ledger in ledgers)
+    return rows, ledgers, store.gate(), [counted(store.counts(day)) for day in DAYS]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fake_and_dynamodb_answer_alike(aws: Aws, name: str, job_table: dict[str, Any], seed: int) -> None:
+    client = aws.client("dynamodb")
+    client.create_table(TableName=name, **job_table)
+    real, fake = DynamoJobStore(client, name, FakeClock()), FakeJobStore(FakeClock())
+    story, answers = Story(random.Random(seed)), []
+    for _ in range(250):
+        call = story.call()
+        said = answer(real, call)
+        assert said == answer(fake, call)
+        answers.append(said)
+    assert whole(real, story) == whole(fake, story)
+    assert {Conflict, LedgerMoved, NoRoom, None, True, False} <= {
+        said for said in answers if not isinstance(said, tuple)
+    }

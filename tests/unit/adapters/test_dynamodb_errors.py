@@ -1,0 +1,378 @@
+"""How DynamoDB's refusals are read: what the emulator cannot produce, said by a stub that knows the service's model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.stub import Stubber
+
+from detag.adapters import dynamodb
+from detag.adapters.dynamodb import TRIES, DynamoJobStore
+from detag.domain.gate import Gate
+from detag.domain.job import LANES, Reservation, Upload, new
+from detag.domain.money import COUNTERS, Ledger, spread
+from detag.ports.clock_fake import EPOCH, FakeClock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.jobs import LedgerMoved, NoRoom
+
+TABLE, DAY = "jobs", "2026-11-23"
+UPLOAD = Upload("photos", "shoes/1.jpg", "v1", "0055", "e7a6", 1_000, EPOCH)
+JOB = replace(new(UPLOAD, EPOCH), rev=3)
+FREE, HELD_ROOM = replace(JOB, rev=4), replace(JOB, rev=4, reservation=Reservation(DAY, 1, 0))
+
+OK, FAILED, BUSY = {"Code": "None"}, {"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}
+
+
+def full(limit: int = 71, free: int = 0) -> dict[str, Any]:
+    """A counter's condition that failed, with the counter as it is."""
+    item = {"pk": {"S": f"day#{DAY}#0"}, "lim": {"N": str(limit)}, "free": {"N": str(free)}}
+    return FAILED | {"Item": item}
+
+
+class Table:
+    """A store on a client whose answers are written beforehand; `pauses` is what it waited."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client(
+            "dynamodb", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        self.stub = Stubber(self.client)
+        self.pauses: list[float] = []
+        self.store = DynamoJobStore(
+            self.client, TABLE, FakeClock(), sleep=self.pauses.append, uniform=lambda _low, high: high
+        )
+
+    def cancels(self, *reasons: dict[str, Any]) -> None:
+        self.stub.add_client_error(
+            "transact_write_items",
+            "TransactionCanceledException",
+            http_status_code=400,
+            modeled_fields={"CancellationReasons": list(reasons)},
+        )
+
+    def transacts(self) -> None:
+        self.stub.add_response("transact_write_items", {})
+
+    def refuses(self, operation: str, code: str, item: dict[str, Any] | None = None) -> None:
+        fields = {"Item": item} if item is not None else {}
+        self.stub.add_client_error(operation, code, http_status_code=400, modeled_fields=fields)
+
+    def shows(self, ledger: Ledger) -> None:
+        items = [
+            {"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": str(one.limit)}, "free": {"N": str(one.free)}}
+            for n, one in enumerate(ledger)
+        ]
+        self.stub.add_response("batch_get_item", {"Responses": {TABLE: items}, "UnprocessedKeys": {}})
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    table = Table()
+    with table.stub:
+        yield table
+        table.stub.assert_no_pending_responses()
+
+
+def claim(table: Table) -> None:
+    table.store.save(JOB, HELD_ROOM, limit=71)
+
+
+# Cancelled transactions
+
+
+def test_contention_is_waited_for(table: Table) -> None:
+    table.cancels(OK, BUSY)
+    table.cancels(BUSY, OK)
+    table.cancels({"Code": "ThrottlingError"}, OK)
+    table.cancels(OK, {"Code": "ProvisionedThroughputExceeded"})
+    table.transacts()
+    claim(table)
+    assert table.pauses == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_contention_without_end_is_transient_and_neither_a_conflict_nor_a_full_counter(table: Table) -> None:
+    for _ in range(TRIES):
+        table.cancels(OK, BUSY)
+    with pytest.raises(Transient, match="TransactWriteItems: contended"):
+        claim(table)
+    assert len(table.pauses) == TRIES - 1
+    assert sum(table.pauses) < 4
+
+
+def test_a_row_that_moved_is_a_conflict_though_its_counter_is_contended_or_full(table: Table) -> None:
+    for other in (OK, BUSY, full(), full(limit=5), FAILED):
+        table.cancels(FAILED, other)
+        with pytest.raises(Conflict):
+            claim(table)
+    assert table.pauses == []
+
+
+def test_a_full_counter_says_nothing_while_the_row_is_contended(table: Table) -> None:
+    table.cancels(BUSY, full())
+    table.transacts()
+    claim(table)
+
+
+def test_a_full_counter_leaves_no_room(table: Table) -> None:
+    table.cancels(OK, full())
+    with pytest.raises(NoRoom, match="has 0 free"):
+        claim(table)
+
+
+def test_a_counter_with_another_limit_is_a_ledger_that_moved_though_it_is_full(table: Table) -> None:
+    table.cancels(OK, full(limit=70))
+    with pytest.raises(LedgerMoved, match="70"):
+        claim(table)
+
+
+def test_a_counter_that_is_not_there_is_a_ledger_that_moved(table: Table) -> None:
+    table.cancels(OK, FAILED)
+    with pytest.raises(LedgerMoved):
+        claim(table)
+
+
+def test_a_ledger_that_moved_is_told_before_a_counter_that_is_full(table: Table) -> None:
+    before = replace(JOB, reservation=Reservation("2026-11-22", 1, 0))
+    cases: list[tuple[dict[str, Any], type[Exception]]] = [(OK, NoRoom), (FAILED, LedgerMoved)]
+    for given_back, expected in cases:
+        table.cancels(OK, given_back, full())
+        with pytest.raises(expected):
+            table.store.save(before, HELD_ROOM, limit=71)
+
+
+def test_a_transaction_that_was_wrong_in_itself_is_raised_as_it_is(table: Table) -> None:
+    table.cancels({"Code": "ValidationError"}, OK)
+    with pytest.raises(ClientError, match="TransactionCanceledException") as raised:
+        claim(table)
+    assert raised.value.__notes__[0].startswith("while calling TransactWriteItems")
+
+
+def test_a_run_that_was_charged_is_known_though_the_counter_is_contended(table: Table) -> None:
+    table.cancels(FAILED, BUSY)
+    assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is False
+
+
+def test_a_charge_is_not_taken_for_done_by_contention(table: Table) -> None:
+    table.cancels(BUSY, OK)
+    table.transacts()
+    assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is True
+
+
+# Single writes
+
+
+def test_a_write_that_meets_a_transaction_waits_for_it(table: Table) -> None:
+    table.refuses("put_item", "TransactionConflictException")
+    table.stub.add_response("put_item", {})
+    table.store.save(JOB, FREE)
+    assert table.pauses == [0.05]
+
+
+def test_a_write_that_always_meets_transactions_is_transient(table: Table) -> None:
+    for _ in range(TRIES):
+        table.refuses("put_item", "TransactionConflictException")
+    with pytest.raises(Transient, match="PutItem: contended"):
+        table.store.save(JOB, FREE)
+
+
+def test_a_row_that_another_wrote_is_a_conflict(table: Table) -> None:
+    others = dynamodb.job_item(FREE) | {"written_by": {"S": "another"}}
+    for item in (others, dynamodb.job_item(FREE), {}, None):
+        table.refuses("put_item", "ConditionalCheckFailedException", item)
+        with pytest.raises(Conflict):
+            table.store.save(JOB, FREE)
+
+
+def test_a_gate_that_another_wrote_is_a_conflict(table: Table) -> None:
+    table.refuses("put_item", "ConditionalCheckFailedException", dynamodb.gate_item(Gate(rev=1)))
+    with pytest.raises(Conflict):
+        table.store.save_gate(Gate(), Gate(rev=1))
+
+
+def test_a_row_that_this_very_call_wrote_is_no_conflict() -> None:
+    """The SDK repeated the call, because the answer to the first was lost."""
+    store = DynamoJobStore(_Repeating(), TABLE, FakeClock())  # type: ignore[arg-type]
+    store.save(JOB, FREE)
+
+
+class _Repeating:
+    """A client of which each PutItem was the second of its kind."""
+
+    def put_item(self, **request: Any) -> None:
+        error = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": request["Item"]}
+        raise ClientError(error, "PutItem")  # type: ignore[arg-type]
+
+
+# Anything
+
+
+CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
+    "get": ("get_item", lambda store: store.get(JOB.job_id)),
+    "save": ("put_item", lambda store: store.save(JOB, FREE)),
+    "claim": ("transact_write_items", lambda store: store.save(JOB, HELD_ROOM, limit=71)),
+    "raise_head": ("update_item", lambda store: store.raise_head("photos", "a.jpg", "01")),
+    "ledger": ("batch_get_item", lambda store: store.ledger(DAY)),
+    "open_ledger": ("batch_get_item", lambda store: store.open_ledger(DAY, 71)),
+    "charge": ("transact_write_items", lambda store: store.charge("run_1", Reservation(DAY, 1, 0))),
+    "gate": ("get_item", lambda store: store.gate()),
+    "save_gate": ("put_item", lambda store: store.save_gate(Gate(), Gate(rev=1))),
+    "override": ("get_item", lambda store: store.override()),
+    "due": ("query", lambda store: store.due(EPOCH, 10)),
+    "held": ("query", lambda store: store.held(10)),
+    "counts": ("query", lambda store: store.counts(DAY)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_throttling_is_transient(table: Table, name: str) -> None:
+    operation, call = CALLS[name]
+    table.refuses(operation, "ProvisionedThroughputExceededException")
+    with pytest.raises(Transient, match="ProvisionedThroughputExceededException"):
+        call(table.store)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_not_allowed_is_told_with_its_operation(table: Table, name: str) -> None:
+    operation, call = CALLS[name]
+    table.refuses(operation, "AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDeniedException") as raised:
+        call(table.store)
+    assert raised.value.__notes__[0].startswith("while calling ")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_answer_that_does_not_come_is_transient(name: str) -> None:
+    with pytest.raises(Transient, match="ReadTimeoutError"):
+        CALLS[name][1](DynamoJobStore(_Silent(), TABLE, FakeClock()))  # type: ignore[arg-type]
+
+
+class _Silent:
+    """A client that never gets an answer."""
+
+    def __getattr__(self, operation: str) -> Callable[..., None]:
+        def call(**_: Any) -> None:
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+
+        return call
+
+
+# The ledger
+
+
+def test_counters_that_were_left_out_of_an_answer_are_asked_for_again(table: Table) -> None:
+    ledger = spread(1_600, 1_600)
+    items = [{"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": "1600"}, "free": {"N": "100"}} for n in range(COUNTERS)]
+    missing = {TABLE: {"Keys": [{"pk": item["pk"]} for item in items[9:]], "ConsistentRead": True}}
+    table.stub.add_response("batch_get_item", {"Responses": {TABLE: items[:9]}, "UnprocessedKeys": missing})
+    table.stub.add_response(
+        "batch_get_item", {"Responses": {TABLE: items[9:]}, "UnprocessedKeys": {}}, {"RequestItems": missing}
+    )
+    assert table.store.ledger(DAY) == ledger
+    assert table.pauses == [0.05]
+
+
+def test_a_ledger_that_cannot_be_read_whole_is_transient_and_not_taken_for_a_small_one(table: Table) -> None:
+    missing = {TABLE: {"Keys": [{"pk": {"S": f"day#{DAY}#0"}}]}}
+    for _ in range(TRIES):
+        table.stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": missing})
+    with pytest.raises(Transient, match="BatchGetItem"):
+        table.store.ledger(DAY)
+
+
+def test_a_ledger_in_the_making_is_none_yet(table: Table) -> None:
+    table.shows(spread(71, 71)[:5])
+    assert table.store.ledger(DAY) is None
+
+
+def test_a_limit_is_changed_from_what_is_used_by_then(table: Table) -> None:
+    """Somebody reserved between the reading and the writing: it is read again, not overwritten."""
+    table.shows(spread(71, 71))
+    table.cancels(FAILED, *[OK] * 15)
+    table.shows(spread(71, 70))
+    table.shows(spread(71, 70))
+    sent: list[str] = []
+    table.client.meta.events.register(
+        "provide-client-params.dynamodb.TransactWriteItems",
+        lambda params, **_: sent.append(
+            params["TransactItems"][0]["Update"]["ExpressionAttributeValues"][":free"]["N"]
+        ),
+    )
+    table.transacts()
+    table.store.open_ledger(DAY, 100)
+    assert sent == ["100", "99"]
+
+
+def test_a_limit_that_another_changed_meanwhile_is_a_conflict(table: Table) -> None:
+    table.shows(spread(71, 71))
+    table.cancels(*[FAILED] * 16)
+    table.shows(spread(50, 50))
+    with pytest.raises(Conflict):
+        table.store.open_ledger(DAY, 100)
+
+
+def test_a_limit_that_another_changed_to_the_same_is_as_wanted(table: Table) -> None:
+    table.shows(spread(71, 71))
+    table.cancels(*[FAILED] * 16)
+    table.shows(spread(100, 100))
+    table.store.open_ledger(DAY, 100)
+
+
+def test_a_limit_that_never_finds_a_quiet_moment_is_transient(table: Table) -> None:
+    for _ in range(TRIES):
+        table.shows(spread(71, 71))
+        table.cancels(FAILED, *[OK] * 15)
+        table.shows(spread(71, 70))
+    with pytest.raises(Transient, match="open_ledger"):
+        table.store.open_ledger(DAY, 100)
+
+
+# Lines
+
+
+def index_item(number: int) -> dict[str, Any]:
+    return {"pk": {"S": f"job#{number}"}, "due_at": {"N": str(number)}, "state": {"S": "submitted"}}
+
+
+def test_lines_are_read_page_by_page_as_far_as_they_are_wanted(table: Table) -> None:
+    more = {"pk": {"S": "job#1"}}
+    table.stub.add_response("query", {"Items": [index_item(5)], "LastEvaluatedKey": more})
+    table.stub.add_response("query", {"Items": [], "LastEvaluatedKey": more})
+    table.stub.add_response("query", {"Items": [index_item(9)], "LastEvaluatedKey": more})
+    for lane in range(1, LANES):
+        table.stub.add_response("query", {"Items": [index_item(lane)] if lane == 7 else []})
+    assert table.store.due(EPOCH, 2) == ["5", "7"]
+
+
+def test_a_page_begins_where_the_last_one_ended(table: Table) -> None:
+    more = {"pk": {"S": "job#1"}, "lane": {"S": "held#0"}, "due_at": {"N": "1"}}
+    first = dynamodb.lane_request(TABLE, "held#0", None, 5)
+    table.stub.add_response("query", {"Items": [index_item(1)], "LastEvaluatedKey": more}, first)
+    table.stub.add_response("query", {"Items": [index_item(2)]}, first | {"ExclusiveStartKey": more})
+    for lane in range(1, LANES):
+        table.stub.add_response("query", {"Items": []}, dynamodb.lane_request(TABLE, f"held#{lane}", None, 5))
+    assert table.store.held(5) == ["1", "2"]
+
+
+def test_counts_are_summed_over_all_pages(table: Table) -> None:
+    more = {"pk": {"S": "job#1"}}
+    table.stub.add_response("query", {"Items": [index_item(1)] * 3, "LastEvaluatedKey": more})
+    for _ in range(2 * LANES):
+        table.stub.add_response("query", {"Items": [index_item(2)]})
+    table.stub.add_response("query", {"Count": 1_000, "LastEvaluatedKey": more})
+    table.stub.add_response("query", {"Count": 2})
+    for _ in range(4):
+        table.stub.add_response("query", {"Count": 0})
+    counts = table.store.counts(DAY)
+    assert (counts.open, counts.closed) == ({"submitted": 3 + 2 * LANES}, {"delivered": 1_002})
+
+
+def test_a_job_is_read_from_its_row(table: Table) -> None:
+    table.stub.add_response(
+        "get_item", {"Item": dynamodb.job_item(JOB)}, dynamodb.get_request(TABLE, f"job#{JOB.job_id}")
+    )
+    assert table.store.get(JOB.job_id) == JOB

@@ -1,0 +1,223 @@
+"""What the fakes do that no adapter does: they fail where a test says, they lag, and they can be looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from detag.domain.gate import Gate
+from detag.domain.job import Job, Reason, Reservation, State, Upload, new
+from detag.domain.money import free_slots
+from detag.ports.clock_fake import EPOCH, FakeClock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.events_fake import FakeEvents
+from detag.ports.jobs import NoRoom
+from detag.ports.jobs_fake import FakeJobStore, Write
+from detag.ports.queue_fake import FakeQueue
+from detag.ports.secrets_fake import FakeCallbackSecrets
+from detag.ports.telemetry_fake import FakeTelemetry, Line
+
+DAY = "2026-11-23"
+
+
+class Storm:
+    """An effect that fails at the n-th call of a name, before or after it happens; it also keeps the names."""
+
+    def __init__(self, name: str = "", when: str = "before", nth: int = 1) -> None:
+        self.name, self.when, self.left = name, when, nth
+        self.names: list[str] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.names.append(name)
+        hit = False
+        if name == self.name:
+            self.left -= 1
+            hit = self.left == 0
+        if hit and self.when == "before":
+            raise Transient(name)
+        yield
+        if hit and self.when == "after":
+            raise Transient(name)
+
+
+def job_of(number: int = 0) -> Job:
+    return new(Upload("photos", f"{number}.jpg", f"v{number}", "01", "e", 1, EPOCH), EPOCH)
+
+
+def moved(job: Job, **changes: object) -> Job:
+    return replace(job, rev=job.rev + 1, **changes)  # type: ignore[arg-type]
+
+
+STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
+    "get": lambda store: store.get(job_of().job_id),
+    "save": lambda store: store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 1, 0)), limit=71),
+    "raise_head": lambda store: store.raise_head("photos", "a.jpg", "01"),
+    "ledger": lambda store: store.ledger(DAY),
+    "open_ledger": lambda store: store.open_ledger("2026-11-24", 71),
+    "charge": lambda store: store.charge("run_1", Reservation(DAY, 1, 0)),
+    "gate": lambda store: store.gate(),
+    "save_gate": lambda store: store.save_gate(Gate(), Gate(reason=Reason.PAUSED, rev=1)),
+    "override": lambda store: store.override(),
+    "due": lambda store: store.due(EPOCH, 10),
+    "held": lambda store: store.held(10),
+    "counts": lambda store: store.counts(DAY),
+}
+CHANGES = ("save", "raise_head", "open_ledger", "charge", "save_gate")
+
+
+def everything(store: FakeJobStore) -> tuple[object, ...]:
+    kept = (store.jobs, store.ledgers, store.charges, store.heads)
+    return *(dict(one) for one in kept), list(store.writes), store._gate
+
+
+def opened(storm: Storm) -> FakeJobStore:
+    store = FakeJobStore(FakeClock(), storm)
+    store.open_ledger(DAY, 71)
+    storm.names.clear()
+    return store
+
+
+@pytest.mark.parametrize("method", STORE_CALLS)
+def test_every_call_of_the_job_store_goes_through_its_effect(method: str) -> None:
+    storm = Storm()
+    store = opened(storm)
+    STORE_CALLS[method](store)
+    assert storm.names == [f"jobs.{method}"]
+
+
+@pytest.mark.parametrize("method", STORE_CALLS)
+def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> None:
+    store = opened(Storm(f"jobs.{method}", nth=2 if method == "open_ledger" else 1))
+    before = everything(store)
+    with pytest.raises(Transient):
+        STORE_CALLS[method](store)
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("method", CHANGES)
+def test_a_call_that_fails_after_it_happened_has_changed_something(method: str) -> None:
+    store = opened(Storm(f"jobs.{method}", "after", nth=2 if method == "open_ledger" else 1))
+    before = everything(store)
+    with pytest.raises(Transient):
+        STORE_CALLS[method](store)
+    assert everything(store) != before
+
+
+def test_an_outcome_is_told_as_it_is_though_something_would_have_failed_afterwards() -> None:
+    store = opened(Storm("jobs.save", "after", nth=2))
+    store.save(job_of(), moved(job_of()))
+    with pytest.raises(Conflict):
+        store.save(job_of(), moved(job_of()))
+
+
+def test_what_is_behind_sees_the_table_as_it_was() -> None:
+    clock = FakeClock()
+    store = FakeJobStore(clock, lag=10)
+    job = moved(job_of())
+    store.save(job_of(), job)
+    assert (store.due(EPOCH + 99, 9), dict(store.counts(DAY).open)) == ([], {})
+    clock.advance(10)
+    assert (store.due(EPOCH + 99, 9), dict(store.counts(DAY).open)) == ([job.job_id], {"waiting/ready": 1})
+    store.save(job, moved(job, reason=Reason.PAUSED))
+    assert (store.due(EPOCH + 99, 9), store.held(9)) == ([job.job_id], [])
+    row = store.get(job.job_id)
+    assert row is not None
+    assert row.reason is Reason.PAUSED
+    clock.advance(10)
+    assert (store.due(EPOCH + 99, 9), store.held(9)) == ([], [job.job_id])
+
+
+def test_a_longer_lag_holds_an_index_and_does_not_turn_it_back() -> None:
+    clock = FakeClock()
+    store = FakeJobStore(clock)
+    job = moved(job_of())
+    store.save(job_of(), job)
+    assert store.due(EPOCH, 9) == [job.job_id]
+    store.lag = 10
+    assert store.due(EPOCH, 9) == [job.job_id]
+    store.save(job, moved(job, due_at=EPOCH + 60))
+    assert store.due(EPOCH, 9) == [job.job_id]
+    store.lag = 0
+    assert store.due(EPOCH, 9) == []
+
+
+def test_the_job_store_tells_everything_that_was_written() -> None:
+    clock = FakeClock()
+    store = opened(Storm())
+    store._clock = clock
+    first = moved(job_of(), reservation=Reservation(DAY, 1, 0))
+    store.save(job_of(), first)
+    clock.advance(5)
+    second = moved(first, state=State.SUBMITTED, reason=None)
+    store.save(first, second)
+    store.charge("run_9", Reservation(DAY, 2, 0))
+    assert store.writes == [Write(EPOCH, None, first), Write(EPOCH + 5, first, second)]
+    assert list(store.jobs.values()) == [second]
+    assert store.charges == {"run_9": Reservation(DAY, 2, 0)}
+    assert {day: free_slots(ledger) for day, ledger in store.ledgers.items()} == {DAY: 68}
+
+
+def test_what_was_refused_is_not_told_as_written() -> None:
+    store = opened(Storm())
+    with pytest.raises(NoRoom):
+        store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 72, 0)), limit=71)
+    assert (store.writes, store.jobs) == ([], {})
+
+
+def test_a_queue_that_fails_halfway_keeps_the_batches_before() -> None:
+    storm = Storm("queue.uploads.send", "before", nth=2)
+    queue = FakeQueue("uploads", storm)
+    with pytest.raises(Transient):
+        queue.send([{"n": number} for number in range(25)])
+    assert [message["n"] for message in queue.sent] == list(range(10))
+
+
+def test_a_queue_that_fails_afterwards_has_kept_the_batch() -> None:
+    queue = FakeQueue("uploads", Storm("queue.uploads.send", "after"))
+    with pytest.raises(Transient):
+        queue.send([{"n": number} for number in range(25)])
+    assert len(queue.sent) == 10
+
+
+def test_what_is_sent_is_a_copy_of_plain_json() -> None:
+    queue, events = FakeQueue(), FakeEvents()
+    message = {"links": ["a"]}
+    queue.send([message])
+    events.publish("Photo Delivered", message)
+    message["links"].append("b")
+    assert queue.sent == [{"links": ["a"]}]
+    assert events.published == [("Photo Delivered", {"links": ["a"]})]
+    with pytest.raises(TypeError):
+        queue.send([{"links": {"a"}}])
+    with pytest.raises(TypeError):
+        events.publish("Photo Delivered", {"links": {"a"}})
+
+
+@pytest.mark.parametrize(("when", "kept"), [("before", 0), ("after", 1)])
+def test_the_event_bus_fails_before_or_after(when: str, kept: int) -> None:
+    events = FakeEvents(Storm("events.publish", when))
+    with pytest.raises(Transient):
+        events.publish("Photo Failed", {})
+    assert len(events.published) == kept
+
+
+def test_secrets_can_fail_to_be_read() -> None:
+    secrets = FakeCallbackSecrets("whsec_1", effect=Storm("secrets.read"))
+    with pytest.raises(Transient):
+        secrets.read()
+    assert secrets.read() == (b"whsec_1",)
+
+
+def test_telemetry_can_be_looked_into() -> None:
+    storm = Storm()
+    telemetry = FakeTelemetry(storm)
+    telemetry.count("Submitted", 2)
+    telemetry.note("sent", job_id="1f3a")
+    telemetry.warn("odd")
+    assert telemetry.counts == {"Submitted": 2}
+    assert telemetry.lines == [Line("note", "sent", {"job_id": "1f3a"}), Line("warn", "odd")]
+    assert storm.names == ["telemetry.count", "telemetry.note", "telemetry.warn"]
