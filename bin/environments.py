@@ -7,6 +7,7 @@ alone; any other, a half-made one included, is made anew. Runs on the bare stand
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -66,15 +67,17 @@ def make(environment: Path, requirements: Path) -> tuple[float, float]:
 
 
 def _run(*command: str) -> None:
-    if subprocess.run(command, check=False).returncode:
+    # With the lock: where this process is killed, the next setup waits for its pip to end.
+    if subprocess.run(command, check=False, close_fds=False).returncode:
         raise SetupError(f"pip {command[4]} failed (see above): is a package index reachable?")
 
 
 @contextmanager
 def _alone(environments: Path) -> Iterator[None]:
-    """Keep another setup of the same repository waiting. The lock goes with the process, however that ends."""
+    """Keep another setup of the same repository waiting. The lock goes with the processes, however they end."""
     environments.mkdir(exist_ok=True)
     with (environments / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -61,7 +63,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands given to pip, none of which is run."""
     commands: list[list[str]] = []
 
-    def run(command: tuple[str, ...], *, check: bool) -> subprocess.CompletedProcess[str]:
+    def run(command: tuple[str, ...], **_options: bool) -> subprocess.CompletedProcess[str]:
         commands.append(list(command))
         return subprocess.CompletedProcess(command, 0)
 
@@ -147,7 +149,7 @@ def test_a_current_environment_that_is_to_be_made_anew_is_not_current_meanwhile(
 def test_a_failing_download_ends_it_with_a_reason(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("subprocess.run", lambda command, *, check: subprocess.CompletedProcess(command, 1))
+    monkeypatch.setattr("subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, 1))
 
     assert project.set_up() == 1
     assert "pip download failed (see above): is a package index reachable?" in capsys.readouterr().out
@@ -208,3 +210,26 @@ def test_two_setups_at_once_make_an_environment_once(
     assert not waiting.is_alive()
     assert made == []
     assert "waiting for another setup" in capsys.readouterr().out
+
+
+def test_the_pip_of_a_setup_that_was_killed_keeps_the_next_one_waiting(tmp_path: Path) -> None:
+    pip = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    setup = f"""
+import sys, pathlib
+sys.path.insert(0, {str(ROOT / "bin")!r})
+import environments
+with environments._alone(pathlib.Path({str(tmp_path)!r})):
+    environments._run(sys.executable, "-c", {pip!r}, "", "download")
+"""
+    with subprocess.Popen([sys.executable, "-c", setup], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        orphan = int(killed.stdout.readline())
+        killed.kill()
+        killed.wait()
+        with (tmp_path / "lock").open("w") as lock:
+            try:
+                with pytest.raises(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.kill(orphan, signal.SIGKILL)
+            fcntl.flock(lock, fcntl.LOCK_EX)

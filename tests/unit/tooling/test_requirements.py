@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,14 @@ def pins(path: Path) -> dict[str, set[str]]:
 
 
 def committed() -> list[Path]:
-    """The files of the repository: all but what .gitignore names. git itself may not be there."""
+    """The files that git keeps; in an unpacked archive, where there is no git, all but what tests and tools made."""
+    if (ROOT / ".git").exists():
+        command = ["git", "ls-files", "-z"]
+        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+        return [ROOT / name for name in names if (ROOT / name).is_file()]
     lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    ignored = {line.strip("/") for line in lines if line and not line.startswith("#")} | {".git"}
-    found = []
-    for folder, subfolders, names in os.walk(ROOT):
-        subfolders[:] = set(subfolders) - ignored
-        found += [Path(folder, name) for name in names if name not in ignored]
-    return found
+    made = {line.strip("/") for line in lines if line and not line.startswith("#")}
+    return [path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.relative_to(ROOT).parts)]
 
 
 @pytest.mark.parametrize("path", LOCKED, ids=lambda path: str(path.relative_to(ROOT)))
