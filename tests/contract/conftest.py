@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from tests.emulator import aws, emulated_aws
+from tests.standin import runflow, running_runflow
 
-__all__ = ["aws", "emulated_aws"]
+__all__ = ["aws", "emulated_aws", "runflow", "running_runflow"]
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 

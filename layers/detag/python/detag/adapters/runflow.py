@@ -67,17 +67,28 @@ class RunflowRuns:
     `api_url` is such as https://api.runflow.io; a path in it is kept.
     """
 
-    def __init__(self, api_url: str, api_key: ApiKey, tls: ssl.SSLContext, network: Network | None = None) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        api_key: ApiKey,
+        tls: ssl.SSLContext,
+        network: Network | None = None,
+        page_limit: int = PAGE_LIMIT,
+    ) -> None:
         parts = urlsplit(api_url)
         self._origin = (parts.scheme.encode(), (parts.hostname or "").encode(), parts.port)
         self._path = parts.path.rstrip("/")
-        self._api_key = api_key
+        self._api_key, self._page_limit = api_key, page_limit
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=IDLE_SECONDS,
             network_backend=network or Network(),
         )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
 
     def ready(self) -> None:
         """See `Runs`."""
@@ -112,7 +123,7 @@ class RunflowRuns:
 
     def page(self, cursor: str | None = None) -> RunPage:
         """See `Runs`."""
-        query = {"sort_by": "created_at:desc", "limit": str(PAGE_LIMIT)} | ({"pq": cursor} if cursor else {})
+        query = {"sort_by": "created_at:desc", "limit": str(self._page_limit)} | ({"pq": cursor} if cursor else {})
         page = read_page(_expected(self._read(f"/v1/runs?{urlencode(query)}", PAGE_SECONDS, PAGE_BYTES)))
         if page.next is not None and page.next == cursor:
             raise Transient("Runflow's list does not go on")
