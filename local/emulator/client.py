@@ -4,11 +4,12 @@ import json
 import os
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.folders import claim
 from local.processes import Child
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,13 +46,14 @@ def running(
     auth: bool = False,
     tls: bool = False,
     as_released: bool = False,
+    started: Callable[[Child], None] = lambda _: None,
 ) -> Iterator[Emulator]:
     """An emulator that keeps everything under ``state`` and is gone at the end.
 
-    The options are those of ``python -m local.emulator``. Raises RuntimeError if it does not start.
+    The options are those of ``python -m local.emulator``; ``started`` is told of its process before that answers.
+    Raises RuntimeError if it does not start, or if ``state`` is a folder with files of somebody else's.
     """
-    state.mkdir(parents=True, exist_ok=True)
-    announcement = state / "emulator.json"
+    announcement = claim(state) / "emulator.json"
     announcement.unlink(missing_ok=True)
     options = ["--port", str(port), "--region", region, "--processes", str(processes)]
     options += [f"--function-env={name}={value}" for name, value in (function_env or {}).items()]
@@ -67,6 +69,7 @@ def running(
         cwd=REPOSITORY,
     )
     try:
+        started(child)
         child.wait_until_ready(announcement.exists)
         announced = json.loads(announcement.read_text())
         env = {

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from local.folders import claim
+
 HOST = "127.0.0.1"
 
 # The account's own keys. With ``auth`` these are the root user's; a function gets those of its role.
@@ -42,8 +44,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then exit: with 1 if it could not start, a mend that does not fit among others."""
+    work = claim(options.state) / "work"
     listener = socket.create_server((HOST, options.port))
-    work = options.state / "work"
     shutil.rmtree(work, ignore_errors=True)  # of one that was killed
     work.mkdir(parents=True)
     pool = None

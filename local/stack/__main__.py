@@ -48,7 +48,8 @@ def up(
     runflow: tuple[str, ...],
 ) -> None:
     """Bring it up and keep it up until interrupted."""
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT as well: Python leaves it ignored when a shell started us in the background.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
     options = Options(
         folder=folder,

@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import httpx
 
-from local import processes
+from local import folders, processes
 from local.emulator import client
 from local.emulator.client import REPOSITORY
 from local.processes import Child
@@ -109,10 +109,11 @@ def function_processes(folder: Path) -> list[dict[str, Any]]:
 def running(options: Options | None = None, report: Report = lambda _: None) -> Iterator[Stack]:
     """A stack that is up inside the ``with`` and gone after it. ``report`` is told what is being done.
 
-    Raises RuntimeError when another one is up in the folder, or when a part of it does not start.
+    Raises RuntimeError when another one is up in the folder, when there are files of somebody else's in it, or when a
+    part of it does not start.
     """
     options = options or Options()
-    folder = options.folder.resolve()
+    folder = folders.claim(options.folder.resolve())
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     if is_up(folder):
         raise RuntimeError(f"a local stack is already up in {folder}: see `make local-down`")
@@ -194,6 +195,8 @@ def take_down(folder: Path) -> bool:
 
     First the launcher, which stops the others in good order; then those that it left behind, if it was killed.
     """
+    if not folders.is_ours(folder):
+        return False
     ended = False
     for record in _recorded(folder).values():
         ended |= processes.end(record["pid"], record["identity"], patience=20.0)
