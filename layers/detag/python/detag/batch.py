@@ -1,4 +1,4 @@
-"""A batch of queue messages: each on its own, the failed ones reported, so that one bad message never holds the others."""
+"""A batch of queue messages: each on its own, the failed ones reported: one bad message never holds the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from detag.ports.errors import Transient
+from detag.ports.errors import Transient, told
 from detag.ports.telemetry import Telemetry
 
 
@@ -21,8 +21,8 @@ class Map(Protocol):
 def process(
     event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None], telemetry: Telemetry, map_: Map = map
 ) -> dict[str, Any]:
-    """Handle every message of an SQS event; returns the partial batch response (Lambda Developer Guide, "Reporting batch
-    item failures for Lambda functions with an Amazon SQS trigger").
+    """Handle every message of an SQS event; returns the partial batch response (Lambda Developer Guide, "Reporting
+    batch item failures for Lambda functions with an Amazon SQS trigger").
     """
 
     def failed(record: Mapping[str, Any]) -> str | None:
@@ -35,8 +35,8 @@ def process(
         except Transient as error:
             telemetry.warn("to be tried again", message_id=message_id, error=str(error))
             return message_id
-        except Exception as error:  # a bug, or a message of nobody's: after its receives it waits for a person
-            telemetry.warn("a message failed", message_id=message_id, error=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a bug, or a message of nobody's: after its receives it waits for a person
+            telemetry.warn("a message failed", message_id=message_id, error=told(error))
             telemetry.count("MessageFailed")
             return message_id
         return None

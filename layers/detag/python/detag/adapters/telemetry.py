@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
+from detag.ports.errors import told
+
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -26,6 +28,10 @@ def line_fields(fields: dict[str, object]) -> dict[str, Any]:
     return {f"{name}_" if name in _TAKEN else name: value for name, value in fields.items()}
 
 
+class InvocationFailed(Exception):
+    """What Lambda is told, and logs, of an error that ends an invocation; see `told`."""
+
+
 class PowertoolsTelemetry:
     """See `detag.ports.telemetry.Telemetry`. Names, namespace and level come from Powertools' own variables."""
 
@@ -35,13 +41,17 @@ class PowertoolsTelemetry:
         self._counted = False
 
     def invocation(self, handler: Handler) -> Handler:
-        """Decorates a Lambda handler: its lines carry the request's id, and its metrics leave when it ends."""
+        """Decorates a Lambda handler: its lines carry the request's id, its metrics leave when it ends, and of an error
+        that ends it nothing is told but what `told` tells. Raises `InvocationFailed`.
+        """
 
         @wraps(handler)
         def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             self._logger.append_keys(request_id=context.aws_request_id)
             try:
                 return handler(event, context)
+            except Exception as error:  # noqa: BLE001 - the runtime logs whatever leaves here, text and all
+                raise InvocationFailed(told(error)) from None
             finally:
                 self._flush()
 

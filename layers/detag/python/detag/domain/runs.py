@@ -198,8 +198,8 @@ class Callback:
 
 
 MAX_LINKS: Final = 16
-MAX_LINK_LENGTH: Final = 4_096
-"""Sixteen links of 4 KiB are 64 KiB: a quarter of what a message may hold (SQS Developer Guide, "Message quotas")."""
+MAX_LINKS_BYTES: Final = 131_072
+"""Of all the links as ASCII JSON: half of what a message may hold (SQS Developer Guide, "Message quotas")."""
 
 
 def read_callback(body: bytes) -> Callback | str:
@@ -226,7 +226,7 @@ def read_callback(body: bytes) -> Callback | str:
     if status is RunStatus.UNKNOWN:
         return "unknown_event"
     links = links_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
-    if len(links) > MAX_LINKS or any(len(link) > MAX_LINK_LENGTH for link in links):
+    if len(links) > MAX_LINKS or len(json.dumps(links)) > MAX_LINKS_BYTES:
         links = ()
     return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, links)
 

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+from typing import Final
+
+_OURS: Final = Path(__file__).parents[1]
+
 
 class Transient(Exception):
-    """The call failed and may work later: throttled, timed out, no connection, contended. It may have had its effect."""
+    """The call failed and may work later: throttled, timed out, no connection, contended.
+
+    It may have had its effect. Its text is of our own making: no URL, no body, no key.
+    """
 
 
 class Conflict(Exception):
     """The row is not as it was read: read it again and go on from its state."""
+
+
+def told(error: BaseException) -> str:
+    """An error nobody expected, as a log may tell it: its kind, its notes, and the place in detag that it came through.
+
+    Never its own text: an SDK's, a parser's or a server's may hold a URL, a body or a key.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_OURS)]
+    place = [f"({Path(frame.filename).name}:{frame.lineno})" for frame in ours[-1:]]
+    return " ".join((type(error).__name__, *getattr(error, "__notes__", ()), *place))

@@ -14,13 +14,15 @@ from typing import Any, Final
 
 from detag.domain.runs import Callback, read_callback, result_message
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient
+from detag.ports.errors import Transient, told
 from detag.ports.queue import Queue
 from detag.ports.secrets import CallbackSecrets, Unset
 from detag.ports.telemetry import Telemetry
 
 MAX_BODY_BYTES: Final = 1_048_576
-"""An ordinary envelope is a few KB; the guide's own sample takes up to 5 MB (contract section 4). API Gateway takes 10 MB."""
+"""An ordinary envelope is a few KB; the guide's own sample takes up to 5 MB (contract section 4). API Gateway takes
+10 MB, Lambda's event 6 MB.
+"""
 CACHE_SECONDS: Final = 300.0
 REREAD_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 5.0
@@ -59,7 +61,10 @@ def signature_of(body: bytes, secret: bytes) -> bytes:
 
 
 def position(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> int | None:
-    """Which secret signed the body: 0 is the current one; None where none did. Every secret is compared, in constant time."""
+    """Which secret signed the body: 0 is the current one; None where none did.
+
+    Every secret is compared, in constant time, and as bytes: of text, only ASCII can be compared.
+    """
     matches = [hmac.compare_digest(signature_of(body, secret), signature) for secret in secrets]
     return matches.index(True) if True in matches else None
 
@@ -67,40 +72,46 @@ def position(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> int | N
 class SecretList:
     """The accepted secrets, cached.
 
-    However many requests come, the secret is read at most every `REREAD_SECONDS`, or `RETRY_SECONDS` while it can't be read.
+    However many requests come, the secret is read at most every `REREAD_SECONDS`, or `RETRY_SECONDS` while it can't be
+    read.
     """
 
     def __init__(self, source: CallbackSecrets, clock: Clock) -> None:
         self._source, self._clock = source, clock
         self._secrets: tuple[bytes, ...] = ()
         self._read_at = self._failed_at = float("-inf")
-        self._failure: Unset | Transient = Transient("the secret has not been read")
+        self._failure: Exception = Transient("the secret has not been read")
         self._lock = threading.Lock()
 
     def current(self) -> tuple[bytes, ...]:
-        """The secrets; older ones than `CACHE_SECONDS` only where they can't be read now. Raises `Unset` or `Transient`."""
+        """The secrets; older ones than `CACHE_SECONDS` only where they can't be read now.
+
+        Raises `Unset`, or whatever keeps them from being read.
+        """
         with self._lock:
             try:
                 return self._no_older_than(CACHE_SECONDS)
-            except Transient:
+            except Unset:
+                raise
+            except Exception:  # a passing fault, or a mistake in a policy: yesterday's secrets are still Runflow's
                 if not self._secrets:
                     raise
                 return self._secrets
 
     def newer(self) -> tuple[bytes, ...]:
-        """The secrets after a mismatch: no older than `REREAD_SECONDS`. Raises `Unset` or `Transient`."""
+        """The secrets after a mismatch: no older than `REREAD_SECONDS`. Raises as `current`."""
         with self._lock:
             return self._no_older_than(REREAD_SECONDS)
 
     def _no_older_than(self, seconds: float) -> tuple[bytes, ...]:
-        now = self._clock.monotonic()
-        if now - self._read_at < seconds:
+        now = self._clock.now()  # not the stopwatch: it may stand still while a function is frozen between requests
+        if 0 <= now - self._read_at < seconds:
             return self._secrets
-        if now - self._failed_at < RETRY_SECONDS:
-            raise self._failure
+        if 0 <= now - self._failed_at < RETRY_SECONDS:
+            raise self._failure.with_traceback(None)
         try:
             self._secrets = self._source.read()
-        except (Unset, Transient) as failure:
+        except Exception as failure:
             self._failed_at, self._failure = now, failure
             raise
         self._read_at = now
@@ -116,14 +127,13 @@ class Receiver:
     def answer(self, event: Mapping[str, Any]) -> int:
         """The HTTP status for an API Gateway event.
 
-        401 for bad evidence, 413 over the cap, 503 where we can't judge or keep it (Runflow tries again on 5xx only), 200 for
-        anything that Runflow signed, once it is durable or known to be of no use.
+        401 for bad evidence, 413 over the cap, 503 where we can't judge or keep it (Runflow tries again on 5xx only),
+        200 for anything that Runflow signed, once it is durable or known to be of no use.
         """
         try:
             status = self._answer(event)
-        except Exception as error:  # whatever it was, we have not judged it: a second try may
-            notes = getattr(error, "__notes__", ())  # its own text may hold what we must not tell
-            self._telemetry.warn("a callback could not be judged", error=" ".join((type(error).__name__, *notes)))
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is judged: a second try may be
+            self._telemetry.warn("a callback could not be judged", error=told(error))
             status = 503
         self._telemetry.count(f"Answered{status}")
         return status
