@@ -19,7 +19,7 @@ from detag.domain.naming import (
     output_metadata,
     sequencer_rank,
 )
-from detag.domain.runs import Result, Run, RunStatus, permanent, read_result, same_place
+from detag.domain.runs import Result, Run, RunStatus, permanent, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
@@ -28,6 +28,7 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.closing import Closing
+from detag.services.ours import is_ours
 from detag.services.purse import Purse
 from detag.settings import DeliverSettings
 
@@ -100,7 +101,7 @@ class Deliver:
             self._no_answer(job, run_id, error)
             return
         if run_id != job.run_id:
-            if run is None or not self._is_ours(run, job):
+            if run is None or not is_ours(run, job, self._photos):
                 self._unmatched(result, "not a run of this job")
                 return
             if job.run_id is not None or job.state.terminal:
@@ -129,12 +130,6 @@ class Deliver:
         elif job.run_id is not None or job.state.terminal:
             raise Transient(str(error))  # only this message knows of the other run
         # else the row's own due time leads to the run
-
-    def _is_ours(self, run: Run, job: Job) -> bool:
-        """The callback secret is the organisation's, and others know our callback URL: a run must show our name and our photo."""
-        upload = job.upload
-        ours = self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
-        return (run.client_ref or "").startswith(job.job_id + ".") and same_place(run.image_url, ours)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count("UnmatchedCallback")

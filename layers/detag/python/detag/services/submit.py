@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,9 +38,10 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Denied, Missing, PhotoStore, Start
-from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Refused, Runs, Unauthorized
+from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Refused, RunPage, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.closing import Closing
+from detag.services.ours import bears_our_name, is_ours
 from detag.services.purse import Purse
 from detag.settings import SubmitSettings
 
@@ -142,7 +143,7 @@ class Submit:
 
     @property
     def _settle_seconds(self) -> float:
-        return self._settings.settle_minutes * 60.0
+        return self._settings.settle_minutes * 60.0 + CLOCK_SKEW
 
     # Before paying
 
@@ -357,12 +358,28 @@ class Submit:
             if self._clock.monotonic() > deadline - POST_SECONDS:
                 return found, bool(found)
             page = self._runs.page(cursor)
-            found += [run for run in page.runs if _belongs(run, job) and run.run_id not in job.earlier_runs]
+            found += self._proven(page, job)
             times = [run.created_at for run in page.runs if run.created_at is not None]
             cursor = page.next
             if cursor is None or (times and max(times) < since):
                 return found, True
         return found, bool(found)
+
+    def _proven(self, page: RunPage, job: Job) -> Iterator[Run]:
+        """The runs of a page that name the job and prove to be its own; a list may tell less of a run than its record.
+
+        A record may leave `input` empty (contract section 2): then the name is enough, for sending again would pay twice.
+        """
+        for listed in page.runs:
+            if not _names(listed, job) or listed.run_id in job.earlier_runs:
+                continue
+            run = listed if listed.image_url and listed.client_ref else self._runs.get(listed.run_id)
+            if run is None:
+                raise Transient("a run of this name is in the list and not known yet")
+            if is_ours(run, job, self._photos) or (run.image_url is None and bears_our_name(run, job)):
+                yield run
+            else:
+                self._telemetry.warn("a run that is not ours names our job", job_id=job.job_id, run_id=run.run_id)
 
     # The gate
 
@@ -386,7 +403,7 @@ class Submit:
             self._telemetry.warn("gate", reason=after.reason, draining=after.draining)
 
 
-def _belongs(run: Run, job: Job) -> bool:
+def _names(run: Run, job: Job) -> bool:
     return run.job_id == job.job_id or (run.client_ref or "").startswith(job.job_id + ".")
 
 

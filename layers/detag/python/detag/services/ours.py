@@ -1,0 +1,19 @@
+"""Whether a run is one of ours. The callback secret and the run list are the organisation's: others can name our jobs."""
+
+from __future__ import annotations
+
+from detag.domain.job import Job
+from detag.domain.runs import Run, same_place
+from detag.ports.photos import PhotoStore
+
+
+def is_ours(run: Run, job: Job, photos: PhotoStore) -> bool:
+    """Whether a run shows both the name that a submission of the job gives it, and the job's own photo."""
+    upload = job.upload
+    photo = photos.presign(upload.bucket, upload.key, upload.version_id, 60)
+    return bears_our_name(run, job) and same_place(run.image_url, photo)
+
+
+def bears_our_name(run: Run, job: Job) -> bool:
+    """Whether a run is called what a submission of the job calls it."""
+    return (run.client_ref or "").startswith(job.job_id + ".")
