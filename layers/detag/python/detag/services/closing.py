@@ -27,9 +27,10 @@ DEBT_SECONDS: Final = 300.0
 
 
 class Closing:
-    """Sends the event and the record of a closed job, then saves it; what could not be sent is owed on the row.
+    """Tells of the end of a job, at least once, whatever crashes.
 
-    Sent first and saved second, so that a crash in between sends twice and never not at all.
+    A delivery is told first and saved second: the picture is there already. A failure is saved first, with what must be
+    told owed on the row: another worker may deliver the photo in this very moment.
     """
 
     def __init__(self, jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry) -> None:
@@ -38,7 +39,8 @@ class Closing:
 
     def close(self, before: Job, after: Job) -> Job:
         """Close a job for good. Raises `Conflict` where the row moved meanwhile, or `Transient`."""
-        unpaid = self._send(after, debts(after))
+        certain = after.state not in RECORDED
+        unpaid = self._send(after, debts(after)) if certain else debts(after)
         if unpaid:
             after = owe(after, unpaid, self._clock.now() + DEBT_SECONDS)
         self._jobs.save(before, after)
@@ -46,7 +48,7 @@ class Closing:
         self._telemetry.note(
             f"photo {after.state}", job_id=after.job_id, key=readable(after.upload.key), reason=after.reason, detail=after.detail
         )
-        return after
+        return after if certain else self.pay(after)
 
     def pay(self, job: Job) -> Job:
         """Send what a closed job owes. Raises `Conflict` or `Transient`; what is still owed stays due."""
