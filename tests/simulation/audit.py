@@ -1,0 +1,405 @@
+"""What must be true of every world: after each effect, after each POST and each callback, and once all is quiet.
+
+Each invariant has a name; `broken` holds the name of each that did not hold, and what was seen. The audit reads the
+fakes' insides, which no service can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from detag.domain.job import Job, Reason, State, Upload
+from detag.domain.money import NO_LIMIT, day_of, used_slots
+from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key, sequencer_rank
+from detag.ports.jobs_fake import Write
+from detag.ports.runs_fake import FakeRun
+from detag.services.callback import REREAD_SECONDS, signature_of
+from detag.services.closing import DETAIL_TYPES, RECORDED
+
+from simulation.pictures import is_cleaned, name_in
+
+if TYPE_CHECKING:
+    from simulation.runflow import Post
+    from simulation.world import World
+
+INVARIANTS: Final = {
+    "due time": "every open job has a due time, at every moment",
+    "no body at rest": "a row keeps a body only while it may have to be sent again",
+    "one writer at a time": "a row, and the gate, only ever move forward from what the writer read",
+    "terminal stays": "nothing leaves a terminal state but the one repair",
+    "our run": "a job's run is one that detag itself created for that job",
+    "cap": "no reservation, and no paid run, goes beyond the day's limit",
+    "ledger": "each day's ledger is the sum of the reservations and of what was charged beside them",
+    "body stored first": "what is sent is what the row holds, and the row is claimed",
+    "same key, same bytes": "an idempotency key never goes out with two bodies",
+    "one send per lease": "a claim sends once, and not after its lease",
+    "time to write it down": "a POST may last no longer than its process may live",
+    "settled first": "after a doubt nothing is sent before the settle time is over",
+    "looked first": "after a doubt nothing is sent before the run list was read",
+    "link lives": "no photo is sent with a link that has expired",
+    "gate": "while the gate is closed only its probe is sent",
+    "paid once": "at most one paid run for one photo, and every paid run is some job's",
+    "free retries only": "only a run that failed free of charge is tried again, and only so often",
+    "nobody blamed for a gate": "no photo fails because of a key, of credit, of a cap, or of an outage",
+    "answers": "a callback is answered as the design's table says",
+    "durable before 200": "a callback of ours is answered 200 only once the queue has it",
+    "one terminal state": "each version whose event arrived ends in exactly one terminal state",
+    "nothing open": "when all is quiet, no job is open, nothing is owed, no gate is closed",
+    "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
+    "newest wins": "at its key is the newest version that was delivered",
+    "own picture": "no output shows another photo's pixels",
+    "own name": "no output overwrites another photo's",
+    "events": "an event was sent for every end that has one, and for no other",
+    "records": "a record was written for every failure, and for no other",
+    "dead letters explained": "a message is a dead letter only for faults of others",
+    "redriving is harmless": "once all is quiet, repeating every message there ever was changes nothing",
+    "no surprise": "no message fails for a bug",
+    "no secret told": "no log line holds a link, a body, a key or a secret",
+    "strays charged once": "a second paid run is charged to the cap once, and the alarm sounds once for it",
+}
+
+
+class Audit:
+    """Watches one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.broken: list[tuple[str, str]] = []
+        self.names: dict[str, str] = {}
+        """The name in a photo's pixels, by job id."""
+        self._photos_of_key: dict[str, set[str]] = {}
+        self._written = 0
+        self._stored = 0
+        self._gate_rev = 0
+        self._gate_moved = 0.0
+        self._bodies: dict[str, str] = {}
+        self._leases: set[tuple[str, int]] = set()
+        self._posts: dict[str, list[Post]] = {}
+        self._listed: dict[int, float] = {}
+        self._looked_for: dict[str, float] = {}
+        self._owners: dict[str, str] = {}
+        self._used: Counter[str] = Counter()
+        self.kept_at: dict[str, float] = {}
+        """When a callback of a run was last kept by the result queue for good."""
+
+    def check(self, name: str, holds: bool, *seen: object) -> None:
+        """Note a breach of an invariant."""
+        assert name in INVARIANTS
+        if not holds:
+            text = " ".join(_short(one) for one in seen)
+            self._world.tell("*** BROKEN:", name, "-", text)
+            self.broken.append((name, text))
+
+    # What happens
+
+    def uploaded(self, upload: Upload, data: bytes) -> None:
+        """A photo was put into the bucket."""
+        try:
+            name = name_in(data)
+        except ValueError:
+            name = ""
+        self.names[upload.job_id] = name
+        self._photos_of_key.setdefault(upload.key, set()).add(name)
+
+    def look(self, name: str) -> None:
+        """After each effect."""
+        writes = self._world.jobs.writes
+        while self._written < len(writes):
+            self._written += 1
+            self._row(writes[self._written - 1])
+        if name == "jobs.save_gate":
+            gate = self._world.gate
+            self.check("one writer at a time", gate.rev > self._gate_rev, "the gate", gate)
+            self._gate_rev, self._gate_moved = gate.rev, self._world.time
+            self._world.tell("gate:", gate.reason, "draining" if gate.draining else "", gate.probe_job or "")
+        elif name == "jobs.charge":
+            self._money()
+        elif name == "photos.put":
+            self._output()
+        elif name.startswith("queue."):
+            self._world.carry()
+
+    def _row(self, write: Write) -> None:
+        before, after = write.before, write.after
+        self._world.tell(
+            "row", after.job_id[:8], before.state if before else "new", "->", after.state, after.reason or "", after.run_id or ""
+        )
+        self.check("one writer at a time", after.rev > (before.rev if before else 0), after)
+        if after.state.terminal:
+            self.check("no body at rest", after.body is None and not after.source_metadata, after)
+        else:
+            self.check("due time", after.due_at is not None and after.lane is not None, after)
+            if after.state is State.WAITING and after.reason is not Reason.SETTLING:
+                self.check("no body at rest", after.body is None, after)
+        if before is not None and before.state.terminal and after.state is not before.state:
+            self.check("terminal stays", before.repairable and after.state is State.DELIVERED, before, after)
+        if after.run_id is not None and (before is None or after.run_id != before.run_id):
+            runflow = self._world.runflow
+            made = runflow.runs.get(after.run_id)
+            ours = made is not None and made.run_id not in runflow.foreign and runflow.made_for(made) == after.job_id
+            self.check("our run", ours, after.job_id, after.run_id)
+        if before is not None and len(after.earlier_runs) > len(before.earlier_runs):
+            made = self._world.runflow.runs.get(after.earlier_runs[-1])
+            free = made is not None and made.ended and not made.billed
+            self.check("free retries only", free and after.attempt <= self._world.max_attempts, after)
+        worker = self._world.workers[-1]
+        if worker is not None and before is not None and Reason.SETTLING is before.reason is not after.reason:
+            self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
+        if (before.reservation if before else None) != after.reservation:
+            self._money(after)
+
+    def _money(self, after: Job | None = None) -> None:
+        """The rows' reservations and the ledger's counters agree; a new reservation is within some limit in force."""
+        world = self._world
+        used: Counter[str] = Counter()
+        for job in world.jobs.jobs.values():
+            if job.reservation is not None:
+                used[job.reservation.day] += job.reservation.slots
+        for charge in world.jobs.charges.values():
+            used[charge.day] += charge.slots
+        for day, ledger in world.jobs.ledgers.items():
+            self.check("ledger", used_slots(ledger) == used[day], day, ledger[0], used_slots(ledger), used[day])
+        for day in used:
+            self.check("ledger", day in world.jobs.ledgers, "no ledger of", day)
+        if after is not None and after.state is State.SUBMITTING and after.reservation is not None:
+            day = after.reservation.day
+            if used[day] > self._used[day]:
+                most = self._most(world.time - 60, world.time)
+                self.check("cap", used[day] <= most, after.job_id, f"is number {used[day]} of {most}")
+        self._used = used
+
+    def _most(self, start: float, end: float) -> int:
+        """The highest limit in force in a span of time."""
+        before = [limit for at, limit in self._world.limits if at <= start]
+        return max([before[-1] if before else NO_LIMIT, *(limit for at, limit in self._world.limits if start < at <= end)])
+
+    def posted(self, post: Post) -> None:
+        """A POST leaves."""
+        world, now = self._world, self._world.time
+        row = world.jobs.jobs.get(post.job_id)
+        claimed = row is not None and row.state is State.SUBMITTING and row.body == post.body
+        self.check("body stored first", claimed and row is not None and row.idempotency_key == post.key, row)
+        self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
+        if row is not None and claimed:
+            self.check("one send per lease", (post.job_id, row.rev) not in self._leases, "twice", row)
+            self.check("one send per lease", now < row.lease_until, "too late", row)
+            self._leases.add((post.job_id, row.rev))
+        query = parse_qs(urlsplit(json.loads(post.body)["input"]["image_url"]).query)
+        expires = float(query["X-Amz-Date"][0]) + float(query["X-Amz-Expires"][0])
+        self.check("link lives", now < expires, post.job_id)
+        if post.worker is not None:
+            self.check("time to write it down", post.called_at + post.timeout <= post.worker.deadline, post.job_id)
+        earlier = self._posts.setdefault(post.job_id, [])
+        settle, runs = world.settle_minutes * 60.0, world.runflow.runs
+        known = [runs[run_id] for run_id in row.earlier_runs] if row else []
+        for one in earlier:
+            ended = one.outcome.startswith("Refused") or any(one is world.runflow.post_of(run) for run in known)
+            if not ended and not one.cleared:
+                self.check("settled first", now - one.at >= settle, post.job_id, "after", now - one.at)
+                self.check("looked first", self._looked_for.get(post.job_id, 0.0) >= one.at + settle, post.job_id)
+            one.cleared = True
+        earlier.append(post)
+        gate, paused = world.gate, world.jobs.operator.paused
+        closed = gate.reason is not None and not gate.draining and now - self._gate_moved > 60
+        self.check("gate", not closed or gate.probe_job == post.job_id, gate.reason, post.job_id)
+        self.check("gate", not paused or now - world.paused_at <= 60, "paused", post.job_id)
+
+    def listing(self, cursor: str | None) -> None:
+        """The run list is read from its beginning."""
+        worker = self._world.workers[-1]
+        if worker is not None and cursor is None:
+            self._listed[worker.number] = self._world.time
+
+    def answered(self, body: bytes, signature: str | None, status: int) -> None:
+        """A callback had its answer."""
+        world = self._world
+        genuine = signature is not None and any(
+            signature_of(body, secret.encode()).decode() == signature for secret in world.secrets.secrets
+        )
+        once = signature is not None and any(
+            signature_of(body, secret.encode()).decode() == signature for secret in world.all_secrets
+        )
+        fresh = world.time - world.secrets_changed < REREAD_SECONDS + 15
+        if genuine:
+            self.check("answers", status in (200, 502, 503) or (fresh and status == 401), "genuine, but", status)
+        elif not once:
+            self.check("answers", status in (401, 502, 503), "forged, but", status)
+        if status == 200:
+            run_id = json.loads(body)["run_id"]
+            self.check("durable before 200", world.kept_results[run_id] > 0, run_id)
+
+    def queued(self, message: dict[str, Any]) -> None:
+        """A queue keeps a message, and did not lose it."""
+        if "event" in message:
+            self.kept_at[message["run_id"]] = self._world.time
+
+    def _output(self) -> None:
+        puts = self._world.photos.puts
+        while self._stored < len(puts):
+            key, stored = puts[self._stored]
+            self._stored += 1
+            if SOURCE_KEY not in stored.metadata:
+                continue  # a record
+            source = stored.metadata[SOURCE_KEY]
+            self.check("own name", self._owners.setdefault(key, source) == source, key, source)
+            job = self._world.jobs.jobs.get(stored.metadata[JOB_ID])
+            good = job is not None and is_cleaned(stored.data)
+            if good and job is not None:
+                names = {self.names[job.job_id]} if self._world.versioned else self._photos_of_key[job.upload.key]
+                good = name_in(stored.data) in names
+            self.check("own picture", good, key, stored.metadata)
+
+    # Once all is quiet
+
+    def at_rest(self) -> None:
+        """All faults are over and nothing is left to happen."""
+        world = self._world
+        for job_id, upload in world.arrived.items():
+            job = world.jobs.jobs.get(job_id)
+            self.check("one terminal state", job is not None and job.state.terminal, upload.key, job)
+        for job in world.jobs.jobs.values():
+            self.check("nothing open", job.state.terminal and not job.owed and job.due_at is None, job)
+            self._job(job)
+        gate = world.gate
+        self.check("nothing open", gate.reason is None, gate)
+        for queue in (world.uploads, world.results):
+            self.check("nothing open", not queue.messages, queue.name, queue.messages)
+            for message in queue.died:
+                self.check("dead letters explained", len(message.why) == 5, message)
+        failures = [line for line in world.telemetry.lines if line.message == "a message failed"]
+        self.check("no surprise", not failures, *(line.fields.get("error") for line in failures))
+        self._bill()
+        self._newest()
+        self._told()
+        self._money()
+        alarms = world.telemetry.counts["UnmatchedPaidRun"]
+        self.check("strays charged once", alarms == len(world.jobs.charges) == world.strays, alarms, world.jobs.charges)
+
+    def _job(self, job: Job) -> None:
+        world = self._world
+        if job.state is State.FAILED:
+            made = world.runflow.runs.get(job.run_id or "")
+            fair = made is not None and job.reason in (
+                Reason.RUN_FAILED,
+                Reason.NO_OUTPUT,
+                Reason.BAD_OUTPUT,
+                Reason.TIMED_OUT,
+                Reason.UNKNOWN_RUN,
+            )
+            self.check("nobody blamed for a gate", fair, job)
+        if job.reason is Reason.NEWER_DELIVERED:
+            self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _newer_delivered(self, job: Job) -> bool:
+        return any(
+            other.state is State.DELIVERED and other.upload.key == job.upload.key and _later(other, job)
+            for other in self._world.jobs.jobs.values()
+        )
+
+    def _bill(self) -> None:
+        world = self._world
+        paid: dict[str, list[FakeRun]] = {}
+        days: Counter[str] = Counter()
+        for run in world.runflow.runs.values():
+            if run.billed and run.run_id not in world.runflow.foreign:
+                paid.setdefault(world.runflow.made_for(run), []).append(run)
+                at = world.runflow.post_of(run).at
+                if self._clear(at):
+                    days[day_of(at)] += 1
+        for job_id, runs in paid.items():
+            job = world.jobs.jobs.get(job_id)
+            self.check("paid once", len(runs) - 1 <= world.strays, job_id, [run.run_id for run in runs])
+            known = [run for run in runs if job is not None and job.run_id == run.run_id]
+            self.check("paid once", len(known) == 1, "a paid run that no job knows", job)
+            for run in known:
+                if job is not None:
+                    self._result(run, job)
+        for day, count in days.items():
+            start = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+            most = self._most(start - 60, start + 86_400)
+            self.check("cap", count <= most, count, "paid on", day, "of", most)
+
+    @staticmethod
+    def _clear(at: float) -> bool:
+        """Whether a time is so far from midnight that every clock shows the same day."""
+        return 60 < at % 86_400 < 86_340
+
+    def _result(self, run: FakeRun, job: Job) -> None:
+        """A paid result was delivered, unless it could not be."""
+        if run.status not in ("succeeded", "partial_succeeded") or not self._world.runflow.picture_is_good(run):
+            return
+        if job.state is State.FAILED and job.reason in (Reason.TIMED_OUT, Reason.UNKNOWN_RUN):
+            late = (run.completed_at or 0) >= (job.closed_at or 0) or job.reason is Reason.UNKNOWN_RUN
+            told = self.kept_at.get(run.run_id, 0.0) > (job.closed_at or 0)
+            self.check("nothing paid is lost", late and (not told or self._newer_delivered(job)), job)
+            return
+        dropped = job.state is State.SUPERSEDED and job.reason is Reason.NEWER_DELIVERED
+        self.check("nothing paid is lost", job.state is State.DELIVERED or dropped, run.run_id, job)
+
+    def _newest(self) -> None:
+        world = self._world
+        newest: dict[str, Job] = {}
+        for job in world.jobs.jobs.values():
+            if job.state is State.DELIVERED:
+                best = newest.get(job.upload.key)
+                if best is None or _later(job, best):
+                    newest[job.upload.key] = job
+        for job in newest.values():
+            self.check("newest wins", bool(job.outputs), job)
+            for key in job.outputs:
+                there = world.photos.outputs.get(key)
+                self.check(
+                    "newest wins", there is not None and there.metadata[JOB_ID] == job.job_id, key, job.job_id, there
+                )
+
+    def _told(self) -> None:
+        """Events, records, log lines."""
+        world = self._world
+        ends: dict[str, set[State]] = {}
+        for write in world.jobs.writes:
+            if write.after.state.terminal:
+                ends.setdefault(write.after.job_id, set()).add(write.after.state)
+        told = {(detail["job_id"], detail["state"]) for _, detail in world.events.published}
+        for job_id, states in ends.items():
+            for state in states:
+                if state in DETAIL_TYPES:
+                    self.check("events", (job_id, state.value) in told, "none for", job_id, state)
+        stored = {put.metadata.get(JOB_ID) for _, put in world.photos.puts}
+        for job_id, told_state in told:
+            true = told_state in ends.get(job_id, ()) or (told_state == State.DELIVERED and job_id in stored)
+            self.check("events", true, "false", job_id, told_state)
+        records = set()
+        for job in world.jobs.jobs.values():
+            if any(state in RECORDED for state in ends.get(job.job_id, ())):
+                records.add(record_key(job.upload.key, job.job_id))
+        written = {key for key in world.photos.outputs if key.startswith(RECORDS)}
+        self.check("records", records == written, sorted(records ^ written))
+        for line in world.telemetry.lines:
+            text = line.message + " ".join(str(value) for value in line.fields.values())
+            safe = "X-Amz-" not in text and "whsec_" not in text and "rf_live_" not in text and "://" not in text
+            self.check("no secret told", safe, text)
+
+    def digest(self) -> list[Any]:
+        """All that a repeated message must not change. A row's `rev` may: what is owed is paid again."""
+        world = self._world
+        rows = [replace(job, rev=0) for _, job in sorted(world.jobs.jobs.items())]
+        outputs = sorted((key, one.data, str(one.metadata)) for key, one in world.photos.outputs.items())
+        ledgers = [(day, used_slots(ledger)) for day, ledger in sorted(world.jobs.ledgers.items())]
+        return [rows, outputs, ledgers, sorted(world.jobs.charges), len(world.runflow.sent)]
+
+
+def _short(thing: object) -> str:
+    """A job by what matters of it; anything else as it is."""
+    if not isinstance(thing, Job):
+        return str(thing)
+    told = f"{thing.job_id[:8]} {thing.state}/{thing.reason} rev {thing.rev} run {thing.run_id} no {thing.submission_no}"
+    return f"[{told} of {thing.upload.key[:30]}]"
+
+
+def _later(one: Job, other: Job) -> bool:
+    return sequencer_rank(one.upload.sequencer) > sequencer_rank(other.upload.sequencer)

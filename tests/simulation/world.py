@@ -1,0 +1,552 @@
+"""One world: virtual time, AWS and Runflow in memory, detag's own services in processes that crash, stall and are killed.
+
+Everything that happens follows from the seed. There is one thread: where a worker stalls, or waits for an answer, the
+rest of the world goes on inside that very call, and the worker goes on afterwards.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from types import TracebackType
+from typing import Any, Final
+
+from detag.batch import process
+from detag.domain.gate import Gate, Override
+from detag.domain.job import Upload
+from detag.domain.money import day_of, slots_of
+from detag.domain.naming import sequencer_rank
+from detag.domain.uploads import read_upload
+from detag.ports.clock import Clock
+from detag.ports.clock_fake import FakeClock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.events_fake import FakeEvents
+from detag.ports.jobs_fake import FakeJobStore
+from detag.ports.outputs_fake import FakeFetcher
+from detag.ports.photos_fake import FakePhotoStore
+from detag.ports.queue_fake import FakeQueue
+from detag.ports.secrets_fake import FakeCallbackSecrets
+from detag.ports.telemetry_fake import FakeTelemetry
+from detag.services.callback import Receiver, SecretList
+from detag.services.closing import Closing
+from detag.services.deliver import Deliver
+from detag.services.purse import Purse
+from detag.services.reconcile import Reconcile
+from detag.services.submit import CLOCK_SKEW, Submit
+from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
+
+from simulation.audit import Audit
+from simulation.runflow import Runflow
+from simulation.sqs import Sqs
+from simulation.storm import Storm
+
+PRICE: Final = Decimal("0.14")
+TIMEOUTS: Final = {"submit": 30.0, "callback": 10.0, "deliver": 120.0, "reconcile": 55.0}
+"""Seconds after which a function's process is killed: the template's `Timeout`."""
+VISIBILITY: Final = {"submit": 180.0, "deliver": 720.0}
+DEPTH: Final = 3
+"""How many workers may stand still at once, one inside the other."""
+DAY: Final = 86_400.0
+
+
+class Crash(BaseException):
+    """The process is gone, between two instructions. No code of detag's may see this: hence no `Exception`."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process of a function, warm until it crashes."""
+
+    function: str
+    number: int
+    clock: Clock
+    service: Any
+    deadline: float = 0.0
+    started: float = 0.0
+    pending: deque[Callable[[], None]] = field(default_factory=deque)
+    """What is left of its batch."""
+
+
+class Effect:
+    """Around one call of a port: where the storm may strike, and where the audit looks."""
+
+    __slots__ = ("_after", "_name", "_world")
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world, self._name = world, name
+        self._after: str | None = None
+
+    def __enter__(self) -> None:
+        self._after = self._world.before_effect(self._name)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._world.after_effect(self._name, self._after)
+
+
+class World:
+    """Everything there is, at one moment."""
+
+    def __init__(self, seed: int, *, story: bool = False, calm: bool = False) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.story: list[str] | None = [] if story else None
+        self.numbers = itertools.count(1)
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self.workers: list[Worker | None] = []
+        """Who is at work, innermost last; None is somebody else's turn inside a stalled worker."""
+        self.idle: dict[str, list[Worker]] = {name: [] for name in TIMEOUTS}
+
+        self.storm = Storm(self.random, calm=calm)
+        start = 1_795_392_000.0 + self.random.uniform(17 * 3600, 23.9 * 3600)  # 2026-11-23: most storms see a midnight
+        self.clock = FakeClock(start)
+        self.started = start
+        effect = self.effect
+        self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if not calm else 0.0)
+        self.photos = FakePhotoStore(self.clock, "out", effect)
+        self.versioned = calm or self.random.random() < 0.8
+        if not self.versioned:
+            self.storm.seen["bucket without versions"] += 1
+            self.photos.unversioned.add("in")
+        self.events = FakeEvents(effect)
+        self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
+        self.telemetry = FakeTelemetry()
+        self.run_timeout_hours, self.max_attempts = 24, 3
+        self.settle_minutes, self.url_lifetime_minutes = 10, 60
+        self.limit: Decimal | None = None
+        self.runflow = Runflow(self)
+        self.fetcher = FakeFetcher(self.runflow.read, effect)
+        self.upload_queue = FakeQueue("uploads", effect)
+        self.result_queue = FakeQueue("results", effect)
+        self.uploads = Sqs(
+            self,
+            "UploadQueue",
+            self._submit,
+            batch=10,
+            visibility=VISIBILITY["submit"],
+            may_lose=lambda message: "job_id" in message,
+        )
+        self.results = Sqs(
+            self, "ResultQueue", self._deliver, batch=1, visibility=VISIBILITY["deliver"], may_lose=lambda message: True
+        )
+        self.rule_dead: list[dict[str, Any]] = []
+        self.uploaded: list[Upload] = []
+        self.arrived: dict[str, Upload] = {}
+        """Uploads whose event reached the upload queue, by job id."""
+        self.arrivals: list[dict[str, Any]] = []
+        """Every event that reached the upload queue, as often as it did."""
+        self.kept_results: Counter[str] = Counter()
+        """Messages that reached the result queue, by run id."""
+        self.paused_at = self.secrets_changed = float("-inf")
+        self.all_secrets = ["whsec_first"]
+        """Every secret that was ever accepted."""
+        self.strays = 0
+        """Second paid runs that a test made happen beyond what detag assumes of Runflow."""
+        self.limits: list[tuple[float, int]] = []
+        """When which limit came into force, in slots."""
+        self.audit = Audit(self)
+        self.sweeping = False
+
+    # Time
+
+    @property
+    def time(self) -> float:
+        """The true time."""
+        return self.clock.time
+
+    def at(self, time: float, act: Callable[[], None]) -> None:
+        """Let something happen at a time, or as soon as possible after it."""
+        heapq.heappush(self._heap, (time, next(self.numbers), act))
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Let something happen so many seconds from now."""
+        self.at(self.time + seconds, act)
+
+    def run_until(self, end: float) -> None:
+        """Let the world go on until a time."""
+        heap = self._heap
+        self.workers.append(None)
+        while heap and heap[0][0] <= end:
+            time, _, act = heapq.heappop(heap)
+            if time > self.clock.time:
+                self.clock.time = time
+            act()
+        self.workers.pop()
+        self.clock.time = max(self.clock.time, end)
+
+    def run_out(self, end: float) -> bool:
+        """Let the world go on until nothing is left to happen, at most until a time; whether that was so."""
+        while self._heap and self._heap[0][0] <= end:
+            self.run_until(self._heap[0][0])
+        return not self._heap
+
+    def tell(self, *words: object) -> None:
+        """A line of the story."""
+        if self.story is not None:
+            moment = datetime.fromtimestamp(self.time, UTC).strftime("%d %H:%M:%S.%f")[:-3]
+            who = "/".join(f"{one.function}#{one.number}" if one else "." for one in self.workers) or "-"
+            self.story.append(f"{moment}  {who:<28} " + " ".join(str(word) for word in words))
+
+    # Effects
+
+    def effect(self, name: str) -> Effect:
+        """See `detag.ports.effect_fake.Effect`."""
+        return Effect(self, name)
+
+    def before_effect(self, name: str) -> str | None:
+        """What a worker meets before a call has its effect; returns what it will meet right after it."""
+        worker = self.workers[-1] if self.workers else None
+        if worker is None:
+            return None
+        self.clock.time += 0.003
+        chance = self.storm.at_effect(name)
+        if chance is not None and not chance[1]:
+            self._strike(chance[0], worker, name)
+        self._check_deadline(worker)
+        return chance[0] if chance is not None and chance[1] else None
+
+    def after_effect(self, name: str, fault: str | None) -> None:
+        """The effect has happened: it is looked at, and then the worker may meet a fault."""
+        self.audit.look(name)
+        worker = self.workers[-1] if self.workers else None
+        if worker is None:
+            return
+        if fault is not None:
+            self._strike(fault, worker, name)
+        self._check_deadline(worker)
+
+    def _strike(self, kind: str, worker: Worker, name: str) -> None:
+        if kind == "another photo of the batch goes first":
+            if worker.pending and len(self.workers) < 2 * DEPTH:
+                self.storm.seen[kind] += 1
+                worker.pending.popleft()()
+            return
+        if kind == "worker stalled":
+            self.stall(self.random.choice((0.5, 3.0, 10.0, 25.0, 60.0, 200.0)) * self.random.uniform(0.5, 1.5), name)
+            return
+        self.storm.seen[kind] += 1
+        self.tell(kind, "at", name)
+        if kind == "worker crashed":
+            raise Crash("crashed")
+        if kind == "DynamoDB conflict after the write":
+            raise Conflict("the write happened, its repetition did not")
+        raise Transient(kind)
+
+    def stall(self, seconds: float, name: str) -> None:
+        """The worker at work stands still: the others go on meanwhile."""
+        if sum(worker is not None for worker in self.workers) > DEPTH:
+            return
+        self.storm.seen["worker stalled"] += 1
+        self.tell(f"stalls for {seconds:.1f} s at", name)
+        self.run_until(self.time + seconds)
+
+    def wait(self, seconds: float) -> None:
+        """The worker at work waits for an answer from outside."""
+        if sum(worker is not None for worker in self.workers) > DEPTH:
+            self.clock.time += seconds
+        else:
+            self.run_until(self.time + seconds)
+
+    def _check_deadline(self, worker: Worker) -> None:
+        if self.clock.time >= worker.deadline:
+            self.storm.seen["worker killed"] += 1
+            self.tell("is killed at its deadline")
+            raise Crash("killed")
+
+    # Functions
+
+    def invoke(self, function: str, call: Callable[[Worker], Any]) -> Any:
+        """One invocation in some process of a function; a str says how the process died."""
+        idle = self.idle[function]
+        if idle and self.random.random() < 0.8:
+            worker = idle.pop(int(self.random.random() * len(idle)))
+        else:
+            worker = self._start(function)
+        worker.started, worker.deadline = self.time, self.time + TIMEOUTS[function]
+        self.workers.append(worker)
+        try:
+            answer = call(worker)
+        except Crash as crash:
+            worker.pending.clear()
+            return f"its process {crash}"
+        else:
+            idle.append(worker)
+            return answer
+        finally:
+            self.workers.pop()
+
+    def _start(self, function: str) -> Worker:
+        skew = 0.0
+        if self.storm.strikes("clock skewed"):
+            skew = self.random.uniform(-CLOCK_SKEW / 2, CLOCK_SKEW / 2)
+        clock = self.clock.seen_with(skew)
+        service: Any
+        if function == "callback":
+            service = Receiver(SecretList(self.secrets, clock), self.result_queue, self.telemetry)
+        else:
+            purse = Purse(self.jobs, clock, self.telemetry, self.random.uniform, PRICE, self.limit)
+            closing = Closing(self.jobs, self.photos, self.events, clock, self.telemetry)
+            service = self._service(function, clock, purse, closing)
+        return Worker(function, next(self.numbers), clock, service)
+
+    def _service(self, function: str, clock: Clock, purse: Purse, closing: Closing) -> Any:
+        if function == "submit":
+            return Submit(
+                self.submit_settings(),
+                self.jobs,
+                self.photos,
+                self.runflow,
+                closing,
+                purse,
+                clock,
+                self.telemetry,
+                self.random.uniform,
+            )
+        if function == "deliver":
+            return Deliver(
+                self.deliver_settings(),
+                self.jobs,
+                self.photos,
+                self.runflow,
+                self.fetcher,
+                closing,
+                purse,
+                clock,
+                self.telemetry,
+                self.random.uniform,
+            )
+        return Reconcile(
+            self.reconcile_settings(),
+            self.jobs,
+            self.upload_queue,
+            self.result_queue,
+            self.runflow,
+            purse,
+            clock,
+            self.telemetry,
+        )
+
+    def submit_settings(self) -> SubmitSettings:
+        """What `submit` is deployed with."""
+        return SubmitSettings(
+            job_table="jobs",
+            input_bucket="in",
+            output_bucket="out",
+            event_bus="default",
+            runflow_api_url="https://api.runflow.io",
+            runflow_api_key_arn="arn:key",
+            callback_url="https://callbacks.example/callbacks",
+            price_per_image_usd=PRICE,
+            daily_spend_limit_usd=self.limit,
+            aspect_ratio=None,
+            max_image_megabytes=50,
+            url_lifetime_minutes=self.url_lifetime_minutes,
+            settle_minutes=self.settle_minutes,
+            paused=False,
+        )
+
+    def deliver_settings(self) -> DeliverSettings:
+        """What `deliver` is deployed with."""
+        return DeliverSettings(
+            job_table="jobs",
+            output_bucket="out",
+            event_bus="default",
+            runflow_api_url="https://api.runflow.io",
+            runflow_api_key_arn="arn:key",
+            price_per_image_usd=PRICE,
+            daily_spend_limit_usd=self.limit,
+            max_attempts=self.max_attempts,
+            run_timeout_hours=self.run_timeout_hours,
+        )
+
+    def reconcile_settings(self) -> ReconcileSettings:
+        """What `reconcile` is deployed with."""
+        return ReconcileSettings(
+            job_table="jobs",
+            upload_queue_url="https://sqs/uploads",
+            result_queue_url="https://sqs/results",
+            runflow_api_url="https://api.runflow.io",
+            runflow_api_key_arn="arn:key",
+            price_per_image_usd=PRICE,
+            daily_spend_limit_usd=self.limit,
+            run_timeout_hours=self.run_timeout_hours,
+            paused=False,
+        )
+
+    def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
+        def handler(worker: Worker) -> dict[str, Any]:
+            deadline = self.clock.monotonic() + TIMEOUTS["submit"]
+            return process(
+                event,
+                lambda message: worker.service.handle(message, deadline),
+                self.telemetry,
+                lambda function, items: self._interleaved(worker, function, items),
+            )
+
+        answer: dict[str, Any] | str = self.invoke("submit", handler)
+        return answer
+
+    def _interleaved(self, worker: Worker, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """`map`, as threads do it: each item may be overtaken by the others at any effect."""
+        listed = list(items)
+        results: list[Any] = [None] * len(listed)
+
+        def task(place: int) -> Callable[[], None]:
+            def act() -> None:
+                results[place] = function(listed[place])
+
+            return act
+
+        worker.pending.extend(task(place) for place in range(len(listed)))
+        while worker.pending:
+            worker.pending.popleft()()
+        return results
+
+    def _deliver(self, event: dict[str, Any]) -> dict[str, Any] | str:
+        answer: dict[str, Any] | str = self.invoke(
+            "deliver", lambda worker: process(event, worker.service.handle, self.telemetry)
+        )
+        return answer
+
+    def receive(self, body: bytes, signature: str | None) -> int:
+        """A callback at our door: the status that Runflow sees."""
+        event = {
+            "headers": {"runflow-signature": signature} if signature else {},
+            "body": body.decode(),
+            "isBase64Encoded": False,
+        }
+        answer = self.invoke("callback", lambda worker: worker.service.answer(event))
+        return answer if isinstance(answer, int) else 502  # API Gateway, for a function that died
+
+    # The schedule
+
+    def sweep_every_minute(self) -> None:
+        """Let `reconcile` run, every minute in which there is anything to do for it."""
+        if not self.sweeping:
+            self.sweeping = True
+            self.at((self.time // 60 + 1) * 60, self._tick)
+
+    def _tick(self) -> None:
+        if not self._quiet():
+            self.sweep()
+        if not self.storm.over or not self._quiet():
+            self.after(60 - self.time % 60, self._tick)
+            return
+        due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
+        if due:
+            self.at((max(min(due) + self.jobs.lag, self.time) // 60 + 1) * 60, self._tick)
+        else:
+            self.sweeping = False
+
+    def _quiet(self) -> bool:
+        """Whether a round would find nothing: the gate open, nobody in line, nothing due."""
+        if self.gate.reason is not None or self.jobs.operator.paused:
+            return False
+        now = self.time + CLOCK_SKEW
+        return not any(job.held or (job.due_at is not None and job.due_at <= now) for job in self.jobs.jobs.values())
+
+    def sweep(self) -> None:
+        """One round of `reconcile`."""
+
+        def handler(worker: Worker) -> object:
+            try:
+                return worker.service.sweep(self.clock.monotonic() + TIMEOUTS["reconcile"])
+            except Transient as error:
+                return str(error)
+
+        self.invoke("reconcile", handler)
+
+    # Queues between the functions
+
+    def carry(self) -> None:
+        """Hand what was sent to the queues."""
+        for sent, queue in ((self.upload_queue.sent, self.uploads), (self.result_queue.sent, self.results)):
+            while sent:
+                message = sent.pop(0)
+                if queue is self.results:
+                    self.kept_results[message["run_id"]] += 1
+                queue.put(message)
+
+    @property
+    def gate(self) -> Gate:
+        """The control item as it is kept."""
+        return self.jobs._gate
+
+    # The shop
+
+    def upload(self, key: str, data: bytes, metadata: dict[str, str] | None = None, *, size: int | None = None) -> Upload:
+        """Put a photo into the input bucket; its event is on its way."""
+        event = self.photos.upload("in", key, data, metadata)
+        thing = event["detail"]["object"]
+        if size is not None:
+            thing["size"] = size
+        if self.random.random() < 0.5:
+            thing["sequencer"] = thing["sequencer"].rstrip("0")  # S3's are of any length: the rest is zeros
+        upload = read_upload(event)
+        self.tell("upload", key, upload.version_id, upload.job_id[:8])
+        self.uploaded.append(upload)
+        self.audit.uploaded(upload, data)
+        self._send_event(event)
+        return upload
+
+    def _send_event(self, event: dict[str, Any]) -> None:
+        storm = self.storm
+        if storm.strikes("event lost to the rule's dead letters"):
+            self.rule_dead.append(event)
+            return
+        copies = 1
+        while copies < 20 and storm.strikes("event duplicated"):
+            copies += 1
+        for _ in range(copies):
+            delay = self.random.uniform(0.2, 2.0)
+            if storm.strikes("event delayed"):
+                delay += self.random.uniform(60, 7200)
+            elif storm.strikes("event reordered"):
+                delay += self.random.uniform(2, 60)
+            self.after(delay, lambda: self._event_arrives(event))
+
+    def _event_arrives(self, event: dict[str, Any]) -> None:
+        upload = read_upload(event)
+        if not self.storm.over and any(
+            sequencer_rank(other.sequencer) > sequencer_rank(upload.sequencer) and other.key == upload.key
+            for other in self.arrived.values()
+        ):
+            self.storm.seen["event of an older version after a newer one's"] += 1
+        self.arrived[upload.job_id] = upload
+        self.arrivals.append(event)
+        self.uploads.put(event, safely=True)
+
+    def redrive_rule(self) -> None:
+        """An operator sends the rule's dead letters on."""
+        dead, self.rule_dead = self.rule_dead, []
+        for event in dead:
+            self._event_arrives(event)
+
+    def redrive_all(self) -> None:
+        """An operator sends the dead letters of every queue on."""
+        if self.uploads.redrive() + self.results.redrive() + len(self.rule_dead) and not self.storm.over:
+            self.storm.seen["dead letters sent again"] += 1
+        self.redrive_rule()
+
+    def set_limit(self, limit: Decimal | None) -> None:
+        """An operator changes the daily limit, on the override item."""
+        self.jobs.operator = Override(
+            paused=self.jobs.operator.paused, limit_usd="none" if limit is None else str(limit)
+        )
+        self.limits.append((self.time, slots_of(limit, PRICE)))
+
+    def day(self) -> str:
+        """Today."""
+        return day_of(self.time)
+
+
+def dumps(value: object) -> bytes:
+    """JSON bytes."""
+    return json.dumps(value).encode()
