@@ -107,7 +107,7 @@ def target_of(link: str, guard: Guard) -> Target:
         host = parts.hostname or ""
     except ValueError:
         raise Unsafe("the link is not a URL") from None
-    if not host.isascii():
+    if not host.isascii() or ("[" in parts.netloc) != (":" in host):
         raise Unsafe("the link's host is not a name")
     path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     if port is None:
