@@ -112,7 +112,7 @@ def _explain(stack: Stack) -> None:
         f"  . {shlex.quote(env)}",
         f"  {aws} s3 cp photo.jpg s3://{described['input_bucket']}/",
         f"  {aws} s3 ls --recursive s3://{described['output_bucket']}/",
-        f"  {_command('sam')} remote invoke {described['functions']['reconcile']}",
+        f"  {_command('sam')} remote invoke ReconcileFunction --stack-name {described['stack_name']}",
         "",
         f"AWS emulator      {described['endpoint_url']}",
         f"Runflow stand-in  {described['runflow_url']} (its books: {described['runflow_admin_url']})",

@@ -144,14 +144,12 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
             )
         )
         env = {**emulator.env, **_client_settings(folder)}
-        build = sam.start_build(env)
         api_key = f"rf_live_{secrets.token_hex(16)}"
-        stack.callback(build.kill)
         runflow = _start_runflow(options, folder, runflow_port, api_key, emulator.env.get("SSL_CERT_FILE"))
         stack.callback(runflow.stop)
         note(runflow)
+        sam.build(env)
         runflow.wait_until_ready(lambda: _answers(f"{runflow_url}/_admin"))
-        sam.finish("sam-build", build)
 
         report("Deploying template.yaml to it")
         # Nothing costs money here, so nothing is capped unless asked for.
@@ -160,6 +158,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         description = {
             "endpoint_url": emulator.endpoint_url,
             "region": REGION,
+            "stack_name": options.stack_name,
             "runflow_url": runflow_url,
             "runflow_admin_url": f"{runflow_url}/_admin",
             "env": env,
