@@ -1,5 +1,5 @@
 """The whole of detag on one machine: emulator, Runflow stand-in, and the very template that goes to AWS, deployed."""
 
-from .stack import Options, Stack, running
+from .stack import Options, Stack, described, running
 
-__all__ = ["Options", "Stack", "running"]
+__all__ = ["Options", "Stack", "described", "running"]

@@ -75,7 +75,7 @@ class Stack:
 
     folder: Path
     description: Mapping[str, Any]
-    children: tuple[Child, ...]
+    children: tuple[Child, ...] = ()
 
     @property
     def env(self) -> dict[str, str]:
@@ -92,6 +92,11 @@ class Stack:
     def function_processes(self) -> list[dict[str, Any]]:
         """The living function processes: function, pid, state (starting, idle, busy), request_id, since."""
         return function_processes(self.folder)
+
+
+def described(folder: Path) -> Stack:
+    """The stack that another process keeps up in ``folder``. Raises FileNotFoundError if there is none."""
+    return Stack(folder, json.loads((folder / "stack.json").read_text()))
 
 
 def function_processes(folder: Path) -> list[dict[str, Any]]:
