@@ -693,6 +693,42 @@ def test_a_transaction_whose_answer_was_lost_moves_the_money_once(dynamo: Dynamo
     assert free(dynamo.store) == first(70)
 
 
+def just_before(client: Any, operation: str, act: Callable[[], object]) -> None:
+    """Let others act once, between the reading of a call and this operation of it."""
+    waiting = [act]
+
+    def step(**_: Any) -> None:
+        if waiting:
+            waiting.pop()()
+
+    client.meta.events.register(f"before-call.dynamodb.{operation}", step)
+
+
+def test_a_ledger_that_another_opened_first_is_not_made_anew(dynamo: Dynamo) -> None:
+    def another() -> None:
+        dynamo.store.open_ledger(DAY, 71)
+        saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
+
+    just_before(dynamo.client, "TransactWriteItems", another)
+    dynamo.store.open_ledger(DAY, 71)
+    assert free(dynamo.store) == first(70)
+
+
+def test_a_ledger_is_not_changed_because_its_free_slots_look_like_those_that_were_read(dynamo: Dynamo) -> None:
+    dynamo.store.open_ledger(DAY, 71)
+
+    def another() -> None:
+        saved(dynamo.store, job_of(), reservation=Reservation(DAY, 5, 0))
+        dynamo.store.open_ledger(DAY, 76)
+
+    just_before(dynamo.client, "TransactWriteItems", another)
+    with pytest.raises(Conflict):
+        dynamo.store.open_ledger(DAY, 100)
+    ledger = dynamo.store.ledger(DAY)
+    assert ledger is not None
+    assert (ledger[0].limit, used_slots(ledger)) == (76, 5)
+
+
 def test_a_row_of_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:
     long = replace(job_of(), upload=replace(job_of().upload, key="😀" * 256))
     job = saved(

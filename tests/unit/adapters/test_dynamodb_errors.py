@@ -152,6 +152,13 @@ def test_a_transaction_that_was_wrong_in_itself_is_raised_as_it_is(table: Table)
     assert raised.value.__notes__[0].startswith("while calling TransactWriteItems")
 
 
+def test_a_wrong_transaction_of_the_ledger_is_not_tried_again(table: Table) -> None:
+    table.shows(spread(71, 71))
+    table.cancels({"Code": "ValidationError"}, *[OK] * 15)
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        table.store.open_ledger(DAY, 100)
+
+
 def test_a_run_that_was_charged_is_known_though_the_counter_is_contended(table: Table) -> None:
     table.cancels(FAILED, BUSY)
     assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import traceback
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +14,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
-from detag.adapters.telemetry import PowertoolsTelemetry, line_fields
+from detag.adapters.telemetry import InvocationFailed, PowertoolsTelemetry, line_fields
 
 
 @pytest.fixture
@@ -53,3 +55,58 @@ def test_every_name_that_a_log_record_takes_is_given_way_to() -> None:
     taken = {**vars(record), "message": "", "asctime": ""}
     assert set(line_fields(taken)).isdisjoint(taken)
     assert line_fields({"job_id": 1, "reason": 2}) == {"job_id": 1, "reason": 2}
+
+
+def invoked(telemetry: PowertoolsTelemetry, request_id: str, error: Exception | None = None) -> dict[str, Any]:
+    """The answer of an invocation that counts one photo, writes one line, and may then fail."""
+
+    @telemetry.invocation
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        telemetry.count("Submitted")
+        telemetry.note("sent")
+        if error:
+            raise error
+        return event
+
+    context: Any = SimpleNamespace(aws_request_id=request_id)
+    return handler({"statusCode": 200}, context)
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> list[list[float]]:
+    """What has left the process as metrics, an entry for each time."""
+    return [json.loads(text)["Submitted"] for text in capsys.readouterr().out.splitlines()]
+
+
+def test_the_lines_of_an_invocation_carry_its_id(log: tuple[PowertoolsTelemetry, io.StringIO]) -> None:
+    telemetry, stream = log
+    assert invoked(telemetry, "r1") == {"statusCode": 200}
+    invoked(telemetry, "r2")
+    assert [line["request_id"] for line in lines(stream)] == ["r1", "r2"]
+
+
+def test_metrics_leave_with_their_invocation_though_it_fails(
+    log: tuple[PowertoolsTelemetry, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry, _ = log
+    invoked(telemetry, "r1")
+    assert counted(capsys) == [[1]]
+    with pytest.raises(InvocationFailed):
+        invoked(telemetry, "r2", RuntimeError("no"))
+    assert counted(capsys) == [[1]]
+
+
+def test_an_invocation_that_counts_nothing_sends_no_metrics(
+    log: tuple[PowertoolsTelemetry, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    context: Any = SimpleNamespace(aws_request_id="r1")
+    assert log[0].invocation(lambda event, _context: event)({"n": 1}, context) == {"n": 1}
+    assert capsys.readouterr().out == ""
+
+
+def test_of_an_error_that_ends_an_invocation_only_the_kind_is_told(
+    log: tuple[PowertoolsTelemetry, io.StringIO],
+) -> None:
+    signature = "5ec2" * 16
+    with pytest.raises(InvocationFailed, match="RuntimeError") as raised:
+        invoked(log[0], "r1", RuntimeError(f"https://photos/a.jpg?X-Amz-Signature={signature}"))
+    assert signature not in "".join(traceback.format_exception(raised.value))

@@ -262,17 +262,19 @@ def save_requests(table: str, before: Job, after: Job, limit: int | None) -> lis
     name an item only once.
     """
     given, taken = before.reservation, after.reservation
-    moves: dict[tuple[str, int], Request] = {}
-    if given != taken:
-        slots: Tally[tuple[str, int]] = Tally()
-        if given is not None:
-            slots[given.day, 0] -= given.slots
-        if taken is not None:
-            slots[taken.day, taken.counter] += taken.slots
-        limited = (taken.day, taken.counter) if taken is not None else None
-        for counter, number in slots.items():
-            moves[counter] = take_request(table, *counter, number, limit if counter == limited else None)
-    return [{"Put": put_request(table, job_item(after), before.rev)}, *moves.values()]
+    slots: Tally[tuple[str, int]] = Tally()
+    if given is not None and given != taken:
+        slots[given.day, 0] -= given.slots
+    if taken is not None and given != taken:
+        slots[taken.day, taken.counter] += taken.slots
+    limited = (taken.day, taken.counter) if taken is not None else None
+    return [
+        {"Put": put_request(table, job_item(after), before.rev)},
+        *(
+            take_request(table, *counter, number, limit if counter == limited else None)
+            for counter, number in slots.items()
+        ),
+    ]
 
 
 def take_request(table: str, day: str, counter: int, slots: int, limit: int | None) -> Request:
