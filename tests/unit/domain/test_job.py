@@ -56,6 +56,7 @@ def failed(reason: Reason = Reason.TIMED_OUT) -> Job:
 
 
 MOVES = {
+    "postpone": lambda job: jobs.postpone(job, NOW + 30),
     "hold": lambda job: jobs.hold(job, Reason.PAUSED),
     "release": lambda job: jobs.release(job, NOW, NOW + 300),
     "claim": submitting,
@@ -125,6 +126,13 @@ def test_nothing_leaves_a_terminal_state_but_by_the_one_repair(reason: Reason) -
 def test_a_repair_delivers_and_keeps_what_was_reserved() -> None:
     repaired = jobs.deliver(failed(Reason.UNKNOWN_RUN), ("x",), NOW + 10, cost="0.14", partial=False)
     assert (repaired.state, repaired.reason, repaired.reservation) == (State.DELIVERED, None, SLOT)
+
+
+def test_only_a_job_without_a_row_is_postponed_and_it_comes_due_by_itself() -> None:
+    postponed = jobs.postpone(waiting(), NOW + 30)
+    assert (postponed.reason, postponed.not_before, postponed.due_at) == (Reason.READY, NOW + 30, NOW + 30)
+    with pytest.raises(Illegal):
+        jobs.postpone(postponed, NOW + 60)
 
 
 def test_a_job_is_named_by_its_version_and_not_by_its_content() -> None:

@@ -1,9 +1,9 @@
 """The job: one uploaded version of one photo, and every move it may make.
 
 Times are seconds since the epoch (float, UTC). A transition is a pure function from a job to the next job: it raises
-`Illegal` when the move is not in the table, and numbers the result `rev + 1`. The store writes the result only while the
-row still has the `rev` that the transition started from, so of two workers that move the same job, one wins and the other
-reads the row again.
+`Illegal` when the move is not in the table, and numbers the result `rev + 1`. The store writes the result only while
+the row still has the `rev` that the transition started from, so of two workers that move the same job, one wins and the
+other reads the row again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import Concatenate, Final, ParamSpec
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
-"""How long a closed row is kept, and how old an event may be before it is refused: redriving an old message never pays again."""
+"""How long a closed row is kept, and how old an event may be before it is refused: redriving an old message never
+pays again.
+"""
 
 
 class State(StrEnum):
@@ -102,7 +104,9 @@ REPAIRABLE: Final = frozenset(
 """Failures that a paid result of the same run may still turn into a delivery."""
 
 LANES: Final = 8
-"""Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide, "Partitions")."""
+"""Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
+"Partitions").
+"""
 
 
 class Illegal(Exception):
@@ -135,8 +139,8 @@ class Upload:
 class Reservation:
     """Room taken from the spend of `day` (YYYY-MM-DD, UTC): `slots` of one price each, out of counter number `counter`.
 
-    It is given back to counter 0, whichever it came from: so no other counter ever rises, and a debt that a lowered limit
-    left in counter 0 is paid before anybody reserves again.
+    It is given back to counter 0, whichever it came from: so no other counter ever rises, and a debt that a lowered
+    limit left in counter 0 is paid before anybody reserves again.
     """
 
     day: str
@@ -279,6 +283,13 @@ def new(upload: Upload, now: float) -> Job:
 # Before paying
 
 
+@transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, can't be read for the moment")
+def postpone(job: Job, not_before: float) -> Job:
+    """Write down a job that has no row yet: from here on its own due time leads it on, and not its message."""
+    _require(job.rev == 0, "postpone", job)
+    return replace(job, not_before=not_before, due_at=not_before)
+
+
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the gate is closed, or others wait in line before it")
 def hold(job: Job, reason: Reason) -> Job:
     """Wait in line, ordered by the time of the upload, until the gate releases the job. Money is given back."""
@@ -293,7 +304,9 @@ def release(job: Job, now: float, due_at: float) -> Job:
     return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
 
 
-@transition(State.WAITING, to=State.SUBMITTING, by="submit", when="its turn has come, the photo is good, the cap has room")
+@transition(
+    State.WAITING, to=State.SUBMITTING, by="submit", when="its turn has come, the photo is good, the cap has room"
+)
 def claim(
     job: Job,
     *,
@@ -324,7 +337,9 @@ def claim(
     )
 
 
-@transition(State.WAITING, to=State.SUBMITTING, by="submit", when="settled, the look-up found no run, the URL still lives")
+@transition(
+    State.WAITING, to=State.SUBMITTING, by="submit", when="settled, the look-up found no run, the URL still lives"
+)
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
     _require(job.reason is Reason.SETTLING and job.body is not None, "resend", job)
@@ -339,7 +354,9 @@ def give_back(job: Job, now: float) -> Job:
     return _unsent(job, Reason.READY, not_before=now, due_at=now)
 
 
-@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404, 429; no run was made")
+@transition(
+    State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404, 429; no run was made"
+)
 def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
     if job.doubtful:  # the refusal speaks of this POST, not of the one before it
@@ -389,10 +406,16 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
 
 
 @transition(
-    State.WAITING, State.SUBMITTING, to=State.SUBMITTED, by="submit, deliver", when="a run proved ours; the row has none"
+    State.WAITING,
+    State.SUBMITTING,
+    to=State.SUBMITTED,
+    by="submit, deliver",
+    when="a run proved ours; the row has none",
 )
 def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: float) -> Job:
-    """Take a run that was found by a look-up or whose callback outran the save. It is charged if it was not reserved."""
+    """Take a run that was found by a look-up or whose callback outran the save. It is charged if it was not
+    reserved.
+    """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
 
@@ -403,13 +426,20 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     )
 
 
-@transition(State.SUBMITTED, to=State.SUBMITTED, by="reconcile, deliver", when="still running, or the result can't be stored yet")
+@transition(
+    State.SUBMITTED,
+    to=State.SUBMITTED,
+    by="reconcile, deliver",
+    when="still running, or the result can't be stored yet",
+)
 def watch(job: Job, due_at: float, detail: str | None = None) -> Job:
     """Look again later."""
     return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail)
 
 
-@transition(State.SUBMITTED, to=State.WAITING, by="deliver", when="the run failed free of charge and may be tried again")
+@transition(
+    State.SUBMITTED, to=State.WAITING, by="deliver", when="the run failed free of charge and may be tried again"
+)
 def retry(job: Job, *, not_before: float, url_expired: bool, detail: str | None, code: str | None) -> Job:
     """Try again with a new run. A run that failed because the photo's URL had expired is not counted as an attempt."""
     _require(job.run_id is not None, "retry", job)
@@ -434,16 +464,29 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     return _closed(job, reason, detail, now)
 
 
-@transition(State.WAITING, State.SUBMITTED, to=State.SUPERSEDED, by="submit, deliver", when="gone, or a newer version was uploaded (delivered)")
+@transition(
+    State.WAITING,
+    State.SUBMITTED,
+    to=State.SUPERSEDED,
+    by="submit, deliver",
+    when="gone, or a newer version was uploaded (delivered)",
+)
 def supersede(job: Job, reason: Reason, detail: str, now: float) -> Job:
     """Close a job that a newer version has overtaken. What was paid stays counted."""
     return _closed(job, reason, detail, now)
 
 
 @transition(
-    State.WAITING, State.SUBMITTING, State.SUBMITTED, to=State.FAILED, by="submit, deliver", when="it can't be done; a person may want to know"
+    State.WAITING,
+    State.SUBMITTING,
+    State.SUBMITTED,
+    to=State.FAILED,
+    by="submit, deliver",
+    when="it can't be done; a person may want to know",
 )
-def fail(job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None) -> Job:
+def fail(
+    job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None
+) -> Job:
     """Close a job that can't be done. `free`: nothing was or will be charged, so its room is given back."""
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
     closed = _closed(job, reason, detail, now)
@@ -456,7 +499,13 @@ def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     return replace(_closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now), cost=cost)
 
 
-@transition(State.SUBMITTED, State.FAILED, to=State.DELIVERED, by="deliver", when="the cleaned images are stored; from failed: only a repairable one")
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    to=State.DELIVERED,
+    by="deliver",
+    when="the cleaned images are stored; from failed: only a repairable one",
+)
 def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool) -> Job:
     """Close a job well. From `failed`, this is the one repair: the same run's paid result turned up after all."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
@@ -489,7 +538,9 @@ def touch(job: Job, due_at: float) -> Job:
     return replace(job, due_at=due_at)
 
 
-@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="an event or a record could not be sent with the closing write")
+@transition(
+    *CLOSED_ORDER, to=None, by="submit, deliver", when="an event or a record could not be sent with the closing write"
+)
 def owe(job: Job, owed: tuple[str, ...], due_at: float) -> Job:
     """Keep on the row what must still be sent, and when to try again."""
     return replace(job, owed=owed, due_at=due_at)

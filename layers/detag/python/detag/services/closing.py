@@ -46,7 +46,11 @@ class Closing:
         self._jobs.save(before, after)
         self._telemetry.count(after.state.value.title())
         self._telemetry.note(
-            f"photo {after.state}", job_id=after.job_id, key=readable(after.upload.key), reason=after.reason, detail=after.detail
+            f"photo {after.state}",
+            job_id=after.job_id,
+            key=readable(after.upload.key),
+            reason=after.reason,
+            detail=after.detail,
         )
         return after if certain else self.pay(after)
 

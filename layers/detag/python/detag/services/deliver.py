@@ -69,8 +69,8 @@ class Deliver:
     def handle(self, message: Mapping[str, Any]) -> None:
         """Bring the job that a message speaks of to its end, if its run has ended.
 
-        Returns where the message is done with: whatever is left to do is due on the row. Raises `Transient` where it should
-        come again, ValueError where it is no message of ours.
+        Returns where the message is done with: whatever is left to do is due on the row. Raises `Transient` where it
+        should come again, ValueError where it is no message of ours.
         """
         result = read_result(message)
         for _ in range(ROUNDS):
@@ -109,7 +109,7 @@ class Deliver:
                     self._purse.charge_stray(job, run)
                 return
             job = self._purse.adopt(job, run_id, self._clock.now() + 60.0)
-        self._close(job, run, result)
+        self._close(job, run)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with the callback's signed word in place of what it does not tell."""
@@ -127,9 +127,9 @@ class Deliver:
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
         if run_id == job.run_id and job.state is State.SUBMITTED:
             self._later(job, f"Runflow can't be asked about the run: {error}")
-        elif job.run_id is not None or job.state.terminal:
-            raise Transient(str(error))  # only this message knows of the other run
-        # else the row's own due time leads to the run
+        elif job.state is not State.SUBMITTING and job.reason is not Reason.SETTLING:
+            raise Transient(str(error))  # only this message knows of the run
+        # else the row's own due time leads to a look-up, which finds it
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count("UnmatchedCallback")
@@ -137,7 +137,7 @@ class Deliver:
 
     # How the run ended
 
-    def _close(self, job: Job, run: Run | None, result: Result) -> None:
+    def _close(self, job: Job, run: Run | None) -> None:
         now = self._clock.now()
         if run is not None and run.status in GOOD:
             self._store(job, run)
@@ -150,7 +150,9 @@ class Deliver:
                 self._watch(job, "Runflow does not know the run yet")
         elif not run.status.terminal:
             if now - job.submitted_at > self._settings.run_timeout_hours * 3600.0:
-                self._fail(job, Reason.TIMED_OUT, f"the run did not end within {self._settings.run_timeout_hours} hours")
+                self._fail(
+                    job, Reason.TIMED_OUT, f"the run did not end within {self._settings.run_timeout_hours} hours"
+                )
             else:
                 self._watch(job, None)
         elif run.status is RunStatus.CANCELLED:
@@ -170,9 +172,7 @@ class Deliver:
             )
             self._telemetry.count("RunRetried")
             return
-        failed = fail(
-            job, Reason.RUN_FAILED, said, now, code=run.failure_code, free=not run.charged, cost=_usd(run)
-        )
+        failed = fail(job, Reason.RUN_FAILED, said, now, code=run.failure_code, free=not run.charged, cost=_usd(run))
         self._closing.close(job, failed)
 
     def _fail(self, job: Job, reason: Reason, detail: str, run: Run | None = None) -> None:
@@ -205,24 +205,35 @@ class Deliver:
                 self._fail(job, Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no picture", run)
             return
         stored: list[str] = []
+        refused = ""
         try:
             for number, link in enumerate(run.links, 1):
-                with self._fetcher.open(link) as download:
-                    stored.append(self._put(job, run, number, download))
+                try:
+                    with self._fetcher.open(link) as download:
+                        stored.append(self._put(job, run, number, download))
+                except (Unsafe, NotAnImage) as error:
+                    refused = f"run {run.run_id}: image {number}: {error}"
+                    self._telemetry.warn("a picture is not safe to store", job_id=job.job_id, why=refused)
         except _NewerDelivered:
             if job.state is State.SUBMITTED:
-                newer = supersede(job, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", self._clock.now())
+                newer = supersede(
+                    job, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", self._clock.now()
+                )
                 self._closing.close(job, replace(newer, cost=_usd(run)))
             return
         except (LinkExpired, Transient) as error:
             self._later(job, f"the picture can't be fetched or stored: {error}")
             return
-        except (Unsafe, NotAnImage) as error:
+        if not stored:
             if job.state is State.SUBMITTED:
-                self._fail(job, Reason.BAD_OUTPUT, f"run {run.run_id}: {error}", run)
+                self._fail(job, Reason.BAD_OUTPUT, refused, run)
             return
         done = deliver(
-            job, tuple(stored), self._clock.now(), cost=_usd(run), partial=run.status is RunStatus.PARTIAL
+            job,
+            tuple(stored),
+            self._clock.now(),
+            cost=_usd(run),
+            partial=run.status is RunStatus.PARTIAL or bool(refused),
         )
         self._closing.close(job, done)
 

@@ -23,7 +23,13 @@ class Purse:
     """Reserves before paying, and charges what turned out to be paid for."""
 
     def __init__(
-        self, jobs: JobStore, clock: Clock, telemetry: Telemetry, uniform: Uniform, price: Decimal, limit: Decimal | None
+        self,
+        jobs: JobStore,
+        clock: Clock,
+        telemetry: Telemetry,
+        uniform: Uniform,
+        price: Decimal,
+        limit: Decimal | None,
     ) -> None:
         self._jobs, self._clock, self._telemetry, self._uniform = jobs, clock, telemetry, uniform
         self.price, self._limit = price, limit
@@ -62,7 +68,10 @@ class Purse:
         raise Transient("the ledger is contended")
 
     def room(self, limit: int) -> int:
-        """Slots that are free today under a limit; the ledger is told of the limit if it has another. Raises `Transient`."""
+        """Slots that are free today under a limit; the ledger is told of the limit if it has another.
+
+        Raises `Transient`.
+        """
         day = day_of(self._clock.now())
         ledger = self._jobs.ledger(day)
         if ledger is not None and ledger[0].limit != limit:
@@ -71,7 +80,10 @@ class Purse:
         return free_slots(spread(limit, limit) if ledger is None else ledger)
 
     def adopt(self, job: Job, run_id: str, due_at: float) -> Job:
-        """Save the adoption of a run by its job, charged if nothing was reserved for it. Raises `Conflict`, `Transient`."""
+        """Save the adoption of a run by its job, charged if nothing was reserved for it.
+
+        Raises `Conflict` or `Transient`.
+        """
         for _ in range(ROUNDS):
             after = adopt(job, run_id, self._uncovered(), self._clock.now(), due_at)
             try:

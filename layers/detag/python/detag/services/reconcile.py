@@ -55,8 +55,8 @@ class Reconcile:
     def sweep(self, deadline: float) -> dict[str, int]:
         """Look at the gate and at everything due; returns what was done, as counts.
 
-        `deadline` is the moment on the monotonic clock at which this process is killed. Raises `Transient` only where the
-        job table can't be read: the next minute tries again.
+        `deadline` is the moment on the monotonic clock at which this process is killed. Raises `Transient` where the
+        job table or a queue fails: the next minute tries again.
         """
         released = self._tend_gate(deadline)
         resumed, ended, watched = self._tend_due(deadline)
@@ -98,13 +98,15 @@ class Reconcile:
         return False
 
     def _probe(self, gate: Gate) -> int:
-        for job_id in self._jobs.held(5):
+        line = self._jobs.held(5)
+        for job_id in line:
             job = self._jobs.get(job_id)
             if job is not None and job.held:
                 if self._save_gate(gate, gates.probe(gate, job_id, self._clock.now())):
                     return self._release([job])
                 return 0
-        self._save_gate(gate, gates.reopen(gate))  # nobody waits: the next photo is the probe
+        if not line:  # else the index is stale: others may wait behind these
+            self._save_gate(gate, gates.reopen(gate))  # nobody waits: the next photo is the probe
         return 0
 
     def _release_line(self, gate: Gate, limit: int, deadline: float) -> int:
@@ -118,7 +120,9 @@ class Reconcile:
         if room <= 0:
             self._save_gate(gate, gates.close(gate, Reason.SPEND_LIMIT, self._clock.now()))
             return 0
-        jobs = (self._jobs.get(job_id) for job_id in waiting[:room] if self._clock.monotonic() < deadline - SPARE_SECONDS)
+        jobs = (
+            self._jobs.get(job_id) for job_id in waiting[:room] if self._clock.monotonic() < deadline - SPARE_SECONDS
+        )
         return self._release(job for job in jobs if job is not None and job.held)
 
     def _release(self, jobs: Iterable[Job]) -> int:
@@ -167,7 +171,7 @@ class Reconcile:
         return len(resumed), len(owing) + len(ended), watched
 
     def _ask(self, overdue: list[Job], deadline: float) -> tuple[list[dict[str, Any]], int]:
-        """Ask Runflow about overdue runs; those that need `deliver` become messages, the others are looked at again later."""
+        """Ask Runflow about overdue runs: those that need `deliver` become messages, the others are watched on."""
         ended: list[dict[str, Any]] = []
         watched = 0
         try:
@@ -186,7 +190,9 @@ class Reconcile:
                 if run is None or run.status.terminal or self._is_late(job, now):
                     if self._save(job, touch(job, now + REDELIVER_SECONDS)):
                         ended.append({"job_id": job.job_id, "run_id": job.run_id})
-                elif self._save(job, watch(job, now + backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0))):
+                elif self._save(
+                    job, watch(job, now + backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0))
+                ):
                     watched += 1
         except (Transient, Unauthorized, NotConfigured) as error:
             self._telemetry.warn("Runflow can't be asked: overdue runs wait for the next minute", error=str(error))

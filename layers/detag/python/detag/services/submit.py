@@ -10,7 +10,17 @@ from typing import Any, Final
 from detag.domain import gate as gates
 from detag.domain.backoff import Uniform, backoff
 from detag.domain.gate import Gate
-from detag.domain.images import HEAD_BYTES, TAIL_BYTES, NotAnImage, TooManyPixels, Truncated, Unsupported, aspect_ratio, check_tail, look
+from detag.domain.images import (
+    HEAD_BYTES,
+    TAIL_BYTES,
+    NotAnImage,
+    TooManyPixels,
+    Truncated,
+    Unsupported,
+    aspect_ratio,
+    check_tail,
+    look,
+)
 from detag.domain.job import (
     RETENTION_SECONDS,
     Job,
@@ -25,6 +35,7 @@ from detag.domain.job import (
     hold,
     keep_settling,
     new,
+    postpone,
     resend,
     settle,
     skip,
@@ -53,11 +64,13 @@ POST_SECONDS: Final = 10.0
 SAVE_SECONDS: Final = 3.0
 """Kept back from the deadline to write down what the POST brought."""
 FIRST_LOOK_SECONDS: Final = 300.0
-"""A run that has sent no callback is asked for after this time: most models end within a minute (contract section 3)."""
+"""A run that sent no callback is asked for after this time: most models end within a minute (contract section 3)."""
 URL_MARGIN_SECONDS: Final = 300.0
 LIST_SKEW_SECONDS: Final = 3_600.0
 """How far Runflow's clock may be behind: the look-up goes that much further back."""
 MAX_PAGES: Final = 40
+UNANSWERED: Final = (Reason.RUNFLOW_DOWN, Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED)
+"""Gates behind which a look-up could not succeed. Behind the others it costs nothing, and may find a paid picture."""
 DOWN_AFTER: Final = 3
 """Failures in a row, seen by one process, that close the gate."""
 ROUNDS: Final = 5
@@ -100,9 +113,9 @@ class Submit:
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
         """Bring the job that a message speaks of as far as it goes now.
 
-        `deadline` is the moment, on the monotonic clock, at which this process is killed. Returns where the message is done
-        with: whatever is left to do is due on the row. Raises `Transient` where it should come again, ValueError where it is
-        no message of ours.
+        `deadline` is the moment, on the monotonic clock, at which this process is killed. Returns where the message is
+        done with: whatever is left to do is due on the row. Raises `Transient` where it should come again, ValueError
+        where it is no message of ours.
         """
         for _ in range(ROUNDS):
             job = self._load(message)
@@ -112,9 +125,23 @@ class Submit:
                 self._go_on(job, deadline)
             except Conflict:
                 self._telemetry.note("the row moved: reading it again", job_id=job.job_id)
+            except Transient as error:
+                self._interrupted(job, error)
+                return
             else:
                 return
         raise Transient("the row is contended")
+
+    def _interrupted(self, job: Job, error: Transient) -> None:
+        """A row comes due by itself: its message need not come again, and never ends as a dead letter."""
+        self._telemetry.warn("interrupted", job_id=job.job_id, error=str(error))
+        if job.rev:
+            return
+        wait = backoff(0, self._uniform, base=60.0, cap=60.0, at_least=30.0)
+        try:
+            self._jobs.save(job, postpone(job, self._clock.now() + wait))
+        except Conflict:
+            self._telemetry.note("the row is there", job_id=job.job_id)
 
     def _load(self, message: Mapping[str, Any]) -> Job | None:
         if "job_id" in message:
@@ -324,7 +351,9 @@ class Submit:
     def _look_up(self, job: Job, deadline: float) -> None:
         now = self._clock.now()
         later = now + 60.0 + backoff(job.tries, self._uniform, base=60.0, cap=1_800.0)
-        if self._paused(self._jobs.override().paused) or not self._jobs.gate().lets_through(job):
+        gate = self._jobs.gate()
+        may_send = gate.lets_through(job) and not self._paused(self._jobs.override().paused)
+        if gate.reason in UNANSWERED and not gate.lets_through(job):
             self._jobs.save(job, keep_settling(job, later))
             return
         try:
@@ -341,7 +370,7 @@ class Submit:
                     self._purse.charge_stray(job, run)
         elif not complete:
             self._jobs.save(job, keep_settling(job, later))
-        elif job.url_expires_at - now > URL_MARGIN_SECONDS:
+        elif may_send and job.url_expires_at - now > URL_MARGIN_SECONDS:
             again = resend(job, lease_until=now + LEASE_SECONDS)
             self._jobs.save(job, again)
             self._send(again, deadline)
@@ -368,7 +397,7 @@ class Submit:
     def _proven(self, page: RunPage, job: Job) -> Iterator[Run]:
         """The runs of a page that name the job and prove to be its own; a list may tell less of a run than its record.
 
-        A record may leave `input` empty (contract section 2): then the name is enough, for sending again would pay twice.
+        A record may leave `input` empty (contract section 2): then the name is enough; to send again would pay twice.
         """
         for listed in page.runs:
             if not _names(listed, job) or listed.run_id in job.earlier_runs:
