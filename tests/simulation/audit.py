@@ -20,12 +20,11 @@ from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from detag.services.closing import DETAIL_TYPES, RECORDED
-
-from simulation.pictures import is_cleaned, name_in
+from tests.simulation.pictures import is_cleaned, name_in
 
 if TYPE_CHECKING:
-    from simulation.runflow import Post
-    from simulation.world import World
+    from tests.simulation.runflow import Post
+    from tests.simulation.world import World
 
 INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
@@ -127,7 +126,13 @@ class Audit:
     def _row(self, write: Write) -> None:
         before, after = write.before, write.after
         self._world.tell(
-            "row", after.job_id[:8], before.state if before else "new", "->", after.state, after.reason or "", after.run_id or ""
+            "row",
+            after.job_id[:8],
+            before.state if before else "new",
+            "->",
+            after.state,
+            after.reason or "",
+            after.run_id or "",
         )
         self.check("one writer at a time", after.rev > (before.rev if before else 0), after)
         if after.state.terminal:
@@ -176,7 +181,9 @@ class Audit:
     def _most(self, start: float, end: float) -> int:
         """The highest limit in force in a span of time."""
         before = [limit for at, limit in self._world.limits if at <= start]
-        return max([before[-1] if before else NO_LIMIT, *(limit for at, limit in self._world.limits if start < at <= end)])
+        return max(
+            [before[-1] if before else NO_LIMIT, *(limit for at, limit in self._world.limits if start < at <= end)]
+        )
 
     def posted(self, post: Post) -> None:
         """A POST leaves."""
@@ -397,7 +404,9 @@ def _short(thing: object) -> str:
     """A job by what matters of it; anything else as it is."""
     if not isinstance(thing, Job):
         return str(thing)
-    told = f"{thing.job_id[:8]} {thing.state}/{thing.reason} rev {thing.rev} run {thing.run_id} no {thing.submission_no}"
+    told = (
+        f"{thing.job_id[:8]} {thing.state}/{thing.reason} rev {thing.rev} run {thing.run_id} no {thing.submission_no}"
+    )
     return f"[{told} of {thing.upload.key[:30]}]"
 
 

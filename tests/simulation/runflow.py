@@ -15,11 +15,10 @@ from detag.ports.outputs import Unsafe
 from detag.ports.runs import Outcome, RunPage
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
-
-from simulation.pictures import cleaned, photo
+from tests.simulation.pictures import cleaned, photo
 
 if TYPE_CHECKING:
-    from simulation.world import Worker, World
+    from tests.simulation.world import Worker, World
 
 READINGS: Final = ("honoured", "ignored", "conflict", "cached")
 """What a repeated Idempotency-Key may do (contract sections 8 and 14)."""
@@ -45,9 +44,7 @@ class Runflow(FakeRuns):
     """The organisation's account."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(
-            world.photos, world.clock, world.effect, ending=self._plan, fault=self._fault, cleaned=cleaned
-        )
+        super().__init__(world.photos, world.clock, world.effect, ending=self._plan, fault=self._fault, cleaned=cleaned)
         self._world = world
         random, habits = world.random, self.habits
         self.gentle = self.down = False
@@ -198,7 +195,9 @@ class Runflow(FakeRuns):
         self._again_in(queued + seconds)
         if strikes("run failed free"):
             status = random.choice(("failed", "errored", "timeout"))
-            return Ending(queued, seconds, status, Decimal(0), code=random.choice((None, "INTERNAL", "PROVIDER_TIMEOUT")))
+            return Ending(
+                queued, seconds, status, Decimal(0), code=random.choice((None, "INTERNAL", "PROVIDER_TIMEOUT"))
+            )
         if strikes("run failed for good"):
             return Ending(queued, seconds, "failed", Decimal(0), code="INPUT_VALIDATION_FAILED")
         if strikes("run failed and charged"):
@@ -264,7 +263,7 @@ class Runflow(FakeRuns):
             world.tell("callback of", run.run_id, "attempt", number, "->", status)
             if storm.strikes("callback answer lost"):
                 status = 0
-        waits = (1.0, 2.0)  # contract section 4
+        waits: tuple[float, ...] = (1.0, 2.0)  # contract section 4
         if self.gentle:
             waits = (1.0, 4.0, 30.0, 300.0, 3600.0)
         again = status == 0 or status >= 500 or (self.gentle and status >= 300)
@@ -284,9 +283,16 @@ class Runflow(FakeRuns):
         run_id = f"f0e-{number:012x}"
         theirs = photo(f"foreign{number}", "image/jpeg")
         run = FakeRun(
-            run_id, number, request, now, Ending(content_type="image/jpeg"), "succeeded", theirs, PRICE, completed_at=now
+            run_id,
+            number,
+            request,
+            now,
+            Ending(content_type="image/jpeg"),
+            "succeeded",
+            theirs,
+            PRICE,
+            completed_at=now,
         )
         self.runs[run_id] = run
         self.foreign.add(run_id)
         self.call_back(run)
-

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
-from simulation.pictures import photo
-from simulation.world import DAY, PRICE, World
+from tests.simulation.pictures import photo
+from tests.simulation.world import DAY, PRICE, World, dumps
 
 KEYS: Final = (
     "shop/x.jpg",
@@ -94,7 +95,7 @@ class Storyteller:
         for _ in range(random.randint(20, 26)):
             at = world.started + self.length * random.uniform(0.0, 0.85)
             key = random.choice(KEYS)
-            world.at(at, lambda key=key: self._upload(key))
+            world.at(at, partial(self._upload, key))
         for _ in range(random.randint(0, 3)):
             at = world.started + self.length * random.uniform(0.0, 0.85)
             world.at(at, random.choice((self._not_an_image, self._empty, self._folder, self._cut, self._huge)))
@@ -107,7 +108,9 @@ class Storyteller:
             world.storm.seen["upload overwritten"] += 1
         upload = world.upload(key, photo(name, content_type), {"shop": "north"})
         if world.storm.strikes("upload deleted"):
-            world.after(self.random.choice((0.1, 5.0, 1200.0)), lambda: world.photos.delete("in", key, upload.version_id))
+            world.after(
+                self.random.choice((0.1, 5.0, 1200.0)), lambda: world.photos.delete("in", key, upload.version_id)
+            )
         if world.storm.strikes("upload overwritten soon"):
             world.after(self.random.choice((0.1, 2.0, 30.0)), lambda: self._upload(key))
 
@@ -259,10 +262,15 @@ class Storyteller:
     def _forge_signature(self) -> None:
         world = self.world
         world.storm.seen["callback forged"] += 1
-        body = (
-            '{"event":"run.completed","run_id":"r1","status":"succeeded","output":{"image_urls":["https://evil.example/1"]},'
-            '"metadata":{"app":"detag","job_id":"%s"}}' % self._some_job()
-        ).encode()
+        body = dumps(
+            {
+                "event": "run.completed",
+                "run_id": "r1",
+                "status": "succeeded",
+                "output": {"image_urls": ["https://evil.example/1"]},
+                "metadata": {"app": "detag", "job_id": self._some_job()},
+            }
+        )
         signature = self.random.choice((None, "", "0" * 64, "sha256=" + "0" * 64))
         world.audit.answered(body, signature, world.receive(body, signature))
 
@@ -293,7 +301,7 @@ class Storyteller:
             world.after(hours * 3600.0, world.redrive_all)
 
     def _repeat_everything(self) -> None:
-        """Every event, message and callback once more: a result that was given up is repaired, and nothing else changes."""
+        """Every event, message and callback once more: what was given up may be repaired, nothing else changes."""
         world = self.world
         if any(job.repairable for job in world.jobs.jobs.values()):
             self._repeat()

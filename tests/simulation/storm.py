@@ -30,11 +30,7 @@ PORTS: Final = {
 
 RATES: Final = {
     **EFFECTS,
-    **{
-        kind: (0.45, (0.01, 0.04, 0.15))
-        for kinds in PORTS.values()
-        for kind in kinds
-    },
+    **{kind: (0.45, (0.01, 0.04, 0.15)) for kinds in PORTS.values() for kind in kinds},
     "DynamoDB conflict after the write": (0.4, (0.01, 0.05)),
     "clock skewed": (0.5, (0.3, 1.0)),
     "event duplicated": (0.5, (0.1, 0.5)),

@@ -1,4 +1,4 @@
-"""One world: virtual time, AWS and Runflow in memory, detag's own services in processes that crash, stall and are killed.
+"""One world: virtual time, AWS and Runflow in memory, and detag's services in processes that crash, stall and die.
 
 Everything that happens follows from the seed. There is one thread: where a worker stalls, or waits for an answer, the
 rest of the world goes on inside that very call, and the worker goes on afterwards.
@@ -41,11 +41,10 @@ from detag.services.purse import Purse
 from detag.services.reconcile import Reconcile
 from detag.services.submit import CLOCK_SKEW, Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
-
-from simulation.audit import Audit
-from simulation.runflow import Runflow
-from simulation.sqs import Sqs
-from simulation.storm import Storm
+from tests.simulation.audit import Audit
+from tests.simulation.runflow import Runflow
+from tests.simulation.sqs import Sqs
+from tests.simulation.storm import Storm
 
 PRICE: Final = Decimal("0.14")
 TIMEOUTS: Final = {"submit": 30.0, "callback": 10.0, "deliver": 120.0, "reconcile": 55.0}
@@ -86,7 +85,9 @@ class Effect:
     def __enter__(self) -> None:
         self._after = self._world.before_effect(self._name)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._world.after_effect(self._name, self._after)
 
@@ -481,7 +482,9 @@ class World:
 
     # The shop
 
-    def upload(self, key: str, data: bytes, metadata: dict[str, str] | None = None, *, size: int | None = None) -> Upload:
+    def upload(
+        self, key: str, data: bytes, metadata: dict[str, str] | None = None, *, size: int | None = None
+    ) -> Upload:
         """Put a photo into the input bucket; its event is on its way."""
         event = self.photos.upload("in", key, data, metadata)
         thing = event["detail"]["object"]
