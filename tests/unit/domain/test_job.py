@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -55,10 +56,11 @@ def failed(reason: Reason = Reason.TIMED_OUT) -> Job:
     return jobs.fail(submitted(), reason, "why", NOW + 9, free=False)
 
 
-MOVES = {
+MOVES: dict[str, Callable[[Job], Job]] = {
     "postpone": lambda job: jobs.postpone(job, NOW + 30),
     "hold": lambda job: jobs.hold(job, Reason.PAUSED),
     "release": lambda job: jobs.release(job, NOW, NOW + 300),
+    "postpone": lambda job: jobs.postpone(job, NOW + 60),
     "claim": submitting,
     "resend": lambda job: jobs.resend(job, lease_until=NOW + 700),
     "give_back": lambda job: jobs.give_back(job, NOW),
@@ -79,7 +81,7 @@ MOVES = {
     "owe": lambda job: jobs.owe(job, ("event",), NOW + 300),
     "settle_debt": jobs.settle_debt,
 }
-SOMEWHERE = {
+SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.WAITING: waiting,
     State.SUBMITTING: submitting,
     State.SUBMITTED: submitted,
@@ -89,7 +91,7 @@ SOMEWHERE = {
     State.SKIPPED: lambda: jobs.skip(waiting(), Reason.EMPTY, "empty", NOW),
     State.SUPERSEDED: lambda: jobs.supersede(waiting(), Reason.DELETED, "gone", NOW),
 }
-SPECIAL = {"release": lambda: jobs.hold(waiting(), Reason.PAUSED)} | dict.fromkeys(
+SPECIAL: dict[str, Callable[[], Job]] = {"release": lambda: jobs.hold(waiting(), Reason.PAUSED)} | dict.fromkeys(
     ("resend", "keep_settling", "start_over"), settling
 )
 

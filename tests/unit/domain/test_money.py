@@ -22,7 +22,8 @@ from detag.domain.money import (
 
 
 @pytest.mark.parametrize(
-    ("limit", "slots"), [("10", 71), ("0.14", 1), ("0.13", 0), ("0", 0), ("14", 100), ("1400.00", 10_000), (None, NO_LIMIT)]
+    ("limit", "slots"),
+    [("10", 71), ("0.14", 1), ("0.13", 0), ("0", 0), ("14", 100), ("1400.00", 10_000), (None, NO_LIMIT)],
 )
 def test_a_limit_is_counted_in_whole_images(limit: str | None, slots: int) -> None:
     assert slots_of(Decimal(limit) if limit else None, Decimal("0.14")) == slots

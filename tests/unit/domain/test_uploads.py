@@ -40,7 +40,9 @@ def test_an_event_that_lacks_what_names_the_job_says_so(missing: str) -> None:
         read_upload(told)
 
 
-@pytest.mark.parametrize("garbage", [{}, {"detail": 1}, {"detail": {"object": {}}}, {"detail": {"object": 1, "bucket": {}}}])
+@pytest.mark.parametrize(
+    "garbage", [{}, {"detail": 1}, {"detail": {"object": {}}}, {"detail": {"object": 1, "bucket": {}}}]
+)
 def test_what_is_no_event_says_so(garbage: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not an S3 event"):
         read_upload(garbage)

@@ -1,7 +1,8 @@
 """The gate: the one mechanism for "not now".
 
-One control item holds the whole intake. While it is closed, new photos wait in line; one probe at a time tests whether the
-cause is gone; once it is, the gate drains: the line goes first, oldest first, and new photos join its end until it is empty.
+One control item holds the whole intake. While it is closed, new photos wait in line; one probe at a time tests
+whether the cause is gone; once it is, the gate drains: the line goes first, oldest first, and new photos join its end
+until it is empty.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Gate:
     rev: int = 0
 
     def lets_through(self, job: Job) -> bool:
-        """Whether the job may be sent now: anything while open, released jobs while draining, the probe while closed."""
+        """Whether the job may be sent now: anything while open, released jobs while draining, the probe while
+        closed.
+        """
         if self.reason is None or job.job_id == self.probe_job:
             return True
         return self.draining and job.rev > 0 and not job.held and job.reason is not None
@@ -48,7 +51,9 @@ class Override:
 
 
 def close(gate: Gate, reason: Reason, now: float) -> Gate:
-    """The gate after a refusal or a failed probe: closed, its next probe later each time. Raises ValueError for another reason."""
+    """The gate after a refusal or a failed probe: closed, its next probe later each time. Raises ValueError for
+    another reason.
+    """
     if reason not in GATE_REASONS:
         raise ValueError(f"{reason} closes no gate")
     again = gate.reason is reason and not gate.draining
@@ -65,9 +70,7 @@ def close(gate: Gate, reason: Reason, now: float) -> Gate:
 
 def probe(gate: Gate, job_id: str, now: float) -> Gate:
     """Let one job through, and no other before this one had its time."""
-    return replace(
-        gate, probe_job=job_id, probes=gate.probes + 1, probe_at=now + PROBE_LEASE_SECONDS, rev=gate.rev + 1
-    )
+    return replace(gate, probe_job=job_id, probes=gate.probes + 1, probe_at=now + PROBE_LEASE_SECONDS, rev=gate.rev + 1)
 
 
 def inconclusive(gate: Gate, now: float) -> Gate:

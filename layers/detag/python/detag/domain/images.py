@@ -51,7 +51,9 @@ def look(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
     """The image that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind of it."""
     content_type = filetype.guess_mime(head)
     if content_type is None or not content_type.startswith("image/"):
-        raise NotAnImage("this file is not an image" if content_type is None else f"this file is {content_type}, not an image")
+        raise NotAnImage(
+            "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
+        )
     if content_type not in accepted:
         raise Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again")
     if content_type == "image/webp" and int.from_bytes(head[4:8], "little") + 8 > size:
@@ -60,15 +62,17 @@ def look(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
     if width is None and len(head) == size:
         raise Truncated("this image file stops before its end: upload it again")
     if width and height and width * height > MAX_PIXELS:
-        raise TooManyPixels(f"{width} x {height} pixels are more than {MAX_PIXELS // 1_000_000} million: make the photo smaller")
+        raise TooManyPixels(
+            f"{width} x {height} pixels are more than {MAX_PIXELS // 1_000_000} million: make the photo smaller"
+        )
     return Image(content_type, width, height)
 
 
 def check_tail(image: Image, head: bytes, tail: bytes) -> None:
     """Refuse an image that was cut off. `tail` is its last bytes, at most `TAIL_BYTES`.
 
-    A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras append data to both: the mark is looked for in all
-    of the tail, and a JPEG that says that a film follows it is not judged. Raises `Truncated`.
+    A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras append data to both: the mark is looked for in
+    all of the tail, and a JPEG that says that a film follows it is not judged. Raises `Truncated`.
     """
     mark = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}.get(image.content_type)
     if mark and mark not in tail and not re.search(rb"MotionPhoto|MicroVideo|MPF\0", head):
@@ -78,7 +82,7 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> None:
 def _dimensions(head: bytes) -> tuple[int, int] | tuple[None, None]:
     try:
         width, height = imagesize.get(io.BytesIO(head))
-    except Exception:  # a parser of a hostile file: whatever it raises, it did not find them
+    except Exception:  # noqa: BLE001 - a parser of a hostile file: whatever it raises, it did not find them
         return None, None
     return (width, height) if width > 0 and height > 0 else (None, None)
 
@@ -95,5 +99,7 @@ def aspect_ratio(text: str | None) -> str | None:
     if not text:
         return None
     if not _RATIO.match(text):
-        raise ValueError(f"{text[:40]!r} is not an aspect ratio: write two whole numbers with a colon, such as 1:1, 4:3 or 16:9")
+        raise ValueError(
+            f"{text[:40]!r} is not an aspect ratio: write two whole numbers with a colon, such as 1:1, 4:3 or 16:9"
+        )
     return text

@@ -45,7 +45,9 @@ def record_key(key: str, job_id: str) -> str:
 
 
 def _fit(key: str, tail: str) -> str:
-    """`key + tail`; where that is longer than a key may be, cut at a character and marked with a hash of the whole key."""
+    """`key + tail`; where that is longer than a key may be, cut at a character and marked with a hash of the whole
+    key.
+    """
     if len((key + tail).encode()) <= MAX_KEY_BYTES:
         return key + tail
     mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -54,7 +56,9 @@ def _fit(key: str, tail: str) -> str:
 
 
 def sequencer_rank(sequencer: str) -> str:
-    """A sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message structure")."""
+    """A sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message
+    structure").
+    """
     return sequencer.upper().ljust(64, "0")
 
 
@@ -87,7 +91,9 @@ def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal 
 
 
 def _carried(text: str) -> bool:
-    """Whether a header can hold the text as it is: what S3 decoded into other characters would not come back the same."""
+    """Whether a header can hold the text as it is: what S3 decoded into other characters would not come back the
+    same.
+    """
     return re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", text) is not None
 
 

@@ -20,7 +20,8 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.READY: Advice("About to be sent to Runflow.", "Nothing."),
     Reason.RATE_LIMITED: Advice("Runflow asked for a pause.", "Nothing: it is tried again by itself."),
     Reason.SETTLING: Advice(
-        "Runflow's answer was lost. Before the photo is sent again, detag waits and looks whether it was taken, so that it is not paid twice.",
+        "Runflow's answer was lost. Before the photo is sent again, detag waits and looks whether it was taken, "
+        "so that it is not paid twice.",
         "Nothing: it goes on by itself.",
     ),
     Reason.RETRY: Advice("The run failed free of charge.", "Nothing: it is tried again by itself."),
@@ -49,18 +50,23 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.TOO_OLD: Advice("The event is more than 90 days old.", "Upload the photo again if it is still wanted."),
     Reason.DELETED: Advice("The photo was deleted before it was read.", "Nothing, or upload it again."),
     Reason.REPLACED: Advice("The photo was replaced before it was read.", "Nothing: the newer one has its own job."),
-    Reason.NEWER_UPLOAD: Advice("A newer photo of the same name came first.", "Nothing: the newer one has its own job."),
+    Reason.NEWER_UPLOAD: Advice(
+        "A newer photo of the same name came first.", "Nothing: the newer one has its own job."
+    ),
     Reason.NEWER_DELIVERED: Advice(
         "A newer photo of the same name was delivered meanwhile.", "Nothing: the newer picture stays."
     ),
     Reason.NO_PERMISSION: Advice(
-        "detag may not read the photo.", "Check the bucket's policy and the photo's encryption key, then upload it again."
+        "detag may not read the photo.",
+        "Check the bucket's policy and the photo's encryption key, then upload it again.",
     ),
     Reason.INVALID_ASPECT_RATIO: Advice(
         "The aspect ratio is not two numbers with a colon.",
         "Correct the photo's aspect-ratio metadata (or the AspectRatio parameter) and upload it again.",
     ),
-    Reason.REFUSED: Advice("Runflow refused the request; nothing was charged.", "Read the detail; then upload it again."),
+    Reason.REFUSED: Advice(
+        "Runflow refused the request; nothing was charged.", "Read the detail; then upload it again."
+    ),
     Reason.RUN_FAILED: Advice("Runflow could not clean the photo.", "Read the detail; then upload it again."),
     Reason.NO_OUTPUT: Advice(
         "Runflow said that it was done, but gave no picture.", "Show the run id to Runflow: it may have been charged."

@@ -40,10 +40,11 @@ class JobStore(Protocol):
         """Replace the row that `before` was read from by `after`; with `before.rev` 0, create it.
 
         Money moves in the same transaction: a reservation that only `before` has is given back to counter 0 of its day,
-        and one that only `after` has is taken from its counter. `limit`, in slots, is the limit of the day that a new reservation is
-        held against; without it the reservation is charged whatever the limit is.
+        and one that only `after` has is taken from its counter. `limit`, in slots, is the limit of the day that a new
+        reservation is held against; without it the reservation is charged whatever the limit is.
 
-        Raises `Conflict` where the row is not as `before`, else `LedgerMoved`, else `NoRoom`; none of them has an effect.
+        Raises `Conflict` where the row is not as `before`, else `LedgerMoved`, else `NoRoom`; none of them has an
+        effect.
         """
         ...
 
@@ -58,14 +59,14 @@ class JobStore(Protocol):
         ...
 
     def open_ledger(self, day: str, limit: int) -> None:
-        """Make the day's ledger, or change its limit with what is used kept, in one transaction. Does nothing if it is so
-        already. Raises `Conflict` where another did the same at the same time.
+        """Make the day's ledger, or change its limit with what is used kept, in one transaction. Does nothing if it
+        is so already. Raises `Conflict` where another did the same at the same time.
         """
         ...
 
     def charge(self, run_id: str, reservation: Reservation) -> bool:
-        """Charge a run that no job covers, whatever the limit; False if that run was charged before. Raises `LedgerMoved`
-        where the day has no ledger.
+        """Charge a run that no job covers, whatever the limit; False if that run was charged before. Raises
+        `LedgerMoved` where the day has no ledger.
         """
         ...
 

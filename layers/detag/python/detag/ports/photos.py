@@ -21,7 +21,9 @@ class PreconditionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in bytes."""
+    """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
+    bytes.
+    """
 
     data: bytes
     size: int
@@ -57,7 +59,13 @@ class PhotoStore(Protocol):
         ...
 
     def put(
-        self, key: str, body: BinaryIO, length: int, content_type: str, metadata: Mapping[str, str], replaces: Existing | None
+        self,
+        key: str,
+        body: BinaryIO,
+        length: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replaces: Existing | None,
     ) -> None:
         """Store an output of `length` bytes where `replaces` is still what is there (None: nothing is).
 
