@@ -42,8 +42,8 @@ class Behaviour:
     rate_limit: float = 0.0  # requests per second of one key, with bursts of as many; 0: no limit (section 7)
     rate_headers: bool = False  # item 11
     balance_body: Literal["decimal", "cents"] = "decimal"  # item 12
-    # How often a callback is tried: `brief` is three times, 1 s and 2 s apart, on 5xx and network errors; `patient` is on
-    # any answer but 2xx
+    # How often a callback is tried: `brief` is three times, 1 s and 2 s apart, on 5xx and network errors; `patient` is
+    # on any answer but 2xx
     callback_retries: Literal["brief", "patient"] = "brief"  # item 28
     callback_delays: tuple[float, ...] | None = None  # waits between attempts; None: (1, 2), patient (1, 2, 4, 8, 16)
     callback_timeout: float = 10.0  # section 14

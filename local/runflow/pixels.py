@@ -119,12 +119,26 @@ def remove_tags(picture: Rgb) -> Rgb:
     tags = find_tags(small)
     if not tags.any():
         return picture
-    guess = cv2.resize(_guess(small, tags), (width, height), interpolation=cv2.INTER_CUBIC)
-    hard = cv2.resize(tags.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    guess = small.astype(np.float32)
+    cleaned = picture.copy()
+    for rows, columns in _windows(tags):
+        hole = tags[rows, columns].astype(np.float32)
+        guess[rows, columns] = _membrane(guess[rows, columns], hole)
+        # The same window in the picture itself, which may be many times larger: the rest of it is not touched.
+        top, bottom = round(rows.start / factor), min(height, round(rows.stop / factor))
+        left, right = round(columns.start / factor), min(width, round(columns.stop / factor))
+        cleaned[top:bottom, left:right] = _blend(cleaned[top:bottom, left:right], guess[rows, columns], hole, factor)
+    return cleaned
+
+
+def _blend(part: Rgb, guess: NDArray[np.float32], hole: NDArray[np.float32], factor: float) -> Rgb:
+    """A part of the picture with the guess laid over its hole; both come from a copy that is `factor` as large."""
+    size = (part.shape[1], part.shape[0])
+    guess = np.asarray(cv2.resize(guess, size, interpolation=cv2.INTER_CUBIC), np.float32)
+    hard = cv2.resize(hole, size, interpolation=cv2.INTER_LINEAR)
     cover = np.asarray(cv2.GaussianBlur(hard, (0, 0), max(0.8, 1.2 / factor)), np.float32)
-    grain = _grain(picture, cover)
-    blend = cover[..., None]
-    return (picture * (1 - blend) + (guess + grain) * blend).round().clip(0, 255).astype(np.uint8)
+    blended = part * (1 - cover[..., None]) + (guess + _grain(part, cover)) * cover[..., None]
+    return np.asarray(blended.round().clip(0, 255), np.uint8)
 
 
 def find_tags(picture: Rgb) -> Region:
@@ -176,7 +190,9 @@ def _outline(paper: NDArray[np.uint8], lab: NDArray[np.float32]) -> NDArray[np.u
         return None
     away = np.sqrt(np.square(lab - colour).sum(axis=2))
     core = cv2.erode(outline, np.ones((5, 5), np.uint8))
-    marks = ((away > 16) & (core > 0)).astype(np.uint8)
+    # Letters that blur into each other come apart half-way between the colours of paper and ink.
+    ink = max(16.0, 0.55 * float(np.percentile(away[core > 0], 98))) if core.any() else 16.0
+    marks = ((away > ink) & (core > 0)).astype(np.uint8)
     if not 0.03 < marks.sum() / max(1, core.sum()) < 0.6 or not _is_print(marks):
         return None
     return _grown(outline, away < 8, round(min(a, b) * 0.2))
@@ -208,20 +224,15 @@ def _is_print(marks: NDArray[np.uint8]) -> bool:
     return len(letters) >= 3 and max(letters) < 0.75 * sum(letters)
 
 
-def _guess(picture: Rgb, region: Region) -> NDArray[np.float32]:
-    """The picture with its `region` painted over from its rim."""
-    painted = picture.astype(np.float32)
-    hole = region.astype(np.float32)
-    for window in _windows(region):
-        painted[window] = _membrane(painted[window], hole[window])
-    return painted
-
-
 def _windows(region: Region, rim: int = 8) -> list[tuple[slice, slice]]:
-    """A window around each piece of a region."""
+    """A window of rows and columns around each piece of a region."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8))
     boxes = [[int(value) for value in stats[label][:4]] for label in range(1, count)]
-    return [np.s_[max(0, y - rim) : y + high + rim, max(0, x - rim) : x + wide + rim] for x, y, wide, high in boxes]
+    height, width = region.shape
+    return [
+        (slice(max(0, y - rim), min(height, y + high + rim)), slice(max(0, x - rim), min(width, x + wide + rim)))
+        for x, y, wide, high in boxes
+    ]
 
 
 def _membrane(image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -57,6 +59,14 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
 
     class Server(uvicorn.Server):
         """Tells when it is ready."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """End in good order: uvicorn would raise the signal again before the temporary files are gone."""
+            loop = asyncio.get_running_loop()
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(signum, self.handle_exit, signum, None)
+            yield
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)

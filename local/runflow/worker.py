@@ -74,12 +74,12 @@ class Workers:
     def enqueue(self, run: Run) -> None:
         """Put a queued run in line. One that stalls or is forgotten takes no worker's time while it does."""
         wait = max(run.fate.stall_seconds, run.fate.forget_seconds)
+        if run.fate.stall_seconds:
+            self._account.begin(run)
         if not wait:
             self._queue.put_nowait(run)
         elif math.isfinite(wait):
             self._spawn(self._later(run, wait))
-        elif run.fate.stall_seconds:
-            self._account.begin(run)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -87,8 +87,6 @@ class Workers:
         task.add_done_callback(self._tasks.discard)
 
     async def _later(self, run: Run, seconds: float) -> None:
-        if run.fate.stall_seconds:
-            self._account.begin(run)
         await asyncio.sleep(seconds)
         self._queue.put_nowait(run)
 
@@ -97,9 +95,10 @@ class Workers:
             run = await self._queue.get()
             began = monotonic()
             behaviour = self._behaviour()
-            run.status = Status.DISPATCHING
-            await asyncio.sleep(0)
-            self._account.begin(run)
+            if run.status is Status.QUEUED:
+                run.status = Status.DISPATCHING
+                await asyncio.sleep(0)
+                self._account.begin(run)
             result = await self._result(run, behaviour)
             # Only the stand-in's own work is scarce: a run that is slow for show keeps no other waiting.
             self._spawn(self._end(run, result, began, behaviour.run_seconds - (monotonic() - began)))

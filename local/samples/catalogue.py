@@ -53,7 +53,7 @@ class Sample:
             raise ValueError(f"{self.path} is not a picture")
         scene = Scene(*self.size, self.wall, self.floor)
         self.product(scene)
-        bare = scene.pixels
+        bare = scene.pixels.copy()
         where: Mask = np.zeros((scene.height, scene.width), np.float32)
         scene.grain(1.6, seed=len(self.path))
         clean = scene.photo()

@@ -7,7 +7,7 @@ design space of 1000 x 1000 units, placed in the middle of the canvas and scaled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -55,16 +55,23 @@ class Scene:
 
     def polygon(self, points: Points) -> Mask:
         """A polygon."""
-        fine = np.zeros((self.height * _FINER, self.width * _FINER), np.uint8)
-        cv2.fillPoly(fine, [self._fine(points)], 255)
-        return self._coarse(fine)
+        return self._shape(points, 0, lambda fine, corners: cv2.fillPoly(fine, [corners], (255,)))
 
-    def _fine(self, points: Points) -> NDArray[np.int32]:
-        return np.round(self.to_pixels(points) * _FINER).astype(np.int32)
-
-    def _coarse(self, fine: NDArray[np.uint8]) -> Mask:
-        mask = cv2.resize(fine, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return f32(mask) / np.float32(255)
+    def _shape(
+        self, points: Points, margin: float, draw: Callable[[NDArray[np.uint8], NDArray[np.int32]], object]
+    ) -> Mask:
+        """Let `draw` paint a shape, `margin` design units wider than its points, on a finer canvas; then average it."""
+        placed = self.to_pixels(points)
+        edge = margin * self.scale + 2
+        left, top = np.floor(placed.min(axis=0) - edge).astype(int).clip(0)
+        right, bottom = np.ceil(placed.max(axis=0) + edge).astype(int).clip(0, (self.width, self.height))
+        mask = np.zeros((self.height, self.width), np.float32)
+        if left < right and top < bottom:
+            fine = np.zeros(((bottom - top) * _FINER, (right - left) * _FINER), np.uint8)
+            draw(fine, np.round((placed - (left, top)) * _FINER).astype(np.int32))
+            coarse = cv2.resize(fine, (int(right - left), int(bottom - top)), interpolation=cv2.INTER_AREA)
+            mask[top:bottom, left:right] = f32(coarse) / np.float32(255)
+        return mask
 
     def curve(self, points: Points) -> Mask:
         """A closed smooth shape through the points (Catmull-Rom)."""
@@ -86,33 +93,40 @@ class Scene:
 
     def line(self, points: Points, width: float) -> Mask:
         """An open smooth line of a width in design units."""
-        fine = np.zeros((self.height * _FINER, self.width * _FINER), np.uint8)
-        path = self._fine(smooth(points, closed=False))
-        cv2.polylines(fine, [path], False, 255, max(1, round(width * self.scale * _FINER)))
-        return self._coarse(fine)
+        thick = max(1, round(width * self.scale * _FINER))
+        path = smooth(points, closed=False)
+        return self._shape(path, width, lambda fine, corners: cv2.polylines(fine, [corners], False, (255,), thick))
 
     # Paint
 
     def fill(self, mask: Mask, colour: Colour | Pixels, opacity: float = 1.0) -> None:
         """Paint a shape in one colour, or with an array of them."""
-        cover = (mask * opacity)[..., None]
-        self.pixels = self.pixels * (1 - cover) + f32(colour) * cover
+        part = _box(mask)
+        cover = (mask[part] * opacity)[..., None]
+        paint = f32(colour)
+        paint = paint[part] if paint.ndim == 3 else paint
+        self.pixels[part] = self.pixels[part] * (1 - cover) + paint * cover
 
     def darken(self, mask: Any, strength: float) -> None:
         """Take light away where the mask is; a negative strength adds it."""
-        self.pixels = self.pixels * (1 - strength * f32(mask)[..., None])
+        part = _box(f32(mask))
+        self.pixels[part] *= 1 - strength * f32(mask)[part][..., None]
 
     def body(self, mask: Mask, colour: Colour, light: Any = 1.0) -> None:
         """Paint a shape that is lit: `light`, a number or an array, is 1 for the colour itself, more towards white."""
-        lit = np.broadcast_to(f32(light), mask.shape)[..., None]
+        part = _box(mask)
+        lit = np.broadcast_to(f32(light), mask.shape)[part][..., None]
         base = f32(colour)
-        self.fill(mask, f32(np.where(lit <= 1, base * lit, base + (255 - base) * (lit - 1))))
+        paint = np.where(lit <= 1, base * lit, base + (255 - base) * (lit - 1))
+        cover = mask[part][..., None]
+        self.pixels[part] = self.pixels[part] * (1 - cover) + f32(paint) * cover
 
-    def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> None:
-        """The soft shadow that a shape throws."""
+    def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> Mask:
+        """The soft shadow that a shape throws; returns where it falls."""
         move = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], dtype=np.float32)
-        moved = cv2.warpAffine(mask, move, (self.width, self.height))
-        self.darken(self.soft(f32(moved), blur), strength)
+        fallen = self.soft(f32(cv2.warpAffine(mask, move, (self.width, self.height))), blur)
+        self.darken(fallen, strength)
+        return fallen
 
     def gleam(self, within: Mask, shape: Mask, blur: float, strength: float) -> None:
         """A soft reflection of `shape` on the surface `within`."""
@@ -140,12 +154,20 @@ class Scene:
 
     def grain(self, amount: float, seed: int) -> None:
         """The noise of a camera."""
-        noise = np.random.default_rng(seed).normal(0, amount, self.pixels.shape[:2])
-        self.pixels = self.pixels + f32(noise)[..., None]
+        noise = np.random.default_rng(seed).standard_normal(self.pixels.shape[:2], np.float32)
+        self.pixels = self.pixels + (noise * np.float32(amount))[..., None]
 
     def photo(self) -> NDArray[np.uint8]:
         """The picture so far: uint8, RGB."""
         return np.asarray(np.clip(np.round(self.pixels), 0, 255), np.uint8)
+
+
+def _box(mask: Mask) -> tuple[slice, slice]:
+    """The part of the canvas that a mask is in."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.s_[0:0, 0:0]
+    return np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def path(text: str) -> list[tuple[float, float]]:

@@ -46,9 +46,9 @@ def stick(scene: Scene, tag: Tag) -> Mask:
     art = f32(cv2.GaussianBlur(art, (0, 0), blur))
     placed = f32(cv2.warpAffine(art, turn, canvas, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
     mask = f32(cv2.warpAffine(cv2.GaussianBlur(cover, (0, 0), blur), turn, canvas))
-    scene.shadow(mask, 3, 5, 4, 0.38)
+    fallen = scene.shadow(mask, 3, 5, 4, 0.38)
     scene.fill(mask, placed)
-    return np.maximum(mask, f32(scene.soft(mask, 4) > 0.05))
+    return np.maximum(mask, f32(fallen > 0.05))
 
 
 def _draw(tag: Tag) -> tuple[NDArray[np.float32], Mask]:

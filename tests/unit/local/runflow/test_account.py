@@ -1,0 +1,175 @@
+"""Keys, limits, money, health (contract sections 1, 6, 7, 11)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from local.runflow.account import Account
+from local.runflow.api import make_app
+from local.runflow.behaviour import Behaviour
+from local.runflow.problems import Problem
+from tests.unit.local.runflow.harness import IMAGE, RUNS, World, refused, world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": ""},
+        {"Authorization": "Bearer rf_live_other"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Basic rf_live_local"},
+        {"Authorization": "rf_live_local"},
+        {"Authorization": "", "x-api-key": "rf_live_local"},
+        {"Authorization": "Bearer rf_live_local\u00e9".encode("latin-1")},
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", RUNS),
+        ("GET", "/v1/runs"),
+        ("GET", "/v1/runs/statuses"),
+        ("GET", "/v1/runs/1"),
+        ("GET", "/v1/runs/1/callback"),
+        ("POST", "/v1/runs/1/callback-redeliveries"),
+        ("POST", "/v1/callback-secrets"),
+        ("GET", "/v1/callback-secrets/1"),
+        ("GET", "/v1/billing/balance"),
+        ("GET", "/v1/auth/me"),
+    ],
+)
+async def test_without_a_good_key_every_route_is_401(
+    runflow: World, method: str, path: str, headers: dict[str, Any]
+) -> None:
+    answer = await runflow.http.request(method, path, headers=headers, json={"input": {"image_url": IMAGE}})
+
+    assert refused(answer, 401, "UNAUTHORIZED")
+    assert (await runflow.books())["runs"] == 0
+
+
+async def test_two_keys_may_be_good_at_once() -> None:
+    async with world(api_keys=("rf_live_old", "rf_live_new")) as runflow:
+        for key in ("rf_live_old", "rf_live_new"):
+            answer = await runflow.http.get("/v1/auth/me", headers={"Authorization": f"Bearer {key}"})
+            assert answer.status_code == 200
+
+
+async def test_health_needs_no_key(runflow: World) -> None:
+    for path in ("/v1/health", "/v1/readiness"):
+        assert (await runflow.http.get(path, headers={"Authorization": ""})).status_code == 200
+
+
+async def test_another_organisation_is_403(runflow: World) -> None:
+    mine = (await runflow.http.get("/v1/auth/me")).json()["org_id"]
+
+    assert (await runflow.http.get("/v1/runs", headers={"X-Organization-Id": mine})).status_code == 200
+    other = await runflow.http.get("/v1/runs", headers={"X-Organization-Id": "0198c0de-7a11-7000-8000-0123456789ab"})
+    assert refused(other, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED")
+
+
+async def test_only_what_was_made_is_charged_and_an_empty_balance_is_402() -> None:
+    async with world(balance=Decimal("0.30")) as runflow:
+        runflow.pictures["/bad"] = 404
+        await runflow.done(input={"image_url": "https://pictures.test/bad"})
+        await runflow.done()
+        await runflow.done()
+        assert (await runflow.http.get("/v1/billing/balance")).json()["balance"] == "0.02"
+
+        assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDIT")
+
+        books = await runflow.books()
+        assert (books["runs"], books["paid_runs"], books["total"], books["creates"]) == (3, 2, "0.28", 4)
+        await runflow.http.post("/_admin/balance", json={"balance": "5.00"})
+        assert (await runflow.create()).status_code == 201
+
+
+async def test_runs_under_way_finish_after_the_credit_is_gone() -> None:
+    async with world(balance=Decimal("0.14"), behaviour={"run_seconds": 0.05}) as runflow:
+        ids = [await runflow.made(), await runflow.made()]
+        assert {(await runflow.ended(run_id))["status_code"] for run_id in ids} == {"succeeded"}
+        assert (await runflow.http.get("/v1/billing/balance")).json()["balance"] == "-0.14"
+        assert (await runflow.create()).status_code == 402
+
+
+async def test_the_books_count_by_client_ref_and_name_pictures_without_their_signature(runflow: World) -> None:
+    await runflow.done(client_ref="one", metadata={"job_id": "j-1"})
+    await runflow.done(client_ref="one")
+    await runflow.done(client_ref=None)
+
+    books = await runflow.books()
+    assert books["by_client_ref"]["one"] == {"runs": 2, "paid": 2, "cost": "0.28"}
+    assert books["by_client_ref"][""]["runs"] == 1
+    first = books["per_run"][0]
+    assert (first["image"], first["cost"], first["metadata"]) == ("pictures.test/shoe.png", "0.14", {"job_id": "j-1"})
+    assert "X-Amz" not in str(books)
+    assert "per_run" not in (await runflow.http.get("/_admin/books?runs=false")).json()
+
+
+def test_the_rate_is_per_key_and_comes_back_with_time() -> None:
+    now = datetime(2026, 5, 6, tzinfo=UTC)
+    account = Account(["a", "b"], Decimal(1), Decimal(1), lambda: now)
+
+    for _ in range(3):
+        account.check_rate("a", 3)
+    with pytest.raises(Problem) as caught:
+        account.check_rate("a", 3)
+    assert (caught.value.status, caught.value.code) == (429, "RATE_LIMITED")
+    account.check_rate("b", 3)
+    now += timedelta(seconds=0.34)
+    account.check_rate("a", 3)
+    with pytest.raises(Problem):
+        account.check_rate("a", 3)
+
+
+async def test_a_limited_rate_answers_429_with_headers_only_under_the_older_page(runflow: World) -> None:
+    await runflow.behave(rate_limit=1)
+    first, second = await runflow.http.get("/v1/auth/me"), await runflow.http.get("/v1/auth/me")
+    assert first.status_code == 200
+    assert refused(second, 429, "RATE_LIMITED")
+    assert not [name for name in second.headers if name.startswith(("retry", "x-rate"))]
+
+    await runflow.behave(rate_headers=True)
+    third = await runflow.http.get("/v1/auth/me")
+    assert third.status_code == 429
+    assert int(third.headers["Retry-After"]) >= 1
+    assert third.headers["X-RateLimit-Remaining"] == "0"
+    await runflow.behave(rate_limit=100)
+    assert "X-RateLimit-Limit" in (await runflow.http.get("/v1/auth/me")).headers
+
+
+async def test_the_admin_routes_are_for_this_machine_only(runflow: World) -> None:
+    transport = httpx.ASGITransport(make_app(runflow.standin), client=("192.0.2.7", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test") as elsewhere:
+        assert (await elsewhere.get("/_admin/books")).status_code == 403
+    from_page = await runflow.http.get("/_admin/books", headers={"Origin": "https://evil.test"})
+    assert from_page.status_code == 403
+    assert (await runflow.http.get("/_admin/books", headers={"Authorization": ""})).status_code == 200
+
+
+async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: World) -> None:
+    secret = (await runflow.http.post("/v1/callback-secrets", json={})).json()
+    await runflow.behave(create_status=200)
+    await runflow.fault("create_run", "status", times=0)
+    run = await runflow.done()
+
+    assert (await runflow.http.post("/_admin/reset")).status_code == 204
+
+    books = await runflow.books()
+    assert (books["runs"], books["creates"], books["balance"]) == (0, 0, "1000.00")
+    assert await runflow.bites() == []
+    assert runflow.standin.behaviour == runflow.standin.settings.behaviour
+    assert (await runflow.fetch(run["output"]["image_urls"][0])).status_code == 404
+    assert (await runflow.http.get(f"/v1/callback-secrets/{secret['id']}")).status_code == 200
+
+
+def test_defaults_are_what_the_contract_says() -> None:
+    behaviour = Behaviour()
+    assert behaviour.delays == (1.0, 2.0)
+    assert (behaviour.create_status, behaviour.idempotency, behaviour.callback_retries) == (201, "honoured", "brief")

@@ -1,0 +1,186 @@
+"""Readings of the contract that can be chosen (section 13), and that each shows."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from local.runflow.behaviour import Behaviour, choices
+from tests.unit.local.runflow.harness import EXAMPLES, World, refused
+
+pytestmark = pytest.mark.anyio
+
+OUTPUTS = [each["output"] for each in EXAMPLES["run_output_success"]]
+CALLBACKS = {each["name"]: each["body"] for each in EXAMPLES["callbacks"]}
+BALANCES = [each["body"] for each in EXAMPLES["balance"]]
+
+
+def shape(value: Any) -> Any:
+    """A JSON value with its leaves taken out."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
+
+
+def links(output: dict[str, Any]) -> list[str]:
+    if "outputs" in output:
+        return [each["url"] if isinstance(each, dict) else each for each in output["outputs"]]
+    return output.get("image_urls") or [output.get("url") or output.get("output_url") or output["image"]["url"]]
+
+
+@pytest.mark.parametrize(
+    ("reading", "example"),
+    [("image_urls", OUTPUTS[0]), ("outputs", OUTPUTS[1]), ("image", OUTPUTS[3]), ("url", {"url": ""}),
+     ("output_url", {"output_url": ""}), ("outputs_plain", OUTPUTS[1] | {"outputs": [""]})],
+)  # fmt: skip
+async def test_output_shapes(runflow: World, reading: str, example: dict[str, Any]) -> None:
+    await runflow.behave(output_shape=reading)
+    record = await runflow.done()
+    assert shape(record["output"]) == shape(example)
+    assert shape(runflow.envelopes[0]["output"]) == shape(example)
+    for output in (record["output"], runflow.envelopes[0]["output"]):
+        assert (await runflow.fetch(links(output)[0])).status_code == 200
+
+
+async def test_more_images_than_one(runflow: World) -> None:
+    await runflow.behave(images_per_run=3)
+    record = await runflow.done()
+    assert len(set(record["output"]["image_urls"])) == 3
+    assert all("/result_" in link for link in record["output"]["image_urls"])
+
+
+async def test_create_status(runflow: World) -> None:
+    await runflow.behave(create_status=200)
+    assert (await runflow.create()).status_code == 200
+
+
+@pytest.mark.parametrize("record_says", ["canceled", "cancelled"])
+@pytest.mark.parametrize("callback_says", ["canceled", "cancelled"])
+async def test_spellings_of_cancelled(runflow: World, record_says: str, callback_says: str) -> None:
+    await runflow.behave(cancelled_spelling=record_says, callback_cancelled_spelling=callback_says)
+    await runflow.fault("run", "cancel")
+    record = await runflow.done(metadata={"job_id": "j-1"})
+    (envelope,) = runflow.envelopes
+    example = CALLBACKS["cancelled_uk" if callback_says == "cancelled" else "cancelled_us"]
+    assert record["status_code"] == record_says
+    assert {name: envelope[name] for name in ("event", "status", "output")} == {
+        name: example[name] for name in ("event", "status", "output")
+    }
+    assert [run["id"] for run in await runflow.listed(q=f"status_code:{record_says}")] == [record["id"]]
+    statuses = (await runflow.http.get("/v1/runs/statuses")).json()
+    assert record_says in [status["code"] for status in statuses]
+
+
+@pytest.mark.parametrize(
+    ("reading", "example"),
+    [("null", "failed_output_null"), ("flat", "failed_output_envelope_flat"),
+     ("nested", "failed_output_envelope_nested")],
+)  # fmt: skip
+async def test_output_of_a_failed_run(runflow: World, reading: str, example: str) -> None:
+    await runflow.behave(failed_output=reading)
+    runflow.pictures["/shoe.png"] = 404
+    record = await runflow.done(metadata={"job_id": "j-1"})
+    (envelope,) = runflow.envelopes
+    assert shape(envelope) == shape(CALLBACKS[example])
+    assert record["failure_code"] in str(envelope) or reading == "null"
+
+
+async def test_names_of_the_failure_fields(runflow: World) -> None:
+    runflow.pictures["/shoe.png"] = 404
+    run_id = (await runflow.done())["id"]
+
+    await runflow.behave(failure_fields="errors_page")
+    page = await runflow.run(run_id)
+    assert set(EXAMPLES["failed_run_record"][0]["body"]) <= set(page)
+    assert "status_code" not in page
+    assert (page["status"], page["failure_stage"]) == ("failed", "preprocess")
+    await runflow.behave(failure_fields="sdk")
+    sdk = await runflow.run(run_id)
+    assert sdk["error"]["code"] == "INPUT_FETCH_FAILED"
+    assert "failure_code" not in sdk
+    await runflow.behave(failure_fields="failure_reason")
+    assert "404" in (await runflow.run(run_id))["failure_reason"]
+
+
+async def test_times(runflow: World) -> None:
+    await runflow.behave(timestamps="z", completed_field="finished_at")
+    record = await runflow.done()
+    assert record["created_at"].endswith("Z")
+    assert record["finished_at"].endswith("Z")
+    assert "completed_at" not in record
+    assert runflow.envelopes[0]["completed_at"].endswith("+00:00")
+
+
+async def test_a_strict_schema_may_refuse_client_ref(runflow: World) -> None:
+    await runflow.behave(client_ref_field="rejected")
+    assert refused(await runflow.create(), 422, "VALIDATION_ERROR")
+    assert (await runflow.create(client_ref=None)).status_code == 201
+
+
+async def test_spellings_of_the_list(runflow: World) -> None:
+    for _ in range(3):
+        await runflow.made()
+    await runflow.behave(list_key="data", list_cursors="next")
+    first = (await runflow.http.get("/v1/runs?limit=2")).json()
+    assert set(first) == {"data", "first", "next", "previous"}
+    second = (await runflow.http.get("/v1/runs", params={"limit": 2, "pq": first["next"]})).json()
+    assert (len(first["data"]), len(second["data"]), second["next"]) == (2, 1, None)
+
+
+async def test_bodies_of_the_balance(runflow: World) -> None:
+    assert shape((await runflow.http.get("/v1/billing/balance")).json()) == shape(BALANCES[0]) | {
+        "low_balance_notified_at": "NoneType"
+    }
+    await runflow.behave(balance_body="cents")
+    assert (await runflow.http.get("/v1/billing/balance")).json() == BALANCES[1] | {"balance_cents": 100_000}
+
+
+async def test_envelopes_of_errors(runflow: World) -> None:
+    await runflow.behave(error_shape="nested")
+    assert set((await runflow.http.get("/v1/runs/x")).json()["error"]) == {"code", "message"}
+    await runflow.behave(error_shape="detail")
+    invalid = await runflow.create(input={})
+    assert shape(invalid.json()) == shape(EXAMPLES["error_bodies"][6]["body"])
+    assert invalid.json()["detail"][0]["loc"] == ["body", "input", "image_url"]
+    assert isinstance((await runflow.http.get("/v1/runs/x")).json()["detail"], str)
+
+
+async def test_code_of_402(runflow: World) -> None:
+    await runflow.fault("account", "no_credit")
+    await runflow.behave(credit_code="INSUFFICIENT_CREDITS")
+    assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDITS")
+
+
+async def test_shapes_of_the_callback_history(runflow: World) -> None:
+    run_id = (await runflow.done())["id"]
+    path = f"/v1/runs/{run_id}/callback"
+    await runflow.behave(callback_history="object")
+    assert (await runflow.http.get(path)).json()["run_id"] == run_id
+    await runflow.behave(callback_history="envelope")
+    assert (await runflow.http.get(path)).json() == runflow.envelopes[0]
+
+
+async def test_the_index_names_every_behaviour_and_every_choice_is_accepted(runflow: World) -> None:
+    index = (await runflow.http.get("/_admin")).json()["behaviour"]
+    assert index == choices()
+    assert set(index) == {field.name for field in fields(Behaviour)}
+    for name, values in index.items():
+        for value in values if isinstance(values, list) else [1]:
+            await runflow.behave(**{name: [1, 2] if name == "callback_delays" else value})
+    assert (await runflow.http.delete("/_admin/behaviour")).json()["create_status"] == 201
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"output": "x"}, {"output_shape": "x"}, {"create_status": 202}, {"create_status": "201"}, {"rate_headers": 1},
+     {"run_seconds": -1}, {"run_seconds": "1"}, {"run_seconds": None}, {"callback_delays": [-1]},
+     {"callback_delays": 3}, {"images_per_run": True}],
+)  # fmt: skip
+async def test_an_unknown_behaviour_is_refused_and_changes_nothing(runflow: World, wrong: dict[str, Any]) -> None:
+    before = (await runflow.http.get("/_admin/behaviour")).json()
+    answer = await runflow.http.post("/_admin/behaviour", json={"timestamps": "z"} | wrong)
+    assert answer.status_code == 422
+    assert next(iter(wrong)) in answer.json()["message"]
+    assert (await runflow.http.get("/_admin/behaviour")).json() == before
