@@ -60,7 +60,6 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "postpone": lambda job: jobs.postpone(job, NOW + 30),
     "hold": lambda job: jobs.hold(job, Reason.PAUSED),
     "release": lambda job: jobs.release(job, NOW, NOW + 300),
-    "postpone": lambda job: jobs.postpone(job, NOW + 60),
     "claim": submitting,
     "resend": lambda job: jobs.resend(job, lease_until=NOW + 700),
     "give_back": lambda job: jobs.give_back(job, NOW),
