@@ -171,9 +171,8 @@ SLOW: dict[str, Callable[[], Iterable[bytes]]] = {
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_slow_server_is_left_at_the_deadline(kind: str, trusting: ssl.SSLContext) -> None:
-    with serving(lambda path: SLOW[kind]()) as server:
-        with pytest.raises(Transient):
-            fetch(f"http://pictures.test:{server.port}/a", trusting, Hasty(), here)
+    with serving(lambda path: SLOW[kind]()) as server, pytest.raises(Transient):
+        fetch(f"http://pictures.test:{server.port}/a", trusting, Hasty(), here)
 
 
 @pytest.mark.parametrize("kind", SLOW)
