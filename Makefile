@@ -31,6 +31,12 @@ test: ## Run all the tests
 	$(setup) test run emulator sam runtime
 	@.venv/test/bin/python -m pytest
 
+.PHONY: simulate
+simulate: ## Play simulated worlds: make simulate SEEDS=n FROM=k, or SEED=s to replay one with its story
+	$(setup) test
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.simulation \
+		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"}
+
 .PHONY: check
 check: ## Lint and type-check the code and the template
 	$(setup) test sam
@@ -42,6 +48,12 @@ check: ## Lint and type-check the code and the template
 	@mkdir -p .build
 	.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
 	.venv/sam/bin/cfn-lint .build/transformed.json
+
+.PHONY: fuzz
+fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED=1
+	$(setup) test
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.fuzz.callbacks \
+		--requests $${N:-50000} --seed $${SEED:-1}
 
 .PHONY: lock
 lock: ## Resolve the requirements again (needs uv); bin/lock --upgrade raises them
