@@ -13,11 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from local.folders import claim
 
+from .runtime.pool import Pool
+
 HOST = "127.0.0.1"
+STOP = (signal.SIGTERM, signal.SIGINT)
 
 # The account's own keys. With ``auth`` these are the root user's; a function gets those of its role.
 ACCESS_KEY, SECRET_KEY = "test", "test"
@@ -48,24 +51,28 @@ def run(options: Options) -> None:
     listener = socket.create_server((HOST, options.port))
     shutil.rmtree(work, ignore_errors=True)  # of one that was killed
     work.mkdir(parents=True)
-    pool = None
-    status = 1
+    pool: Pool | None = None
+
+    def end(status: int = 0) -> NoReturn:
+        """Kill, tidy up and exit at once: nobody waits for the answer of an emulator that is told to stop."""
+        if pool:
+            pool.kill()
+        shutil.rmtree(work, ignore_errors=True)
+        for record in (options.state / "emulator.json", *(options.state / "functions").glob("*.json")):
+            record.unlink(missing_ok=True)
+        os._exit(status)
+
+    for signum in STOP:
+        signal.signal(signum, lambda *_: end())
     try:
         _prepare_environment(options, listener.getsockname()[1], work)
         ministack = _import_ministack()
         if not options.as_released:
             pool = _make_ours(options, work)
-        asyncio.run(_serve(ministack, options, listener))
-        status = 0
+        asyncio.run(_serve(ministack, options, listener, end))
     except Exception:  # noqa: BLE001 - said here, as the process ends below
         traceback.print_exc()
-    finally:
-        if pool:
-            pool.kill()
-        shutil.rmtree(work, ignore_errors=True)
-        (options.state / "emulator.json").unlink(missing_ok=True)
-    # Threads of MiniStack may still be waiting for a function or for each other: nothing is left to wait for.
-    os._exit(status)
+    end(1)
 
 
 def _prepare_environment(options: Options, port: int, work: Path) -> None:
@@ -104,7 +111,7 @@ def _import_ministack() -> ModuleType:
     return app  # type: ignore[no-any-return]
 
 
-def _make_ours(options: Options, work: Path) -> Any:
+def _make_ours(options: Options, work: Path) -> Pool:
     """Mend MiniStack and give it our Lambda runtime. Returns the pool of function processes."""
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
@@ -141,17 +148,15 @@ def _ca_bundle() -> Path:
     return Path(bundle or certificate)
 
 
-async def _serve(ministack: ModuleType, options: Options, listener: socket.socket) -> None:
+async def _serve(ministack: ModuleType, options: Options, listener: socket.socket, end: Callable[[], NoReturn]) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    for signum in STOP:
+        asyncio.get_running_loop().add_signal_handler(signum, end)
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.2
     config.loglevel = "WARNING"
     ready = {"endpoint_url": os.environ["DETAG_EMULATOR_URL"], "pid": os.getpid(), "ca_bundle": None}
     if options.tls:
@@ -171,4 +176,4 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
 
         await ministack.app(scope, receive, announce if scope["type"] == "lifespan" else send)
 
-    await serve(app, config, shutdown_trigger=stop.wait)
+    await serve(app, config, shutdown_trigger=asyncio.Event().wait)
