@@ -467,4 +467,4 @@ for mend in mends.ALL:
         print(mend.__name__, "does not notice")
 print("asked", len(mends.ALL))
 """
-    assert run_in_emulator_environment(source) == "asked 9"
+    assert run_in_emulator_environment(source) == "asked 10"

@@ -1,5 +1,6 @@
 """Mend of what a role must allow, where the emulator checks roles at all."""
 
+import functools
 from typing import Any
 
 from ministack.core import iam_actions
@@ -19,6 +20,7 @@ def a_batch_of_messages_needs_the_single_permission() -> None:
     """
     original = hook(iam_actions, "extract_iam_action", "service method path headers body query_params")
 
+    @functools.wraps(original)
     def extract_iam_action(*arguments: Any, **named: Any) -> str | None:
         action: str | None = original(*arguments, **named)
         return SINGLE.get(action, action) if action else None
