@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 
 # Byte code fits one minor version only: that of the functions' runtime.
 RUNTIME := 3.13
-RUNTIME_PYTHON := $(shell for python in "$(PYTHON)" python$(RUNTIME); do \
+RUNTIME_PYTHON := $(shell for python in "$(PYTHON)" python$(RUNTIME) bin/python; do \
 	"$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(RUNTIME)")' 2>/dev/null \
 	&& echo "$$python" && break; done)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from detag.adapters.aws import aws_config
+from detag import init
+from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.clock import SystemClock
 from detag.adapters.secrets import SecretsManagerCallbackSecrets
 from detag.adapters.sqs import SqsQueue
@@ -21,11 +20,10 @@ if TYPE_CHECKING:
 settings = load(CallbackSettings, os.environ)
 telemetry = PowertoolsTelemetry()
 config = aws_config(read_seconds=2.0, attempts=2)  # at most 8 s of the 10 s in which API Gateway gets its answer
-secrets = SecretsManagerCallbackSecrets(
-    boto3.client("secretsmanager", config=config), settings.callback_secrets_arn
-)
-results = SqsQueue(boto3.client("sqs", config=config), settings.result_queue_url)
+secrets = SecretsManagerCallbackSecrets(aws_client("secretsmanager", config), settings.callback_secrets_arn)
+results = SqsQueue(aws_client("sqs", config), settings.result_queue_url)
 receiver = Receiver(SecretList(secrets, SystemClock()), results, telemetry)
+init.ends()
 
 
 @telemetry.invocation

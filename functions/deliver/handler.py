@@ -6,6 +6,7 @@ import os
 import random
 from typing import TYPE_CHECKING, Any
 
+from detag import init
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
 from detag.services.closing import Closing
@@ -32,6 +33,7 @@ deliver = Deliver(
     telemetry,
     random.uniform,
 )
+init.ends()
 
 
 @telemetry.invocation

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from detag.adapters.aws import aws_config
+from detag import init
+from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.services.reconcile import Reconcile
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 settings = load(ReconcileSettings, os.environ)
 telemetry = PowertoolsTelemetry()
-sqs = boto3.client("sqs", config=aws_config())
+sqs = aws_client("sqs", aws_config())
 jobs = job_store(settings.job_table)
 reconcile = Reconcile(
     settings,
@@ -31,6 +30,7 @@ reconcile = Reconcile(
     CLOCK,
     telemetry,
 )
+init.ends()
 
 
 @telemetry.invocation

@@ -7,6 +7,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from detag import init
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
 from detag.services.closing import Closing
@@ -25,6 +26,7 @@ submit = Submit(
     settings, jobs, photos, runs(settings), closing, purse(settings, jobs, telemetry), CLOCK, telemetry, random.uniform
 )
 pool = ThreadPoolExecutor(10)  # a batch: each photo waits for Runflow, not for the others
+init.ends()
 
 
 @telemetry.invocation
