@@ -27,11 +27,16 @@ class Wire(httpcore.NetworkBackend):
     hosts: list[str | None] = field(default_factory=list)
     """The names that TLS was begun for; None for a connection without."""
     lines: list[_Line] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+    """How long each connecting and each reading was given, in seconds."""
     refuse: set[str] = field(default_factory=set)
     """Addresses where nobody answers."""
 
-    def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore.NetworkStream:
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *_: object, **__: object
+    ) -> httpcore.NetworkStream:
         self.connected.append((host, port))
+        self.timeouts.append(timeout or 0)
         if host in self.refuse:
             raise httpcore.ConnectError("nobody there")
         self.sent.append(b"")
@@ -51,6 +56,7 @@ class _Line(httpcore.NetworkStream):
         self.closed = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._wire.timeouts.append(timeout or 0)
         while not self._rest:
             part = next(self._parts, None)
             if part is None:

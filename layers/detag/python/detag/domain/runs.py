@@ -167,7 +167,7 @@ def failure_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     detail = record.get("detail")
     if message is None and detail is not None:  # FastAPI's shape
         message = detail if isinstance(detail, str) else json.dumps(detail)
-    return code and redacted(code, 100), message and redacted(message)
+    return redacted(code, 100) if code else None, redacted(message) if message else None
 
 
 _SECRETS: Final = re.compile(
