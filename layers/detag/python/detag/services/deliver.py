@@ -145,7 +145,7 @@ class Deliver:
             self._telemetry.note("nothing to repair with", job_id=job.job_id)
         elif run is None:
             if now - job.submitted_at > UNKNOWN_RUN_SECONDS:
-                self._fail(job, Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}")
+                self._give_up(job, Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}")
             else:
                 self._watch(job, "Runflow does not know the run yet")
         elif not run.status.terminal:
@@ -179,6 +179,15 @@ class Deliver:
         cost = _usd(run) if run else None
         self._closing.close(job, fail(job, reason, detail[:500], self._clock.now(), free=False, cost=cost))
 
+    def _give_up(self, job: Job, reason: Reason, detail: str) -> None:
+        """Fail a job whose run can't be had, unless its picture is there: stored by a worker that died right after."""
+        names = (output_key(job.upload.key, job.content_type, kind) for kind in DELIVERABLE)
+        stored = tuple(key for key in names if (there := self._photos.existing(key)) and _same_run(job, there))
+        if stored:
+            self._closing.close(job, deliver(job, stored, self._clock.now(), cost=None, partial=False))
+        else:
+            self._fail(job, reason, detail)
+
     def _watch(self, job: Job, detail: str | None) -> None:
         wait = backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0)
         self._jobs.save(job, watch(job, self._clock.now() + wait, detail))
@@ -189,7 +198,7 @@ class Deliver:
             raise Transient(why)
         limit = self._settings.run_timeout_hours * 3600.0 + DELIVERY_SECONDS
         if self._clock.now() - job.submitted_at > limit:
-            self._fail(job, Reason.UNDELIVERABLE, why)
+            self._give_up(job, Reason.UNDELIVERABLE, why)
         else:
             self._telemetry.count("DeliveryRetried")
             self._telemetry.warn("not delivered yet", job_id=job.job_id, why=why)
@@ -260,7 +269,11 @@ class Deliver:
         """Whether this very picture is there already. Raises `_NewerDelivered` where a newer one is."""
         if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > sequencer_rank(job.upload.sequencer):
             raise _NewerDelivered
-        return existing.metadata.get(JOB_ID) == job.job_id and existing.metadata.get(RUN_ID) == (job.run_id or "")
+        return _same_run(job, existing)
+
+
+def _same_run(job: Job, existing: Existing) -> bool:
+    return existing.metadata.get(JOB_ID) == job.job_id and existing.metadata.get(RUN_ID) == (job.run_id or "")
 
 
 def _usd(run: Run) -> str | None:
