@@ -92,10 +92,14 @@ class Storyteller:
 
     def _uploads(self) -> None:
         random, world = self.random, self.world
-        for _ in range(random.randint(20, 26)):
+        world.uploads.window = random.choice((0.0, 2.0, 10.0))
+        left = random.randint(20, 26)
+        while left:
             at = world.started + self.length * random.uniform(0.0, 0.85)
-            key = random.choice(KEYS)
-            world.at(at, partial(self._upload, key))
+            together = min(left, random.choice((1, 1, 5)))
+            for _ in range(together):
+                world.at(at + random.random(), partial(self._upload, random.choice(KEYS)))
+            left -= together
         for _ in range(random.randint(0, 3)):
             at = world.started + self.length * random.uniform(0.0, 0.85)
             world.at(at, random.choice((self._not_an_image, self._empty, self._folder, self._cut, self._huge)))

@@ -40,6 +40,8 @@ class Sqs:
     ) -> None:
         self._world, self._handle = world, handle
         self.name, self._batch, self._visibility, self._may_lose = name, batch, visibility, may_lose
+        self.window = 0.0
+        """Seconds for which messages are gathered into a batch."""
         self.messages: dict[int, Message] = {}
         self.dead: list[Message] = []
         self.died: list[Message] = []
@@ -74,7 +76,7 @@ class Sqs:
         at = self._world.time + delay
         message = Message(next(self._world.numbers), body, at)
         self.messages[message.number] = message
-        self._world.at(at, self._poll)
+        self._world.at(at + self.window, self._poll)
 
     def _poll(self) -> None:
         world, now = self._world, self._world.time

@@ -1,0 +1,59 @@
+"""`python -m tests.simulation`: play any worlds, or tell the story of one. See `make simulate`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+import click
+
+from tests.simulation.audit import INVARIANTS
+from tests.simulation.scenario import Verdict, play
+from tests.simulation.worlds import histogram, play_all
+
+
+@click.command()
+@click.option("--seeds", default=2_000, type=click.IntRange(1), show_default=True, help="How many worlds to play.")
+@click.option("--from", "first", default=0, type=click.IntRange(0), show_default=True, help="The first world's seed.")
+@click.option("--seed", type=click.IntRange(0), help="Replay one world exactly and print its story.")
+@click.option("--processes", type=click.IntRange(1), help="How many worlds at once; one for each processor if not given.")
+def main(seeds: int, first: int, seed: int | None, processes: int | None) -> None:
+    """Play simulated worlds, in which everything goes wrong that may, and check every invariant in each.
+
+    Ends with the line "n worlds, m broken", and with status 1 where m > 0.
+    """
+    if seed is not None:
+        verdict = play(seed, story=True)
+        for line in verdict.story:
+            print(line)
+        print()
+        tell([verdict])
+        sys.exit(bool(verdict.broken))
+    begun = time.monotonic()
+    verdicts = []
+    with click.progressbar(play_all(range(first, first + seeds), processes), length=seeds, file=sys.stderr) as bar:
+        verdicts.extend(bar)
+    seconds = time.monotonic() - begun
+    for line in histogram(verdicts):
+        print(line)
+    print()
+    uploads, runs = sum(verdict.uploads for verdict in verdicts), sum(verdict.runs for verdict in verdicts)
+    print(f"{uploads} uploads, {runs} runs, {seeds / seconds:.1f} worlds a second")
+    tell(verdicts)
+    sys.exit(any(verdict.broken for verdict in verdicts))
+
+
+def tell(verdicts: list[Verdict]) -> None:
+    """Every breach by its invariant, with a seed to replay; the count last."""
+    broken = [verdict for verdict in verdicts if verdict.broken]
+    counts = Counter(name for verdict in broken for name in dict.fromkeys(name for name, _ in verdict.broken))
+    for name, count in counts.most_common():
+        one, seen = next((one.seed, seen) for one in broken for breach, seen in one.broken if breach == name)
+        print(f"BROKEN in {count}: {name} ({INVARIANTS[name]})")
+        print(f"  make simulate SEED={one}: {seen[:300]}")
+    print(f"{len(verdicts)} worlds, {len(broken)} broken")
+
+
+if __name__ == "__main__":
+    main(prog_name="make simulate")

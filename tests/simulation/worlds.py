@@ -1,0 +1,35 @@
+"""Many worlds, on every processor, and what struck in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from pytest_socket import disable_socket
+
+from tests.simulation.scenario import Verdict, play
+
+CHUNK = 20
+
+
+def play_all(seeds: Sequence[int], processes: int | None = None) -> Iterator[Verdict]:
+    """The verdict of each world, in the order of the seeds."""
+    if processes == 1:
+        yield from map(play, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=disable_socket) as pool:
+        yield from pool.map(play, seeds, chunksize=CHUNK)
+
+
+def shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """In which share of the worlds each kind of fault struck, the rarest first."""
+    struck = Counter(kind for verdict in verdicts for kind in verdict.seen)
+    return {kind: struck[kind] / len(verdicts) for kind in sorted(struck, key=lambda kind: (struck[kind], kind))}
+
+
+def histogram(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The same as lines of text."""
+    for kind, share in shares(verdicts).items():
+        yield f"{share:6.1%}  {'#' * round(share * 40):<40}  {kind}"
