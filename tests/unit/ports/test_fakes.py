@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -112,6 +114,26 @@ def test_an_outcome_is_told_as_it_is_though_something_would_have_failed_afterwar
     store.save(job_of(), moved(job_of()))
     with pytest.raises(Conflict):
         store.save(job_of(), moved(job_of()))
+
+
+def test_no_thread_comes_between_the_condition_and_the_write() -> None:
+    class Slow(dict[str, Job]):
+        def get(self, key: str, default: object = None) -> Job | None:  # type: ignore[override]
+            found = super().get(key)
+            time.sleep(0.01)
+            return found
+
+    def save(worker: int) -> bool:
+        try:
+            store.save(job_of(), moved(job_of(), detail=str(worker)))
+        except Conflict:
+            return False
+        return True
+
+    store = FakeJobStore(FakeClock())
+    store.jobs = Slow()
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(save, range(4))) == 1
 
 
 def test_what_is_behind_sees_the_table_as_it_was() -> None:
