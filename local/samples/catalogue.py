@@ -134,7 +134,7 @@ SAMPLES: Final = (
     Sample(
         "home/vase.jpg",
         products.vase,
-        (Tag("round", 470, 660, 130, -10, ("HAND", "MADE"), (244, 240, 228), (140, 60, 40)),),
+        (Tag("round", 480, 660, 160, -10, ("HAND", "MADE"), (244, 240, 228), (140, 60, 40)),),
         wall=(228, 214, 204),
         floor=(208, 190, 178),
         size=(900, 1100),
@@ -149,7 +149,7 @@ SAMPLES: Final = (
     Sample(
         "food/honey jar.jpeg",
         products.jar,
-        (Tag("price", 500, 620, 200, 5, ("€ 7.50",)), Tag("round", 600, 456, 130, 14, ("BIO",), GREEN, WHITE)),
+        (Tag("price", 500, 620, 200, 5, ("€ 7.50",)), Tag("round", 590, 474, 130, 14, ("BIO",), GREEN, WHITE)),
         wall=(218, 222, 206),
         floor=(196, 200, 182),
     ),

@@ -60,7 +60,7 @@ def _draw(tag: Tag) -> tuple[NDArray[np.float32], Mask]:
         _fill(cover, oval(300, 300, 290, 290), 255)
         ring = np.array(oval(300, 300, 258, 258)).round().astype(np.int32)
         cv2.polylines(art, [ring], True, tag.ink, 8, cv2.LINE_AA)
-        inset = 70 * (len(tag.lines) - 1)  # two lines need a longer chord
+        inset = 45 * (len(tag.lines) - 1)  # two lines need a longer chord
         _write(art, tag.lines, (90 + inset, 130, 510 - inset, 470), tag.ink, 800)
     elif tag.shape == "price":
         cut = height * 0.28

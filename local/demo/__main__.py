@@ -1,0 +1,186 @@
+"""`python -m local.demo [PHOTOS]`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from local.demo.journey import fetch, upload, wait
+from local.demo.photos import Photo, own_photos, sample_photos, verdict
+from local.demo.sheet import MOST, Pair, contact_sheet
+from local.emulator.client import REPOSITORY
+from local.stack import Options, Stack, running
+
+console = Console(highlight=False)
+
+FOLDER = REPOSITORY / ".local" / "demo"  # not that of `make local`, which may be up at the same time
+STAND_IN = (
+    "The cleaning was done by a stand-in on this machine, a few lines of OpenCV that are far weaker than\n"
+    "Runflow's model. Nothing was charged, and nothing left this machine."
+)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("photos", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=REPOSITORY / "demo-output",
+    help="Where results go, each run's in a numbered folder (default: demo-output).",
+)
+def main(photos: Path | None, output: Path) -> None:
+    """Clean photos on a local stack: samples, or the files in PHOTOS.
+
+    Brings up an AWS emulator and a stand-in for Runflow, deploys detag to it, uploads the photos, waits, and writes the
+    cleaned ones beside their originals, with a contact sheet. Exits with 0 only if each photo ended as it should.
+    """
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _interrupt)
+    try:
+        sys.exit(demo(photos, output))
+    except (ValueError, RuntimeError) as error:
+        console.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+    except (BotoCoreError, ClientError, httpx.HTTPError) as error:
+        console.print(f"The local stack is broken: {error}\nSee {FOLDER / 'logs'}", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted: the local stack is down, nothing is left running.")
+        sys.exit(130)
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def demo(place: Path | None, output: Path) -> int:
+    """Run the demo; returns the exit status. Raises ValueError for a wrong place, RuntimeError for a broken stack."""
+    began = time.monotonic()
+    # First what may be wrong with the caller's own folder: it should not take a stack to find out.
+    photos = None if place is None else own_photos(place, output)
+    results = _next_folder(output)
+    if photos is None:
+        console.print("Drawing the sample photos ...", style="dim")
+        photos = sample_photos(results)
+    # Nothing is charged here, so nothing should wait for midnight.
+    options = Options(
+        folder=FOLDER,
+        parameters={"DailySpendLimitUsd": "none"},
+        runflow=("--balance", "1000000"),
+    )
+    with running(options, lambda text: console.print(f"{text} ...", style="dim")) as stack:
+        console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
+        _travel(stack, photos)
+        fetch(stack, photos, results)
+        books = httpx.get(f"{stack.description['runflow_admin_url']}/books?runs=false", trust_env=False).json()
+        console.print("Taking the local stack down ...", style="dim")
+    sheet = _draw_sheet(photos, results)
+    _report(photos, books)
+    if sheet is not None:
+        console.print(f"Before and after:  {_shown(sheet)}", soft_wrap=True)
+    console.print(f"All pictures:      {_shown(results)}", soft_wrap=True)
+    console.print(f"\n{STAND_IN}", soft_wrap=True)
+    return _judge(photos, time.monotonic() - began)
+
+
+def _next_folder(output: Path) -> Path:
+    """A new folder in `output`, numbered after those that are there."""
+    output.mkdir(parents=True, exist_ok=True)
+    number = max((int(path.name) for path in output.iterdir() if path.name.isdecimal()), default=0) + 1
+    folder = output / str(number)
+    folder.mkdir()
+    return folder
+
+
+def _travel(stack: Stack, photos: Sequence[Photo]) -> None:
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        uploading = progress.add_task("Uploading", total=len(photos))
+        cleaning = progress.add_task("Cleaning", total=len(photos))
+        upload(stack, photos, lambda: progress.advance(uploading))
+
+        def changed() -> None:
+            progress.update(cleaning, completed=sum(photo.closed for photo in photos))
+
+        changed()
+        wait(stack, photos, changed)
+
+
+def _draw_sheet(photos: Sequence[Photo], results: Path) -> Path | None:
+    """The contact sheet of what was delivered; None if nothing was."""
+    pairs = []
+    for photo in photos:
+        for number, cleaned in enumerate(photo.cleaned, 1):
+            which = f", picture {number}" if len(photo.cleaned) > 1 else ""
+            pairs.append(Pair(results / photo.key, cleaned, photo.key, f"cleaned in {photo.seconds or 0:.1f} s{which}"))
+    if not pairs:
+        return None
+    title = "Before and after" + (f": the first {MOST} of {len(pairs)}" if len(pairs) > MOST else "")
+    sheet = contact_sheet(pairs, title, "Cleaned by detag's local stand-in, which is far weaker than Runflow's model.")
+    path = results / "contact-sheet.png"
+    sheet.save(path)
+    return path
+
+
+def _report(photos: Sequence[Photo], books: dict[str, Any]) -> None:
+    table = Table("photo", "state", "seconds", "cost", "output", header_style="bold")
+    for name in ("seconds", "cost"):
+        next(column for column in table.columns if column.header == name).justify = "right"
+    for photo in photos:
+        made = ", ".join(path.name for path in photo.cleaned)
+        style = "green" if photo.good and photo.state == "delivered" else "yellow" if photo.good else "bold red"
+        table.add_row(
+            Text(photo.key, overflow="fold"),
+            Text(photo.state, style=style),
+            f"{photo.seconds:.1f}" if photo.seconds is not None else "",
+            f"${photo.cost}" if photo.cost and Decimal(photo.cost) else "",
+            Text(made or photo.detail, overflow="fold", style="" if made else "dim"),
+        )
+    console.print(table)
+    console.print(
+        f"The cost is what Runflow would have charged: {books['paid_runs']} x ${books['price']} = ${books['total']}.\n"
+    )
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _judge(photos: Sequence[Photo], seconds: float) -> int:
+    wrong = verdict(photos)
+    for photo in wrong:
+        expected = " or ".join(photo.allowed)
+        console.print(f"{photo.key} is {photo.state}, not {expected}. {photo.detail}", style="red", markup=False)
+    if wrong:
+        console.print(f"{len(wrong)} of {len(photos)} photos did not end as they should ({seconds:.0f} s).")
+        return 1
+    console.print(f"All {len(photos)} files ended as they should, in {seconds:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m local.demo")

@@ -1,0 +1,106 @@
+"""The way of the photos through a stack that is up: upload, wait, fetch."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.demo.photos import Photo, cleaned_name
+from local.stack import Stack
+
+PATIENCE_SECONDS = 90.0
+"""How long nothing may change before the demo gives up."""
+
+Progress = Callable[[], object]
+
+
+def upload(stack: Stack, photos: Sequence[Photo], done: Progress) -> None:
+    """Put the photos into the input bucket, a few at a time; `done` is called after each."""
+    s3, bucket = stack.client("s3"), stack.description["input_bucket"]
+
+    def put(photo: Photo) -> None:
+        try:
+            with photo.path.open("rb") as body:
+                s3.put_object(Bucket=bucket, Key=photo.key, Body=body, ContentType=photo.content_type)
+        except (OSError, BotoCoreError, ClientError, ValueError) as error:
+            photo.detail = str(error)
+        else:
+            photo.state, photo.uploaded_at = "uploaded", time.time()
+        done()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(put, photos))
+
+
+def wait(stack: Stack, photos: Sequence[Photo], changed: Progress) -> None:
+    """Follow the jobs in the job table until all have ended, or none has moved for a long while."""
+    by_key = {photo.key: photo for photo in photos}
+    moved_at = time.monotonic()
+    states: list[str] = []
+    while not all(photo.closed for photo in photos):
+        for row in _jobs(stack):
+            if row["key"] in by_key:
+                _note(by_key[row["key"]], row)
+        if states != (states := [photo.state for photo in photos]):
+            moved_at = time.monotonic()
+            changed()
+        if time.monotonic() - moved_at > PATIENCE_SECONDS:
+            return
+        time.sleep(0.4)
+
+
+def _note(photo: Photo, row: Mapping[str, Any]) -> None:
+    """Take over what a job's row says."""
+    photo.state = row["state"]
+    photo.detail = str(row.get("detail") or row.get("reason") or "").replace("_", " ")
+    photo.cost = row.get("cost")
+    photo.outputs = tuple(row.get("outputs", ()))
+    photo.uploaded_at = float(row["uploaded_at"])
+    photo.closed_at = float(row["closed_at"]) if row.get("closed_at") else None
+
+
+def _jobs(stack: Stack) -> Iterator[dict[str, Any]]:
+    scan = stack.client("dynamodb").get_paginator("scan")
+    for page in scan.paginate(TableName=stack.description["job_table"], ConsistentRead=True):
+        for item in page["Items"]:
+            if "job_id" in item and "state" in item:
+                yield {name: _plain(value) for name, value in item.items()}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    """A DynamoDB value without its type; numbers stay text."""
+    ((kind, inner),) = value.items()
+    return [_plain(each) for each in inner] if kind == "L" else inner
+
+
+def fetch(stack: Stack, photos: Sequence[Photo], folder: Path) -> None:
+    """Put each delivered photo into `folder`: the original, and its cleaned pictures beside it."""
+    s3, bucket = stack.client("s3"), stack.description["output_bucket"]
+    for photo in photos:
+        if photo.state != "delivered":
+            continue
+        original = _inside(folder, photo.key)
+        original.parent.mkdir(parents=True, exist_ok=True)
+        if photo.path != original:
+            shutil.copyfile(photo.path, original)
+        for output_key in photo.outputs:
+            path = _inside(folder, str(cleaned_name(photo.key, output_key)))
+            try:
+                s3.download_file(bucket, output_key, str(path))
+            except (BotoCoreError, ClientError) as error:
+                photo.detail = str(error)
+            else:
+                photo.cleaned.append(path)
+
+
+def _inside(folder: Path, key: str) -> Path:
+    path = folder / key
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{key} leads out of the folder")
+    return path

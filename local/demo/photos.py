@@ -1,0 +1,107 @@
+"""The photos of a demo, and what became of each."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from local.samples import SAMPLES, write_samples
+
+OPEN: Final = ("waiting", "submitting", "submitted")
+
+
+@dataclass
+class Photo:
+    """One file on its way. `allowed` are the states in which it may end; times in seconds since the epoch."""
+
+    key: str
+    path: Path
+    allowed: tuple[str, ...]
+    state: str = "not uploaded"
+    detail: str = ""
+    uploaded_at: float | None = None
+    closed_at: float | None = None
+    cost: str | None = None
+    outputs: tuple[str, ...] = ()
+    cleaned: list[Path] = field(default_factory=list)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will happen to it: its job has ended, or there is none."""
+        return self.closed_at is not None or self.uploaded_at is None
+
+    @property
+    def seconds(self) -> float | None:
+        """From the upload to the end of its job."""
+        if self.uploaded_at is None or self.closed_at is None:
+            return None
+        return max(0.0, self.closed_at - self.uploaded_at)
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended as it should: in an allowed state, and if delivered, with a picture fetched."""
+        return self.state in self.allowed and (self.state != "delivered" or bool(self.cleaned))
+
+    @property
+    def content_type(self) -> str:
+        """By its name, as the `aws` command guesses it."""
+        return mimetypes.guess_type(self.path.name)[0] or "application/octet-stream"
+
+
+def sample_photos(folder: Path) -> list[Photo]:
+    """The sample photos, drawn into `folder`; each is expected in exactly one state."""
+    paths = write_samples(folder)
+    return [Photo(sample.path, path, (sample.ends,)) for sample, path in zip(SAMPLES, paths, strict=True)]
+
+
+def own_photos(place: Path, results: Path) -> list[Photo]:
+    """The files at `place`, a folder or one file, but for hidden ones and earlier `results`.
+
+    Any of them may turn out not to be a photo: delivered and skipped are both well. Raises ValueError where there are
+    no files.
+    """
+    if place.is_file():
+        found = [place]
+        place = place.parent
+    elif place.is_dir():
+        inside = (path for path in place.rglob("*") if not _hidden(path.relative_to(place)))
+        found = sorted(path for path in inside if path.is_file() and not _within(path, results))
+    else:
+        raise ValueError(f"there is no {place}")
+    if not found:
+        raise ValueError(f"{place} holds no files")
+    return [Photo(key_of(path.relative_to(place)), path, ("delivered", "skipped")) for path in found]
+
+
+def key_of(path: Path) -> str:
+    """The object key of a file: its path with slashes, in UTF-8; bytes that are not UTF-8 become `?`."""
+    return os.fsencode(path.as_posix()).decode("utf-8", errors="replace").replace("\ufffd", "?")
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def cleaned_name(key: str, output_key: str) -> PurePosixPath:
+    """Where a cleaned picture goes beside its original: `a/shoe.jpg` and its output `a/shoe.jpg.webp` give
+    `a/shoe.jpg.cleaned.webp`. An output of the original's own name must not overwrite it, hence the word.
+    """
+    original, output = PurePosixPath(key), PurePosixPath(output_key)
+    same = output.name == original.name
+    name = f"{original.stem if same else original.name}.cleaned"
+    if not same and output.name.startswith(original.name):
+        return original.with_name(name + output.name.removeprefix(original.name))
+    return original.with_name(name + output.suffix)
+
+
+def verdict(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos that did not end as they should."""
+    return [photo for photo in photos if not photo.good]

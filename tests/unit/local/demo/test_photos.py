@@ -1,0 +1,81 @@
+"""Which files a demo takes, under which names it puts its results, and when it is content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.demo.photos import Photo, cleaned_name, key_of, own_photos, sample_photos, verdict
+from local.samples import SAMPLES
+
+
+def test_the_samples_are_each_expected_in_one_state(tmp_path: Path) -> None:
+    photos = sample_photos(tmp_path)
+    assert [photo.key for photo in photos] == [sample.path for sample in SAMPLES]
+    assert {photo.allowed for photo in photos} == {("delivered",), ("skipped",)}
+    assert all(photo.path.is_file() for photo in photos)
+
+
+def test_own_photos_are_all_files_but_hidden_ones_and_earlier_results(tmp_path: Path) -> None:
+    results = tmp_path / "out"
+    for name in ("b.jpg", "a b/ü+%.png", ".DS_Store", ".git/x.jpg", "out/1/b.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    photos = own_photos(tmp_path, results)
+
+    assert [photo.key for photo in photos] == ["a b/ü+%.png", "b.jpg", "notes.txt"]
+    assert {photo.allowed for photo in photos} == {("delivered", "skipped")}
+
+
+def test_one_file_will_do(tmp_path: Path) -> None:
+    (tmp_path / "shoe.jpg").touch()
+    assert [photo.key for photo in own_photos(tmp_path / "shoe.jpg", tmp_path / "out")] == ["shoe.jpg"]
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_place_without_files_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=name):
+        own_photos(tmp_path / name, tmp_path / "out")
+
+
+def test_a_name_that_is_not_utf_8_gives_a_key_that_is() -> None:
+    assert key_of(Path(os.fsdecode(b"caf\xe9/a.jpg"))) == "caf?/a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("key", "output_key", "name"),
+    [
+        ("a/shoe.jpg", "a/shoe.jpg.webp", "a/shoe.jpg.cleaned.webp"),
+        ("a/shoe.png", "a/shoe.png.webp", "a/shoe.png.cleaned.webp"),
+        ("shoe.webp", "shoe.webp", "shoe.cleaned.webp"),
+        ("shoe.jpg", "shoe.jpg.2.webp", "shoe.jpg.cleaned.2.webp"),
+        ("shoe", "shoe.webp", "shoe.cleaned.webp"),
+        ("shoe", "shoe", "shoe.cleaned"),
+        ("a/shoe.jpg", "a/other-1f2e.webp", "a/shoe.jpg.cleaned.webp"),
+    ],
+)
+def test_a_cleaned_picture_goes_beside_its_original_and_never_over_it(key: str, output_key: str, name: str) -> None:
+    assert str(cleaned_name(key, output_key)) == name
+
+
+@pytest.mark.parametrize(
+    ("allowed", "state", "fetched", "good"),
+    [
+        (("delivered",), "delivered", True, True),
+        (("delivered",), "delivered", False, False),
+        (("delivered",), "skipped", False, False),
+        (("skipped",), "skipped", False, True),
+        (("skipped",), "delivered", True, False),
+        (("delivered", "skipped"), "skipped", False, True),
+        (("delivered", "skipped"), "failed", False, False),
+        (("delivered", "skipped"), "waiting", False, False),
+        (("delivered", "skipped"), "not uploaded", False, False),
+    ],
+)
+def test_the_verdict(allowed: tuple[str, ...], state: str, fetched: bool, good: bool) -> None:
+    photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, cleaned=[Path("x")] if fetched else [])
+    assert verdict([photo]) == ([] if good else [photo])
