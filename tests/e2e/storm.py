@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -49,8 +49,13 @@ class Storm:
     dropped: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.s3, self.table, self.lambdas = (self.stack.client(name) for name in ("s3", "dynamodb", "lambda"))
+        self.s3, self.table, self.lambdas, self.sqs = map(self.stack.client, ("s3", "dynamodb", "lambda", "sqs"))
         self.admin = httpx.Client(base_url=self.stack.description["runflow_admin_url"] + "/", timeout=30)
+
+    def close(self) -> None:
+        """Leave no connection open."""
+        for client in (self.s3, self.table, self.lambdas, self.sqs, self.admin):
+            client.close()
 
     def drop(self, name: str, count: int) -> None:
         """Upload `count` new photos at once under `name`."""
@@ -124,10 +129,10 @@ class Storm:
         for row in self.rows():
             if row["state"] in OPEN or "due_at" in row:
                 names = [name for name in SHIFTED if name in row]
-                self._shift(table, row["pk"], names, seconds)
+                self._shift(table, row["pk"], row["rev"], names, seconds)
         gate = self.table.get_item(TableName=table, Key={"pk": {"S": "gate"}}).get("Item", {})
         if "probe_at" in gate:
-            self._shift(table, "gate", ["probe_at"], seconds)
+            self._shift(table, "gate", gate["rev"]["N"], ["probe_at"], seconds)
         self.report()
 
     def report(self) -> dict[str, Any]:
@@ -137,14 +142,15 @@ class Storm:
         assert "FunctionError" not in answer, report
         return report
 
-    def _shift(self, table: str, pk: str, names: list[str], seconds: float) -> None:
-        if names:
+    def _shift(self, table: str, pk: str, rev: str, names: list[str], seconds: float) -> None:
+        with suppress(self.table.exceptions.ConditionalCheckFailedException):  # it has just moved by itself
             self.table.update_item(
                 TableName=table,
                 Key={"pk": {"S": pk}},
                 UpdateExpression="ADD " + ", ".join(f"#{name} :back" for name in names),
-                ExpressionAttributeNames={f"#{name}": name for name in names},
-                ExpressionAttributeValues={":back": {"N": str(-seconds)}},
+                ConditionExpression="#rev = :rev",
+                ExpressionAttributeNames={"#rev": "rev"} | {f"#{name}": name for name in names},
+                ExpressionAttributeValues={":back": {"N": str(-seconds)}, ":rev": {"N": rev}},
             )
 
     def books(self) -> dict[str, Any]:
@@ -168,9 +174,10 @@ class Storm:
 
     def dead_letters(self) -> int:
         """Messages in the three dead-letter queues."""
-        sqs = self.stack.client("sqs")
         urls = [url for name, url in self.stack.description.items() if name.endswith("dead_letter_queue_url")]
-        asked = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]) for url in urls]
+        asked = [
+            self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]) for url in urls
+        ]
         return sum(int(answer["Attributes"]["ApproximateNumberOfMessages"]) for answer in asked)
 
 

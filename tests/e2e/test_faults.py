@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ HOUR = 3_600.0
 @pytest.mark.timeout(900)
 def test_twelve_faults_and_three_hundred_photos_later_each_photo_is_delivered_and_billed_once(tmp_path: Path) -> None:
     options = Options(folder=tmp_path / "stack", parameters={"SettleMinutes": "1"}, runflow=("--pixels", "reencode"))
-    with running(options) as stack:
-        storm = Storm(stack)
+    with running(options) as stack, closing(Storm(stack)) as storm:
         _rage(storm)
         storm.wait(lambda rows: len(rows) == len(storm.dropped), 240)
         for _ in range(40):
