@@ -45,6 +45,10 @@ class Image:
     content_type: str
     width: int | None
     height: int | None
+    size: int
+    """Of the whole file, in bytes."""
+    begins: int
+    """Where its own pixels can begin at the earliest, in bytes from the start."""
 
 
 def look(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
@@ -65,18 +69,28 @@ def look(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
         raise TooManyPixels(
             f"{width} x {height} pixels are more than {MAX_PIXELS // 1_000_000} million: make the photo smaller"
         )
-    return Image(content_type, width, height)
+    return Image(content_type, width, height, size, _headers(head) if content_type == "image/jpeg" else 0)
 
 
 def check_tail(image: Image, head: bytes, tail: bytes) -> None:
     """Refuse an image that was cut off. `tail` is its last bytes, at most `TAIL_BYTES`.
 
     A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras append data to both: the mark is looked for in
-    all of the tail, and a JPEG that says that a film follows it is not judged. Raises `Truncated`.
+    all of the tail, and a JPEG that says that a film follows it is not judged. A JPEG's headers do not count: the
+    thumbnail in them ends with the same mark. Raises `Truncated`.
     """
+    tail = tail[max(0, image.begins - (image.size - len(tail))) :]
     mark = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}.get(image.content_type)
     if mark and mark not in tail and not re.search(rb"MotionPhoto|MicroVideo|MPF\0", head):
         raise Truncated("this image file stops before its end: upload it again")
+
+
+def _headers(head: bytes) -> int:
+    """How many bytes a JPEG's headers take up: the segments before its first scan or its end (ITU-T T.81, annex B)."""
+    at = 2
+    while head[at : at + 1] == b"\xff" and head[at + 1 : at + 2] not in (b"", b"\xda", b"\xd9"):
+        at += 1 if head[at + 1] == 0xFF else 2 + int.from_bytes(head[at + 2 : at + 4])
+    return at
 
 
 def _dimensions(head: bytes) -> tuple[int, int] | tuple[None, None]:
@@ -85,21 +99,3 @@ def _dimensions(head: bytes) -> tuple[int, int] | tuple[None, None]:
     except Exception:  # noqa: BLE001 - a parser of a hostile file: whatever it raises, it did not find them
         return None, None
     return (width, height) if width > 0 and height > 0 else (None, None)
-
-
-_RATIO: Final = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
-
-
-def aspect_ratio(text: str | None) -> str | None:
-    """A ratio as the model takes it, such as 4:3, or None for an empty text: the photo keeps its own.
-
-    Raises ValueError, for a person, for any other text (contract section 12).
-    """
-    text = (text or "").strip()
-    if not text:
-        return None
-    if not _RATIO.match(text):
-        raise ValueError(
-            f"{text[:40]!r} is not an aspect ratio: write two whole numbers with a colon, such as 1:1, 4:3 or 16:9"
-        )
-    return text

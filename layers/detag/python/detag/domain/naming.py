@@ -63,9 +63,12 @@ def sequencer_rank(sequencer: str) -> str:
 
 
 def source_of(bucket: str, key: str) -> str:
-    """A source as output metadata names it: percent-encoded ASCII; a long one by its hash."""
+    """A source as output metadata names it: percent-encoded ASCII; a long one by its hash.
+
+    At most 700 characters, so that there is room for a version id of the longest kind (1,024 bytes) and all the rest.
+    """
     encoded = quote(f"{bucket}/{key}")
-    return encoded if len(encoded) <= 800 else "sha256:" + hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
+    return encoded if len(encoded) <= 700 else "sha256:" + hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
 
 
 def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -266,6 +266,24 @@ def read_result(message: Mapping[str, Any]) -> Result:
     )
 
 
+_RATIO: Final = re.compile(r"[1-9][0-9]?:[1-9][0-9]?\Z")
+
+
+def aspect_ratio(text: str | None) -> str | None:
+    """A ratio as the model takes it, such as 4:3, or None for an empty text: the photo keeps its own.
+
+    Raises ValueError, for a person, for any other text (contract section 12).
+    """
+    text = (text or "").strip()
+    if not text:
+        return None
+    if not _RATIO.match(text):
+        raise ValueError(
+            f"{text[:40]!r} is not an aspect ratio: write two whole numbers with a colon, such as 1:1, 4:3 or 16:9"
+        )
+    return text
+
+
 def create_body(
     *, image_url: str, callback_url: str, client_ref: str, job_id: str, key: str, aspect_ratio: str | None
 ) -> str:
@@ -320,12 +338,16 @@ def _job_id(metadata: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) and _JOB_ID.match(value) else None
 
 
+_USD: Final = Context(prec=12)
+"""No amount is longer than a few characters, whatever was sent."""
+
+
 def _decimal(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
+        amount = _USD.create_decimal(str(value))
+    except ArithmeticError:
         return None
     return amount if amount.is_finite() else None
 

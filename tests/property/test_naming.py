@@ -1,0 +1,231 @@
+"""Names of what comes out, for every key there can be."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from detag.domain.job import Job, Upload
+from detag.domain.naming import (
+    MAX_KEY_BYTES,
+    MAX_METADATA_BYTES,
+    RECORDS,
+    output_key,
+    output_metadata,
+    readable,
+    record_key,
+    sequencer_rank,
+    source_of,
+)
+from detag.domain.runs import read_run
+
+EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+types = st.sampled_from(sorted(EXTENSIONS))
+numbers = st.integers(1, 16)
+owners = st.sampled_from(["", "0a1b2c3d", "0a1b2c3d" * 4])
+job_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
+characters = st.characters(exclude_categories=["Cs"])
+
+
+def fits(key: str) -> bool:
+    return len(key.encode()) <= MAX_KEY_BYTES
+
+
+short_keys = st.text(characters, min_size=1, max_size=60)
+long_keys = st.builds(
+    lambda start, unit, end: (
+        (start + unit * MAX_KEY_BYTES).encode()[: MAX_KEY_BYTES - len(end.encode())].decode(errors="ignore") + end
+    ),
+    st.text(characters, max_size=20),
+    st.sampled_from(["a", "é", "日", "😀", "a/"]),
+    st.text(characters, max_size=20),
+).filter(fits)
+keys = (short_keys | long_keys).filter(bool)
+"""Keys as S3 takes them: up to 1,024 bytes of UTF-8, many of them as long as can be."""
+
+
+# Outputs
+
+
+@given(keys, types, types, numbers, owners)
+def test_an_outputs_name_is_one_that_s3_takes(key: str, source: str, output: str, number: int, owner: str) -> None:
+    assert fits(output_key(key, source, output, number, owner))
+
+
+@given(keys, types)
+def test_the_same_type_keeps_its_name(key: str, source: str) -> None:
+    assert output_key(key, source, source) == key
+
+
+@given(short_keys, types, types, numbers)
+def test_another_type_or_a_further_picture_is_appended_and_nothing_replaced(
+    key: str, source: str, output: str, number: int
+) -> None:
+    assume(source != output or number > 1)
+    tail = (f".{number}" if number > 1 else "") + EXTENSIONS[output]
+    assert output_key(key, source, output, number) == key + tail
+
+
+@given(keys, types, types)
+def test_a_name_tells_its_type(key: str, source: str, output: str) -> None:
+    assume(source != output)
+    assert output_key(key, source, output).endswith(EXTENSIONS[output])
+
+
+@given(keys, keys, types, types, numbers, owners)
+@example("a/shoe.jpg", "a/shoe.png", "image/jpeg", "image/webp", 1, "")
+@example("x" * 1024, "x" * 1023 + "y", "image/jpeg", "image/webp", 2, "")
+@example("x" * 1024, "x" * 1023, "image/jpeg", "image/webp", 2, "")
+def test_two_photos_never_meet_at_the_name_of_the_same_kind_of_output(
+    one: str, other: str, source: str, output: str, number: int, owner: str
+) -> None:
+    assume(one != other)
+    assert output_key(one, source, output, number, owner) != output_key(other, source, output, number, owner)
+
+
+@given(keys, types, types, types)
+def test_two_types_of_one_photo_never_meet(key: str, source: str, one: str, other: str) -> None:
+    assume(one != other)
+    assert output_key(key, source, one) != output_key(key, source, other)
+
+
+@given(keys, types, types, numbers, numbers, owners)
+def test_the_pictures_of_one_photo_never_meet(
+    key: str, source: str, output: str, one: int, other: int, owner: str
+) -> None:
+    assume(one != other)
+    assert output_key(key, source, output, one, owner) != output_key(key, source, output, other, owner)
+
+
+@given(keys, types, types, numbers, job_ids, job_ids)
+def test_where_a_name_is_taken_the_owner_tells_two_jobs_apart(
+    key: str, source: str, output: str, number: int, one: str, other: str
+) -> None:
+    assume(one != other)
+    names = {output_key(key, source, output, number, owner) for owner in ("", one, other)}
+    assert len(names) == 3
+
+
+# Records
+
+
+@given(keys, job_ids)
+def test_a_records_name_is_one_that_s3_takes_and_apart_from_all_pictures(key: str, job_id: str) -> None:
+    name = record_key(key, job_id)
+    assert fits(name)
+    assert name.startswith(RECORDS)
+    assert name.endswith(f".{job_id}.json")
+
+
+@given(keys, keys, job_ids, job_ids)
+def test_two_failures_never_meet(one: str, other: str, first: str, second: str) -> None:
+    assume((one, first) != (other, second))
+    assert record_key(one, first) != record_key(other, second)
+
+
+# Metadata
+
+header_text = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=1_024)
+uploads = st.builds(
+    Upload,
+    bucket=st.text("abcdefghijklmnopqrstuvwxyz0123456789.-", min_size=3, max_size=63),
+    key=keys,
+    version_id=st.none() | header_text,
+    sequencer=st.text("0123456789ABCDEF", min_size=1, max_size=64),
+    etag=st.just("e"),
+    size=st.just(1),
+    uploaded_at=st.just(0.0),
+)
+run_ids = st.none() | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=64)
+told_costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.floats(0, 1e9).map(repr)
+
+
+@given(
+    uploads,
+    run_ids,
+    told_costs,
+    st.dictionaries(st.text(min_size=1, max_size=40), st.text(max_size=600), max_size=12),
+)
+@example(
+    Upload("b" * 63, "a" * 700, "v" * 1_024, "F" * 64, "e", 1, 0.0), "r" * 64, "0." + "1" * 2_000, {"n": "v" * 2_000}
+)
+@example(Upload("b" * 63, "é" * 512, "v" * 1_024, "F" * 64, "e", 1, 0.0), "r" * 64, "1E-999999", {"n": "v"})
+def test_metadata_is_what_a_header_holds_and_s3_takes(
+    upload: Upload, run_id: str | None, told: str | None, own: dict[str, str]
+) -> None:
+    run = read_run({"id": "r", "cost": told})
+    assert run is not None
+    metadata = output_metadata(Job(upload=upload, run_id=run_id), own, run.cost)
+    assert sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) <= MAX_METADATA_BYTES
+    for name, value in metadata.items():
+        assert re.fullmatch(r"[\x21-\x7e][\x20-\x7e]*", name)
+        assert re.fullmatch(r"[\x20-\x7e]*", value)
+        assert value == value.strip()
+    assert metadata["detag-job-id"] == upload.job_id
+    assert {name: value for name, value in metadata.items() if not name.startswith("detag-")}.items() <= own.items()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["detag-job-id", "detag-new", "a", "ä", "b c"]), st.sampled_from(["x", "é", " x", ""])
+    )
+)
+def test_no_metadata_of_the_source_passes_for_ours(own: dict[str, str]) -> None:
+    upload = Upload("in", "a.jpg", None, "0A", "e", 1, 0.0)
+    plain = output_metadata(Job(upload=upload), {}, Decimal("0.14"))
+    metadata = output_metadata(Job(upload=upload), own, Decimal("0.14"))
+    assert metadata == plain | {name: "x" for name in ("a", "b c") if own.get(name) == "x"}
+
+
+buckets = st.text("abcdefghijklmnopqrstuvwxyz0123456789.-", min_size=3, max_size=63)
+
+
+@given(buckets, keys, buckets, keys)
+@example("bbb", "/x", "bbb", "x")
+@example("bbb", "a%20b", "bbb", "a b")
+@example("bbb", "é" * 512, "bbb", "é" * 511 + "è")
+def test_a_source_is_known_by_its_name_in_the_metadata(one: str, key: str, other: str, other_key: str) -> None:
+    assume((one, key) != (other, other_key))
+    assert source_of(one, key) != source_of(other, other_key)
+
+
+@given(buckets, short_keys)
+def test_a_source_can_be_read_by_a_person(bucket: str, key: str) -> None:
+    assume(len(key) < 20)
+    assert unquote(source_of(bucket, key)) == f"{bucket}/{key}"
+
+
+# The rest
+
+sequencers = st.text("0123456789ABCDEF", min_size=1, max_size=40)
+
+
+@given(sequencers, sequencers)
+@example("0055AED6DCD90281E5", "0055AED6DCD90281E5F")
+@example("1", "10")
+def test_sequencers_compare_as_s3_says(one: str, other: str) -> None:
+    width = max(len(one), len(other))
+    assert (sequencer_rank(one) < sequencer_rank(other)) == (one.ljust(width, "0") < other.ljust(width, "0"))
+
+
+@given(sequencers)
+def test_a_sequencer_is_the_same_in_either_case(sequencer: str) -> None:
+    assert sequencer_rank(sequencer.lower()) == sequencer_rank(sequencer)
+
+
+@given(keys)
+@example("a\nb\x1b[31m\u202e")
+def test_a_key_is_shown_on_one_short_line(key: str) -> None:
+    shown = readable(key)
+    assert shown.isprintable()
+    assert len(shown) <= 300
+
+
+@pytest.mark.parametrize("key", ["shoe.jpg", "Größe/日本 😀.jpg"])
+def test_a_plain_key_is_shown_as_it_is(key: str) -> None:
+    assert readable(key) == key
