@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
-from detag.domain.images import aspect_ratio
+from detag.domain.runs import aspect_ratio
 
 
 class Misconfigured(Exception):

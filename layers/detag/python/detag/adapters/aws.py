@@ -94,7 +94,7 @@ def roots() -> str | None:
     OpenSSL opens the one certificate of it that it needs. The bundle costs 17 ms of CPU whenever it is read, and
     botocore reads it for every connection.
     """
-    folder = Path(certifi.where()).with_name("roots")
+    folder = Path(certifi.__file__).with_name("roots")
     return str(folder) if folder.is_dir() else None
 
 

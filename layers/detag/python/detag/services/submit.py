@@ -17,7 +17,6 @@ from detag.domain.images import (
     TooManyPixels,
     Truncated,
     Unsupported,
-    aspect_ratio,
     check_tail,
     look,
 )
@@ -43,7 +42,7 @@ from detag.domain.job import (
     supersede,
 )
 from detag.domain.naming import readable, sequencer_rank
-from detag.domain.runs import Run, RunStatus, create_body
+from detag.domain.runs import Run, RunStatus, aspect_ratio, create_body
 from detag.domain.uploads import folder_marker, read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
