@@ -116,11 +116,13 @@ def _make_ours(options: Options, work: Path) -> Pool:
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
 
-    from . import mends
+    from . import decisions, mends
     from .mends.hooks import hook
     from .runtime.executor import Executor
 
     mends.apply_all()
+    if options.auth:
+        decisions.record(options.state / "logs" / "decisions.jsonl")
     extra = {"AWS_ENDPOINT_URL": os.environ["DETAG_EMULATOR_URL"], **(options.function_env or {})}
     if options.tls:
         extra["AWS_CA_BUNDLE"] = extra["SSL_CERT_FILE"] = str(_ca_bundle())

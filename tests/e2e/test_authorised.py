@@ -1,0 +1,471 @@
+"""The stack as deployed, with every permission checked: the functions run under the template's own roles and policies.
+
+One play covers every road that a photo can take. Then what the functions called is compared with what the template
+allows, both ways; all that came out of them is searched for what must not; and permissions are taken away.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from local.processes import wait_until
+from local.stack.stack import Options, Stack, running
+from tests.e2e.storm import Storm, photo
+from tests.fuzz.requests import sign
+from tests.template.stack import Stack as Template
+from tests.template.stack import read_stack
+
+FUNCTIONS: Final = ("Submit", "Callback", "Deliver", "Reconcile")
+PATIENCE: Final = 40.0
+MINUTE: Final = 60.0
+
+IMPLICIT: Final = {
+    "WriteItsLogs": "Lambda itself writes the log, with the function's role; the emulator writes it with none",
+    "ReceiveUploads": "Lambda's event source mapping polls with the function's role; the emulator's polls with none",
+    "ReceiveResults": "the same",
+    "TellGoneFromForbidden": "S3 asks for it inside a GetObject of what is not there; the emulator answers 404 without",
+    "TellMissingFromForbidden": "the same, inside a HeadObject",
+}
+"""Statements that no call of a handler shows to be used, and why they are needed all the same."""
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group("authorised")]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about one call of a function."""
+
+    function: str
+    action: str
+    resource: str
+    sid: str
+    allowed: bool
+
+
+@dataclass
+class Play:
+    """A stack with permissions checked, and what is done on it."""
+
+    stack: Stack
+    storm: Storm
+    api_key: str
+    callback_secret: str
+    events_url: str
+    ended: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """How each photo ended: state and reason by key."""
+
+    def __post_init__(self) -> None:
+        self.sqs, self.iam, self.cloudformation = map(self.stack.client, ("sqs", "iam", "cloudformation"))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for each in (self.storm, self.sqs, self.iam, self.cloudformation):
+            each.close()
+
+    def put(self, key: str, body: bytes | None = None, **metadata: str) -> str:
+        """Drop a photo, or something else; returns its version."""
+        answer = self.storm.s3.put_object(
+            Bucket=self.stack.description["input_bucket"],
+            Key=key,
+            Body=photo(len(self.ended) + 1) if body is None else body,
+            Metadata={name.replace("_", "-"): value for name, value in metadata.items()},
+        )
+        return str(answer["VersionId"])
+
+    def row(self, key: str) -> dict[str, Any]:
+        """The row of the only upload under a key; empty if there is none yet."""
+        return next((row for row in self.storm.rows() if row["key"] == key), {})
+
+    def until(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
+        """Wait until a photo is where it should be; returns its row."""
+
+        def there() -> bool:
+            row = self.row(key)
+            return (row.get("state"), row.get("reason")) == (state, reason)
+
+        assert wait_until(there, PATIENCE, pause=0.1), (key, state, reason, self.row(key))
+        return self.row(key)
+
+    def ends(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
+        """Wait until a photo's job is closed, as it should be."""
+        row = self.until(key, state, reason)
+        assert wait_until(lambda: "due_at" not in self.row(key), PATIENCE, pause=0.1), "nothing is owed"
+        self.ended[key] = state, reason
+        return row
+
+    def later(self, key: str, seconds: float, state: str, reason: str | None = None) -> dict[str, Any]:
+        """Let time pass, as often as need be, until a photo ends as it should."""
+        for _ in range(8):
+            if (self.row(key).get("state"), self.row(key).get("reason")) == (state, reason):
+                break
+            self.storm.pass_time(seconds)
+            wait_until(lambda: (self.row(key).get("state"), self.row(key).get("reason")) == (state, reason), 4, 0.1)
+        return self.ends(key, state, reason)
+
+    @contextmanager
+    def override(self, **values: str) -> Iterator[None]:
+        """An operator's word over the parameters, taken back at the end."""
+        table, key = self.stack.description["job_table"], {"pk": {"S": "override"}}
+        self.storm.table.put_item(TableName=table, Item=key | {name: {"S": text} for name, text in values.items()})
+        yield
+        self.storm.table.delete_item(TableName=table, Key=key)
+
+    def opened(self) -> None:
+        """Go on until the gate is open again."""
+        for _ in range(10):
+            if not self.storm.report()["intake"]["held"]:
+                return
+            self.storm.pass_time(5 * MINUTE)
+            time.sleep(0.5)
+        raise AssertionError(self.storm.report())
+
+    def decisions(self) -> list[Decision]:
+        """What was decided so far about calls of the four functions, in their order."""
+        found = []
+        for line in (self.stack.folder / "logs" / "decisions.jsonl").read_text().splitlines():
+            told = json.loads(line)
+            role = re.search(r":assumed-role/[^/]*?-(\w+)FunctionRole-", told["principal"])
+            if role:
+                found.append(Decision(role[1], told["action"], told["resource"], told["sid"], told["allowed"]))
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        """What other programs hear of the photos that have ended."""
+        heard = []
+        while found := self.sqs.receive_message(QueueUrl=self.events_url, MaxNumberOfMessages=10).get("Messages"):
+            heard += [json.loads(message["Body"]) for message in found]
+            for message in found:
+                self.sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
+        return heard
+
+
+def listen(stack: Stack) -> str:
+    """A queue that gets the events of the source detag; its URL."""
+    with closing(stack.client("sqs")) as sqs, closing(stack.client("events")) as events:
+        url = str(sqs.create_queue(QueueName="heard")["QueueUrl"])
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_rule(Name="heard", EventPattern=json.dumps({"source": ["detag"]}))
+        events.put_targets(Rule="heard", Targets=[{"Id": "heard", "Arn": arn}])
+        allowed = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": arn}]}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    return url
+
+
+def secret(stack: Stack, name: str) -> Any:
+    """The value of one of the two secrets."""
+    with closing(stack.client("secretsmanager")) as vault:
+        return json.loads(vault.get_secret_value(SecretId=stack.description[name])["SecretString"])
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """The play, over: every photo has ended."""
+    folder = tmp_path_factory.mktemp("authorised") / "local stack"
+    options = Options(
+        folder=folder,
+        auth=True,
+        parameters={"SettleMinutes": "1"},
+        runflow=("--pixels", "copy", "--output-type", "same"),
+    )
+    with running(options) as stack:
+        api_key = secret(stack, "runflow_api_key_arn")["api_key"]
+        (callback_secret,) = secret(stack, "callback_secrets_arn")["secrets"]
+        with closing(Play(stack, Storm(stack), api_key, callback_secret, listen(stack))) as play:
+            perform(play)
+            yield play
+
+
+def perform(play: Play) -> None:
+    """Every road once."""
+    storm, names = play.storm, play.stack.description
+
+    play.put("delivered.jpg")
+    play.ends("delivered.jpg", "delivered")
+
+    play.put("notes.txt", b"not a photo")
+    play.ends("notes.txt", "skipped", "not_an_image")
+
+    play.put("ratio.jpg", aspect_ratio="banana")  # closed by submit: a record and an event
+    play.ends("ratio.jpg", "failed", "invalid_aspect_ratio")
+
+    with storm.faults({"on": "run", "do": "fail", "code": "INPUT_VALIDATION_FAILED", "times": 1}):
+        play.put("failed.jpg")  # closed by deliver
+        play.ends("failed.jpg", "failed", "run_failed")
+
+    with storm.faults({"on": "run", "do": "cancel", "times": 1}):
+        play.put("cancelled.jpg")
+        play.ends("cancelled.jpg", "cancelled", "cancelled_at_runflow")
+
+    storm.s3.put_object(Bucket=names["output_bucket"], Key="clash.jpg", Body=b"somebody else's")
+    play.put("clash.jpg")
+    assert play.ends("clash.jpg", "delivered")["outputs"] != [{"S": "clash.jpg"}]
+
+    with storm.faults({"on": "run", "do": "fail", "times": 1}):
+        play.put("retry.jpg")
+        play.until("retry.jpg", "waiting", "retry")
+    play.later("retry.jpg", 20 * MINUTE, "delivered")
+
+    with storm.faults({"on": "account", "do": "no_credit", "times": 1}):  # the gate closes, and opens
+        play.put("out of credit.jpg")
+        play.until("out of credit.jpg", "waiting", "out_of_credit")
+    play.later("out of credit.jpg", 5 * MINUTE, "delivered")
+    play.opened()
+
+    with play.override(limit_usd="0.14"):  # another limit, in the middle of the day
+        play.put("limit.jpg")
+        play.until("limit.jpg", "waiting", "spend_limit")
+    play.later("limit.jpg", 0, "delivered")
+    play.opened()
+
+    with play.override(paused="true"):
+        version = play.put("deleted.jpg")
+        play.until("deleted.jpg", "waiting", "paused")
+        storm.s3.delete_object(Bucket=names["input_bucket"], Key="deleted.jpg", VersionId=version)
+    play.later("deleted.jpg", 0, "superseded", "deleted")
+    play.opened()
+
+    with storm.faults({"on": "create_run", "do": "drop", "times": 1}):  # nobody knows whether a run was made
+        play.put("settled.jpg")
+        play.until("settled.jpg", "waiting", "settling")
+    play.later("settled.jpg", 3 * MINUTE, "delivered")
+    assert play.row("settled.jpg")["doubtful"], "it was sent again"
+
+    with storm.faults({"on": "create_run", "do": "delay", "seconds": 8.0, "when": "after", "times": 1}):
+        play.put("early.jpg")  # its callback is there before the run's id is saved
+        play.ends("early.jpg", "delivered")
+    assert logged(play, "deliver", "run adopted", play.row("early.jpg")["run_id"])
+
+    with storm.faults({"on": "callback", "do": "lose", "times": 1}):
+        play.put("lost.jpg")
+        play.until("lost.jpg", "submitted")
+        assert wait_until(lambda: storm.books()["open"] == 0, PATIENCE)
+    play.later("lost.jpg", 10 * MINUTE, "delivered")
+
+    owe_an_event(play, "delivered.jpg")
+    assert wait_until(lambda: "due_at" not in play.row("delivered.jpg"), PATIENCE, pause=0.1), "it was paid"
+
+    report = storm.report()
+    assert report["spend_today"]["images"] == storm.reserved()
+    assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
+
+
+def owe_an_event(play: Play, key: str) -> None:
+    """Make a closed job owe its event, as where EventBridge could not be reached when it was closed."""
+    row = play.row(key)
+    play.storm.table.update_item(
+        TableName=play.stack.description["job_table"],
+        Key={"pk": {"S": row["pk"]}},
+        UpdateExpression="SET owed = :owed, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
+        ExpressionAttributeValues={
+            ":owed": {"L": [{"S": "event"}]},
+            ":now": {"N": str(int(time.time()) - 1)},
+            ":lane": {"S": "due#0"},
+            ":one": {"N": "1"},
+        },
+    )
+    play.storm.report()
+
+
+def log_of(play: Play, function: str) -> str:
+    """All that a function's processes have printed."""
+    return (play.stack.folder / "logs" / f"{play.stack.description['functions'][function]}.log").read_text()
+
+
+def logged(play: Play, function: str, *words: str) -> bool:
+    """Whether a function has printed a line that holds all these words."""
+    return any(all(word in line for word in words) for line in log_of(play, function).splitlines())
+
+
+# What was called, and what may be called
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource that a role allows. `resource` is an ARN, with wildcards."""
+
+    function: str
+    sid: str
+    action: str
+    resource: str
+
+
+def physical_names(play: Play) -> dict[str, str]:
+    """What the deployed resources are called, by their logical ids."""
+    resources = play.cloudformation.describe_stack_resources(StackName="detag")["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+
+
+def grants(template: Template, play: Play) -> set[Grant]:
+    """All that the template's roles allow, with the names of the deployed resources in them."""
+    physical = physical_names(play)
+    return {
+        Grant(function, statement["Sid"], action, _arn(template, physical, resource))
+        for function in FUNCTIONS
+        for statement in template.statements(f"{function}FunctionRole")
+        for action in _list(statement["Action"])
+        for resource in _list(statement["Resource"])
+    }
+
+
+def _arn(template: Template, physical: dict[str, str], value: Any) -> str:
+    """An intrinsic function of the template, worked out."""
+    if "Fn::GetAtt" in value:
+        return _arn(template, physical, {"Fn::Sub": f"${{{'.'.join(value['Fn::GetAtt'])}}}"})
+    if "Ref" in value:
+        return physical[value["Ref"]]
+    account = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "000000000000"}
+
+    def worked_out(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in account:
+            return account[name]
+        logical, attribute = name.split(".")
+        assert attribute == "Arn"
+        service, path = {
+            "AWS::S3::Bucket": ("s3::", ""),
+            "AWS::SQS::Queue": ("sqs:us-east-1:000000000000", ""),
+            "AWS::DynamoDB::Table": ("dynamodb:us-east-1:000000000000", "table/"),
+            "AWS::Logs::LogGroup": ("logs:us-east-1:000000000000", "log-group:"),
+        }[template.deployed["Resources"][logical]["Type"]]
+        return f"arn:aws:{service}:{path}{physical[logical].rpartition('/')[2]}"
+
+    return re.sub(r"\$\{([^}]+)\}", worked_out, value["Fn::Sub"])
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def used(grant: Grant, calls: list[Decision]) -> bool:
+    """Whether any call was allowed by this grant."""
+    return any(
+        (call.function, call.sid, call.action) == (grant.function, grant.sid, grant.action)
+        and fnmatchcase(call.resource, grant.resource)
+        for call in calls
+    )
+
+
+def test_every_road_was_taken(play: Play) -> None:
+    states = {state for state, _ in play.ended.values()}
+    assert states == {"delivered", "failed", "cancelled", "skipped", "superseded"}
+    assert play.storm.dead_letters() == 0
+    assert {call.function for call in play.decisions()} == set(FUNCTIONS)
+
+
+def test_nothing_that_the_functions_call_is_denied(play: Play) -> None:
+    assert [call for call in play.decisions() if not call.allowed] == []
+
+
+def test_nothing_that_the_template_allows_is_never_called(play: Play) -> None:
+    calls, allowed = play.decisions(), grants(read_stack(), play)
+    unused = {grant for grant in allowed if not used(grant, calls)}
+    assert {grant for grant in unused if grant.sid not in IMPLICIT} == set()
+    assert {grant.sid for grant in unused} == set(IMPLICIT), "each explanation explains something"
+    assert {call.sid for call in calls} == {grant.sid for grant in allowed} - set(IMPLICIT)
+
+
+def test_nothing_that_leaves_the_functions_holds_a_key_a_signature_a_url_or_a_body(play: Play) -> None:
+    names = play.stack.description
+    deliveries = [one for run in play.storm.books()["per_run"] for one in callbacks(play, run["id"])]
+    assert len(deliveries) > 8
+    marks = {
+        "the API key": play.api_key,
+        "a callback secret": play.callback_secret,
+        "a presigned URL": "X-Amz-Signature",
+        "an output link": f"{names['runflow_url']}/outputs/",
+        "a request's body": '"image_url"',
+        "a callback's body": '"duration_ms"',
+        **{
+            f"a signature ({one['id']})": sign(play.callback_secret, one["payload_bytes"].encode())
+            for one in deliveries
+        },
+    }
+    sizes = {}
+    for where, text in output(play):
+        sizes[where] = len(text)
+        plain = text.replace('\\"', '"')
+        assert [what for what, mark in marks.items() if mark in plain] == [], where
+    assert all(sizes.values()), sizes
+    assert sizes.keys() >= {f"log of {function.lower()}" for function in FUNCTIONS} | {"table", "events"}
+    assert any("_failed/" in where for where in sizes)
+
+
+def callbacks(play: Play, run_id: str) -> list[dict[str, Any]]:
+    """What Runflow says of a run's callbacks."""
+    headers = {"Authorization": f"Bearer {play.api_key}"}
+    url = f"{play.stack.description['runflow_url']}/v1/runs/{run_id}/callback"
+    found: list[dict[str, Any]] = httpx.get(url, headers=headers, trust_env=False).json()
+    return found
+
+
+def output(play: Play) -> Iterator[tuple[str, str]]:
+    """All that the functions have said and written, but for the photos themselves: where, and the text."""
+    for function in FUNCTIONS:
+        yield f"log of {function.lower()}", log_of(play, function.lower())
+    yield "table", json.dumps(play.storm.rows())
+    yield "events", json.dumps(play.events())
+    s3, bucket = play.storm.s3, play.stack.description["output_bucket"]
+    for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        found = s3.get_object(Bucket=bucket, Key=entry["Key"])
+        yield f"metadata of {entry['Key']}", json.dumps(found["Metadata"]) + found["ContentType"]
+        if entry["Key"].startswith("_failed/"):
+            yield entry["Key"], found["Body"].read().decode()
+
+
+# Permissions, taken away
+
+
+@contextmanager
+def without(play: Play, function: str, sid: str) -> Iterator[None]:
+    """A function's role lacks one of its statements in the block."""
+    iam, name, role = play.iam, function.lower(), physical_names(play)[f"{function}FunctionRole"]
+    whole = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    left = [statement for statement in whole["Statement"] if statement["Sid"] != sid]
+    assert len(left) == len(whole["Statement"]) - 1
+
+    def put(document: dict[str, Any]) -> None:
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+    put(whole | {"Statement": left})
+    try:
+        yield
+    finally:
+        put(whole)
+
+
+@pytest.mark.parametrize(
+    ("function", "sid", "action"),
+    [
+        ("Deliver", "WriteOutputs", "s3:GetObject"),
+        ("Callback", "SendResults", "sqs:SendMessage"),
+        ("Submit", "ReadPhotos", "s3:GetObjectVersion"),
+    ],
+)
+def test_what_a_role_does_not_allow_is_denied_and_nothing_is_lost(
+    play: Play, function: str, sid: str, action: str
+) -> None:
+    key, before = f"without {sid}.jpg", len(play.decisions())
+    with without(play, function, sid):
+        play.put(key)
+
+        def denied() -> set[tuple[str, str]]:
+            return {(one.function, one.action) for one in play.decisions()[before:] if not one.allowed}
+
+        assert wait_until(lambda: denied() == {(function, action)}, PATIENCE, pause=0.1), denied()
+        assert wait_until(lambda: not play.storm.busy(), PATIENCE, pause=0.1)
+        assert play.row(key).get("state") != "delivered"
+    if function == "Submit":
+        play.ends(key, "failed", "no_permission")
+    else:
+        play.later(key, 10 * MINUTE, "delivered")
