@@ -75,6 +75,8 @@ class S3PhotoStore:
                 answer = self._client.get_object(**where, Range=f"bytes=0-{length - 1}")
                 with closing(answer["Body"]) as body:
                     data = body.read(length)
+                if len(data) < min(length, answer["ContentLength"]):
+                    raise Transient("GetObject: the answer broke off")
         except ClientError as error:
             if _status(error) == 416:
                 return self._empty(where)

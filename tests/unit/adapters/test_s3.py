@@ -1,0 +1,320 @@
+"""S3 beyond what an emulator shows: its errors, its addresses, what is sent with an output."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import IO, Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from detag.adapters.aws import ATTEMPTS
+from detag.adapters.s3 import S3PhotoStore, put_request, s3_config
+from detag.ports.errors import Transient
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+
+
+@cache
+def client_of(region: str = "eu-central-1", endpoint: str | None = None) -> Any:
+    session = boto3.Session("AKIDEXAMPLE", "secret", "token/+=", region_name=region)
+    return session.client("s3", config=s3_config(endpoint), endpoint_url=endpoint)
+
+
+@pytest.fixture
+def stub() -> Iterator[Stubber]:
+    with Stubber(client_of()) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def store(stub: Stubber) -> S3PhotoStore:
+    return S3PhotoStore(cast("Any", stub).client, "out")
+
+
+def body(data: bytes | io.RawIOBase, length: int | None = None) -> StreamingBody:
+    if length is None:
+        length = len(cast("bytes", data))
+    return StreamingBody(cast("IO[bytes]", io.BytesIO(data) if isinstance(data, bytes) else data), length)
+
+
+# Addresses
+
+ODD = "Größe/a b+c%20d&e=f?g#h 😀.jpg"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1"])
+def test_a_url_is_regional_and_virtual_hosted_and_names_its_version(region: str) -> None:
+    url = S3PhotoStore(client_of(region), "out").presign("photos", ODD, "v.1_/+=", 900)
+    parts = urlsplit(url)
+    query = {name: value for name, (value,) in parse_qs(parts.query).items()}
+    assert (parts.scheme, parts.netloc) == ("https", f"photos.s3.{region}.amazonaws.com")
+    assert parts.path == "/Gr%C3%B6%C3%9Fe/a%20b%2Bc%2520d%26e%3Df%3Fg%23h%20%F0%9F%98%80.jpg"
+    assert (query["versionId"], query["X-Amz-Algorithm"]) == ("v.1_/+=", "AWS4-HMAC-SHA256")
+    assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == ("900", "host")
+    assert query["X-Amz-Credential"].split("/")[2:] == [region, "s3", "aws4_request"]
+    assert query["X-Amz-Security-Token"] == "token/+="
+
+
+def test_a_url_names_no_version_where_there_is_none() -> None:
+    assert "versionId" not in S3PhotoStore(client_of(), "out").presign("photos", "a.jpg", None, 900)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "begins"),
+    [
+        ("http://127.0.0.1:4566", "http://127.0.0.1:4566/photos/a.jpg?"),
+        ("https://localhost:4566", "https://localhost:4566/photos/a.jpg?"),
+        ("https://s3.example.com", "https://photos.s3.example.com/a.jpg?"),
+        ("https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com", "https://photos.bucket.vpce-1.s3."),
+    ],
+)
+def test_path_style_is_for_this_machine_only(endpoint: str, begins: str) -> None:
+    assert S3PhotoStore(client_of(endpoint=endpoint), "out").presign("photos", "a.jpg", None, 60).startswith(begins)
+
+
+def test_a_bucket_with_dots_keeps_its_certificate_valid() -> None:
+    url = S3PhotoStore(client_of(), "out").presign("my.photos", "a.jpg", None, 60)
+    assert url.startswith("https://s3.eu-central-1.amazonaws.com/my.photos/a.jpg?")
+
+
+def test_the_sdks_own_checksum_is_kept() -> None:
+    config = client_of().meta.config
+    assert config.request_checksum_calculation == "when_supported"
+    assert config.retries["total_max_attempts"] == ATTEMPTS
+
+
+# Reading
+
+
+def test_the_start_is_one_ranged_get_of_the_version(stub: Stubber, store: S3PhotoStore) -> None:
+    answer = {
+        "Body": body(b"0123"),
+        "ContentLength": 4,
+        "ContentRange": "bytes 0-3/1000000",
+        "ETag": '"e-1"',
+        "Metadata": {"aspect-ratio": "1:1"},
+    }
+    sent = {"Bucket": "in", "Key": ODD, "VersionId": "v1", "Range": "bytes=0-3"}
+    stub.add_response("get_object", answer, sent)
+    assert store.start("in", ODD, "v1", 4) == Start(b"0123", 1_000_000, "e-1", {"aspect-ratio": "1:1"})
+
+
+def test_an_answer_with_the_whole_is_cut_to_what_was_asked_for(stub: Stubber, store: S3PhotoStore) -> None:
+    whole = {"Body": body(b"0123456789"), "ContentLength": 10, "ETag": '"e"', "Metadata": {}}
+    stub.add_response("get_object", whole, ANY_READ)
+    assert store.start("in", "a", None, 4) == Start(b"0123", 10, "e", {})
+    stub.add_response(
+        "get_object", whole | {"Body": body(b"0123456789")}, {"Bucket": "in", "Key": "a", "Range": "bytes=-4"}
+    )
+    assert store.end("in", "a", None, 4) == b"6789"
+
+
+ANY_READ = {"Bucket": "in", "Key": "a", "Range": "bytes=0-3"}
+
+
+def test_an_object_that_was_empty_and_is_not_any_more_is_read_again_later(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
+    stub.add_response("head_object", {"ContentLength": 7, "ETag": '"e"', "Metadata": {}}, {"Bucket": "in", "Key": "a"})
+    with pytest.raises(Transient):
+        store.start("in", "a", None, 4)
+
+
+READ_ERRORS = [
+    ("NoSuchKey", 404, Missing),
+    ("NoSuchVersion", 404, Missing),
+    ("NoSuchBucket", 404, Missing),
+    ("404", 404, Missing),
+    ("MethodNotAllowed", 405, Missing),
+    ("AccessDenied", 403, Denied),
+    ("403", 403, Denied),
+    ("AllAccessDisabled", 403, Denied),
+    ("InvalidObjectState", 403, Denied),
+    ("KMS.DisabledException", 400, Denied),
+    ("KMS.NotFoundException", 400, Denied),
+    ("InvalidRequest", 400, Denied),
+    ("RequestTimeTooSkewed", 403, Transient),
+    ("SignatureDoesNotMatch", 403, Transient),
+    ("InvalidAccessKeyId", 403, Transient),
+    ("ExpiredToken", 400, Transient),
+    ("RequestTimeout", 400, Transient),
+    ("SlowDown", 503, Transient),
+    ("ServiceUnavailable", 503, Transient),
+    ("InternalError", 500, Transient),
+    ("TooManyRequests", 429, Transient),
+    ("SomethingNew", 418, Transient),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "meaning"), READ_ERRORS)
+@pytest.mark.parametrize("operation", ["start", "end"])
+def test_an_error_of_a_read_has_its_meaning(
+    stub: Stubber, store: S3PhotoStore, operation: str, code: str, status: int, meaning: type[Exception]
+) -> None:
+    stub.add_client_error("get_object", code, "text", http_status_code=status)
+    with pytest.raises(meaning, match=code):
+        getattr(store, operation)("in", "a", "v", 4)
+
+
+def test_an_error_after_an_empty_read_has_its_meaning_too(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
+    stub.add_client_error("head_object", "404", http_status_code=404)
+    with pytest.raises(Missing):
+        store.start("in", "a", "v", 4)
+
+
+class Broken(io.RawIOBase):
+    """A body whose connection is lost."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise ReadTimeoutError(endpoint_url="https://in.s3.amazonaws.com/a?X-Amz-Signature=secret")
+
+
+@pytest.mark.parametrize("data", [Broken, lambda: b"01"])
+@pytest.mark.parametrize("operation", ["start", "end"])
+def test_a_body_that_breaks_off_is_transient(
+    stub: Stubber, store: S3PhotoStore, operation: str, data: Callable[[], bytes | io.RawIOBase]
+) -> None:
+    broken = body(data(), length=4)
+    answer = {"Body": broken, "ContentLength": 4, "ContentRange": "bytes 0-3/9", "ETag": '"e"', "Metadata": {}}
+    stub.add_response("get_object", answer)
+    with pytest.raises(Transient) as failure:
+        getattr(store, operation)("in", "a", "v", 100)
+    assert "secret" not in str(failure.value)
+
+
+# Writing
+
+
+def test_an_output_carries_its_conditions_type_and_metadata() -> None:
+    request = put_request("out", ODD, 7, "image/webp", {"detag-job-id": "j"}, None)
+    assert request == {
+        "Bucket": "out",
+        "Key": ODD,
+        "ContentLength": 7,
+        "ContentType": "image/webp",
+        "Metadata": {"detag-job-id": "j"},
+        "IfNoneMatch": "*",
+    }
+    again = put_request("out", ODD, 7, "image/webp", {}, Existing("e-1", {}))
+    assert (again["IfMatch"], "IfNoneMatch" in again) == ('"e-1"', False)
+
+
+@pytest.mark.parametrize("metadata", [{"n": "é"}, {"ñ": "v"}, {"n": "a\nb"}, {"n": "a\r\nX: y"}, {"n": "\x00"}])
+def test_metadata_that_a_header_cannot_hold_is_never_sent(metadata: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="metadata"):
+        put_request("out", "a", 1, "image/webp", metadata, None)
+
+
+WRITE_ERRORS = [
+    ("PreconditionFailed", 412, None, PreconditionFailed),
+    ("PreconditionFailed", 412, Existing("e", {}), PreconditionFailed),
+    ("NoSuchKey", 404, Existing("e", {}), PreconditionFailed),
+    ("NoSuchKey", 404, None, Transient),
+    ("NoSuchBucket", 404, Existing("e", {}), Transient),
+    ("ConditionalRequestConflict", 409, None, Transient),
+    ("ConditionalRequestConflict", 409, Existing("e", {}), Transient),
+    ("OperationAborted", 409, None, Transient),
+    ("AccessDenied", 403, None, Transient),
+    ("KMS.DisabledException", 400, None, Transient),
+    ("BadDigest", 400, None, Transient),
+    ("IncompleteBody", 400, None, Transient),
+    ("SlowDown", 503, None, Transient),
+    ("InternalError", 500, None, Transient),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "replaces", "meaning"), WRITE_ERRORS)
+def test_an_error_of_a_write_has_its_meaning(
+    stub: Stubber, store: S3PhotoStore, code: str, status: int, replaces: Existing | None, meaning: type[Exception]
+) -> None:
+    stub.add_client_error("put_object", code, "text", http_status_code=status)
+    with pytest.raises(meaning, match=code):
+        store.put("a", io.BytesIO(b"data"), 4, "image/webp", {}, replaces)
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("SlowDown", 503), ("NoSuchBucket", 404)])
+def test_a_record_that_cannot_be_stored_now_is_transient(
+    stub: Stubber, store: S3PhotoStore, code: str, status: int
+) -> None:
+    stub.add_client_error("put_object", code, http_status_code=status)
+    with pytest.raises(Transient, match=code):
+        store.put_record("_failed/a.json", b"{}")
+
+
+@pytest.mark.parametrize(("code", "status"), [("403", 403), ("503", 503), ("400", 400)])
+def test_what_cannot_be_seen_is_not_taken_for_nothing(
+    stub: Stubber, store: S3PhotoStore, code: str, status: int
+) -> None:
+    stub.add_client_error("head_object", code, http_status_code=status)
+    with pytest.raises(Transient):
+        store.existing("a")
+
+
+@pytest.mark.parametrize("error", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
+def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
+    class Cut:
+        meta = client_of().meta
+
+        def __getattr__(self, name: str) -> Any:
+            def call(**_: object) -> None:
+                raise error(endpoint_url="https://in.s3.amazonaws.com/a?X-Amz-Signature=secret")
+
+            return call
+
+    store = S3PhotoStore(cast("Any", Cut()), "out")
+    calls: list[Callable[[], object]] = [
+        lambda: store.start("in", "a", None, 1),
+        lambda: store.end("in", "a", None, 1),
+        lambda: store.existing("a"),
+        lambda: store.put("a", io.BytesIO(b"x"), 1, "image/webp", {}, None),
+        lambda: store.put_record("a", b"{}"),
+    ]
+    for call in calls:
+        with pytest.raises(Transient) as failure:
+            call()
+        assert "secret" not in str(failure.value)
+
+
+def test_a_stream_that_s3_did_not_take_is_not_sent_twice() -> None:
+    client, sent = client_of("eu-west-1"), []
+
+    def slow_down(request: Any, **_: object) -> AWSResponse:
+        sent.append(request.headers)
+        return AWSResponse(request.url, 503, cast("Any", {}), RawAnswer(b"<Error><Code>SlowDown</Code></Error>"))
+
+    client.meta.events.register("before-send.s3.PutObject", slow_down)
+    body_of_an_output = io.BufferedReader(cast("io.RawIOBase", Once(b"x" * 100_000)))
+    with pytest.raises(Transient, match="cannot be sent twice"):
+        S3PhotoStore(client, "out").put("a", body_of_an_output, 100_000, "image/webp", {}, None)
+    assert len(sent) == 1
+    assert sent[0]["If-None-Match"] in ("*", b"*")
+    assert sent[0]["X-Amz-Trailer"] in ("x-amz-checksum-crc32", b"x-amz-checksum-crc32")
+    assert sent[0]["X-Amz-Decoded-Content-Length"] in ("100000", b"100000")
+
+
+class Once(io.RawIOBase):
+    """A body that can only be read on."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._data.readinto(buffer)
+
+
+class RawAnswer(io.BytesIO):
+    """What the SDK reads an answer from."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
