@@ -27,7 +27,7 @@ from local.stack import Options, Stack, running
 
 console = Console(highlight=False)
 
-FOLDER = REPOSITORY / ".local" / "demo"  # not that of `make local`, which may be up at the same time
+FOLDER = REPOSITORY / ".build" / "demo"  # not that of `make local`, which may be up at the same time
 STAND_IN = (
     "The cleaning was done by a stand-in on this machine, a few lines of OpenCV that are far weaker than\n"
     "Runflow's model. Nothing was charged, and nothing left this machine."

@@ -18,7 +18,7 @@ from local.samples import SAMPLES
 from local.stack.stack import is_up
 
 COMMAND = [sys.executable, "-m", "local.demo"]
-FOLDER = REPOSITORY / ".local" / "demo"
+FOLDER = REPOSITORY / ".build" / "demo"
 
 # One demo at a time: it has one folder.
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("demo")]
