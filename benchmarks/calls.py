@@ -1,0 +1,33 @@
+"""The calls on a photo's way, as numbers: tests/performance/test_calls.py counts them, the costs are made of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PER_PHOTO: Final[dict[str, dict[str, int]]] = {
+    "submit": {
+        "dynamodb.GetItem": 3,  # the job, the operator's override, the gate
+        "s3.GetObject": 1,  # what a HEAD would tell, and the first 64 KiB; one more for the end of a larger photo
+        "dynamodb.UpdateItem": 1,  # the newest sequencer of the key
+        "dynamodb.TransactWriteItems": 1,  # the claim and its slot of the day's limit
+        "Runflow.POST": 1,
+        "dynamodb.PutItem": 1,  # the run's id
+    },
+    "callback": {"sqs.SendMessageBatch": 1},
+    "deliver": {
+        "dynamodb.GetItem": 1,
+        "Runflow.GET": 1,
+        "Runflow.output": 1,
+        "s3.HeadObject": 1,  # whose output is there, and how new
+        "s3.PutObject": 1,
+        "eventbridge.PutEvents": 1,
+        "dynamodb.PutItem": 1,
+    },
+}
+"""What each function calls for one photo that meets no trouble, in a process that has its secrets."""
+PER_PROCESS: Final[dict[str, dict[str, int]]] = {
+    function: {"secrets-manager.GetSecretValue": 1} for function in PER_PHOTO
+}
+"""What each function calls once more in a new process; `callback` again every five minutes while it is used."""
+IDLE_MINUTE: Final[dict[str, int]] = {"dynamodb.GetItem": 3, "dynamodb.Query": 16}
+"""What `reconcile` calls when nothing is due and nobody waits: override, gate, gate; eight lanes of due and of held."""

@@ -1,0 +1,82 @@
+"""What each function imports: the largest part of its cold start, as a set."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.handlers import AWS
+from tests.performance.test_calls import ENVIRON
+
+ROOT = Path(__file__).resolve().parents[2]
+ALLOWED = {
+    "aws_lambda_powertools",
+    "botocore",
+    "certifi",
+    "dateutil",  # botocore's
+    "detag",
+    "handler",
+    "jmespath",  # botocore's and Powertools'
+    "six",  # dateutil's
+    "typing_extensions",  # Powertools'
+    "urllib3",
+}
+MORE = {
+    "submit": {"filetype", "h11", "httpcore", "imagesize"},
+    "callback": set(),
+    "deliver": {"filetype", "h11", "httpcore", "imagesize"},
+    "reconcile": {"filetype", "h11", "httpcore", "imagesize"},
+}
+MOST = {"submit": 500, "callback": 420, "deliver": 500, "reconcile": 480}
+"""Modules, the standard library's included: a bound with room for another Python, not for another dependency."""
+FORBIDDEN = (
+    "asyncio",
+    "aws_lambda_powertools.event_handler",
+    "aws_lambda_powertools.utilities.batch",
+    "aws_lambda_powertools.utilities.data_classes",
+    "aws_lambda_powertools.utilities.idempotency",
+    "aws_lambda_powertools.utilities.parameters",
+    "aws_lambda_powertools.utilities.parser",
+    "aws_lambda_powertools.utilities.validation",
+    "aws_xray_sdk",  # what makes Powertools' Tracer slow; the empty shell of it comes with the package
+    "boto3",
+    "cv2",
+    "httpx",
+    "numpy",
+    "PIL",
+    "pydantic",
+    "s3transfer",
+)
+PROGRAM = """
+import sys, json
+sys.modules["anyio"] = sys.modules["trio"] = None  # httpcore takes them where they are: the layer has neither
+sys.path[:0] = sys.argv[1:]
+import handler
+print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))
+"""
+
+
+def imported(function: str) -> set[str]:
+    paths = [str(ROOT / "functions" / function), str(ROOT / "layers/detag/python")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, *paths], env={**AWS, **ENVIRON}, capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("function", MORE)
+def test_a_function_imports_what_it_needs_and_nothing_else(function: str) -> None:
+    modules = imported(function)
+    packages = {name.partition(".")[0] for name in modules}
+    foreign = packages - set(sys.stdlib_module_names) - {"__main__", "_distutils_hack"}
+    assert {name for name in foreign if not name.startswith("_")} == ALLOWED | MORE[function]
+    assert [name for name in FORBIDDEN if name in modules] == []
+    assert len(modules) <= MOST[function]
+
+
+def test_an_import_that_is_not_needed_would_be_noticed() -> None:
+    assert {"botocore", "detag"} <= {name.partition(".")[0] for name in imported("callback")}
