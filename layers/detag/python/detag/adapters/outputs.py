@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import ssl
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -14,6 +13,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
+from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
 from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, look
@@ -191,8 +191,7 @@ class SafeFetcher:
         self._guard.encoding(header(response, b"content-encoding"))
         chunks, announced = response.iter_stream(), header(response, b"content-length")
         if announced is None or header(response, b"transfer-encoding") is not None:
-            file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-            chunks, length = self._spool(chunks, file)
+            chunks, length = self._spool(chunks, stack.enter_context(temporary_file()))
         else:
             length = int(announced)
         self._guard.size(length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
@@ -13,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, UnseekableStreamError
 
 from detag.adapters.aws import aws_config, calling, error_code
+from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_loopback
 from detag.ports.errors import Transient
 from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
@@ -144,7 +144,7 @@ class S3PhotoStore:
             if self._client.meta.endpoint_url.startswith("https:"):
                 self._put(request, cast("IO[bytes]", whole))
             else:
-                with tempfile.TemporaryFile() as file:
+                with temporary_file() as file:
                     while block := whole.read(BLOCK):
                         file.write(block)
                     file.seek(0)
