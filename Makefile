@@ -38,8 +38,8 @@ simulate: ## Play simulated worlds: make simulate SEEDS=n FROM=k, or SEED=s to r
 		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"}
 
 .PHONY: check
-check: ## Lint and type-check the code and the template
-	$(setup) test sam
+check: ## Lint and type-check the code; judge the template by cfn-lint, checkov and AWS's guard rules
+	$(setup) test sam policy
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	.venv/test/bin/mypy
@@ -48,6 +48,7 @@ check: ## Lint and type-check the code and the template
 	@mkdir -p .build
 	.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
 	.venv/sam/bin/cfn-lint .build/transformed.json
+	.venv/policy/bin/python bin/policy.py .build/transformed.json
 
 .PHONY: fuzz
 fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED=1

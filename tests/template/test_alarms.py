@@ -151,7 +151,8 @@ def test_without_an_address_there_is_no_topic_to_pay_for(stack: Stack) -> None:
     conditional = {name for name, resource in resources.items() if "Condition" in resource}
     assert conditional == {"AlarmTopic", "AlarmTopicPolicy", "AlarmKey"}
     assert {resources[name]["Condition"] for name in conditional} == {"HasAlarmEmail"}
-    assert stack.source["Conditions"] == {"HasAlarmEmail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, ""]}]}}
+    condition = stack.source["Conditions"]["HasAlarmEmail"]
+    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, ""]}]}
 
 
 @pytest.mark.parametrize(

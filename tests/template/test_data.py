@@ -107,7 +107,8 @@ def test_nothing_is_reached_without_tls(stack: Stack, policy: str, field: str, k
 @pytest.mark.parametrize("name", BUCKETS)
 def test_a_buckets_tls_rule_covers_the_bucket_and_its_objects(stack: Stack, name: str) -> None:
     (denied,) = [statement for statement in stack.statements(f"{name}Policy") if tls_only(statement)]
-    assert denied["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+    bucket = {"Fn::GetAtt": [name, "Arn"]}
+    assert denied["Resource"] == [bucket, {"Fn::Join": ["", [bucket, "/*"]]}]
 
 
 def test_the_table_is_as_the_job_store_expects_it(stack: Stack) -> None:

@@ -136,7 +136,9 @@ def test_the_library_is_packaged_without_its_fakes(root: Path, tmp_path: Path) -
     build(root, "layers/detag", "DetagLayer", artifacts, RUNTIME="none")
     packaged = {path.relative_to(artifacts) for path in artifacts.rglob("*") if path.is_file()}
     library = root / "layers" / "detag"
-    written = {path.relative_to(library) for path in library.glob("python/**/*") if path.suffix in (".py", ".typed", ".json")}
+    written = {
+        path.relative_to(library) for path in library.glob("python/**/*") if path.suffix in (".py", ".typed", ".json")
+    }
     assert packaged == {path for path in written if not path.name.endswith("_fake.py")}
 
 

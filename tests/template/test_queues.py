@@ -76,9 +76,17 @@ def test_the_queues_together_leave_a_new_account_room_for_callbacks(stack: Stack
     assert sum(most) + others <= NEW_ACCOUNT_CONCURRENCY
 
 
-def test_no_function_reserves_concurrency(stack: Stack) -> None:
-    for name, function in stack.of_type("AWS::Lambda::Function").items():
-        assert "ReservedConcurrentExecutions" not in function, name
+def test_no_function_reserves_concurrency_unless_asked_to_and_then_only_callback(stack: Stack) -> None:
+    reserved = {
+        name: function["ReservedConcurrentExecutions"]
+        for name, function in stack.of_type("AWS::Lambda::Function").items()
+        if "ReservedConcurrentExecutions" in function
+    }
+    asked = {"Fn::If": ["ReservesCallbackConcurrency", {"Ref": "CallbackReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert reserved == {"CallbackFunction": asked}
+    assert stack.source["Parameters"]["CallbackReservedConcurrency"]["Default"] == 0
+    condition = stack.source["Conditions"]["ReservesCallbackConcurrency"]
+    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "CallbackReservedConcurrency"}, 0]}]}
 
 
 def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Stack) -> None:

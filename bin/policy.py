@@ -1,0 +1,193 @@
+"""Judge a template after the SAM transform by checkov's checks and by AWS's own rules for cfn-guard. Offline.
+
+    .venv/policy/bin/python bin/policy.py .build/transformed.json
+
+A finding is accepted only where the resource's own Metadata gives the reason:
+
+    Metadata:
+      checkov: {skip: [{id: CKV_AWS_18, comment: ...}]}
+      guard: {skip: [{id: CT.S3.PR.2, comment: ...}]}
+
+An entry may name a `resource` that SAM makes of this one. Any other finding fails, and so does an entry without a
+reason or without a finding. The rules are those of AWS Control Tower's proactive controls, as the package
+cdk-validator-cfnguard carries them together with the cfn-guard program.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import platform
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "cdklabs.cdk_validator_cfnguard"
+PROGRAMS = {"Linux": "ubuntu", "Darwin": "macos"}
+PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+RULES = "rules/control-tower/cfn-guard"
+COPIES = ("AWS::Lambda::EventInvokeConfig",)
+"""What SAM makes of a function and gives the function's Metadata to."""
+
+Place = tuple[str, str, str]
+"""Tool, identifier of the check, logical id of the resource."""
+
+
+class CannotJudge(Exception):
+    """A tool did not do its work. The text says which."""
+
+
+@dataclass
+class Verdict:
+    """What was found, what of it is accepted, and what is wrong with the acceptances."""
+
+    accepted: dict[Place, str] = field(default_factory=dict)
+    unexplained: dict[Place, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+def accepted_in(template: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Every acceptance in a transformed template, with its reason ('' if it has none)."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] in COPIES:
+            continue
+        metadata = resource.get("Metadata") or {}
+        for tool in ("checkov", "guard"):
+            for entry in (metadata.get(tool) or {}).get("skip", []):
+                yield (tool, entry["id"], entry.get("resource", name)), str(entry.get("comment") or "").strip()
+
+
+def without_metadata(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template as the tools get it, so that they find what is accepted too."""
+    resources = {
+        name: {part: value for part, value in resource.items() if part != "Metadata"}
+        for name, resource in template["Resources"].items()
+    }
+    return {**template, "Resources": resources}
+
+
+def judge(template: Mapping[str, Any], findings: Mapping[Place, str]) -> Verdict:
+    """Hold the findings (with what each says) against the acceptances in the template."""
+    verdict, reasons = Verdict(), dict(accepted_in(template))
+    for place, said in findings.items():
+        if reasons.get(place):
+            verdict.accepted[place] = reasons[place]
+        else:
+            verdict.unexplained[place] = said
+    for place, reason in reasons.items():
+        tool, check, resource = place
+        if not reason:
+            verdict.wrong.append(f"{resource}: {check} is accepted without a reason")
+        elif resource not in template["Resources"]:
+            verdict.wrong.append(f"{resource}: there is no such resource, but {check} is accepted for it")
+        elif place not in findings:
+            verdict.wrong.append(f"{resource}: {tool} finds no {check} here any more, but it is accepted")
+    return verdict
+
+
+def checkov(template: Path) -> tuple[int, dict[Place, str]]:
+    """How many of checkov's checks passed, and its findings."""
+    command = [sys.executable, "-m", "checkov.main", "-f", str(template), "--framework", "cloudformation", "secrets"]
+    options = ["--skip-download", "--quiet", "--compact", "--output", "json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        raise CannotJudge(f"checkov: {done.stdout}{done.stderr}") from None
+    reports = answer if isinstance(answer, list) else [answer]
+    if not any(report.get("check_type") == "cloudformation" for report in reports):
+        raise CannotJudge(f"checkov judged nothing: {done.stdout}{done.stderr}")
+    passed, findings = 0, {}
+    for report in reports:
+        passed += report["summary"]["passed"]
+        for one in report["results"]["failed_checks"]:
+            findings["checkov", one["check_id"], one["resource"].rpartition(".")[2]] = one["check_name"]
+    return passed, findings
+
+
+def guard(template: Path) -> tuple[int, dict[Place, str]]:
+    """How many of AWS's rules passed, and the findings of the others."""
+    with tempfile.TemporaryDirectory() as folder:
+        program, rules = unpack(Path(folder))
+        command = [str(program), "validate", "--structured", "--output-format", "json", "--show-summary", "none"]
+        command += ["--rules", str(rules), "--data", str(template)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        (report,) = json.loads(done.stdout)
+    except ValueError:
+        raise CannotJudge(f"cfn-guard: {done.stdout[-2000:]}{done.stderr}") from None
+    findings: dict[Place, str] = {}
+    for rule in report["not_compliant"]:
+        found = dict(_findings(rule, (rule["Rule"]["name"], "")))
+        if not found:
+            raise CannotJudge(f"cfn-guard: rule {rule['Rule']['name']} failed for no resource")
+        findings |= found
+    return len(report["compliant"]), findings
+
+
+def unpack(folder: Path) -> tuple[Path, Path]:
+    """The cfn-guard program for this machine, and the folder of the rules."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CannotJudge(f"cfn-guard: {PACKAGE} is not installed")
+    (archive,) = (Path(spec.origin).parent / "_jsii").glob("*.tgz")
+    system, processor = PROGRAMS.get(platform.system()), PROCESSORS.get(platform.machine().lower())
+    if not system or not processor:
+        raise CannotJudge(f"there is no cfn-guard for {platform.system()} on {platform.machine()}")
+    program = f"bin/{system}/{processor}/cfn-guard"
+    wanted = tuple(f"package/{path}" for path in (program, RULES))
+    with tarfile.open(archive) as files:
+        members = [member for member in files.getmembers() if member.name.startswith(wanted)]
+        files.extractall(folder, members, filter="data")
+    return folder / "package" / program, folder / "package" / RULES
+
+
+def _findings(report: Any, rule: tuple[str, str]) -> Iterator[tuple[Place, str]]:
+    """The resources that a rule failed for, out of cfn-guard's tree of what it compared."""
+    if isinstance(report, list):
+        for one in report:
+            yield from _findings(one, rule)
+    elif isinstance(report, dict):
+        message = (report.get("messages") or {}).get("custom_message") or ""
+        if named := re.search(r"\[(CT\.[^\]]+)\]: ([^\n]*)", message):
+            rule = named[1], named[2]
+        path = report.get("path")
+        if isinstance(path, str) and path.startswith("/Resources/"):
+            yield ("guard", rule[0], path.split("/")[2]), rule[1]
+        for one in report.values():
+            yield from _findings(one, rule)
+
+
+def main(path: Path) -> int:
+    """Print the report; the exit code."""
+    template = json.loads(path.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder) / "template.json"
+        bare.write_text(json.dumps(without_metadata(template), indent=2), encoding="utf-8")
+        try:
+            (checks, first), (rules, second) = checkov(bare), guard(bare)
+        except CannotJudge as error:
+            print(error)
+            return 1
+    verdict = judge(template, first | second)
+    print(f"{checks} checks of checkov and {rules} of AWS's guard rules find nothing")
+    for (tool, check, resource), said in sorted(verdict.unexplained.items()):
+        print(f"unexplained: {resource}: {tool} {check}: {said}")
+    for said in sorted(verdict.wrong):
+        print(f"wrong: {said}")
+    resources = len({resource for _, _, resource in verdict.accepted})
+    print(
+        f"{len(verdict.accepted)} findings on {resources} resources are accepted, each with its reason beside it; "
+        f"{len(verdict.unexplained)} unexplained"
+    )
+    return bool(verdict.unexplained or verdict.wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
