@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from time import perf_counter
 from uuid import uuid4
 
@@ -53,10 +54,8 @@ class Courier:
         if reorder := rules.get("reorder"):
             overtaken = asyncio.Event()
             self._waiting.append(overtaken)
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(overtaken.wait(), reorder.options["seconds"])
-            except TimeoutError:
-                self._waiting.remove(overtaken)
         body, headers = delivery.payload_bytes, {"Content-Type": "application/json"}
         if delivery.signing_secret is not None:
             headers["Runflow-Signature"] = sign(delivery.signing_secret, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -122,6 +123,11 @@ def test_the_rate_is_per_key_and_comes_back_with_time() -> None:
         account.check_rate("a", 3)
     assert (caught.value.status, caught.value.code) == (429, "RATE_LIMITED")
     account.check_rate("b", 3)
+    now += timedelta(hours=1)
+    for _ in range(3):  # one second's worth, however long it was unused
+        account.check_rate("a", 3)
+    with pytest.raises(Problem):
+        account.check_rate("a", 3)
     now += timedelta(seconds=0.34)
     account.check_rate("a", 3)
     with pytest.raises(Problem):
@@ -167,6 +173,16 @@ async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Wo
     assert runflow.standin.behaviour == runflow.standin.settings.behaviour
     assert (await runflow.fetch(run["output"]["image_urls"][0])).status_code == 404
     assert (await runflow.http.get(f"/v1/callback-secrets/{secret['id']}")).status_code == 200
+
+
+async def test_a_run_under_way_at_a_reset_comes_to_nothing() -> None:
+    async with world(behaviour={"run_seconds": 0.1}) as runflow:
+        await runflow.made()
+        await asyncio.sleep(0.03)
+        await runflow.http.post("/_admin/reset")
+        await asyncio.sleep(0.15)
+        assert runflow.callbacks == []
+        assert (await runflow.books())["balance"] == "1000.00"
 
 
 def test_defaults_are_what_the_contract_says() -> None:

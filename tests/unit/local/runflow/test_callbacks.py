@@ -209,6 +209,16 @@ async def test_a_retry_keeps_the_secret_of_its_delivery() -> None:
         assert [signed_by(old["plain_secret"], request) for request in runflow.callbacks] == [True, True]
 
 
+async def test_a_callback_is_signed_with_the_secret_that_was_current_when_it_was_made(runflow: World) -> None:
+    old, new = await secret(runflow), await secret(runflow)
+    await runflow.fault("callback", "delay", seconds=0.2, times=1)
+    run_id = await runflow.made()
+    await until(lambda: runflow.standin.account.runs[run_id].status.terminal)
+    await runflow.http.patch(f"/v1/callback-secrets/{new['id']}", json={"is_current": True})
+    await runflow.ended(run_id)
+    assert signed_by(old["plain_secret"], runflow.callbacks[0])
+
+
 async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: World) -> None:
     made = await secret(runflow)
     record = await runflow.done()

@@ -211,7 +211,7 @@ async def test_a_callback_may_come_several_times(runflow: World) -> None:
 
 
 async def test_a_callback_may_be_overtaken_by_the_next(runflow: World) -> None:
-    await runflow.fault("callback", "reorder", seconds=5, times=1)
+    await runflow.fault("callback", "reorder", seconds=60, times=1)  # longer than a test waits
     first = await runflow.made(client_ref="first")
     await until(lambda: runflow.standin.account.runs[first].status.terminal)
     second = await runflow.done(client_ref="second")
