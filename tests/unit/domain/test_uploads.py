@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+import httpx
 import pytest
 
-from detag.domain.uploads import folder_marker, read_upload
+from detag.domain.uploads import addressable, folder_marker, read_upload
 
 EVENTS = Path(__file__).parents[3] / "events"
 
@@ -46,6 +48,26 @@ def test_an_event_that_lacks_what_names_the_job_says_so(missing: str) -> None:
 def test_what_is_no_event_says_so(garbage: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not an S3 event"):
         read_upload(garbage)
+
+
+@pytest.mark.parametrize("key", ["../a.jpg", "a/../b.jpg", "./a.jpg", "a/./b.jpg", "a/..", ".", ".."])
+def test_no_address_leads_to_a_name_with_a_part_of_only_dots(key: str) -> None:
+    told = event()
+    told["detail"]["object"]["key"] = key
+    upload = read_upload(told)
+    assert not addressable(upload)
+    address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
+    assert unquote(httpx.URL(address).path) != f"/{key}", "what a client makes of it"
+
+
+@pytest.mark.parametrize("key", ["a..jpg", "...", "a/.../b", ".hidden", "a../b", "//a", "%2e%2e/a", "a\\..\\b"])
+def test_an_address_leads_to_any_other_name(key: str) -> None:
+    told = event()
+    told["detail"]["object"]["key"] = key
+    upload = read_upload(told)
+    assert addressable(upload)
+    address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
+    assert unquote(httpx.URL(address).raw_path.decode()) == f"/{key}"
 
 
 def test_a_folder_marker_ends_in_a_slash() -> None:

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     NEWER_DELIVERED = "newer_delivered"
     # failed
     NO_PERMISSION = "no_permission"
+    UNUSABLE_NAME = "unusable_name"
     INVALID_ASPECT_RATIO = "invalid_aspect_ratio"
     REFUSED = "refused"
     RUN_FAILED = "run_failed"

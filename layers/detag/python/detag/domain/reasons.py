@@ -60,6 +60,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "detag may not read the photo.",
         "Check the bucket's policy and the photo's encryption key, then upload it again.",
     ),
+    Reason.UNUSABLE_NAME: Advice(
+        "A part of the photo's name is only . or .., so no web address leads to it.",
+        "Upload it again under another name.",
+    ),
     Reason.INVALID_ASPECT_RATIO: Advice(
         "The aspect ratio is not two numbers with a colon.",
         "Correct the photo's aspect-ratio metadata (or the AspectRatio parameter) and upload it again.",

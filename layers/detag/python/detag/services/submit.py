@@ -43,7 +43,7 @@ from detag.domain.job import (
 )
 from detag.domain.naming import readable, sequencer_rank
 from detag.domain.runs import Run, RunStatus, aspect_ratio, create_body
-from detag.domain.uploads import folder_marker, read_upload
+from detag.domain.uploads import addressable, folder_marker, read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
@@ -219,6 +219,8 @@ class Submit:
             raise _Closed(skip(job, Reason.EMPTY, "the file is empty", now))
         if upload.size > most:
             raise _Closed(skip(job, Reason.TOO_LARGE, f"{upload.size} bytes are more than {most}", now))
+        if not addressable(upload):
+            raise _Closed(fail(job, Reason.UNUSABLE_NAME, "no web address can name it", now, free=True))
         try:
             start = self._photos.start(upload.bucket, upload.key, upload.version_id, HEAD_BYTES)
             if upload.etag and start.etag != upload.etag:
