@@ -24,6 +24,7 @@ ALL = (
     queues.a_wrong_item_identifier_fails_the_batch,
     uploads.an_event_names_the_version,
     permissions.a_batch_of_messages_needs_the_single_permission,
+    permissions.a_wildcard_covers_a_line_break_too,
 )
 
 

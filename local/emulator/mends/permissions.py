@@ -1,9 +1,10 @@
-"""Mend of what a role must allow, where the emulator checks roles at all."""
+"""Mends of what a role must allow, where the emulator checks roles at all."""
 
 import functools
+import re
 from typing import Any
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 
 from .hooks import hook, still_needed
 
@@ -29,3 +30,18 @@ def a_batch_of_messages_needs_the_single_permission() -> None:
     asked = original("sqs", "POST", "/", target, b"", {})
     still_needed(asked in SINGLE, "a batch of messages is allowed by the permission for one")
     iam_actions.extract_iam_action = extract_iam_action
+
+
+def a_wildcard_covers_a_line_break_too() -> None:
+    """Let ``*`` and ``?`` match any character (IAM User Guide, "IAM JSON policy elements: Resource"): an object's key
+    may hold a line break.
+    """
+    original = hook(iam_evaluator, "_fnmatch_compile", "pattern ignore_case")
+
+    @functools.cache
+    def compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        found: re.Pattern[str] = original(pattern, ignore_case)
+        return re.compile(found.pattern.removesuffix("$") + r"\Z", found.flags | re.DOTALL)
+
+    still_needed(not iam_evaluator.fnmatch_iam_cs("a\nb", "a*"), "a wildcard covers a line break")
+    iam_evaluator._fnmatch_compile = compiled
