@@ -1,0 +1,69 @@
+"""Two hundred photos at once, by the stock `aws` command: each comes out under its name, with its own pixels, once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter
+from contextlib import ExitStack, closing
+from decimal import Decimal
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from local.emulator.client import VENVS
+from local.processes import wait_until
+from local.stack import Stack
+from tests.e2e.storm import Storm, number_of, photo
+
+COUNT = 200
+ODD = (
+    "shoe {}.jpg",
+    "shoe {}.png",
+    "deep/er/and deeper/{}.jpg",
+    " lead and trail {} .jpg ",
+    "100% + {} & more=#{}?.jpg",
+    "a%2Fb%20{}.jpg",
+    "crème brûlée {} 🍮.jpg",
+    "line\nbreak {}.jpg",
+    'quote\'s "{}" <b>.jpg',
+    "商品-{}",
+)
+
+
+@pytest.mark.timeout(240)
+def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_billed_once_each(
+    stack: Stack, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my photos"
+    # Numbers in pairs: x.jpg is beside x.png.
+    numbers = {name.format(number // 2): number for number, name in zip(range(COUNT), cycle(ODD), strict=False)}
+    assert len(numbers) == COUNT
+    for name, number in numbers.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(photo(number))
+
+    with ExitStack() as after:
+        storm = after.enter_context(closing(Storm(stack)))
+        storm.admin.post("behaviour", json={"pixels": "reencode"}).raise_for_status()
+        after.callback(lambda: storm.admin.delete("behaviour"))
+        books = storm.books()
+        command = [str(VENVS / "sam/bin/aws"), "s3", "cp", "--recursive", "--only-show-errors"]
+        target = f"s3://{stack.description['input_bucket']}/two hundred/"
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | stack.env
+        subprocess.run([*command, folder, target], env=env, check=True, timeout=120)
+
+        keys = {f"two hundred/{name}": number for name, number in numbers.items()}
+        assert wait_until(
+            lambda: Counter(row["state"] for row in storm.rows() if row["key"] in keys) == {"delivered": COUNT},
+            120,
+            pause=0.5,
+        ), Counter(row["state"] for row in storm.rows() if row["key"] in keys)
+
+        outputs = {key: data for key, data in storm.outputs().items() if key.startswith("two hundred/")}
+        assert {key.removesuffix(".webp"): number_of(data) for key, data in outputs.items()} == keys
+        billed = storm.books()
+        assert billed["runs"] - books["runs"] == COUNT
+        assert Decimal(billed["total"]) - Decimal(books["total"]) == COUNT * Decimal("0.14")
+        assert storm.dead_letters() == 0
