@@ -23,7 +23,7 @@ ODD = (
     "shoe {}.png",
     "deep/er/and deeper/{}.jpg",
     " lead and trail {} .jpg ",
-    "100% + {} & more=#{}?.jpg",
+    "100% + {} & more=#?.jpg",
     "a%2Fb%20{}.jpg",
     "crème brûlée {} 🍮.jpg",
     "line\nbreak {}.jpg",
