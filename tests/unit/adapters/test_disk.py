@@ -8,6 +8,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import botocore.session
 import pytest
@@ -51,7 +52,7 @@ def test_a_picture_that_finds_no_room_before_it_is_stored_is_stored_later() -> N
         aws_secret_access_key="secret",
         config=s3_config("http://127.0.0.1:9"),
     )
-    store = S3PhotoStore(client, "cleaned")
+    store = S3PhotoStore(cast("Any", client), "cleaned")
     with pytest.raises(Transient, match="no room"):
         store.put("a.webp", io.BytesIO(PICTURE), len(PICTURE), "image/webp", {}, None)
 
