@@ -17,7 +17,7 @@ from tests.simulation.worlds import histogram, play_all
 @click.option("--seeds", default=2_000, type=click.IntRange(1), show_default=True, help="How many worlds to play.")
 @click.option("--from", "first", default=0, type=click.IntRange(0), show_default=True, help="The first world's seed.")
 @click.option("--seed", type=click.IntRange(0), help="Replay one world exactly and print its story.")
-@click.option("--processes", type=click.IntRange(1), help="How many worlds at once; one for each processor if not given.")
+@click.option("--processes", type=click.IntRange(1), help="How many worlds at once. Default: one for each processor.")
 def main(seeds: int, first: int, seed: int | None, processes: int | None) -> None:
     """Play simulated worlds, in which everything goes wrong that may, and check every invariant in each.
 
@@ -31,7 +31,7 @@ def main(seeds: int, first: int, seed: int | None, processes: int | None) -> Non
         tell([verdict])
         sys.exit(bool(verdict.broken))
     begun = time.monotonic()
-    verdicts = []
+    verdicts: list[Verdict] = []
     with click.progressbar(play_all(range(first, first + seeds), processes), length=seeds, file=sys.stderr) as bar:
         verdicts.extend(bar)
     seconds = time.monotonic() - begun

@@ -20,7 +20,9 @@ from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from detag.services.closing import DETAIL_TYPES, RECORDED
+from detag.services.submit import CLOCK_SKEW
 from tests.simulation.pictures import is_cleaned, name_in
+from tests.simulation.sqs import MAX_RECEIVES
 
 if TYPE_CHECKING:
     from tests.simulation.runflow import Post
@@ -36,14 +38,18 @@ INVARIANTS: Final = {
     "ledger": "each day's ledger is the sum of the reservations and of what was charged beside them",
     "body stored first": "what is sent is what the row holds, and the row is claimed",
     "same key, same bytes": "an idempotency key never goes out with two bodies",
+    "one key per submission": "a submission goes out under one idempotency key",
+    "nothing for the overtaken": "no money is taken for a photo once a newer one of its name was seen",
     "one send per lease": "a claim sends once, and not after its lease",
     "time to write it down": "a POST may last no longer than its process may live",
     "settled first": "after a doubt nothing is sent before the settle time is over",
     "looked first": "after a doubt nothing is sent before the run list was read",
     "link lives": "no photo is sent with a link that has expired",
+    "asked to wait": "a photo waits for as long as Runflow asked for",
     "gate": "while the gate is closed only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run is some job's",
     "free retries only": "only a run that failed free of charge is tried again, and only so often",
+    "gate opens": "two hours after every cause is gone, nobody is held any more",
     "nobody blamed for a gate": "no photo fails because of a key, of credit, of a cap, or of an outage",
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
@@ -55,7 +61,7 @@ INVARIANTS: Final = {
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every end that has one, and for no other",
     "records": "a record was written for every failure, and for no other",
-    "dead letters explained": "a message is a dead letter only for faults of others",
+    "dead letters explained": "an upload is a dead letter only if its process died, or its row could not be written",
     "redriving is harmless": "once all is quiet, repeating every message there ever was changes nothing",
     "no surprise": "no message fails for a bug",
     "no secret told": "no log line holds a link, a body, a key or a secret",
@@ -77,6 +83,9 @@ class Audit:
         self._gate_rev = 0
         self._gate_moved = 0.0
         self._bodies: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self._heads: dict[tuple[str, str], float] = {}
+        self._highest: dict[tuple[str, str], str] = {}
         self._leases: set[tuple[str, int]] = set()
         self._posts: dict[str, list[Post]] = {}
         self._listed: dict[int, float] = {}
@@ -115,9 +124,15 @@ class Audit:
             gate = self._world.gate
             self.check("one writer at a time", gate.rev > self._gate_rev, "the gate", gate)
             self._gate_rev, self._gate_moved = gate.rev, self._world.time
+            if gate.reason is Reason.SPEND_LIMIT:
+                self._world.storm.happens("cap reached")
             self._world.tell("gate:", gate.reason, "draining" if gate.draining else "", gate.probe_job or "")
         elif name == "jobs.charge":
             self._money()
+        elif name == "jobs.raise_head":
+            for place, head in self._world.jobs.heads.items():
+                if self._highest.get(place, "") < head:
+                    self._highest[place], self._heads[place] = head, self._world.time
         elif name == "photos.put":
             self._output()
         elif name.startswith("queue."):
@@ -152,9 +167,22 @@ class Audit:
             made = self._world.runflow.runs.get(after.earlier_runs[-1])
             free = made is not None and made.ended and not made.billed
             self.check("free retries only", free and after.attempt <= self._world.max_attempts, after)
+        if after.state is State.SUBMITTING and (before is None or after.submission_no != before.submission_no):
+            place = (after.upload.bucket, after.upload.key)
+            newest = self._highest.get(place, "")
+            overtaken = newest > sequencer_rank(after.upload.sequencer) and self._world.time - self._heads[place] > 60
+            self.check("nothing for the overtaken", not overtaken, after)
         worker = self._world.workers[-1]
         if worker is not None and before is not None and Reason.SETTLING is before.reason is not after.reason:
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
+        if (
+            worker is not None
+            and worker.function == "deliver"
+            and before is not None
+            and not before.run_id
+            and after.run_id
+        ):
+            self._world.storm.happens("callback before the answer")
         if (before.reservation if before else None) != after.reservation:
             self._money(after)
 
@@ -190,7 +218,9 @@ class Audit:
         world, now = self._world, self._world.time
         row = world.jobs.jobs.get(post.job_id)
         claimed = row is not None and row.state is State.SUBMITTING and row.body == post.body
-        self.check("body stored first", claimed and row is not None and row.idempotency_key == post.key, row)
+        self.check("body stored first", claimed, row)
+        client_ref = str(json.loads(post.body)["client_ref"])
+        self.check("one key per submission", self._keys.setdefault(client_ref, post.key) == post.key, client_ref)
         self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
         if row is not None and claimed:
             self.check("one send per lease", (post.job_id, row.rev) not in self._leases, "twice", row)
@@ -210,11 +240,12 @@ class Audit:
                 self.check("settled first", now - one.at >= settle, post.job_id, "after", now - one.at)
                 self.check("looked first", self._looked_for.get(post.job_id, 0.0) >= one.at + settle, post.job_id)
             one.cleared = True
+            self.check("asked to wait", now - one.at >= one.retry_after - CLOCK_SKEW, post.job_id)
         earlier.append(post)
         gate, paused = world.gate, world.jobs.operator.paused
-        closed = gate.reason is not None and not gate.draining and now - self._gate_moved > 60
+        closed = gate.reason is not None and not gate.draining and now - self._gate_moved > 31
         self.check("gate", not closed or gate.probe_job == post.job_id, gate.reason, post.job_id)
-        self.check("gate", not paused or now - world.paused_at <= 60, "paused", post.job_id)
+        self.check("gate", not paused or now - world.paused_at <= 31, "paused", post.job_id)
 
     def listing(self, cursor: str | None) -> None:
         """The run list is read from its beginning."""
@@ -261,6 +292,11 @@ class Audit:
                 good = name_in(stored.data) in names
             self.check("own picture", good, key, stored.metadata)
 
+    def gate_is_open(self) -> None:
+        """The storm is long over."""
+        held = [job for job in self._world.jobs.jobs.values() if job.held]
+        self.check("gate opens", self._world.gate.reason is None and not held, self._world.gate, *held)
+
     # Once all is quiet
 
     def at_rest(self) -> None:
@@ -277,7 +313,8 @@ class Audit:
         for queue in (world.uploads, world.results):
             self.check("nothing open", not queue.messages, queue.name, queue.messages)
             for message in queue.died:
-                self.check("dead letters explained", len(message.why) == 5, message)
+                fair = len(message.why) == MAX_RECEIVES and all(map(_is_fair, message.why))
+                self.check("dead letters explained", fair or queue is world.results, message)
         failures = [line for line in world.telemetry.lines if line.message == "a message failed"]
         self.check("no surprise", not failures, *(line.fields.get("error") for line in failures))
         self._bill()
@@ -340,6 +377,8 @@ class Audit:
         """A paid result was delivered, unless it could not be."""
         if run.status not in ("succeeded", "partial_succeeded") or not self._world.runflow.picture_is_good(run):
             return
+        if run.lost and job.reason is Reason.UNKNOWN_RUN:
+            return  # Runflow's loss: it has neither the run nor the picture any more
         if job.state is State.FAILED and job.reason in (Reason.TIMED_OUT, Reason.UNKNOWN_RUN):
             late = (run.completed_at or 0) >= (job.closed_at or 0) or job.reason is Reason.UNKNOWN_RUN
             told = self.kept_at.get(run.run_id, 0.0) > (job.closed_at or 0)
@@ -398,6 +437,11 @@ class Audit:
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in world.photos.outputs.items())
         ledgers = [(day, used_slots(ledger)) for day, ledger in sorted(world.jobs.ledgers.items())]
         return [rows, outputs, ledgers, sorted(world.jobs.charges), len(world.runflow.sent)]
+
+
+def _is_fair(why: str) -> bool:
+    """Whether a message of the upload queue may come back for this: nothing could be written down."""
+    return why.startswith(("its process", "DynamoDB")) or why == "the row is contended"
 
 
 def _short(thing: object) -> str:

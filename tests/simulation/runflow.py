@@ -8,20 +8,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from detag.domain.runs import Run
-from detag.ports.outputs import Unsafe
+from detag.ports.outputs import LinkExpired, Unsafe
 from detag.ports.runs import Outcome, RunPage
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
 from tests.simulation.pictures import cleaned, photo
+from tests.simulation.storm import READINGS
 
 if TYPE_CHECKING:
     from tests.simulation.world import Worker, World
-
-READINGS: Final = ("honoured", "ignored", "conflict", "cached")
-"""What a repeated Idempotency-Key may do (contract sections 8 and 14)."""
 
 
 @dataclass(slots=True)
@@ -36,6 +35,7 @@ class Post:
     body: str
     key: str
     outcome: str = "on its way"
+    retry_after: float = 0.0
     cleared: bool = False
     """Whether detag has made sure since, as it must, that no run of it is missing."""
 
@@ -47,7 +47,12 @@ class Runflow(FakeRuns):
         super().__init__(world.photos, world.clock, world.effect, ending=self._plan, fault=self._fault, cleaned=cleaned)
         self._world = world
         random, habits = world.random, self.habits
-        self.gentle = self.down = False
+        self.gentle = self.down = self.deaf = False
+        """Readings of the callbacks' retries; Runflow does not answer; its callbacks do not arrive."""
+        self.faults: list[Fault | None] = []
+        """What becomes of the next POSTs, before the storm has its say."""
+        self.endings: list[Ending] = []
+        """How the next runs will go."""
         self.secret = "whsec_first"
         if not world.storm.over:
             self.gentle = random.random() < 0.2
@@ -59,6 +64,10 @@ class Runflow(FakeRuns):
                 habits.visible_after = random.uniform(10.0, world.settle_minutes * 60.0)
             if world.storm.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
+        self.pages = 0
+        """How often a page of the list was read."""
+        self.asked: list[str] = []
+        """Every run that was asked for by its id."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
         self.foreign: set[str] = set()
@@ -92,19 +101,22 @@ class Runflow(FakeRuns):
         finally:
             self._creating.pop()
         post.outcome = f"{type(outcome).__name__} {getattr(outcome, 'status', getattr(outcome, 'why', ''))}"
+        post.retry_after = getattr(outcome, "retry_after", None) or 0.0
         world.tell("POST", job_id[:8], "->", post.outcome)
         world.wait(timeout if "no answer" in post.outcome else world.random.uniform(0.02, 1.0))
         return outcome
 
     def get(self, run_id: str) -> Run | None:
         """See `Runs`."""
+        self.asked.append(run_id)
         run = super().get(run_id)
         if run is None:
-            self._world.storm.seen["run unknown at first"] += 1
+            self._world.storm.happens("run unknown at first")
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
         """See `Runs`."""
+        self.pages += 1
         self._world.audit.listing(cursor)
         return super().page(cursor)
 
@@ -117,13 +129,17 @@ class Runflow(FakeRuns):
         while self.ended:
             run = self.ended.pop(0)
             if run.code == "INPUT_UNREADABLE":
-                self._world.storm.seen["the photo's link was dead"] += 1
+                self._world.storm.happens("the photo's link was dead")
             self._world.tell("run", run.run_id, "of", self.made_for(run)[:8], run.status, run.code or "")
             self.call_back(run)
 
     def read(self, link: str) -> bytes:
         """What a link gives to `FakeFetcher`."""
-        data = self.read_link(link)
+        try:
+            data = self.read_link(link)
+        except LinkExpired:
+            self._world.storm.happens("output link expired")
+            raise
         place = link.partition("?")[0].split("/")
         if (place[-2], int(place[-1].partition(".")[0])) in self.bad_links:
             raise Unsafe("the link leads to a private address")
@@ -144,11 +160,16 @@ class Runflow(FakeRuns):
         self.sent.append(post)
         world.audit.posted(post)
         if not world.storm.over and any(one.key == post.key for one in self.sent[:-1]):
-            world.storm.seen[f"idempotency key {self.habits.idempotency}"] += 1
+            world.storm.happens(f"idempotency key {self.habits.idempotency}")
         world.wait(world.random.uniform(0.02, 0.5))
         if not self.habits.key_good:
-            world.storm.seen["key refused"] += 1
+            world.storm.happens("key refused")
             return Fault(world.random.choice((401, 403, 404)), code="UNAUTHORIZED", message="the key is not good")
+        if self.faults:
+            fault = self.faults.pop(0)
+            if fault is not None and fault.effect:
+                self._again_in(fault.late)
+            return fault
         if self.down or strikes("Runflow timeout"):
             return Fault()
         if strikes("Runflow timeout with effect"):
@@ -163,9 +184,9 @@ class Runflow(FakeRuns):
         if strikes("Runflow 5xx with effect"):
             return Fault(500, effect=True)
         if strikes("Runflow 429"):
-            return Fault(429, code="RATE_LIMITED", message="slow down", retry_after=world.random.choice((None, 20.0)))
+            return Fault(429, code="RATE_LIMITED", message="slow down", retry_after=world.random.choice((None, 300.0)))
         if self.habits.credit is not None and self.habits.credit <= 0:
-            world.storm.seen["credit gone"] += 1
+            world.storm.happens("credit gone")
         return None
 
     # A run's life
@@ -181,7 +202,12 @@ class Runflow(FakeRuns):
             if post.job_id == job_id and json.loads(post.body)["client_ref"] == request["client_ref"]
         )
         if self.habits.visible_after:
-            world.storm.seen["run listed late"] += 1
+            world.storm.happens("run listed late")
+        if self.endings:
+            ending = self.endings.pop(0)
+            self._again_in(ending.queued)
+            self._again_in(ending.queued + ending.seconds)
+            return ending
         queued, seconds = random.uniform(0.5, 10.0), random.uniform(2.0, 60.0)
         if strikes("callback at once"):
             queued = seconds = 0.001
@@ -193,6 +219,8 @@ class Runflow(FakeRuns):
             seconds = world.run_timeout_hours * 3600 + random.uniform(600, 36_000)
         self._again_in(queued)
         self._again_in(queued + seconds)
+        if strikes("run forgotten"):
+            world.after(random.uniform(60, 3600), partial(self._forget, run_id))
         if strikes("run failed free"):
             status = random.choice(("failed", "errored", "timeout"))
             return Ending(
@@ -223,6 +251,12 @@ class Runflow(FakeRuns):
             content_type="image/webp" if strikes("output of another type") else "image/jpeg",
             instead=instead,
         )
+
+    def _forget(self, run_id: str) -> None:
+        """Runflow does not know the run any more, once detag does."""
+        job = self._world.jobs.jobs.get(self.made_for(self.runs[run_id]))
+        if job is not None and job.run_id == run_id:
+            self.runs[run_id].lost = True
 
     def _again_in(self, seconds: float) -> None:
         """Look whether something happens, then."""
@@ -257,7 +291,10 @@ class Runflow(FakeRuns):
     def _attempt(self, body: bytes, signature: str, run: FakeRun, number: int) -> None:
         world, storm = self._world, self._world.storm
         status = 0
-        if not storm.strikes("callback lost"):
+        job = world.jobs.jobs.get(self.made_for(run))
+        if job is not None and job.state.terminal:
+            storm.happens("callback after the end")
+        if not self.deaf and not storm.strikes("callback lost"):
             status = world.receive(body, signature)
             world.audit.answered(body, signature, status)
             world.tell("callback of", run.run_id, "attempt", number, "->", status)

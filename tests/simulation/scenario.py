@@ -70,8 +70,6 @@ class Storyteller:
         world.at(world.started + self.length, self._calm)
         world.run_out(world.started + REST_DAYS * DAY)
         for _ in range(3):
-            if world.audit.broken:
-                return
             world.redrive_all()
             world.sweep_every_minute()
             world.run_out(world.time + REST_DAYS * DAY)
@@ -109,33 +107,33 @@ class Storyteller:
         content_type = "image/png" if key.endswith(".png") else "image/jpeg"
         name = f"p{next(world.numbers)}"
         if any(upload.key == key for upload in world.uploaded):
-            world.storm.seen["upload overwritten"] += 1
+            world.storm.happens("upload overwritten")
         upload = world.upload(key, photo(name, content_type), {"shop": "north"})
         if world.storm.strikes("upload deleted"):
             world.after(
                 self.random.choice((0.1, 5.0, 1200.0)), lambda: world.photos.delete("in", key, upload.version_id)
             )
         if world.storm.strikes("upload overwritten soon"):
-            world.after(self.random.choice((0.1, 2.0, 30.0)), lambda: self._upload(key))
+            world.after(self.random.choice((2.0, 10.0, 30.0)), lambda: self._upload(key))
 
     def _not_an_image(self) -> None:
-        self.world.storm.seen["upload is no photo"] += 1
+        self.world.storm.happens("upload is no photo")
         self.world.upload("notes.txt", b"just words, no photo")
 
     def _empty(self) -> None:
-        self.world.storm.seen["upload is no photo"] += 1
+        self.world.storm.happens("upload is no photo")
         self.world.upload("empty.jpg", b"")
 
     def _folder(self) -> None:
-        self.world.storm.seen["upload is no photo"] += 1
+        self.world.storm.happens("upload is no photo")
         self.world.upload("folder/", b"")
 
     def _cut(self) -> None:
-        self.world.storm.seen["upload is no photo"] += 1
+        self.world.storm.happens("upload is no photo")
         self.world.upload("cut.jpg", photo("cut", "image/jpeg")[:-2])
 
     def _huge(self) -> None:
-        self.world.storm.seen["upload is no photo"] += 1
+        self.world.storm.happens("upload is no photo")
         self.world.upload("huge.jpg", photo("huge", "image/jpeg"), size=60 * 1024 * 1024)
 
     # The operator
@@ -153,7 +151,7 @@ class Storyteller:
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
         for _ in range(3):
-            act(0.5, "dead letters redriven", world.redrive_all)
+            world.at(world.started + self.length * self.random.uniform(0.05, 0.9), world.redrive_all)
 
     def _perhaps(
         self, chance: float, kind: str, later: Callable[[], None], at_once: Callable[[], None] | None = None
@@ -163,7 +161,7 @@ class Storyteller:
         world = self.world
 
         def act() -> None:
-            world.storm.seen[kind] += 1
+            world.storm.happens(kind)
             world.tell("operator:", kind)
             (at_once or later)()
 
@@ -219,6 +217,8 @@ class Storyteller:
         world = self.world
         world.jobs.operator = replace(world.jobs.operator, paused=True)
         world.paused_at = world.time
+        for _ in range(3):  # it is for these that it was paused
+            world.after(self.random.uniform(20, 70), partial(self._upload, self.random.choice(KEYS)))
         world.after(self.random.uniform(60, 5000), self._resume)
 
     def _resume(self) -> None:
@@ -233,7 +233,7 @@ class Storyteller:
         world.after(self.random.uniform(60, 6000), self._top_up)
 
     def _top_up(self) -> None:
-        self.world.storm.seen["credit back"] += 1
+        self.world.storm.happens("credit back")
         self.world.runflow.habits.credit = None
 
     def _down(self) -> None:
@@ -255,7 +255,7 @@ class Storyteller:
 
     def _forge_run(self) -> None:
         world, job_id = self.world, self._some_job()
-        world.storm.seen["callback of somebody else's run"] += 1
+        world.storm.happens("callback of somebody else's run")
         job = world.jobs.jobs.get(job_id)
         number = job.submission_no if job else 1
         own = "https://evil.example/x.jpg"
@@ -265,7 +265,7 @@ class Storyteller:
 
     def _forge_signature(self) -> None:
         world = self.world
-        world.storm.seen["callback forged"] += 1
+        world.storm.happens("callback forged")
         body = dumps(
             {
                 "event": "run.completed",
@@ -280,7 +280,7 @@ class Storyteller:
 
     def _garbage(self) -> None:
         world = self.world
-        world.storm.seen["callback garbage"] += 1
+        world.storm.happens("callback garbage")
         status = world.receive(b"\x00garbage", None)
         world.audit.check("answers", status in (401, 502, 503), status)
 
@@ -290,7 +290,7 @@ class Storyteller:
         """The storm is over; the operator has put everything right."""
         world = self.world
         if world.time // DAY > world.started // DAY:
-            world.storm.seen["midnight"] += 1
+            world.storm.happens("midnight")
         world.tell("--- the storm is over")
         world.storm.over = True
         self._resume()
@@ -301,6 +301,7 @@ class Storyteller:
         world.set_limit(None)
         world.runflow.habits.credit = None
         world.sweep_every_minute()
+        world.after(2 * 3600.0, world.audit.gate_is_open)
         for hours in (1, 3, 27, 60):
             world.after(hours * 3600.0, world.redrive_all)
 

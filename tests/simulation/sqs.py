@@ -110,6 +110,6 @@ class Sqs:
             if failed is None:
                 message.why.append(str(answer))
             elif message.number in failed:
-                message.why.append("handed back")
+                message.why.append(self._world.telemetry.reason_of(message.number))
             else:
                 self.messages.pop(message.number, None)

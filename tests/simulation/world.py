@@ -44,7 +44,7 @@ from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 from tests.simulation.audit import Audit
 from tests.simulation.runflow import Runflow
 from tests.simulation.sqs import Sqs
-from tests.simulation.storm import Storm
+from tests.simulation.storm import AT, Storm
 
 PRICE: Final = Decimal("0.14")
 TIMEOUTS: Final = {"submit": 30.0, "callback": 10.0, "deliver": 120.0, "reconcile": 55.0}
@@ -92,6 +92,24 @@ class Effect:
             self._world.after_effect(self._name, self._after)
 
 
+class Told(FakeTelemetry):
+    """Telemetry that remembers why a message was handed back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reasons: dict[int, str] = {}
+
+    def warn(self, message: str, **fields: object) -> None:
+        """See `Telemetry`."""
+        super().warn(message, **fields)
+        if "message_id" in fields:
+            self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
+
+    def reason_of(self, number: int) -> str:
+        """Why a message was handed back the last time."""
+        return self._reasons.get(number, "no reason given")
+
+
 class World:
     """Everything there is, at one moment."""
 
@@ -111,14 +129,16 @@ class World:
         self.started = start
         effect = self.effect
         self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if not calm else 0.0)
+        if self.jobs.lag:
+            self.storm.happens("index behind")
         self.photos = FakePhotoStore(self.clock, "out", effect)
         self.versioned = calm or self.random.random() < 0.8
         if not self.versioned:
-            self.storm.seen["bucket without versions"] += 1
+            self.storm.happens("bucket without versions")
             self.photos.unversioned.add("in")
         self.events = FakeEvents(effect)
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
-        self.telemetry = FakeTelemetry()
+        self.telemetry = Told()
         self.run_timeout_hours, self.max_attempts = 24, 3
         self.settle_minutes, self.url_lifetime_minutes = 10, 60
         self.limit: Decimal | None = None
@@ -226,13 +246,16 @@ class World:
     def _strike(self, kind: str, worker: Worker, name: str) -> None:
         if kind == "another photo of the batch goes first":
             if worker.pending and len(self.workers) < 2 * DEPTH:
-                self.storm.seen[kind] += 1
+                self.storm.happens(kind)
                 worker.pending.popleft()()
             return
-        if kind == "worker stalled":
-            self.stall(self.random.choice((0.5, 3.0, 10.0, 25.0, 60.0, 200.0)) * self.random.uniform(0.5, 1.5), name)
+        if kind.startswith("worker stalled"):
+            seconds = self.random.choice((0.5, 3.0, 10.0, 25.0, 60.0, 200.0)) * self.random.uniform(0.5, 1.5)
+            if kind in AT.values():  # most of what is left of its life
+                seconds = (worker.deadline - self.time) * self.random.uniform(0.2, 1.0)
+            self.stall(seconds, kind, name)
             return
-        self.storm.seen[kind] += 1
+        self.storm.happens(kind)
         self.tell(kind, "at", name)
         if kind == "worker crashed":
             raise Crash("crashed")
@@ -240,11 +263,11 @@ class World:
             raise Conflict("the write happened, its repetition did not")
         raise Transient(kind)
 
-    def stall(self, seconds: float, name: str) -> None:
+    def stall(self, seconds: float, kind: str, name: str) -> None:
         """The worker at work stands still: the others go on meanwhile."""
         if sum(worker is not None for worker in self.workers) > DEPTH:
             return
-        self.storm.seen["worker stalled"] += 1
+        self.storm.happens(kind)
         self.tell(f"stalls for {seconds:.1f} s at", name)
         self.run_until(self.time + seconds)
 
@@ -257,7 +280,7 @@ class World:
 
     def _check_deadline(self, worker: Worker) -> None:
         if self.clock.time >= worker.deadline:
-            self.storm.seen["worker killed"] += 1
+            self.storm.happens("worker killed")
             self.tell("is killed at its deadline")
             raise Crash("killed")
 
@@ -521,7 +544,7 @@ class World:
             sequencer_rank(other.sequencer) > sequencer_rank(upload.sequencer) and other.key == upload.key
             for other in self.arrived.values()
         ):
-            self.storm.seen["event of an older version after a newer one's"] += 1
+            self.storm.happens("event of an older version after a newer one's")
         self.arrived[upload.job_id] = upload
         self.arrivals.append(event)
         self.uploads.put(event, safely=True)
@@ -535,7 +558,7 @@ class World:
     def redrive_all(self) -> None:
         """An operator sends the dead letters of every queue on."""
         if self.uploads.redrive() + self.results.redrive() + len(self.rule_dead) and not self.storm.over:
-            self.storm.seen["dead letters sent again"] += 1
+            self.storm.happens("dead letters sent again")
         self.redrive_rule()
 
     def set_limit(self, limit: Decimal | None) -> None:

@@ -1,0 +1,37 @@
+"""It bites: detag without any one of its guards is caught, by the invariant that is named for the guard."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.audit import INVARIANTS
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.scenario import play
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.guard for mutant in MUTANTS])
+def test_a_missing_guard_is_caught_in_a_world_that_is_sound_with_it(
+    mutant: Mutant, record_property: pytest.RecordProperty
+) -> None:
+    for seed in range(mutant.within):
+        with mutant.alive():
+            caught = mutant.invariant in {name for name, _ in play(seed).broken}
+        if caught:
+            record_property("seed", seed)
+            assert not play(seed).broken, "the guard is back, and the world still breaks"
+            return
+    pytest.fail(f"{mutant.invariant!r} does not notice in {mutant.within} worlds that {mutant.guard!r} is missing")
+
+
+def test_there_are_many_and_each_names_an_invariant() -> None:
+    assert len(MUTANTS) >= 15
+    assert len({mutant.guard for mutant in MUTANTS}) == len(MUTANTS)
+    assert {mutant.invariant for mutant in MUTANTS} <= set(INVARIANTS)
+
+
+def test_a_guard_that_the_code_does_not_have_is_an_error() -> None:
+    change = MUTANTS[0].changes[0]
+    missing = type(change)(change.place, "no such words", "")
+    with pytest.raises(LookupError, match="no such words"), missing.made():
+        pass
