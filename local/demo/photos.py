@@ -7,11 +7,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from local.samples import SAMPLES, write_samples
-
-OPEN: Final = ("waiting", "submitting", "submitted")
 
 
 @dataclass

@@ -141,7 +141,6 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         expired_urls=1,
         tries=4,
         body='{"input": {}}',
-        minted_at=EPOCH,
         url_expires_at=EPOCH + 3_600,
         claimed_at=EPOCH,
         doubtful=True,

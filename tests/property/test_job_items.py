@@ -57,7 +57,6 @@ jobs = st.builds(
     expired_urls=counts,
     tries=counts,
     body=some_text,
-    minted_at=times,
     url_expires_at=times,
     claimed_at=times,
     doubtful=st.booleans(),

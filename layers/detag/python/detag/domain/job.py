@@ -175,7 +175,6 @@ class Job:
     """Back-offs in a row."""
     body: str | None = None
     """The exact bytes of the POST (ASCII JSON), kept while they may have to be sent again."""
-    minted_at: float = 0.0
     url_expires_at: float = 0.0
     claimed_at: float = 0.0
     """When the present submission was first claimed: a look-up goes back this far."""
@@ -330,7 +329,6 @@ def claim(
         reservation=reservation,
         content_type=content_type,
         source_metadata=source_metadata,
-        minted_at=now,
         claimed_at=now,
         url_expires_at=url_expires_at,
         lease_until=lease_until,

@@ -32,7 +32,6 @@ def kept(job: Job) -> Job:
         not_before=_micro(job.not_before),
         due_at=None if job.due_at is None else _micro(job.due_at),
         lease_until=_micro(job.lease_until),
-        minted_at=_micro(job.minted_at),
         url_expires_at=_micro(job.url_expires_at),
         claimed_at=_micro(job.claimed_at),
         submitted_at=_micro(job.submitted_at),
