@@ -21,7 +21,7 @@ from local.runflow.api import make_app
 from local.runflow.behaviour import Behaviour
 from local.runflow.standin import Settings, StandIn, stand_in
 
-EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[3] / "examples" / "runflow.json").read_text())
+EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[3] / "data" / "runflow" / "examples.json").read_text())
 KEY = "rf_live_local"
 RUNS = "/v1/models/runflow/tag-removal/runs"
 IMAGE = "https://pictures.test/shoe.png?X-Amz-Signature=secret"
