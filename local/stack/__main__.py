@@ -126,9 +126,13 @@ def _explain(stack: Stack) -> None:
 
 
 def _command(name: str) -> str:
-    """The user's own command if there is one, else that of the SAM environment."""
-    ours = VENVS / "sam/bin" / name
-    return name if shutil.which(name) or not ours.exists() else shlex.quote(os.path.relpath(ours))
+    """The user's own command if there is one, else that of the SAM environment.
+
+    As a module of its Python: the script that pip makes of `aws` does not start where the path holds a space.
+    """
+    if shutil.which(name):
+        return name
+    return f"{shlex.quote(os.path.relpath(VENVS / 'sam/bin/python'))} -m {name}cli"
 
 
 def _watch(stack: Stack) -> None:

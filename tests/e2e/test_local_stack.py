@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.emulator.client import VENVS
+from local.emulator.client import REPOSITORY
 from local.processes import is_alive, wait_until
 from local.stack import Stack, described
 
@@ -67,8 +67,10 @@ def test_the_lines_it_prints_can_be_copied(launched: Launched, tmp_path: Path) -
         "remote",
     ]
     script = "\n".join(["set -eu", *commands]).replace(" photo.jpg ", f" '{tmp_path}/photo.jpg' ")
-    env = {"PATH": f"{VENVS}/sam/bin:{os.environ['PATH']}", "HOME": str(tmp_path), "SAM_CLI_TELEMETRY": "0"}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=env, timeout=60, check=False)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SAM_CLI_TELEMETRY": "0"}
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, env=env, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "spend_today" in done.stdout
     launched.stack.client("s3").head_object(Bucket=launched.stack.description["input_bucket"], Key="photo.jpg")
