@@ -179,6 +179,15 @@ def test_the_pictures_of_the_fakes_are_pictures(kind: str) -> None:
     assert looked(tiny_picture(kind, b"a note"), DELIVERABLE) == (kind, 8, 8)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"GIF89a", b"GIF89a\x08", b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82", b"\xff\xd8\xff\xd9"],
+)
+def test_a_whole_file_that_tells_no_dimensions_is_broken(data: bytes) -> None:
+    with pytest.raises(Truncated):
+        looked(data, DELIVERABLE)
+
+
 def test_a_rotated_photo_has_its_dimensions_either_way_round() -> None:
     turned = Pillow.Exif()
     turned[0x0112] = 6

@@ -283,6 +283,24 @@ def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
         assert "secret" not in str(failure.value)
 
 
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", None])
+def test_a_body_that_ends_early_is_never_whole_to_the_sdk(endpoint: str | None) -> None:
+    client, given = client_of(endpoint=endpoint), []
+
+    def take(request: Any, **_: object) -> AWSResponse:
+        while block := request.body.read(50_000):
+            given.append(block)
+        return AWSResponse(request.url, 200, cast("Any", {}), RawAnswer(b""))
+
+    client.meta.events.register("before-send.s3.PutObject", take)
+    try:
+        with pytest.raises(Transient, match="ended early"):
+            S3PhotoStore(client, "out").put("a", io.BytesIO(b"x" * 99_999), 100_000, "image/webp", {}, None)
+    finally:
+        client.meta.events.unregister("before-send.s3.PutObject", take)
+    assert b"x-amz-checksum" not in b"".join(given)  # which stands behind the last byte
+
+
 def test_a_stream_that_s3_did_not_take_is_not_sent_twice() -> None:
     client, sent = client_of("eu-west-1"), []
 
