@@ -56,6 +56,16 @@ fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.fuzz.callbacks \
 		--requests $${N:-50000} --seed $${SEED:-1}
 
+.PHONY: bench
+bench: ## Measure everything and write benchmarks/results.md: make bench, or QUICK=1
+	$(setup) test run emulator sam runtime
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m benchmarks $${QUICK:+--quick}
+
+.PHONY: load
+load: ## Drop many photos at once into a local stack: make load N=10000
+	$(setup) test run emulator sam runtime
+	@.venv/test/bin/python -m benchmarks --only-load $${N:+--photos "$$N"}
+
 .PHONY: lock
 lock: ## Resolve the requirements again (needs uv); bin/lock --upgrade raises them
 	@bin/lock

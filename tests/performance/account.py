@@ -39,7 +39,7 @@ class Account:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Every client that is made in the block, and every connection, leads here."""
-        aws._session.register("before-send", self._answer, unique_id="account")
+        aws._session.register("before-send", self._answer, unique_id="account")  # type: ignore[arg-type]
         try:
             with patch.object(httpcore, "SyncBackend", lambda: _Network(self)):
                 yield
@@ -48,10 +48,11 @@ class Account:
 
     def counted(self) -> dict[str, int]:
         """The calls since this was last asked."""
-        calls, self.calls = dict(self.calls), Counter()
+        calls = dict(self.calls)
+        self.calls.clear()
         return calls
 
-    def _answer(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
+    def _answer(self, request: Any, event_name: str, **_ignored: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
         self.calls[f"{service}.{operation}"] += 1
         if service == "s3":
@@ -94,7 +95,9 @@ class Account:
 
     def _SendMessageBatch(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self.sent += [json.loads(entry["MessageBody"]) for entry in asked["Entries"]]
-        return {"Successful": [{"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "0"} for entry in asked["Entries"]]}
+        return {
+            "Successful": [{"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "0"} for entry in asked["Entries"]]
+        }
 
     def _PutEvents(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in asked["Entries"]]}
@@ -118,7 +121,7 @@ class _Response:
 
 
 def _response(request: Any, status: int, body: bytes, **headers: str) -> AWSResponse:
-    named = {"Content-Length": str(len(body)), "Content-Type": "application/x-amz-json-1.0", **headers}
+    named: Any = {"Content-Length": str(len(body)), "Content-Type": "application/x-amz-json-1.0", **headers}
     return AWSResponse(request.url, status, named, _Response(body))
 
 

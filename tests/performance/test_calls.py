@@ -1,4 +1,4 @@
-"""How often a photo's way calls each service. A number here changes only on purpose: benchmarks/cost.py counts with it."""
+"""How often a photo's way calls each service. Such a number changes only on purpose: the costs are made of it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def account() -> Iterator[Account]:
 
 
 def upload(number: int) -> dict[str, Any]:
-    event = json.loads(json.loads((EVENTS / "upload.json").read_text(encoding="utf-8"))["Records"][0]["body"])
+    event: dict[str, Any] = json.loads(
+        json.loads((EVENTS / "upload.json").read_text(encoding="utf-8"))["Records"][0]["body"]
+    )
     event["time"] = datetime.now(UTC).isoformat()
     event["detail"]["bucket"]["name"] = "photos"
     event["detail"]["object"] |= {"key": f"{number}.jpg", "version-id": f"v{number}", "size": 40_000, "etag": ETAG}

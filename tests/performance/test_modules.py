@@ -63,7 +63,11 @@ print(json.dumps(sorted(name for name, module in sys.modules.items() if module))
 def imported(function: str) -> set[str]:
     paths = [str(ROOT / "functions" / function), str(ROOT / "layers/detag/python")]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, *paths], env={**AWS, **ENVIRON}, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", PROGRAM, *paths],
+        env={**AWS, **ENVIRON},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
