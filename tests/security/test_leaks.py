@@ -1,0 +1,197 @@
+"""Nothing that the functions say or write holds a key, a secret, a signature, a presigned URL, a body or a header;
+whichever call fails, and with whatever exception.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from detag.batch import process
+from detag.domain.job import State
+from detag.ports.effect_fake import no_effect
+from detag.ports.errors import told
+from detag.services.closing import Closing
+from tests.security.world import World, play
+
+URL = "https://photos.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=MARKexception"
+
+
+def client_error(code: str, status: int) -> Exception:
+    said = f"User is not allowed to MARKexception: {URL}"
+    error = ClientError(
+        {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "PutItem",
+    )
+    error.add_note(f"while calling PutItem: {code}")
+    return error
+
+
+def nested() -> Exception:
+    try:
+        try:
+            raise KeyError("MARKexception")
+        except KeyError:
+            raise RuntimeError(URL) from OSError("MARKexception")
+    except RuntimeError as error:
+        return error
+
+
+EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
+    "AccessDenied": lambda: client_error("AccessDeniedException", 400),
+    "ValidationException": lambda: client_error("ValidationException", 400),
+    "EndpointConnectionError": lambda: EndpointConnectionError(endpoint_url=URL),
+    "ConnectionClosedError": lambda: ConnectionClosedError(endpoint_url=URL),
+    "ReadTimeoutError": lambda: ReadTimeoutError(endpoint_url=URL),
+    "ParamValidationError": lambda: ParamValidationError(report=f"Invalid type for Item.body, value: {URL}"),
+    "httpcore.ConnectError": lambda: httpcore.ConnectError(URL),
+    "httpcore.LocalProtocolError": lambda: httpcore.LocalProtocolError("Illegal header b'Bearer rf_live_MARKkey'"),
+    "ssl.SSLError": lambda: ssl.SSLCertVerificationError(f"certificate is not for {URL}"),
+    "OSError": lambda: OSError(5, "MARKexception", "/tmp/MARKexception"),
+    "UnicodeEncodeError": lambda: UnicodeEncodeError("utf-8", "MARKexception", 0, 1, "MARKexception"),
+    "JSONDecodeError": lambda: json.JSONDecodeError("MARKexception", '{"body": "MARKexception"', 5),
+    "KeyError": lambda: KeyError("MARKexception"),
+    "ValueError": lambda: ValueError(f"invalid literal: '{URL}'"),
+    "RecursionError": lambda: RecursionError("MARKexception"),
+    "MemoryError": lambda: MemoryError("MARKexception"),
+    "an exception within another": nested,
+}
+
+
+class Failing:
+    """An effect that raises at one call of a name: on entry, or once it has happened."""
+
+    def __init__(self, name: str, number: int, make: Callable[[], BaseException], after: bool = False) -> None:
+        self._name, self._number, self._make, self._after = name, number, make, after
+        self.calls: Counter[str] = Counter()
+        self.raised = False
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.calls[name] += 1
+        now = (name, self.calls[name]) == (self._name, self._number)
+        self.raised |= now
+        if now and not self._after:
+            raise self._make()
+        yield
+        if now:
+            raise self._make()
+
+
+def calls_of_a_play() -> Counter[str]:
+    nothing = Failing("", 0, RuntimeError)
+    play(World(nothing))
+    return nothing.calls
+
+
+CALLS = (
+    *("jobs.get", "jobs.save", "jobs.raise_head", "jobs.ledger", "jobs.open_ledger", "jobs.gate", "jobs.save_gate"),
+    *("jobs.override", "jobs.due", "jobs.held", "jobs.counts"),
+    *("photos.start", "photos.existing", "photos.put", "photos.put_record", "events.publish"),
+    *("runs.ready", "runs.create", "runs.get", "runs.page", "fetcher.open", "fetcher.read", "secrets.read"),
+    *("queue.uploads.send", "queue.results.send"),
+)
+
+
+def test_the_play_takes_every_road_and_calls_everything() -> None:
+    world = World(no_effect)
+    play(world)
+    states = Counter(job.state for job in world.jobs.jobs.values())
+    assert set(states) >= {State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED}
+    assert {job.reason for job in world.jobs.jobs.values()} >= {"run_failed", "refused", "bad_output", "not_an_image"}
+    calls = calls_of_a_play()
+    assert set(CALLS) == set(calls) - {name for name in calls if name.startswith("telemetry.")}
+
+
+def test_nothing_leaks_where_all_goes_well() -> None:
+    world = World(no_effect)
+    play(world)
+    assert world.leaks() == []
+    found = dict(world.output())
+    empty = [where for where, text in found.items() if len(text) < 3]
+    assert [where for where in empty if "_failed/" not in where] == [], "each is searched in earnest"
+    assert sum(key.startswith("_failed/") for key in found) >= 4
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_nothing_leaks_whatever_fails_and_however(call: str) -> None:
+    number = calls_of_a_play()[call]
+    for place, (name, make) in enumerate(EXCEPTIONS.items()):
+        which, after = ((1, False), (number, True))[(place + CALLS.index(call)) % 2]
+        effect = Failing(call, which, make, after)
+        world = World(effect)
+        play(world)
+        assert effect.raised
+        assert world.leaks() == [], f"{name} {'after' if after else 'at'} call {which} of {call}"
+
+
+def test_an_error_is_told_by_its_kind_its_notes_and_its_place() -> None:
+    def handle(message: dict[str, Any]) -> None:
+        raise client_error("AccessDeniedException", 400)
+
+    lines: list[dict[str, object]] = []
+
+    class Telemetry:
+        def count(self, metric: str, value: float = 1) -> None: ...
+        def note(self, message: str, **fields: object) -> None: ...
+        def warn(self, message: str, **fields: object) -> None:
+            lines.append(fields)
+
+    process({"Records": [{"messageId": "1", "body": "{}"}]}, handle, Telemetry())
+    (line,) = lines
+    assert str(line["error"]).startswith("ClientError while calling PutItem: AccessDeniedException (batch.py:")
+    assert told(ValueError("text")) == "ValueError", "one that was never raised has no place"
+
+
+# The search finds what there is to find
+
+
+def test_a_line_with_an_errors_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detag.batch.told", lambda error: f"{type(error).__name__}: {error}")
+    world = World(Failing("photos.start", 1, EXCEPTIONS["ValueError"]))
+    play(world)
+    assert "an exception's own text in logs" in world.leaks()
+
+
+def test_an_error_that_left_a_handler_with_its_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detag.adapters.telemetry.told", str)
+    world = World(Failing("jobs.due", 1, EXCEPTIONS["AccessDenied"]))
+    play(world)
+    assert "an exception's own text in stdout, stderr and metrics" in world.leaks()
+
+
+def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detag.domain.runs.redacted", lambda text, most=500: text)
+    world = World(no_effect)
+    play(world)
+    leaks = "\n".join(world.leaks())
+    for where in ("logs", "events", "rows", "_failed/run fails.jpg"):
+        assert f"a presigned URL in {where}" in leaks
+    assert "an API key in logs" in leaks
+
+
+def test_a_closed_row_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Closing.close
+    monkeypatch.setattr(Closing, "close", lambda self, before, after: real(self, before, _with_body(before, after)))
+    world = World(no_effect)
+    play(world)
+    assert "a presigned URL in rows" in world.leaks()
+
+
+def _with_body(before: Any, after: Any) -> Any:
+    object.__setattr__(after, "body", before.body)
+    return after
