@@ -38,6 +38,9 @@ DELIVERY_SECONDS: Final = 72 * 3_600.0
 """How long a paid result that can't be stored is tried again, beyond the time that the run may take."""
 MAX_EXPIRED_URLS: Final = 5
 NO_LINK_TRIES: Final = 3
+NO_PICTURE: Final = "the run succeeded and shows no picture yet"
+FRESH_URL_SECONDS: Final = 600.0
+"""So long a photo's URL surely lives, whatever credentials signed it: what Runflow says then is about the photo."""
 ROUNDS: Final = 5
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
 
@@ -164,7 +167,8 @@ class Deliver:
         now = self._clock.now()
         said = f"Runflow: {run.failure_message or run.failure_code or 'the run failed'}"[:500]
         expired = now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS
-        again = expired or (not permanent(run.failure_code) and job.attempt < self._settings.max_attempts)
+        final = permanent(run.failure_code) and now - job.claimed_at < FRESH_URL_SECONDS
+        again = expired or (not final and job.attempt < self._settings.max_attempts)
         if not run.charged and again:
             wait = backoff(job.attempt, self._uniform, base=30.0, cap=900.0)
             self._jobs.save(
@@ -208,8 +212,9 @@ class Deliver:
 
     def _store(self, job: Job, run: Run) -> None:
         if not run.links:
-            if job.state is State.SUBMITTED and job.tries < NO_LINK_TRIES:
-                self._later(job, "the run succeeded and shows no picture yet")
+            # The tries may be those of a run that took its time: what counts is that it was seen without a picture.
+            if job.state is State.SUBMITTED and (job.tries < NO_LINK_TRIES or job.detail != NO_PICTURE):
+                self._later(job, NO_PICTURE)
             elif job.state is State.SUBMITTED:
                 self._fail(job, Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no picture", run)
             return
