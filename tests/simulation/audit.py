@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from detag.domain.job import Job, Reason, State, Upload
+from detag.domain.job import Job, Reason, Reservation, State, Upload
 from detag.domain.money import NO_LIMIT, day_of, used_slots
 from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key, sequencer_rank
 from detag.ports.jobs_fake import Write
@@ -86,12 +87,14 @@ class Audit:
         self._keys: dict[str, str] = {}
         self._heads: dict[tuple[str, str], float] = {}
         self._highest: dict[tuple[str, str], str] = {}
+        world.jobs.heads = _Heads(self._head)
         self._leases: set[tuple[str, int]] = set()
         self._posts: dict[str, list[Post]] = {}
         self._listed: dict[int, float] = {}
         self._looked_for: dict[str, float] = {}
         self._owners: dict[str, str] = {}
         self._used: Counter[str] = Counter()
+        self._charged: set[str] = set()
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -128,18 +131,24 @@ class Audit:
                 self._world.storm.happens("cap reached")
             self._world.tell("gate:", gate.reason, "draining" if gate.draining else "", gate.probe_job or "")
         elif name == "jobs.charge":
-            self._money()
-        elif name == "jobs.raise_head":
-            for place, head in self._world.jobs.heads.items():
-                if self._highest.get(place, "") < head:
-                    self._highest[place], self._heads[place] = head, self._world.time
+            for run_id in sorted(self._world.jobs.charges.keys() - self._charged):
+                charge = self._world.jobs.charges[run_id]
+                self._charged.add(run_id)
+                self._used[charge.day] += charge.slots
+                self._ledger(charge.day)
         elif name == "photos.put":
             self._output()
         elif name.startswith("queue."):
             self._world.carry()
 
+    def _head(self, place: tuple[str, str], head: str) -> None:
+        if self._highest.get(place, "") < head:
+            self._highest[place], self._heads[place] = head, self._world.time
+
     def _row(self, write: Write) -> None:
         before, after = write.before, write.after
+        if after.due_at is not None:
+            self._world.wake(after.due_at)
         self._world.tell(
             "row",
             after.job_id[:8],
@@ -184,27 +193,36 @@ class Audit:
         ):
             self._world.storm.happens("callback before the answer")
         if (before.reservation if before else None) != after.reservation:
-            self._money(after)
+            self._money(before.reservation if before else None, after)
 
-    def _money(self, after: Job | None = None) -> None:
-        """The rows' reservations and the ledger's counters agree; a new reservation is within some limit in force."""
-        world = self._world
+    def _money(self, before: Reservation | None, after: Job) -> None:
+        """The ledger has moved with the row; a new reservation is within some limit in force."""
+        world, day = self._world, after.reservation.day if after.reservation else ""
+        if before is not None:
+            self._used[before.day] -= before.slots
+        if after.reservation is not None:
+            self._used[day] += after.reservation.slots
+        for one in sorted({before.day if before else day, day} - {""}):
+            self._ledger(one)
+        if after.state is State.SUBMITTING and day and (before is None or before.day != day):
+            most = self._most(world.time - 60, world.time)
+            self.check("cap", self._used[day] <= most, after, f"is number {self._used[day]} of {most}")
+
+    def _ledger(self, day: str) -> None:
+        ledger = self._world.jobs.ledgers.get(day, ())
+        self.check("ledger", used_slots(ledger) == self._used[day], day, used_slots(ledger), self._used[day])
+
+    def _whole_ledger(self) -> None:
+        """From the rows and the charges alone."""
         used: Counter[str] = Counter()
-        for job in world.jobs.jobs.values():
+        for job in self._world.jobs.jobs.values():
             if job.reservation is not None:
                 used[job.reservation.day] += job.reservation.slots
-        for charge in world.jobs.charges.values():
+        for charge in self._world.jobs.charges.values():
             used[charge.day] += charge.slots
-        for day, ledger in world.jobs.ledgers.items():
-            self.check("ledger", used_slots(ledger) == used[day], day, ledger[0], used_slots(ledger), used[day])
-        for day in used:
-            self.check("ledger", day in world.jobs.ledgers, "no ledger of", day)
-        if after is not None and after.state is State.SUBMITTING and after.reservation is not None:
-            day = after.reservation.day
-            if used[day] > self._used[day]:
-                most = self._most(world.time - 60, world.time)
-                self.check("cap", used[day] <= most, after.job_id, f"is number {used[day]} of {most}")
-        self._used = used
+        self.check("ledger", +used == +self._used, used, self._used)
+        for day in sorted({*used, *self._world.jobs.ledgers}):
+            self._ledger(day)
 
     def _most(self, start: float, end: float) -> int:
         """The highest limit in force in a span of time."""
@@ -320,7 +338,7 @@ class Audit:
         self._bill()
         self._newest()
         self._told()
-        self._money()
+        self._whole_ledger()
         alarms = world.telemetry.counts["UnmatchedPaidRun"]
         self.check("strays charged once", alarms == len(world.jobs.charges) == world.strays, alarms, world.jobs.charges)
 
@@ -437,6 +455,18 @@ class Audit:
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in world.photos.outputs.items())
         ledgers = [(day, used_slots(ledger)) for day, ledger in sorted(world.jobs.ledgers.items())]
         return [rows, outputs, ledgers, sorted(world.jobs.charges), len(world.runflow.sent)]
+
+
+class _Heads(dict[tuple[str, str], str]):
+    """The newest sequencers; tells of each that is written."""
+
+    def __init__(self, tell: Callable[[tuple[str, str], str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def __setitem__(self, place: tuple[str, str], head: str) -> None:
+        super().__setitem__(place, head)
+        self._tell(place, head)
 
 
 def _is_fair(why: str) -> bool:

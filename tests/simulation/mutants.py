@@ -291,8 +291,8 @@ MUTANTS: Final = (
         "reconcile: asks Runflow",
         "one terminal state",
         RECONCILE + "_ask",
-        "self._runs.get(job.run_id or '')",
-        "Run(job.run_id or '', RunStatus.RUNNING)",
+        "for job in overdue:",
+        "for job in overdue[:0]:",
     ),
     _one(
         "a run that never ends",

@@ -66,12 +66,12 @@ class Storyteller:
         self._uploads()
         self._operator()
         self._strangers()
-        world.sweep_every_minute()
+        world.wake(world.time)
         world.at(world.started + self.length, self._calm)
         world.run_out(world.started + REST_DAYS * DAY)
         for _ in range(3):
             world.redrive_all()
-            world.sweep_every_minute()
+            world.wake(world.time)
             world.run_out(world.time + REST_DAYS * DAY)
         world.audit.at_rest()
         if not world.audit.broken:
@@ -300,7 +300,7 @@ class Storyteller:
         self._up()
         world.set_limit(None)
         world.runflow.habits.credit = None
-        world.sweep_every_minute()
+        world.wake(world.time)
         world.after(2 * 3600.0, world.audit.gate_is_open)
         for hours in (1, 3, 27, 60):
             world.after(hours * 3600.0, world.redrive_all)
@@ -331,5 +331,5 @@ class Storyteller:
             world.uploads.put({"job_id": job.job_id}, safely=True)
             world.results.put({"job_id": job.job_id, "run_id": job.run_id}, safely=True)
         world.redrive_all()
-        world.sweep_every_minute()
+        world.wake(world.time)
         world.run_out(world.time + REST_DAYS * DAY)

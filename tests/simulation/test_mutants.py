@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.simulation.audit import INVARIANTS
@@ -12,7 +14,7 @@ from tests.simulation.scenario import play
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.guard for mutant in MUTANTS])
 def test_a_missing_guard_is_caught_in_a_world_that_is_sound_with_it(
-    mutant: Mutant, record_property: pytest.RecordProperty
+    mutant: Mutant, record_property: Callable[[str, object], None]
 ) -> None:
     for seed in range(mutant.within):
         with mutant.alive():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class World:
         self.random = Random(seed)
         self.story: list[str] | None = [] if story else None
         self.numbers = itertools.count(1)
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self.workers: list[Worker | None] = []
         """Who is at work, innermost last; None is somebody else's turn inside a stalled worker."""
         self.idle: dict[str, list[Worker]] = {name: [] for name in TIMEOUTS}
@@ -173,7 +174,7 @@ class World:
         self.limits: list[tuple[float, int]] = []
         """When which limit came into force, in slots."""
         self.audit = Audit(self)
-        self.sweeping = False
+        self._next_sweep = math.inf
 
     # Time
 
@@ -182,11 +183,11 @@ class World:
         """The true time."""
         return self.clock.time
 
-    def at(self, time: float, act: Callable[[], None]) -> None:
+    def at(self, time: float, act: Callable[[], object]) -> None:
         """Let something happen at a time, or as soon as possible after it."""
         heapq.heappush(self._heap, (time, next(self.numbers), act))
 
-    def after(self, seconds: float, act: Callable[[], None]) -> None:
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
         """Let something happen so many seconds from now."""
         self.at(self.time + seconds, act)
 
@@ -451,30 +452,24 @@ class World:
 
     # The schedule
 
-    def sweep_every_minute(self) -> None:
-        """Let `reconcile` run, every minute in which there is anything to do for it."""
-        if not self.sweeping:
-            self.sweeping = True
-            self.at((self.time // 60 + 1) * 60, self._tick)
+    def wake(self, due: float) -> None:
+        """Let `reconcile` run in the minute after something comes due; minutes with nothing to do are left out."""
+        minute = (max(due + self.jobs.lag, self.time) // 60 + 1) * 60
+        if minute < self._next_sweep:
+            self._next_sweep = minute
+            self.at(minute, lambda: self._tick(minute))
 
-    def _tick(self) -> None:
-        if not self._quiet():
-            self.sweep()
-        if not self.storm.over or not self._quiet():
-            self.after(60 - self.time % 60, self._tick)
-            return
+    def _tick(self, minute: float) -> None:
+        if minute != self._next_sweep:
+            return  # another was brought forward
+        self._next_sweep = math.inf
+        self.sweep()
+        held = self.gate.reason is not None or self.jobs.operator.paused
+        if held or not self.storm.over or any(job.held for job in self.jobs.jobs.values()):
+            self.wake(self.time)
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
-            self.at((max(min(due) + self.jobs.lag, self.time) // 60 + 1) * 60, self._tick)
-        else:
-            self.sweeping = False
-
-    def _quiet(self) -> bool:
-        """Whether a round would find nothing: the gate open, nobody in line, nothing due."""
-        if self.gate.reason is not None or self.jobs.operator.paused:
-            return False
-        now = self.time + CLOCK_SKEW
-        return not any(job.held or (job.due_at is not None and job.due_at <= now) for job in self.jobs.jobs.values())
+            self.wake(min(due))
 
     def sweep(self) -> None:
         """One round of `reconcile`."""

@@ -162,6 +162,7 @@ class FakeRuns:
         """Body and Idempotency-Key of every POST that reached Runflow."""
         self.ended: list[FakeRun] = []
         """Every run that has ended, in that order: its callback is due. A test takes out what it has sent."""
+        self._going: dict[str, FakeRun] = {}
         self._late: list[tuple[float, str, str]] = []
         self._answers: dict[str, tuple[str, Outcome]] = {}
         self._photos, self._clock, self._effect = photos, clock, effect
@@ -177,7 +178,7 @@ class FakeRuns:
     def next_at(self) -> float:
         """When something next happens by itself; infinity for never."""
         return min(
-            (*(when for when, _, _ in self._late), *(run.next_at for run in self.runs.values())), default=math.inf
+            (*(when for when, _, _ in self._late), *(run.next_at for run in self._going.values())), default=math.inf
         )
 
     def tick(self) -> None:
@@ -187,7 +188,7 @@ class FakeRuns:
             when, body, key = min(self._late)
             self._late.remove((when, body, key))
             self._post(body, key, when)
-        while (run := min(self.runs.values(), key=lambda run: run.next_at, default=None)) and run.next_at <= now:
+        while (run := min(self._going.values(), key=lambda run: run.next_at, default=None)) and run.next_at <= now:
             if run.status == "queued":
                 self._begin(run)
             else:
@@ -208,6 +209,7 @@ class FakeRuns:
         if self.habits.credit is not None:
             self.habits.credit -= run.billed
         self.ended.append(run)
+        self._going.pop(run.run_id, None)
 
     def cancel(self, run_id: str) -> None:
         """Somebody cancels a run at Runflow, now; its planned cost is charged for the work done."""
@@ -329,7 +331,7 @@ class FakeRuns:
             return Refused(402, "INSUFFICIENT_CREDIT", "Your balance is too low.")
         request, number = json.loads(body), len(self.runs) + 1
         run_id = f"0198c0de-7a11-7000-8000-{number:012x}"
-        self.runs[run_id] = FakeRun(run_id, number, request, now, self.ending(request))
+        self.runs[run_id] = self._going[run_id] = FakeRun(run_id, number, request, now, self.ending(request))
         return Accepted(run_id)
 
     def get(self, run_id: str) -> Run | None:
