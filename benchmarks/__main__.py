@@ -49,7 +49,7 @@ def _said(text: str) -> None:
 
 
 def _measured(work: Path, quick: bool, photos: int) -> report.Results:
-    repetitions = 5 if quick else 21
+    repetitions = 5 if quick else 17
     _said("Building the functions as Lambda gets them")
     built = package.build(work)
     ca, certificate = package.authority(work)
@@ -62,9 +62,9 @@ def _measured(work: Path, quick: bool, photos: int) -> report.Results:
         built.folder / "DependenciesLayer"
     )
     _said("Batches of ten uploads")
-    batch = warm.batches(built, certificate, work, 1 if quick else 6)
+    batch = warm.batches(built, certificate, work, 1 if quick else 5)
     _said("Outputs on their way to S3")
-    delivery = warm.deliveries(built, certificate, 2 if quick else 8, 2 if quick else 3)
+    delivery = warm.deliveries(built, certificate, 2 if quick else 6, 2 if quick else 3)
     _said("Callbacks")
     callbacks = warm.callbacks(built, certificate, work, 3 if quick else 11)
     _said("Photos, for their costs")

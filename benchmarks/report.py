@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from benchmarks import cold, cost, load, warm
 from benchmarks.cold import BUNDLED
 from benchmarks.cost import LIST, Line
 
 SMALL, MIDDLE, LARGE = warm.SIZES
-SECTION: Final = "How fast, what it costs"
 
 
 @dataclass
@@ -268,25 +266,3 @@ def _cost(results: Results) -> tuple[str, ...]:
 
 def _lines(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
     return [(line.item, f"{line.quantity:,.4g}", f"{line.usd:.5f}") for line in lines]
-
-
-def readme_section(flat_results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The few lines of the README, from results.json."""
-    value = {name: float(one["value"]) for name, one in flat_results.items()}
-    rows = [
-        ("cold start of `submit`, `deliver`, `callback`", f"{value['submit_init_over_floor']:.2f}, {value['deliver_init_over_floor']:.2f}, {value['callback_init_over_floor']:.2f} x `import boto3` and an S3 client; the usual function takes {value['submit_init_over_floor'] / value['submit_init_over_naive']:.1f} x"),
-        ("layers, unpacked", f"{value['layer_mb']:.1f} MB"),
-        ("a batch of ten uploads", f"{value['submit_batch_speedup']:.0f} x faster than one after the other with a client for every call"),
-        ("an output of 100 MB", f"{value['deliver_100mb_over_read_all']:.2f} x the time of reading it all, {value['deliver_100mb_rss_mib']:.0f} MiB of memory"),
-        ("a callback", f"{value['callback_cpu_ms_p99']:.1f} ms of CPU at the 99th percentile"),
-        (f"{value['load_photos']:,.0f} photos at once, on the local stack", f"{value['load_lost']:.0f} lost, {value['load_paid_twice']:.0f} paid twice"),
-        ("AWS, for 1,000 photos", f"${value['aws_usd_per_1000']:.3f}, beside Runflow's $140; and the originals' way out of AWS, $0.45 for 5 MB each beyond the free 100 GB a month"),
-        ("AWS, for a month without any", f"${value['aws_usd_per_month_idle']:.2f} without a free tier, and $1 more with `AlarmEmail`"),
-    ]  # fmt: skip
-    return table(("", ""), rows)
-
-
-def load_flat(text: str) -> dict[str, dict[str, Any]]:
-    """results.json."""
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found

@@ -1,0 +1,238 @@
+"""A million photos a day, ten million rows: the numbers of docs/scale.md, by arithmetic and by a simulation of a day.
+
+    python -m benchmarks.scale            writes them into docs/scale.md
+    python -m benchmarks.scale --check    says whether they are as this program has them (exit status 1 if not)
+
+Nothing is measured here: the durations are those of results.md, rounded up.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.calls import IDLE_MINUTE, PER_PHOTO
+from benchmarks.report import table
+from detag.domain.job import LANES
+from detag.domain.money import COUNTERS
+from detag.services.reconcile import DUE_BATCH, RELEASE_BATCH
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs/scale.md"
+DAY: Final = 86_400
+PHOTOS: Final = 1_000_000
+PEAK: Final = 3.0
+"""The busiest hour over the mean: assumed, an office that works by day."""
+SUBMIT_BATCH_S: Final = 0.8
+"""Ten photos at 512 MB, Runflow answering after 300 ms."""
+DELIVER_S: Final = 1.0
+CALLBACK_S: Final = 0.08
+RUN_S: Final = 35.0
+"""How long a run takes: the sample of Runflow's documentation (contract section 4)."""
+WRITE_UNITS: Final = 16
+TRANSACTION_S: Final = 0.02
+ROW_BYTES: Final = 1_200
+INDEX_ROW_BYTES: Final = 150
+CONCURRENCY: Final = 4
+
+MEAN: Final = PHOTOS / DAY
+BUSIEST: Final = MEAN * PEAK
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that there is only so much of: photos a second at which it is used up, and why."""
+
+    name: str
+    photos_per_second: float
+    working: str
+    source: str
+    ours: bool = False
+    """Whether it is a setting of detag's own."""
+
+
+def limits() -> list[Limit]:
+    """All that are known, the lowest first."""
+    reads = sum(times for name, times in PER_PHOTO["submit"].items() if name == "dynamodb.GetItem") - 1
+    found = [
+        Limit(
+            "`deliver`'s MaximumConcurrency",
+            CONCURRENCY / DELIVER_S,
+            f"{CONCURRENCY} at a time, {DELIVER_S:g} s each",
+            "template.yaml: what a new account's 10 executions leave",
+            ours=True,
+        ),
+        Limit(
+            "release of a line that was held",
+            RELEASE_BATCH / 60,
+            f"{RELEASE_BATCH} a minute (RELEASE_BATCH)",
+            "services/reconcile.py",
+            ours=True,
+        ),
+        Limit(
+            "results whose callback never came",
+            DUE_BATCH / 60,
+            f"{DUE_BATCH:,} a minute (DUE_BATCH)",
+            "services/reconcile.py",
+            ours=True,
+        ),
+        Limit(
+            "`submit`'s MaximumConcurrency",
+            CONCURRENCY * 10 / SUBMIT_BATCH_S,
+            f"{CONCURRENCY} batches of 10 at a time, {SUBMIT_BATCH_S:g} s each",
+            "template.yaml, as above",
+            ours=True,
+        ),
+        Limit(
+            "a new table's writes",
+            4_000 / WRITE_UNITS,
+            f"4,000 units a second at first, {WRITE_UNITS} for a photo; doubles within 30 minutes",
+            "DynamoDB Developer Guide, on-demand capacity mode: initial throughput",
+        ),
+        Limit(
+            "an account's 1,000 executions",
+            1_000 / (DELIVER_S + SUBMIT_BATCH_S / 10 + CALLBACK_S),
+            "all functions together; a new account has 10 until it asks",
+            "Lambda quotas",
+        ),
+        Limit(
+            "the index `outcomes`: one key for a state and day",
+            1_000.0,
+            "1,000 units a second in a partition, 1 for a photo",
+            "DynamoDB Developer Guide, partitions",
+        ),
+        Limit(
+            "the route's throttle",
+            1_000.0,
+            "one callback for a photo",
+            "template.yaml (API Gateway itself: 10,000 for an account)",
+            ours=True,
+        ),
+        Limit(
+            "the index `due`",
+            1_000 * LANES / 4,
+            f"{LANES} lanes of 1,000 units a second, 4 for a photo: in, moved (2), out",
+            "DynamoDB Developer Guide, partitions; domain/job.py",
+        ),
+        Limit(
+            "gate and override, read by everybody",
+            3_000 / (reads / 2),
+            "3,000 consistent reads a second of one item, 1 of each for a photo",
+            "DynamoDB Developer Guide, partitions",
+        ),
+        Limit(
+            "the output bucket's writes",
+            3_500.0,
+            "3,500 a second for each prefix",
+            "S3 User Guide, performance guidelines",
+        ),
+        Limit(
+            "the day's counters",
+            COUNTERS / TRANSACTION_S,
+            f"{COUNTERS} items, one transaction at a time on each, {1_000 * TRANSACTION_S:.0f} ms",
+            "domain/money.py; a transaction locks its items",
+        ),
+    ]
+    return sorted(found, key=lambda limit: limit.photos_per_second)
+
+
+def day(concurrency: int, seed: int = 1) -> tuple[int, float]:
+    """A day minute by minute, arrivals as in an office: the longest line before `deliver`, and the hours it takes to be
+    worked off after midnight.
+    """
+    chance = random.Random(seed)  # noqa: S311 - a simulation
+    line = longest = 0.0
+    for minute in range(1_440):
+        rate = MEAN * (PEAK if 9 * 60 <= minute < 15 * 60 else (1 - PEAK * 0.25) / 0.75)
+        arrived = max(0.0, chance.gauss(rate * 60, (rate * 60) ** 0.5))
+        line = max(0.0, line + arrived - concurrency / DELIVER_S * 60)
+        longest = max(longest, line)
+    return round(longest), line / (concurrency / DELIVER_S) / 3_600
+
+
+def collisions(rate: float, photos: int = 200_000, seed: int = 1) -> float:
+    """The share of claims that meet another one's transaction on their counter, if they come by chance."""
+    chance = random.Random(seed)  # noqa: S311 - a simulation
+    free_at = [0.0] * COUNTERS
+    now, met = 0.0, 0
+    for _ in range(photos):
+        now += chance.expovariate(rate)
+        counter = chance.randrange(COUNTERS)
+        met += now < free_at[counter]
+        free_at[counter] = max(now, free_at[counter]) + TRANSACTION_S
+    return met / photos
+
+
+def lanes(jobs: int = PHOTOS, seed: int = 1) -> float:
+    """How much more than its share the fullest lane of the due index holds."""
+    chance = random.Random(seed)  # noqa: S311 - a simulation
+    return max(Counter(chance.getrandbits(32) % LANES for _ in range(jobs)).values()) / (jobs / LANES) - 1
+
+
+def numbers() -> str:
+    """The tables of docs/scale.md."""
+    rows = [
+        (
+            limit.name,
+            f"{limit.photos_per_second:,.0f}",
+            f"{limit.photos_per_second * DAY / 1e6:,.1f} million",
+            limit.working,
+            limit.source,
+        )
+        for limit in limits()
+    ]
+    pages = PHOTOS * INDEX_ROW_BYTES / 1_048_576
+    status_units = PHOTOS * INDEX_ROW_BYTES / 4_096 / 2
+    idle = IDLE_MINUTE["dynamodb.GetItem"] + IDLE_MINUTE["dynamodb.Query"] / 2
+    needed = int(BUSIEST * DELIVER_S) + 1
+    few, few_hours = day(CONCURRENCY)
+    enough, enough_hours = day(needed + 5)
+    facts = [
+        ("photos a second, mean and busiest hour", f"{MEAN:.1f} and {BUSIEST:.1f}"),
+        ("runs at Runflow at the same time", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
+        ("what Runflow charges", f"${PHOTOS * 0.14:,.0f} a day"),
+        ("DynamoDB writes", f"{BUSIEST * WRITE_UNITS:,.0f} units a second in the busiest hour"),
+        ("claims that meet another on their counter", f"{100 * collisions(BUSIEST):.1f} % (simulated); each waits 25 ms"),
+        ("the fullest of the lanes of the due index", f"{100 * lanes():.1f} % above its share (simulated)"),
+        ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); the line may be of any length"),
+        ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, whatever the table holds: the indexes are sparse"),
+        ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units ($0.002), under 10 s"),
+        ("10 million rows", f"{10_000_000 * ROW_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ROW_BYTES / 1e9:.0f} GB"),
+        (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results in line at the most, worked off {few_hours:.0f} hours after midnight: more come than go"),
+        (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} in line at the most, {enough_hours:.0f} hours"),
+    ]  # fmt: skip
+    first = limits()[0]
+    return "\n\n".join(
+        (
+            table(("", f"{PHOTOS:,} photos a day"), facts),
+            table(("limit", "photos a second", "a day", "how", "source"), rows),
+            f"**The first wall: {first.name}**, at {first.photos_per_second * DAY:,.0f} photos a day.",
+        )
+    )
+
+
+def written(text: str) -> str:
+    """The page with the numbers as this program has them."""
+    made = f"<!-- numbers: made by benchmarks/scale.py -->\n\n{numbers()}\n\n<!-- end of numbers -->"
+    return re.sub(r"<!-- numbers: .*?<!-- end of numbers -->", lambda _: made, text, flags=re.DOTALL)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status."""
+    before = PAGE.read_text(encoding="utf-8")
+    after = written(before)
+    if arguments == ["--check"]:
+        if before != after:
+            print("docs/scale.md is behind: run python -m benchmarks.scale")
+        return int(before != after)
+    PAGE.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
