@@ -300,6 +300,8 @@ def test_nothing_is_connected_to_where_a_link_is_refused(name: str) -> None:
         "https://pictures.test/x\n",
         "https://pictures.test/\x00",
         "https://pictures.test/\x7f",
+        "https://pictures.test/\ud83d",
+        "https://pictures.test/x?\udfff",
         "https://bücher.example/x",
         "https://\uff11\uff12\uff17.0.0.1/x",
         "https://127\u30020\u30020\u30021/x",

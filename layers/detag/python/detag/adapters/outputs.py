@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -97,9 +98,13 @@ class Guard:
             raise Unsafe(str(error)) from None
 
 
+_ODD: Final = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
+"""What no URL holds: blanks, control characters, and halves of characters, which JSON can write."""
+
+
 def target_of(link: str, guard: Guard) -> Target:
     """A link taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
-    if len(link) > 8_192 or any(ord(character) <= 32 or ord(character) == 127 for character in link):
+    if len(link) > 8_192 or _ODD.search(link):
         raise Unsafe("the link is not a URL")
     try:
         parts = urlsplit(link)
