@@ -86,12 +86,13 @@ def deliveries(package: Package, certificate: Path, rounds: int, each: int) -> D
     wall: dict[tuple[str, int], list[float]] = {(way, size): [] for way in WAYS for size in SIZES}
     cpu: dict[tuple[str, int], list[float]] = {place: [] for place in wall}
     mib: dict[tuple[str, int], list[float]] = {place: [] for place in wall}
-    with stubs(certificate) as port:
+    with stubs(certificate) as port, stubs(certificate) as source:  # as they are two places, two processes
+        env = environment("deliver", port) | {"SOURCE_PORT": str(source)}
         for _ in range(rounds):
             for size in SIZES:
                 for way in WAYS:
                     arguments = [package.function("deliver"), way, str(size), str(each)]
-                    found = told("deliver.py", arguments, environment("deliver", port))
+                    found = told("deliver.py", arguments, env)
                     wall[way, size] += found["wall"]
                     cpu[way, size] += found["cpu"]
                     mib[way, size].append(found["mib"])

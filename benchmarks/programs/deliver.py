@@ -21,6 +21,7 @@ sys.path[:0] = sys.argv[1].split(os.pathsep)
 way, size, times = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 endpoint = urlsplit(os.environ["AWS_ENDPOINT_URL"])
 host, port = endpoint.hostname or "", endpoint.port or 0
+source_port = int(os.environ.get("SOURCE_PORT", port))
 
 import certifi  # noqa: E402
 import httpcore  # noqa: E402
@@ -37,7 +38,7 @@ class Loopback(Guard):
 
     def link(self, target: Any, user: str | None) -> None:
         """Only the stub."""
-        if (target.scheme, target.host, target.port) != ("https", host, port):
+        if (target.scheme, target.host, target.port) != ("https", host, source_port):
             raise Unsafe("not the stub")
 
     def address(self, host: str, port: int, address: str) -> None:
@@ -49,7 +50,7 @@ def streamed() -> Callable[[int], None]:
     photos, fetcher = photo_store("outputs", os.environ), SafeFetcher(TLS, Loopback())
 
     def once(length: int) -> None:
-        with fetcher.open(f"https://{host}:{port}/links/{length}") as download:
+        with fetcher.open(f"https://{host}:{source_port}/links/{length}") as download:
             image = look(download.head, download.length, DELIVERABLE)
             photos.put("out.jpg", download.body, download.length, image.content_type, {}, None)
 
@@ -60,7 +61,7 @@ def fetched(length: int, take: Callable[[BinaryIO], None]) -> None:
     """An ordinary client that gives the body as a file."""
     with (
         httpcore.ConnectionPool(ssl_context=TLS) as pool,
-        pool.stream("GET", f"https://{host}:{port}/links/{length}") as answer,
+        pool.stream("GET", f"https://{host}:{source_port}/links/{length}") as answer,
     ):
         take(io.BufferedReader(Chunks(answer.iter_stream()), 1 << 16))
 
@@ -110,11 +111,11 @@ def bare_sockets() -> Callable[[int], None]:
     """Two sockets and a buffer: no check, no checksum, no signature. Nobody can be faster."""
     buffer = memoryview(bytearray(1 << 18))
 
-    def connected() -> ssl.SSLSocket:
+    def connected(port: int) -> ssl.SSLSocket:
         return TLS.wrap_socket(socket.create_connection((host, port)), server_hostname=host)
 
     def once(length: int) -> None:
-        with closing(connected()) as source, closing(connected()) as sink:
+        with closing(connected(source_port)) as source, closing(connected(port)) as sink:
             source.sendall(f"GET /links/{length} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             sink.sendall(f"PUT /outputs-bucket HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
             got = source.recv(1 << 16)
