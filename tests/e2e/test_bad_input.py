@@ -249,8 +249,7 @@ def test_one_upload_told_of_ten_times_at_once_and_a_forged_callback_make_one_run
         assert wait_until(lambda: heard(key) is not None, PATIENCE, pause=0.05)
         again = [{"Id": str(number), "MessageBody": heard(key)} for number in range(10)]
         play.sqs.send_message_batch(QueueUrl=names["upload_queue_url"], Entries=again)
-        play.until(key, "submitting")
-
+        assert wait_until(lambda: "job_id" in play.row(key), PATIENCE, pause=0.1)
         job_id = play.row(key)["job_id"]
         body = json.dumps({"id": "forged", "status": "failed", "metadata": {"app": "detag", "job_id": job_id}}).encode()
         trust = ssl.create_default_context(cafile=play.stack.env["AWS_CA_BUNDLE"])
