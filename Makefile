@@ -37,6 +37,11 @@ simulate: ## Play simulated worlds: make simulate SEEDS=n FROM=k, or SEED=s to r
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.simulation \
 		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"}
 
+.PHONY: docs
+docs: ## Draw the pages and pictures of docs/ that come from the code
+	$(setup) test
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.draw
+
 .PHONY: check
 check: ## Lint and type-check the code; judge the template by cfn-lint, checkov and AWS's guard rules
 	$(setup) test sam policy

@@ -278,7 +278,7 @@ class Runflow(FakeRuns):
         signature = signature_of(body, self.secret.encode()).decode()
         self.callbacks.append((body, signature))
         world, storm = self._world, self._world.storm
-        times = [0.001]
+        times = [0.001, *(world.random.uniform(0.0, 60.0) for _ in range(world.copies - 1))]
         if storm.strikes("callback delayed"):
             times = [world.random.uniform(60, 10_800)]
         if storm.strikes("callback duplicated"):

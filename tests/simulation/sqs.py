@@ -54,7 +54,7 @@ class Sqs:
             self._world.tell("lost a message of", self.name, message)
             return
         self._world.audit.queued(message)
-        copies = 1
+        copies = 1 if safely else self._world.copies
         while not safely and copies < 20 and storm.strikes("message duplicated"):
             copies += 1
         for _ in range(copies):

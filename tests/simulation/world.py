@@ -169,6 +169,8 @@ class World:
         self.paused_at = self.secrets_changed = float("-inf")
         self.all_secrets = ["whsec_first"]
         """Every secret that was ever accepted."""
+        self.copies = 1
+        """How often each event, message and callback comes, at the least."""
         self.strays = 0
         """Second paid runs that a test made happen beyond what detag assumes of Runflow."""
         self.limits: list[tuple[float, int]] = []
@@ -522,7 +524,7 @@ class World:
         if storm.strikes("event lost to the rule's dead letters"):
             self.rule_dead.append(event)
             return
-        copies = 1
+        copies = self.copies
         while copies < 20 and storm.strikes("event duplicated"):
             copies += 1
         for _ in range(copies):

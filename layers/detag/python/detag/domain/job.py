@@ -538,14 +538,17 @@ def touch(job: Job, due_at: float) -> Job:
 
 
 @transition(
-    *CLOSED_ORDER, to=None, by="submit, deliver", when="an event or a record could not be sent with the closing write"
+    *CLOSED_ORDER,
+    to=None,
+    by="submit, deliver, reconcile",
+    when="an event or a record must still be sent; reconcile: before it sends for it",
 )
 def owe(job: Job, owed: tuple[str, ...], due_at: float) -> Job:
     """Keep on the row what must still be sent, and when to try again."""
     return replace(job, owed=owed, due_at=due_at)
 
 
-@transition(*CLOSED_ORDER, to=None, by="deliver", when="what was owed has been sent")
+@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was owed has been sent")
 def settle_debt(job: Job) -> Job:
     """Nothing is owed any more: the row leaves the index and may expire."""
     return replace(job, owed=(), due_at=None)

@@ -1,0 +1,110 @@
+"""The page of states, reasons and transitions: `docs/states.md`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from detag.domain import job as jobs
+from detag.domain.job import CLOSED_ORDER, GATE_REASONS, OPEN_ORDER, REPAIRABLE, TRANSITIONS, Reason, State, Transition
+from detag.domain.reasons import ADVICE
+
+PLACE: Final = Path(__file__).parents[1] / "states.md"
+
+MEANS: Final = {
+    State.WAITING: "It is not its turn: it has a reason to wait and a time at which it comes due.",
+    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on the row, the POST may be under way.",
+    State.SUBMITTED: "Its run has an id. A callback or `reconcile` moves it on.",
+    State.DELIVERED: "The cleaned images are in the output bucket.",
+    State.FAILED: "It can't be done. A record in `_failed/` says why and what to do.",
+    State.CANCELLED: "Somebody cancelled its run at Runflow, which charges for work done.",
+    State.SKIPPED: "Nothing that can be cleaned. Nothing was paid.",
+    State.SUPERSEDED: "Gone, or overtaken by a newer version.",
+}
+
+HEAD: Final = """\
+# States of a job
+
+<!-- Drawn from the code by `make docs`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
+
+A job is one uploaded version of one photo, and one row of the job table. It moves only by the transitions below. Each
+is a pure function of the row as it was read, and one conditional write: the row is replaced only while it still has the
+`rev` that was read. Where money moves, the same transaction moves it. Whoever loses such a race reads the row again and
+goes on from there.
+"""
+
+RULES: Final = """\
+- Every open job has a due time. `reconcile` looks at whatever is due, every minute, message or no message.
+- Nothing leaves a closed state, but for one repair: a failed job whose reason is marked as repairable becomes
+  `delivered` when the same run's paid result turns up after all.
+- A row keeps the body of its POST, which holds a live link to the photo, no longer than the job is open.
+"""
+
+
+def draw() -> str:
+    """The page, as Markdown."""
+    parts = (
+        HEAD,
+        "```mermaid\n" + "\n".join(_diagram()) + "\n```\n",
+        RULES,
+        "## States\n",
+        _table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
+        "## Transitions\n",
+        _table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
+        "## Reasons\n",
+        "A waiting job has a reason to wait. Those of the gate hold the whole intake, oldest first, until it opens.\n",
+        _table(("waiting for", "gate", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
+        _table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
+    )
+    return "\n".join(parts)
+
+
+def _diagram() -> Iterator[str]:
+    yield "stateDiagram-v2"
+    yield "    direction LR"
+    yield f"    [*] --> {State.WAITING}"
+    arrows: dict[tuple[State, State], list[str]] = {}
+    for entry in TRANSITIONS.values():
+        for source in entry.sources if entry.target else ():
+            if entry.target is not None and entry.target is not source:
+                arrows.setdefault((source, entry.target), []).append(entry.name)
+    for (source, target), names in arrows.items():
+        yield f"    {source} --> {target}: {', '.join(names)}"
+    for state in CLOSED_ORDER:
+        yield f"    {state} --> [*]"
+
+
+def _transition(entry: Transition) -> tuple[str, ...]:
+    if entry.sources == OPEN_ORDER:
+        sources = "any open"
+    elif entry.sources == CLOSED_ORDER:
+        sources = "any closed"
+    else:
+        sources = ", ".join(f"`{state}`" for state in entry.sources)
+    does = inspect.cleandoc(getattr(jobs, entry.name).__doc__).replace("\n", " ")
+    return (f"`{entry.name}`", sources, f"`{entry.target}`" if entry.target else "the same", entry.by, entry.when, does)
+
+
+def _reasons(*, waiting: bool) -> Iterator[Reason]:
+    yield from (reason for reason in Reason if (reason in WAITING) is waiting)
+
+
+WAITING: Final = GATE_REASONS | {Reason.READY, Reason.RATE_LIMITED, Reason.SETTLING, Reason.RETRY}
+
+
+def _waits(reason: Reason) -> tuple[str, ...]:
+    advice = ADVICE[reason]
+    return (f"`{reason}`", "yes" if reason in GATE_REASONS else "", advice.means, advice.do)
+
+
+def _ended(reason: Reason) -> tuple[str, ...]:
+    advice = ADVICE[reason]
+    return (f"`{reason}`", "yes" if reason in REPAIRABLE else "", advice.means, advice.do)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
