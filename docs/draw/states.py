@@ -15,7 +15,7 @@ PLACE: Final = Path(__file__).parents[1] / "states.md"
 
 MEANS: Final = {
     State.WAITING: "It is not its turn: it has a reason to wait and a time at which it comes due.",
-    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on the row, the POST may be under way.",
+    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on the row, and a POST may be out.",
     State.SUBMITTED: "Its run has an id. A callback or `reconcile` moves it on.",
     State.DELIVERED: "The cleaned images are in the output bucket.",
     State.FAILED: "It can't be done. A record in `_failed/` says why and what to do.",
