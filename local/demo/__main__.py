@@ -48,7 +48,8 @@ def main(photos: Path | None, output: Path) -> None:
     Brings up an AWS emulator and a stand-in for Runflow, deploys detag to it, uploads the photos, waits, and writes the
     cleaned ones beside their originals, with a contact sheet. Exits with 0 only if each photo ended as it should.
     """
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT as well: Python leaves it ignored when a shell started us in the background.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
     try:
         sys.exit(demo(photos, output))

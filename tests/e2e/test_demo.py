@@ -74,8 +74,13 @@ def test_own_photos_may_be_delivered_or_skipped_but_not_fail(tmp_path: Path) -> 
 
 
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
+    in_the_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # where a shell has its commands ignore SIGINT
     process = subprocess.Popen(
-        [*COMMAND, "--output", str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*in_the_background, *COMMAND, "--output", str(tmp_path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     for line in process.stdout:
