@@ -521,6 +521,8 @@ def test_a_long_key_is_shortened_in_the_metadata() -> None:
         (None, None, False),
         ("", "", False),
         ("https://[::1", "https://[::1", False),
+        ("https://b.s3/it%27s%20~.jpg?a", "https://B.s3/it's%20%7E.jpg?b", True),
+        ("https://b.s3/a%252Fb.jpg", "https://b.s3/a%2Fb.jpg", False),
     ],
 )
 def test_two_urls_name_the_same_photo_by_host_and_path(one: str | None, other: str | None, same: bool) -> None:

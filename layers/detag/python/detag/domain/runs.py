@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 APP: Final = "detag"
 MODEL: Final = "runflow/tag-removal"
@@ -311,14 +311,17 @@ def _plain(key: str) -> str:
 
 
 def same_place(one: str | None, other: str | None) -> bool:
-    """Whether two URLs name the same object: scheme and signature aside, the same host and path."""
+    """Whether two URLs name the same object: scheme and signature aside, the same host and path.
+
+    However the path is escaped: a server that reads a URL and writes it again need not escape the same characters.
+    """
     if not one or not other:
         return False
     try:
         a, b = urlsplit(one), urlsplit(other)
     except ValueError:
         return False
-    return (a.netloc, a.path) == (b.netloc, b.path)
+    return (a.netloc.lower(), unquote(a.path)) == (b.netloc.lower(), unquote(b.path))
 
 
 def _object(value: object) -> Mapping[str, Any]:
