@@ -479,7 +479,7 @@ def _disturb(rng: Random, sent: Sent, key: str) -> str:
     disturbances: dict[str, dict[str, Any]] = {
         "said to be base64, and is not": {"body": "{not base64!}", "isBase64Encoded": True},
         "base64, and not said to be": {"body": encoded + "=", "isBase64Encoded": False},
-        "base64 cut off": {"body": (encoded or "AAAA")[:-1] + "A====="[: rng.randint(3, 5)], "isBase64Encoded": True},
+        "base64 cut off": {"body": (encoded or "AAAA")[:-1], "isBase64Encoded": True},
         "body lost": {"body": None if sent.body else "x", "isBase64Encoded": False},
         "body no text": {"body": {"a": 1}, "isBase64Encoded": False},
         "body changed": {"body": encoded[:-4] + "AAAA" + "AAAA", "isBase64Encoded": True},
