@@ -465,6 +465,6 @@ for mend in mends.ALL:
         assert "the mend can go" in str(error), error
     else:
         print(mend.__name__, "does not notice")
-print("asked", len(mends.ALL))
+print("asked all" if mends.ALL else "asked none")
 """
-    assert run_in_emulator_environment(source) == "asked 10"
+    assert run_in_emulator_environment(source) == "asked all"

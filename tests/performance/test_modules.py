@@ -53,10 +53,11 @@ FORBIDDEN = (
 )
 PROGRAM = """
 import sys, json
+before = set(sys.modules)  # a distribution's own, such as Debian's sitecustomize
 sys.modules["anyio"] = sys.modules["trio"] = None  # httpcore takes them where they are: the layer has neither
 sys.path[:0] = sys.argv[1:]
 import handler
-print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))
+print(json.dumps(sorted(name for name, module in sys.modules.items() if module and name not in before)))
 """
 
 
