@@ -1,0 +1,177 @@
+"""detag's services over the fakes, without a world around them: each test takes the steps itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
+from typing import Any
+
+from detag.domain.job import Job, State
+from detag.ports.clock_fake import FakeClock
+from detag.ports.events_fake import FakeEvents
+from detag.ports.jobs_fake import FakeJobStore
+from detag.ports.outputs_fake import FakeFetcher
+from detag.ports.photos_fake import FakePhotoStore
+from detag.ports.queue_fake import FakeQueue
+from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_picture
+from detag.ports.telemetry_fake import FakeTelemetry
+from detag.services.closing import Closing
+from detag.services.deliver import Deliver
+from detag.services.purse import Purse
+from detag.services.reconcile import Reconcile
+from detag.services.submit import Submit
+from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
+
+PRICE = Decimal("0.14")
+COMMON: dict[str, Any] = {
+    "job_table": "jobs",
+    "runflow_api_url": "https://api.runflow.io",
+    "runflow_api_key_arn": "arn",
+    "price_per_image_usd": PRICE,
+}
+
+
+class Shop:
+    """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises."""
+
+    def __init__(self, *, limit: Decimal | None = None, paused: bool = False, **changes: Any) -> None:
+        self.broken: dict[str, Exception] = {}
+        self.calls: list[str] = []
+        self.clock = FakeClock()
+        self.jobs = FakeJobStore(self.clock, self._effect)
+        self.photos = FakePhotoStore(self.clock, "out", self._effect)
+        self.events = FakeEvents(self._effect)
+        self.telemetry = FakeTelemetry()
+        self.endings: list[Ending] = []
+        self.faults: list[Fault | None] = []
+        self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
+        self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
+        purse = Purse(self.jobs, self.clock, self.telemetry, self._uniform, PRICE, limit)
+        closing = Closing(self.jobs, self.photos, self.events, self.clock, self.telemetry)
+        fetcher = FakeFetcher(self.runs.read_link, self._effect)
+        self.submit = Submit(
+            SubmitSettings(
+                **COMMON
+                | {
+                    "input_bucket": "in",
+                    "output_bucket": "out",
+                    "event_bus": "default",
+                    "callback_url": "https://callbacks.example/callbacks",
+                    "daily_spend_limit_usd": limit,
+                    "aspect_ratio": None,
+                    "max_image_megabytes": 1,
+                    "url_lifetime_minutes": 60,
+                    "settle_minutes": 10,
+                    "paused": paused,
+                }
+                | changes
+            ),
+            self.jobs,
+            self.photos,
+            self.runs,
+            closing,
+            purse,
+            self.clock,
+            self.telemetry,
+            self._uniform,
+        )
+        self.deliver = Deliver(
+            DeliverSettings(
+                **COMMON,
+                output_bucket="out",
+                event_bus="default",
+                daily_spend_limit_usd=limit,
+                max_attempts=3,
+                run_timeout_hours=24,
+            ),
+            self.jobs,
+            self.photos,
+            self.runs,
+            fetcher,
+            closing,
+            purse,
+            self.clock,
+            self.telemetry,
+            self._uniform,
+        )
+        self.reconcile = Reconcile(
+            ReconcileSettings(
+                **COMMON,
+                upload_queue_url="uploads",
+                result_queue_url="results",
+                daily_spend_limit_usd=limit,
+                run_timeout_hours=24,
+                paused=paused,
+            ),
+            self.jobs,
+            self.uploads,
+            self.results,
+            self.runs,
+            purse,
+            self.clock,
+            self.telemetry,
+        )
+
+    def _effect(self, name: str) -> AbstractContextManager[None]:
+        self.calls.append(name)
+        if name in self.broken:
+            raise self.broken[name]
+        return nullcontext()
+
+    @staticmethod
+    def _uniform(low: float, high: float) -> float:
+        """Chance at its highest: every wait is as long as it may be."""
+        return high if high > 16 else low
+
+    def _ending(self, _request: Mapping[str, Any]) -> Ending:
+        return self.endings.pop(0) if self.endings else Ending()
+
+    def _fault(self, operation: str) -> Fault | None:
+        return self.faults.pop(0) if self.faults and operation == "create" else None
+
+    # What happens
+
+    def upload(self, key: str = "shoe.jpg", data: bytes | None = None, **metadata: str) -> dict[str, Any]:
+        """An event of a photo that was just uploaded."""
+        note = f"{key}{len(self.photos.puts)}{self.clock.time}".encode()
+        return self.photos.upload("in", key, tiny_picture("image/jpeg", note) if data is None else data, metadata)
+
+    def send(self, message: Mapping[str, Any], seconds: float = 30.0) -> Job:
+        """`submit` handles a message; the row after it."""
+        self.submit.handle(message, self.clock.monotonic() + seconds)
+        return self.job
+
+    def arrive(self, run: FakeRun | None = None, **changes: Any) -> Job:
+        """`deliver` handles what `reconcile` would send about a run; the row after it."""
+        run_id = run.run_id if run else self.job.run_id
+        self.deliver.handle({"job_id": self.job.job_id, "run_id": run_id} | changes)
+        return self.job
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, at Runflow too."""
+        self.clock.advance(seconds)
+        self.runs.tick()
+
+    def sweep(self) -> dict[str, int]:
+        """One minute's round."""
+        return self.reconcile.sweep(self.clock.monotonic() + 55.0)
+
+    @property
+    def job(self) -> Job:
+        """The one row."""
+        (job,) = self.jobs.jobs.values()
+        return job
+
+    @property
+    def run(self) -> FakeRun:
+        """The newest run."""
+        return list(self.runs.runs.values())[-1]
+
+
+def submitted(*endings: Ending, **changes: Any) -> Shop:
+    """A shop with one photo whose run was created."""
+    shop = Shop(**changes)
+    shop.endings = list(endings)
+    assert shop.send(shop.upload()).state is State.SUBMITTED
+    return shop

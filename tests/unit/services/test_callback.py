@@ -1,0 +1,294 @@
+"""The answers to callbacks, row by row of the design's table."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detag.ports.clock_fake import FakeClock
+from detag.ports.errors import Transient
+from detag.ports.queue_fake import FakeQueue
+from detag.ports.secrets_fake import FakeCallbackSecrets
+from detag.ports.telemetry_fake import FakeTelemetry
+from detag.services.callback import (
+    CACHE_SECONDS,
+    MAX_BODY_BYTES,
+    REREAD_SECONDS,
+    RETRY_SECONDS,
+    Receiver,
+    SecretList,
+    position,
+    signature_of,
+)
+
+EXAMPLES = json.loads((Path(__file__).parents[2] / "data/runflow/examples.json").read_text(encoding="utf-8"))
+VECTORS = EXAMPLES["signature_vectors"]["vectors"]
+JOB = "0123456789abcdef" * 2
+SECRET = "whsec_now"
+
+
+class Door:
+    """The callback function over fakes, and whoever rings."""
+
+    def __init__(self, *secrets: str) -> None:
+        self.clock = FakeClock()
+        self.reads = 0
+        self.broken: Exception | None = None
+        self.full = False
+        self.secrets = FakeCallbackSecrets(*secrets)
+        self.queue = FakeQueue("results")
+        self.telemetry = FakeTelemetry()
+        self.receiver = Receiver(SecretList(self, self.clock), self, self.telemetry)
+
+    def read(self) -> tuple[bytes, ...]:
+        self.reads += 1
+        if self.broken:
+            raise self.broken
+        return self.secrets.read()
+
+    def send(self, messages: Any) -> None:
+        if self.full:
+            raise Transient("SQS throttled")
+        self.queue.send(messages)
+
+    def ring(self, body: bytes, signature: str | None, *, header: str = "runflow-signature", plain: bool = True) -> int:
+        return self.receiver.answer(
+            {
+                "headers": {} if signature is None else {header: signature},
+                "body": body.decode() if plain else base64.b64encode(body).decode(),
+                "isBase64Encoded": not plain,
+            }
+        )
+
+    def ring_signed(self, body: bytes, secret: str = SECRET, **how: Any) -> int:
+        return self.ring(body, sign(body, secret), **how)
+
+
+def sign(body: bytes, secret: str = SECRET) -> str:
+    return signature_of(body, secret.encode()).decode()
+
+
+def envelope(**changes: Any) -> bytes:
+    return json.dumps(
+        {
+            "event": "run.completed",
+            "run_id": "run-1",
+            "status": "succeeded",
+            "output": {"image_urls": ["https://outputs.example/1.webp?sig=1"]},
+            "metadata": {"app": "detag", "v": "1", "job_id": JOB},
+        }
+        | changes
+    ).encode()
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door(SECRET, "whsec_before")
+
+
+# Signed, usable
+
+
+def test_a_callback_of_ours_is_answered_200_once_the_queue_has_it(door: Door) -> None:
+    assert door.ring_signed(envelope()) == 200
+    assert door.queue.sent == [
+        {
+            "job_id": JOB,
+            "run_id": "run-1",
+            "event": "run.completed",
+            "status": "succeeded",
+            "links": ["https://outputs.example/1.webp?sig=1"],
+        }
+    ]
+
+
+@pytest.mark.parametrize("how", [{"plain": False}, {"header": "Runflow-Signature"}, {"header": "RUNFLOW-SIGNATURE"}])
+def test_it_may_come_encoded_and_its_header_in_any_case(door: Door, how: dict[str, Any]) -> None:
+    assert door.ring_signed(envelope(), **how) == 200
+    assert len(door.queue.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "read"),
+    [
+        ("run.completed", "succeeded", "succeeded"),
+        ("run.failed", "failed", "failed"),
+        ("run.cancelled", "canceled", "cancelled"),
+        ("run.canceled", "cancelled", "cancelled"),
+        ("run.partial_succeeded", "partial_succeeded", "partial_succeeded"),
+        ("run.completed", "failed", "succeeded"),
+        ("run.something_new", "failed", "failed"),
+        (None, "succeeded", "succeeded"),
+    ],
+)
+def test_the_event_decides_and_then_the_status(door: Door, event: str | None, status: str, read: str) -> None:
+    assert door.ring_signed(envelope(event=event, status=status)) == 200
+    assert door.queue.sent[0]["status"] == read
+
+
+def test_too_many_links_are_left_out_and_the_message_still_fits(door: Door) -> None:
+    links = [f"https://outputs.example/{number}" for number in range(200)]
+    assert door.ring_signed(envelope(output={"image_urls": links})) == 200
+    assert door.queue.sent[0]["links"] == []
+
+
+# No, malformed or wrong signature; garbage
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        None,
+        "",
+        "0" * 64,
+        "0" * 63,
+        sign(envelope()).upper(),
+        "sha256=" + sign(envelope()),
+        sign(envelope()) + "\n",
+        sign(envelope(), "whsec_other"),
+        sign(envelope() + b" "),
+        "é" * 64,
+    ],
+    ids=["none", "empty", "wrong", "short", "upper", "prefixed", "newline", "secret", "body", "accents"],
+)
+def test_bad_evidence_is_answered_401_and_nothing_is_enqueued(door: Door, signature: str | None) -> None:
+    assert door.ring(envelope(), signature) == 401
+    assert door.queue.sent == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"body": None},
+        {"body": 5, "headers": {}},
+        {"body": "x", "headers": []},
+        {"body": "no base64!", "isBase64Encoded": True},
+        {"body": "\ud800", "headers": {"runflow-signature": "0" * 64}},
+    ],
+)
+def test_garbage_is_answered_401(door: Door, event: dict[str, Any]) -> None:
+    assert door.receiver.answer(event) == 401
+
+
+# Larger than the cap
+
+
+def test_a_body_above_the_cap_is_answered_413_even_if_signed_and_one_of_the_cap_is_read(door: Door) -> None:
+    room = MAX_BODY_BYTES - len(envelope(output={"x": ""}))
+    assert door.ring_signed(envelope(output={"x": "y" * room})) == 200
+    assert door.ring_signed(envelope(output={"x": "y" * (room + 1)})) == 413
+    assert len(door.queue.sent) == 1
+
+
+# Signed, but of no use
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"\x00", "not_json"),
+        (b"[1]", "not_an_object"),
+        (envelope(batch_id="b-1"), "batch"),
+        (envelope(event="batch.succeeded"), "batch"),
+        (envelope(run_id=None), "no_run_id"),
+        (envelope(run_id="../../etc"), "no_run_id"),
+        (envelope(metadata=None), "not_ours"),
+        (envelope(metadata={"app": "other", "job_id": JOB}), "not_ours"),
+        (envelope(metadata={"app": "detag", "job_id": "j-1"}), "not_ours"),
+        (envelope(event="run.started", status="running_late"), "unknown_event"),
+    ],
+)
+def test_what_is_signed_and_of_no_use_is_answered_200_counted_and_not_enqueued(
+    door: Door, body: bytes, why: str
+) -> None:
+    assert door.ring_signed(body) == 200
+    assert door.queue.sent == []
+    assert door.telemetry.counts["UnusableCallback"] == 1
+    assert door.telemetry.lines[-1].fields == {"why": why}
+
+
+# Nothing can be judged or kept
+
+
+def test_an_unset_secret_is_answered_503_for_a_4xx_would_be_final() -> None:
+    door = Door()
+    assert door.ring_signed(envelope()) == 503
+
+
+@pytest.mark.parametrize("error", [Transient("throttled"), RuntimeError("something nobody thought of")])
+def test_an_unreadable_secret_is_answered_503(door: Door, error: Exception) -> None:
+    door.broken = error
+    assert door.ring_signed(envelope()) == 503
+
+
+def test_a_queue_that_fails_is_answered_503(door: Door) -> None:
+    door.full = True
+    assert door.ring_signed(envelope()) == 503
+
+
+def test_bad_evidence_is_judged_even_while_the_secret_is_unset() -> None:
+    assert Door().ring(envelope(), None) == 401
+
+
+# The signature itself
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
+def test_the_published_vectors_hold(vector: dict[str, Any]) -> None:
+    door = Door(*vector.get("secrets_accepted", [vector.get("secret")]))
+    expected = 401 if vector.get("expect") == "reject" else 200
+    assert door.ring(base64.b64decode(vector["body_base64"]), vector["signature"], plain=False) == expected
+
+
+def test_every_secret_is_tried_and_its_place_told() -> None:
+    body = b"{}"
+    assert [position(body, sign(body, one).encode(), (b"a", b"b")) for one in ("a", "b", "c")] == [0, 1, None]
+
+
+# Rotation
+
+
+def test_the_previous_secret_is_accepted_and_counted(door: Door) -> None:
+    assert door.ring_signed(envelope(), "whsec_before") == 200
+    assert door.telemetry.counts["PreviousSecretMatched"] == 1
+
+
+def test_a_mismatch_reads_the_secrets_again_but_not_more_often_than_every_thirty_seconds(door: Door) -> None:
+    assert door.ring_signed(envelope()) == 200
+    door.secrets.secrets = ("whsec_next", SECRET)
+    assert door.ring_signed(envelope(), "whsec_next") == 401
+    assert door.reads == 1
+    door.clock.advance(REREAD_SECONDS)
+    assert door.ring_signed(envelope(), "whsec_next") == 200
+    for _ in range(50):
+        assert door.ring_signed(envelope(), "whsec_forged") == 401
+    assert door.reads == 2
+
+
+def test_what_was_read_is_trusted_for_five_minutes_and_longer_only_while_it_cannot_be_read(door: Door) -> None:
+    assert door.ring_signed(envelope()) == 200
+    door.clock.advance(CACHE_SECONDS - 1)
+    assert door.ring_signed(envelope()) == 200
+    assert door.reads == 1
+    door.broken = Transient("throttled")
+    door.clock.advance(CACHE_SECONDS)
+    assert door.ring_signed(envelope()) == 200
+    assert door.ring_signed(envelope()) == 200
+    assert door.reads == 2, "a failure is not repeated for each request"
+    door.clock.advance(RETRY_SECONDS)
+    door.broken = None
+    assert door.ring_signed(envelope()) == 200
+    assert door.reads == 3
+
+
+@pytest.mark.parametrize("status", [200, 401, 413, 503])
+def test_each_answer_is_counted(door: Door, status: int) -> None:
+    door.full = status == 503
+    body = b"x" * (MAX_BODY_BYTES + 1) if status == 413 else envelope()
+    assert (door.ring(body, None) if status in (401, 413) else door.ring_signed(body)) == status
+    assert door.telemetry.counts[f"Answered{status}"] == 1
