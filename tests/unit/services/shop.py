@@ -142,6 +142,10 @@ class Shop:
         self.submit.handle(message, self.clock.monotonic() + seconds)
         return self.job
 
+    def send_to(self, job: Job) -> None:
+        """`submit` handles what `reconcile` sends about a job."""
+        self.submit.handle({"job_id": job.job_id}, self.clock.monotonic() + 30.0)
+
     def arrive(self, run: FakeRun | None = None, **changes: Any) -> Job:
         """`deliver` handles what `reconcile` would send about a run; the row after it."""
         run_id = run.run_id if run else self.job.run_id
