@@ -175,7 +175,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     options = Options(
         folder=folder,
         auth=True,
-        parameters={"SettleMinutes": "1"},
+        parameters={"SettleMinutes": "1", "CallbackReservedConcurrency": "7"},
         runflow=("--pixels", "copy", "--output-type", "same"),
     )
     with running(options) as stack:
@@ -285,6 +285,14 @@ def log_of(play: Play, function: str) -> str:
 def logged(play: Play, function: str, *words: str) -> bool:
     """Whether a function has printed a line that holds all these words."""
     return any(all(word in line for word in words) for line in log_of(play, function).splitlines())
+
+
+def test_the_callback_function_has_what_was_reserved_for_it_and_no_other_has_any(play: Play) -> None:
+    reserved = {
+        name: play.storm.lambdas.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
+        for name, function in play.stack.description["functions"].items()
+    }
+    assert reserved == {"submit": None, "callback": 7, "deliver": None, "reconcile": None}
 
 
 # What was called, and what may be called
