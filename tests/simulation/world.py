@@ -10,6 +10,7 @@ import heapq
 import itertools
 import json
 import math
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -94,15 +95,22 @@ class Effect:
 
 
 class Told(FakeTelemetry):
-    """Telemetry that remembers why a message was handed back."""
+    """Telemetry whose lines are part of the story, and which remembers why a message was handed back."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[..., None]) -> None:
         super().__init__()
+        self._tell = tell
         self._reasons: dict[int, str] = {}
+
+    def note(self, message: str, **fields: object) -> None:
+        """See `Telemetry`."""
+        super().note(message, **fields)
+        self._tell("  says:", message, fields)
 
     def warn(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         super().warn(message, **fields)
+        self._tell("  warns:", message, fields)
         if "message_id" in fields:
             self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
 
@@ -139,7 +147,7 @@ class World:
             self.photos.unversioned.add("in")
         self.events = FakeEvents(effect)
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
-        self.telemetry = Told()
+        self.telemetry = Told(self.tell)
         self.run_timeout_hours, self.max_attempts = 24, 3
         self.settle_minutes, self.url_lifetime_minutes = 10, 60
         self.limit: Decimal | None = None
@@ -212,11 +220,13 @@ class World:
         return not self._heap
 
     def tell(self, *words: object) -> None:
-        """A line of the story."""
-        if self.story is not None:
-            moment = datetime.fromtimestamp(self.time, UTC).strftime("%d %H:%M:%S.%f")[:-3]
-            who = "/".join(f"{one.function}#{one.number}" if one else "." for one in self.workers) or "-"
-            self.story.append(f"{moment}  {who:<28} " + " ".join(str(word) for word in words))
+        """A line of the story: who stands still, who acts inside, what happens. Long names are cut short."""
+        if self.story is None:
+            return
+        moment = datetime.fromtimestamp(self.time, UTC).strftime("%d %H:%M:%S.%f")[:-3]
+        who = " > ".join(f"{one.function} {one.number}" for one in self.workers if one)
+        line = " ".join(_told(word) for word in words)
+        self.story.append(f"{moment}  {who:<16}  {line}")
 
     # Effects
 
@@ -536,6 +546,7 @@ class World:
             self.after(delay, lambda: self._event_arrives(event))
 
     def _event_arrives(self, event: dict[str, Any]) -> None:
+        self.tell("event of", event["detail"]["object"]["key"], "arrives")
         upload = read_upload(event)
         if not self.storm.over and any(
             sequencer_rank(other.sequencer) > sequencer_rank(upload.sequencer) and other.key == upload.key
@@ -568,6 +579,13 @@ class World:
     def day(self) -> str:
         """Today."""
         return day_of(self.time)
+
+
+def _told(word: object) -> str:
+    """A word of the story: of mappings their values, of runs their number, of jobs and versions their first digits."""
+    text = ", ".join(f"{name} {value}" for name, value in word.items()) if isinstance(word, dict) else str(word)
+    text = re.sub(r"0198c0de-7a11-7000-8000-0*", "run-", text)
+    return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24}\b", r"\1", text)
 
 
 def dumps(value: object) -> bytes:
