@@ -212,9 +212,9 @@ class Rotation(RuleBasedStateMachine):
     def take_the_old_one_out(self) -> None:
         self.side.source.secrets = (self.signing,)
 
-    @rule(fails=st.booleans())
-    def store_fails(self, fails: bool) -> None:
-        self.side.failure = Transient("GetSecretValue: ThrottlingException") if fails else None
+    @rule(failure=st.sampled_from([None, None, Transient("GetSecretValue: Throttling"), RuntimeError("AccessDenied")]))
+    def store_fails(self, failure: Exception | None) -> None:
+        self.side.failure = failure
 
     @rule(signature=st.sampled_from(["0" * 64, "f" * 64, "", "A" * 64]))
     def stranger(self, signature: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -169,6 +169,7 @@ class World:
         }
         setattr(module, {"callback": "receiver"}.get(name, name), made[name]())
         module.CLOCK = self.clock
+        module.pool = SimpleNamespace(map=map)  # one after the other: the same calls in every play
         module.telemetry = telemetry
         return telemetry.invocation(module.lambda_handler.__wrapped__)
 
