@@ -19,6 +19,8 @@ from local.stack.stack import Options, Stack, running
 
 CONCURRENCY: Final = 4
 """As template.yaml has it for submit and deliver."""
+PATIENCE_S: Final = 480.0
+"""A run whose callback was lost is first asked about after five minutes."""
 CLOSED: Final = ("delivered", "failed", "cancelled", "skipped", "superseded")
 STATES: Final = ("queued", "submitting", "at Runflow and back")
 
@@ -52,7 +54,7 @@ def photo(number: int) -> bytes:
 
 
 def measure(photos: int, report: Callable[[str], None] = lambda _: None) -> Load:
-    """Drop them and wait until all are closed, or nothing moves for two minutes."""
+    """Drop them and wait until all are closed, or nothing moves for so long that nothing will."""
     with tempfile.TemporaryDirectory() as folder:
         options = Options(
             folder=Path(folder) / "stack",
@@ -116,7 +118,7 @@ class _Storm:
             self._report(f"{done} of {self._photos} done after {time.monotonic() - began:.0f} s")
             if done != last:
                 moved, last = time.monotonic(), done
-            if done == self._photos or time.monotonic() - moved > 120:
+            if done == self._photos or time.monotonic() - moved > PATIENCE_S:
                 return
 
     def _rows(self) -> list[dict[str, Any]]:

@@ -152,6 +152,7 @@ def described() -> dict[str, str]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {model}",
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "at work, ours included": f"{os.getloadavg()[2]:.1f} processes, mean of the last 15 minutes",
         **found,
         **wanted,
     }

@@ -40,8 +40,9 @@ class Package:
         return str(self.folder / name)
 
     def copy(self, folder: Path) -> Package:
-        """A copy that can be changed."""
-        shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
+        """A copy, of what `submit` is made of, that can be changed."""
+        for name in ("SubmitFunction", "DetagLayer", "DependenciesLayer"):
+            shutil.copytree(self.folder / name, folder / name)
         for path in folder.rglob("*"):
             path.chmod(0o755)
         return Package(folder)

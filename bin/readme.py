@@ -1,4 +1,4 @@
-"""Writes the tables of README.md that come from the source: parameters, reasons, output names.
+"""Writes the tables of README.md that come from the source: parameters, reasons, output names, results.
 
     python bin/readme.py            writes them
     python bin/readme.py --check    says whether they are as the source has them (exit status 1 if not)
@@ -18,8 +18,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "layers" / "detag" / "python"))
+sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "detag" / "python")]
 
+from benchmarks.headline import rows  # noqa: E402  (found by the line above)
 from detag.domain.job import Reason  # noqa: E402  (found by the line above)
 from detag.domain.naming import output_key, record_key  # noqa: E402
 from detag.domain.reasons import ADVICE  # noqa: E402
@@ -86,7 +87,12 @@ def outputs() -> str:
     return table(["photo", "Runflow gives", "appears in the output bucket as"], rows)
 
 
-TABLES = {"parameters": parameters, "reasons": reasons, "outputs": outputs}
+def results() -> str:
+    """The headline of benchmarks/results.json."""
+    return table(["", ""], rows((ROOT / "benchmarks/results.json").read_text(encoding="utf-8")))
+
+
+TABLES = {"parameters": parameters, "reasons": reasons, "outputs": outputs, "results": results}
 
 
 def written(text: str) -> str:

@@ -32,7 +32,7 @@ def test_it_has_all_three_tables(readme: str, stack: Stack) -> None:
 
 def test_a_table_that_is_behind_is_noticed(root: Path, readme: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    for name in ("layers", "template.yaml"):
+    for name in ("benchmarks", "layers", "template.yaml"):
         (tmp_path / name).symlink_to(root / name)
     copy = tmp_path / "bin" / "readme.py"
     copy.write_bytes((root / "bin" / "readme.py").read_bytes())
