@@ -144,6 +144,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         url_expires_at=EPOCH + 3_600,
         claimed_at=EPOCH,
         doubtful=True,
+        look_from="cursor",
         content_type="image/jpeg",
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),

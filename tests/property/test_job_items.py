@@ -60,6 +60,7 @@ jobs = st.builds(
     url_expires_at=times,
     claimed_at=times,
     doubtful=st.booleans(),
+    look_from=some_text,
     content_type=some_text,
     source_metadata=st.lists(
         st.tuples(st.text(characters, max_size=20), st.text(characters, max_size=20)), max_size=5

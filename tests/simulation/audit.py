@@ -182,7 +182,8 @@ class Audit:
             overtaken = newest > sequencer_rank(after.upload.sequencer) and self._world.time - self._heads[place] > 60
             self.check("nothing for the overtaken", not overtaken, after)
         worker = self._world.workers[-1]
-        if worker is not None and before is not None and Reason.SETTLING is before.reason is not after.reason:
+        settling = before is not None and before.reason is Reason.SETTLING
+        if worker is not None and before is not None and settling and not before.look_from:  # else it goes on
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
         if (
             worker is not None

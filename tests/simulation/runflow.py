@@ -64,6 +64,7 @@ class Runflow(FakeRuns):
                 habits.visible_after = random.uniform(10.0, world.settle_minutes * 60.0)
             if world.storm.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
+        self.page_seconds = 0.0
         self.pages = 0
         """How often a page of the list was read."""
         self.asked: list[str] = []
@@ -150,7 +151,8 @@ class Runflow(FakeRuns):
     def _fault(self, operation: str) -> Fault | None:
         world, strikes = self._world, self._world.storm.strikes
         if operation != "create":
-            world.wait(world.random.uniform(0.02, 0.3))
+            slow = operation == "page" and strikes("run list slow")
+            world.wait(world.random.uniform(2.0, 8.0) if slow else world.random.uniform(0.02, 0.3) + self.page_seconds)
             if self.down or strikes("Runflow cannot be asked"):
                 world.wait(world.random.choice((0.1, 5.0)))
                 return Fault(503)
@@ -308,6 +310,17 @@ class Runflow(FakeRuns):
             world.after(waits[number - 1], lambda: self._attempt(body, signature, run, number + 1))
 
     # Somebody else with a key of the organisation
+
+    def others(self, count: int) -> None:
+        """So many runs of the organisation that have nothing to do with detag, made now."""
+        for _ in range(count):
+            number, now = len(self.runs) + 1, self._world.time
+            request = {"input": {}, "client_ref": "theirs", "metadata": {"job_id": "theirs"}}
+            run = FakeRun(
+                f"other-{number}", number, request, now, Ending(), "succeeded", billed=PRICE, completed_at=now
+            )
+            self.runs[run.run_id] = run
+            self.foreign.add(run.run_id)
 
     def forge(self, job_id: str, client_ref: str, image_url: str) -> None:
         """A run that names one of our jobs and our callback URL: genuinely signed, and not ours."""

@@ -65,6 +65,7 @@ RATES: Final = {
     "Runflow timeout with effect": (0.5, (0.05, 0.2)),
     "Runflow timeout with late effect": (0.4, (0.05, 0.2)),
     "Runflow cannot be asked": (0.5, (0.05, 0.3)),
+    "run list slow": (0.3, (0.3, 1.0)),
     "run listed late": (0.5, (0.3, 1.0)),
     "run unknown at first": (0.3, (0.1, 0.3)),
     "run forgotten": (0.25, (0.05, 0.2)),

@@ -141,6 +141,34 @@ def test_of_two_runs_that_a_look_up_finds_one_is_adopted_and_the_other_charged(w
     assert world.telemetry.counts["UnmatchedPaidRun"] == 1
 
 
+def busy(world: World) -> str:
+    """A doubtful POST in an organisation whose run list takes minutes to read; the job."""
+    habits = world.runflow.habits
+    habits.page_limit, world.runflow.page_seconds = 10, 1.0
+    world.runflow.deaf = True
+    world.runflow.faults = [Fault(effect=True)]
+    job = upload(world)
+    for minute in range(40):
+        world.after(60.0 * minute, partial(world.runflow.others, 60))
+    pass_time(world, HOUR)
+    return job
+
+
+def test_a_run_is_found_in_a_list_too_long_for_one_process(world: World) -> None:
+    job = busy(world)
+    rest(world)
+    assert world.jobs.jobs[job].state is State.DELIVERED
+    assert len({write.after.look_from for write in world.jobs.writes}) > 3, "several processes have read on"
+    assert len(world.runflow.sent) == 1
+
+
+def test_a_look_up_that_began_anew_each_time_would_never_end(world: World) -> None:
+    with Change("detag.services.submit:Submit._look_up", "look_from=cursor", "look_from=None").made():
+        job = busy(world)
+        pass_time(world, 5 * HOUR)
+    assert world.jobs.jobs[job].reason is Reason.SETTLING
+
+
 # A run that never ends, or that nobody knows
 
 
@@ -340,7 +368,7 @@ def test_thousands_of_overdue_runs_are_read_off_the_list_and_not_asked_for_one_b
     asked, pages = len(world.runflow.asked), world.runflow.pages
     pass_time(world, HOUR)
     assert by_state(world) == {"submitted": count}
-    assert len(world.runflow.asked) - asked <= 100, "all of them still run: the list says so"
+    assert len(world.runflow.asked) - asked <= count / 10, "all of them still run: the list says so"
     assert 0 < world.runflow.pages - pages <= 300
     pass_time(world, 4 * HOUR)
     world.run_out(world.time + DAY)

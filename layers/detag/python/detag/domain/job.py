@@ -180,6 +180,8 @@ class Job:
     """When the present submission was first claimed: a look-up goes back this far."""
     doubtful: bool = False
     """A POST of this job had no clear outcome and was sent again: another run may exist."""
+    look_from: str | None = None
+    """Where a look-up that was too long for one process goes on: a cursor of the run list."""
     content_type: str | None = None
     source_metadata: tuple[tuple[str, str], ...] = ()
     """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
@@ -342,7 +344,7 @@ def claim(
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
     _require(job.reason is Reason.SETTLING and job.body is not None, "resend", job)
-    return replace(job, reason=None, doubtful=True, lease_until=lease_until, due_at=lease_until)
+    return replace(job, reason=None, doubtful=True, lease_until=lease_until, due_at=lease_until, look_from=None)
 
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
@@ -372,10 +374,10 @@ def settle(job: Job, not_before: float) -> Job:
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the look-up could not be finished, or Runflow is down")
-def keep_settling(job: Job, not_before: float) -> Job:
-    """Look again later."""
+def keep_settling(job: Job, not_before: float, look_from: str | None = None) -> Job:
+    """Look again later, from the top of the run list or from where this look-up stopped."""
     _require(job.reason is Reason.SETTLING, "keep_settling", job)
-    return replace(_settling(job, not_before, not_before), tries=job.tries + 1)
+    return replace(_settling(job, not_before, not_before), tries=job.tries + 1, look_from=look_from)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="settled, the look-up found no run, the URL is dead")
@@ -386,12 +388,19 @@ def start_over(job: Job, now: float) -> Job:
 
 
 def _settling(job: Job, not_before: float, due_at: float) -> Job:
-    return replace(job, reason=Reason.SETTLING, not_before=not_before, due_at=due_at, lease_until=0.0)
+    return replace(job, reason=Reason.SETTLING, not_before=not_before, due_at=due_at, lease_until=0.0, look_from=None)
 
 
 def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Job:
     return replace(
-        job, reason=reason, not_before=not_before, due_at=due_at, body=None, reservation=None, lease_until=0.0
+        job,
+        reason=reason,
+        not_before=not_before,
+        due_at=due_at,
+        body=None,
+        reservation=None,
+        lease_until=0.0,
+        look_from=None,
     )
 
 
@@ -421,7 +430,15 @@ def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: f
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     return replace(
-        job, reason=None, run_id=run_id, submitted_at=now, due_at=due_at, not_before=0.0, lease_until=0.0, tries=0
+        job,
+        reason=None,
+        run_id=run_id,
+        submitted_at=now,
+        due_at=due_at,
+        not_before=0.0,
+        lease_until=0.0,
+        look_from=None,
+        tries=0,
     )
 
 

@@ -12,6 +12,7 @@ MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
+MAX_CURSOR: Final = 2_048
 """With keys of 1,024 bytes these keep a row below 200 KB: an item may have 400 (DynamoDB Developer Guide, "Quotas")."""
 
 
@@ -27,6 +28,7 @@ def kept(job: Job) -> Job:
         upload=replace(job.upload, uploaded_at=_micro(job.upload.uploaded_at)),
         detail=job.detail[:MAX_DETAIL] if job.detail else None,
         code=job.code[:MAX_CODE] if job.code else None,
+        look_from=job.look_from if job.look_from and len(job.look_from) <= MAX_CURSOR else None,
         outputs=job.outputs[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),
         not_before=_micro(job.not_before),

@@ -358,7 +358,7 @@ class Submit:
             self._jobs.save(job, keep_settling(job, later))
             return
         try:
-            found, complete = self._runs_of(job, deadline)
+            found, complete, cursor = self._runs_of(job, deadline)
         except (Transient, Unauthorized, NotConfigured) as error:
             self._telemetry.warn("the look-up failed", job_id=job.job_id, error=str(error))
             self._jobs.save(job, keep_settling(job, later))
@@ -370,7 +370,7 @@ class Submit:
                 if run.charged or not run.status.terminal:
                     self._purse.charge_stray(job, run)
         elif not complete:
-            self._jobs.save(job, keep_settling(job, later))
+            self._jobs.save(job, keep_settling(job, now, look_from=cursor))
         elif may_send and job.url_expires_at - now > URL_MARGIN_SECONDS:
             again = resend(job, lease_until=now + LEASE_SECONDS)
             self._jobs.save(job, again)
@@ -380,20 +380,27 @@ class Submit:
             self._jobs.save(job, fresh)
             self._begin(fresh, deadline)
 
-    def _runs_of(self, job: Job, deadline: float) -> tuple[list[Run], bool]:
-        """Every run of a job that the run list shows back to its claim, and whether the list was read that far."""
-        since, cursor = job.claimed_at - LIST_SKEW_SECONDS, None
+    def _runs_of(self, job: Job, deadline: float) -> tuple[list[Run], bool, str | None]:
+        """Every run of a job that the run list shows back to its claim; whether the list was read that far; else where
+        to go on. What is newer than a look-up's first page can't be ours: the settle time was over by then.
+        """
+        since, cursor = job.claimed_at - LIST_SKEW_SECONDS, job.look_from
         found: list[Run] = []
-        for _ in range(MAX_PAGES):
+        for number in range(MAX_PAGES):
             if self._clock.monotonic() > deadline - POST_SECONDS:
-                return found, bool(found)
-            page = self._runs.page(cursor)
+                break
+            try:
+                page = self._runs.page(cursor)
+            except Transient:
+                if number == 0:  # it may be the cursor that is at fault: from the top again
+                    raise
+                break
             found += self._proven(page, job)
             times = [run.created_at for run in page.runs if run.created_at is not None]
             cursor = page.next
             if cursor is None or (times and max(times) < since):
-                return found, True
-        return found, bool(found)
+                return found, True, None
+        return found, bool(found), cursor
 
     def _proven(self, page: RunPage, job: Job) -> Iterator[Run]:
         """The runs of a page that name the job and prove to be its own; a list may tell less of a run than its record.
