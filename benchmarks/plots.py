@@ -25,7 +25,7 @@ def bars(path: Path, title: str, values: Mapping[str, float], unit: str, mark: f
         parts.append(
             f'<rect x="{LEFT}" y="{y}" width="{max(1.0, value * scale):.1f}" height="16" fill="{COLOURS[0]}"/>'
         )
-        parts.append(_text(LEFT + value * scale + 5, y + 13, f"{value:.3g} {unit}"))
+        parts.append(_text(LEFT + value * scale + 5, y + 13, f"{_figure(value)} {unit}"))
     if mark is not None:
         x = LEFT + mark * scale
         parts.append(f'<path d="M{x:.1f} 30V{height - 4}" stroke="{COLOURS[2]}" stroke-dasharray="4 3"/>')
@@ -55,6 +55,10 @@ def areas(path: Path, title: str, times: Sequence[float], series: Mapping[str, S
         _text(50 + times[-1] * across, bottom + 18, f"{times[-1]:.0f} s", anchor="end"),
     ]
     _write(path, height, parts)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:
