@@ -253,7 +253,7 @@ def _cost(results: Results) -> tuple[str, ...]:
             ("a month without a photo", "quantity", "USD", "with the free tier"),
             [
                 *(
-                    (line.item, f"{line.quantity:,.4g}", f"{line.usd:.3f}", f"{line.usd_with_free_tier:.3f}")
+                    (line.item, _quantity(line), f"{line.usd:.3f}", f"{line.usd_with_free_tier:.3f}")
                     for line in month
                 ),
                 ("**sum**", "", f"**{cost.total(month):.2f}**", f"**{cost.total(month, free_tier=True):.2f}**"),
@@ -264,5 +264,9 @@ def _cost(results: Results) -> tuple[str, ...]:
     )
 
 
+def _quantity(line: Line) -> str:
+    return f"{line.quantity:,.0f}" if line.quantity >= 100 else f"{line.quantity:.4g}"
+
+
 def _lines(lines: Sequence[Line]) -> list[tuple[str, str, str]]:
-    return [(line.item, f"{line.quantity:,.4g}", f"{line.usd:.5f}") for line in lines]
+    return [(line.item, _quantity(line), f"{line.usd:.5f}") for line in lines]
