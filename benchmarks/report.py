@@ -252,10 +252,7 @@ def _cost(results: Results) -> tuple[str, ...]:
         table(
             ("a month without a photo", "quantity", "USD", "with the free tier"),
             [
-                *(
-                    (line.item, _quantity(line), f"{line.usd:.3f}", f"{line.usd_with_free_tier:.3f}")
-                    for line in month
-                ),
+                *((line.item, _quantity(line), f"{line.usd:.3f}", f"{line.usd_with_free_tier:.3f}") for line in month),
                 ("**sum**", "", f"**{cost.total(month):.2f}**", f"**{cost.total(month, free_tier=True):.2f}**"),
             ],
         ),
