@@ -35,7 +35,7 @@ test: ## Run all the tests
 simulate: ## Play simulated worlds: make simulate SEEDS=n FROM=k, or SEED=s to replay one with its story
 	$(setup) test
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.simulation \
-		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"}
+		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"} $${MUTANTS:+--mutants}
 
 .PHONY: docs
 docs: ## Draw the pages and pictures of docs/ that come from the code

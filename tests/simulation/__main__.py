@@ -9,6 +9,7 @@ from collections import Counter
 import click
 
 from tests.simulation.audit import INVARIANTS
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import Verdict, play
 from tests.simulation.worlds import histogram, play_all
 
@@ -17,8 +18,9 @@ from tests.simulation.worlds import histogram, play_all
 @click.option("--seeds", default=2_000, type=click.IntRange(1), show_default=True, help="How many worlds to play.")
 @click.option("--from", "first", default=0, type=click.IntRange(0), show_default=True, help="The first world's seed.")
 @click.option("--seed", type=click.IntRange(0), help="Replay one world exactly and print its story.")
+@click.option("--mutants", is_flag=True, help="Take out one guard after the other, and tell which world shows it.")
 @click.option("--processes", type=click.IntRange(1), help="How many worlds at once. Default: one for each processor.")
-def main(seeds: int, first: int, seed: int | None, processes: int | None) -> None:
+def main(seeds: int, first: int, seed: int | None, mutants: bool, processes: int | None) -> None:
     """Play simulated worlds, in which everything goes wrong that may, and check every invariant in each.
 
     Ends with the line "n worlds, m broken", and with status 1 where m > 0.
@@ -30,6 +32,14 @@ def main(seeds: int, first: int, seed: int | None, processes: int | None) -> Non
         print()
         tell([verdict])
         sys.exit(bool(verdict.broken))
+    if mutants:
+        missed = 0
+        for mutant in MUTANTS:
+            caught = mutant.caught_in()
+            missed += caught is None
+            print(f"{'MISSED' if caught is None else f'seed {caught}':<9} {mutant.invariant:<26} {mutant.guard}")
+        print(f"{len(MUTANTS)} mutants, {missed} missed")
+        sys.exit(bool(missed))
     begun = time.monotonic()
     verdicts: list[Verdict] = []
     with click.progressbar(play_all(range(first, first + seeds), processes), length=seeds, file=sys.stderr) as bar:

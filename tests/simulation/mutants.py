@@ -16,6 +16,8 @@ from importlib import import_module
 from types import CodeType, FunctionType
 from typing import Final
 
+from tests.simulation.scenario import play
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -49,6 +51,14 @@ class Mutant:
     changes: tuple[Change, ...]
     within: int = 100
     """Worlds in which it is looked for."""
+
+    def caught_in(self) -> int | None:
+        """The first world in which the invariant notices that the guard is missing; None where it is in none."""
+        for seed in range(self.within):
+            with self.alive():
+                if self.invariant in {name for name, _ in play(seed).broken}:
+                    return seed
+        return None
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -182,7 +192,7 @@ MUTANTS: Final = (
         "detag.ports.photos_fake:FakePhotoStore.put",
         "(there and there.etag) != (replaces and replaces.etag)",
         "False",
-        400,
+        1_000,
     ),
     _one("newest wins: head", "nothing for the overtaken", SUBMIT + "_check", "> rank:", "> rank and False:"),
     _one(
@@ -371,7 +381,7 @@ MUTANTS: Final = (
         "return place is not None",
         "return True",
     ),
-    _one("secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 400),
+    _one("secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 1_000),
     _one(
         "durable before 200", "durable before 200", "detag.services.callback:Receiver._keep", "return 503", "return 200"
     ),
