@@ -381,7 +381,9 @@ MUTANTS: Final = (
         "return place is not None",
         "return True",
     ),
-    _one("secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 1_000),
+    _one(
+        "secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 1_000
+    ),
     _one(
         "durable before 200", "durable before 200", "detag.services.callback:Receiver._keep", "return 503", "return 200"
     ),
