@@ -144,7 +144,9 @@ def unpack(folder: Path) -> tuple[Path, Path]:
     wanted = tuple(f"package/{path}" for path in (program, RULES))
     with tarfile.open(archive) as files:
         members = [member for member in files.getmembers() if member.name.startswith(wanted)]
-        files.extractall(folder, members, filter="data")
+        if hasattr(tarfile, "data_filter"):  # from 3.11.4 on; before, the hash that pins the package has to do
+            files.extraction_filter = tarfile.data_filter
+        files.extractall(folder, members)  # noqa: S202 - see above
     return folder / "package" / program, folder / "package" / RULES
 
 
