@@ -6,7 +6,7 @@ from typing import Final
 
 PER_PHOTO: Final[dict[str, dict[str, int]]] = {
     "submit": {
-        "dynamodb.GetItem": 3,  # the job, the operator's override, the gate
+        "dynamodb.GetItem": 3,  # the job, the operator's override, the intake
         "s3.GetObject": 1,  # what a HEAD would tell, and the first 64 KiB; one more for the end of a larger photo
         "dynamodb.UpdateItem": 1,  # the newest sequencer of the key
         "dynamodb.TransactWriteItems": 1,  # the claim and its slot of the day's limit
@@ -30,4 +30,5 @@ PER_PROCESS: Final[dict[str, dict[str, int]]] = {
 }
 """What each function calls once more in a new process; `callback` again every five minutes while it is used."""
 IDLE_MINUTE: Final[dict[str, int]] = {"dynamodb.GetItem": 3, "dynamodb.Query": 16}
-"""What `reconcile` calls when nothing is due and nobody waits: override, gate, gate; eight lanes of due and of held."""
+"""What `reconcile` calls when nothing is due and nobody waits: override, intake, intake; eight shards
+each of what is due and of what waits for intake."""

@@ -19,8 +19,8 @@ from typing import Final
 
 from benchmarks.calls import IDLE_MINUTE, PER_PHOTO
 from benchmarks.report import table
-from detag.domain.job import LANES
-from detag.domain.money import COUNTERS
+from detag.domain.job import DUE_SHARDS
+from detag.domain.money import SHARDS
 from detag.services.reconcile import DUE_BATCH, RELEASE_BATCH
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs/scale.md"
@@ -115,12 +115,12 @@ def limits() -> list[Limit]:
         ),
         Limit(
             "the index `due`",
-            1_000 * LANES / 4,
-            f"{LANES} lanes of 1,000 units a second, 4 for a photo: in, moved (2), out",
+            1_000 * DUE_SHARDS / 4,
+            f"{DUE_SHARDS} lanes of 1,000 units a second, 4 for a photo: in, moved (2), out",
             "DynamoDB Developer Guide, partitions; domain/job.py",
         ),
         Limit(
-            "gate and override, read by everybody",
+            "intake and override, read by everybody",
             3_000 / (reads / 2),
             "3,000 consistent reads a second of one item, 1 of each for a photo",
             "DynamoDB Developer Guide, partitions",
@@ -133,8 +133,8 @@ def limits() -> list[Limit]:
         ),
         Limit(
             "the day's counters",
-            COUNTERS / TRANSACTION_S,
-            f"{COUNTERS} items, one transaction at a time on each, {1_000 * TRANSACTION_S:.0f} ms",
+            SHARDS / TRANSACTION_S,
+            f"{SHARDS} items, one transaction at a time on each, {1_000 * TRANSACTION_S:.0f} ms",
             "domain/money.py; a transaction locks its items",
         ),
     ]
@@ -158,11 +158,11 @@ def day(concurrency: int, seed: int = 1) -> tuple[int, float]:
 def collisions(rate: float, photos: int = 200_000, seed: int = 1) -> float:
     """The share of claims that meet another one's transaction on their counter, if they come by chance."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
-    free_at = [0.0] * COUNTERS
+    free_at = [0.0] * SHARDS
     now, met = 0.0, 0
     for _ in range(photos):
         now += chance.expovariate(rate)
-        counter = chance.randrange(COUNTERS)
+        counter = chance.randrange(SHARDS)
         met += now < free_at[counter]
         free_at[counter] = max(now, free_at[counter]) + TRANSACTION_S
     return met / photos
@@ -171,7 +171,7 @@ def collisions(rate: float, photos: int = 200_000, seed: int = 1) -> float:
 def lanes(jobs: int = PHOTOS, seed: int = 1) -> float:
     """How much more than its share the fullest lane of the due index holds."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
-    return max(Counter(chance.getrandbits(32) % LANES for _ in range(jobs)).values()) / (jobs / LANES) - 1
+    return max(Counter(chance.getrandbits(32) % DUE_SHARDS for _ in range(jobs)).values()) / (jobs / DUE_SHARDS) - 1
 
 
 def numbers() -> str:

@@ -26,9 +26,9 @@ source_port = int(os.environ.get("SOURCE_PORT", port))
 import certifi  # noqa: E402
 import httpcore  # noqa: E402
 
-from detag import init  # noqa: E402
+from detag import cold_start  # noqa: E402
 from detag.adapters.outputs import Guard, SafeFetcher  # noqa: E402
-from detag.domain.images import DELIVERABLE, look  # noqa: E402
+from detag.domain.images import DELIVERABLE, sniff  # noqa: E402
 from detag.ports.outputs import Unsafe  # noqa: E402
 from detag.wiring import TLS, photo_store  # noqa: E402
 
@@ -51,7 +51,7 @@ def streamed() -> Callable[[int], None]:
 
     def once(length: int) -> None:
         with fetcher.open(f"https://{host}:{source_port}/links/{length}") as download:
-            image = look(download.head, download.length, DELIVERABLE)
+            image = sniff(download.head, download.length, DELIVERABLE)
             photos.put("out.jpg", download.body, download.length, image.content_type, {}, None)
 
     return once
@@ -144,7 +144,7 @@ def memory(name: str) -> float:
 once = {"streamed": streamed, "read all": read_all, "upload_fileobj": upload_fileobj, "bare sockets": bare_sockets}[
     way
 ]()
-init.ends()
+cold_start.done()
 once(1_000)
 base = memory("VmRSS")
 wall, cpu = [], []

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from detag.domain import job as jobs
-from detag.domain.job import CLOSED_ORDER, GATE_REASONS, OPEN_ORDER, REPAIRABLE, TRANSITIONS, Reason, State, Transition
+from detag.domain.job import (
+    CLOSED_ORDER,
+    INTAKE_REASONS,
+    OPEN_ORDER,
+    REPAIRABLE,
+    TRANSITIONS,
+    Reason,
+    State,
+    Transition,
+)
 from detag.domain.reasons import ADVICE
 
 PLACE: Final = Path(__file__).parents[1] / "states.md"
@@ -54,8 +63,8 @@ def draw() -> str:
         "## Transitions\n",
         _table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
-        "A waiting job has a reason to wait. Those of the gate hold the whole intake, oldest first, until it opens.\n",
-        _table(("waiting for", "gate", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        "A waiting job has a reason to wait. Where intake is paused, photos wait, oldest first, until it opens.\n",
+        _table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
         "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
         _table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
     )
@@ -92,12 +101,12 @@ def _reasons(*, waiting: bool) -> Iterator[Reason]:
     yield from (reason for reason in Reason if (reason in WAITING) is waiting)
 
 
-WAITING: Final = GATE_REASONS | {Reason.READY, Reason.RATE_LIMITED, Reason.SETTLING, Reason.RETRY}
+WAITING: Final = INTAKE_REASONS | {Reason.READY, Reason.RATE_LIMITED, Reason.UNCONFIRMED, Reason.RETRY}
 
 
 def _waits(reason: Reason) -> tuple[str, ...]:
     advice = ADVICE[reason]
-    return (f"`{reason}`", "yes" if reason in GATE_REASONS else "", advice.means, advice.do)
+    return (f"`{reason}`", "yes" if reason in INTAKE_REASONS else "", advice.means, advice.do)
 
 
 def _ended(reason: Reason) -> tuple[str, ...]:

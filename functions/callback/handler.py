@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from detag import init
+from detag import cold_start
 from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.clock import SystemClock
 from detag.adapters.secrets import SecretsManagerCallbackSecrets
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
-from detag.services.callback import Receiver, SecretList
+from detag.services.callback import CallbackHandler, SecretList
 from detag.settings import CallbackSettings, load
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ telemetry = PowertoolsTelemetry()
 config = aws_config(read_seconds=2.0, attempts=2)  # at most 8 s of the 10 s in which API Gateway gets its answer
 secrets = SecretsManagerCallbackSecrets(aws_client("secretsmanager", config), settings.callback_secrets_arn)
 results = SqsQueue(aws_client("sqs", config), settings.result_queue_url)
-receiver = Receiver(SecretList(secrets, SystemClock()), results, telemetry)
-init.ends()
+receiver = CallbackHandler(SecretList(secrets, SystemClock()), results, telemetry)
+cold_start.done()
 
 
 @telemetry.invocation

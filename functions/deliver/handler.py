@@ -6,13 +6,13 @@ import os
 import random
 from typing import TYPE_CHECKING, Any
 
-from detag import init
+from detag import cold_start
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
-from detag.services.closing import Closing
 from detag.services.deliver import Deliver
+from detag.services.outbox import Outbox
 from detag.settings import DeliverSettings, load
-from detag.wiring import CLOCK, event_bus, fetcher, job_store, photo_store, purse, runs
+from detag.wiring import CLOCK, budget, event_bus, fetcher, job_store, photo_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 settings = load(DeliverSettings, os.environ)
 telemetry = PowertoolsTelemetry()
 jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
-closing = Closing(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
+outbox = Outbox(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
 deliver = Deliver(
     settings,
     jobs,
     photos,
     runs(settings),
     fetcher(os.environ),
-    closing,
-    purse(settings, jobs, telemetry),
+    outbox,
+    budget(settings, jobs, telemetry),
     CLOCK,
     telemetry,
     random.uniform,
 )
-init.ends()
+cold_start.done()
 
 
 @telemetry.invocation

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from detag import init
+from detag import cold_start
 from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.services.reconcile import Reconcile
 from detag.settings import ReconcileSettings, load
-from detag.wiring import CLOCK, job_store, purse, runs
+from detag.wiring import CLOCK, budget, job_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -26,11 +26,11 @@ reconcile = Reconcile(
     SqsQueue(sqs, settings.upload_queue_url),
     SqsQueue(sqs, settings.result_queue_url),
     runs(settings),
-    purse(settings, jobs, telemetry),
+    budget(settings, jobs, telemetry),
     CLOCK,
     telemetry,
 )
-init.ends()
+cold_start.done()
 
 
 @telemetry.invocation

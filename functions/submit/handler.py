@@ -7,13 +7,13 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from detag import init
+from detag import cold_start
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
-from detag.services.closing import Closing
+from detag.services.outbox import Outbox
 from detag.services.submit import Submit
 from detag.settings import SubmitSettings, load
-from detag.wiring import CLOCK, event_bus, job_store, photo_store, purse, runs
+from detag.wiring import CLOCK, budget, event_bus, job_store, photo_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 settings = load(SubmitSettings, os.environ)
 telemetry = PowertoolsTelemetry()
 jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
-closing = Closing(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
+outbox = Outbox(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
 submit = Submit(
-    settings, jobs, photos, runs(settings), closing, purse(settings, jobs, telemetry), CLOCK, telemetry, random.uniform
+    settings, jobs, photos, runs(settings), outbox, budget(settings, jobs, telemetry), CLOCK, telemetry, random.uniform
 )
 pool = ThreadPoolExecutor(10)  # a batch: each photo waits for Runflow, not for the others
-init.ends()
+cold_start.done()
 
 
 @telemetry.invocation

@@ -16,14 +16,14 @@ from botocore.httpsession import URLLib3Session
 
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
-from detag.domain.gate import Gate, Override
+from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reason, Reservation, State, Upload, new
-from detag.domain.money import COUNTERS, NO_LIMIT, free_slots, used_slots
+from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
-from detag.ports.jobs import JobStore, LedgerMoved, NoRoom
+from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
+from detag.ports.jobs import BudgetChanged, JobStore, ShardEmpty
 from detag.ports.jobs_fake import FakeJobStore
-from detag.ports.rows import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
 from tests.emulator import Aws
 
 DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
@@ -84,7 +84,7 @@ def job_of(number: int = 0, uploaded_at: float = EPOCH) -> Job:
 
 
 def moved(job: Job, **changes: Any) -> Job:
-    return replace(job, rev=job.rev + 1, **changes)
+    return replace(job, version=job.version + 1, **changes)
 
 
 def saved(store: JobStore, job: Job, **changes: Any) -> Job:
@@ -96,12 +96,12 @@ def saved(store: JobStore, job: Job, **changes: Any) -> Job:
 
 def free(store: JobStore, day: str = DAY) -> list[int]:
     """The free slots of each counter of a day."""
-    return [counter.free for counter in store.ledger(day) or ()]
+    return [counter.free for counter in store.day_budget(day) or ()]
 
 
 def first(slots: int) -> list[int]:
     """The free slots of each counter where all are in the first."""
-    return [slots] + [0] * (COUNTERS - 1)
+    return [slots] + [0] * (SHARDS - 1)
 
 
 def together(number: int, work: Callable[[int], object]) -> list[object]:
@@ -127,11 +127,11 @@ def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
 
 
 def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     job = moved(
         job_of(),
         state=State.WAITING,
-        reason=Reason.SETTLING,
+        reason=Reason.UNCONFIRMED,
         detail="Größe 😀 \u0001",
         code="E1",
         not_before=EPOCH + 1.25,
@@ -143,14 +143,14 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         body='{"input": {}}',
         url_expires_at=EPOCH + 3_600,
         claimed_at=EPOCH,
-        doubtful=True,
-        look_from="cursor",
+        maybe_submitted=True,
+        search_from="cursor",
         content_type="image/jpeg",
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
         reservation=Reservation(DAY, 1, 0),
     )
-    store.save(replace(job, rev=0, reservation=None), job)
+    store.save(replace(job, version=0, reservation=None), job)
     assert store.get(job.job_id) == job
 
 
@@ -219,71 +219,71 @@ def test_a_body_is_never_cut(store: JobStore) -> None:
 
 
 def test_a_reservation_is_taken_from_its_counter_with_the_save(store: JobStore) -> None:
-    store.open_ledger(DAY, LARGE)
+    store.set_day_budget(DAY, LARGE)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 2, 3)), limit=LARGE)
-    assert free(store) == [250 - 2 * (number == 3) for number in range(COUNTERS)]
+    assert free(store) == [250 - 2 * (number == 3) for number in range(SHARDS)]
 
 
 def test_a_reservation_needs_a_ledger_of_its_day(store: JobStore) -> None:
-    store.open_ledger(NEXT_DAY, 71)
+    store.set_day_budget(NEXT_DAY, 71)
     job = saved(store, job_of())
     for limit in (71, None):
-        with pytest.raises(LedgerMoved):
+        with pytest.raises(BudgetChanged):
             store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
     assert store.get(job.job_id) == job
-    assert store.ledger(DAY) is None
+    assert store.day_budget(DAY) is None
 
 
 def test_a_reservation_under_another_limit_than_the_days_is_refused(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     job = saved(store, job_of())
     for limit in (70, 72):
-        with pytest.raises(LedgerMoved):
+        with pytest.raises(BudgetChanged):
             store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
     assert store.get(job.job_id) == job
     assert free(store) == first(71)
 
 
 def test_a_reservation_without_room_changes_nothing(store: JobStore) -> None:
-    store.open_ledger(DAY, 1)
+    store.set_day_budget(DAY, 1)
     job = saved(store, job_of())
-    with pytest.raises(NoRoom):
+    with pytest.raises(ShardEmpty):
         store.save(job, moved(job, reservation=Reservation(DAY, 2, 0)), limit=1)
     assert store.get(job.job_id) == job
     assert free(store) == first(1)
 
 
 def test_the_last_slot_can_be_reserved(store: JobStore) -> None:
-    store.open_ledger(DAY, 1)
+    store.set_day_budget(DAY, 1)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=1)
     assert free(store) == first(0)
 
 
 def test_without_a_limit_a_reservation_is_charged_though_there_is_no_room(store: JobStore) -> None:
-    store.open_ledger(DAY, 1)
+    store.set_day_budget(DAY, 1)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 3, 0)))
     assert free(store) == first(-2)
 
 
 def test_what_is_given_back_goes_to_the_first_counter(store: JobStore) -> None:
-    store.open_ledger(DAY, LARGE)
+    store.set_day_budget(DAY, LARGE)
     job = saved(store, job_of(), reservation=Reservation(DAY, 2, 3))
     saved(store, job, reservation=None)
     assert free(store) == [252, 250, 250, 248] + [250] * 12
 
 
 def test_a_reservation_that_both_have_moves_no_money(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     saved(store, job, detail="on its way")
     assert free(store) == first(70)
 
 
 def test_what_was_given_back_cannot_be_given_back_again(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     saved(store, job, reservation=None)
     with pytest.raises(Conflict):
@@ -292,8 +292,8 @@ def test_what_was_given_back_cannot_be_given_back_again(store: JobStore) -> None
 
 
 def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
-    store.open_ledger(NEXT_DAY, 71)
+    store.set_day_budget(DAY, 71)
+    store.set_day_budget(NEXT_DAY, 71)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     after = moved(job, reservation=Reservation(NEXT_DAY, 1, 0))
     store.save(job, after, limit=71)
@@ -302,19 +302,19 @@ def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None
 
 
 def test_a_reservation_that_cannot_move_to_another_day_stays(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
-    store.open_ledger(NEXT_DAY, 0)
+    store.set_day_budget(DAY, 71)
+    store.set_day_budget(NEXT_DAY, 0)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
-    with pytest.raises(NoRoom):
+    with pytest.raises(ShardEmpty):
         store.save(job, moved(job, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
     assert (free(store, DAY), free(store, NEXT_DAY)) == (first(70), first(0))
     assert store.get(job.job_id) == job
 
 
 def test_giving_back_and_taking_on_one_counter_need_only_the_difference(store: JobStore) -> None:
-    store.open_ledger(DAY, 3)
+    store.set_day_budget(DAY, 3)
     job = saved(store, job_of(), reservation=Reservation(DAY, 2, 0))
-    with pytest.raises(NoRoom):
+    with pytest.raises(ShardEmpty):
         store.save(job, moved(job, reservation=Reservation(DAY, 4, 0)), limit=3)
     job_of_three = moved(job, reservation=Reservation(DAY, 3, 0))
     store.save(job, job_of_three, limit=3)
@@ -324,18 +324,18 @@ def test_giving_back_and_taking_on_one_counter_need_only_the_difference(store: J
 
 
 def test_giving_back_needs_a_ledger(store: JobStore) -> None:
-    """No reservation is without one, while ledgers outlive rows; but nothing is made up for it."""
-    store.open_ledger(DAY, 0)
+    """No reservation is without one, while day_budgets outlive rows; but nothing is made up for it."""
+    store.set_day_budget(DAY, 0)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     odd = replace(job, reservation=Reservation(NEXT_DAY, 1, 0))
-    with pytest.raises(LedgerMoved):
+    with pytest.raises(BudgetChanged):
         store.save(odd, moved(odd, reservation=None))
     assert store.get(job.job_id) == job
-    assert store.ledger(NEXT_DAY) is None
+    assert store.day_budget(NEXT_DAY) is None
 
 
 def test_a_row_that_moved_is_a_conflict_whatever_the_money_says(store: JobStore) -> None:
-    store.open_ledger(DAY, 0)
+    store.set_day_budget(DAY, 0)
     stale = saved(store, job_of())
     saved(store, stale)
     for day, limit in ((DAY, 0), (DAY, 5), (NEXT_DAY, 0)):
@@ -345,48 +345,48 @@ def test_a_row_that_moved_is_a_conflict_whatever_the_money_says(store: JobStore)
 
 
 def test_a_missing_ledger_is_told_before_a_missing_room(store: JobStore) -> None:
-    store.open_ledger(NEXT_DAY, 0)
+    store.set_day_budget(NEXT_DAY, 0)
     odd = replace(saved(store, job_of()), reservation=Reservation(DAY, 1, 0))
-    with pytest.raises(LedgerMoved):
+    with pytest.raises(BudgetChanged):
         store.save(odd, moved(odd, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
 
 
 def test_a_day_has_no_ledger_before_it_is_opened(store: JobStore) -> None:
-    assert store.ledger(DAY) is None
+    assert store.day_budget(DAY) is None
 
 
 @pytest.mark.parametrize(
     ("limit", "expected"),
-    [(0, first(0)), (71, first(71)), (LARGE, [250] * COUNTERS), (NO_LIMIT, [62_500_000] * COUNTERS)],
+    [(0, first(0)), (71, first(71)), (LARGE, [250] * SHARDS), (NO_LIMIT, [62_500_000] * SHARDS)],
 )
 def test_a_ledger_is_opened_with_all_its_room_free(store: JobStore, limit: int, expected: list[int]) -> None:
-    store.open_ledger(DAY, limit)
+    store.set_day_budget(DAY, limit)
     assert free(store) == expected
-    assert {counter.limit for counter in store.ledger(DAY) or ()} == {limit}
+    assert {counter.limit for counter in store.day_budget(DAY) or ()} == {limit}
 
 
 def test_a_ledger_that_is_so_already_is_left_alone(store: JobStore) -> None:
-    store.open_ledger(DAY, LARGE)
+    store.set_day_budget(DAY, LARGE)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 9, 3)), limit=LARGE)
-    before = store.ledger(DAY)
-    store.open_ledger(DAY, LARGE)
-    assert store.ledger(DAY) == before
+    before = store.day_budget(DAY)
+    store.set_day_budget(DAY, LARGE)
+    assert store.day_budget(DAY) == before
 
 
 @pytest.mark.parametrize("limit", [0, 3, 5, 71, LARGE, NO_LIMIT])
 def test_another_limit_keeps_what_is_used(store: JobStore, limit: int) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     saved(store, job_of(), reservation=Reservation(DAY, 5, 0))
-    store.open_ledger(DAY, limit)
-    ledger = store.ledger(DAY)
+    store.set_day_budget(DAY, limit)
+    ledger = store.day_budget(DAY)
     assert ledger is not None
-    assert (used_slots(ledger), free_slots(ledger)) == (5, limit - 5)
+    assert (used_images(ledger), free_images(ledger)) == (5, limit - 5)
     assert {counter.limit for counter in ledger} == {limit}
 
 
 def test_a_run_is_charged_once(store: JobStore) -> None:
-    store.open_ledger(DAY, 1)
+    store.set_day_budget(DAY, 1)
     assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
     assert store.charge("run_1", Reservation(DAY, 1, 0)) is False
     assert store.charge("run_2", Reservation(DAY, 1, 0)) is True
@@ -394,15 +394,15 @@ def test_a_run_is_charged_once(store: JobStore) -> None:
 
 
 def test_a_charge_without_a_ledger_can_be_made_up_for(store: JobStore) -> None:
-    with pytest.raises(LedgerMoved):
+    with pytest.raises(BudgetChanged):
         store.charge("run_1", Reservation(DAY, 1, 0))
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
     assert free(store) == first(70)
 
 
 def test_a_run_that_was_charged_needs_no_ledger_any_more(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     store.charge("run_1", Reservation(DAY, 1, 0))
     assert store.charge("run_1", Reservation(NEXT_DAY, 1, 0)) is False
 
@@ -411,62 +411,62 @@ def test_a_run_that_was_charged_needs_no_ledger_any_more(store: JobStore) -> Non
 
 
 def test_the_newest_sequencer_of_a_key_is_kept(store: JobStore) -> None:
-    assert store.raise_head("photos", "a.jpg", "0055AE") == "0055AE"
-    assert store.raise_head("photos", "a.jpg", "0055AF") == "0055AF"
-    assert store.raise_head("photos", "a.jpg", "0055AE") == "0055AF"
-    assert store.raise_head("photos", "a.jpg", "0055AF") == "0055AF"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055AE") == "0055AE"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055AF") == "0055AF"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055AE") == "0055AF"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055AF") == "0055AF"
 
 
 def test_sequencers_of_different_lengths_are_padded_on_the_right(store: JobStore) -> None:
-    assert store.raise_head("photos", "a.jpg", "0055A") == "0055A"
-    assert store.raise_head("photos", "a.jpg", "0055A001") == "0055A001"
-    assert store.raise_head("photos", "a.jpg", "0055a") == "0055A001"
-    assert store.raise_head("photos", "a.jpg", "0056") == "0056"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055A") == "0055A"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055A001") == "0055A001"
+    assert store.raise_newest_upload("photos", "a.jpg", "0055a") == "0055A001"
+    assert store.raise_newest_upload("photos", "a.jpg", "0056") == "0056"
 
 
 def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
-    store.raise_head("photos", "a.jpg", "0055AF")
+    store.raise_newest_upload("photos", "a.jpg", "0055AF")
     for bucket, key in (("photos", "b.jpg"), ("photo", "sa.jpg"), ("others", "a.jpg"), ("photos", "A.jpg")):
-        assert store.raise_head(bucket, key, "0001") == "0001"
+        assert store.raise_newest_upload(bucket, key, "0001") == "0001"
 
 
-# The gate
+# The intake
 
 
 def test_the_gate_is_open_where_nobody_closed_it(store: JobStore) -> None:
-    assert store.gate() == Gate()
+    assert store.intake() == Intake()
 
 
 def test_the_gate_is_read_back_as_it_was_saved(store: JobStore) -> None:
-    closed = Gate(
+    closed = Intake(
         reason=Reason.OUT_OF_CREDIT,
         since=EPOCH + 0.25,
         draining=True,
         probe_at=EPOCH + 60,
         probes=2,
         probe_job=job_of().job_id,
-        rev=1,
+        version=1,
     )
-    store.save_gate(Gate(), closed)
-    assert store.gate() == closed
-    store.save_gate(closed, Gate(rev=2))
-    assert store.gate() == Gate(rev=2)
+    store.save_intake(Intake(), closed)
+    assert store.intake() == closed
+    store.save_intake(closed, Intake(version=2))
+    assert store.intake() == Intake(version=2)
 
 
 def test_of_two_moves_of_the_gate_only_the_first_is_written(store: JobStore) -> None:
-    first_move = Gate(reason=Reason.PAUSED, rev=1)
-    store.save_gate(Gate(), first_move)
+    first_move = Intake(reason=Reason.PAUSED, version=1)
+    store.save_intake(Intake(), first_move)
     with pytest.raises(Conflict):
-        store.save_gate(Gate(), Gate(reason=Reason.UNAUTHORIZED, rev=1))
-    store.save_gate(first_move, Gate(rev=2))
+        store.save_intake(Intake(), Intake(reason=Reason.UNAUTHORIZED, version=1))
+    store.save_intake(first_move, Intake(version=2))
     with pytest.raises(Conflict):
-        store.save_gate(first_move, Gate(reason=Reason.UNAUTHORIZED, rev=2))
-    assert store.gate() == Gate(rev=2)
+        store.save_intake(first_move, Intake(reason=Reason.UNAUTHORIZED, version=2))
+    assert store.intake() == Intake(version=2)
 
 
 def test_a_move_of_the_gate_that_does_not_go_forward_is_refused(store: JobStore) -> None:
     with pytest.raises(ValueError, match="not a move"):
-        store.save_gate(Gate(), Gate())
+        store.save_intake(Intake(), Intake())
 
 
 @pytest.mark.parametrize(
@@ -501,9 +501,11 @@ def test_a_job_that_was_put_off_is_due_later(store: JobStore) -> None:
 
 def test_a_closed_job_is_due_only_while_it_owes_something(store: JobStore) -> None:
     job = saved(store, job_of())
-    owing = saved(store, job, state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, due_at=EPOCH, owed=("event",))
+    publishing = saved(
+        store, job, state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, due_at=EPOCH, pending=("event",)
+    )
     assert store.due(EPOCH, 10) == [job.job_id]
-    saved(store, owing, due_at=None, owed=())
+    saved(store, publishing, due_at=None, pending=())
     assert store.due(EPOCH + 1e6, 10) == []
 
 
@@ -512,20 +514,20 @@ def test_held_jobs_stand_in_a_line_of_their_own_in_the_order_of_their_uploads(st
     held = [saved(store, job, reason=Reason.SPEND_LIMIT, due_at=job.upload.uploaded_at) for job in jobs]
     oldest_first = [job.job_id for job in reversed(held)]
     assert store.due(EPOCH + 100, 100) == []
-    assert store.held(100) == oldest_first
-    assert store.held(2) == oldest_first[:2]
-    assert store.held(0) == []
+    assert store.waiting_for_intake(100) == oldest_first
+    assert store.waiting_for_intake(2) == oldest_first[:2]
+    assert store.waiting_for_intake(0) == []
 
 
 def test_a_released_job_leaves_the_line(store: JobStore) -> None:
     job = saved(store, job_of(), reason=Reason.PAUSED, due_at=EPOCH)
     saved(store, job, reason=Reason.READY, due_at=EPOCH)
-    assert (store.held(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+    assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
 
 def test_a_job_that_settles_is_due_though_the_gate_is_closed(store: JobStore) -> None:
-    job = saved(store, job_of(), reason=Reason.SETTLING, due_at=EPOCH)
-    assert (store.held(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+    job = saved(store, job_of(), reason=Reason.UNCONFIRMED, due_at=EPOCH)
+    assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
 
 def test_jobs_are_counted_by_state_and_reason(store: JobStore) -> None:
@@ -539,7 +541,7 @@ def test_jobs_are_counted_by_state_and_reason(store: JobStore) -> None:
         saved(store, job, state=State.SUBMITTED, reason=None)
     for job in jobs[9:14]:
         saved(store, job, state=State.DELIVERED, reason=None, due_at=None, closed_at=EPOCH)
-    saved(store, jobs[14], state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, owed=("event",))
+    saved(store, jobs[14], state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, pending=("event",))
     saved(store, jobs[15], state=State.SKIPPED, reason=Reason.EMPTY, due_at=None, closed_at=EPOCH + 86_400)
     counts = store.counts(DAY)
     assert counts.open == {"waiting/ready": 4, "waiting/paused": 3, "submitting": 2, "submitted": 4}
@@ -557,7 +559,7 @@ def test_a_repaired_job_is_counted_on_the_day_of_its_repair(store: JobStore) -> 
 
 
 def test_of_ten_workers_that_claim_a_job_one_wins(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     job = saved(store, job_of())
 
     def claim(worker: int) -> None:
@@ -580,21 +582,21 @@ def test_of_ten_workers_that_create_a_job_one_wins(store: JobStore) -> None:
 
 
 def test_of_sixteen_jobs_exactly_five_fit_under_a_limit_of_five(store: JobStore) -> None:
-    store.open_ledger(DAY, 5)
+    store.set_day_budget(DAY, 5)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 
     def reserve(number: int) -> None:
         store.save(jobs[number], moved(jobs[number], reservation=Reservation(DAY, 1, 0)), limit=5)
 
     results = together(16, reserve)
-    assert sorted(type(result).__name__ for result in results) == ["NoRoom"] * 11 + ["NoneType"] * 5
+    assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 5 + ["ShardEmpty"] * 11
     rows = [store.get(job.job_id) for job in jobs]
     assert sum(row is not None and row.reservation is not None for row in rows) == 5
     assert free(store) == first(0)
 
 
 def test_nobody_is_turned_away_while_a_contended_counter_has_room(store: JobStore) -> None:
-    store.open_ledger(DAY, 16)
+    store.set_day_budget(DAY, 16)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 
     def reserve(number: int) -> None:
@@ -605,49 +607,49 @@ def test_nobody_is_turned_away_while_a_contended_counter_has_room(store: JobStor
 
 
 def test_changing_the_limit_while_others_reserve_loses_no_slot(store: JobStore) -> None:
-    store.open_ledger(DAY, 40)
+    store.set_day_budget(DAY, 40)
     jobs = [saved(store, job_of(number)) for number in range(24)]
     reserved: list[Job] = []
 
     def work(worker: int) -> None:
         if worker == 0:
             for limit in (41, 42, LARGE, 43, 40):
-                store.open_ledger(DAY, limit)
+                store.set_day_budget(DAY, limit)
             return
         for number in range((worker - 1) * 4, worker * 4):
             after = moved(jobs[number], reservation=Reservation(DAY, 1, 0))
             for _ in range(50):
-                ledger = store.ledger(DAY)
+                ledger = store.day_budget(DAY)
                 assert ledger is not None
                 try:
                     store.save(jobs[number], after, limit=ledger[0].limit)
-                except LedgerMoved:
+                except BudgetChanged:
                     continue
                 reserved.append(after)
                 break
 
     assert together(7, work) == [None] * 7
-    ledger = store.ledger(DAY)
+    ledger = store.day_budget(DAY)
     assert ledger is not None
     assert len(reserved) == 24
-    assert (used_slots(ledger), free_slots(ledger)) == (24, 16)
+    assert (used_images(ledger), free_images(ledger)) == (24, 16)
 
 
 def test_a_ledger_that_many_open_at_once_is_opened_once(store: JobStore) -> None:
-    assert together(8, lambda _: store.open_ledger(DAY, 71)) == [None] * 8
+    assert together(8, lambda _: store.set_day_budget(DAY, 71)) == [None] * 8
     assert free(store) == first(71)
 
 
 def test_a_run_that_many_charge_at_once_is_charged_once(store: JobStore) -> None:
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     results = together(8, lambda _: store.charge("run_1", Reservation(DAY, 1, 0)))
     assert sorted(results, key=str) == [False] * 7 + [True]
     assert free(store) == first(70)
 
 
 def test_of_many_uploads_of_a_key_the_newest_stays_its_head(store: JobStore) -> None:
-    together(8, lambda number: store.raise_head("photos", "a.jpg", f"00{number}"))
-    assert store.raise_head("photos", "a.jpg", "0") == "007"
+    together(8, lambda number: store.raise_newest_upload("photos", "a.jpg", f"00{number}"))
+    assert store.raise_newest_upload("photos", "a.jpg", "0") == "007"
 
 
 # The table itself
@@ -685,7 +687,7 @@ def test_a_write_whose_answer_was_lost_is_not_taken_for_anothers(dynamo: Dynamo)
 
 
 def test_a_transaction_whose_answer_was_lost_moves_the_money_once(dynamo: Dynamo) -> None:
-    dynamo.store.open_ledger(DAY, 71)
+    dynamo.store.set_day_budget(DAY, 71)
     calls = lose_the_first_answer(dynamo.client, "TransactWriteItems")
     job = saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
     assert len(calls) == 2
@@ -706,27 +708,27 @@ def just_before(client: Any, operation: str, act: Callable[[], object]) -> None:
 
 def test_a_ledger_that_another_opened_first_is_not_made_anew(dynamo: Dynamo) -> None:
     def another() -> None:
-        dynamo.store.open_ledger(DAY, 71)
+        dynamo.store.set_day_budget(DAY, 71)
         saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
 
     just_before(dynamo.client, "TransactWriteItems", another)
-    dynamo.store.open_ledger(DAY, 71)
+    dynamo.store.set_day_budget(DAY, 71)
     assert free(dynamo.store) == first(70)
 
 
 def test_a_ledger_is_not_changed_because_its_free_slots_look_like_those_that_were_read(dynamo: Dynamo) -> None:
-    dynamo.store.open_ledger(DAY, 71)
+    dynamo.store.set_day_budget(DAY, 71)
 
     def another() -> None:
         saved(dynamo.store, job_of(), reservation=Reservation(DAY, 5, 0))
-        dynamo.store.open_ledger(DAY, 76)
+        dynamo.store.set_day_budget(DAY, 76)
 
     just_before(dynamo.client, "TransactWriteItems", another)
     with pytest.raises(Conflict):
-        dynamo.store.open_ledger(DAY, 100)
-    ledger = dynamo.store.ledger(DAY)
+        dynamo.store.set_day_budget(DAY, 100)
+    ledger = dynamo.store.day_budget(DAY)
     assert ledger is not None
-    assert (ledger[0].limit, used_slots(ledger)) == (76, 5)
+    assert (ledger[0].limit, used_images(ledger)) == (76, 5)
 
 
 def test_a_row_of_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:

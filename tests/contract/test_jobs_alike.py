@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from detag.adapters.dynamodb import DynamoJobStore
-from detag.domain.gate import Gate
+from detag.domain.intake import Intake
 from detag.domain.job import CLOSED_ORDER, Job, Reason, Reservation, State, Upload, new
-from detag.domain.money import COUNTERS
+from detag.domain.money import SHARDS
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
-from detag.ports.jobs import Counts, JobStore, LedgerMoved, NoRoom
+from detag.ports.jobs import BudgetChanged, Counts, JobStore, ShardEmpty
 from detag.ports.jobs_fake import FakeJobStore
 from tests.emulator import Aws
 
@@ -27,15 +27,15 @@ Call = Callable[[JobStore], object]
 
 @dataclass
 class Story:
-    """Calls drawn at random. Jobs and gates are remembered as they were meant to be saved, so that many are stale."""
+    """Calls drawn at random. Jobs and intakes are remembered as they were meant to be saved, so that many are stale."""
 
     chance: random.Random
     jobs: list[Job] = field(default_factory=list)
-    gates: list[Gate] = field(default_factory=lambda: [Gate()])
+    intakes: list[Intake] = field(default_factory=lambda: [Intake()])
 
     def call(self) -> Call:
         draw = self.chance.choices(
-            (self.save, self.open, self.charge, self.head, self.gate, self.look), (12, 2, 2, 1, 1, 2)
+            (self.save, self.open, self.charge, self.head, self.intake, self.look), (12, 2, 2, 1, 1, 2)
         )[0]
         return draw()
 
@@ -51,12 +51,14 @@ class Story:
 
     def moved(self, job: Job) -> Job:
         state = self.chance.choice(list(State))
-        reason = self.chance.choice((Reason.READY, Reason.PAUSED, Reason.SETTLING)) if state is State.WAITING else None
+        reason = (
+            self.chance.choice((Reason.READY, Reason.PAUSED, Reason.UNCONFIRMED)) if state is State.WAITING else None
+        )
         closed = state in CLOSED_ORDER
         reservation = self.chance.choice((None, job.reservation, self.reservation()))
         return replace(
             job,
-            rev=job.rev + 1,
+            version=job.version + 1,
             state=state,
             reason=reason,
             due_at=None if closed and self.chance.random() < 0.8 else EPOCH + self.chance.uniform(0, 60),
@@ -69,7 +71,7 @@ class Story:
 
     def open(self) -> Call:
         day, limit = self.chance.choice(DAYS), self.chance.choice(LIMITS)
-        return lambda store: store.open_ledger(day, limit)
+        return lambda store: store.set_day_budget(day, limit)
 
     def charge(self) -> Call:
         run_id, reservation = f"run_{self.chance.randrange(10)}", self.reservation()
@@ -77,17 +79,17 @@ class Story:
 
     def head(self) -> Call:
         key, sequencer = f"{self.chance.randrange(3)}.jpg", f"{self.chance.randrange(64):x}"
-        return lambda store: store.raise_head("photos", key, sequencer)
+        return lambda store: store.raise_newest_upload("photos", key, sequencer)
 
-    def gate(self) -> Call:
-        before = self.chance.choice(self.gates[-2:])
-        after = replace(before, reason=self.chance.choice((None, Reason.PAUSED)), rev=before.rev + 1)
-        self.gates.append(after)
-        return lambda store: store.save_gate(before, after)
+    def intake(self) -> Call:
+        before = self.chance.choice(self.intakes[-2:])
+        after = replace(before, reason=self.chance.choice((None, Reason.PAUSED)), version=before.version + 1)
+        self.intakes.append(after)
+        return lambda store: store.save_intake(before, after)
 
     def look(self) -> Call:
         day, now, limit = self.chance.choice(DAYS), EPOCH + self.chance.uniform(0, 60), self.chance.randrange(10)
-        return lambda store: (store.due(now, limit), store.held(limit), counted(store.counts(day)))
+        return lambda store: (store.due(now, limit), store.waiting_for_intake(limit), counted(store.counts(day)))
 
 
 def counted(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:
@@ -97,16 +99,16 @@ def counted(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:
 def answer(store: JobStore, call: Call) -> object:
     try:
         return call(store)
-    except (Conflict, LedgerMoved, NoRoom) as error:
+    except (Conflict, BudgetChanged, ShardEmpty) as error:
         return type(error)
 
 
 def whole(store: JobStore, story: Story) -> tuple[Any, ...]:
     """Everything that a store can tell."""
     rows = [store.get(job_id) for job_id in sorted({job.job_id for job in story.jobs})]
-    ledgers = [store.ledger(day) for day in DAYS]
-    assert all(ledger is None or len(ledger) == COUNTERS for ledger in ledgers)
-    return rows, ledgers, store.gate(), [counted(store.counts(day)) for day in DAYS]
+    day_budgets = [store.day_budget(day) for day in DAYS]
+    assert all(ledger is None or len(ledger) == SHARDS for ledger in day_budgets)
+    return rows, day_budgets, store.intake(), [counted(store.counts(day)) for day in DAYS]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,6 +123,6 @@ def test_the_fake_and_dynamodb_answer_alike(aws: Aws, name: str, job_table: dict
         assert said == answer(fake, call)
         answers.append(said)
     assert whole(real, story) == whole(fake, story)
-    assert {Conflict, LedgerMoved, NoRoom, None, True, False} <= {
+    assert {Conflict, BudgetChanged, ShardEmpty, None, True, False} <= {
         said for said in answers if not isinstance(said, tuple)
     }

@@ -193,68 +193,68 @@ def put(side: Side, key: str, data: bytes, replaces: Existing | None = None, **m
 
 def test_the_start_of_a_photo_comes_with_what_is_known_of_the_whole(side: Side) -> None:
     upload = side.upload("a.jpg", b"0123456789", {"aspect-ratio": "4:3"})
-    start = side.store.start(side.bucket, "a.jpg", upload.version_id, 4)
+    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 4)
     assert (start.data, start.size, start.etag, start.metadata) == (b"0123", 10, upload.etag, {"aspect-ratio": "4:3"})
 
 
 @pytest.mark.parametrize("length", [10, 11, 65_536])
 def test_a_photo_no_longer_than_asked_for_comes_whole(side: Side, length: int) -> None:
     upload = side.upload("a.jpg", b"0123456789")
-    start = side.store.start(side.bucket, "a.jpg", upload.version_id, length)
+    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, length)
     assert (start.data, start.size) == (b"0123456789", 10)
-    assert side.store.end(side.bucket, "a.jpg", upload.version_id, length) == b"0123456789"
+    assert side.store.read_tail(side.bucket, "a.jpg", upload.version_id, length) == b"0123456789"
 
 
 def test_the_end_of_a_photo_is_its_last_bytes(side: Side) -> None:
     upload = side.upload("a.jpg", b"0123456789")
-    assert side.store.end(side.bucket, "a.jpg", upload.version_id, 3) == b"789"
+    assert side.store.read_tail(side.bucket, "a.jpg", upload.version_id, 3) == b"789"
 
 
 def test_a_version_is_read_as_it_was_whatever_came_after(side: Side) -> None:
     first = side.upload("a.jpg", b"first", {"n": "1"})
     second = side.upload("a.jpg", b"second!")
     side.delete("a.jpg")
-    start = side.store.start(side.bucket, "a.jpg", first.version_id, 100)
+    start = side.store.read_head(side.bucket, "a.jpg", first.version_id, 100)
     assert (start.data, start.etag, start.metadata) == (b"first", first.etag, {"n": "1"})
-    assert side.store.end(side.bucket, "a.jpg", second.version_id, 1) == b"!"
+    assert side.store.read_tail(side.bucket, "a.jpg", second.version_id, 1) == b"!"
 
 
 def test_without_a_version_the_newest_is_read(side: Side) -> None:
     side.upload("a.jpg", b"first")
     side.upload("a.jpg", b"second")
-    assert side.store.start(side.bucket, "a.jpg", None, 100).data == b"second"
-    assert side.store.end(side.bucket, "a.jpg", None, 3) == b"ond"
+    assert side.store.read_head(side.bucket, "a.jpg", None, 100).data == b"second"
+    assert side.store.read_tail(side.bucket, "a.jpg", None, 3) == b"ond"
 
 
 def test_an_empty_object_has_an_empty_start(side: Side) -> None:
     upload = side.upload("a.jpg", b"", {"n": "1"})
-    start = side.store.start(side.bucket, "a.jpg", upload.version_id, 100)
+    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 100)
     assert (start.data, start.size, start.etag, start.metadata) == (b"", 0, upload.etag, {"n": "1"})
-    assert side.store.end(side.bucket, "a.jpg", upload.version_id, 100) == b""
+    assert side.store.read_tail(side.bucket, "a.jpg", upload.version_id, 100) == b""
 
 
 def test_what_never_was_is_missing(side: Side) -> None:
     with pytest.raises(Missing):
-        side.store.start(side.bucket, "never.jpg", None, 10)
+        side.store.read_head(side.bucket, "never.jpg", None, 10)
     with pytest.raises(Missing):
-        side.store.end(side.bucket, "never.jpg", None, 10)
+        side.store.read_tail(side.bucket, "never.jpg", None, 10)
 
 
 def test_a_version_that_was_deleted_is_missing(side: Side) -> None:
     upload = side.upload("a.jpg", b"data")
     side.delete("a.jpg", upload.version_id)
     with pytest.raises(Missing):
-        side.store.start(side.bucket, "a.jpg", upload.version_id, 10)
+        side.store.read_head(side.bucket, "a.jpg", upload.version_id, 10)
     with pytest.raises(Missing):
-        side.store.end(side.bucket, "a.jpg", upload.version_id, 10)
+        side.store.read_tail(side.bucket, "a.jpg", upload.version_id, 10)
 
 
 def test_a_deleted_photo_is_missing_unless_its_version_is_named(side: Side) -> None:
     upload = side.upload("a.jpg", b"data")
     side.delete("a.jpg")
     with pytest.raises(Missing):
-        side.store.start(side.bucket, "a.jpg", None, 10)
-    assert side.store.start(side.bucket, "a.jpg", upload.version_id, 10).data == b"data"
+        side.store.read_head(side.bucket, "a.jpg", None, 10)
+    assert side.store.read_head(side.bucket, "a.jpg", upload.version_id, 10).data == b"data"
 
 
 # Presigned URLs

@@ -13,7 +13,7 @@ import pytest
 
 from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.runflow import RunflowRuns
-from detag.domain.images import look
+from detag.domain.images import sniff
 from detag.domain.runs import Run, RunStatus, create_body
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
@@ -297,7 +297,7 @@ def test_a_run_may_have_several_pictures(side: Side) -> None:
     assert len(set(links)) == 3
     for link in links:
         with side.fetcher.open(link) as download:
-            assert look(download.head, download.length).width
+            assert sniff(download.head, download.length).width
 
 
 def test_a_link_dies_and_the_record_has_a_fresh_one(side: Side) -> None:

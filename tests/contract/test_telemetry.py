@@ -34,10 +34,10 @@ def side(request: pytest.FixtureRequest, name: str, capsys: pytest.CaptureFixtur
     if request.param == "fake":
         fake = FakeTelemetry()
 
-        def told(names: tuple[str, ...]) -> list[Line]:
+        def lines(names: tuple[str, ...]) -> list[Line]:
             return [(line.level, line.message, {name: line.fields.get(name) for name in names}) for line in fake.lines]
 
-        return Side(fake, lambda: dict(fake.counts), told)
+        return Side(fake, lambda: dict(fake.counts), lines)
     stream, metrics = io.StringIO(), Metrics(namespace="detag", service="submit")
     metrics.clear_metrics()
 
@@ -52,12 +52,12 @@ def side(request: pytest.FixtureRequest, name: str, capsys: pytest.CaptureFixtur
                 found[metric["Name"]] = found.get(metric["Name"], 0) + sum(emf[metric["Name"]])
         return found
 
-    def lines(names: tuple[str, ...]) -> list[Line]:
+    def written(names: tuple[str, ...]) -> list[Line]:
         written = [json.loads(text) for text in stream.getvalue().splitlines()]
-        levels = {"INFO": "note", "WARNING": "warn"}
+        levels = {"INFO": "info", "WARNING": "warning"}
         return [(levels[line["level"]], line["message"], {name: line.get(name) for name in names}) for line in written]
 
-    return Side(PowertoolsTelemetry(Logger(service=name, stream=stream, level="INFO"), metrics), sums, lines)
+    return Side(PowertoolsTelemetry(Logger(service=name, stream=stream, level="INFO"), metrics), sums, written)
 
 
 def test_a_metric_is_the_sum_of_what_was_counted(side: Side) -> None:
@@ -74,16 +74,16 @@ def test_what_many_threads_count_is_all_there(side: Side) -> None:
 
 
 def test_a_line_has_its_level_its_message_and_its_fields(side: Side) -> None:
-    side.telemetry.note("photo delivered", job_id="1f3a", key="Größe 😀.jpg", reason=None)
-    side.telemetry.warn("owed", job_id="2b4c", key="100%s {x}.jpg", reason="why")
+    side.telemetry.info("photo delivered", job_id="1f3a", key="Größe 😀.jpg", reason=None)
+    side.telemetry.warning("pending", job_id="2b4c", key="100%s {x}.jpg", reason="why")
     assert side.lines(("job_id", "key", "reason")) == [
-        ("note", "photo delivered", {"job_id": "1f3a", "key": "Größe 😀.jpg", "reason": None}),
-        ("warn", "owed", {"job_id": "2b4c", "key": "100%s {x}.jpg", "reason": "why"}),
+        ("info", "photo delivered", {"job_id": "1f3a", "key": "Größe 😀.jpg", "reason": None}),
+        ("warning", "pending", {"job_id": "2b4c", "key": "100%s {x}.jpg", "reason": "why"}),
     ]
 
 
 def test_no_name_of_a_field_breaks_a_line(side: Side) -> None:
     names = ("name", "args", "level", "msg", "module", "exc_info", "extra", "service", "asctime", "timestamp")
     for name in names:
-        side.telemetry.note("odd", **{name: "x"})
-    assert [line[:2] for line in side.lines(())] == [("note", "odd")] * len(names)
+        side.telemetry.info("odd", **{name: "x"})
+    assert [line[:2] for line in side.lines(())] == [("info", "odd")] * len(names)

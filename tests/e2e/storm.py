@@ -130,9 +130,9 @@ class Storm:
             if row["state"] in OPEN or "due_at" in row:
                 names = [name for name in SHIFTED if name in row]
                 self._shift(table, row["pk"], row["rev"], names, seconds)
-        gate = self.table.get_item(TableName=table, Key={"pk": {"S": "gate"}}).get("Item", {})
-        if "probe_at" in gate:
-            self._shift(table, "gate", gate["rev"]["N"], ["probe_at"], seconds)
+        intake = self.table.get_item(TableName=table, Key={"pk": {"S": "gate"}}).get("Item", {})
+        if "probe_at" in intake:
+            self._shift(table, "gate", intake["rev"]["N"], ["probe_at"], seconds)
         self.report()
 
     def report(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Storm:
         return books
 
     def reserved(self) -> Decimal:
-        """Slots reserved on all days' ledgers."""
+        """Slots reserved on all days' day_budgets."""
         pages = self.table.get_paginator("scan").paginate(TableName=self.stack.description["job_table"])
         counters = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
         days = {item["pk"]["S"].split("#")[1]: Decimal(item["lim"]["N"]) for item in counters}

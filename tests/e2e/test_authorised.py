@@ -99,7 +99,7 @@ class Play:
     def ends(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
         """Wait until a photo's job is closed, as it should be."""
         row = self.until(key, state, reason)
-        assert wait_until(lambda: "due_at" not in self.row(key), PATIENCE, pause=0.1), "nothing is owed"
+        assert wait_until(lambda: "due_at" not in self.row(key), PATIENCE, pause=0.1), "nothing is pending"
         self.ended[key] = state, reason
         return row
 
@@ -121,7 +121,7 @@ class Play:
         self.storm.table.delete_item(TableName=table, Key=key)
 
     def opened(self) -> None:
-        """Go on until the gate is open again."""
+        """Go on until the intake is open again."""
         for _ in range(10):
             if not self.storm.report()["intake"]["held"]:
                 return
@@ -216,7 +216,7 @@ def perform(play: Play) -> None:
         play.until("retry.jpg", "waiting", "retry")
     play.later("retry.jpg", 20 * MINUTE, "delivered")
 
-    with storm.faults({"on": "account", "do": "no_credit", "times": 1}):  # the gate closes, and opens
+    with storm.faults({"on": "account", "do": "no_credit", "times": 1}):  # the intake closes, and opens
         play.put("out of credit.jpg")
         play.until("out of credit.jpg", "waiting", "out_of_credit")
     play.later("out of credit.jpg", 5 * MINUTE, "delivered")
@@ -261,14 +261,14 @@ def perform(play: Play) -> None:
 
 
 def owe_an_event(play: Play, key: str) -> None:
-    """Make a closed job owe its event, as where EventBridge could not be reached when it was closed."""
+    """Make a closed job keep_pending its event, as where EventBridge could not be reached when it was closed."""
     row = play.row(key)
     play.storm.table.update_item(
         TableName=play.stack.description["job_table"],
         Key={"pk": {"S": row["pk"]}},
-        UpdateExpression="SET owed = :owed, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
+        UpdateExpression="SET pending = :pending, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
         ExpressionAttributeValues={
-            ":owed": {"L": [{"S": "event"}]},
+            ":pending": {"L": [{"S": "event"}]},
             ":now": {"N": str(int(time.time()) - 1)},
             ":lane": {"S": "due#0"},
             ":one": {"N": "1"},

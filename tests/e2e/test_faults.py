@@ -92,7 +92,7 @@ def _rage(storm: Storm) -> None:
 
 
 def _open_gate(storm: Storm) -> None:
-    """Some faults close the gate. Time passes until it lets photos through again, so that the next fault meets them."""
+    """Some faults pause intake. Time passes until it lets photos through again, so that the next fault meets them."""
     for _ in range(20):
         report = storm.report()
         if not report["intake"]["held"]:
@@ -102,7 +102,7 @@ def _open_gate(storm: Storm) -> None:
 
 
 def _unfinished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that are open, or owe something."""
+    """The rows that are open, or keep_pending something."""
     return [row for row in rows if row["state"] in OPEN or "due_at" in row]
 
 

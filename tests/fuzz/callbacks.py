@@ -52,7 +52,9 @@ class Bench:
         self.queue = FakeQueue("results", self._sending)
         self.telemetry = FakeTelemetry()
         module: Any = handler("callback", ENVIRON)
-        module.receiver = module.Receiver(module.SecretList(self._source, self.clock), self.queue, self.telemetry)
+        module.receiver = module.CallbackHandler(
+            module.SecretList(self._source, self.clock), self.queue, self.telemetry
+        )
         self._handle = module.lambda_handler
         self._context = context(10.0)
 

@@ -177,8 +177,8 @@ def spoilt(rng: Random) -> Sent:
 
 def deep(rng: Random) -> Sent:
     depth = rng.choice([900, 1_100, 5_000, 50_000, 150_000])
-    opening, closing = rng.choice([("[", "]"), ('{"a":', "}")])
-    nest = opening * depth + "0" + closing * depth
+    opening, outbox = rng.choice([("[", "]"), ('{"a":', "}")])
+    nest = opening * depth + "0" + outbox * depth
     if rng.random() < 0.4:
         return Sent(nest.encode(), None)
     return Sent(json.dumps(envelope(rng)[0] | {"deep": "HERE"}).replace('"HERE"', nest).encode(), MAYBE)

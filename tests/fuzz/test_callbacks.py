@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from detag.domain import runs
 from detag.services import callback
-from detag.services.callback import Garbled, Receiver, Request, SecretList
+from detag.services.callback import CallbackHandler, MalformedRequest, Request, SecretList
 from tests.fuzz.callbacks import Bench, main, run
 from tests.fuzz.requests import case
 
@@ -42,7 +42,7 @@ def test_it_ends_with_the_number_of_the_broken_and_fails_if_there_are_any(monkey
     arguments = ["--requests", "200", "--seed", str(SEED)]
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "200 requests, 0 broken")
-    monkeypatch.setattr(Receiver, "answer", lambda *_: 500)
+    monkeypatch.setattr(CallbackHandler, "answer", lambda *_: 500)
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output.splitlines()[-1]) == (1, "200 requests, 200 broken")
 
@@ -50,7 +50,7 @@ def test_it_ends_with_the_number_of_the_broken_and_fails_if_there_are_any(monkey
 # Guards, taken away
 
 Patch = Callable[[pytest.MonkeyPatch], None]
-REAL_KEEP = Receiver._keep
+REAL_KEEP = CallbackHandler._keep
 REAL_READ = callback.read_request
 REAL_CALLBACK = runs.read_callback
 
@@ -108,7 +108,7 @@ def a_503_for_what_is_garbled(patch: pytest.MonkeyPatch) -> None:
     def read(event: Mapping[str, Any]) -> Request:
         try:
             return REAL_READ(event)
-        except Garbled as error:
+        except MalformedRequest as error:
             raise ValueError from error
 
     patch.setattr(callback, "read_request", read)
@@ -174,32 +174,34 @@ def links_of_any_length(patch: pytest.MonkeyPatch) -> None:
 
 
 def sending_twice(patch: pytest.MonkeyPatch) -> None:
-    def twice(self: Receiver, body: bytes) -> int:
+    def twice(self: CallbackHandler, body: bytes) -> int:
         REAL_KEEP(self, body)
         return REAL_KEEP(self, body)
 
-    patch.setattr(Receiver, "_keep", twice)
+    patch.setattr(CallbackHandler, "_keep", twice)
 
 
 def a_400_for_a_queue_that_fails(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Receiver, "_keep", lambda self, body: {503: 400}.get(REAL_KEEP(self, body), 200))
+    patch.setattr(CallbackHandler, "_keep", lambda self, body: {503: 400}.get(REAL_KEEP(self, body), 200))
 
 
 def a_400_for_what_is_of_no_use(patch: pytest.MonkeyPatch) -> None:
     real = runs.read_callback
     patch.setattr(
-        Receiver, "_keep", lambda self, body: REAL_KEEP(self, body) if isinstance(real(body), runs.Callback) else 400
+        CallbackHandler,
+        "_keep",
+        lambda self, body: REAL_KEEP(self, body) if isinstance(real(body), runs.Callback) else 400,
     )
 
 
 def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
-    real = Receiver._answer
+    real = CallbackHandler._answer
 
-    def answer(self: Receiver, event: Mapping[str, Any]) -> int:
-        self._telemetry.note("a request", headers=event["headers"])
+    def answer(self: CallbackHandler, event: Mapping[str, Any]) -> int:
+        self._telemetry.info("a request", headers=event["headers"])
         return real(self, event)
 
-    patch.setattr(Receiver, "_answer", answer)
+    patch.setattr(CallbackHandler, "_answer", answer)
 
 
 @pytest.mark.parametrize(

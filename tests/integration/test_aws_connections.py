@@ -20,12 +20,12 @@ def test_a_body_does_not_wait_for_the_acknowledgement_of_its_header(
     undelayed: list[bool] = []
     connect = urllib3.util.connection.create_connection
 
-    def watch(*arguments: Any, **named: Any) -> socket.socket:
+    def poll_later(*arguments: Any, **named: Any) -> socket.socket:
         connection: socket.socket = connect(*arguments, **named)
         undelayed.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)
         return connection
 
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", watch)
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", poll_later)
     monkeypatch.setattr(adapter, "roots", lambda: str(tmp_path) if own_roots else None)
     for name, value in aws.emulator.env.items():
         monkeypatch.setenv(name, value)

@@ -24,7 +24,7 @@ from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry
 from detag.services import callback
-from detag.services.callback import MAX_BODY_BYTES, Receiver, SecretList
+from detag.services.callback import MAX_BODY_BYTES, CallbackHandler, SecretList
 
 REREAD_SECONDS, RETRY_SECONDS = 30.0, 5.0
 SECRET = "whsec_current"
@@ -54,7 +54,7 @@ class Side:
         self.source = FakeCallbackSecrets(*(secrets or (SECRET,)), effect=self._reading)
         self.reads: list[float] = []
         self.failure: Exception | None = None
-        self.receiver = Receiver(SecretList(self.source, self.clock), self.queue, self.telemetry)
+        self.receiver = CallbackHandler(SecretList(self.source, self.clock), self.queue, self.telemetry)
 
     @contextmanager
     def _reading(self, _name: str) -> Iterator[None]:

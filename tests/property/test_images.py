@@ -27,7 +27,7 @@ from detag.domain.images import (
     Truncated,
     Unsupported,
     check_tail,
-    look,
+    sniff,
 )
 from detag.domain.runs import aspect_ratio
 from detag.ports.runs_fake import tiny_picture
@@ -38,7 +38,7 @@ SIZE = (97, 61)
 def looked(data: bytes, accepted: tuple[str, ...] = ACCEPTED) -> tuple[str, int | None, int | None]:
     """What a file is, judged by its first and last bytes as the functions do it."""
     head, tail = data[:HEAD_BYTES], data[-TAIL_BYTES:]
-    image = look(head, len(data), accepted)
+    image = sniff(head, len(data), accepted)
     check_tail(image, head, tail)
     return image.content_type, image.width, image.height
 
@@ -200,7 +200,7 @@ def test_too_many_pixels_are_refused_without_one_being_decoded() -> None:
     for width, height in ((100_000, 100_000), (MAX_PIXELS, 2), (2**31 - 1, 2**31 - 1)):
         claimed = header + width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes(100)
         with pytest.raises(TooManyPixels):
-            look(claimed, 10_000)
+            sniff(claimed, 10_000)
 
 
 OTHERS = {
@@ -249,7 +249,7 @@ hostile = st.binary(max_size=3_000) | st.builds(
 def test_no_bytes_raise_anything_but_not_an_image(data: bytes, size: int, accepted: tuple[str, ...]) -> None:
     for whole in (len(data), len(data) + size):
         try:
-            image = look(data[:HEAD_BYTES], whole, accepted)
+            image = sniff(data[:HEAD_BYTES], whole, accepted)
             check_tail(image, data[:HEAD_BYTES], data[-TAIL_BYTES:])
         except NotAnImage:
             continue

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detag.adapters.dynamodb import gate_item, job_item, read_gate, read_job
+from detag.adapters.dynamodb import intake_item, job_item, read_intake, read_job
 from detag.adapters.sqs import batch_requests
-from detag.domain.gate import Gate
+from detag.domain.intake import Intake
 from detag.domain.job import Job, Reason, Reservation, State, Upload
-from detag.domain.money import COUNTERS
+from detag.domain.money import SHARDS
+from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS, kept, kept_intake
 from detag.ports.queue import MAX_BATCH, MAX_MESSAGE_BYTES
-from detag.ports.rows import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS, kept, kept_gate
 
 times = st.floats(min_value=0, max_value=4e9, allow_nan=False) | st.integers(0, 4 * 10**9).map(float)
 counts = st.integers(0, 10**6)
@@ -37,8 +37,8 @@ uploads = st.builds(
 reservations = st.builds(
     Reservation,
     day=st.dates().map(lambda day: day.isoformat()),
-    slots=st.integers(1, 100),
-    counter=st.integers(0, COUNTERS - 1),
+    images=st.integers(1, 100),
+    shard=st.integers(0, SHARDS - 1),
 )
 jobs = st.builds(
     Job,
@@ -47,7 +47,7 @@ jobs = st.builds(
     reason=st.none() | st.sampled_from(Reason),
     detail=st.none() | st.text(characters, max_size=MAX_DETAIL + 50),
     code=some_text,
-    rev=counts,
+    version=counts,
     created_at=times,
     not_before=times,
     due_at=st.none() | times,
@@ -59,8 +59,8 @@ jobs = st.builds(
     body=some_text,
     url_expires_at=times,
     claimed_at=times,
-    doubtful=st.booleans(),
-    look_from=some_text,
+    maybe_submitted=st.booleans(),
+    search_from=some_text,
     content_type=some_text,
     source_metadata=st.lists(
         st.tuples(st.text(characters, max_size=20), st.text(characters, max_size=20)), max_size=5
@@ -72,18 +72,18 @@ jobs = st.builds(
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),
     cost=some_text,
     partial=st.booleans(),
-    owed=st.lists(st.sampled_from(["event", "record"]), max_size=2).map(tuple),
+    pending=st.lists(st.sampled_from(["event", "record"]), max_size=2).map(tuple),
     closed_at=st.none() | times,
 )
-gates = st.builds(
-    Gate,
+intakes = st.builds(
+    Intake,
     reason=st.none() | st.sampled_from(Reason),
     since=times,
     draining=st.booleans(),
     probe_at=times,
     probes=counts,
     probe_job=st.none() | ids,
-    rev=counts,
+    version=counts,
 )
 
 
@@ -137,9 +137,9 @@ def test_jobs_in_the_order_of_their_items_are_in_the_order_of_their_times(one: J
         assert first <= second
 
 
-@given(gates)
-def test_a_gate_comes_out_of_its_item_as_it_went_in(gate: Gate) -> None:
-    assert read_gate(through_the_wire(gate_item(gate))) == kept_gate(gate)
+@given(intakes)
+def test_a_gate_comes_out_of_its_item_as_it_went_in(intake: Intake) -> None:
+    assert read_intake(through_the_wire(intake_item(intake))) == kept_intake(intake)
 
 
 @given(st.integers(MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 10), jobs)

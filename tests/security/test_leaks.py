@@ -24,8 +24,8 @@ from botocore.exceptions import (
 from detag.batch import process
 from detag.domain.job import State
 from detag.ports.effect_fake import no_effect
-from detag.ports.errors import told
-from detag.services.closing import Closing
+from detag.ports.errors import safe_description
+from detag.services.outbox import Outbox
 from tests.security.world import World, play
 
 URL = "https://photos.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=MARKexception"
@@ -99,9 +99,17 @@ def calls_of_a_play() -> Counter[str]:
 
 
 CALLS = (
-    *("jobs.get", "jobs.save", "jobs.raise_head", "jobs.ledger", "jobs.open_ledger", "jobs.gate", "jobs.save_gate"),
-    *("jobs.override", "jobs.due", "jobs.held", "jobs.counts"),
-    *("photos.start", "photos.existing", "photos.put", "photos.put_record", "events.publish"),
+    *(
+        "jobs.get",
+        "jobs.save",
+        "jobs.raise_newest_upload",
+        "jobs.day_budget",
+        "jobs.set_day_budget",
+        "jobs.intake",
+        "jobs.save_intake",
+    ),
+    *("jobs.override", "jobs.due", "jobs.waiting_for_intake", "jobs.counts"),
+    *("photos.read_head", "photos.existing", "photos.put", "photos.put_record", "events.publish"),
     *("runs.ready", "runs.create", "runs.get", "runs.page", "fetcher.open", "fetcher.read", "secrets.read"),
     *("queue.uploads.send", "queue.results.send"),
 )
@@ -147,14 +155,14 @@ def test_an_error_is_told_by_its_kind_its_notes_and_its_place() -> None:
 
     class Telemetry:
         def count(self, metric: str, value: float = 1) -> None: ...
-        def note(self, message: str, **fields: object) -> None: ...
-        def warn(self, message: str, **fields: object) -> None:
+        def info(self, message: str, **fields: object) -> None: ...
+        def warning(self, message: str, **fields: object) -> None:
             lines.append(fields)
 
     process({"Records": [{"messageId": "1", "body": "{}"}]}, handle, Telemetry())
     (line,) = lines
     assert str(line["error"]).startswith("ClientError while calling PutItem: AccessDeniedException (batch.py:")
-    assert told(ValueError("text")) == "ValueError", "one that was never raised has no place"
+    assert safe_description(ValueError("text")) == "ValueError", "one that was never raised has no place"
 
 
 # The search finds what there is to find
@@ -162,7 +170,7 @@ def test_an_error_is_told_by_its_kind_its_notes_and_its_place() -> None:
 
 def test_a_line_with_an_errors_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detag.batch.told", lambda error: f"{type(error).__name__}: {error}")
-    world = World(Failing("photos.start", 1, EXCEPTIONS["ValueError"]))
+    world = World(Failing("photos.read_head", 1, EXCEPTIONS["ValueError"]))
     play(world)
     assert "an exception's own text in logs" in world.leaks()
 
@@ -185,8 +193,8 @@ def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_closed_row_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Closing.close
-    monkeypatch.setattr(Closing, "close", lambda self, before, after: real(self, before, _with_body(before, after)))
+    real = Outbox.close
+    monkeypatch.setattr(Outbox, "close", lambda self, before, after: real(self, before, _with_body(before, after)))
     world = World(no_effect)
     play(world)
     assert "a presigned URL in rows" in world.leaks()

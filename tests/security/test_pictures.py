@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, look
+from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
 from detag.ports.runs_fake import tiny_picture
 from tests.handlers import AWS
 from tests.security.world import ENVIRON
@@ -95,7 +95,7 @@ def test_a_spoilt_picture_is_judged_at_once_whatever_was_done_to_it() -> None:
         size = chance.choice([len(data), len(data) + 1_000, 10**9])
         began = time.process_time()
         try:
-            image = look(data[:HEAD_BYTES], size, DELIVERABLE)
+            image = sniff(data[:HEAD_BYTES], size, DELIVERABLE)
             check_tail(image, data[:HEAD_BYTES], data[-TAIL_BYTES:])
             judged["good"] += 1
         except NotAnImage:

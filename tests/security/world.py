@@ -36,10 +36,10 @@ from detag.ports.queue_fake import FakeQueue
 from detag.ports.runs import Outcome
 from detag.ports.runs_fake import Ending, FakeRuns, Fault, tiny_picture
 from detag.ports.secrets_fake import FakeCallbackSecrets
-from detag.services.callback import Receiver, SecretList
-from detag.services.closing import Closing
+from detag.services.budget import Budget
+from detag.services.callback import CallbackHandler, SecretList
 from detag.services.deliver import Deliver
-from detag.services.purse import Purse
+from detag.services.outbox import Outbox
 from detag.services.reconcile import Reconcile
 from detag.services.submit import Submit
 from tests.fuzz.requests import sign
@@ -143,28 +143,28 @@ class World:
         logging.getLogger(unique).propagate = False  # it is read from its stream
         telemetry = PowertoolsTelemetry(logger, Metrics(namespace="detag", service=unique))
         settings: Any = module.settings
-        closing = Closing(self.jobs, self.photos, self.events, self.clock, telemetry)
+        outbox = Outbox(self.jobs, self.photos, self.events, self.clock, telemetry)
         uniform = lambda low, high: (low + high) / 2  # noqa: E731
-        purse = Purse(self.jobs, self.clock, telemetry, uniform, Decimal("0.14"), Decimal(10))
+        budget = Budget(self.jobs, self.clock, telemetry, uniform, Decimal("0.14"), Decimal(10))
         made: dict[str, Callable[[], Any]] = {
             "submit": lambda: Submit(
-                settings, self.jobs, self.photos, self.runs, closing, purse, self.clock, telemetry, uniform
+                settings, self.jobs, self.photos, self.runs, outbox, budget, self.clock, telemetry, uniform
             ),
-            "callback": lambda: Receiver(SecretList(self.secrets, self.clock), self.results, telemetry),
+            "callback": lambda: CallbackHandler(SecretList(self.secrets, self.clock), self.results, telemetry),
             "deliver": lambda: Deliver(
                 settings,
                 self.jobs,
                 self.photos,
                 self.runs,
                 self.fetcher,
-                closing,
-                purse,
+                outbox,
+                budget,
                 self.clock,
                 telemetry,
                 uniform,
             ),
             "reconcile": lambda: Reconcile(
-                settings, self.jobs, self.uploads, self.results, self.runs, purse, self.clock, telemetry
+                settings, self.jobs, self.uploads, self.results, self.runs, budget, self.clock, telemetry
             ),
         }
         setattr(module, {"callback": "receiver"}.get(name, name), made[name]())
@@ -226,7 +226,7 @@ class World:
         yield "answers", json.dumps(self.returned)
         yield "events", json.dumps(self.events.published)
         yield "rows", "\n".join(repr(_without_body(job)) for job in self.jobs.jobs.values())
-        yield "gate", repr(self.jobs.gate())
+        yield "intake", repr(self.jobs.intake())
         for queue in (self.uploads, self.results):  # the links are there for deliver to fetch
             messages = self.worked_off[queue.name] + queue.sent
             yield f"queue of {queue.name}", json.dumps([message | {"links": []} for message in messages])
@@ -280,7 +280,7 @@ def play(world: World) -> None:
         world.refused = status
         world.messages("submit", world.photos.upload(BUCKET, f"answer {status}.jpg", photo(str(status))))
         world.refused = False
-        for _ in range(3):  # whatever closed the gate opens it again
+        for _ in range(3):  # whatever closed the intake opens it again
             world.clock.advance(1_000.0)
             world.invoke("reconcile", {"source": "aws.events"})
             world.runs.tick()

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reason, Reservation, State, Upload
-from detag.domain.money import NO_LIMIT, day_of, used_slots
+from detag.domain.money import NO_LIMIT, day_of, used_images
 from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key, sequencer_rank
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
-from detag.services.closing import DETAIL_TYPES, RECORDED
+from detag.services.outbox import DETAIL_TYPES, RECORDED
 from detag.services.submit import CLOCK_SKEW
 from tests.simulation.pictures import is_cleaned, name_in
 from tests.simulation.sqs import MAX_RECEIVES
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
     "no body at rest": "a row keeps a body only while it may have to be sent again",
-    "one writer at a time": "a row, and the gate, only ever move forward from what the writer read",
+    "one writer at a time": "a row, and the intake, only ever move forward from what the writer read",
     "terminal stays": "nothing leaves a terminal state but the one repair",
     "our run": "a job's run is one that detag itself created for that job",
     "cap": "no reservation, and no paid run, goes beyond the day's limit",
@@ -43,19 +43,19 @@ INVARIANTS: Final = {
     "nothing for the overtaken": "no money is taken for a photo once a newer one of its name was seen",
     "one send per lease": "a claim sends once, and not after its lease",
     "time to write it down": "a POST may last no longer than its process may live",
-    "settled first": "after a doubt nothing is sent before the settle time is over",
+    "settled first": "after a doubt nothing is sent before the await_confirmation time is over",
     "looked first": "after a doubt nothing is sent before the run list was read",
     "link lives": "no photo is sent with a link that has expired",
     "asked to wait": "a photo waits for as long as Runflow asked for",
-    "gate": "while the gate is closed only its probe is sent",
+    "intake": "while the intake is closed only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run is some job's",
     "free retries only": "only a run that failed free of charge is tried again, and only so often",
-    "gate opens": "two hours after every cause is gone, nobody is held any more",
-    "nobody blamed for a gate": "no photo fails because of a key, of credit, of a cap, or of an outage",
+    "intake opens": "two hours after every cause is gone, nobody is held any more",
+    "nobody blamed for a intake": "no photo fails because of a key, of credit, of a cap, or of an outage",
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
-    "nothing open": "when all is quiet, no job is open, nothing is owed, no gate is closed",
+    "nothing open": "when all is quiet, no job is open, nothing is pending, no intake is closed",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
     "newest wins": "at its key is the newest version that was delivered",
     "own picture": "no output shows another photo's pixels",
@@ -66,7 +66,7 @@ INVARIANTS: Final = {
     "redriving is harmless": "once all is quiet, repeating every message there ever was changes nothing",
     "no surprise": "no message fails for a bug",
     "no secret told": "no log line holds a link, a body, a key or a secret",
-    "strays charged once": "a second paid run is charged to the cap once, and the alarm sounds once for it",
+    "unmatched_runs charged once": "a second paid run is charged to the cap once, and the alarm sounds once for it",
 }
 
 
@@ -87,7 +87,7 @@ class Audit:
         self._keys: dict[str, str] = {}
         self._heads: dict[tuple[str, str], float] = {}
         self._highest: dict[tuple[str, str], str] = {}
-        world.jobs.heads = _Heads(self._head)
+        world.jobs.newest_uploads = _Heads(self._head)
         self._leases: set[tuple[str, int]] = set()
         self._posts: dict[str, list[Post]] = {}
         self._listed: dict[int, float] = {}
@@ -123,18 +123,18 @@ class Audit:
         while self._written < len(writes):
             self._written += 1
             self._row(writes[self._written - 1])
-        if name == "jobs.save_gate":
-            gate = self._world.gate
-            self.check("one writer at a time", gate.rev > self._gate_rev, "the gate", gate)
-            self._gate_rev, self._gate_moved = gate.rev, self._world.time
-            if gate.reason is Reason.SPEND_LIMIT:
+        if name == "jobs.save_intake":
+            intake = self._world.intake
+            self.check("one writer at a time", intake.version > self._gate_rev, "the intake", intake)
+            self._gate_rev, self._gate_moved = intake.version, self._world.time
+            if intake.reason is Reason.SPEND_LIMIT:
                 self._world.storm.happens("cap reached")
-            self._world.tell("gate:", gate.reason, "draining" if gate.draining else "", gate.probe_job or "")
+            self._world.tell("intake:", intake.reason, "draining" if intake.draining else "", intake.probe_job or "")
         elif name == "jobs.charge":
             for run_id in sorted(self._world.jobs.charges.keys() - self._charged):
                 charge = self._world.jobs.charges[run_id]
                 self._charged.add(run_id)
-                self._used[charge.day] += charge.slots
+                self._used[charge.day] += charge.images
                 self._ledger(charge.day)
         elif name == "photos.put":
             self._output()
@@ -158,12 +158,12 @@ class Audit:
             after.reason or "",
             after.run_id or "",
         )
-        self.check("one writer at a time", after.rev > (before.rev if before else 0), after)
+        self.check("one writer at a time", after.version > (before.version if before else 0), after)
         if after.state.terminal:
             self.check("no body at rest", after.body is None and not after.source_metadata, after)
         else:
-            self.check("due time", after.due_at is not None and after.lane is not None, after)
-            if after.state is State.WAITING and after.reason is not Reason.SETTLING:
+            self.check("due time", after.due_at is not None and after.due_shard is not None, after)
+            if after.state is State.WAITING and after.reason is not Reason.UNCONFIRMED:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
             self.check("terminal stays", before.repairable and after.state is State.DELIVERED, before, after)
@@ -182,8 +182,8 @@ class Audit:
             overtaken = newest > sequencer_rank(after.upload.sequencer) and self._world.time - self._heads[place] > 60
             self.check("nothing for the overtaken", not overtaken, after)
         worker = self._world.workers[-1]
-        settling = before is not None and before.reason is Reason.SETTLING
-        if worker is not None and before is not None and settling and not before.look_from:  # else it goes on
+        settling = before is not None and before.reason is Reason.UNCONFIRMED
+        if worker is not None and before is not None and settling and not before.search_from:  # else it goes on
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
         if (
             worker is not None
@@ -200,9 +200,9 @@ class Audit:
         """The ledger has moved with the row; a new reservation is within some limit in force."""
         world, day = self._world, after.reservation.day if after.reservation else ""
         if before is not None:
-            self._used[before.day] -= before.slots
+            self._used[before.day] -= before.images
         if after.reservation is not None:
-            self._used[day] += after.reservation.slots
+            self._used[day] += after.reservation.images
         for one in sorted({before.day if before else day, day} - {""}):
             self._ledger(one)
         if after.state is State.SUBMITTING and day and (before is None or before.day != day):
@@ -210,19 +210,19 @@ class Audit:
             self.check("cap", self._used[day] <= most, after, f"is number {self._used[day]} of {most}")
 
     def _ledger(self, day: str) -> None:
-        ledger = self._world.jobs.ledgers.get(day, ())
-        self.check("ledger", used_slots(ledger) == self._used[day], day, used_slots(ledger), self._used[day])
+        ledger = self._world.jobs.day_budgets.get(day, ())
+        self.check("ledger", used_images(ledger) == self._used[day], day, used_images(ledger), self._used[day])
 
     def _whole_ledger(self) -> None:
         """From the rows and the charges alone."""
         used: Counter[str] = Counter()
         for job in self._world.jobs.jobs.values():
             if job.reservation is not None:
-                used[job.reservation.day] += job.reservation.slots
+                used[job.reservation.day] += job.reservation.images
         for charge in self._world.jobs.charges.values():
-            used[charge.day] += charge.slots
+            used[charge.day] += charge.images
         self.check("ledger", +used == +self._used, used, self._used)
-        for day in sorted({*used, *self._world.jobs.ledgers}):
+        for day in sorted({*used, *self._world.jobs.day_budgets}):
             self._ledger(day)
 
     def _most(self, start: float, end: float) -> int:
@@ -242,29 +242,31 @@ class Audit:
         self.check("one key per submission", self._keys.setdefault(client_ref, post.key) == post.key, client_ref)
         self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
         if row is not None and claimed:
-            self.check("one send per lease", (post.job_id, row.rev) not in self._leases, "twice", row)
+            self.check("one send per lease", (post.job_id, row.version) not in self._leases, "twice", row)
             self.check("one send per lease", now < row.lease_until, "too late", row)
-            self._leases.add((post.job_id, row.rev))
+            self._leases.add((post.job_id, row.version))
         query = parse_qs(urlsplit(json.loads(post.body)["input"]["image_url"]).query)
         expires = float(query["X-Amz-Date"][0]) + float(query["X-Amz-Expires"][0])
         self.check("link lives", now < expires, post.job_id)
         if post.worker is not None:
             self.check("time to write it down", post.called_at + post.timeout <= post.worker.deadline, post.job_id)
         earlier = self._posts.setdefault(post.job_id, [])
-        settle, runs = world.settle_minutes * 60.0, world.runflow.runs
+        await_confirmation, runs = world.settle_minutes * 60.0, world.runflow.runs
         known = [runs[run_id] for run_id in row.earlier_runs] if row else []
         for one in earlier:
             ended = one.outcome.startswith("Refused") or any(one is world.runflow.post_of(run) for run in known)
             if not ended and not one.cleared:
-                self.check("settled first", now - one.at >= settle, post.job_id, "after", now - one.at)
-                self.check("looked first", self._looked_for.get(post.job_id, 0.0) >= one.at + settle, post.job_id)
+                self.check("settled first", now - one.at >= await_confirmation, post.job_id, "after", now - one.at)
+                self.check(
+                    "looked first", self._looked_for.get(post.job_id, 0.0) >= one.at + await_confirmation, post.job_id
+                )
             one.cleared = True
             self.check("asked to wait", now - one.at >= one.retry_after - CLOCK_SKEW, post.job_id)
         earlier.append(post)
-        gate, paused = world.gate, world.jobs.operator.paused
-        closed = gate.reason is not None and not gate.draining and now - self._gate_moved > 31
-        self.check("gate", not closed or gate.probe_job == post.job_id, gate.reason, post.job_id)
-        self.check("gate", not paused or now - world.paused_at <= 31, "paused", post.job_id)
+        intake, paused = world.intake, world.jobs.operator.paused
+        closed = intake.reason is not None and not intake.draining and now - self._gate_moved > 31
+        self.check("intake", not closed or intake.probe_job == post.job_id, intake.reason, post.job_id)
+        self.check("intake", not paused or now - world.paused_at <= 31, "paused", post.job_id)
 
     def listing(self, cursor: str | None) -> None:
         """The run list is read from its beginning."""
@@ -313,8 +315,8 @@ class Audit:
 
     def gate_is_open(self) -> None:
         """The storm is long over."""
-        held = [job for job in self._world.jobs.jobs.values() if job.held]
-        self.check("gate opens", self._world.gate.reason is None and not held, self._world.gate, *held)
+        held = [job for job in self._world.jobs.jobs.values() if job.waits_for_intake]
+        self.check("intake opens", self._world.intake.reason is None and not held, self._world.intake, *held)
 
     # Once all is quiet
 
@@ -325,10 +327,10 @@ class Audit:
             job = world.jobs.jobs.get(job_id)
             self.check("one terminal state", job is not None and job.state.terminal, upload.key, job)
         for job in world.jobs.jobs.values():
-            self.check("nothing open", job.state.terminal and not job.owed and job.due_at is None, job)
+            self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)
-        gate = world.gate
-        self.check("nothing open", gate.reason is None, gate)
+        intake = world.intake
+        self.check("nothing open", intake.reason is None, intake)
         for queue in (world.uploads, world.results):
             self.check("nothing open", not queue.messages, queue.name, queue.messages)
             for message in queue.died:
@@ -341,7 +343,12 @@ class Audit:
         self._told()
         self._whole_ledger()
         alarms = world.telemetry.counts["UnmatchedPaidRun"]
-        self.check("strays charged once", alarms == len(world.jobs.charges) == world.strays, alarms, world.jobs.charges)
+        self.check(
+            "unmatched_runs charged once",
+            alarms == len(world.jobs.charges) == world.unmatched_runs,
+            alarms,
+            world.jobs.charges,
+        )
 
     def _job(self, job: Job) -> None:
         world = self._world
@@ -354,7 +361,7 @@ class Audit:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("nobody blamed for a gate", fair, job)
+            self.check("nobody blamed for a intake", fair, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
 
@@ -376,7 +383,7 @@ class Audit:
                     days[day_of(at)] += 1
         for job_id, runs in paid.items():
             job = world.jobs.jobs.get(job_id)
-            self.check("paid once", len(runs) - 1 <= world.strays, job_id, [run.run_id for run in runs])
+            self.check("paid once", len(runs) - 1 <= world.unmatched_runs, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             self.check("paid once", len(known) == 1, "a paid run that no job knows", job)
             for run in known:
@@ -451,12 +458,12 @@ class Audit:
             self.check("no secret told", safe, text)
 
     def digest(self) -> list[Any]:
-        """All that a repeated message must not change. A row's `rev` may: what is owed is paid again."""
+        """All that a repeated message must not change. A row's `rev` may: what is pending is paid again."""
         world = self._world
-        rows = [replace(job, rev=0) for _, job in sorted(world.jobs.jobs.items())]
+        rows = [replace(job, version=0) for _, job in sorted(world.jobs.jobs.items())]
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in world.photos.outputs.items())
-        ledgers = [(day, used_slots(ledger)) for day, ledger in sorted(world.jobs.ledgers.items())]
-        return [rows, outputs, ledgers, sorted(world.jobs.charges), len(world.runflow.sent)]
+        day_budgets = [(day, used_images(ledger)) for day, ledger in sorted(world.jobs.day_budgets.items())]
+        return [rows, outputs, day_budgets, sorted(world.jobs.charges), len(world.runflow.sent)]
 
 
 class _Heads(dict[tuple[str, str], str]):
@@ -480,9 +487,8 @@ def _short(thing: object) -> str:
     """A job by what matters of it; anything else as it is."""
     if not isinstance(thing, Job):
         return str(thing)
-    told = (
-        f"{thing.job_id[:8]} {thing.state}/{thing.reason} rev {thing.rev} run {thing.run_id} no {thing.submission_no}"
-    )
+    place = f"{thing.state}/{thing.reason} v{thing.version}"
+    told = f"{thing.job_id[:8]} {place} run {thing.run_id} no {thing.submission_no}"
     return f"[{told} of {thing.upload.key[:30]}]"
 
 

@@ -23,7 +23,7 @@ EFFECTS: Final = {
 AT: Final = {
     "photos.put": "worker stalled before it stores",
     "runs.create": "worker stalled before it sends",
-    "jobs.save_gate": "worker stalled before it moves the gate",
+    "jobs.save_intake": "worker stalled before it moves the intake",
 }
 """The boundaries at which a stall is worst, and what it is called there."""
 
@@ -182,7 +182,7 @@ class Storm:
         before, afterwards = PORTS[name.partition(".")[0]]
         if name not in ("runs.create", "runs.get", "runs.page"):  # Runflow's own faults are drawn where it answers
             found += [(self.rates.get(before, 0.0), before, False), (self.rates.get(afterwards, 0.0), afterwards, True)]
-        if name in ("jobs.save", "jobs.save_gate", "jobs.open_ledger"):
+        if name in ("jobs.save", "jobs.save_intake", "jobs.set_day_budget"):
             kind = "DynamoDB conflict after the write"
             found.append((self.rates.get(kind, 0.0), kind, True))
         return tuple(chance for chance in found if chance[0])

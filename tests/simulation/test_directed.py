@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, Reason, State
-from detag.domain.money import day_of, used_slots
+from detag.domain.money import day_of, used_images
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from detag.services.callback import signature_of
@@ -75,12 +75,12 @@ def test_a_photo_is_paid_for_once_and_its_clean_picture_stored(world: World) -> 
     assert world.jobs.jobs[job].cost == "0.14"
 
 
-# Beyond the settle time
+# Beyond the await_confirmation time
 
 
 def beyond_the_settle_time(world: World) -> tuple[str, str, str]:
     """A run that nobody can see until the photo was sent again: the job, its run, and the run that came too late."""
-    world.strays = 1
+    world.unmatched_runs = 1
     world.runflow.habits.idempotency = "ignored"
     world.runflow.habits.visible_after = HOUR
     world.runflow.faults = [Fault(effect=True), None]
@@ -98,7 +98,7 @@ def test_a_second_paid_run_beyond_the_settle_time_is_detected_charged_to_the_cap
     assert world.runflow.billed == 2 * PRICE
     assert list(world.jobs.charges) == [late]
     assert world.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert used_slots(world.jobs.ledgers[world.day()]) == 2
+    assert used_images(world.jobs.day_budgets[world.day()]) == 2
     rest(world)
 
 
@@ -108,7 +108,7 @@ def test_its_callback_may_come_again_and_again_without_another_charge(world: Wor
         world.receive(body, signature)
     rest(world)
     assert world.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert used_slots(world.jobs.ledgers[world.day()]) == 2
+    assert used_images(world.jobs.day_budgets[world.day()]) == 2
 
 
 def test_charging_it_twice_would_be_noticed(world: World) -> None:
@@ -118,18 +118,18 @@ def test_charging_it_twice_would_be_noticed(world: World) -> None:
             world.receive(body, signature)
         world.run_out(world.time + DAY)
     world.audit.at_rest()
-    assert {"strays charged once", "ledger"} <= {name for name, _ in world.audit.broken}
+    assert {"unmatched_runs charged once", "ledger"} <= {name for name, _ in world.audit.broken}
 
 
 def test_not_charging_it_would_be_noticed(world: World) -> None:
     with Change("detag.services.deliver:Deliver._go_on", "if run.charged:", "if False:").made():
         beyond_the_settle_time(world)
     world.audit.at_rest()
-    assert "strays charged once" in {name for name, _ in world.audit.broken}
+    assert "unmatched_runs charged once" in {name for name, _ in world.audit.broken}
 
 
 def test_of_two_runs_that_a_look_up_finds_one_is_adopted_and_the_other_charged(world: World) -> None:
-    world.strays = 1
+    world.unmatched_runs = 1
     world.runflow.habits.idempotency = "ignored"
     world.runflow.deaf = True
     world.runflow.faults = [Fault(effect=True, late=900.0), Fault(effect=True)]
@@ -142,7 +142,7 @@ def test_of_two_runs_that_a_look_up_finds_one_is_adopted_and_the_other_charged(w
 
 
 def busy(world: World) -> str:
-    """A doubtful POST in an organisation whose run list takes minutes to read; the job."""
+    """A maybe_submitted POST in an organisation whose run list takes minutes to read; the job."""
     habits = world.runflow.habits
     habits.page_limit, world.runflow.page_seconds = 10, 1.0
     world.runflow.deaf = True
@@ -158,15 +158,15 @@ def test_a_run_is_found_in_a_list_too_long_for_one_process(world: World) -> None
     job = busy(world)
     rest(world)
     assert world.jobs.jobs[job].state is State.DELIVERED
-    assert len({write.after.look_from for write in world.jobs.writes}) > 3, "several processes have read on"
+    assert len({write.after.search_from for write in world.jobs.writes}) > 3, "several processes have read on"
     assert len(world.runflow.sent) == 1
 
 
 def test_a_look_up_that_began_anew_each_time_would_never_end(world: World) -> None:
-    with Change("detag.services.submit:Submit._look_up", "look_from=cursor", "look_from=None").made():
+    with Change("detag.services.submit:Submit._find_existing_run", "search_from=cursor", "search_from=None").made():
         job = busy(world)
         pass_time(world, 5 * HOUR)
-    assert world.jobs.jobs[job].reason is Reason.SETTLING
+    assert world.jobs.jobs[job].reason is Reason.UNCONFIRMED
 
 
 # A run that never ends, or that nobody knows
@@ -181,7 +181,7 @@ def test_a_run_that_ends_after_its_time_repairs_the_failed_job(world: World) -> 
     assert states(world, job) == ["submitting", "submitted", "failed", "delivered"]
     assert [kind for kind, _ in world.events.published] == ["Photo Failed", "Photo Delivered"]
     assert world.runflow.billed == PRICE
-    assert used_slots(world.jobs.ledgers[day_of(world.started)]) == 1
+    assert used_images(world.jobs.day_budgets[day_of(world.started)]) == 1
 
 
 def test_a_run_that_never_ends_fails_with_a_reason_and_a_record(world: World) -> None:
@@ -239,7 +239,7 @@ def test_the_cap_holds_over_midnight_and_the_line_goes_on_after_it(world: World)
     today = world.day()
     rest(world)
     assert by_state(world) == {"delivered": 5}
-    assert {day: used_slots(ledger) for day, ledger in world.jobs.ledgers.items()} == {yesterday: 3, today: 2}
+    assert {day: used_images(ledger) for day, ledger in world.jobs.day_budgets.items()} == {yesterday: 3, today: 2}
 
 
 def test_raising_the_limit_releases_as_many_as_there_is_room_for_oldest_first(world: World) -> None:
@@ -280,13 +280,13 @@ def test_a_failed_run_gives_its_room_back(world: World) -> None:
 def test_a_paid_picture_does_not_wait_for_the_gate_that_money_has_closed(world: World) -> None:
     world.runflow.deaf = True
     world.runflow.faults = [Fault(effect=True)]
-    doubtful = upload(world, "a.jpg")
+    maybe_submitted = upload(world, "a.jpg")
     pass_time(world, 30.0)
     world.set_limit(Decimal(0))
     upload(world, "b.jpg")
     pass_time(world, 1800.0)
-    assert world.gate.reason is Reason.SPEND_LIMIT
-    assert world.jobs.jobs[doubtful].state is State.DELIVERED
+    assert world.intake.reason is Reason.SPEND_LIMIT
+    assert world.jobs.jobs[maybe_submitted].state is State.DELIVERED
     world.set_limit(None)
     rest(world)
 
@@ -333,7 +333,7 @@ def test_a_gate_holds_what_comes_costs_one_probe_at_a_time_and_fails_nothing(
         upload(world, f"{number}.jpg")
         pass_time(world, 30.0)
     pass_time(world, 4 * HOUR)
-    assert world.gate.reason is reason
+    assert world.intake.reason is reason
     assert set(by_state(world)) == {"waiting"}
     assert len(world.runflow.sent) <= 32
     world.runflow.habits.key_good = world.runflow.habits.configured = True
@@ -403,14 +403,14 @@ def signed(world: World, body: bytes) -> tuple[bytes, str]:
 
 
 def test_an_hour_without_s3_makes_no_dead_letter_of_an_upload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = world.photos.start
+    real = world.photos.read_head
 
     def failing(*where: Any) -> Any:
         if world.time < world.started + HOUR:
             raise Transient("S3 throttled")
         return real(*where)
 
-    monkeypatch.setattr(world.photos, "start", failing)
+    monkeypatch.setattr(world.photos, "read_head", failing)
     for number in range(10):
         upload(world, f"{number}.jpg")
     pass_time(world, HOUR)
@@ -443,7 +443,7 @@ def test_a_callback_tells_of_the_run_whose_post_had_no_answer(world: World) -> N
     world.runflow.faults = [Fault(effect=True)]
     job = upload(world)
     pass_time(world, 120.0)
-    assert world.jobs.jobs[job].state is State.DELIVERED, "well before the settle time"
+    assert world.jobs.jobs[job].state is State.DELIVERED, "well before the await_confirmation time"
     rest(world)
     assert world.runflow.billed == PRICE
 
@@ -454,7 +454,7 @@ def test_a_run_of_somebody_else_is_adopted_neither_by_its_callback_nor_by_the_lo
     job_id = upload(world)
     pass_time(world, 30.0)
     job = world.jobs.jobs[job_id]
-    assert job.reason is Reason.SETTLING
+    assert job.reason is Reason.UNCONFIRMED
     ours = world.photos.presign("in", "shoe.jpg", job.upload.version_id, 60)
     if lie == "the photo":
         world.runflow.forge(job_id, job.client_ref, "https://evil.example/shoe.jpg")

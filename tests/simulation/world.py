@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from detag.batch import process
-from detag.domain.gate import Gate, Override
+from detag.domain.intake import Intake, Override
 from detag.domain.job import Upload
-from detag.domain.money import day_of, slots_of
+from detag.domain.money import day_of, images_for
 from detag.domain.naming import sequencer_rank
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
@@ -36,10 +36,10 @@ from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry
-from detag.services.callback import Receiver, SecretList
-from detag.services.closing import Closing
+from detag.services.budget import Budget
+from detag.services.callback import CallbackHandler, SecretList
 from detag.services.deliver import Deliver
-from detag.services.purse import Purse
+from detag.services.outbox import Outbox
 from detag.services.reconcile import Reconcile
 from detag.services.submit import CLOCK_SKEW, Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
@@ -102,14 +102,14 @@ class Told(FakeTelemetry):
         self._tell = tell
         self._reasons: dict[int, str] = {}
 
-    def note(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
-        super().note(message, **fields)
+        super().info(message, **fields)
         self._tell("  says:", message, fields)
 
-    def warn(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
-        super().warn(message, **fields)
+        super().warning(message, **fields)
         self._tell("  warns:", message, fields)
         if "message_id" in fields:
             self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
@@ -179,7 +179,7 @@ class World:
         """Every secret that was ever accepted."""
         self.copies = 1
         """How often each event, message and callback comes, at the least."""
-        self.strays = 0
+        self.unmatched_runs = 0
         """Second paid runs that a test made happen beyond what detag assumes of Runflow."""
         self.limits: list[tuple[float, int]] = []
         """When which limit came into force, in slots."""
@@ -326,22 +326,22 @@ class World:
         clock = self.clock.seen_with(skew)
         service: Any
         if function == "callback":
-            service = Receiver(SecretList(self.secrets, clock), self.result_queue, self.telemetry)
+            service = CallbackHandler(SecretList(self.secrets, clock), self.result_queue, self.telemetry)
         else:
-            purse = Purse(self.jobs, clock, self.telemetry, self.random.uniform, PRICE, self.limit)
-            closing = Closing(self.jobs, self.photos, self.events, clock, self.telemetry)
-            service = self._service(function, clock, purse, closing)
+            budget = Budget(self.jobs, clock, self.telemetry, self.random.uniform, PRICE, self.limit)
+            outbox = Outbox(self.jobs, self.photos, self.events, clock, self.telemetry)
+            service = self._service(function, clock, budget, outbox)
         return Worker(function, next(self.numbers), clock, service)
 
-    def _service(self, function: str, clock: Clock, purse: Purse, closing: Closing) -> Any:
+    def _service(self, function: str, clock: Clock, budget: Budget, outbox: Outbox) -> Any:
         if function == "submit":
             return Submit(
                 self.submit_settings(),
                 self.jobs,
                 self.photos,
                 self.runflow,
-                closing,
-                purse,
+                outbox,
+                budget,
                 clock,
                 self.telemetry,
                 self.random.uniform,
@@ -353,8 +353,8 @@ class World:
                 self.photos,
                 self.runflow,
                 self.fetcher,
-                closing,
-                purse,
+                outbox,
+                budget,
                 clock,
                 self.telemetry,
                 self.random.uniform,
@@ -365,7 +365,7 @@ class World:
             self.upload_queue,
             self.result_queue,
             self.runflow,
-            purse,
+            budget,
             clock,
             self.telemetry,
         )
@@ -476,8 +476,8 @@ class World:
             return  # another was brought forward
         self._next_sweep = math.inf
         self.sweep()
-        held = self.gate.reason is not None or self.jobs.operator.paused
-        if held or not self.storm.over or any(job.held for job in self.jobs.jobs.values()):
+        held = self.intake.reason is not None or self.jobs.operator.paused
+        if held or not self.storm.over or any(job.waits_for_intake for job in self.jobs.jobs.values()):
             self.wake(self.time)
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
@@ -506,9 +506,9 @@ class World:
                 queue.put(message)
 
     @property
-    def gate(self) -> Gate:
+    def intake(self) -> Intake:
         """The control item as it is kept."""
-        return self.jobs._gate
+        return self.jobs._intake
 
     # The shop
 
@@ -574,7 +574,7 @@ class World:
         self.jobs.operator = Override(
             paused=self.jobs.operator.paused, limit_usd="none" if limit is None else str(limit)
         )
-        self.limits.append((self.time, slots_of(limit, PRICE)))
+        self.limits.append((self.time, images_for(limit, PRICE)))
 
     def day(self) -> str:
         """Today."""

@@ -120,7 +120,7 @@ def test_reconcile_reports_the_gate_last_and_always(root: Path) -> None:
 
 def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Path) -> None:
     services = (library(root) / "detag" / "services").glob("*.py")
-    finders = {path.stem for path in services if "_purse.charge_stray(" in path.read_text(encoding="utf-8")}
+    finders = {path.stem for path in services if "_budget.charge_unmatched(" in path.read_text(encoding="utf-8")}
     watched = [alarm for alarm in alarms(stack).values() if alarm["MetricName"] == "UnmatchedPaidRun"]
     assert {dimensions(alarm)["service"] for alarm in watched} == finders == {"submit", "deliver"}
     for alarm in watched:

@@ -13,17 +13,17 @@ from botocore.stub import Stubber
 
 from detag.adapters import dynamodb
 from detag.adapters.dynamodb import TRIES, DynamoJobStore
-from detag.domain.gate import Gate
-from detag.domain.job import LANES, Reservation, Upload, new
-from detag.domain.money import COUNTERS, Ledger, spread
+from detag.domain.intake import Intake
+from detag.domain.job import DUE_SHARDS, Reservation, Upload, new
+from detag.domain.money import SHARDS, DayBudget, spread
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import LedgerMoved, NoRoom
+from detag.ports.jobs import BudgetChanged, ShardEmpty
 
 TABLE, DAY = "jobs", "2026-11-23"
 UPLOAD = Upload("photos", "shoes/1.jpg", "v1", "0055", "e7a6", 1_000, EPOCH)
-JOB = replace(new(UPLOAD, EPOCH), rev=3)
-FREE, HELD_ROOM = replace(JOB, rev=4), replace(JOB, rev=4, reservation=Reservation(DAY, 1, 0))
+JOB = replace(new(UPLOAD, EPOCH), version=3)
+FREE, HELD_ROOM = replace(JOB, version=4), replace(JOB, version=4, reservation=Reservation(DAY, 1, 0))
 
 OK, FAILED, BUSY = {"Code": "None"}, {"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}
 
@@ -62,7 +62,7 @@ class Table:
         fields = {"Item": item} if item is not None else {}
         self.stub.add_client_error(operation, code, http_status_code=400, modeled_fields=fields)
 
-    def shows(self, ledger: Ledger) -> None:
+    def shows(self, ledger: DayBudget) -> None:
         items = [
             {"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": str(one.limit)}, "free": {"N": str(one.free)}}
             for n, one in enumerate(ledger)
@@ -120,25 +120,25 @@ def test_a_full_counter_says_nothing_while_the_row_is_contended(table: Table) ->
 
 def test_a_full_counter_leaves_no_room(table: Table) -> None:
     table.cancels(OK, full())
-    with pytest.raises(NoRoom, match="has 0 free"):
+    with pytest.raises(ShardEmpty, match="has 0 free"):
         claim(table)
 
 
 def test_a_counter_with_another_limit_is_a_ledger_that_moved_though_it_is_full(table: Table) -> None:
     table.cancels(OK, full(limit=70))
-    with pytest.raises(LedgerMoved, match="70"):
+    with pytest.raises(BudgetChanged, match="70"):
         claim(table)
 
 
 def test_a_counter_that_is_not_there_is_a_ledger_that_moved(table: Table) -> None:
     table.cancels(OK, FAILED)
-    with pytest.raises(LedgerMoved):
+    with pytest.raises(BudgetChanged):
         claim(table)
 
 
 def test_a_ledger_that_moved_is_told_before_a_counter_that_is_full(table: Table) -> None:
     before = replace(JOB, reservation=Reservation("2026-11-22", 1, 0))
-    cases: list[tuple[dict[str, Any], type[Exception]]] = [(OK, NoRoom), (FAILED, LedgerMoved)]
+    cases: list[tuple[dict[str, Any], type[Exception]]] = [(OK, ShardEmpty), (FAILED, BudgetChanged)]
     for given_back, expected in cases:
         table.cancels(OK, given_back, full())
         with pytest.raises(expected):
@@ -156,7 +156,7 @@ def test_a_wrong_transaction_of_the_ledger_is_not_tried_again(table: Table) -> N
     table.shows(spread(71, 71))
     table.cancels({"Code": "ValidationError"}, *[OK] * 15)
     with pytest.raises(ClientError, match="TransactionCanceledException"):
-        table.store.open_ledger(DAY, 100)
+        table.store.set_day_budget(DAY, 100)
 
 
 def test_a_run_that_was_charged_is_known_though_the_counter_is_contended(table: Table) -> None:
@@ -196,9 +196,9 @@ def test_a_row_that_another_wrote_is_a_conflict(table: Table) -> None:
 
 
 def test_a_gate_that_another_wrote_is_a_conflict(table: Table) -> None:
-    table.refuses("put_item", "ConditionalCheckFailedException", dynamodb.gate_item(Gate(rev=1)))
+    table.refuses("put_item", "ConditionalCheckFailedException", dynamodb.intake_item(Intake(version=1)))
     with pytest.raises(Conflict):
-        table.store.save_gate(Gate(), Gate(rev=1))
+        table.store.save_intake(Intake(), Intake(version=1))
 
 
 def test_a_row_that_this_very_call_wrote_is_no_conflict() -> None:
@@ -222,15 +222,15 @@ CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
     "get": ("get_item", lambda store: store.get(JOB.job_id)),
     "save": ("put_item", lambda store: store.save(JOB, FREE)),
     "claim": ("transact_write_items", lambda store: store.save(JOB, HELD_ROOM, limit=71)),
-    "raise_head": ("update_item", lambda store: store.raise_head("photos", "a.jpg", "01")),
-    "ledger": ("batch_get_item", lambda store: store.ledger(DAY)),
-    "open_ledger": ("batch_get_item", lambda store: store.open_ledger(DAY, 71)),
+    "raise_newest_upload": ("update_item", lambda store: store.raise_newest_upload("photos", "a.jpg", "01")),
+    "ledger": ("batch_get_item", lambda store: store.day_budget(DAY)),
+    "set_day_budget": ("batch_get_item", lambda store: store.set_day_budget(DAY, 71)),
     "charge": ("transact_write_items", lambda store: store.charge("run_1", Reservation(DAY, 1, 0))),
-    "gate": ("get_item", lambda store: store.gate()),
-    "save_gate": ("put_item", lambda store: store.save_gate(Gate(), Gate(rev=1))),
+    "intake": ("get_item", lambda store: store.intake()),
+    "save_intake": ("put_item", lambda store: store.save_intake(Intake(), Intake(version=1))),
     "override": ("get_item", lambda store: store.override()),
     "due": ("query", lambda store: store.due(EPOCH, 10)),
-    "held": ("query", lambda store: store.held(10)),
+    "waiting_for_intake": ("query", lambda store: store.waiting_for_intake(10)),
     "counts": ("query", lambda store: store.counts(DAY)),
 }
 
@@ -273,13 +273,13 @@ class _Silent:
 
 def test_counters_that_were_left_out_of_an_answer_are_asked_for_again(table: Table) -> None:
     ledger = spread(1_600, 1_600)
-    items = [{"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": "1600"}, "free": {"N": "100"}} for n in range(COUNTERS)]
+    items = [{"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": "1600"}, "free": {"N": "100"}} for n in range(SHARDS)]
     missing = {TABLE: {"Keys": [{"pk": item["pk"]} for item in items[9:]], "ConsistentRead": True}}
     table.stub.add_response("batch_get_item", {"Responses": {TABLE: items[:9]}, "UnprocessedKeys": missing})
     table.stub.add_response(
         "batch_get_item", {"Responses": {TABLE: items[9:]}, "UnprocessedKeys": {}}, {"RequestItems": missing}
     )
-    assert table.store.ledger(DAY) == ledger
+    assert table.store.day_budget(DAY) == ledger
     assert table.pauses == [0.05]
 
 
@@ -288,12 +288,12 @@ def test_a_ledger_that_cannot_be_read_whole_is_transient_and_not_taken_for_a_sma
     for _ in range(TRIES):
         table.stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": missing})
     with pytest.raises(Transient, match="BatchGetItem"):
-        table.store.ledger(DAY)
+        table.store.day_budget(DAY)
 
 
 def test_a_ledger_in_the_making_is_none_yet(table: Table) -> None:
     table.shows(spread(71, 71)[:5])
-    assert table.store.ledger(DAY) is None
+    assert table.store.day_budget(DAY) is None
 
 
 def test_a_limit_is_changed_from_what_is_used_by_then(table: Table) -> None:
@@ -310,7 +310,7 @@ def test_a_limit_is_changed_from_what_is_used_by_then(table: Table) -> None:
         ),
     )
     table.transacts()
-    table.store.open_ledger(DAY, 100)
+    table.store.set_day_budget(DAY, 100)
     assert sent == ["100", "99"]
 
 
@@ -319,14 +319,14 @@ def test_a_limit_that_another_changed_meanwhile_is_a_conflict(table: Table) -> N
     table.cancels(*[FAILED] * 16)
     table.shows(spread(50, 50))
     with pytest.raises(Conflict):
-        table.store.open_ledger(DAY, 100)
+        table.store.set_day_budget(DAY, 100)
 
 
 def test_a_limit_that_another_changed_to_the_same_is_as_wanted(table: Table) -> None:
     table.shows(spread(71, 71))
     table.cancels(*[FAILED] * 16)
     table.shows(spread(100, 100))
-    table.store.open_ledger(DAY, 100)
+    table.store.set_day_budget(DAY, 100)
 
 
 def test_a_limit_that_never_finds_a_quiet_moment_is_transient(table: Table) -> None:
@@ -334,8 +334,8 @@ def test_a_limit_that_never_finds_a_quiet_moment_is_transient(table: Table) -> N
         table.shows(spread(71, 71))
         table.cancels(FAILED, *[OK] * 15)
         table.shows(spread(71, 70))
-    with pytest.raises(Transient, match="open_ledger"):
-        table.store.open_ledger(DAY, 100)
+    with pytest.raises(Transient, match="set_day_budget"):
+        table.store.set_day_budget(DAY, 100)
 
 
 # Lines
@@ -350,32 +350,32 @@ def test_lines_are_read_page_by_page_as_far_as_they_are_wanted(table: Table) -> 
     table.stub.add_response("query", {"Items": [index_item(5)], "LastEvaluatedKey": more})
     table.stub.add_response("query", {"Items": [], "LastEvaluatedKey": more})
     table.stub.add_response("query", {"Items": [index_item(9)], "LastEvaluatedKey": more})
-    for lane in range(1, LANES):
+    for lane in range(1, DUE_SHARDS):
         table.stub.add_response("query", {"Items": [index_item(lane)] if lane == 7 else []})
     assert table.store.due(EPOCH, 2) == ["5", "7"]
 
 
 def test_a_page_begins_where_the_last_one_ended(table: Table) -> None:
     more = {"pk": {"S": "job#1"}, "lane": {"S": "held#0"}, "due_at": {"N": "1"}}
-    first = dynamodb.lane_request(TABLE, "held#0", None, 5)
+    first = dynamodb.due_shard_request(TABLE, "held#0", None, 5)
     table.stub.add_response("query", {"Items": [index_item(1)], "LastEvaluatedKey": more}, first)
     table.stub.add_response("query", {"Items": [index_item(2)]}, first | {"ExclusiveStartKey": more})
-    for lane in range(1, LANES):
-        table.stub.add_response("query", {"Items": []}, dynamodb.lane_request(TABLE, f"held#{lane}", None, 5))
-    assert table.store.held(5) == ["1", "2"]
+    for lane in range(1, DUE_SHARDS):
+        table.stub.add_response("query", {"Items": []}, dynamodb.due_shard_request(TABLE, f"held#{lane}", None, 5))
+    assert table.store.waiting_for_intake(5) == ["1", "2"]
 
 
 def test_counts_are_summed_over_all_pages(table: Table) -> None:
     more = {"pk": {"S": "job#1"}}
     table.stub.add_response("query", {"Items": [index_item(1)] * 3, "LastEvaluatedKey": more})
-    for _ in range(2 * LANES):
+    for _ in range(2 * DUE_SHARDS):
         table.stub.add_response("query", {"Items": [index_item(2)]})
     table.stub.add_response("query", {"Count": 1_000, "LastEvaluatedKey": more})
     table.stub.add_response("query", {"Count": 2})
     for _ in range(4):
         table.stub.add_response("query", {"Count": 0})
     counts = table.store.counts(DAY)
-    assert (counts.open, counts.closed) == ({"submitted": 3 + 2 * LANES}, {"delivered": 1_002})
+    assert (counts.open, counts.closed) == ({"submitted": 3 + 2 * DUE_SHARDS}, {"delivered": 1_002})
 
 
 def test_a_job_is_read_from_its_row(table: Table) -> None:

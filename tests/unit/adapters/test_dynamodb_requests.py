@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from detag.adapters import dynamodb
-from detag.domain.gate import Gate, Override
+from detag.domain.intake import Intake, Override
 from detag.domain.job import RETENTION_SECONDS, Job, Reason, Reservation, State, Upload, new
-from detag.domain.money import COUNTERS, spread
+from detag.domain.money import SHARDS, spread
 from detag.ports.clock_fake import EPOCH
 
 TABLE, DAY = "jobs", "2026-11-23"
 UPLOAD = Upload("photos", "shoes/1.jpg", None, "0055AED6DCD90281E5", "e7a6", 1_000, EPOCH - 1.5)
-JOB = replace(new(UPLOAD, EPOCH), rev=3)
+JOB = replace(new(UPLOAD, EPOCH), version=3)
 CLOSED = replace(
     JOB, state=State.FAILED, reason=Reason.REFUSED, due_at=None, closed_at=EPOCH + 0.25, detail="no", cost="0.14"
 )
@@ -31,15 +31,15 @@ EVERY_REQUEST: list[dict[str, Any]] = [
         for limit in (None, 71)
         for item in (
             dynamodb.take_request(TABLE, DAY, 0, 1, limit),
-            *dynamodb.ledger_writes(TABLE, DAY, None, spread(71, 71)),
-            *dynamodb.ledger_writes(TABLE, DAY, spread(71, 71), spread(5, 5)),
+            *dynamodb.day_budget_writes(TABLE, DAY, None, spread(71, 71)),
+            *dynamodb.day_budget_writes(TABLE, DAY, spread(71, 71), spread(5, 5)),
             *dynamodb.charge_requests(TABLE, "run_1", ROOM, EPOCH),
         )
         for action in item.values()
     ),
-    dynamodb.head_request(TABLE, "photos", "a.jpg", "01", EPOCH),
-    dynamodb.lane_request(TABLE, "due#0", EPOCH, 5),
-    dynamodb.lane_request(TABLE, "held#0"),
+    dynamodb.newest_upload_request(TABLE, "photos", "a.jpg", "01", EPOCH),
+    dynamodb.due_shard_request(TABLE, "due#0", EPOCH, 5),
+    dynamodb.due_shard_request(TABLE, "held#0"),
     dynamodb.outcome_request(TABLE, State.FAILED, DAY),
 ]
 KEYWORDS = {"SET", "ADD", "AND", "OR", "attribute_exists", "attribute_not_exists"}
@@ -68,7 +68,7 @@ def test_an_open_jobs_item_is_flat_and_has_only_what_there_is() -> None:
         "reason": {"S": "ready"},
         "rev": {"N": "3"},
         "created_at": {"N": "1795431600"},
-        "lane": {"S": JOB.lane},
+        "lane": {"S": JOB.due_shard},
         "due_at": {"N": "1795431600"},
         "submission_no": {"N": "0"},
         "attempt": {"N": "1"},
@@ -86,7 +86,7 @@ def test_a_closed_jobs_item_leaves_the_due_index_enters_the_outcomes_and_expires
 
 
 def test_a_closed_job_that_owes_something_is_in_both_indexes_and_does_not_expire() -> None:
-    item = dynamodb.job_item(replace(CLOSED, due_at=EPOCH + 300, owed=("event",)))
+    item = dynamodb.job_item(replace(CLOSED, due_at=EPOCH + 300, pending=("event",)))
     assert {"lane", "due_at", "outcome", "closed_at"} <= set(item)
     assert "expires_at" not in item
 
@@ -101,7 +101,7 @@ def test_a_reservation_is_written_out() -> None:
 
 
 def test_a_save_without_money_is_one_write() -> None:
-    after = replace(JOB, rev=4, reservation=ROOM)
+    after = replace(JOB, version=4, reservation=ROOM)
     for before in (replace(JOB, reservation=ROOM), replace(JOB, reservation=None)):
         requests = dynamodb.save_requests(TABLE, before, replace(after, reservation=before.reservation), 71)
         assert [list(request) for request in requests] == [["Put"]]
@@ -143,28 +143,30 @@ def test_only_what_is_taken_is_held_against_the_limit(
 
 
 def test_ledgers_heads_and_charged_runs_outlive_the_rows_that_need_them() -> None:
-    made = dynamodb.ledger_writes(TABLE, DAY, None, spread(71, 71))
-    assert len(made) == COUNTERS
+    made = dynamodb.day_budget_writes(TABLE, DAY, None, spread(71, 71))
+    assert len(made) == SHARDS
     midnight = EPOCH - EPOCH % 86_400
     expiries = [
         *(int(write["Put"]["Item"]["expires_at"]["N"]) - midnight for write in made),
         int(dynamodb.charge_requests(TABLE, "run_1", ROOM, EPOCH)[0]["Put"]["Item"]["expires_at"]["N"]) - EPOCH,
-        int(dynamodb.head_request(TABLE, "b", "k", "1", EPOCH)["ExpressionAttributeValues"][":expires_at"]["N"])
+        int(
+            dynamodb.newest_upload_request(TABLE, "b", "k", "1", EPOCH)["ExpressionAttributeValues"][":expires_at"]["N"]
+        )
         - EPOCH,
     ]
     assert min(expiries) >= RETENTION_SECONDS * 4
 
 
 def test_a_lane_is_read_up_to_a_time_and_a_number() -> None:
-    request = dynamodb.lane_request(TABLE, "due#3", EPOCH + 0.5, 7)
+    request = dynamodb.due_shard_request(TABLE, "due#3", EPOCH + 0.5, 7)
     assert request["Limit"] == 7
     assert request["ExpressionAttributeValues"] == {":lane": {"S": "due#3"}, ":until": {"N": "1795431600.5"}}
-    assert "Limit" not in dynamodb.lane_request(TABLE, "due#3")
+    assert "Limit" not in dynamodb.due_shard_request(TABLE, "due#3")
 
 
 def test_reads_are_consistent() -> None:
     assert dynamodb.get_request(TABLE, "gate")["ConsistentRead"] is True
-    assert dynamodb.ledger_request(TABLE, DAY)["RequestItems"][TABLE]["ConsistentRead"] is True
+    assert dynamodb.day_budget_request(TABLE, DAY)["RequestItems"][TABLE]["ConsistentRead"] is True
 
 
 def test_requests_are_plain_json() -> None:
@@ -172,8 +174,8 @@ def test_requests_are_plain_json() -> None:
 
 
 def test_the_gate_is_one_readable_item() -> None:
-    gate = Gate(reason=Reason.UNAUTHORIZED, since=EPOCH, probe_at=EPOCH + 60, probes=1, probe_job="1f3a", rev=5)
-    assert dynamodb.gate_item(gate) == {
+    intake = Intake(reason=Reason.UNAUTHORIZED, since=EPOCH, probe_at=EPOCH + 60, probes=1, probe_job="1f3a", version=5)
+    assert dynamodb.intake_item(intake) == {
         "pk": {"S": "gate"},
         "reason": {"S": "unauthorized"},
         "since": {"N": "1795431600"},
@@ -237,5 +239,5 @@ def test_a_row_of_an_older_version_is_still_a_job() -> None:
     counts = {"submission_no", "attempt", "expired_urls", "tries"}
     item = {name: value for name, value in dynamodb.job_item(JOB).items() if name in required | counts}
     assert dynamodb.read_job(item) == Job(
-        upload=replace(UPLOAD, etag=""), state=State.WAITING, reason=None, rev=3, created_at=EPOCH
+        upload=replace(UPLOAD, etag=""), state=State.WAITING, reason=None, version=3, created_at=EPOCH
     )

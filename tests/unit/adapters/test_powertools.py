@@ -32,8 +32,8 @@ def test_a_line_says_where_it_was_written_and_not_where_it_was_passed_on(
     log: tuple[PowertoolsTelemetry, io.StringIO],
 ) -> None:
     telemetry, stream = log
-    telemetry.note("expected")
-    telemetry.warn("less expected")
+    telemetry.info("expected")
+    telemetry.warning("less expected")
     written = lines(stream)
     assert [line["location"].rpartition(":")[0] for line in written] == [
         "test_a_line_says_where_it_was_written_and_not_where_it_was_passed_on"
@@ -43,7 +43,7 @@ def test_a_line_says_where_it_was_written_and_not_where_it_was_passed_on(
 
 def test_a_field_cannot_take_the_place_of_what_every_line_has(log: tuple[PowertoolsTelemetry, io.StringIO]) -> None:
     telemetry, stream = log
-    telemetry.note("expected", level="none", service="another", timestamp="never", location="nowhere")
+    telemetry.info("expected", level="none", service="another", timestamp="never", location="nowhere")
     (line,) = lines(stream)
     assert (line["level"], line["service_"], line["location_"]) == ("INFO", "another", "nowhere")
     assert line["service"] != "another"
@@ -63,7 +63,7 @@ def invoked(telemetry: PowertoolsTelemetry, request_id: str, error: Exception | 
     @telemetry.invocation
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         telemetry.count("Submitted")
-        telemetry.note("sent")
+        telemetry.info("sent")
         if error:
             raise error
         return event

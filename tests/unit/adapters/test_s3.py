@@ -18,7 +18,7 @@ from botocore.stub import Stubber
 from detag.adapters.aws import ATTEMPTS
 from detag.adapters.s3 import S3PhotoStore, put_request, s3_config
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
 
 
 @cache
@@ -104,17 +104,17 @@ def test_the_start_is_one_ranged_get_of_the_version(stub: Stubber, store: S3Phot
     }
     sent = {"Bucket": "in", "Key": ODD, "VersionId": "v1", "Range": "bytes=0-3"}
     stub.add_response("get_object", answer, sent)
-    assert store.start("in", ODD, "v1", 4) == Start(b"0123", 1_000_000, "e-1", {"aspect-ratio": "1:1"})
+    assert store.read_head("in", ODD, "v1", 4) == Head(b"0123", 1_000_000, "e-1", {"aspect-ratio": "1:1"})
 
 
 def test_an_answer_with_the_whole_is_cut_to_what_was_asked_for(stub: Stubber, store: S3PhotoStore) -> None:
     whole = {"Body": body(b"0123456789"), "ContentLength": 10, "ETag": '"e"', "Metadata": {}}
     stub.add_response("get_object", whole, ANY_READ)
-    assert store.start("in", "a", None, 4) == Start(b"0123", 10, "e", {})
+    assert store.read_head("in", "a", None, 4) == Head(b"0123", 10, "e", {})
     stub.add_response(
         "get_object", whole | {"Body": body(b"0123456789")}, {"Bucket": "in", "Key": "a", "Range": "bytes=-4"}
     )
-    assert store.end("in", "a", None, 4) == b"6789"
+    assert store.read_tail("in", "a", None, 4) == b"6789"
 
 
 ANY_READ = {"Bucket": "in", "Key": "a", "Range": "bytes=0-3"}
@@ -124,7 +124,7 @@ def test_an_object_that_was_empty_and_is_not_any_more_is_read_again_later(stub: 
     stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
     stub.add_response("head_object", {"ContentLength": 7, "ETag": '"e"', "Metadata": {}}, {"Bucket": "in", "Key": "a"})
     with pytest.raises(Transient):
-        store.start("in", "a", None, 4)
+        store.read_head("in", "a", None, 4)
 
 
 READ_ERRORS = [
@@ -154,7 +154,7 @@ READ_ERRORS = [
 
 
 @pytest.mark.parametrize(("code", "status", "meaning"), READ_ERRORS)
-@pytest.mark.parametrize("operation", ["start", "end"])
+@pytest.mark.parametrize("operation", ["read_head", "read_tail"])
 def test_an_error_of_a_read_has_its_meaning(
     stub: Stubber, store: S3PhotoStore, operation: str, code: str, status: int, meaning: type[Exception]
 ) -> None:
@@ -167,7 +167,7 @@ def test_an_error_after_an_empty_read_has_its_meaning_too(stub: Stubber, store: 
     stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
     stub.add_client_error("head_object", "404", http_status_code=404)
     with pytest.raises(Missing):
-        store.start("in", "a", "v", 4)
+        store.read_head("in", "a", "v", 4)
 
 
 class Broken(io.RawIOBase):
@@ -178,7 +178,7 @@ class Broken(io.RawIOBase):
 
 
 @pytest.mark.parametrize("data", [Broken, lambda: b"01"])
-@pytest.mark.parametrize("operation", ["start", "end"])
+@pytest.mark.parametrize("operation", ["read_head", "read_tail"])
 def test_a_body_that_breaks_off_is_transient(
     stub: Stubber, store: S3PhotoStore, operation: str, data: Callable[[], bytes | io.RawIOBase]
 ) -> None:
@@ -271,8 +271,8 @@ def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
 
     store = S3PhotoStore(cast("Any", Cut()), "out")
     calls: list[Callable[[], object]] = [
-        lambda: store.start("in", "a", None, 1),
-        lambda: store.end("in", "a", None, 1),
+        lambda: store.read_head("in", "a", None, 1),
+        lambda: store.read_tail("in", "a", None, 1),
         lambda: store.existing("a"),
         lambda: store.put("a", io.BytesIO(b"x"), 1, "image/webp", {}, None),
         lambda: store.put_record("a", b"{}"),

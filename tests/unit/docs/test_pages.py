@@ -11,7 +11,7 @@ from detag.domain.job import TRANSITIONS, State
 from docs.draw import duplicates, states
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
-SHARED = {"closing": ("deliver", "submit"), "purse": ("deliver", "submit")}
+SHARED = {"outbox": ("deliver", "submit"), "budget": ("deliver", "submit")}
 """Services inside others: who makes the moves that they make."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from detag.domain import job as jobs
 from detag.domain.job import (
-    LANES,
+    DUE_SHARDS,
     RETENTION_SECONDS,
     TRANSITIONS,
     Illegal,
@@ -49,7 +49,7 @@ def submitted() -> Job:
 
 
 def settling() -> Job:
-    return jobs.settle(submitting(), NOW + 600)
+    return jobs.await_confirmation(submitting(), NOW + 600)
 
 
 def failed(reason: Reason = Reason.TIMED_OUT) -> Job:
@@ -57,28 +57,28 @@ def failed(reason: Reason = Reason.TIMED_OUT) -> Job:
 
 
 MOVES: dict[str, Callable[[Job], Job]] = {
-    "postpone": lambda job: jobs.postpone(job, NOW + 30),
-    "hold": lambda job: jobs.hold(job, Reason.PAUSED),
+    "defer": lambda job: jobs.defer(job, NOW + 30),
+    "wait_for_intake": lambda job: jobs.wait_for_intake(job, Reason.PAUSED),
     "release": lambda job: jobs.release(job, NOW, NOW + 300),
     "claim": submitting,
     "resend": lambda job: jobs.resend(job, lease_until=NOW + 700),
-    "give_back": lambda job: jobs.give_back(job, NOW),
+    "abandon_claim": lambda job: jobs.abandon_claim(job, NOW),
     "back_off": lambda job: jobs.back_off(job, Reason.RATE_LIMITED, NOW + 5),
-    "settle": lambda job: jobs.settle(job, NOW + 600),
-    "keep_settling": lambda job: jobs.keep_settling(job, NOW + 900),
+    "await_confirmation": lambda job: jobs.await_confirmation(job, NOW + 600),
+    "keep_unconfirmed": lambda job: jobs.keep_unconfirmed(job, NOW + 900),
     "start_over": lambda job: jobs.start_over(job, NOW),
     "accept": lambda job: jobs.accept(job, "run-1", NOW, NOW + 300),
     "adopt": lambda job: jobs.adopt(job, "run-1", SLOT, NOW, NOW + 60),
-    "watch": lambda job: jobs.watch(job, NOW + 60),
+    "poll_later": lambda job: jobs.poll_later(job, NOW + 60),
     "retry": lambda job: jobs.retry(job, not_before=NOW + 30, url_expired=False, detail="x", code="y"),
     "skip": lambda job: jobs.skip(job, Reason.EMPTY, "empty", NOW),
     "supersede": lambda job: jobs.supersede(job, Reason.DELETED, "gone", NOW),
     "fail": lambda job: jobs.fail(job, Reason.REFUSED, "no", NOW, free=True),
     "cancel": lambda job: jobs.cancel(job, "cancelled", NOW, cost=None),
     "deliver": lambda job: jobs.deliver(job, ("a/b.jpg",), NOW, cost="0.14", partial=False),
-    "touch": lambda job: jobs.touch(job, NOW + 300),
-    "owe": lambda job: jobs.owe(job, ("event",), NOW + 300),
-    "settle_debt": jobs.settle_debt,
+    "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
+    "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
+    "published": jobs.published,
 }
 SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.WAITING: waiting,
@@ -90,9 +90,9 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.SKIPPED: lambda: jobs.skip(waiting(), Reason.EMPTY, "empty", NOW),
     State.SUPERSEDED: lambda: jobs.supersede(waiting(), Reason.DELETED, "gone", NOW),
 }
-SPECIAL: dict[str, Callable[[], Job]] = {"release": lambda: jobs.hold(waiting(), Reason.PAUSED)} | dict.fromkeys(
-    ("resend", "keep_settling", "start_over"), settling
-)
+SPECIAL: dict[str, Callable[[], Job]] = {
+    "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED)
+} | dict.fromkeys(("resend", "keep_unconfirmed", "start_over"), settling)
 
 
 def test_every_transition_is_in_this_test() -> None:
@@ -109,12 +109,12 @@ def test_a_move_is_made_from_its_own_states_and_refused_from_any_other(name: str
             MOVES[name](before)
         return
     after = MOVES[name](before)
-    assert after.rev == before.rev + 1
+    assert after.version == before.version + 1
     assert after.state is (entry.target or before.state)
     assert after.state.terminal or after.due_at is not None, "an open job without a due time is lost"
     if after.state.terminal:
         assert after.body is None, "a live bearer URL outlives its job"
-        assert after.due_at is None or name == "owe"
+        assert after.due_at is None or name == "keep_pending"
         assert (after.expires_at is None) == (after.due_at is not None), "a row may expire once it owes nothing"
 
 
@@ -130,10 +130,10 @@ def test_a_repair_delivers_and_keeps_what_was_reserved() -> None:
 
 
 def test_only_a_job_without_a_row_is_postponed_and_it_comes_due_by_itself() -> None:
-    postponed = jobs.postpone(waiting(), NOW + 30)
+    postponed = jobs.defer(waiting(), NOW + 30)
     assert (postponed.reason, postponed.not_before, postponed.due_at) == (Reason.READY, NOW + 30, NOW + 30)
     with pytest.raises(Illegal):
-        jobs.postpone(postponed, NOW + 60)
+        jobs.defer(postponed, NOW + 60)
 
 
 def test_a_job_is_named_by_its_version_and_not_by_its_content() -> None:
@@ -156,18 +156,22 @@ def test_a_refused_submission_gets_a_new_name_and_an_uncertain_one_keeps_it() ->
     assert refused.idempotency_key != first.idempotency_key
     again = jobs.resend(settling(), lease_until=NOW + 700)
     assert (again.idempotency_key, again.body, again.reservation) == (first.idempotency_key, first.body, SLOT)
-    assert again.doubtful
+    assert again.maybe_submitted
 
 
 def test_a_refusal_gives_the_money_back_but_not_while_an_earlier_post_is_in_doubt() -> None:
     assert jobs.back_off(submitting(), Reason.OUT_OF_CREDIT, NOW).reservation is None
-    doubtful = jobs.back_off(jobs.resend(settling(), lease_until=NOW + 700), Reason.OUT_OF_CREDIT, NOW + 700)
-    assert (doubtful.reason, doubtful.reservation, doubtful.body) == (Reason.SETTLING, SLOT, submitting().body)
+    maybe_submitted = jobs.back_off(jobs.resend(settling(), lease_until=NOW + 700), Reason.OUT_OF_CREDIT, NOW + 700)
+    assert (maybe_submitted.reason, maybe_submitted.reservation, maybe_submitted.body) == (
+        Reason.UNCONFIRMED,
+        SLOT,
+        submitting().body,
+    )
 
 
 def test_settling_is_never_interrupted_by_the_gate() -> None:
     with pytest.raises(Illegal):
-        jobs.hold(settling(), Reason.PAUSED)
+        jobs.wait_for_intake(settling(), Reason.PAUSED)
 
 
 def test_a_run_that_failed_is_not_taken_again() -> None:
@@ -185,17 +189,17 @@ def test_an_expired_url_is_not_an_attempt() -> None:
 
 
 def test_held_jobs_wait_in_a_line_of_their_own_ordered_by_upload() -> None:
-    held = jobs.hold(waiting(), Reason.SPEND_LIMIT)
-    assert held.lane is not None and held.lane.startswith("held#")
+    held = jobs.wait_for_intake(waiting(), Reason.SPEND_LIMIT)
+    assert held.due_shard is not None and held.due_shard.startswith("held#")
     assert held.due_at == UPLOAD.uploaded_at
     released = jobs.release(held, NOW, NOW + 300)
-    assert released.lane is not None and released.lane.startswith("due#")
+    assert released.due_shard is not None and released.due_shard.startswith("due#")
 
 
 def test_lanes_are_used_evenly() -> None:
-    lanes = [jobs.new(replace(UPLOAD, version_id=str(n)), NOW).lane for n in range(4_000)]
-    assert {lane: lanes.count(lane) for lane in set(lanes)}.keys() == {f"due#{n}" for n in range(LANES)}
-    assert min(lanes.count(f"due#{n}") for n in range(LANES)) > 4_000 / LANES * 0.8
+    lanes = [jobs.new(replace(UPLOAD, version_id=str(n)), NOW).due_shard for n in range(4_000)]
+    assert {lane: lanes.count(lane) for lane in set(lanes)}.keys() == {f"due#{n}" for n in range(DUE_SHARDS)}
+    assert min(lanes.count(f"due#{n}") for n in range(DUE_SHARDS)) > 4_000 / DUE_SHARDS * 0.8
 
 
 def test_a_row_outlives_the_age_at_which_events_are_refused() -> None:

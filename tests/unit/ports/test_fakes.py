@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from detag.domain.gate import Gate
+from detag.domain.intake import Intake
 from detag.domain.job import Job, Reason, Reservation, State, Upload, new
-from detag.domain.money import free_slots
+from detag.domain.money import free_images
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.events_fake import FakeEvents
-from detag.ports.jobs import NoRoom
+from detag.ports.jobs import ShardEmpty
 from detag.ports.jobs_fake import FakeJobStore, Write
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
@@ -51,34 +51,34 @@ def job_of(number: int = 0) -> Job:
 
 
 def moved(job: Job, **changes: object) -> Job:
-    return replace(job, rev=job.rev + 1, **changes)  # type: ignore[arg-type]
+    return replace(job, version=job.version + 1, **changes)  # type: ignore[arg-type]
 
 
 STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
     "get": lambda store: store.get(job_of().job_id),
     "save": lambda store: store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 1, 0)), limit=71),
-    "raise_head": lambda store: store.raise_head("photos", "a.jpg", "01"),
-    "ledger": lambda store: store.ledger(DAY),
-    "open_ledger": lambda store: store.open_ledger("2026-11-24", 71),
+    "raise_newest_upload": lambda store: store.raise_newest_upload("photos", "a.jpg", "01"),
+    "day_budget": lambda store: store.day_budget(DAY),
+    "set_day_budget": lambda store: store.set_day_budget("2026-11-24", 71),
     "charge": lambda store: store.charge("run_1", Reservation(DAY, 1, 0)),
-    "gate": lambda store: store.gate(),
-    "save_gate": lambda store: store.save_gate(Gate(), Gate(reason=Reason.PAUSED, rev=1)),
+    "intake": lambda store: store.intake(),
+    "save_intake": lambda store: store.save_intake(Intake(), Intake(reason=Reason.PAUSED, version=1)),
     "override": lambda store: store.override(),
     "due": lambda store: store.due(EPOCH, 10),
-    "held": lambda store: store.held(10),
+    "waiting_for_intake": lambda store: store.waiting_for_intake(10),
     "counts": lambda store: store.counts(DAY),
 }
-CHANGES = ("save", "raise_head", "open_ledger", "charge", "save_gate")
+CHANGES = ("save", "raise_newest_upload", "set_day_budget", "charge", "save_intake")
 
 
 def everything(store: FakeJobStore) -> tuple[object, ...]:
-    kept = (store.jobs, store.ledgers, store.charges, store.heads)
-    return *(dict(one) for one in kept), list(store.writes), store._gate
+    kept = (store.jobs, store.day_budgets, store.charges, store.newest_uploads)
+    return *(dict(one) for one in kept), list(store.writes), store._intake
 
 
 def opened(storm: Storm) -> FakeJobStore:
     store = FakeJobStore(FakeClock(), storm)
-    store.open_ledger(DAY, 71)
+    store.set_day_budget(DAY, 71)
     storm.names.clear()
     return store
 
@@ -93,7 +93,7 @@ def test_every_call_of_the_job_store_goes_through_its_effect(method: str) -> Non
 
 @pytest.mark.parametrize("method", STORE_CALLS)
 def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> None:
-    store = opened(Storm(f"jobs.{method}", nth=2 if method == "open_ledger" else 1))
+    store = opened(Storm(f"jobs.{method}", nth=2 if method == "set_day_budget" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -102,7 +102,7 @@ def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> Non
 
 @pytest.mark.parametrize("method", CHANGES)
 def test_a_call_that_fails_after_it_happened_has_changed_something(method: str) -> None:
-    store = opened(Storm(f"jobs.{method}", "after", nth=2 if method == "open_ledger" else 1))
+    store = opened(Storm(f"jobs.{method}", "after", nth=2 if method == "set_day_budget" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -145,12 +145,12 @@ def test_what_is_behind_sees_the_table_as_it_was() -> None:
     clock.advance(10)
     assert (store.due(EPOCH + 99, 9), dict(store.counts(DAY).open)) == ([job.job_id], {"waiting/ready": 1})
     store.save(job, moved(job, reason=Reason.PAUSED))
-    assert (store.due(EPOCH + 99, 9), store.held(9)) == ([job.job_id], [])
+    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([job.job_id], [])
     row = store.get(job.job_id)
     assert row is not None
     assert row.reason is Reason.PAUSED
     clock.advance(10)
-    assert (store.due(EPOCH + 99, 9), store.held(9)) == ([], [job.job_id])
+    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([], [job.job_id])
 
 
 def test_a_longer_lag_holds_an_index_and_does_not_turn_it_back() -> None:
@@ -180,12 +180,12 @@ def test_the_job_store_tells_everything_that_was_written() -> None:
     assert store.writes == [Write(EPOCH, None, first), Write(EPOCH + 5, first, second)]
     assert list(store.jobs.values()) == [second]
     assert store.charges == {"run_9": Reservation(DAY, 2, 0)}
-    assert {day: free_slots(ledger) for day, ledger in store.ledgers.items()} == {DAY: 68}
+    assert {day: free_images(ledger) for day, ledger in store.day_budgets.items()} == {DAY: 68}
 
 
 def test_what_was_refused_is_not_told_as_written() -> None:
     store = opened(Storm())
-    with pytest.raises(NoRoom):
+    with pytest.raises(ShardEmpty):
         store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 72, 0)), limit=71)
     assert (store.writes, store.jobs) == ([], {})
 
@@ -238,8 +238,8 @@ def test_telemetry_can_be_looked_into() -> None:
     storm = Storm()
     telemetry = FakeTelemetry(storm)
     telemetry.count("Submitted", 2)
-    telemetry.note("sent", job_id="1f3a")
-    telemetry.warn("odd")
+    telemetry.info("sent", job_id="1f3a")
+    telemetry.warning("odd")
     assert telemetry.counts == {"Submitted": 2}
-    assert telemetry.lines == [Line("note", "sent", {"job_id": "1f3a"}), Line("warn", "odd")]
-    assert storm.names == ["telemetry.count", "telemetry.note", "telemetry.warn"]
+    assert telemetry.lines == [Line("info", "sent", {"job_id": "1f3a"}), Line("warning", "odd")]
+    assert storm.names == ["telemetry.count", "telemetry.info", "telemetry.warning"]

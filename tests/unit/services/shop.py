@@ -16,9 +16,9 @@ from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_picture
 from detag.ports.telemetry_fake import FakeTelemetry
-from detag.services.closing import Closing
+from detag.services.budget import Budget
 from detag.services.deliver import Deliver
-from detag.services.purse import Purse
+from detag.services.outbox import Outbox
 from detag.services.reconcile import Reconcile
 from detag.services.submit import Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
@@ -47,8 +47,8 @@ class Shop:
         self.faults: list[Fault | None] = []
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
-        purse = Purse(self.jobs, self.clock, self.telemetry, self._uniform, PRICE, limit)
-        closing = Closing(self.jobs, self.photos, self.events, self.clock, self.telemetry)
+        budget = Budget(self.jobs, self.clock, self.telemetry, self._uniform, PRICE, limit)
+        outbox = Outbox(self.jobs, self.photos, self.events, self.clock, self.telemetry)
         fetcher = FakeFetcher(self.runs.read_link, self._effect)
         self.submit = Submit(
             SubmitSettings(
@@ -70,8 +70,8 @@ class Shop:
             self.jobs,
             self.photos,
             self.runs,
-            closing,
-            purse,
+            outbox,
+            budget,
             self.clock,
             self.telemetry,
             self._uniform,
@@ -89,8 +89,8 @@ class Shop:
             self.photos,
             self.runs,
             fetcher,
-            closing,
-            purse,
+            outbox,
+            budget,
             self.clock,
             self.telemetry,
             self._uniform,
@@ -108,7 +108,7 @@ class Shop:
             self.uploads,
             self.results,
             self.runs,
-            purse,
+            budget,
             self.clock,
             self.telemetry,
         )

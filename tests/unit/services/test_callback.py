@@ -19,7 +19,7 @@ from detag.services.callback import (
     MAX_BODY_BYTES,
     REREAD_SECONDS,
     RETRY_SECONDS,
-    Receiver,
+    CallbackHandler,
     SecretList,
     position,
     signature_of,
@@ -42,7 +42,7 @@ class Door:
         self.secrets = FakeCallbackSecrets(*secrets)
         self.queue = FakeQueue("results")
         self.telemetry = FakeTelemetry()
-        self.receiver = Receiver(SecretList(self, self.clock), self, self.telemetry)
+        self.receiver = CallbackHandler(SecretList(self, self.clock), self, self.telemetry)
 
     def read(self) -> tuple[bytes, ...]:
         self.reads += 1

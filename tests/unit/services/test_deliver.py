@@ -96,10 +96,10 @@ def test_an_event_that_cannot_be_sent_is_owed_and_sent_by_the_next_message() -> 
     shop = ended()
     shop.broken["events.publish"] = Transient("EventBridge throttled")
     job = shop.arrive()
-    assert (job.state, job.owed) == (State.DELIVERED, ("event",))
+    assert (job.state, job.pending) == (State.DELIVERED, ("event",))
     assert job.due_at is not None
     shop.broken.clear()
-    assert (shop.arrive().owed, shop.job.due_at) == ((), None)
+    assert (shop.arrive().pending, shop.job.due_at) == ((), None)
     assert len(shop.events.published) == 1
 
 
@@ -159,10 +159,10 @@ def test_a_failure_is_saved_before_it_is_told_and_what_cannot_be_told_is_owed() 
     shop.calls.clear()
     shop.broken["photos.put_record"] = Transient("S3 throttled")
     job = shop.arrive()
-    assert job.owed == ("record",)
+    assert job.pending == ("record",)
     assert shop.calls.index("jobs.save") < shop.calls.index("events.publish")
     shop.broken.clear()
-    assert shop.arrive().owed == ()
+    assert shop.arrive().pending == ()
     assert f"_failed/shoe.jpg.{job.job_id}.json" in shop.photos.outputs
 
 
@@ -314,17 +314,17 @@ def test_a_file_that_detag_did_not_write_is_never_overwritten() -> None:
 # Whose run it is
 
 
-def doubtful(shop: Shop) -> Job:
+def maybe_submitted(shop: Shop) -> Job:
     """The job after a POST without an answer."""
     before = shop.job
-    after = replace(before, state=State.WAITING, reason=Reason.SETTLING, run_id=None, rev=before.rev + 1)
+    after = replace(before, state=State.WAITING, reason=Reason.UNCONFIRMED, run_id=None, version=before.version + 1)
     shop.jobs.save(before, replace(after, due_at=shop.clock.now()))
     return shop.job
 
 
 def test_a_run_that_the_row_does_not_know_yet_is_adopted_once_it_proves_ours() -> None:
     shop = ended()
-    doubtful(shop)
+    maybe_submitted(shop)
     job = shop.arrive(shop.run)
     assert (job.state, job.run_id) == (State.DELIVERED, shop.run.run_id)
 
@@ -335,7 +335,7 @@ def test_a_run_that_the_row_does_not_know_yet_is_adopted_once_it_proves_ours() -
 def test_a_run_that_does_not_prove_ours_is_refused_and_counted(lie: dict[str, Any]) -> None:
     shop = ended()
     run = shop.run
-    job = doubtful(shop)
+    job = maybe_submitted(shop)
     run.request = dict(run.request) | lie
     assert shop.arrive(run) == job
     assert shop.telemetry.counts["UnmatchedCallback"] == 1

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.gate import PROBE_LEASE_SECONDS
+from detag.domain.intake import PROBE_LEASE_SECONDS
 from detag.domain.job import Job, Reason, State
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault
@@ -93,7 +93,7 @@ def test_a_row_that_moves_meanwhile_is_left_to_whoever_moved_it(monkeypatch: pyt
     def get(job_id: str) -> Job | None:
         job = real(job_id)
         if job is not None:
-            shop.jobs.jobs[job_id] = replace(job, rev=job.rev + 1)
+            shop.jobs.jobs[job_id] = replace(job, version=job.version + 1)
         return job
 
     monkeypatch.setattr(shop.jobs, "get", get)
@@ -163,7 +163,7 @@ def test_what_a_closed_job_owes_is_sent_for() -> None:
     assert shop.sweep()["sent_to_deliver"] == 1
     assert shop.results.sent == [{"job_id": job.job_id, "run_id": job.run_id}]
     shop.deliver.handle(shop.results.sent.pop())
-    assert (shop.job.owed, shop.job.due_at) == ((), None)
+    assert (shop.job.pending, shop.job.due_at) == ((), None)
 
 
 def test_with_no_time_left_it_stops_between_two_jobs() -> None:
@@ -174,13 +174,13 @@ def test_with_no_time_left_it_stops_between_two_jobs() -> None:
     assert shop.reconcile.sweep(shop.clock.monotonic() + 5.0)["resumed"] == 0
 
 
-# The gate
+# The intake
 
 
 def held(shop: Shop, count: int) -> list[Job]:
     """So many photos in line, oldest first."""
     jobs = uploads(shop, count, apart=1.0)
-    assert all(job.held for job in jobs)
+    assert all(job.waits_for_intake for job in jobs)
     return jobs
 
 
@@ -190,7 +190,7 @@ def test_a_raised_limit_releases_the_oldest_as_many_as_there_is_room_for() -> No
     shop.jobs.operator = replace(shop.jobs.operator, limit_usd=str(PRICE * 3))
     assert shop.sweep()["released"] == 3
     assert sent(shop) == [job.job_id for job in jobs[:3]]
-    assert shop.jobs.gate().draining, "the line goes first, newcomers join its end"
+    assert shop.jobs.intake().draining, "the line goes first, newcomers join its end"
     shop.submit.handle(shop.upload("new.jpg"), shop.clock.monotonic() + 30.0)
     assert [job.state for job in shop.jobs.jobs.values()][-1] is State.WAITING
 
@@ -202,7 +202,7 @@ def test_an_empty_line_opens_a_draining_gate() -> None:
     shop.sweep()
     shop.send({"job_id": job.job_id})
     shop.sweep()
-    assert shop.jobs.gate().reason is None
+    assert shop.jobs.intake().reason is None
 
 
 def test_midnight_is_a_new_day_for_the_line() -> None:
@@ -226,13 +226,13 @@ def test_an_automatic_gate_is_tested_by_the_oldest_photo_and_by_one_at_a_time(re
     shop.wait(60.0)
     assert shop.sweep()["released"] == 0, "the first has not answered yet"
     shop.send_to(jobs[0])
-    assert shop.jobs.gate().probe_job is None
-    assert shop.jobs.gate().probe_at > shop.clock.now() + 100.0, "later each time"
+    assert shop.jobs.intake().probe_job is None
+    assert shop.jobs.intake().probe_at > shop.clock.now() + 100.0, "later each time"
     setattr(shop.runs.habits, reason, None if reason == "credit" else True)
     shop.wait(900.0)
     shop.sweep()
     shop.send_to(jobs[0])
-    assert shop.jobs.gate().draining
+    assert shop.jobs.intake().draining
     assert shop.sweep()["released"] == 2
 
 
@@ -242,10 +242,10 @@ def test_a_probe_that_never_answers_gives_way_to_another() -> None:
     held(shop, 2)
     shop.wait(60.0)
     shop.sweep()
-    first = shop.jobs.gate().probe_job
+    first = shop.jobs.intake().probe_job
     shop.wait(PROBE_LEASE_SECONDS)
     shop.sweep()
-    assert shop.jobs.gate().probe_job not in (None, first)
+    assert shop.jobs.intake().probe_job not in (None, first)
 
 
 def test_nobody_in_line_makes_the_next_photo_the_probe_but_a_stale_index_does_not() -> None:
@@ -253,14 +253,14 @@ def test_nobody_in_line_makes_the_next_photo_the_probe_but_a_stale_index_does_no
     shop.runs.habits.key_good = False
     held(shop, 1)
     shop.wait(60.0)
-    line = shop.jobs.held
-    shop.jobs.held = lambda limit: ["0" * 32]  # type: ignore[method-assign]
+    line = shop.jobs.waiting_for_intake
+    shop.jobs.waiting_for_intake = lambda limit: ["0" * 32]  # type: ignore[method-assign]
     shop.sweep()
-    assert shop.jobs.gate().reason is Reason.UNAUTHORIZED
-    shop.jobs.held = lambda limit: []  # type: ignore[method-assign]
+    assert shop.jobs.intake().reason is Reason.UNAUTHORIZED
+    shop.jobs.waiting_for_intake = lambda limit: []  # type: ignore[method-assign]
     shop.sweep()
-    assert shop.jobs.gate().reason is None
-    shop.jobs.held = line  # type: ignore[method-assign]
+    assert shop.jobs.intake().reason is None
+    shop.jobs.waiting_for_intake = line  # type: ignore[method-assign]
 
 
 def pause(shop: Shop, paused: bool | None) -> None:
@@ -271,7 +271,7 @@ def test_a_pause_closes_the_gate_and_its_end_opens_it() -> None:
     shop = Shop()
     pause(shop, True)
     shop.sweep()
-    assert shop.jobs.gate().reason is Reason.PAUSED
+    assert shop.jobs.intake().reason is Reason.PAUSED
     held(shop, 2)
     assert shop.sweep()["released"] == 0
     assert shop.telemetry.counts["GateHeld"] == 2
@@ -297,15 +297,15 @@ def test_two_rounds_at_the_same_time_release_nothing_twice(monkeypatch: pytest.M
     shop = Shop(limit=Decimal(0))
     held(shop, 3)
     shop.jobs.operator = replace(shop.jobs.operator, limit_usd="none")
-    real = shop.jobs.held
+    real = shop.jobs.waiting_for_intake
 
     def interrupted(limit: int) -> list[str]:
         line = real(limit)
-        monkeypatch.setattr(shop.jobs, "held", real)
+        monkeypatch.setattr(shop.jobs, "waiting_for_intake", real)
         shop.sweep()
         return line
 
-    monkeypatch.setattr(shop.jobs, "held", interrupted)
+    monkeypatch.setattr(shop.jobs, "waiting_for_intake", interrupted)
     shop.sweep()
     assert len(sent(shop)) == 3
 

@@ -11,7 +11,7 @@ import pytest
 
 from detag.domain.images import MAX_PIXELS
 from detag.domain.job import RETENTION_SECONDS, Reason, State
-from detag.domain.money import used_slots
+from detag.domain.money import used_images
 from detag.ports.errors import Conflict, Transient
 from detag.ports.runs_fake import Fault, tiny_picture
 from detag.services.submit import DOWN_AFTER, LEASE_SECONDS
@@ -27,7 +27,7 @@ def test_a_photo_is_claimed_with_its_body_before_it_is_sent_and_the_run_is_saved
     assert shop.calls.index("jobs.save") < shop.calls.index("runs.create")
     assert (job.run_id, job.submission_no, job.attempt) == (shop.run.run_id, 1, 1)
     assert claimed.lease_until == shop.clock.now() + LEASE_SECONDS
-    assert claimed.reservation is not None and used_slots(shop.jobs.ledgers[claimed.reservation.day]) == 1
+    assert claimed.reservation is not None and used_images(shop.jobs.day_budgets[claimed.reservation.day]) == 1
     assert dict(claimed.source_metadata) == {"shop_name": "north"}
 
 
@@ -108,7 +108,7 @@ def test_a_photo_that_may_not_be_read_fails_with_a_record_and_an_event() -> None
     shop = Shop()
     shop.photos.denied.add(("in", "shoe.jpg"))
     job = shop.send(shop.upload())
-    assert (job.state, job.reason, job.owed) == (State.FAILED, Reason.NO_PERMISSION, ())
+    assert (job.state, job.reason, job.pending) == (State.FAILED, Reason.NO_PERMISSION, ())
     assert [kind for kind, _ in shop.events.published] == ["Photo Failed"]
     (key,) = shop.photos.outputs
     assert key == f"_failed/shoe.jpg.{job.job_id}.json"
@@ -146,7 +146,7 @@ def test_a_message_about_a_row_that_has_expired_is_done_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "state", "reason", "gate"),
+    ("fault", "state", "reason", "intake"),
     [
         (Fault(400), State.FAILED, Reason.REFUSED, None),
         (Fault(422), State.FAILED, Reason.REFUSED, None),
@@ -156,20 +156,20 @@ def test_a_message_about_a_row_that_has_expired_is_done_with() -> None:
         (Fault(403), State.WAITING, Reason.UNAUTHORIZED, Reason.UNAUTHORIZED),
         (Fault(404), State.WAITING, Reason.UNAUTHORIZED, Reason.UNAUTHORIZED),
         (Fault(429), State.WAITING, Reason.RATE_LIMITED, None),
-        (Fault(408), State.WAITING, Reason.SETTLING, None),
-        (Fault(409), State.WAITING, Reason.SETTLING, None),
-        (Fault(500), State.WAITING, Reason.SETTLING, None),
-        (Fault(503), State.WAITING, Reason.SETTLING, None),
-        (Fault(), State.WAITING, Reason.SETTLING, None),
-        (Fault(effect=True), State.WAITING, Reason.SETTLING, None),
+        (Fault(408), State.WAITING, Reason.UNCONFIRMED, None),
+        (Fault(409), State.WAITING, Reason.UNCONFIRMED, None),
+        (Fault(500), State.WAITING, Reason.UNCONFIRMED, None),
+        (Fault(503), State.WAITING, Reason.UNCONFIRMED, None),
+        (Fault(), State.WAITING, Reason.UNCONFIRMED, None),
+        (Fault(effect=True), State.WAITING, Reason.UNCONFIRMED, None),
     ],
 )
-def test_every_answer_has_one_outcome(fault: Fault, state: State, reason: Reason, gate: Reason | None) -> None:
+def test_every_answer_has_one_outcome(fault: Fault, state: State, reason: Reason, intake: Reason | None) -> None:
     shop = Shop()
     shop.faults = [fault]
     job = shop.send(shop.upload())
-    assert (job.state, job.reason, shop.jobs.gate().reason) == (state, reason, gate)
-    doubt = reason is Reason.SETTLING
+    assert (job.state, job.reason, shop.jobs.intake().reason) == (state, reason, intake)
+    doubt = reason is Reason.UNCONFIRMED
     assert (job.body is not None) is doubt, "a body is kept only while it may have to be sent again"
     assert (job.reservation is not None) is doubt, "a refusal gives the money back"
     if doubt:
@@ -214,7 +214,7 @@ def test_a_doubt_whose_url_has_died_starts_over_with_a_new_one() -> None:
     job = shop.send(shop.upload())
     shop.wait(3600.0)
     assert shop.send({"job_id": job.job_id}).submission_no == 2
-    assert shop.job.doubtful
+    assert shop.job.maybe_submitted
 
 
 @pytest.mark.parametrize("call", ["runs.page", "runs.get"])
@@ -226,7 +226,7 @@ def test_a_look_up_that_cannot_be_finished_sends_nothing(call: str, monkeypatch:
     record = shop.runs.record
     monkeypatch.setattr(shop.runs, "record", lambda run: record(run) | {"input": None})
     shop.broken[call] = Transient("Runflow answered 503")
-    assert shop.send({"job_id": job.job_id}).reason is Reason.SETTLING
+    assert shop.send({"job_id": job.job_id}).reason is Reason.UNCONFIRMED
     assert shop.job.not_before > shop.clock.now()
     assert shop.calls.count("runs.create") == 1
 
@@ -236,9 +236,9 @@ def test_three_failures_in_a_row_close_the_gate_and_one_success_forgives_two() -
     shop.faults = [Fault(500), Fault(500), None, *[Fault(500)] * DOWN_AFTER]
     for number in range(5):
         shop.submit.handle(shop.upload(f"{number}.jpg"), shop.clock.monotonic() + 30)
-        assert shop.jobs.gate().reason is None
+        assert shop.jobs.intake().reason is None
     shop.submit.handle(shop.upload("last.jpg"), shop.clock.monotonic() + 30)
-    assert shop.jobs.gate().reason is Reason.RUNFLOW_DOWN
+    assert shop.jobs.intake().reason is Reason.RUNFLOW_DOWN
 
 
 # Time, leases, interruptions
@@ -269,7 +269,7 @@ def test_a_live_lease_is_respected_and_a_dead_one_ends_in_doubt() -> None:
     shop.broken.clear()
     assert shop.send(event).state is State.SUBMITTING
     shop.wait(LEASE_SECONDS)
-    assert shop.send(event).reason is Reason.SETTLING
+    assert shop.send(event).reason is Reason.UNCONFIRMED
     assert shop.runs.posts == []
 
 
@@ -291,9 +291,9 @@ def test_a_save_that_fails_after_the_post_leaves_a_lease_that_runs_out() -> None
 
 def test_a_photo_that_cannot_be_read_now_is_written_down_and_comes_due_by_itself() -> None:
     shop = Shop()
-    shop.broken["photos.start"] = Transient("S3 throttled")
+    shop.broken["photos.read_head"] = Transient("S3 throttled")
     job = shop.send(shop.upload())
-    assert (job.state, job.reason, job.rev) == (State.WAITING, Reason.READY, 1)
+    assert (job.state, job.reason, job.version) == (State.WAITING, Reason.READY, 1)
     assert job.due_at is not None and job.due_at > shop.clock.now()
 
 
@@ -302,7 +302,7 @@ def test_where_nothing_can_be_written_down_the_message_comes_again() -> None:
     shop.broken["jobs.get"] = Transient("DynamoDB throttled")
     with pytest.raises(Transient):
         shop.submit.handle(shop.upload(), 30.0)
-    shop.broken = {"photos.start": Transient("S3 throttled"), "jobs.save": Transient("DynamoDB throttled")}
+    shop.broken = {"photos.read_head": Transient("S3 throttled"), "jobs.save": Transient("DynamoDB throttled")}
     with pytest.raises(Transient):
         shop.submit.handle(shop.upload(), 30.0)
 
@@ -323,7 +323,7 @@ def test_over_the_cap_a_photo_waits_and_the_gate_closes_until_midnight() -> None
         shop.submit.handle(shop.upload(f"{number}.jpg"), shop.clock.monotonic() + 30)
     reasons = [(job.state, job.reason) for job in shop.jobs.jobs.values()]
     assert reasons == [(State.SUBMITTED, None), *[(State.WAITING, Reason.SPEND_LIMIT)] * 2]
-    assert shop.jobs.gate().probe_at % 86_400 == 0
+    assert shop.jobs.intake().probe_at % 86_400 == 0
 
 
 @pytest.mark.parametrize(
@@ -350,8 +350,8 @@ def test_without_a_key_nothing_is_read_and_the_gate_closes() -> None:
     shop = Shop()
     shop.runs.habits.configured = False
     assert shop.send(shop.upload()).reason is Reason.NOT_CONFIGURED
-    assert shop.jobs.gate().reason is Reason.NOT_CONFIGURED
-    assert "photos.start" not in shop.calls
+    assert shop.jobs.intake().reason is Reason.NOT_CONFIGURED
+    assert "photos.read_head" not in shop.calls
 
 
 def test_a_second_run_that_a_look_up_finds_is_charged_and_alarmed() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from detag.ports.errors import Transient, told
+from detag.ports.errors import Transient, safe_description
 from detag.ports.telemetry import Telemetry
 
 
@@ -33,10 +33,10 @@ def process(
                 raise ValueError("a message must be a JSON object")
             handle(message)
         except Transient as error:
-            telemetry.warn("to be tried again", message_id=message_id, error=str(error))
+            telemetry.warning("to be tried again", message_id=message_id, error=str(error))
             return message_id
         except Exception as error:  # noqa: BLE001 - a bug, or a message of nobody's: after its receives it waits for a person
-            telemetry.warn("a message failed", message_id=message_id, error=told(error))
+            telemetry.warning("a message failed", message_id=message_id, error=safe_description(error))
             telemetry.count("MessageFailed")
             return message_id
         return None

@@ -21,7 +21,7 @@ from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.adapters.secrets import ApiKey
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
-from detag.services.purse import Purse
+from detag.services.budget import Budget
 
 CLOCK: Final = SystemClock()
 TLS: Final = ssl.create_default_context(capath=roots(), cafile=None if roots() else certifi.where())
@@ -79,6 +79,6 @@ def fetcher(environ: Mapping[str, str]) -> SafeFetcher:
     return SafeFetcher(TLS, Guard(local_exception(environ.get("DETAG_LOCAL_OUTPUTS"), environ.get("AWS_ENDPOINT_URL"))))
 
 
-def purse(settings: PaysRunflow, jobs: JobStore, telemetry: Telemetry) -> Purse:
+def budget(settings: PaysRunflow, jobs: JobStore, telemetry: Telemetry) -> Budget:
     """Today's money."""
-    return Purse(jobs, CLOCK, telemetry, random.uniform, settings.price_per_image_usd, settings.daily_spend_limit_usd)
+    return Budget(jobs, CLOCK, telemetry, random.uniform, settings.price_per_image_usd, settings.daily_spend_limit_usd)

@@ -202,13 +202,13 @@ async def test_a_side_limit_fails_larger_inputs_in_the_published_words(runflow: 
 
 
 async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
-    gate = asyncio.Event()
+    intake = asyncio.Event()
     busy = 0
 
     async def outside(_request: httpx.Request) -> httpx.Response:
         nonlocal busy
         busy += 1
-        await gate.wait()
+        await intake.wait()
         return httpx.Response(200, content=png())
 
     async with world(workers=2) as runflow:
@@ -218,7 +218,7 @@ async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
         states = [(await runflow.run(run_id))["status_code"] for run_id in ids]
         assert states == ["running", "running", "queued", "queued", "queued"]
         assert busy == 2
-        gate.set()
+        intake.set()
         assert {(await runflow.ended(run_id))["status_code"] for run_id in ids} == {"succeeded"}
         await runflow.standin.workers._client.aclose()
 

@@ -15,7 +15,7 @@ from detag.ports.errors import Transient
 def temporary_file() -> Iterator[IO[bytes]]:
     """A file without a name, gone afterwards.
 
-    Raises `Transient` where it can't be made, written or read, closing it included: that writes what is left.
+    Raises `Transient` where it can't be made, written or read, outbox it included: that writes what is left.
     """
     try:
         with tempfile.TemporaryFile() as file:

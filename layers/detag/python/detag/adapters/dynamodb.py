@@ -4,7 +4,7 @@
     head#<hash>             the newest sequencer of one bucket and key
     day#<YYYY-MM-DD>#<n>    counter n of a day's ledger
     run#<run id>            a run that was charged without a job
-    gate, override          the control item, and what an operator wrote over the parameters
+    intake, override          the control item, and what an operator wrote over the parameters
 
 Every name in an expression is a placeholder: DynamoDB reserves some 570 words, `state`, `key` and `size` among them.
 """
@@ -25,14 +25,14 @@ from botocore.exceptions import ClientError
 
 from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.domain.backoff import Uniform, backoff
-from detag.domain.gate import Gate, Override
-from detag.domain.job import CLOSED_ORDER, DAY_SECONDS, LANES, OPEN_ORDER, Job, Reason, Reservation, State, Upload
-from detag.domain.money import COUNTERS, Counter, Ledger, day_of, relimited, spread
+from detag.domain.intake import Intake, Override
+from detag.domain.job import CLOSED_ORDER, DAY_SECONDS, DUE_SHARDS, OPEN_ORDER, Job, Reason, Reservation, State, Upload
+from detag.domain.money import SHARDS, DayBudget, Shard, day_of, spread, with_limit
 from detag.domain.naming import sequencer_rank
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import Counts, LedgerMoved, NoRoom
-from detag.ports.rows import kept, kept_gate
+from detag.ports.items import kept, kept_intake
+from detag.ports.jobs import BudgetChanged, Counts, ShardEmpty
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,7 +43,7 @@ Request = dict[str, Any]
 T = TypeVar("T")
 
 LASTING_SECONDS: Final = 400 * DAY_SECONDS
-"""How long heads, ledgers and charged runs stay: longer than any row that refers to them."""
+"""How long newest_uploads, day_budgets and charged runs stay: longer than any row that refers to them."""
 TRIES: Final = 8
 PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.8
@@ -72,10 +72,10 @@ def job_item(job: Job) -> Item:
         reason=job.reason,
         detail=job.detail,
         code=job.code,
-        rev=job.rev,
+        rev=job.version,
         created_at=job.created_at,
         not_before=job.not_before or None,
-        lane=job.lane,
+        lane=job.due_shard,
         due_at=job.due_at,
         lease_until=job.lease_until or None,
         submission_no=job.submission_no,
@@ -85,20 +85,20 @@ def job_item(job: Job) -> Item:
         body=job.body,
         url_expires_at=job.url_expires_at or None,
         claimed_at=job.claimed_at or None,
-        doubtful=job.doubtful,
-        look_from=job.look_from,
+        doubtful=job.maybe_submitted,
+        look_from=job.search_from,
         content_type=job.content_type,
         source_metadata=job.source_metadata,
         run_id=job.run_id,
         submitted_at=job.submitted_at or None,
         earlier_runs=job.earlier_runs,
         reserved_day=room.day if room else None,
-        slots=room.slots if room else None,
-        counter=room.counter if room else None,
+        slots=room.images if room else None,
+        counter=room.shard if room else None,
         outputs=job.outputs,
         cost=job.cost,
         partial=job.partial,
-        owed=job.owed,
+        owed=job.pending,
         closed_at=job.closed_at,
         outcome=f"{job.state}#{day_of(job.closed_at)}" if job.closed_at is not None else None,
         expires_at=job.expires_at,
@@ -123,7 +123,7 @@ def read_job(item: Item) -> Job:
         reason=Reason(values["reason"]) if "reason" in values else None,
         detail=values.get("detail"),
         code=values.get("code"),
-        rev=int(values["rev"]),
+        version=int(values["rev"]),
         created_at=float(values["created_at"]),
         not_before=float(values.get("not_before", 0)),
         due_at=float(values["due_at"]) if "due_at" in values else None,
@@ -135,8 +135,8 @@ def read_job(item: Item) -> Job:
         body=values.get("body"),
         url_expires_at=float(values.get("url_expires_at", 0)),
         claimed_at=float(values.get("claimed_at", 0)),
-        doubtful=values.get("doubtful", False),
-        look_from=values.get("look_from"),
+        maybe_submitted=values.get("doubtful", False),
+        search_from=values.get("look_from"),
         content_type=values.get("content_type"),
         source_metadata=values.get("source_metadata", ()),
         run_id=values.get("run_id"),
@@ -146,37 +146,37 @@ def read_job(item: Item) -> Job:
         outputs=values.get("outputs", ()),
         cost=values.get("cost"),
         partial=values.get("partial", False),
-        owed=values.get("owed", ()),
+        pending=values.get("owed", ()),
         closed_at=float(values["closed_at"]) if "closed_at" in values else None,
     )
 
 
-def gate_item(gate: Gate) -> Item:
+def intake_item(intake: Intake) -> Item:
     """The control item."""
-    gate = kept_gate(gate)
+    intake = kept_intake(intake)
     return _item(
         pk="gate",
-        reason=gate.reason,
-        since=gate.since,
-        draining=gate.draining,
-        probe_at=gate.probe_at,
-        probes=gate.probes,
-        probe_job=gate.probe_job,
-        rev=gate.rev,
+        reason=intake.reason,
+        since=intake.since,
+        draining=intake.draining,
+        probe_at=intake.probe_at,
+        probes=intake.probes,
+        probe_job=intake.probe_job,
+        rev=intake.version,
     )
 
 
-def read_gate(item: Item) -> Gate:
-    """The gate of an item that `gate_item` made."""
+def read_intake(item: Item) -> Intake:
+    """The intake of an item that `intake_item` made."""
     values = _values(item)
-    return Gate(
+    return Intake(
         reason=Reason(values["reason"]) if "reason" in values else None,
         since=float(values["since"]),
         draining=values.get("draining", False),
         probe_at=float(values["probe_at"]),
         probes=int(values["probes"]),
         probe_job=values.get("probe_job"),
-        rev=int(values["rev"]),
+        version=int(values["rev"]),
     )
 
 
@@ -264,12 +264,12 @@ def save_requests(table: str, before: Job, after: Job, limit: int | None) -> lis
     given, taken = before.reservation, after.reservation
     slots: Tally[tuple[str, int]] = Tally()
     if given is not None and given != taken:
-        slots[given.day, 0] -= given.slots
+        slots[given.day, 0] -= given.images
     if taken is not None and given != taken:
-        slots[taken.day, taken.counter] += taken.slots
-    limited = (taken.day, taken.counter) if taken is not None else None
+        slots[taken.day, taken.shard] += taken.images
+    limited = (taken.day, taken.shard) if taken is not None else None
     return [
-        {"Put": put_request(table, job_item(after), before.rev)},
+        {"Put": put_request(table, job_item(after), before.version)},
         *(
             take_request(table, *counter, number, limit if counter == limited else None)
             for counter, number in slots.items()
@@ -292,7 +292,7 @@ def take_request(table: str, day: str, counter: int, slots: int, limit: int | No
     return {
         "Update": {
             "TableName": table,
-            "Key": {"pk": {"S": _counter_pk(day, counter)}},
+            "Key": {"pk": {"S": _shard_pk(day, counter)}},
             "UpdateExpression": "ADD #free :given",
             "ConditionExpression": condition,
             "ExpressionAttributeNames": names,
@@ -302,13 +302,13 @@ def take_request(table: str, day: str, counter: int, slots: int, limit: int | No
     }
 
 
-def ledger_request(table: str, day: str) -> Request:
+def day_budget_request(table: str, day: str) -> Request:
     """A consistent BatchGetItem of all counters of a day."""
-    keys = [{"pk": {"S": _counter_pk(day, number)}} for number in range(COUNTERS)]
+    keys = [{"pk": {"S": _shard_pk(day, number)}} for number in range(SHARDS)]
     return {"RequestItems": {table: {"Keys": keys, "ConsistentRead": True}}}
 
 
-def ledger_writes(table: str, day: str, before: Ledger | None, after: Ledger) -> list[Request]:
+def day_budget_writes(table: str, day: str, before: DayBudget | None, after: DayBudget) -> list[Request]:
     """The transaction's items that make a day's ledger, or replace it while every counter is as it was read."""
     if before is None:
         return [
@@ -316,7 +316,7 @@ def ledger_writes(table: str, day: str, before: Ledger | None, after: Ledger) ->
                 "Put": {
                     "TableName": table,
                     "Item": _item(
-                        pk=_counter_pk(day, number),
+                        pk=_shard_pk(day, number),
                         lim=counter.limit,
                         free=counter.free,
                         expires_at=int(_start_of(day) + LASTING_SECONDS),
@@ -331,7 +331,7 @@ def ledger_writes(table: str, day: str, before: Ledger | None, after: Ledger) ->
         {
             "Update": {
                 "TableName": table,
-                "Key": {"pk": {"S": _counter_pk(day, number)}},
+                "Key": {"pk": {"S": _shard_pk(day, number)}},
                 "UpdateExpression": "SET #lim = :lim, #free = :free",
                 "ConditionExpression": "#lim = :old_lim AND #free = :old_free",
                 "ExpressionAttributeNames": {"#lim": "lim", "#free": "free"},
@@ -353,8 +353,8 @@ def charge_requests(table: str, run_id: str, reservation: Reservation, now: floa
         pk=f"run#{run_id}",
         run_id=run_id,
         reserved_day=reservation.day,
-        slots=reservation.slots,
-        counter=reservation.counter,
+        slots=reservation.images,
+        counter=reservation.shard,
         charged_at=now,
         expires_at=int(now + LASTING_SECONDS),
     )
@@ -367,11 +367,11 @@ def charge_requests(table: str, run_id: str, reservation: Reservation, now: floa
                 "ExpressionAttributeNames": {"#pk": "pk"},
             }
         },
-        take_request(table, reservation.day, reservation.counter, reservation.slots, None),
+        take_request(table, reservation.day, reservation.shard, reservation.images, None),
     ]
 
 
-def head_request(table: str, bucket: str, key: str, sequencer: str, now: float) -> Request:
+def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, now: float) -> Request:
     """An UpdateItem that enters a sequencer unless a newer one is there."""
     names = ("rank", "sequencer", "bucket", "key", "expires_at")
     return {
@@ -391,7 +391,7 @@ def head_request(table: str, bucket: str, key: str, sequencer: str, now: float) 
     }
 
 
-def lane_request(table: str, lane: str, until: float | None = None, limit: int | None = None) -> Request:
+def due_shard_request(table: str, lane: str, until: float | None = None, limit: int | None = None) -> Request:
     """A Query of one lane of the due index, oldest first; `until` a time, where there is one."""
     request: Request = {
         "TableName": table,
@@ -419,7 +419,7 @@ def outcome_request(table: str, state: State, day: str) -> Request:
     }
 
 
-def _counter_pk(day: str, number: int) -> str:
+def _shard_pk(day: str, number: int) -> str:
     return f"day#{day}#{number}"
 
 
@@ -456,18 +456,18 @@ def failed_conditions(error: ClientError) -> list[int]:
     return failed
 
 
-def why_no_money(error: ClientError, requests: Sequence[Request]) -> Exception:
-    """What the counters of a transaction say by failing, `LedgerMoved` before `NoRoom`."""
+def budget_error(error: ClientError, requests: Sequence[Request]) -> Exception:
+    """What the counters of a transaction say by failing, `BudgetChanged` before `ShardEmpty`."""
     no_room: Exception | None = None
     for position in failed_conditions(error):
         wanted = requests[position]["Update"]
         pk, limit = wanted["Key"]["pk"]["S"], wanted["ExpressionAttributeValues"].get(":lim")
         present = reasons_of(error)[position].get("Item")
         if not present:
-            return LedgerMoved(f"{pk} is not there")
+            return BudgetChanged(f"{pk} is not there")
         if present.get("lim") != limit:
-            return LedgerMoved(f"the limit of {pk} is {present['lim']['N']}")
-        no_room = NoRoom(f"{pk} has {present['free']['N']} free")
+            return BudgetChanged(f"the limit of {pk} is {present['lim']['N']}")
+        no_room = ShardEmpty(f"{pk} has {present['free']['N']} free")
     return no_room or error
 
 
@@ -493,8 +493,8 @@ class DynamoJobStore:
 
     def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
         """See `JobStore`."""
-        if after.job_id != before.job_id or after.rev <= before.rev:
-            raise ValueError(f"not a move of job {before.job_id} from rev {before.rev}")
+        if after.job_id != before.job_id or after.version <= before.version:
+            raise ValueError(f"not a move of job {before.job_id} from rev {before.version}")
         requests = save_requests(self._table, before, after, limit)
         if len(requests) == 1:
             self._put(requests[0]["Put"])
@@ -503,12 +503,12 @@ class DynamoJobStore:
             self._transact(requests)
         except ClientError as error:
             if 0 in failed_conditions(error):
-                raise Conflict(f"job {before.job_id} is not at rev {before.rev}") from None
-            raise why_no_money(error, requests) from None
+                raise Conflict(f"job {before.job_id} is not at rev {before.version}") from None
+            raise budget_error(error, requests) from None
 
-    def raise_head(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
-        request = head_request(self._table, bucket, key, sequencer, self._clock.now())
+        request = newest_upload_request(self._table, bucket, key, sequencer, self._clock.now())
         try:
             with calling("UpdateItem"):
                 self._client.update_item(**request)
@@ -518,10 +518,10 @@ class DynamoJobStore:
             return str(_old_item(error)["sequencer"]["S"])
         return sequencer
 
-    def ledger(self, day: str) -> Ledger | None:
+    def day_budget(self, day: str) -> DayBudget | None:
         """See `JobStore`."""
         found: dict[str, Mapping[str, Any]] = {}
-        request = ledger_request(self._table, day)
+        request = day_budget_request(self._table, day)
         for _ in self._patience("BatchGetItem"):
             with calling("BatchGetItem"):
                 answer = self._client.batch_get_item(**request)
@@ -529,24 +529,24 @@ class DynamoJobStore:
             if not answer.get("UnprocessedKeys"):
                 break
             request = {"RequestItems": answer["UnprocessedKeys"]}
-        items = [found.get(_counter_pk(day, number)) for number in range(COUNTERS)]
-        whole = tuple(Counter(int(item["lim"]["N"]), int(item["free"]["N"])) for item in items if item)
-        return whole if len(whole) == COUNTERS else None
+        items = [found.get(_shard_pk(day, number)) for number in range(SHARDS)]
+        whole = tuple(Shard(int(item["lim"]["N"]), int(item["free"]["N"])) for item in items if item)
+        return whole if len(whole) == SHARDS else None
 
-    def open_ledger(self, day: str, limit: int) -> None:
+    def set_day_budget(self, day: str, limit: int) -> None:
         """See `JobStore`. Reservations that come in between are waited for, not overwritten."""
-        for _ in self._patience("open_ledger"):
-            before = self.ledger(day)
+        for _ in self._patience("set_day_budget"):
+            before = self.day_budget(day)
             if before is not None and before[0].limit == limit:
                 return
-            after = spread(limit, limit) if before is None else relimited(before, limit)
+            after = spread(limit, limit) if before is None else with_limit(before, limit)
             try:
-                self._transact(ledger_writes(self._table, day, before, after))
+                self._transact(day_budget_writes(self._table, day, before, after))
             except ClientError as error:
                 failed_conditions(error)
             else:
                 return
-            now = self.ledger(day)
+            now = self.day_budget(day)
             if now is not None and (before is None or now[0].limit != before[0].limit):
                 if now[0].limit != limit:
                     raise Conflict(f"another gave {day} a limit of {now[0].limit}")
@@ -560,19 +560,19 @@ class DynamoJobStore:
         except ClientError as error:
             if 0 in failed_conditions(error):
                 return False
-            raise why_no_money(error, requests) from None
+            raise budget_error(error, requests) from None
         return True
 
-    def gate(self) -> Gate:
+    def intake(self) -> Intake:
         """See `JobStore`."""
         item = self._get("gate")
-        return read_gate(item) if item else Gate()
+        return read_intake(item) if item else Intake()
 
-    def save_gate(self, before: Gate, after: Gate) -> None:
+    def save_intake(self, before: Intake, after: Intake) -> None:
         """See `JobStore`."""
-        if after.rev <= before.rev:
-            raise ValueError(f"not a move of the gate from rev {before.rev}")
-        self._put(put_request(self._table, gate_item(after), before.rev))
+        if after.version <= before.version:
+            raise ValueError(f"not a move of the intake from rev {before.version}")
+        self._put(put_request(self._table, intake_item(after), before.version))
 
     def override(self) -> Override:
         """See `JobStore`."""
@@ -583,7 +583,7 @@ class DynamoJobStore:
         """See `JobStore`."""
         return self._oldest("due", now, limit)
 
-    def held(self, limit: int) -> list[str]:
+    def waiting_for_intake(self, limit: int) -> list[str]:
         """See `JobStore`."""
         return self._oldest("held", None, limit)
 
@@ -591,8 +591,8 @@ class DynamoJobStore:
         """See `JobStore`."""
         places: Tally[str] = Tally()
         for line in ("due", "held"):
-            for number in range(LANES):
-                for page in self._query(lane_request(self._table, f"{line}#{number}")):
+            for number in range(DUE_SHARDS):
+                for page in self._query(due_shard_request(self._table, f"{line}#{number}")):
                     places.update(_place(item) for item in page["Items"] if State(item["state"]["S"]) in OPEN_ORDER)
         closed = {
             state.value: sum(page["Count"] for page in self._query(outcome_request(self._table, state, day)))
@@ -604,9 +604,9 @@ class DynamoJobStore:
         if limit < 1:
             return []
         found: list[tuple[float, str]] = []
-        for number in range(LANES):
+        for number in range(DUE_SHARDS):
             missing = limit
-            for page in self._query(lane_request(self._table, f"{line}#{number}", until, limit)):
+            for page in self._query(due_shard_request(self._table, f"{line}#{number}", until, limit)):
                 found += [(float(item["due_at"]["N"]), _job_id(item)) for item in page["Items"]]
                 missing -= len(page["Items"])
                 if missing <= 0:

@@ -17,7 +17,7 @@ import httpcore
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
 from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, look
+from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, sniff
 from detag.ports.errors import Transient
 from detag.ports.outputs import Download, LinkExpired, Unsafe
 
@@ -85,7 +85,7 @@ class Guard:
     def picture(self, head: bytes, length: int) -> Image | None:
         """Refuse what is no picture, whatever its Content-Type says."""
         try:
-            return look(head, length, DELIVERABLE)
+            return sniff(head, length, DELIVERABLE)
         except NotAnImage as error:
             raise Unsafe(str(error)) from None
 

@@ -97,7 +97,7 @@ class RunflowRuns:
     def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
         """See `Runs`.
 
-        A connection that could not even be made is told as ambiguous too: it is safe, and the gate hears of the outage.
+        A connection that could not even be made counts as ambiguous too: that is safe, and intake learns of the outage.
         """
         key = self._api_key()
         if timeout <= 0:

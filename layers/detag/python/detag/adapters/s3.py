@@ -15,7 +15,7 @@ from detag.adapters.aws import aws_config, calling, error_code
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_loopback
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,7 +67,7 @@ class S3PhotoStore:
     def __init__(self, client: S3Client, output_bucket: str) -> None:
         self._client, self._output_bucket = client, output_bucket
 
-    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
         """See `PhotoStore`. One GET; a HEAD besides only for an empty object, of which no range can be had."""
         where = _version(bucket, key, version_id)
         try:
@@ -83,9 +83,9 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.get("ContentRange", ""))
         size = int(total[1]) if total else answer["ContentLength"]
-        return Start(data, size, answer["ETag"].strip('"'), answer["Metadata"])
+        return Head(data, size, answer["ETag"].strip('"'), answer["Metadata"])
 
-    def _empty(self, where: dict[str, Any]) -> Start:
+    def _empty(self, where: dict[str, Any]) -> Head:
         try:
             with calling("HeadObject"):
                 head = self._client.head_object(**where)
@@ -93,9 +93,9 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         if head["ContentLength"]:
             raise Transient("HeadObject: the object changed while it was read")
-        return Start(b"", 0, head["ETag"].strip('"'), head["Metadata"])
+        return Head(b"", 0, head["ETag"].strip('"'), head["Metadata"])
 
-    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
         """See `PhotoStore`."""
         try:
             with calling("GetObject"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from detag.ports.errors import told
+from detag.ports.errors import safe_description
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -51,7 +51,7 @@ class PowertoolsTelemetry:
             try:
                 return handler(event, context)
             except Exception as error:  # noqa: BLE001 - the runtime logs whatever leaves here, text and all
-                raise InvocationFailed(told(error)) from None
+                raise InvocationFailed(safe_description(error)) from None
             finally:
                 self._flush()
 
@@ -69,10 +69,10 @@ class PowertoolsTelemetry:
             self._counted = True
             self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=value)
 
-    def note(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         self._logger.info(message, extra=line_fields(fields), stacklevel=3)
 
-    def warn(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         self._logger.warning(message, extra=line_fields(fields), stacklevel=3)

@@ -51,7 +51,7 @@ class Image:
     """Where its own pixels can begin at the earliest, in bytes from the start."""
 
 
-def look(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
+def sniff(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
     """The image that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind of it."""
     content_type = filetype.guess_mime(head)
     if content_type is None or not content_type.startswith("image/"):

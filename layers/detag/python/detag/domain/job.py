@@ -1,9 +1,9 @@
 """The job: one uploaded version of one photo, and every move it may make.
 
 Times are seconds since the epoch (float, UTC). A transition is a pure function from a job to the next job: it raises
-`Illegal` when the move is not in the table, and numbers the result `rev + 1`. The store writes the result only while
-the row still has the `rev` that the transition started from, so of two workers that move the same job, one wins and the
-other reads the row again.
+`Illegal` when the move is not in the table, and numbers the result `version + 1`. The store writes the result only
+while the item still has the `version` that the transition started from, so of two workers that move the same job, one
+wins and the other reads the item again.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Reason(StrEnum):
     # waiting, and coming due by itself
     READY = "ready"
     RATE_LIMITED = "rate_limited"
-    SETTLING = "settling"
+    UNCONFIRMED = "unconfirmed"
     RETRY = "retry"
-    # waiting, held by the gate
+    # waiting, held by the intake
     SPEND_LIMIT = "spend_limit"
     OUT_OF_CREDIT = "out_of_credit"
     UNAUTHORIZED = "unauthorized"
@@ -88,8 +88,13 @@ class Reason(StrEnum):
     # cancelled
     CANCELLED_AT_RUNFLOW = "cancelled_at_runflow"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Reason | None:
+        """The reason that an item written under an earlier name means."""
+        return cls.UNCONFIRMED if value == "settling" else None
 
-GATE_REASONS: Final = frozenset(
+
+INTAKE_REASONS: Final = frozenset(
     {
         Reason.SPEND_LIMIT,
         Reason.OUT_OF_CREDIT,
@@ -104,7 +109,7 @@ REPAIRABLE: Final = frozenset(
 )
 """Failures that a paid result of the same run may still turn into a delivery."""
 
-LANES: Final = 8
+DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
 "Partitions").
 """
@@ -145,8 +150,8 @@ class Reservation:
     """
 
     day: str
-    slots: int
-    counter: int
+    images: int
+    shard: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +165,7 @@ class Job:
     """What happened, for a person: never a URL or a body."""
     code: str | None = None
     """Runflow's own code for a failure."""
-    rev: int = 0
+    version: int = 0
     created_at: float = 0.0
     not_before: float = 0.0
     """A waiting job must not go on before this time."""
@@ -178,9 +183,9 @@ class Job:
     url_expires_at: float = 0.0
     claimed_at: float = 0.0
     """When the present submission was first claimed: a look-up goes back this far."""
-    doubtful: bool = False
+    maybe_submitted: bool = False
     """A POST of this job had no clear outcome and was sent again: another run may exist."""
-    look_from: str | None = None
+    search_from: str | None = None
     """Where a look-up that was too long for one process goes on: a cursor of the run list."""
     content_type: str | None = None
     source_metadata: tuple[tuple[str, str], ...] = ()
@@ -192,7 +197,7 @@ class Job:
     outputs: tuple[str, ...] = ()
     cost: str | None = None
     partial: bool = False
-    owed: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     """What is still to be sent about a closed job: "event", "record"."""
     closed_at: float | None = None
 
@@ -212,9 +217,9 @@ class Job:
         return hashlib.sha256(f"detag/{self.client_ref}".encode()).hexdigest()
 
     @property
-    def held(self) -> bool:
-        """Whether the gate holds this job: it waits in line until it is released."""
-        return self.state is State.WAITING and self.reason in GATE_REASONS
+    def waits_for_intake(self) -> bool:
+        """Whether the intake holds this job: it waits in line until it is released."""
+        return self.state is State.WAITING and self.reason in INTAKE_REASONS
 
     @property
     def repairable(self) -> bool:
@@ -222,11 +227,11 @@ class Job:
         return self.state is State.FAILED and self.reason in REPAIRABLE
 
     @property
-    def lane(self) -> str | None:
+    def due_shard(self) -> str | None:
         """The partition of the due index that the job is in, or None for a closed job that owes nothing."""
         if self.due_at is None:
             return None
-        return f"{'held' if self.held else 'due'}#{int(self.job_id[:8], 16) % LANES}"
+        return f"{'held' if self.waits_for_intake else 'due'}#{int(self.job_id[:8], 16) % DUE_SHARDS}"
 
     @property
     def expires_at(self) -> int | None:
@@ -255,7 +260,7 @@ Move = Callable[Concatenate[Job, P], Job]
 
 
 def transition(*sources: State, to: State | None, by: str, when: str) -> Callable[[Move[P]], Move[P]]:
-    """Enter a function in the table, refuse it from any other state, and number its result `rev + 1`."""
+    """Enter a function in the table, refuse it from any other state, and number its result `version + 1`."""
 
     def enter(function: Move[P]) -> Move[P]:
         TRANSITIONS[function.__name__] = Transition(function.__name__, sources, to, by, when)
@@ -265,7 +270,7 @@ def transition(*sources: State, to: State | None, by: str, when: str) -> Callabl
             if job.state not in sources:
                 raise Illegal(f"{function.__name__}: job {job.job_id} is {job.state}")
             moved = function(job, *args, **kwargs)
-            return replace(moved, rev=job.rev + 1, state=to or job.state)
+            return replace(moved, version=job.version + 1, state=to or job.state)
 
         return move
 
@@ -278,7 +283,7 @@ def _require(condition: bool, what: str, job: Job) -> None:
 
 
 def new(upload: Upload, now: float) -> Job:
-    """A job that has no row yet: `rev` 0, waiting, ready. The first save creates the row."""
+    """A job that has no row yet: `version` 0, waiting, ready. The first save creates the row."""
     return Job(upload=upload, created_at=now, due_at=now)
 
 
@@ -286,23 +291,23 @@ def new(upload: Upload, now: float) -> Job:
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, can't be read for the moment")
-def postpone(job: Job, not_before: float) -> Job:
+def defer(job: Job, not_before: float) -> Job:
     """Write down a job that has no row yet: from here on its own due time leads it on, and not its message."""
-    _require(job.rev == 0, "postpone", job)
+    _require(job.version == 0, "defer", job)
     return replace(job, not_before=not_before, due_at=not_before)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="the gate is closed, or others wait in line before it")
-def hold(job: Job, reason: Reason) -> Job:
-    """Wait in line, ordered by the time of the upload, until the gate releases the job. Money is given back."""
-    _require(reason in GATE_REASONS and job.reason is not Reason.SETTLING, "hold", job)
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is closed, or others wait in line before it")
+def wait_for_intake(job: Job, reason: Reason) -> Job:
+    """Wait in line, ordered by the time of the upload, until the intake releases the job. Money is given back."""
+    _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "hold", job)
     return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
 
 
-@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the gate is open and there is room, oldest first")
+@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the intake is open and there is room, oldest first")
 def release(job: Job, now: float, due_at: float) -> Job:
     """Leave the line: the job may be claimed at once, and comes due again if its message is lost."""
-    _require(job.held, "release", job)
+    _require(job.waits_for_intake, "release", job)
     return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
 
 
@@ -343,15 +348,17 @@ def claim(
 )
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
-    _require(job.reason is Reason.SETTLING and job.body is not None, "resend", job)
-    return replace(job, reason=None, doubtful=True, lease_until=lease_until, due_at=lease_until, look_from=None)
+    _require(job.reason is Reason.UNCONFIRMED and job.body is not None, "resend", job)
+    return replace(
+        job, reason=None, maybe_submitted=True, lease_until=lease_until, due_at=lease_until, search_from=None
+    )
 
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
-def give_back(job: Job, now: float) -> Job:
+def abandon_claim(job: Job, now: float) -> Job:
     """Undo a claim that was not used. Safe only for the worker that holds the lease and knows that it sent nothing."""
-    if job.doubtful:  # an earlier POST of the same bytes is still unaccounted for
-        return _settling(job, now, now)
+    if job.maybe_submitted:  # an earlier POST of the same bytes is still unaccounted for
+        return _unconfirmed(job, now, now)
     return _unsent(job, Reason.READY, not_before=now, due_at=now)
 
 
@@ -360,35 +367,37 @@ def give_back(job: Job, now: float) -> Job:
 )
 def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
-    if job.doubtful:  # the refusal speaks of this POST, not of the one before it
-        return replace(_settling(job, not_before, not_before), tries=job.tries + 1)
-    if reason in GATE_REASONS:
+    if job.maybe_submitted:  # the refusal speaks of this POST, not of the one before it
+        return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1)
+    if reason in INTAKE_REASONS:
         return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
     return replace(_unsent(job, reason, not_before=not_before, due_at=not_before), tries=job.tries + 1)
 
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or its lease ran out")
-def settle(job: Job, not_before: float) -> Job:
+def await_confirmation(job: Job, not_before: float) -> Job:
     """Wait until a run that may exist must be visible. Body, key and reservation stay."""
-    return _settling(job, not_before, not_before)
+    return _unconfirmed(job, not_before, not_before)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the look-up could not be finished, or Runflow is down")
-def keep_settling(job: Job, not_before: float, look_from: str | None = None) -> Job:
+def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None) -> Job:
     """Look again later, from the top of the run list or from where this look-up stopped."""
-    _require(job.reason is Reason.SETTLING, "keep_settling", job)
-    return replace(_settling(job, not_before, not_before), tries=job.tries + 1, look_from=look_from)
+    _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
+    return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1, search_from=search_from)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="settled, the look-up found no run, the URL is dead")
 def start_over(job: Job, now: float) -> Job:
     """Give up the submission whose URL died; the next claim mints a new one. Its first run may still turn up."""
-    _require(job.reason is Reason.SETTLING, "start_over", job)
-    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), doubtful=True)
+    _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
+    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True)
 
 
-def _settling(job: Job, not_before: float, due_at: float) -> Job:
-    return replace(job, reason=Reason.SETTLING, not_before=not_before, due_at=due_at, lease_until=0.0, look_from=None)
+def _unconfirmed(job: Job, not_before: float, due_at: float) -> Job:
+    return replace(
+        job, reason=Reason.UNCONFIRMED, not_before=not_before, due_at=due_at, lease_until=0.0, search_from=None
+    )
 
 
 def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Job:
@@ -400,7 +409,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         body=None,
         reservation=None,
         lease_until=0.0,
-        look_from=None,
+        search_from=None,
     )
 
 
@@ -437,7 +446,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         due_at=due_at,
         not_before=0.0,
         lease_until=0.0,
-        look_from=None,
+        search_from=None,
         tries=0,
     )
 
@@ -448,7 +457,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     by="reconcile, deliver",
     when="still running, or the result can't be stored yet",
 )
-def watch(job: Job, due_at: float, detail: str | None = None) -> Job:
+def poll_later(job: Job, due_at: float, detail: str | None = None) -> Job:
     """Look again later."""
     return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail)
 
@@ -539,7 +548,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
         not_before=0.0,
         lease_until=0.0,
         tries=0,
-        owed=(),
+        pending=(),
         closed_at=now,
     )
 
@@ -548,9 +557,9 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
 
 
 @transition(*OPEN_ORDER, to=None, by="reconcile", when="due; before its message is sent")
-def touch(job: Job, due_at: float) -> Job:
+def extend_due(job: Job, due_at: float) -> Job:
     """Push the due time forward, so that the next minute does not send the same message again."""
-    _require(not job.held, "touch", job)
+    _require(not job.waits_for_intake, "extend_due", job)
     return replace(job, due_at=due_at)
 
 
@@ -560,12 +569,12 @@ def touch(job: Job, due_at: float) -> Job:
     by="submit, deliver, reconcile",
     when="an event or a record must still be sent; reconcile: before it sends for it",
 )
-def owe(job: Job, owed: tuple[str, ...], due_at: float) -> Job:
+def keep_pending(job: Job, pending: tuple[str, ...], due_at: float) -> Job:
     """Keep on the row what must still be sent, and when to try again."""
-    return replace(job, owed=owed, due_at=due_at)
+    return replace(job, pending=pending, due_at=due_at)
 
 
-@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was owed has been sent")
-def settle_debt(job: Job) -> Job:
-    """Nothing is owed any more: the row leaves the index and may expire."""
-    return replace(job, owed=(), due_at=None)
+@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was pending has been sent")
+def published(job: Job) -> Job:
+    """Nothing is pending any more: the row leaves the index and may expire."""
+    return replace(job, pending=(), due_at=None)

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
-COUNTERS: Final = 16
+SHARDS: Final = 16
 SPREAD_FROM: Final = 1_000
 """Slots from which the room is spread: below, a whole day's claims are too few to contend."""
 NO_LIMIT: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class Shard:
     """One counter of a day's ledger."""
 
     limit: int
@@ -28,10 +28,10 @@ class Counter:
     free: int
 
 
-Ledger = tuple[Counter, ...]
+DayBudget = tuple[Shard, ...]
 
 
-def slots_of(limit_usd: Decimal | None, price_usd: Decimal) -> int:
+def images_for(limit_usd: Decimal | None, price_usd: Decimal) -> int:
     """How many images a limit pays for: 10 / 0.14 = 71.4 -> 71. None is no limit."""
     if limit_usd is None:
         return NO_LIMIT
@@ -48,24 +48,24 @@ def next_day(now: float) -> float:
     return (now // 86_400 + 1) * 86_400
 
 
-def spread(limit: int, room: int) -> Ledger:
+def spread(limit: int, room: int) -> DayBudget:
     """A ledger with `room` slots free: all in the first counter, or evenly over all where the limit is large."""
-    if limit < SPREAD_FROM or room < COUNTERS:
-        return (Counter(limit, room), *(Counter(limit, 0) for _ in range(COUNTERS - 1)))
-    share, rest = divmod(room, COUNTERS)
-    return tuple(Counter(limit, share + (number < rest)) for number in range(COUNTERS))
+    if limit < SPREAD_FROM or room < SHARDS:
+        return (Shard(limit, room), *(Shard(limit, 0) for _ in range(SHARDS - 1)))
+    share, rest = divmod(room, SHARDS)
+    return tuple(Shard(limit, share + (number < rest)) for number in range(SHARDS))
 
 
-def free_slots(ledger: Sequence[Counter]) -> int:
+def free_images(ledger: Sequence[Shard]) -> int:
     """What may still be reserved; negative where more was spent than the limit is now."""
     return sum(counter.free for counter in ledger)
 
 
-def used_slots(ledger: Sequence[Counter]) -> int:
+def used_images(ledger: Sequence[Shard]) -> int:
     """What is reserved or spent."""
-    return ledger[0].limit - free_slots(ledger) if ledger else 0
+    return ledger[0].limit - free_images(ledger) if ledger else 0
 
 
-def relimited(ledger: Ledger, limit: int) -> Ledger:
+def with_limit(ledger: DayBudget, limit: int) -> DayBudget:
     """The same day under another limit: what is used stays used."""
-    return spread(limit, limit - used_slots(ledger))
+    return spread(limit, limit - used_images(ledger))

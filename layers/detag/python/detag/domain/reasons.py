@@ -19,7 +19,7 @@ class Advice:
 ADVICE: Final[dict[Reason, Advice]] = {
     Reason.READY: Advice("About to be sent to Runflow.", "Nothing."),
     Reason.RATE_LIMITED: Advice("Runflow asked for a pause.", "Nothing: it is tried again by itself."),
-    Reason.SETTLING: Advice(
+    Reason.UNCONFIRMED: Advice(
         "Runflow's answer was lost. Before the photo is sent again, detag waits and looks whether it was taken, "
         "so that it is not paid twice.",
         "Nothing: it goes on by itself.",

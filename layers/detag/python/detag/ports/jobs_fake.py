@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import RLock
 
-from detag.domain.gate import Gate, Override
+from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State
-from detag.domain.money import Ledger, day_of, relimited, spread
+from detag.domain.money import DayBudget, day_of, spread, with_limit
 from detag.domain.naming import sequencer_rank
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict
-from detag.ports.jobs import Counts, LedgerMoved, NoRoom
-from detag.ports.rows import kept, kept_gate
+from detag.ports.items import kept, kept_intake
+from detag.ports.jobs import BudgetChanged, Counts, ShardEmpty
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class FakeJobStore:
         self.lag = lag
         self.jobs: dict[str, Job] = {}
         """Every row, by job id."""
-        self.ledgers: dict[str, Ledger] = {}
+        self.day_budgets: dict[str, DayBudget] = {}
         """The counters of each day."""
         self.charges: dict[str, Reservation] = {}
         """What was charged by `charge`, by run id."""
-        self.heads: dict[tuple[str, str], str] = {}
+        self.newest_uploads: dict[tuple[str, str], str] = {}
         """The newest sequencer, by bucket and key."""
         self.writes: list[Write] = []
         """Every write of a row, oldest first."""
         self.operator = Override()
         """The override item, for the test to write."""
-        self._gate = Gate()
+        self._intake = Intake()
         self._clock, self._effect = clock, effect
         self._index: dict[str, Job] = {}
         self._indexed = 0
@@ -61,13 +61,13 @@ class FakeJobStore:
 
     def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
         """See `JobStore`."""
-        if after.job_id != before.job_id or after.rev <= before.rev:
-            raise ValueError(f"not a move of job {before.job_id} from rev {before.rev}")
+        if after.job_id != before.job_id or after.version <= before.version:
+            raise ValueError(f"not a move of job {before.job_id} from rev {before.version}")
         row = kept(after)
         with self._effect("jobs.save"), self._lock:
             present = self.jobs.get(before.job_id)
-            if (present.rev if present else 0) != before.rev:
-                raise Conflict(f"job {before.job_id} is not at rev {before.rev}")
+            if (present.version if present else 0) != before.version:
+                raise Conflict(f"job {before.job_id} is not at rev {before.version}")
             self._move_money(before.reservation, after.reservation, limit)
             self.jobs[row.job_id] = row
             self.writes.append(Write(self._clock.now(), present, row))
@@ -77,71 +77,71 @@ class FakeJobStore:
             return
         taken: Tally[tuple[str, int]] = Tally()
         if before is not None:
-            taken[before.day, 0] -= before.slots
+            taken[before.day, 0] -= before.images
         if after is not None:
-            taken[after.day, after.counter] += after.slots
+            taken[after.day, after.shard] += after.images
         for day, _ in taken:
-            if day not in self.ledgers:
-                raise LedgerMoved(f"no ledger of {day}")
+            if day not in self.day_budgets:
+                raise BudgetChanged(f"no ledger of {day}")
         if after is not None and limit is not None:
-            counter = self.ledgers[after.day][after.counter]
+            counter = self.day_budgets[after.day][after.shard]
             if counter.limit != limit:
-                raise LedgerMoved(f"the limit of {after.day} is {counter.limit}, not {limit}")
-            if counter.free < taken[after.day, after.counter]:
-                raise NoRoom(f"counter {after.counter} of {after.day} has {counter.free} free")
+                raise BudgetChanged(f"the limit of {after.day} is {counter.limit}, not {limit}")
+            if counter.free < taken[after.day, after.shard]:
+                raise ShardEmpty(f"counter {after.shard} of {after.day} has {counter.free} free")
         for (day, number), slots in taken.items():
             self._take(day, number, slots)
 
     def _take(self, day: str, number: int, slots: int) -> None:
-        ledger = self.ledgers[day]
+        ledger = self.day_budgets[day]
         counter = replace(ledger[number], free=ledger[number].free - slots)
-        self.ledgers[day] = (*ledger[:number], counter, *ledger[number + 1 :])
+        self.day_budgets[day] = (*ledger[:number], counter, *ledger[number + 1 :])
 
-    def raise_head(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
-        with self._effect("jobs.raise_head"), self._lock:
-            newest = max(sequencer, self.heads.get((bucket, key), ""), key=sequencer_rank)
-            self.heads[bucket, key] = newest
+        with self._effect("jobs.raise_newest_upload"), self._lock:
+            newest = max(sequencer, self.newest_uploads.get((bucket, key), ""), key=sequencer_rank)
+            self.newest_uploads[bucket, key] = newest
             return newest
 
-    def ledger(self, day: str) -> Ledger | None:
+    def day_budget(self, day: str) -> DayBudget | None:
         """See `JobStore`."""
-        with self._effect("jobs.ledger"), self._lock:
-            return self.ledgers.get(day)
+        with self._effect("jobs.day_budget"), self._lock:
+            return self.day_budgets.get(day)
 
-    def open_ledger(self, day: str, limit: int) -> None:
+    def set_day_budget(self, day: str, limit: int) -> None:
         """See `JobStore`. Alone in memory, nobody else does the same at the same time."""
-        with self._effect("jobs.open_ledger"), self._lock:
-            ledger = self.ledgers.get(day)
+        with self._effect("jobs.set_day_budget"), self._lock:
+            ledger = self.day_budgets.get(day)
             if ledger is None:
-                self.ledgers[day] = spread(limit, limit)
+                self.day_budgets[day] = spread(limit, limit)
             elif ledger[0].limit != limit:
-                self.ledgers[day] = relimited(ledger, limit)
+                self.day_budgets[day] = with_limit(ledger, limit)
 
     def charge(self, run_id: str, reservation: Reservation) -> bool:
         """See `JobStore`."""
         with self._effect("jobs.charge"), self._lock:
             if run_id in self.charges:
                 return False
-            if reservation.day not in self.ledgers:
-                raise LedgerMoved(f"no ledger of {reservation.day}")
-            self._take(reservation.day, reservation.counter, reservation.slots)
+            if reservation.day not in self.day_budgets:
+                raise BudgetChanged(f"no ledger of {reservation.day}")
+            self._take(reservation.day, reservation.shard, reservation.images)
             self.charges[run_id] = reservation
             return True
 
-    def gate(self) -> Gate:
+    def intake(self) -> Intake:
         """See `JobStore`."""
-        with self._effect("jobs.gate"), self._lock:
-            return self._gate
+        with self._effect("jobs.intake"), self._lock:
+            return self._intake
 
-    def save_gate(self, before: Gate, after: Gate) -> None:
+    def save_intake(self, before: Intake, after: Intake) -> None:
         """See `JobStore`."""
-        if after.rev <= before.rev:
-            raise ValueError(f"not a move of the gate from rev {before.rev}")
-        with self._effect("jobs.save_gate"), self._lock:
-            if self._gate.rev != before.rev:
-                raise Conflict(f"the gate is not at rev {before.rev}")
-            self._gate = kept_gate(after)
+        if after.version <= before.version:
+            raise ValueError(f"not a move of the intake from rev {before.version}")
+        with self._effect("jobs.save_intake"), self._lock:
+            if self._intake.version != before.version:
+                raise Conflict(f"the intake is not at rev {before.version}")
+            self._intake = kept_intake(after)
 
     def override(self) -> Override:
         """See `JobStore`."""
@@ -151,13 +151,13 @@ class FakeJobStore:
     def due(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
         with self._effect("jobs.due"), self._lock:
-            due = self._lanes(lambda job: not job.held and job.due_at is not None and job.due_at <= now)
+            due = self._due(lambda job: not job.waits_for_intake and job.due_at is not None and job.due_at <= now)
             return due[: max(limit, 0)]
 
-    def held(self, limit: int) -> list[str]:
+    def waiting_for_intake(self, limit: int) -> list[str]:
         """See `JobStore`."""
-        with self._effect("jobs.held"), self._lock:
-            return self._lanes(lambda job: job.held)[: max(limit, 0)]
+        with self._effect("jobs.waiting_for_intake"), self._lock:
+            return self._due(lambda job: job.waits_for_intake)[: max(limit, 0)]
 
     def counts(self, day: str) -> Counts:
         """See `JobStore`."""
@@ -172,7 +172,7 @@ class FakeJobStore:
                 ),
             )
 
-    def _lanes(self, wanted: Callable[[Job], bool]) -> list[str]:
+    def _due(self, wanted: Callable[[Job], bool]) -> list[str]:
         found = [(job.due_at or 0.0, job_id) for job_id, job in self._lagging().items() if wanted(job)]
         return [job_id for _, job_id in sorted(found)]
 

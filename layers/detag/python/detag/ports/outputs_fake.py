@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, look
+from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.outputs import Download, Unsafe
 
@@ -35,7 +35,7 @@ class FakeFetcher:
         with self._effect("fetcher.open"):
             data = self._read(link)
             try:
-                check_tail(look(data[:HEAD_BYTES], len(data), DELIVERABLE), data[:HEAD_BYTES], data[-TAIL_BYTES:])
+                check_tail(sniff(data[:HEAD_BYTES], len(data), DELIVERABLE), data[:HEAD_BYTES], data[-TAIL_BYTES:])
             except NotAnImage as error:
                 raise Unsafe(str(error)) from None
         yield _Picture(data[:HEAD_BYTES], len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))

@@ -20,7 +20,7 @@ class PreconditionFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Head:
     """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
     bytes.
     """
@@ -42,11 +42,11 @@ class Existing:
 class PhotoStore(Protocol):
     """Input and output bucket. All raise `Transient`."""
 
-    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
         """At most the first `length` bytes. Raises `Missing` or `Denied`."""
         ...
 
-    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
         """At most the last `length` bytes. Raises `Missing` or `Denied`."""
         ...
 

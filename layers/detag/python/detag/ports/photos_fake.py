@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed, Start
+from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
 
 _HOST: Final = ".s3.eu-central-1.amazonaws.com"
 _KEY: Final = b"signs the URLs of this fake"
@@ -112,15 +112,15 @@ class FakePhotoStore:
 
     # The port
 
-    def start(self, bucket: str, key: str, version_id: str | None, length: int) -> Start:
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
         """See `PhotoStore`."""
-        with self._effect("photos.start"):
+        with self._effect("photos.read_head"):
             stored = self._readable(bucket, key, version_id)
-            return Start(stored.data[:length], len(stored.data), stored.etag, stored.metadata)
+            return Head(stored.data[:length], len(stored.data), stored.etag, stored.metadata)
 
-    def end(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
         """See `PhotoStore`."""
-        with self._effect("photos.end"):
+        with self._effect("photos.read_tail"):
             return self._readable(bucket, key, version_id).data[-length:]
 
     def _readable(self, bucket: str, key: str, version_id: str | None) -> Stored:

@@ -12,10 +12,10 @@ class Telemetry(Protocol):
         """Add to a metric of the namespace `detag`."""
         ...
 
-    def note(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """A line about something expected."""
         ...
 
-    def warn(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, **fields: object) -> None:
         """A line about something a person may want to look at."""
         ...

@@ -31,12 +31,12 @@ class FakeTelemetry:
         with self._effect("telemetry.count"):
             self.counts[metric] += value  # type: ignore[assignment]  # a Counter holds any number
 
-    def note(self, message: str, **fields: object) -> None:
+    def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
-        with self._effect("telemetry.note"):
-            self.lines.append(Line("note", message, fields))
+        with self._effect("telemetry.info"):
+            self.lines.append(Line("info", message, fields))
 
-    def warn(self, message: str, **fields: object) -> None:
+    def warning(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
-        with self._effect("telemetry.warn"):
-            self.lines.append(Line("warn", message, fields))
+        with self._effect("telemetry.warning"):
+            self.lines.append(Line("warning", message, fields))

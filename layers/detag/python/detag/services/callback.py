@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from detag.domain.runs import Callback, read_callback, result_message
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient, told
+from detag.ports.errors import Transient, safe_description
 from detag.ports.queue import Queue
 from detag.ports.secrets import CallbackSecrets, Unset
 from detag.ports.telemetry import Telemetry
@@ -37,21 +37,21 @@ class Request:
     signature: str | None
 
 
-class Garbled(Exception):
+class MalformedRequest(Exception):
     """The gateway's event holds no readable body."""
 
 
 def read_request(event: Mapping[str, Any]) -> Request:
-    """The request in an API Gateway event of payload format 2.0. Raises `Garbled`."""
+    """The request in an API Gateway event of payload format 2.0. Raises `MalformedRequest`."""
     text = event.get("body") or ""
     headers = event.get("headers") or {}
     if not isinstance(text, str) or not isinstance(headers, Mapping):
-        raise Garbled
+        raise MalformedRequest
     signature = next((value for name, value in headers.items() if str(name).lower() == "runflow-signature"), None)
     try:
         body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
     except (binascii.Error, UnicodeError, ValueError):
-        raise Garbled from None
+        raise MalformedRequest from None
     return Request(body, signature if isinstance(signature, str) else None)
 
 
@@ -118,7 +118,7 @@ class SecretList:
         return self._secrets
 
 
-class Receiver:
+class CallbackHandler:
     """Answers callbacks as the design's table says."""
 
     def __init__(self, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
@@ -133,7 +133,7 @@ class Receiver:
         try:
             status = self._answer(event)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is judged: a second try may be
-            self._telemetry.warn("a callback could not be judged", error=told(error))
+            self._telemetry.warning("a callback could not be judged", error=safe_description(error))
             status = 503
         self._telemetry.count(f"Answered{status}")
         return status
@@ -141,17 +141,17 @@ class Receiver:
     def _answer(self, event: Mapping[str, Any]) -> int:
         try:
             request = read_request(event)
-        except Garbled:
+        except MalformedRequest:
             return 401
         if len(request.body) > MAX_BODY_BYTES:
             return 413
         try:
             genuine = self._is_genuine(request)
         except Unset as error:
-            self._telemetry.warn("callbacks can't be judged: the secret is not set", error=str(error))
+            self._telemetry.warning("callbacks can't be judged: the secret is not set", error=str(error))
             return 503
         except Transient:
-            self._telemetry.warn("callbacks can't be judged: the secret can't be read")
+            self._telemetry.warning("callbacks can't be judged: the secret can't be read")
             return 503
         return self._keep(request.body) if genuine else 401
 
@@ -170,12 +170,12 @@ class Receiver:
         callback = read_callback(body)
         if not isinstance(callback, Callback):
             self._telemetry.count("UnusableCallback")
-            self._telemetry.warn("a signed callback of no use", why=callback)
+            self._telemetry.warning("a signed callback of no use", why=callback)
             return 200
         try:
             self._results.send([result_message(callback)])
         except Transient:
-            self._telemetry.warn("a callback could not be kept", run_id=callback.run_id)
+            self._telemetry.warning("a callback could not be kept", run_id=callback.run_id)
             return 503
-        self._telemetry.note("callback kept", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
+        self._telemetry.info("callback kept", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
         return 200

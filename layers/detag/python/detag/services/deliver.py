@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from detag.domain.backoff import Uniform, backoff
-from detag.domain.images import DELIVERABLE, NotAnImage, look
-from detag.domain.job import Job, Reason, State, cancel, deliver, fail, retry, supersede, watch
+from detag.domain.images import DELIVERABLE, NotAnImage, sniff
+from detag.domain.job import Job, Reason, State, cancel, deliver, fail, poll_later, retry, supersede
 from detag.domain.naming import (
     JOB_ID,
     RUN_ID,
@@ -27,9 +27,9 @@ from detag.ports.outputs import Download, Fetcher, LinkExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
-from detag.services.closing import Closing
-from detag.services.ours import is_ours
-from detag.services.purse import Purse
+from detag.services.budget import Budget
+from detag.services.ours import belongs_to
+from detag.services.outbox import Outbox
 from detag.settings import DeliverSettings
 
 UNKNOWN_RUN_SECONDS: Final = 3_600.0
@@ -59,14 +59,14 @@ class Deliver:
         photos: PhotoStore,
         runs: Runs,
         fetcher: Fetcher,
-        closing: Closing,
-        purse: Purse,
+        outbox: Outbox,
+        budget: Budget,
         clock: Clock,
         telemetry: Telemetry,
         uniform: Uniform = random.uniform,
     ) -> None:
         self._settings, self._jobs, self._photos, self._runs = settings, jobs, photos, runs
-        self._fetcher, self._closing, self._purse = fetcher, closing, purse
+        self._fetcher, self._outbox, self._budget = fetcher, outbox, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any]) -> None:
@@ -84,19 +84,19 @@ class Deliver:
             try:
                 self._go_on(job, result)
             except Conflict:
-                self._telemetry.note("the row moved: reading it again", job_id=job.job_id)
+                self._telemetry.info("the row moved: reading it again", job_id=job.job_id)
             else:
                 return
         raise Transient("the row is contended")
 
     def _go_on(self, job: Job, result: Result) -> None:
-        if job.owed:
-            job = self._closing.pay(job)
+        if job.pending:
+            job = self._outbox.pay(job)
         run_id = result.run_id or job.run_id
         if run_id is None or run_id in job.earlier_runs:
             return
         if run_id == job.run_id and job.state.terminal and not job.repairable:
-            self._telemetry.note(f"already {job.state}", job_id=job.job_id)
+            self._telemetry.info(f"already {job.state}", job_id=job.job_id)
             return
         try:
             run = self._run(job, run_id, result)
@@ -104,14 +104,14 @@ class Deliver:
             self._no_answer(job, run_id, error)
             return
         if run_id != job.run_id:
-            if run is None or not is_ours(run, job, self._photos):
+            if run is None or not belongs_to(run, job, self._photos):
                 self._unmatched(result, "not a run of this job")
                 return
             if job.run_id is not None or job.state.terminal:
                 if run.charged:
-                    self._purse.charge_stray(job, run)
+                    self._budget.charge_unmatched(job, run)
                 return
-            job = self._purse.adopt(job, run_id, self._clock.now() + 60.0)
+            job = self._budget.adopt(job, run_id, self._clock.now() + 60.0)
         self._close(job, run)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
@@ -130,13 +130,13 @@ class Deliver:
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
         if run_id == job.run_id and job.state is State.SUBMITTED:
             self._later(job, f"Runflow can't be asked about the run: {error}")
-        elif job.state is not State.SUBMITTING and job.reason is not Reason.SETTLING:
+        elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the row's own due time leads to a look-up, which finds it
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count("UnmatchedCallback")
-        self._telemetry.warn("a callback that matches no job", why=why, job_id=result.job_id, run_id=result.run_id)
+        self._telemetry.warning("a callback that matches no job", why=why, job_id=result.job_id, run_id=result.run_id)
 
     # How the run ended
 
@@ -145,21 +145,21 @@ class Deliver:
         if run is not None and run.status in GOOD:
             self._store(job, run)
         elif job.state is not State.SUBMITTED:
-            self._telemetry.note("nothing to repair with", job_id=job.job_id)
+            self._telemetry.info("nothing to repair with", job_id=job.job_id)
         elif run is None:
             if now - job.submitted_at > UNKNOWN_RUN_SECONDS:
                 self._give_up(job, Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}")
             else:
-                self._watch(job, "Runflow does not know the run yet")
+                self._poll_later(job, "Runflow does not know the run yet")
         elif not run.status.terminal:
             if now - job.submitted_at > self._settings.run_timeout_hours * 3600.0:
                 self._fail(
                     job, Reason.TIMED_OUT, f"the run did not end within {self._settings.run_timeout_hours} hours"
                 )
             else:
-                self._watch(job, None)
+                self._poll_later(job, None)
         elif run.status is RunStatus.CANCELLED:
-            self._closing.close(job, cancel(job, "the run was cancelled at Runflow", now, cost=_usd(run)))
+            self._outbox.close(job, cancel(job, "the run was cancelled at Runflow", now, cost=_usd(run)))
         else:
             self._failed(job, run)
 
@@ -177,24 +177,24 @@ class Deliver:
             self._telemetry.count("RunRetried")
             return
         failed = fail(job, Reason.RUN_FAILED, said, now, code=run.failure_code, free=not run.charged, cost=_usd(run))
-        self._closing.close(job, failed)
+        self._outbox.close(job, failed)
 
     def _fail(self, job: Job, reason: Reason, detail: str, run: Run | None = None) -> None:
         cost = _usd(run) if run else None
-        self._closing.close(job, fail(job, reason, detail[:500], self._clock.now(), free=False, cost=cost))
+        self._outbox.close(job, fail(job, reason, detail[:500], self._clock.now(), free=False, cost=cost))
 
     def _give_up(self, job: Job, reason: Reason, detail: str) -> None:
         """Fail a job whose run can't be had, unless its picture is there: stored by a worker that died right after."""
         names = (output_key(job.upload.key, job.content_type, kind) for kind in DELIVERABLE)
         stored = tuple(key for key in names if (there := self._photos.existing(key)) and _same_run(job, there))
         if stored:
-            self._closing.close(job, deliver(job, stored, self._clock.now(), cost=None, partial=False))
+            self._outbox.close(job, deliver(job, stored, self._clock.now(), cost=None, partial=False))
         else:
             self._fail(job, reason, detail)
 
-    def _watch(self, job: Job, detail: str | None) -> None:
+    def _poll_later(self, job: Job, detail: str | None) -> None:
         wait = backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0)
-        self._jobs.save(job, watch(job, self._clock.now() + wait, detail))
+        self._jobs.save(job, poll_later(job, self._clock.now() + wait, detail))
 
     def _later(self, job: Job, why: str) -> None:
         """A paid result that can't be had now is tried again for days before a person is asked."""
@@ -205,8 +205,8 @@ class Deliver:
             self._give_up(job, Reason.UNDELIVERABLE, why)
         else:
             self._telemetry.count("DeliveryRetried")
-            self._telemetry.warn("not delivered yet", job_id=job.job_id, why=why)
-            self._watch(job, why[:500])
+            self._telemetry.warning("not delivered yet", job_id=job.job_id, why=why)
+            self._poll_later(job, why[:500])
 
     # The cleaned images
 
@@ -227,13 +227,13 @@ class Deliver:
                         stored.append(self._put(job, run, number, download))
                 except (Unsafe, NotAnImage) as error:
                     refused = f"run {run.run_id}: image {number}: {error}"
-                    self._telemetry.warn("a picture is not safe to store", job_id=job.job_id, why=refused)
+                    self._telemetry.warning("a picture is not safe to store", job_id=job.job_id, why=refused)
         except _NewerDelivered:
             if job.state is State.SUBMITTED:
                 newer = supersede(
                     job, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", self._clock.now()
                 )
-                self._closing.close(job, replace(newer, cost=_usd(run)))
+                self._outbox.close(job, replace(newer, cost=_usd(run)))
             return
         except (LinkExpired, Transient) as error:
             self._later(job, f"the picture can't be fetched or stored: {error}")
@@ -249,10 +249,10 @@ class Deliver:
             cost=_usd(run),
             partial=run.status is RunStatus.PARTIAL or bool(refused),
         )
-        self._closing.close(job, done)
+        self._outbox.close(job, done)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
-        image = look(download.head, download.length, DELIVERABLE)
+        image = sniff(download.head, download.length, DELIVERABLE)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
         owner = ""
         for _ in range(ROUNDS):

@@ -7,13 +7,13 @@ from detag.domain.runs import Run, same_place
 from detag.ports.photos import PhotoStore
 
 
-def is_ours(run: Run, job: Job, photos: PhotoStore) -> bool:
+def belongs_to(run: Run, job: Job, photos: PhotoStore) -> bool:
     """Whether a run shows both the name that a submission of the job gives it, and the job's own photo."""
     upload = job.upload
     photo = photos.presign(upload.bucket, upload.key, upload.version_id, 60)
-    return bears_our_name(run, job) and same_place(run.image_url, photo)
+    return client_ref_matches(run, job) and same_place(run.image_url, photo)
 
 
-def bears_our_name(run: Run, job: Job) -> bool:
+def client_ref_matches(run: Run, job: Job) -> bool:
     """Whether a run is called what a submission of the job calls it."""
     return (run.client_ref or "").startswith(job.job_id + ".")

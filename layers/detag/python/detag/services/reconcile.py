@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from detag.domain import gate as gates
+from detag.domain import intake as intakes
 from detag.domain.backoff import backoff
-from detag.domain.gate import Gate
-from detag.domain.job import Job, Reason, State, owe, release, touch, watch
-from detag.domain.money import NO_LIMIT, day_of, used_slots
+from detag.domain.intake import Intake
+from detag.domain.job import Job, Reason, State, extend_due, keep_pending, poll_later, release
+from detag.domain.money import NO_LIMIT, day_of, used_images
 from detag.domain.reasons import ADVICE
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
@@ -18,7 +18,7 @@ from detag.ports.jobs import JobStore
 from detag.ports.queue import Queue
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
-from detag.services.purse import Purse
+from detag.services.budget import Budget
 from detag.settings import ReconcileSettings
 
 DUE_BATCH: Final = 1_000
@@ -45,51 +45,55 @@ class Reconcile:
         uploads: Queue,
         results: Queue,
         runs: Runs,
-        purse: Purse,
+        budget: Budget,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._settings, self._jobs, self._uploads, self._results = settings, jobs, uploads, results
-        self._runs, self._purse, self._clock, self._telemetry = runs, purse, clock, telemetry
+        self._runs, self._budget, self._clock, self._telemetry = runs, budget, clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
-        """Look at the gate and at everything due; returns what was done, as counts.
+        """Look at the intake and at everything due; returns what was done, as counts.
 
         `deadline` is the moment on the monotonic clock at which this process is killed. Raises `Transient` where the
         job table or a queue fails: the next minute tries again.
         """
-        released = self._tend_gate(deadline)
+        released = self._tend_intake(deadline)
         resumed, ended, watched = self._tend_due(deadline)
-        gate = self._jobs.gate()
-        self._telemetry.count("GateHeld", float(gate.reason is not None and not gate.draining))
+        intake = self._jobs.intake()
+        self._telemetry.count("GateHeld", float(intake.reason is not None and not intake.draining))
         return {"released": released, "resumed": resumed, "sent_to_deliver": ended, "still_running": watched}
 
-    # The gate
+    # The intake
 
-    def _tend_gate(self, deadline: float) -> int:
-        override, before = self._jobs.override(), self._jobs.gate()
+    def _tend_intake(self, deadline: float) -> int:
+        override, before = self._jobs.override(), self._jobs.intake()
         paused = self._settings.paused if override.paused is None else override.paused
-        gate, now = before, self._clock.now()
-        limit = self._purse.limit(override)
+        intake, now = before, self._clock.now()
+        limit = self._budget.limit(override)
         if paused:
-            gate = gate if gate.reason is Reason.PAUSED and not gate.draining else gates.close(gate, Reason.PAUSED, now)
-        elif gate.reason is not None and not gate.draining and self._is_lifted(gate, limit):
-            gate = gates.drain(gate)
-        if gate is not before and not self._save_gate(before, gate):
+            intake = (
+                intake
+                if intake.reason is Reason.PAUSED and not intake.draining
+                else intakes.pause(intake, Reason.PAUSED, now)
+            )
+        elif intake.reason is not None and not intake.draining and self._is_lifted(intake, limit):
+            intake = intakes.drain(intake)
+        if intake is not before and not self._save_intake(before, intake):
             return 0
         if paused:
             return 0
-        if gate.reason is not None and not gate.draining:
-            return self._probe(gate) if now >= gate.probe_at else 0
-        return self._release_line(gate, limit, deadline)
+        if intake.reason is not None and not intake.draining:
+            return self._probe(intake) if now >= intake.probe_at else 0
+        return self._release_line(intake, limit, deadline)
 
-    def _is_lifted(self, gate: Gate, limit: int) -> bool:
+    def _is_lifted(self, intake: Intake, limit: int) -> bool:
         """Whether the cause is seen to be gone without a probe."""
-        if gate.reason is Reason.PAUSED:
+        if intake.reason is Reason.PAUSED:
             return True
-        if gate.reason is Reason.SPEND_LIMIT:
-            return self._purse.room(limit) > 0
-        if gate.reason is Reason.NOT_CONFIGURED:
+        if intake.reason is Reason.SPEND_LIMIT:
+            return self._budget.room(limit) > 0
+        if intake.reason is Reason.NOT_CONFIGURED:
             try:
                 self._runs.ready()
             except (NotConfigured, Transient):
@@ -97,33 +101,33 @@ class Reconcile:
             return True
         return False
 
-    def _probe(self, gate: Gate) -> int:
-        line = self._jobs.held(5)
+    def _probe(self, intake: Intake) -> int:
+        line = self._jobs.waiting_for_intake(5)
         for job_id in line:
             job = self._jobs.get(job_id)
-            if job is not None and job.held:
-                if self._save_gate(gate, gates.probe(gate, job_id, self._clock.now())):
+            if job is not None and job.waits_for_intake:
+                if self._save_intake(intake, intakes.probe(intake, job_id, self._clock.now())):
                     return self._release([job])
                 return 0
         if not line:  # else the index is stale: others may wait behind these
-            self._save_gate(gate, gates.reopen(gate))  # nobody waits: the next photo is the probe
+            self._save_intake(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
         return 0
 
-    def _release_line(self, gate: Gate, limit: int, deadline: float) -> int:
-        """Release the oldest, as many as today's limit has room for; close the gate again where it has none."""
-        waiting = self._jobs.held(RELEASE_BATCH)
+    def _release_line(self, intake: Intake, limit: int, deadline: float) -> int:
+        """Release the oldest, as many as today's limit has room for; close the intake again where it has none."""
+        waiting = self._jobs.waiting_for_intake(RELEASE_BATCH)
         if not waiting:
-            if gate.reason is not None:
-                self._save_gate(gate, gates.reopen(gate))
+            if intake.reason is not None:
+                self._save_intake(intake, intakes.reopen(intake))
             return 0
-        room = self._purse.room(limit)
+        room = self._budget.room(limit)
         if room <= 0:
-            self._save_gate(gate, gates.close(gate, Reason.SPEND_LIMIT, self._clock.now()))
+            self._save_intake(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
             return 0
         jobs = (
             self._jobs.get(job_id) for job_id in waiting[:room] if self._clock.monotonic() < deadline - SPARE_SECONDS
         )
-        return self._release(job for job in jobs if job is not None and job.held)
+        return self._release(job for job in jobs if job is not None and job.waits_for_intake)
 
     def _release(self, jobs: Iterable[Job]) -> int:
         released = []
@@ -137,12 +141,12 @@ class Reconcile:
         self._uploads.send(released)
         return len(released)
 
-    def _save_gate(self, before: Gate, after: Gate) -> bool:
+    def _save_intake(self, before: Intake, after: Intake) -> bool:
         try:
-            self._jobs.save_gate(before, after)
+            self._jobs.save_intake(before, after)
         except Conflict:
             return False
-        self._telemetry.warn("gate", reason=after.reason, draining=after.draining)
+        self._telemetry.warning("intake", reason=after.reason, draining=after.draining)
         return True
 
     # What is due
@@ -151,24 +155,24 @@ class Reconcile:
         now = self._clock.now()
         overdue: list[Job] = []
         resumed: list[dict[str, Any]] = []
-        owing: list[dict[str, Any]] = []
+        publishing: list[dict[str, Any]] = []
         for job_id in self._jobs.due(now, DUE_BATCH):
             if self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
                 break
             job = self._jobs.get(job_id)
-            if job is None or job.due_at is None or job.due_at > now or job.held:
+            if job is None or job.due_at is None or job.due_at > now or job.waits_for_intake:
                 continue  # the index was stale
             if job.state is State.SUBMITTED:
                 overdue.append(job)
             elif job.state.terminal:
-                if self._save(job, owe(job, job.owed, now + REDELIVER_SECONDS)):
-                    owing.append({"job_id": job.job_id, "run_id": job.run_id})
-            elif self._save(job, touch(job, now + REDUE_SECONDS)):
+                if self._save(job, keep_pending(job, job.pending, now + REDELIVER_SECONDS)):
+                    publishing.append({"job_id": job.job_id, "run_id": job.run_id})
+            elif self._save(job, extend_due(job, now + REDUE_SECONDS)):
                 resumed.append({"job_id": job.job_id})
         self._uploads.send(resumed)
         ended, watched = self._ask(overdue, deadline)
-        self._results.send(owing + ended)
-        return len(resumed), len(owing) + len(ended), watched
+        self._results.send(publishing + ended)
+        return len(resumed), len(publishing) + len(ended), watched
 
     def _ask(self, overdue: list[Job], deadline: float) -> tuple[list[dict[str, Any]], int]:
         """Ask Runflow about overdue runs: those that need `deliver` become messages, the others are watched on."""
@@ -188,14 +192,14 @@ class Reconcile:
                     run = self._runs.get(job.run_id or "")
                 now = self._clock.now()
                 if run is None or run.status.terminal or self._is_late(job, now):
-                    if self._save(job, touch(job, now + REDELIVER_SECONDS)):
+                    if self._save(job, extend_due(job, now + REDELIVER_SECONDS)):
                         ended.append({"job_id": job.job_id, "run_id": job.run_id})
                 elif self._save(
-                    job, watch(job, now + backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0))
+                    job, poll_later(job, now + backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0))
                 ):
                     watched += 1
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._telemetry.warn("Runflow can't be asked: overdue runs wait for the next minute", error=str(error))
+            self._telemetry.warning("Runflow can't be asked: overdue runs wait for the next minute", error=str(error))
         return ended, watched
 
     def _is_late(self, job: Job, now: float) -> bool:
@@ -226,24 +230,24 @@ class Reconcile:
         """How things stand, for a person: jobs by state, what is held and why, and today's spend."""
         now = self._clock.now()
         day = day_of(now)
-        counts, gate, override = self._jobs.counts(day), self._jobs.gate(), self._jobs.override()
-        ledger = self._jobs.ledger(day)
-        used, limit = used_slots(ledger) if ledger else 0, self._purse.limit(override)
+        counts, intake, override = self._jobs.counts(day), self._jobs.intake(), self._jobs.override()
+        ledger = self._jobs.day_budget(day)
+        used, limit = used_images(ledger) if ledger else 0, self._budget.limit(override)
         held = {name.partition("/")[2]: count for name, count in counts.open.items() if name.startswith("waiting/")}
         return {
             "open": dict(counts.open),
             "closed_today": dict(counts.closed),
             "intake": {
-                "held": gate.reason is not None,
-                "why": gate.reason.value if gate.reason else None,
-                "means": ADVICE[gate.reason].means if gate.reason else None,
-                "what_to_do": ADVICE[gate.reason].do if gate.reason else None,
+                "held": intake.reason is not None,
+                "why": intake.reason.value if intake.reason else None,
+                "means": ADVICE[intake.reason].means if intake.reason else None,
+                "what_to_do": ADVICE[intake.reason].do if intake.reason else None,
                 "waiting": held,
             },
             "spend_today": {
                 "day": day,
                 "images": used,
-                "usd": str(used * self._purse.price),
-                "limit_usd": "none" if limit == NO_LIMIT else str(limit * self._purse.price),
+                "usd": str(used * self._budget.price),
+                "limit_usd": "none" if limit == NO_LIMIT else str(limit * self._budget.price),
             },
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from detag.domain.gate import Gate
+from detag.domain.intake import Intake
 from detag.domain.job import Job
 
 MAX_BODY_BYTES: Final = 65_536
@@ -28,7 +28,7 @@ def kept(job: Job) -> Job:
         upload=replace(job.upload, uploaded_at=_micro(job.upload.uploaded_at)),
         detail=job.detail[:MAX_DETAIL] if job.detail else None,
         code=job.code[:MAX_CODE] if job.code else None,
-        look_from=job.look_from if job.look_from and len(job.look_from) <= MAX_CURSOR else None,
+        search_from=job.search_from if job.search_from and len(job.search_from) <= MAX_CURSOR else None,
         outputs=job.outputs[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),
         not_before=_micro(job.not_before),
@@ -41,9 +41,9 @@ def kept(job: Job) -> Job:
     )
 
 
-def kept_gate(gate: Gate) -> Gate:
-    """The gate as its item gives it back: times to the microsecond."""
-    return replace(gate, since=_micro(gate.since), probe_at=_micro(gate.probe_at))
+def kept_intake(intake: Intake) -> Intake:
+    """The intake as its item gives it back: times to the microsecond."""
+    return replace(intake, since=_micro(intake.since), probe_at=_micro(intake.probe_at))
 
 
 def _micro(seconds: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from detag.domain.job import Job, State, owe, settle_debt
+from detag.domain.job import Job, State, keep_pending, published
 from detag.domain.naming import readable, record_key
 from detag.domain.reasons import ADVICE
 from detag.ports.clock import Clock
@@ -23,14 +23,14 @@ DETAIL_TYPES: Final = {
     State.CANCELLED: "Photo Cancelled",
 }
 RECORDED: Final = (State.FAILED, State.CANCELLED)
-DEBT_SECONDS: Final = 300.0
+PUBLISH_RETRY_SECONDS: Final = 300.0
 
 
-class Closing:
+class Outbox:
     """Tells of the end of a job, at least once, whatever crashes.
 
     A delivery is told first and saved second: the picture is there already. A failure is saved first, with what must be
-    told owed on the row: another worker may deliver the photo in this very moment.
+    told pending on the row: another worker may deliver the photo in this very moment.
     """
 
     def __init__(self, jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry) -> None:
@@ -40,12 +40,12 @@ class Closing:
     def close(self, before: Job, after: Job) -> Job:
         """Close a job for good. Raises `Conflict` where the row moved meanwhile, or `Transient`."""
         certain = after.state not in RECORDED
-        unpaid = self._send(after, debts(after)) if certain else debts(after)
+        unpaid = self._send(after, pending_for(after)) if certain else pending_for(after)
         if unpaid:
-            after = owe(after, unpaid, self._clock.now() + DEBT_SECONDS)
+            after = keep_pending(after, unpaid, self._clock.now() + PUBLISH_RETRY_SECONDS)
         self._jobs.save(before, after)
         self._telemetry.count(after.state.value.title())
-        self._telemetry.note(
+        self._telemetry.info(
             f"photo {after.state}",
             job_id=after.job_id,
             key=readable(after.upload.key),
@@ -55,30 +55,30 @@ class Closing:
         return after if certain else self.pay(after)
 
     def pay(self, job: Job) -> Job:
-        """Send what a closed job owes. Raises `Conflict` or `Transient`; what is still owed stays due."""
-        unpaid = self._send(job, job.owed)
+        """Send what a closed job owes. Raises `Conflict` or `Transient`; what is still pending stays due."""
+        unpaid = self._send(job, job.pending)
         if unpaid:
-            paid = owe(job, unpaid, self._clock.now() + DEBT_SECONDS)
+            paid = keep_pending(job, unpaid, self._clock.now() + PUBLISH_RETRY_SECONDS)
         else:
-            paid = settle_debt(job)
+            paid = published(job)
         self._jobs.save(job, paid)
         return paid
 
-    def _send(self, job: Job, owed: tuple[str, ...]) -> tuple[str, ...]:
+    def _send(self, job: Job, pending: tuple[str, ...]) -> tuple[str, ...]:
         unpaid = []
-        for debt in owed:
+        for debt in pending:
             try:
                 if debt == RECORD:
                     self._photos.put_record(record_key(job.upload.key, job.job_id), record(job))
                 else:
                     self._events.publish(DETAIL_TYPES[job.state], summary(job))
             except Transient as error:
-                self._telemetry.warn("owed, to be sent later", job_id=job.job_id, debt=debt, error=str(error))
+                self._telemetry.warning("pending, to be sent later", job_id=job.job_id, debt=debt, error=str(error))
                 unpaid.append(debt)
         return tuple(unpaid)
 
 
-def debts(job: Job) -> tuple[str, ...]:
+def pending_for(job: Job) -> tuple[str, ...]:
     """What has to be sent about a job that was just closed."""
     return (RECORD,) * (job.state in RECORDED) + (EVENT,) * (job.state in DETAIL_TYPES)
 

@@ -10,7 +10,7 @@ import gc
 gc.disable()
 
 
-def ends() -> None:
+def done() -> None:
     """Say that all is made: it is never looked at again, and what comes with the events is collected as usual."""
     gc.freeze()
     gc.enable()

@@ -1,7 +1,7 @@
-"""The gate: the one mechanism for "not now".
+"""The intake: the one mechanism for "not now".
 
 One control item holds the whole intake. While it is closed, new photos wait in line; one probe at a time tests
-whether the cause is gone; once it is, the gate drains: the line goes first, oldest first, and new photos join its end
+whether the cause is gone; once it is, the intake drains: the line goes first, oldest first, and new photos join its end
 until it is empty.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from detag.domain.job import GATE_REASONS, Job, Reason
+from detag.domain.job import INTAKE_REASONS, Job, Reason
 from detag.domain.money import next_day
 
 PROBE_SECONDS: Final = 60.0
@@ -20,8 +20,8 @@ PROBE_LEASE_SECONDS: Final = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """The control item, as detag keeps it. `rev` 0 has no item yet."""
+class Intake:
+    """The control item, as detag keeps it. `version` 0 has no item yet."""
 
     reason: Reason | None = None
     since: float = 0.0
@@ -30,7 +30,7 @@ class Gate:
     """When the next probe is let through."""
     probes: int = 0
     probe_job: str | None = None
-    rev: int = 0
+    version: int = 0
 
     def lets_through(self, job: Job) -> bool:
         """Whether the job may be sent now: anything while open, released jobs while draining, the probe while
@@ -38,7 +38,7 @@ class Gate:
         """
         if self.reason is None or job.job_id == self.probe_job:
             return True
-        return self.draining and job.rev > 0 and not job.held and job.reason is not None
+        return self.draining and job.version > 0 and not job.waits_for_intake and job.reason is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,39 +50,45 @@ class Override:
     """A decimal, or "none"."""
 
 
-def close(gate: Gate, reason: Reason, now: float) -> Gate:
-    """The gate after a refusal or a failed probe: closed, its next probe later each time. Raises ValueError for
+def pause(intake: Intake, reason: Reason, now: float) -> Intake:
+    """The intake after a refusal or a failed probe: closed, its next probe later each time. Raises ValueError for
     another reason.
     """
-    if reason not in GATE_REASONS:
-        raise ValueError(f"{reason} closes no gate")
-    again = gate.reason is reason and not gate.draining
-    probes = gate.probes if again else 0
+    if reason not in INTAKE_REASONS:
+        raise ValueError(f"{reason} closes no intake")
+    again = intake.reason is reason and not intake.draining
+    probes = intake.probes if again else 0
     wait = min(MAX_PROBE_SECONDS, PROBE_SECONDS * 2**probes)
-    return Gate(
+    return Intake(
         reason=reason,
-        since=gate.since if again else now,
+        since=intake.since if again else now,
         probe_at=next_day(now) if reason is Reason.SPEND_LIMIT else now + wait,
         probes=probes,
-        rev=gate.rev + 1,
+        version=intake.version + 1,
     )
 
 
-def probe(gate: Gate, job_id: str, now: float) -> Gate:
+def probe(intake: Intake, job_id: str, now: float) -> Intake:
     """Let one job through, and no other before this one had its time."""
-    return replace(gate, probe_job=job_id, probes=gate.probes + 1, probe_at=now + PROBE_LEASE_SECONDS, rev=gate.rev + 1)
+    return replace(
+        intake,
+        probe_job=job_id,
+        probes=intake.probes + 1,
+        probe_at=now + PROBE_LEASE_SECONDS,
+        version=intake.version + 1,
+    )
 
 
-def inconclusive(gate: Gate, now: float) -> Gate:
+def inconclusive(intake: Intake, now: float) -> Intake:
     """The probe ended without an answer to its question: another may be let through at once."""
-    return replace(gate, probe_job=None, probe_at=now, rev=gate.rev + 1)
+    return replace(intake, probe_job=None, probe_at=now, version=intake.version + 1)
 
 
-def drain(gate: Gate) -> Gate:
+def drain(intake: Intake) -> Intake:
     """The cause is gone: release the line."""
-    return replace(gate, draining=True, probe_job=None, rev=gate.rev + 1)
+    return replace(intake, draining=True, probe_job=None, version=intake.version + 1)
 
 
-def reopen(gate: Gate) -> Gate:
+def reopen(intake: Intake) -> Intake:
     """Nobody waits any more."""
-    return Gate(rev=gate.rev + 1)
+    return Intake(version=intake.version + 1)

@@ -7,19 +7,19 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from detag.domain.backoff import Uniform
-from detag.domain.gate import Override
+from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation, adopt
-from detag.domain.money import COUNTERS, SPREAD_FROM, day_of, free_slots, slots_of, spread
+from detag.domain.money import SHARDS, SPREAD_FROM, day_of, free_images, images_for, spread
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import JobStore, LedgerMoved, NoRoom
+from detag.ports.jobs import BudgetChanged, JobStore, ShardEmpty
 from detag.ports.telemetry import Telemetry
 
-ROUNDS: Final = COUNTERS + 4
+ROUNDS: Final = SHARDS + 4
 
 
-class Purse:
+class Budget:
     """Reserves before paying, and charges what turned out to be paid for."""
 
     def __init__(
@@ -41,8 +41,8 @@ class Purse:
             try:
                 limit = None if text == "none" else max(Decimal(0), Decimal(text))
             except InvalidOperation:
-                self._telemetry.warn('the override limit_usd is neither an amount nor "none": the parameter holds')
-        return slots_of(limit, self.price)
+                self._telemetry.warning('the override limit_usd is neither an amount nor "none": the parameter holds')
+        return images_for(limit, self.price)
 
     def reserve(self, job: Job, claimed: Callable[[Reservation], Job], limit: int) -> Job | None:
         """Save the claim of a job together with one slot of today; None where today's limit leaves no room.
@@ -50,17 +50,17 @@ class Purse:
         `claimed` makes the claimed job from its reservation. Raises `Conflict` where the row moved, or `Transient`.
         """
         day = day_of(self._clock.now())
-        counter = int(self._uniform(0, COUNTERS)) % COUNTERS if limit >= SPREAD_FROM else 0
+        counter = int(self._uniform(0, SHARDS)) % SHARDS if limit >= SPREAD_FROM else 0
         for _ in range(ROUNDS):
             after = claimed(Reservation(day, 1, counter))
             try:
                 self._jobs.save(job, after, limit=limit)
-            except LedgerMoved:
+            except BudgetChanged:
                 self._open(day, limit)
-            except NoRoom:
-                ledger = self._jobs.ledger(day) or ()
+            except ShardEmpty:
+                ledger = self._jobs.day_budget(day) or ()
                 open_counters = [number for number, one in enumerate(ledger) if one.free > 0]
-                if not open_counters or free_slots(ledger) <= 0:
+                if not open_counters or free_images(ledger) <= 0:
                     return None
                 counter = open_counters[int(self._uniform(0, len(open_counters))) % len(open_counters)]
             else:
@@ -73,11 +73,11 @@ class Purse:
         Raises `Transient`.
         """
         day = day_of(self._clock.now())
-        ledger = self._jobs.ledger(day)
+        ledger = self._jobs.day_budget(day)
         if ledger is not None and ledger[0].limit != limit:
             self._open(day, limit)
-            ledger = self._jobs.ledger(day)
-        return free_slots(spread(limit, limit) if ledger is None else ledger)
+            ledger = self._jobs.day_budget(day)
+        return free_images(spread(limit, limit) if ledger is None else ledger)
 
     def adopt(self, job: Job, run_id: str, due_at: float) -> Job:
         """Save the adoption of a run by its job, charged if nothing was reserved for it.
@@ -85,42 +85,42 @@ class Purse:
         Raises `Conflict` or `Transient`.
         """
         for _ in range(ROUNDS):
-            after = adopt(job, run_id, self._uncovered(), self._clock.now(), due_at)
+            after = adopt(job, run_id, self._unreserved(), self._clock.now(), due_at)
             try:
                 self._jobs.save(job, after)
-            except LedgerMoved:
-                self._open_today()
+            except BudgetChanged:
+                self._set_today()
             else:
-                self._telemetry.note("run adopted", job_id=job.job_id, run_id=run_id)
+                self._telemetry.info("run adopted", job_id=job.job_id, run_id=run_id)
                 return after
         raise Transient("the ledger is contended")
 
-    def charge_stray(self, job: Job, run: Run) -> None:
+    def charge_unmatched(self, job: Job, run: Run) -> None:
         """Charge a second paid run of a job to today's cap, once, and sound the alarm. Raises `Transient`."""
         for _ in range(ROUNDS):
             try:
-                charged = self._jobs.charge(run.run_id, self._uncovered())
-            except LedgerMoved:
-                self._open_today()
+                charged = self._jobs.charge(run.run_id, self._unreserved())
+            except BudgetChanged:
+                self._set_today()
                 continue
             if charged:
                 self._telemetry.count("UnmatchedPaidRun")
-                self._telemetry.warn("a second run was paid for one photo", job_id=job.job_id, run_id=run.run_id)
+                self._telemetry.warning("a second run was paid for one photo", job_id=job.job_id, run_id=run.run_id)
             return
         raise Transient("the ledger is contended")
 
-    def _uncovered(self) -> Reservation:
+    def _unreserved(self) -> Reservation:
         """One slot of the counter that has the most left."""
         day = day_of(self._clock.now())
-        ledger = self._jobs.ledger(day)
+        ledger = self._jobs.day_budget(day)
         richest = max(range(len(ledger)), key=lambda number: ledger[number].free) if ledger else 0
         return Reservation(day, 1, richest)
 
-    def _open_today(self) -> None:
+    def _set_today(self) -> None:
         self._open(day_of(self._clock.now()), self.limit(self._jobs.override()))
 
     def _open(self, day: str, limit: int) -> None:
         try:
-            self._jobs.open_ledger(day, limit)
+            self._jobs.set_day_budget(day, limit)
         except Conflict:
-            self._telemetry.note("another worker opened the ledger", day=day)
+            self._telemetry.info("another worker opened the ledger", day=day)
