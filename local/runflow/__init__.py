@@ -5,6 +5,6 @@ pictures it is given, paints out the price tags and stickers it finds, signs and
 Runflow would have billed. The cleaning is a few lines of OpenCV: far weaker than the model it stands in for.
 
 From the inside out: `model`, `ids`, `problems`, `query`, `faults`, `behaviour`, `wire` and `account` are pure state and
-pure functions; `pixels` is the picture work; `outputs`, `courier` and `worker` touch files and the network; `api`,
-`admin` and `server` are HTTP.
+pure functions; `pixels` is the picture work; `outputs`, `callback_sender` and `worker` touch files and the network;
+`api`, `admin` and `server` are HTTP.
 """

@@ -1,4 +1,4 @@
-"""The stand-in as a whole: state, workers, courier and outputs, put together."""
+"""The stand-in as a whole: state, workers, callback sender and outputs, put together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from local.runflow import wire
 from local.runflow.account import Account, Clock, utc_now
 from local.runflow.behaviour import Behaviour
-from local.runflow.courier import Courier
+from local.runflow.callback_sender import CallbackSender
 from local.runflow.faults import Faults
 from local.runflow.model import Delivery, Run
 from local.runflow.outputs import Outputs
@@ -44,7 +44,7 @@ class StandIn:
         self.faults = Faults()
         self.account = Account(settings.api_keys, settings.balance, settings.price, clock)
         self.outputs = Outputs(folder, settings.base_url)
-        self.courier = Courier(self.account, self.faults, client)
+        self.callback_sender = CallbackSender(self.account, self.faults, client)
         self.workers = Workers(
             self.account, self.outputs, client, lambda: self.behaviour, self._ended, settings.workers
         )
@@ -71,7 +71,7 @@ class StandIn:
         """Freeze a callback of the run's present state and send it. The run has a callback_url and has ended."""
         payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
         delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
-        self.courier.send(run, delivery, self.behaviour)
+        self.callback_sender.send(run, delivery, self.behaviour)
         return delivery
 
     def _ended(self, run: Run) -> None:
@@ -80,7 +80,7 @@ class StandIn:
 
     async def reset(self) -> None:
         """As after a start, but for API keys and callback secrets. Callbacks under way are dropped."""
-        await self.courier.stop()
+        await self.callback_sender.stop()
         self.faults.clear()
         self.behaviour = self.settings.behaviour
         self.account.reset()
@@ -107,7 +107,7 @@ async def stand_in(
                 yield standin
             finally:
                 await standin.workers.stop()
-                await standin.courier.stop()
+                await standin.callback_sender.stop()
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
