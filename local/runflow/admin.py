@@ -82,7 +82,7 @@ class _Admin:
         return JSONResponse(self._standin.account.books(with_runs=request.query_params.get("runs") != "false"))
 
     async def faults(self, _request: Request) -> Response:
-        """Every rule in force, with how often it bit."""
+        """Every rule in force, with how often it fired."""
         return JSONResponse([rule.as_json() for rule in self._standin.faults])
 
     async def add_faults(self, request: Request) -> Response:

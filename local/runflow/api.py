@@ -115,24 +115,24 @@ class _Api:
         return self.refuse(error)
 
     def _faulty(self, name: str, handler: Handler) -> Handler:
-        """Let the fault rules bite on a route, before and after it does its work."""
+        """Apply the fault rules that fire on a route, before and after it does its work."""
 
         async def endpoint(request: Request) -> Response:
             self._account.requests[name] += 1
             rules = self._standin.faults.take(name, "any")
-            answer = await self._bite(request, [rule for rule in rules if rule.options["when"] == "before"])
+            answer = await self._apply(request, [rule for rule in rules if rule.options["when"] == "before"])
             if answer is None:
                 try:
                     answer = await handler(request)
                 except Problem as problem:
                     answer = self.refuse(problem)
-                late = await self._bite(request, [rule for rule in rules if rule.options["when"] == "after"])
+                late = await self._apply(request, [rule for rule in rules if rule.options["when"] == "after"])
                 answer = late or answer
             return answer
 
         return endpoint
 
-    async def _bite(self, request: Request, rules: list[Rule]) -> Response | None:
+    async def _apply(self, request: Request, rules: list[Rule]) -> Response | None:
         answer: Response | None = None
         for rule in rules:
             if rule.do == "delay":

@@ -68,13 +68,13 @@ class Storm:
 
     @contextmanager
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
-        """Faults of the stand-in that are in force in the block. Fails if one of them never bit."""
+        """Faults of the stand-in that are in force in the block. Fails if one of them never fired."""
         posted = self.admin.post("faults", json={"rules": list(rules)})
         assert posted.status_code == 201, posted.text
         yield
-        bites = {f"{rule['on']}/{rule['do']}": rule["bites"] for rule in self.admin.get("faults").json()}
+        fired = {f"{rule['on']}/{rule['do']}": rule["fired"] for rule in self.admin.get("faults").json()}
         self.admin.delete("faults")
-        assert all(bites.values()), f"a fault never bit: {bites}"
+        assert all(fired.values()), f"a fault never fired: {fired}"
 
     def kill(self, function: str, times: int, within: float = 30.0) -> None:
         """End so many busy processes of a function with SIGKILL. Fails where it never had so many."""

@@ -164,7 +164,7 @@ def test_a_dropped_connection_is_dropped_without_a_byte(outside: Outside, when: 
             create(client, outside)
         assert client.get("/_admin/books").json()["runs"] == runs
         create(client, outside)
-        assert client.get("/_admin/faults").json()[0]["bites"] == 1
+        assert client.get("/_admin/faults").json()[0]["fired"] == 1
 
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:

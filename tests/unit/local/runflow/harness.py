@@ -99,9 +99,9 @@ class World:
         (rule,) = answer.json()
         return dict(rule)
 
-    async def bites(self) -> list[int]:
-        """How often each rule bit."""
-        return [rule["bites"] for rule in (await self.http.get("/_admin/faults")).json()]
+    async def fired(self) -> list[int]:
+        """How often each rule fired."""
+        return [rule["fired"] for rule in (await self.http.get("/_admin/faults")).json()]
 
     async def behave(self, **behaviour: Any) -> None:
         """Choose a reading of the contract."""

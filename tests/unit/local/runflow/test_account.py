@@ -169,7 +169,7 @@ async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Wo
 
     books = await runflow.books()
     assert (books["runs"], books["creates"], books["balance"]) == (0, 0, "1000.00")
-    assert await runflow.bites() == []
+    assert await runflow.fired() == []
     assert runflow.standin.behaviour == runflow.standin.settings.behaviour
     assert (await runflow.fetch(run["output"]["image_urls"][0])).status_code == 404
     assert (await runflow.http.get(f"/v1/callback-secrets/{secret['id']}")).status_code == 200

@@ -62,7 +62,7 @@ async def test_a_cached_error_may_be_replayed_for_ever(runflow: World, when: str
     answers = [(await runflow.create(headers=KEYED)).status_code for _ in range(3)]
 
     assert answers == [500, 500, 500]
-    assert await runflow.bites() == [1]
+    assert await runflow.fired() == [1]
     assert (await runflow.books())["runs"] == runs
     assert (await runflow.create(headers={"Idempotency-Key": "fresh"})).status_code == 201
 
