@@ -52,14 +52,14 @@ class Runflow:
         """Set what is left to spend."""
         self._done("POST", "/_admin/balance", {"balance": usd})
 
-    def books(self) -> dict[str, Any]:
+    def billing(self) -> dict[str, Any]:
         """What would have been billed."""
-        books: dict[str, Any] = self._done("GET", "/_admin/books").json()
-        return books
+        billing: dict[str, Any] = self._done("GET", "/_admin/billing").json()
+        return billing
 
     def wait_until_ended(self) -> None:
         """Return once no run is open. Raises AssertionError after 20 s."""
-        assert wait_until(lambda: self.books()["open"] == 0, 20)
+        assert wait_until(lambda: self.billing()["open"] == 0, 20)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -87,10 +87,10 @@ def demo(place: Path | None, output: Path) -> int:
         console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
         _travel(stack, photos)
         fetch(stack, photos, results)
-        books = httpx.get(f"{stack.description['runflow_admin_url']}/books?runs=false", trust_env=False).json()
+        billing = httpx.get(f"{stack.description['runflow_admin_url']}/billing?runs=false", trust_env=False).json()
         console.print("Taking the local stack down ...", style="dim")
     sheet = _draw_sheet(photos, results)
-    _report(photos, books)
+    _report(photos, billing)
     if sheet is not None:
         console.print(f"Before and after:  {_shown(sheet)}", soft_wrap=True)
     console.print(f"All pictures:      {_shown(results)}", soft_wrap=True)
@@ -143,7 +143,7 @@ def _draw_sheet(photos: Sequence[Photo], results: Path) -> Path | None:
     return path
 
 
-def _report(photos: Sequence[Photo], books: dict[str, Any]) -> None:
+def _report(photos: Sequence[Photo], billing: dict[str, Any]) -> None:
     table = Table("photo", "state", "seconds", "cost", "output", header_style="bold")
     for name in ("seconds", "cost"):
         next(column for column in table.columns if column.header == name).justify = "right"
@@ -159,7 +159,8 @@ def _report(photos: Sequence[Photo], books: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(
-        f"The cost is what Runflow would have charged: {books['paid_runs']} x ${books['price']} = ${books['total']}.\n"
+        "The cost is what Runflow would have charged: "
+        f"{billing['paid_runs']} x ${billing['price']} = ${billing['total']}.\n"
     )
 
 

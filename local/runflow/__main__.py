@@ -72,7 +72,8 @@ def main(
 
     POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` makes a run; the picture is
     fetched from its image_url, price tags and stickers are painted out with a few lines of OpenCV (the model is far
-    better), and the callback is signed and sent. Nothing is charged: GET /_admin/books tells what would have been.
+    better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing shows what Runflow
+    would have charged.
     GET /_admin lists the faults that can be posted and the readings of Runflow's documentation that can be chosen.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")

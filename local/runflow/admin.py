@@ -1,4 +1,4 @@
-"""The stand-in's own routes under /_admin: books, faults, behaviour. No key, but loopback callers only."""
+"""The stand-in's own routes under /_admin: billing, faults, behaviour. No key, but loopback callers only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def admin_routes(standin: StandIn) -> list[Route]:
 
     return [
         route("", GET=admin.index),
-        route("/books", GET=admin.books),
+        route("/billing", GET=admin.billing),
         route("/faults", GET=admin.faults, POST=admin.add_faults, DELETE=admin.clear_faults),
         route("/faults/{fault_id}", DELETE=admin.remove_fault),
         route("/behaviour", GET=admin.behaviour, POST=admin.behave, DELETE=admin.behave_by_default),
@@ -64,7 +64,7 @@ class _Admin:
         kinds = {name: kind for name, kind in KINDS.items() if name not in ROUTES}
         return JSONResponse(
             {
-                "routes": ["books", "faults", "faults/{id}", "behaviour", "balance", "reset"],
+                "routes": ["billing", "faults", "faults/{id}", "behaviour", "balance", "reset"],
                 "faults": {
                     "on": {"any": "every one of: " + ", ".join(ROUTES)},
                     "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_link)"],
@@ -77,9 +77,9 @@ class _Admin:
             }
         )
 
-    async def books(self, request: Request) -> Response:
+    async def billing(self, request: Request) -> Response:
         """What Runflow would have billed; `?runs=false` leaves out the list of runs."""
-        return JSONResponse(self._standin.account.books(with_runs=request.query_params.get("runs") != "false"))
+        return JSONResponse(self._standin.account.billing(with_runs=request.query_params.get("runs") != "false"))
 
     async def faults(self, _request: Request) -> Response:
         """Every rule in force, with how often it fired."""

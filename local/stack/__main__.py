@@ -115,7 +115,7 @@ def _explain(stack: Stack) -> None:
         f"  {_command('sam')} remote invoke ReconcileFunction --stack-name {described['stack_name']}",
         "",
         f"AWS emulator      {described['endpoint_url']}",
-        f"Runflow stand-in  {described['runflow_url']} (its books: {described['runflow_admin_url']})",
+        f"Runflow stand-in  {described['runflow_url']} (admin: {described['runflow_admin_url']})",
         f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
         f"Logs              {os.path.relpath(stack.folder / 'logs')}",
         "",

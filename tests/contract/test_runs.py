@@ -207,10 +207,10 @@ class HttpSide:
         time.sleep(seconds)
 
     def made(self) -> int:
-        return int(self.runflow.books()["runs"])
+        return int(self.runflow.billing()["runs"])
 
     def billed(self) -> Decimal:
-        return Decimal(self.runflow.books()["total"])
+        return Decimal(self.runflow.billing()["total"])
 
 
 @pytest.fixture(params=["fake", "runflow"])

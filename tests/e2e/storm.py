@@ -153,10 +153,10 @@ class Storm:
                 ExpressionAttributeValues={":back": {"N": str(-seconds)}, ":rev": {"N": rev}},
             )
 
-    def books(self) -> dict[str, Any]:
+    def billing(self) -> dict[str, Any]:
         """What Runflow would have billed."""
-        books: dict[str, Any] = self.admin.get("books").json()
-        return books
+        billing: dict[str, Any] = self.admin.get("billing").json()
+        return billing
 
     def reserved(self) -> Decimal:
         """Slots reserved on all days' ledgers."""

@@ -137,7 +137,7 @@ def test_a_run_goes_all_the_way(outside: Outside) -> None:
         assert link.startswith(str(client.base_url))
         with httpx.Client(trust_env=False) as plain:
             assert plain.get(link).content == outside.picture
-        assert client.get("/_admin/books").json()["total"] == "0.14"
+        assert client.get("/_admin/billing").json()["total"] == "0.14"
 
 
 def test_callbacks_are_tried_exactly_three_times_one_and_two_seconds_apart(outside: Outside) -> None:
@@ -162,7 +162,7 @@ def test_a_dropped_connection_is_dropped_without_a_byte(outside: Outside, when: 
         client.post("/_admin/faults", json=rule).raise_for_status()
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             create(client, outside)
-        assert client.get("/_admin/books").json()["runs"] == runs
+        assert client.get("/_admin/billing").json()["runs"] == runs
         create(client, outside)
         assert client.get("/_admin/faults").json()[0]["fired"] == 1
 

@@ -108,9 +108,9 @@ class World:
         answer = await self.http.post("/_admin/behaviour", json=behaviour)
         assert answer.status_code == 200, answer.text
 
-    async def books(self) -> dict[str, Any]:
+    async def billing(self) -> dict[str, Any]:
         """What would have been billed."""
-        return dict((await self.http.get("/_admin/books")).json())
+        return dict((await self.http.get("/_admin/billing")).json())
 
     async def fetch(self, link: str) -> httpx.Response:
         """Follow an output link."""

@@ -62,7 +62,7 @@ async def test_a_fault_before_or_after_the_work_is_done(runflow: World, do: str,
             await runflow.create()
     else:
         assert (await runflow.create()).status_code == 503
-    assert (await runflow.books())["runs"] == runs
+    assert (await runflow.billing())["runs"] == runs
     assert await runflow.fired() == [1]
     assert (await runflow.create()).status_code == 201
 
@@ -72,7 +72,7 @@ async def test_a_delay_holds_the_work_or_the_answer(runflow: World, when: str, r
     await runflow.fault("create_run", "delay", when=when, seconds=0.2, times=1)
     asked = asyncio.create_task(runflow.create())
     await asyncio.sleep(0.1)
-    assert (await runflow.books())["runs"] == runs
+    assert (await runflow.billing())["runs"] == runs
     assert not asked.done()
     assert (await asked).status_code == 201
 
@@ -125,7 +125,7 @@ async def test_a_run_may_fail_with_a_code_and_a_cost(runflow: World, status_code
         status_code, "GPU_LOST", "gone", "0.07",
     )  # fmt: skip
     assert (record["output"], runflow.envelopes[0]["event"]) == (None, "run.failed")
-    assert (await runflow.books())["total"] == "0.07"
+    assert (await runflow.billing())["total"] == "0.07"
     assert (await runflow.done())["status_code"] == "succeeded"
 
 
@@ -181,7 +181,7 @@ async def test_a_run_may_be_unknown_for_ever(runflow: World) -> None:
     run_id = await runflow.made()
     await asyncio.sleep(0.1)
     assert (await runflow.http.get(f"/v1/runs/{run_id}")).status_code == 404
-    assert (runflow.callbacks, (await runflow.books())["total"]) == ([], "0")
+    assert (runflow.callbacks, (await runflow.billing())["total"]) == ([], "0")
 
 
 async def test_rules_on_runs_may_be_about_some_of_them_and_come_together(runflow: World) -> None:

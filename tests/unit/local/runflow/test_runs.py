@@ -88,7 +88,7 @@ async def test_a_body_that_is_not_valid_is_refused_by_field_and_makes_no_run(
 
     assert refused(answer, 422, "VALIDATION_ERROR")
     assert [error["field"] for error in answer.json()["errors"]] == [field]
-    assert (await runflow.books())["runs"] == 0
+    assert (await runflow.billing())["runs"] == 0
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 422), (b"[]", 422), (b"\xff", 400)])
@@ -151,7 +151,7 @@ async def test_an_input_that_cannot_be_used_fails_the_run_free_of_charge(
     )
     assert record["cost"] == "0"
     assert record["output"] is None
-    assert (await runflow.books())["total"] == "0"
+    assert (await runflow.billing())["total"] == "0"
     assert "Signature" not in record["failure_message"]
 
 
