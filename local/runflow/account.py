@@ -1,4 +1,4 @@
-"""One organisation's account at the stand-in: keys, money, runs, callback secrets, idempotency. Pure state.
+"""One organisation's account at the mock Runflow: keys, money, runs, callback secrets, idempotency. Pure state.
 
 Nothing here waits, reads a file or opens a connection; the clock comes from outside. Everything is kept until `reset`.
 """

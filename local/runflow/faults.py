@@ -1,4 +1,4 @@
-"""Faults: rules that an operator of the stand-in posts, and that fire on what the stand-in does next.
+"""Faults: rules that are posted to the mock, and that fire on what it does next.
 
 A rule names an occasion (`on`) and what then goes wrong (`do`); it fires on each such occasion, or on the next `times`
 of them, or on a share of them drawn with its own seed, after skipping the first `skip`. Each counts how often it fired.

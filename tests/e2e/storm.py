@@ -68,7 +68,7 @@ class Storm:
 
     @contextmanager
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
-        """Faults of the stand-in that are in force in the block. Fails if one of them never fired."""
+        """Faults of the mock Runflow that are in force in the block. Fails if one of them never fired."""
         posted = self.admin.post("faults", json={"rules": list(rules)})
         assert posted.status_code == 201, posted.text
         yield

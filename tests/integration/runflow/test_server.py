@@ -1,4 +1,4 @@
-"""The stand-in as a program: on real sockets, started by itself, with its default waits."""
+"""The mock Runflow as a program: on real sockets, started by itself, with its default waits."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def outside() -> Iterator[Outside]:
 
 @contextmanager
 def program(*options: str, cwd: Path = REPOSITORY) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The stand-in, started as anybody would; and its URL, read from the line it prints."""
+    """The mock, started as a user would; and its URL, read from the line it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.runflow", "--port", "0", *options],
         cwd=cwd,
@@ -80,7 +80,7 @@ def program(*options: str, cwd: Path = REPOSITORY) -> Iterator[tuple[subprocess.
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        assert line.startswith("Runflow stand-in ready at http://127.0.0.1:"), line
+        assert line.startswith("Mock Runflow ready at http://127.0.0.1:"), line
         yield process, line.split()[-1]
     finally:
         process.terminate()

@@ -151,7 +151,7 @@ async def test_a_limited_rate_answers_429_with_headers_only_under_the_older_page
 
 
 async def test_the_admin_routes_are_for_this_machine_only(runflow: World) -> None:
-    transport = httpx.ASGITransport(make_app(runflow.standin), client=("192.0.2.7", 5))
+    transport = httpx.ASGITransport(make_app(runflow.mock), client=("192.0.2.7", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test") as elsewhere:
         assert (await elsewhere.get("/_admin/billing")).status_code == 403
     from_page = await runflow.http.get("/_admin/billing", headers={"Origin": "https://evil.test"})
@@ -170,7 +170,7 @@ async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Wo
     billing = await runflow.billing()
     assert (billing["runs"], billing["creates"], billing["balance"]) == (0, 0, "1000.00")
     assert await runflow.fired() == []
-    assert runflow.standin.behaviour == runflow.standin.settings.behaviour
+    assert runflow.mock.behaviour == runflow.mock.settings.behaviour
     assert (await runflow.fetch(run["output"]["image_urls"][0])).status_code == 404
     assert (await runflow.http.get(f"/v1/callback-secrets/{secret['id']}")).status_code == 200
 

@@ -213,7 +213,7 @@ async def test_a_callback_may_come_several_times(runflow: World) -> None:
 async def test_a_callback_may_be_overtaken_by_the_next(runflow: World) -> None:
     await runflow.fault("callback", "reorder", seconds=60, times=1)  # longer than a test waits
     first = await runflow.made(client_ref="first")
-    await until(lambda: runflow.standin.account.runs[first].status.terminal)
+    await until(lambda: runflow.mock.account.runs[first].status.terminal)
     second = await runflow.done(client_ref="second")
     await runflow.ended(first)
     assert [envelope["run_id"] for envelope in runflow.envelopes] == [second["id"], first]
@@ -228,7 +228,7 @@ async def test_a_callback_that_nothing_overtakes_comes_at_last(runflow: World) -
 async def test_a_callback_may_be_late(runflow: World) -> None:
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
     run_id = await runflow.made()
-    await until(lambda: runflow.standin.account.runs[run_id].status.terminal)
+    await until(lambda: runflow.mock.account.runs[run_id].status.terminal)
     await asyncio.sleep(0.1)
     assert runflow.callbacks == []
     await runflow.ended(run_id)

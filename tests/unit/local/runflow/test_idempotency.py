@@ -80,4 +80,4 @@ async def test_an_answer_lost_after_the_run_was_made_is_replayed_to_the_same_key
     again = await runflow.create(headers=KEYED)
 
     assert (lost.status_code, again.status_code) == (502, 201)
-    assert list(runflow.standin.account.runs) == [again.json()["id"]]
+    assert list(runflow.mock.account.runs) == [again.json()["id"]]

@@ -1,4 +1,4 @@
-"""The stand-in as a whole: state, workers, callback sender and outputs, put together."""
+"""The mock as a whole: state, workers, callback sender and outputs, put together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from local.runflow.worker import Workers
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is fixed while the stand-in runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
+    """What is fixed while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
 
     base_url: str
     api_keys: tuple[str, ...] = ("rf_live_local",)
@@ -35,8 +35,8 @@ class Settings:
     behaviour: Behaviour = field(default_factory=Behaviour)
 
 
-class StandIn:
-    """Everything behind the HTTP routes. Made by `stand_in`, inside a running event loop."""
+class MockRunflow:
+    """Everything behind the HTTP routes. Made by `running`, inside a running event loop."""
 
     def __init__(self, settings: Settings, folder: Path, client: httpx.AsyncClient, clock: Clock = utc_now) -> None:
         self.settings = settings
@@ -88,10 +88,10 @@ class StandIn:
 
 
 @asynccontextmanager
-async def stand_in(
+async def running(
     settings: Settings, *, client: httpx.AsyncClient | None = None, clock: Clock = utc_now
-) -> AsyncIterator[StandIn]:
-    """A stand-in at work, with a temporary folder for its outputs; both are gone on leaving.
+) -> AsyncIterator[MockRunflow]:
+    """A running mock, with a temporary folder for its outputs; both are gone afterwards.
 
     `client` fetches pictures and sends callbacks; tests pass one that opens no socket.
     """
@@ -101,13 +101,13 @@ async def stand_in(
             verify=_trust(settings.ca_file), trust_env=False, timeout=30, limits=httpx.Limits(max_connections=None)
         )
         async with made:
-            standin = StandIn(settings, Path(folder), made, clock)
-            standin.workers.start()
+            mock = MockRunflow(settings, Path(folder), made, clock)
+            mock.workers.start()
             try:
-                yield standin
+                yield mock
             finally:
-                await standin.workers.stop()
-                await standin.callback_sender.stop()
+                await mock.workers.stop()
+                await mock.callback_sender.stop()
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
