@@ -148,10 +148,10 @@ class _Storm:
             return sum(pool.map(is_there, range(self._photos)))
 
     def _paid_twice(self) -> int:
-        """Charged runs beyond the first of each photo, by Runflow's books."""
-        books = httpx.get(f"{self._stack.description['runflow_admin_url']}/books?runs=false", timeout=60).json()
+        """Charged runs beyond the first of each photo, as Runflow bills them."""
+        billing = httpx.get(f"{self._stack.description['runflow_admin_url']}/billing?runs=false", timeout=60).json()
         charged: Counter[str] = Counter()
-        for reference, entry in books["by_client_ref"].items():  # job id and submission
+        for reference, entry in billing["by_client_ref"].items():  # job id and submission
             charged[reference.partition(".")[0]] += entry["paid"]
         return sum(times - 1 for times in charged.values() if times)
 

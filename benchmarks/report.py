@@ -130,7 +130,7 @@ def page(results: Results, flat_results: Mapping[str, Mapping[str, Any]]) -> str
                 *_callback(results.callback),
                 *_cost(results),
                 "## Photos at once on the local stack",
-                "Real functions, an AWS emulator on the same cores, the stand-in with pixel work off. The emulator sets the "
+                "Real functions, an AWS emulator on the same cores, the mock Runflow with pixel work off. The emulator sets the "
                 "pace; what counts is that nothing is lost.",
                 load_table(results.load),
                 "![states over time](plots/load.svg)",

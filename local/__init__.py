@@ -1,1 +1,1 @@
-"""detag on one machine: the AWS emulator, the Runflow stand-in, the sample pictures, the demo."""
+"""detag on one machine: the AWS emulator, the mock Runflow, the sample photos, the demo."""

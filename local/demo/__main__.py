@@ -28,9 +28,9 @@ from local.stack import Options, Stack, running
 console = Console(highlight=False)
 
 FOLDER = REPOSITORY / ".build" / "demo"  # not that of `make local`, which may be up at the same time
-STAND_IN = (
-    "The cleaning was done by a stand-in on this machine, a few lines of OpenCV that are far weaker than\n"
-    "Runflow's model. Nothing was charged, and nothing left this machine."
+MOCK_NOTE = (
+    "The tags were removed by a mock Runflow on this machine: a few lines of OpenCV, far weaker than Runflow's\n"
+    "model. Nothing was charged, and nothing left this machine."
 )
 
 
@@ -45,8 +45,8 @@ STAND_IN = (
 def main(photos: Path | None, output: Path) -> None:
     """Clean photos on a local stack: samples, or the files in PHOTOS.
 
-    Brings up an AWS emulator and a stand-in for Runflow, deploys detag to it, uploads the photos, waits, and writes the
-    cleaned ones beside their originals, with a contact sheet. Exits with 0 only if each photo ended as it should.
+    Starts an AWS emulator and a mock Runflow, deploys detag to the emulator, uploads the photos, waits, and writes each
+    output next to its photo, with a contact sheet. Exits with 0 only if every photo ended in the expected state.
     """
     # SIGINT as well: Python leaves it ignored when a shell started us in the background.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -87,14 +87,14 @@ def demo(place: Path | None, output: Path) -> int:
         console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
         _travel(stack, photos)
         fetch(stack, photos, results)
-        books = httpx.get(f"{stack.description['runflow_admin_url']}/books?runs=false", trust_env=False).json()
+        billing = httpx.get(f"{stack.description['runflow_admin_url']}/billing?runs=false", trust_env=False).json()
         console.print("Taking the local stack down ...", style="dim")
     sheet = _draw_sheet(photos, results)
-    _report(photos, books)
+    _report(photos, billing)
     if sheet is not None:
         console.print(f"Before and after:  {_shown(sheet)}", soft_wrap=True)
     console.print(f"All pictures:      {_shown(results)}", soft_wrap=True)
-    console.print(f"\n{STAND_IN}", soft_wrap=True)
+    console.print(f"\n{MOCK_NOTE}", soft_wrap=True)
     return _judge(photos, time.monotonic() - began)
 
 
@@ -137,13 +137,13 @@ def _draw_sheet(photos: Sequence[Photo], results: Path) -> Path | None:
     if not pairs:
         return None
     title = "Before and after" + (f": the first {MOST} of {len(pairs)}" if len(pairs) > MOST else "")
-    sheet = contact_sheet(pairs, title, "Cleaned by detag's local stand-in, which is far weaker than Runflow's model.")
+    sheet = contact_sheet(pairs, title, "Cleaned by the local mock Runflow, which is far weaker than Runflow's model.")
     path = results / "contact-sheet.png"
     sheet.save(path)
     return path
 
 
-def _report(photos: Sequence[Photo], books: dict[str, Any]) -> None:
+def _report(photos: Sequence[Photo], billing: dict[str, Any]) -> None:
     table = Table("photo", "state", "seconds", "cost", "output", header_style="bold")
     for name in ("seconds", "cost"):
         next(column for column in table.columns if column.header == name).justify = "right"
@@ -159,7 +159,8 @@ def _report(photos: Sequence[Photo], books: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(
-        f"The cost is what Runflow would have charged: {books['paid_runs']} x ${books['price']} = ${books['total']}.\n"
+        "The cost is what Runflow would have charged: "
+        f"{billing['paid_runs']} x ${billing['price']} = ${billing['total']}.\n"
     )
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument("--auth", action="store_true", help="check signatures and enforce roles and policies")
     parser.add_argument("--tls", action="store_true", help="serve https with a certificate made for this run")
-    parser.add_argument("--as-released", action="store_true", help="MiniStack without any mend: only for its tests")
+    parser.add_argument("--as-released", action="store_true", help="MiniStack without patches: only for their tests")
     options = parser.parse_args()
     server.run(
         server.Options(

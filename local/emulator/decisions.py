@@ -7,7 +7,7 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 
-from .mends.hooks import hook
+from .patches.hooks import hook
 
 
 def record(path: Path) -> None:

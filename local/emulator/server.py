@@ -1,4 +1,4 @@
-"""The emulator's process: a clean environment, a socket on loopback, MiniStack, the mends, and a tidy end."""
+"""The emulator's process: a clean environment, a socket on loopback, patched MiniStack, and a clean shutdown."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT, then exit: with 1 if it could not start, a mend that does not fit among others."""
+    """Serve until SIGTERM or SIGINT, then exit: with 1 if it could not start, as when a patch does not fit."""
     work = claim(options.state) / "work"
     listener = socket.create_server((HOST, options.port))
     shutil.rmtree(work, ignore_errors=True)  # of one that was killed
@@ -112,15 +112,15 @@ def _import_ministack() -> ModuleType:
 
 
 def _make_ours(options: Options, work: Path) -> Pool:
-    """Mend MiniStack and give it our Lambda runtime. Returns the pool of function processes."""
+    """Patch MiniStack and give it our Lambda runtime. Returns the pool of function processes."""
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
 
-    from . import decisions, mends
-    from .mends.hooks import hook
+    from . import decisions, patches
+    from .patches.hooks import hook
     from .runtime.executor import Executor
 
-    mends.apply_all()
+    patches.apply_all()
     if options.auth:
         decisions.record(options.state / "logs" / "decisions.jsonl")
     extra = {"AWS_ENDPOINT_URL": os.environ["DETAG_EMULATOR_URL"], **(options.function_env or {})}

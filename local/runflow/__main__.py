@@ -11,8 +11,8 @@ from typing import Literal
 import click
 
 from local.runflow.behaviour import Behaviour
+from local.runflow.mock import Settings
 from local.runflow.server import listen, serve, url_of
-from local.runflow.standin import Settings
 
 
 class Usd(click.ParamType[Decimal]):
@@ -68,11 +68,11 @@ def main(
     ca_file: Path | None,
     verbose: bool,
 ) -> None:
-    """Stand in for Runflow's public API on this machine, until interrupted.
+    """Serve a mock of Runflow's public API on this machine, until interrupted.
 
     POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` makes a run; the picture is
     fetched from its image_url, price tags and stickers are painted out with a few lines of OpenCV (the model is far
-    better), and the callback is signed and sent. Nothing is charged: GET /_admin/books tells what would have been.
+    better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing shows what would have been.
     GET /_admin lists the faults that can be posted and the readings of Runflow's documentation that can be chosen.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
@@ -91,7 +91,7 @@ def main(
         ca_file=ca_file,
         behaviour=replace(Behaviour(), pixels=pixels, output_type=output_type, run_seconds=run_seconds),
     )
-    serve(settings, sock, lambda: click.echo(f"Runflow stand-in ready at {url}"))
+    serve(settings, sock, lambda: click.echo(f"Mock Runflow ready at {url}"))
 
 
 if __name__ == "__main__":

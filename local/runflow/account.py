@@ -1,4 +1,4 @@
-"""One organisation's account at the stand-in: keys, money, runs, callback secrets, idempotency. Pure state.
+"""One organisation's account at the mock Runflow: keys, money, runs, callback secrets, idempotency. Pure state.
 
 Nothing here waits, reads a file or opens a connection; the clock comes from outside. Everything is kept until `reset`.
 """
@@ -264,9 +264,9 @@ class Account:
         if key is not None:
             self.answers[place, key] = Answer(hashlib.sha256(body).digest(), status, answer, content_type)
 
-    # The books
+    # Billing
 
-    def books(self, *, with_runs: bool = True) -> Json:
+    def billing(self, *, with_runs: bool = True) -> Json:
         """What would have been billed. Amounts in USD as strings; `creates` counts requests, runs made or not."""
         ended = [run for run in self.runs.values() if run.cost is not None]
         paid = [run for run in ended if run.cost]
@@ -276,7 +276,7 @@ class Account:
             entry["runs"] += 1
             entry["paid"] += bool(run.cost)
             entry["cost"] += run.cost or 0
-        books: Json = {
+        billing: Json = {
             "price": str(self.price),
             "balance": str(self.balance),
             "creates": self.requests["create_run"],
@@ -296,8 +296,8 @@ class Account:
             "by_client_ref": {ref: entry | {"cost": str(entry["cost"])} for ref, entry in by_ref.items()},
         }
         if with_runs:
-            books["per_run"] = [self._entry(run) for run in self.runs.values()]
-        return books
+            billing["per_run"] = [self._entry(run) for run in self.runs.values()]
+        return billing
 
     def _entry(self, run: Run) -> Json:
         # Without its query the URL names the picture, and is no longer a key to it.

@@ -1,4 +1,4 @@
-"""The stand-in's own routes under /_admin: books, faults, behaviour. No key, but loopback callers only."""
+"""The mock's own routes under /_admin: billing, faults, behaviour. No key, but loopback callers only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from starlette.routing import Route
 from local.runflow.account import read_object
 from local.runflow.behaviour import choices
 from local.runflow.faults import KINDS, ROUTES
+from local.runflow.mock import MockRunflow
 from local.runflow.problems import Problem, invalid
-from local.runflow.standin import StandIn
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def admin_routes(standin: StandIn) -> list[Route]:
-    """The routes over a stand-in that is at work."""
-    admin = _Admin(standin)
+def admin_routes(mock: MockRunflow) -> list[Route]:
+    """The routes of a running mock."""
+    admin = _Admin(mock)
 
     def route(path: str, **methods: Handler) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -36,7 +36,7 @@ def admin_routes(standin: StandIn) -> list[Route]:
 
     return [
         route("", GET=admin.index),
-        route("/books", GET=admin.books),
+        route("/billing", GET=admin.billing),
         route("/faults", GET=admin.faults, POST=admin.add_faults, DELETE=admin.clear_faults),
         route("/faults/{fault_id}", DELETE=admin.remove_fault),
         route("/behaviour", GET=admin.behaviour, POST=admin.behave, DELETE=admin.behave_by_default),
@@ -56,15 +56,15 @@ def _check_caller(request: Request) -> None:
 
 
 class _Admin:
-    def __init__(self, standin: StandIn) -> None:
-        self._standin = standin
+    def __init__(self, mock: MockRunflow) -> None:
+        self._mock = mock
 
     async def index(self, _request: Request) -> Response:
         """What can be asked of the admin routes."""
         kinds = {name: kind for name, kind in KINDS.items() if name not in ROUTES}
         return JSONResponse(
             {
-                "routes": ["books", "faults", "faults/{id}", "behaviour", "balance", "reset"],
+                "routes": ["billing", "faults", "faults/{id}", "behaviour", "balance", "reset"],
                 "faults": {
                     "on": {"any": "every one of: " + ", ".join(ROUTES)},
                     "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_link)"],
@@ -77,13 +77,13 @@ class _Admin:
             }
         )
 
-    async def books(self, request: Request) -> Response:
+    async def billing(self, request: Request) -> Response:
         """What Runflow would have billed; `?runs=false` leaves out the list of runs."""
-        return JSONResponse(self._standin.account.books(with_runs=request.query_params.get("runs") != "false"))
+        return JSONResponse(self._mock.account.billing(with_runs=request.query_params.get("runs") != "false"))
 
     async def faults(self, _request: Request) -> Response:
-        """Every rule in force, with how often it bit."""
-        return JSONResponse([rule.as_json() for rule in self._standin.faults])
+        """Every rule in force, with how often it fired."""
+        return JSONResponse([rule.as_json() for rule in self._mock.faults])
 
     async def add_faults(self, request: Request) -> Response:
         """One rule, or a list of rules under `rules`: all are put in force, or none."""
@@ -91,17 +91,17 @@ class _Admin:
         rules = posted["rules"] if set(posted) == {"rules"} else [posted]
         if not isinstance(rules, list):
             raise invalid("body.rules", "must be a list")
-        added = self._standin.faults.add(*rules)
+        added = self._mock.faults.add(*rules)
         return JSONResponse([rule.as_json() for rule in added], 201)
 
     async def clear_faults(self, _request: Request) -> Response:
         """No fault any more."""
-        self._standin.faults.clear()
+        self._mock.faults.clear()
         return Response(status_code=204)
 
     async def remove_fault(self, request: Request) -> Response:
         """One fault less."""
-        self._standin.faults.remove(request.path_params["fault_id"])
+        self._mock.faults.remove(request.path_params["fault_id"])
         return Response(status_code=204)
 
     async def behaviour(self, _request: Request) -> Response:
@@ -110,12 +110,12 @@ class _Admin:
 
     async def behave(self, request: Request) -> Response:
         """Change some of it."""
-        self._standin.behaviour = self._standin.behaviour.changed(read_object(await request.body()))
+        self._mock.behaviour = self._mock.behaviour.changed(read_object(await request.body()))
         return JSONResponse(self._shown())
 
     async def behave_by_default(self, _request: Request) -> Response:
         """As it was at the start."""
-        self._standin.behaviour = self._standin.settings.behaviour
+        self._mock.behaviour = self._mock.settings.behaviour
         return JSONResponse(self._shown())
 
     async def set_balance(self, request: Request) -> Response:
@@ -127,13 +127,13 @@ class _Admin:
             amount = Decimal("NaN")
         if not amount.is_finite():
             raise invalid("body.balance", 'must be an amount in USD as a string, such as "10.00"')
-        self._standin.account.balance = amount
+        self._mock.account.balance = amount
         return JSONResponse({"balance": balance})
 
     async def reset(self, _request: Request) -> Response:
         """Forget all but API keys and callback secrets."""
-        await self._standin.reset()
+        await self._mock.reset()
         return Response(status_code=204)
 
     def _shown(self) -> dict[str, Any]:
-        return vars(self._standin.behaviour)
+        return vars(self._mock.behaviour)

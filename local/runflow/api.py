@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from local.runflow import account, query, wire
 from local.runflow.admin import admin_routes
 from local.runflow.faults import Rule
+from local.runflow.mock import MockRunflow
 from local.runflow.problems import Problem, invalid
-from local.runflow.standin import StandIn
 
 Handler = Callable[[Request], Awaitable[Response]]
 HangUp = Callable[[tuple[str, int] | None], None]
@@ -46,11 +46,11 @@ class Dropped(Response):
             pass
 
 
-def make_app(standin: StandIn, hang_up: HangUp = no_socket) -> Starlette:
-    """The application over a stand-in that is at work. `hang_up` closes the connection from an address."""
-    api = _Api(standin)
+def make_app(mock: MockRunflow, hang_up: HangUp = no_socket) -> Starlette:
+    """The application over a running mock. `hang_up` closes the connection from an address."""
+    api = _Api(mock)
     app = Starlette(
-        routes=[*api.routes(), *admin_routes(standin)],
+        routes=[*api.routes(), *admin_routes(mock)],
         exception_handlers={Problem: api.refuse_any, HTTPException: api.refuse_any},
     )
     app.state.hang_up = hang_up
@@ -62,9 +62,9 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
 
 
 class _Api:
-    def __init__(self, standin: StandIn) -> None:
-        self._standin = standin
-        self._account = standin.account
+    def __init__(self, mock: MockRunflow) -> None:
+        self._mock = mock
+        self._account = mock.account
 
     def routes(self) -> list[Route]:
         def route(path: str, name: str, **methods: Handler) -> Route:
@@ -102,7 +102,7 @@ class _Api:
 
     def refuse(self, problem: Problem) -> Response:
         """The error envelope."""
-        behaviour = self._standin.behaviour
+        behaviour = self._mock.behaviour
         return _json(wire.error_body(problem, behaviour), problem.status, wire.error_headers(problem, behaviour))
 
     async def refuse_any(self, _request: Request, error: Exception) -> Response:
@@ -115,24 +115,24 @@ class _Api:
         return self.refuse(error)
 
     def _faulty(self, name: str, handler: Handler) -> Handler:
-        """Let the fault rules bite on a route, before and after it does its work."""
+        """Apply the fault rules that fire on a route, before and after it does its work."""
 
         async def endpoint(request: Request) -> Response:
             self._account.requests[name] += 1
-            rules = self._standin.faults.take(name, "any")
-            answer = await self._bite(request, [rule for rule in rules if rule.options["when"] == "before"])
+            rules = self._mock.faults.take(name, "any")
+            answer = await self._apply(request, [rule for rule in rules if rule.options["when"] == "before"])
             if answer is None:
                 try:
                     answer = await handler(request)
                 except Problem as problem:
                     answer = self.refuse(problem)
-                late = await self._bite(request, [rule for rule in rules if rule.options["when"] == "after"])
+                late = await self._apply(request, [rule for rule in rules if rule.options["when"] == "after"])
                 answer = late or answer
             return answer
 
         return endpoint
 
-    async def _bite(self, request: Request, rules: list[Rule]) -> Response | None:
+    async def _apply(self, request: Request, rules: list[Rule]) -> Response | None:
         answer: Response | None = None
         for rule in rules:
             if rule.do == "delay":
@@ -146,12 +146,12 @@ class _Api:
     async def _faulted(self, request: Request, rule: Rule) -> Response:
         status, body, headers = (rule.options[name] for name in ("status", "body", "headers"))
         if body is None:
-            problem = Problem(status, _CODES.get(status, "SERVICE_UNAVAILABLE"), "a fault rule of the stand-in")
-            body = wire.error_body(problem, self._standin.behaviour)
+            problem = Problem(status, _CODES.get(status, "SERVICE_UNAVAILABLE"), "a fault rule of the mock")
+            body = wire.error_body(problem, self._mock.behaviour)
         answer = (
             Response(body, status, headers, "text/plain") if isinstance(body, str) else _json(body, status, headers)
         )
-        if self._standin.behaviour.idempotency == "cached_errors":
+        if self._mock.behaviour.idempotency == "cached_errors":
             await self._remember(request, answer)
         return answer
 
@@ -162,7 +162,7 @@ class _Api:
         """Key, organisation, rate and Idempotency-Key, in this order; then the route's own work."""
 
         async def endpoint(request: Request) -> Response:
-            behaviour = self._standin.behaviour
+            behaviour = self._mock.behaviour
             rate = self._admit(request)
             body = await request.body()
             key, place = _idempotency(request)
@@ -183,14 +183,14 @@ class _Api:
 
     def _admit(self, request: Request) -> dict[str, str]:
         key = self._account.check_key(request.headers.get("Authorization"))
-        if self._standin.faults.take(
+        if self._mock.faults.take(
             "account", only=lambda rule: rule.do == "revoke_key" and rule.options["key"] in (None, key)
         ):
             raise account.unauthorized()
         org = request.headers.get("X-Organization-Id")
         if org and org != self._account.org_id:
             raise Problem(403, "ORGANIZATION_MEMBERSHIP_REQUIRED", "You are not a member of this organization.")
-        return self._account.check_rate(key, self._standin.behaviour.rate_limit)
+        return self._account.check_rate(key, self._mock.behaviour.rate_limit)
 
     async def _remember(self, request: Request, answer: Response) -> None:
         key, place = _idempotency(request)
@@ -203,24 +203,24 @@ class _Api:
 
     async def create_run(self, request: Request) -> Response:
         """Section 2."""
-        if self._standin.faults.take("account", only=lambda rule: rule.do == "no_credit"):
-            raise account.out_of_credit(self._standin.behaviour)
-        run = self._standin.create_run(request.path_params["model"], await request.body())
-        return _json(self._standin.record(run), self._standin.behaviour.create_status)
+        if self._mock.faults.take("account", only=lambda rule: rule.do == "no_credit"):
+            raise account.out_of_credit(self._mock.behaviour)
+        run = self._mock.create_run(request.path_params["model"], await request.body())
+        return _json(self._mock.record(run), self._mock.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
         """Section 3; the output links are signed afresh."""
-        return _json(self._standin.record(self._account.run(request.path_params["run_id"])))
+        return _json(self._mock.record(self._account.run(request.path_params["run_id"])))
 
     async def list_runs(self, request: Request) -> Response:
         """Section 3, "Search"."""
-        behaviour = self._standin.behaviour
+        behaviour = self._mock.behaviour
         asked = request.query_params
         test = query.parse_filter(asked.get("q", ""), behaviour.client_ref_filter)
         rows = [row for run in self._account.listed_runs() if test(row := wire.search_row(run, behaviour))]
         order = query.parse_sort(asked.get("sort_by") or "created_at:desc")
         page = query.page(rows, order, _limit(asked.get("limit")), asked.get("pq"), asked.get("from_prev") == "true")
-        records = [self._standin.record(self._account.runs[row["id"]]) for row in page.rows]
+        records = [self._mock.record(self._account.runs[row["id"]]) for row in page.rows]
         if fields := asked.get("fields"):
             wanted = {name.strip() for name in fields.split(",")}
             records = [{name: value for name, value in record.items() if name in wanted} for record in records]
@@ -228,19 +228,19 @@ class _Api:
 
     async def statuses(self, _request: Request) -> Response:
         """Section 3."""
-        return _json(wire.statuses(self._standin.behaviour))
+        return _json(wire.statuses(self._mock.behaviour))
 
     async def callback_history(self, request: Request) -> Response:
         """Section 4, "Delivery history"."""
         run = self._account.run(request.path_params["run_id"])
-        return _json(wire.callback_history(run, self._standin.behaviour))
+        return _json(wire.callback_history(run, self._mock.behaviour))
 
     async def redeliver(self, request: Request) -> Response:
         """Section 4, "Redelivery": a new delivery, rebuilt from the run's present state."""
         run = self._account.run(request.path_params["run_id"])
         self._account.check_redelivery(run)
-        delivery = self._standin.call_back(run, automatic=False)
-        return _json(wire.delivery_record(delivery, self._standin.behaviour), 201)
+        delivery = self._mock.call_back(run, automatic=False)
+        return _json(wire.delivery_record(delivery, self._mock.behaviour), 201)
 
     # Callback secrets: section 5
 
@@ -248,13 +248,13 @@ class _Api:
         """The only answer that shows the secret itself."""
         body = await request.body()
         label = _label(account.read_object(body) if body else {})
-        secret = self._account.create_secret(label, self._standin.behaviour)
+        secret = self._account.create_secret(label, self._mock.behaviour)
         return _json(self._secret(secret.id) | {"plain_secret": secret.plain_secret}, 201)
 
     async def list_secrets(self, _request: Request) -> Response:
         """No page shows this route; the guides need it to be there."""
         records = [self._secret(secret_id) for secret_id in self._account.secrets]
-        return _json(wire.list_body(records, query.Page(records, None, None), self._standin.behaviour))
+        return _json(wire.list_body(records, query.Page(records, None, None), self._mock.behaviour))
 
     async def get_secret(self, request: Request) -> Response:
         """One record."""
@@ -281,17 +281,17 @@ class _Api:
         return Response(status_code=204)
 
     def _secret(self, secret_id: str) -> dict[str, Any]:
-        return wire.secret_record(self._account.secret(secret_id), self._account, self._standin.behaviour)
+        return wire.secret_record(self._account.secret(secret_id), self._account, self._mock.behaviour)
 
     # The account, health, outputs
 
     async def balance(self, _request: Request) -> Response:
         """Section 11."""
-        return _json(wire.balance_record(self._account, self._standin.behaviour))
+        return _json(wire.balance_record(self._account, self._mock.behaviour))
 
     async def me(self, _request: Request) -> Response:
         """Section 1: the key is good."""
-        return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Runflow stand-in"})
+        return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Mock Runflow"})
 
     async def health(self, _request: Request) -> Response:
         """Section 1; use the status only."""
@@ -304,7 +304,7 @@ class _Api:
                 raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")
             run_id, name = request.path_params["run_id"], request.path_params["name"]
             asked = request.query_params
-            path = self._standin.outputs.open(run_id, name, asked.get("Expires", ""), asked.get("Signature", ""))
+            path = self._mock.outputs.open(run_id, name, asked.get("Expires", ""), asked.get("Signature", ""))
         except Problem as problem:
             text = f"<Error><Code>{problem.code}</Code><Message>{problem.message}</Message></Error>"
             return Response(text, problem.status, media_type="application/xml")

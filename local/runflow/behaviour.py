@@ -1,7 +1,7 @@
-"""How the stand-in reads the contract where its pages disagree or say nothing (sections 13 and 14).
+"""How the mock reads the contract where its pages disagree or say nothing (sections 13 and 14).
 
 The defaults are what the model's own page says, or failing that the newest page. Everything here may be changed while
-the stand-in runs, through `POST /_admin/behaviour`.
+the mock runs, through `POST /_admin/behaviour`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Faults: rules that an operator of the stand-in posts, and that bite on what the stand-in does next.
+"""Faults: rules that are posted to the mock, and that fire on what it does next.
 
-A rule names an occasion (`on`) and what then goes wrong (`do`); it bites on each such occasion, or on the next `times`
-of them, or on a share of them drawn with its own seed, after letting `skip` of them pass. Each says how often it bit.
+A rule names an occasion (`on`) and what then goes wrong (`do`); it fires on each such occasion, or on the next `times`
+of them, or on a share of them drawn with its own seed, after skipping the first `skip`. Each counts how often it fired.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROUTES: Final = (
 class Kind:
     """What may go wrong: the options it takes with their defaults, and whether it excludes others of its kind.
 
-    Of several exclusive rules only the first that bites does: a request is answered once, a run ends once.
+    Of several exclusive rules only the first that fires counts: a request is answered once, a run ends once.
     """
 
     meaning: str
@@ -83,7 +83,7 @@ _STATUS_CODES: Final = {"fail": ("failed", "errored", "timeout"), "empty": ("suc
 
 @dataclass
 class Rule:
-    """One posted rule. `left` is how often it may still bite, None without an end."""
+    """One posted rule. `left` is how often it may still fire, None for no limit."""
 
     id: str
     on: str
@@ -95,28 +95,28 @@ class Rule:
     skip: int = 0
     client_ref: str | None = None
     seen: int = 0
-    bites: int = 0
+    fired: int = 0
 
     def __post_init__(self) -> None:
         self._draw = random.Random(self.seed).random
 
-    def bite(self) -> bool:
-        """Whether the rule bites on this occasion, which is counted."""
+    def fires(self) -> bool:
+        """Whether the rule fires on this occasion, which is counted."""
         self.seen += 1
         drawn = self.share is None or self._draw() < self.share
         if self.seen <= self.skip or not drawn or self.left == 0:
             return False
         if self.left is not None:
             self.left -= 1
-        self.bites += 1
+        self.fired += 1
         return True
 
     def as_json(self) -> Json:
-        """The rule as it was posted, with what became of it."""
+        """The rule as it was posted, and its counts."""
         return {
             "id": self.id, "on": self.on, "do": self.do, **self.options, "client_ref": self.client_ref,
             "left": self.left, "share": self.share, "seed": self.seed, "skip": self.skip,
-            "seen": self.seen, "bites": self.bites,
+            "seen": self.seen, "fired": self.fired,
         }  # fmt: skip
 
 
@@ -149,16 +149,16 @@ class Faults:
     def take(
         self, *occasions: str, client_ref: str | None = None, only: Callable[[Rule], bool] = lambda rule: True
     ) -> list[Rule]:
-        """The rules that bite now, in order. `client_ref` is the run's, for rules that are about some runs only."""
-        biting: list[Rule] = []
+        """The rules that fire now, in order. `client_ref` is the run's, for rules that are about some runs only."""
+        firing: list[Rule] = []
         ended = False
         for rule in self:
             exclusive = KINDS[rule.on][rule.do].exclusive
             about = rule.client_ref is None or rule.client_ref in (client_ref or "")
-            if rule.on in occasions and about and only(rule) and not (exclusive and ended) and rule.bite():
+            if rule.on in occasions and about and only(rule) and not (exclusive and ended) and rule.fires():
                 ended = ended or exclusive
-                biting.append(rule)
-        return biting
+                firing.append(rule)
+        return firing
 
     def fate(self, client_ref: str | None) -> Fate:
         """What the rules on `run` decide for a run that is being made."""

@@ -1,4 +1,4 @@
-"""What the stand-in keeps: runs, callback secrets, deliveries."""
+"""What the mock keeps: runs, callback secrets, deliveries."""
 
 from __future__ import annotations
 

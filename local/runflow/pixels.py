@@ -1,6 +1,6 @@
 """Finds price tags, stickers and labels in a picture and paints them out, with a few lines of OpenCV.
 
-It stands in for Runflow's model, which is far better. A tag is taken to be a piece of flat colour that is convex, that
+Runflow's model, which it replaces, is far better. A tag is taken to be a piece of flat colour that is convex, that
 stands out from everything around it, and that has something printed on it. What was behind it is guessed from its rim.
 """
 

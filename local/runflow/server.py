@@ -1,4 +1,4 @@
-"""The stand-in on a socket of this machine's loopback interface."""
+"""The mock on a socket of this machine's loopback interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from local.runflow.api import make_app
-from local.runflow.standin import Settings, stand_in
+from local.runflow.mock import Settings, running
 
 Address = tuple[str, int]
 HOST = "127.0.0.1"
@@ -77,10 +77,10 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
         if client in lines:
             lines[client].abort()
 
-    async with stand_in(settings) as standin:
+    async with running(settings) as mock:
         server = Server(
             uvicorn.Config(
-                make_app(standin, hang_up),
+                make_app(mock, hang_up),
                 http=Protocol,
                 ws="none",
                 lifespan="off",

@@ -28,7 +28,7 @@ EVENTS: Final[Mapping[Status, str]] = {
 
 
 def encode(value: object) -> bytes:
-    """Compact UTF-8 JSON, as the stand-in sends it."""
+    """Compact UTF-8 JSON, as the mock sends it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 

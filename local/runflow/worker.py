@@ -100,7 +100,7 @@ class Workers:
                 await asyncio.sleep(0)
                 self._account.begin(run)
             result = await self._result(run, behaviour)
-            # Only the stand-in's own work is scarce: a run that is slow for show keeps no other waiting.
+            # Only the mock's own work is limited: a run that a fault rule slows down does not hold up the others.
             self._spawn(self._end(run, result, began, behaviour.run_seconds - (monotonic() - began)))
 
     async def _end(self, run: Run, result: tuple[Picture, ...] | Failure, began: float, wait: float) -> None:
@@ -124,7 +124,7 @@ class Workers:
             return unfit.failure
         except Exception:
             log.exception("run %s", run.id)
-            return Failure("INTERNAL_ERROR", "the stand-in has a bug; see its log", "inference")
+            return Failure("INTERNAL_ERROR", "the mock has a bug; see its log", "inference")
 
     async def _make(self, run: Run, behaviour: Behaviour) -> tuple[Picture, ...]:
         body = await self._fetch(run.input["image_url"])

@@ -1,4 +1,4 @@
-"""The whole of detag on one machine: emulator, Runflow stand-in, and the very template that goes to AWS, deployed."""
+"""The whole of detag on one machine: emulator, mock Runflow, and the same template that goes to AWS, deployed."""
 
 from .stack import Options, Stack, described, running
 

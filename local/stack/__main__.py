@@ -25,18 +25,18 @@ folder_option = click.option(
 
 @click.group()
 def cli() -> None:
-    """detag on one machine: an AWS emulator, a stand-in for Runflow, and the template deployed to it."""
+    """detag on one machine: an AWS emulator, a mock Runflow, and the template deployed to it."""
 
 
 @cli.command()
 @folder_option
 @click.option("--port", type=int, default=0, help="The emulator's port (default: a free one).")
-@click.option("--runflow-port", type=int, default=0, help="The stand-in's port (default: a free one).")
+@click.option("--runflow-port", type=int, default=0, help="The mock Runflow's port (default: a free one).")
 @click.option("--processes", type=int, default=0, help="Most processes of one function (default: by cores, 2 to 4).")
 @click.option("--auth", is_flag=True, help="Check signatures and enforce the template's roles and policies (with TLS).")
 @click.option("--tls", is_flag=True, help="Serve the emulator over TLS.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
-@click.option("--runflow-option", "runflow", multiple=True, metavar="OPTION", help="An argument for the stand-in.")
+@click.option("--runflow-option", "runflow", multiple=True, metavar="OPTION", help="An argument for the mock Runflow.")
 def up(
     folder: Path,
     port: int,
@@ -115,7 +115,7 @@ def _explain(stack: Stack) -> None:
         f"  {_command('sam')} remote invoke ReconcileFunction --stack-name {described['stack_name']}",
         "",
         f"AWS emulator      {described['endpoint_url']}",
-        f"Runflow stand-in  {described['runflow_url']} (its books: {described['runflow_admin_url']})",
+        f"Mock Runflow      {described['runflow_url']} (admin: {described['runflow_admin_url']})",
         f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
         f"Logs              {os.path.relpath(stack.folder / 'logs')}",
         "",

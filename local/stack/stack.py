@@ -55,7 +55,7 @@ class Options:
 
     ``processes`` is the most that one function may have (0: by cores). ``auth`` checks signatures and enforces the
     template's roles and policies; it implies ``tls``, as the policies refuse plain http. ``runflow`` are further
-    arguments for the stand-in.
+    arguments for the mock Runflow.
     """
 
     folder: Path = REPOSITORY / ".local"
@@ -213,12 +213,12 @@ def take_down(folder: Path) -> bool:
 
 
 def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_file: str | None) -> Child:
-    """The stand-in for Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys."""
+    """The mock Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys."""
     command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
     if ca_file:
         command += ["--ca-file", ca_file]
     return Child(
-        "Runflow stand-in",
+        "mock Runflow",
         command,
         log=folder / "logs" / "runflow.log",
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

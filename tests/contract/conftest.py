@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.emulator import aws, emulated_aws
-from tests.standin import runflow, running_runflow
+from tests.mock_runflow import runflow, running_runflow
 
 __all__ = ["aws", "emulated_aws", "runflow", "running_runflow"]
 

@@ -22,7 +22,7 @@ from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Outcome, Refused, Runs, Unauthorized
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRuns, Fault, cleaned_picture, tiny_picture
-from tests.standin import API_KEY, Runflow
+from tests.mock_runflow import API_KEY, Runflow
 
 JOB = "0123456789abcdef0123456789abcdef"
 KEY = "f" * 64
@@ -139,7 +139,7 @@ class StoredKey:
 
 
 class HttpSide:
-    """The adapter, two runs to a page, and the stand-in."""
+    """The adapter, two runs to a page, and the mock Runflow."""
 
     def __init__(self, runflow: Runflow) -> None:
         self.runflow, self._key = runflow, StoredKey()
@@ -207,10 +207,10 @@ class HttpSide:
         time.sleep(seconds)
 
     def made(self) -> int:
-        return int(self.runflow.books()["runs"])
+        return int(self.runflow.billing()["runs"])
 
     def billed(self) -> Decimal:
-        return Decimal(self.runflow.books()["total"])
+        return Decimal(self.runflow.billing()["total"])
 
 
 @pytest.fixture(params=["fake", "runflow"])

@@ -68,13 +68,13 @@ class Storm:
 
     @contextmanager
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
-        """Faults of the stand-in that are in force in the block. Fails if one of them never bit."""
+        """Faults of the mock Runflow that are in force in the block. Fails if one of them never fired."""
         posted = self.admin.post("faults", json={"rules": list(rules)})
         assert posted.status_code == 201, posted.text
         yield
-        bites = {f"{rule['on']}/{rule['do']}": rule["bites"] for rule in self.admin.get("faults").json()}
+        fired = {f"{rule['on']}/{rule['do']}": rule["fired"] for rule in self.admin.get("faults").json()}
         self.admin.delete("faults")
-        assert all(bites.values()), f"a fault never bit: {bites}"
+        assert all(fired.values()), f"a fault never fired: {fired}"
 
     def kill(self, function: str, times: int, within: float = 30.0) -> None:
         """End so many busy processes of a function with SIGKILL. Fails where it never had so many."""
@@ -153,10 +153,10 @@ class Storm:
                 ExpressionAttributeValues={":back": {"N": str(-seconds)}, ":rev": {"N": rev}},
             )
 
-    def books(self) -> dict[str, Any]:
+    def billing(self) -> dict[str, Any]:
         """What Runflow would have billed."""
-        books: dict[str, Any] = self.admin.get("books").json()
-        return books
+        billing: dict[str, Any] = self.admin.get("billing").json()
+        return billing
 
     def reserved(self) -> Decimal:
         """Slots reserved on all days' day_budgets."""

@@ -249,7 +249,7 @@ def perform(play: Play) -> None:
     with storm.faults({"on": "callback", "do": "lose", "times": 1}):
         play.put("lost.jpg")
         play.until("lost.jpg", "submitted")
-        assert wait_until(lambda: storm.books()["open"] == 0, PATIENCE)
+        assert wait_until(lambda: storm.billing()["open"] == 0, PATIENCE)
     play.later("lost.jpg", 10 * MINUTE, "delivered")
 
     owe_an_event(play, "delivered.jpg")
@@ -385,7 +385,7 @@ def test_nothing_that_the_template_allows_is_never_called(play: Play) -> None:
 
 def test_nothing_that_leaves_the_functions_holds_a_key_a_signature_a_url_or_a_body(play: Play) -> None:
     names = play.stack.description
-    deliveries = [one for run in play.storm.books()["per_run"] for one in callbacks(play, run["id"])]
+    deliveries = [one for run in play.storm.billing()["per_run"] for one in callbacks(play, run["id"])]
     assert len(deliveries) > 8
     marks = {
         "the API key": play.api_key,

@@ -216,12 +216,12 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     with Image.open(BytesIO(outputs["of its own shape.jpg.webp"])) as shaped:
         assert shaped.width * 3 == pytest.approx(shaped.height * 4, abs=4)
     assert number_of(outputs["after them all.jpg.webp"]) == 3
-    assert play.storm.books()["creates"] == len(good), "nothing else was sent to Runflow"
+    assert play.storm.billing()["creates"] == len(good), "nothing else was sent to Runflow"
     assert left_in_queues(play) == 0
 
 
 def test_whatever_a_photo_is_called_its_own_picture_comes_out_under_its_own_name(play: Play) -> None:
-    runs = play.storm.books()["runs"]
+    runs = play.storm.billing()["runs"]
     numbers = {key: 100 + number for number, key in enumerate(NAMES)}
     assert {len(key.encode()) for key in NAMES[-3:]} == {1_024}
     for key, number in numbers.items():
@@ -237,13 +237,13 @@ def test_whatever_a_photo_is_called_its_own_picture_comes_out_under_its_own_name
     assert {key: number_of(outputs[name]) for key, name in names.items()} == {key: numbers[key] for key in usable}
     assert all(names[key] == f"{key}.webp" for key in usable if len(key.encode()) < 1_019)
     assert all(len(name.encode()) <= 1_024 for name in names.values())
-    assert play.storm.books()["runs"] - runs == len(usable)
+    assert play.storm.billing()["runs"] - runs == len(usable)
     assert left_in_queues(play) == 0
 
 
 def test_one_upload_told_of_ten_times_at_once_and_a_forged_callback_make_one_run(play: Play) -> None:
     names, key, heard = play.stack.description, "ten times.jpg", events_of_uploads(play)
-    runs = play.storm.books()["runs"]
+    runs = play.storm.billing()["runs"]
     with play.storm.faults({"on": "create_run", "do": "delay", "seconds": 2.0, "when": "after"}):
         play.put(key, photo(500))
         assert wait_until(lambda: heard(key) is not None, PATIENCE, pause=0.05)
@@ -259,7 +259,7 @@ def test_one_upload_told_of_ten_times_at_once_and_a_forged_callback_make_one_run
         play.ends(key, "delivered")
 
     assert wait_until(lambda: left_in_queues(play) == 0, PATIENCE, pause=0.2)
-    assert play.storm.books()["runs"] - runs == 1
+    assert play.storm.billing()["runs"] - runs == 1
     assert number_of(play.storm.outputs()[f"{key}.webp"]) == 500
     assert "forged" not in log_of(play, "deliver")
 

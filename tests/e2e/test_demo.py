@@ -53,7 +53,7 @@ def test_the_samples_end_as_they_should(tmp_path: Path) -> None:
     delivered = sum(sample.ends == "delivered" for sample in SAMPLES)
     assert len(re.findall(r"\bdelivered\b", done.stdout)) == delivered
     assert f"{delivered} x $0.14 = ${delivered * 0.14:.2f}" in done.stdout
-    assert "stand-in on this machine" in done.stdout
+    assert "mock Runflow on this machine" in done.stdout
     assert "nothing left this machine" in done.stdout
     assert not is_up(FOLDER)
 

@@ -107,7 +107,7 @@ def _unfinished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _judge(storm: Storm) -> None:
-    rows, books, outputs = storm.rows(), storm.books(), storm.outputs()
+    rows, billing, outputs = storm.rows(), storm.billing(), storm.outputs()
     assert len(storm.dropped) == 12 * EACH
     assert Counter(row["state"] for row in rows) == {"delivered": len(storm.dropped)}, "each photo is delivered"
     assert Counter(row["key"] for row in rows) == Counter(storm.dropped.keys()), "each has one job"
@@ -115,10 +115,10 @@ def _judge(storm: Storm) -> None:
     assert _unfinished(rows) == [], "nothing is left to do"
 
     paid = Counter(
-        client_ref.split(".")[0] for client_ref, one in books["by_client_ref"].items() for _ in range(one["paid"])
+        client_ref.split(".")[0] for client_ref, one in billing["by_client_ref"].items() for _ in range(one["paid"])
     )
     assert paid == Counter(row["job_id"] for row in rows), "each job was paid for exactly once"
-    assert Decimal(books["total"]) == Decimal("0.14") * len(storm.dropped), "and nothing else was"
+    assert Decimal(billing["total"]) == Decimal("0.14") * len(storm.dropped), "and nothing else was"
     assert storm.reserved() == len(storm.dropped), "the ledger says the same as the bill"
 
     assert {key.removesuffix(".webp"): number_of(picture) for key, picture in outputs.items()} == storm.dropped, (

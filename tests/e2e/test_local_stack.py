@@ -102,7 +102,7 @@ def test_nothing_is_left_when_it_is(how: str, tmp_path: Path) -> None:
         stack = described(folder)
         stack.client("lambda").invoke(FunctionName=stack.description["functions"]["reconcile"])
         everything = [*recorded(folder).values(), *stack.function_processes()]
-        assert len(everything) == 4, "launcher, emulator, stand-in, one function"
+        assert len(everything) == 4, "launcher, emulator, mock Runflow, one function"
         if how == "interrupted":
             os.kill(launcher.pid, signal.SIGINT)
         elif how == "killed":
@@ -125,6 +125,6 @@ def test_it_says_which_part_did_not_start(tmp_path: Path) -> None:
     launcher = launch(folder, "--runflow-option", "--no-such-option")
     assert wait_until(lambda: not launcher.alive, 120)
     said = launcher.log.read_text()
-    assert "Runflow stand-in did not start" in said
+    assert "mock Runflow did not start" in said
     assert "No such option" in said
     assert not (folder / "pids.json").exists()

@@ -49,8 +49,8 @@ def test_a_file_dropped_in_a_signed_post_received_a_cleaned_object_in_s3(stack: 
     before, after = (np.abs(picture - drawn.clean)[drawn.tags].mean() for picture in (drawn.tagged, cleaned))
     assert after < before / 2, "the tag is painted out"
     assert np.abs(cleaned - drawn.clean)[~drawn.tags].mean() < 8, "and the rest is as it was"
-    books = httpx.get(f"{names['runflow_admin_url']}/books").json()
-    assert [run["cost"] for run in books["per_run"] if run["id"] == job["run_id"]] == ["0.14"]
+    billing = httpx.get(f"{names['runflow_admin_url']}/billing").json()
+    assert [run["cost"] for run in billing["per_run"] if run["id"] == job["run_id"]] == ["0.14"]
 
 
 def job_of(stack: Stack, key: str) -> dict[str, Any]:

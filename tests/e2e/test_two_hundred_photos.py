@@ -48,7 +48,7 @@ def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_bille
         storm = after.enter_context(closing(Storm(stack)))
         storm.admin.post("behaviour", json={"pixels": "reencode"}).raise_for_status()
         after.callback(lambda: storm.admin.delete("behaviour"))
-        books = storm.books()
+        before = storm.billing()
         command = [str(VENVS / "sam/bin/python"), "-m", "awscli", "s3", "cp", "--recursive", "--only-show-errors"]
         target = f"s3://{stack.description['input_bucket']}/two hundred/"
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | stack.env
@@ -63,7 +63,7 @@ def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_bille
 
         outputs = {key: data for key, data in storm.outputs().items() if key.startswith("two hundred/")}
         assert {key.removesuffix(".webp"): number_of(data) for key, data in outputs.items()} == keys
-        billed = storm.books()
-        assert billed["runs"] - books["runs"] == COUNT
-        assert Decimal(billed["total"]) - Decimal(books["total"]) == COUNT * Decimal("0.14")
+        billed = storm.billing()
+        assert billed["runs"] - before["runs"] == COUNT
+        assert Decimal(billed["total"]) - Decimal(before["total"]) == COUNT * Decimal("0.14")
         assert storm.dead_letters() == 0

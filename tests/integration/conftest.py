@@ -121,6 +121,6 @@ def _released_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 
 @pytest.fixture
 def released_aws(_released_aws: Aws) -> Aws:
-    """An account at MiniStack without our mends: what a mend is for can be seen there."""
+    """An account at MiniStack without our patches, to see what each patch is for."""
     _released_aws.emulator.reset()
     return _released_aws

@@ -1,4 +1,4 @@
-"""Runflow in a world: `FakeRuns` with time that passes, faults drawn by the storm, and a courier for its callbacks."""
+"""Runflow in a world: `FakeRuns` with time that passes, faults drawn by the storm, and a sender of its callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""It bites: detag without any one of its guards is caught, by the invariant that is named for the guard."""
+"""Without any one of its guards, detag is caught by the invariant that is named for the guard."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The program of a function process: load the handler, then answer one invocation after another.
 
-It stands in for AWS's own Python runtime (awslambdaric, which has no wheels for macOS) and so imports nothing but
+It replaces AWS's own Python runtime (awslambdaric, which has no wheels for macOS) and so imports nothing but
 the standard library. It is started as ``python -I -u bootstrap.py FD``. FD is a stream socket that carries one JSON
 object a line. The process first says ``{"ready": true}``, or ``{"error": {...}}`` and exits; then each
 

@@ -1,4 +1,4 @@
-"""The stand-in as a program: on real sockets, started by itself, with its default waits."""
+"""The mock Runflow as a program: on real sockets, started by itself, with its default waits."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def outside() -> Iterator[Outside]:
 
 @contextmanager
 def program(*options: str, cwd: Path = REPOSITORY) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The stand-in, started as anybody would; and its URL, read from the line it prints."""
+    """The mock, started as a user would; and its URL, read from the line it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.runflow", "--port", "0", *options],
         cwd=cwd,
@@ -80,7 +80,7 @@ def program(*options: str, cwd: Path = REPOSITORY) -> Iterator[tuple[subprocess.
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        assert line.startswith("Runflow stand-in ready at http://127.0.0.1:"), line
+        assert line.startswith("Mock Runflow ready at http://127.0.0.1:"), line
         yield process, line.split()[-1]
     finally:
         process.terminate()
@@ -137,7 +137,7 @@ def test_a_run_goes_all_the_way(outside: Outside) -> None:
         assert link.startswith(str(client.base_url))
         with httpx.Client(trust_env=False) as plain:
             assert plain.get(link).content == outside.picture
-        assert client.get("/_admin/books").json()["total"] == "0.14"
+        assert client.get("/_admin/billing").json()["total"] == "0.14"
 
 
 def test_callbacks_are_tried_exactly_three_times_one_and_two_seconds_apart(outside: Outside) -> None:
@@ -162,9 +162,9 @@ def test_a_dropped_connection_is_dropped_without_a_byte(outside: Outside, when: 
         client.post("/_admin/faults", json=rule).raise_for_status()
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             create(client, outside)
-        assert client.get("/_admin/books").json()["runs"] == runs
+        assert client.get("/_admin/billing").json()["runs"] == runs
         create(client, outside)
-        assert client.get("/_admin/faults").json()[0]["bites"] == 1
+        assert client.get("/_admin/faults").json()[0]["fired"] == 1
 
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
-STAND_IN_OF_A_VERSION_MANAGER = "echo 'no version is set' >&2; exit 127"
+VERSION_MANAGER_SHIM = "echo 'no version is set' >&2; exit 127"
 
 
 class Machine:
@@ -84,16 +84,16 @@ def test_plain_python3_is_the_last_resort(machine: Machine) -> None:
     assert machine.chosen("bin") == machine.folder / "bin" / "python3"
 
 
-def test_a_failing_stand_in_hides_no_interpreter_of_the_same_name(machine: Machine) -> None:
-    machine.install("shims", "python3.13", STAND_IN_OF_A_VERSION_MANAGER)
+def test_a_failing_shim_hides_no_interpreter_of_the_same_name(machine: Machine) -> None:
+    machine.install("shims", "python3.13", VERSION_MANAGER_SHIM)
     real = machine.python("usr bin", "python3.13", (3, 13))
 
     assert machine.chosen("shims", "usr bin") == real
 
 
 @pytest.mark.parametrize("pyenv", ["", "else where"])
-def test_what_a_failing_stand_in_of_pyenv_stands_for_is_found(machine: Machine, pyenv: str) -> None:
-    machine.install("shims", "python3.13", STAND_IN_OF_A_VERSION_MANAGER)
+def test_the_interpreter_behind_a_failing_pyenv_shim_is_found(machine: Machine, pyenv: str) -> None:
+    machine.install("shims", "python3.13", VERSION_MANAGER_SHIM)
     machine.python("bin", "python3.11")
     real = machine.python(f"{pyenv or 'home/.pyenv'}/versions/3.13.5/bin", "python3.13", (3, 13))
 
@@ -117,7 +117,7 @@ def test_a_python_that_cannot_make_environments_is_passed_over(machine: Machine,
 
 
 def test_one_sentence_says_what_to_install_when_there_is_none(machine: Machine) -> None:
-    machine.install("bin", "python3.13", STAND_IN_OF_A_VERSION_MANAGER)
+    machine.install("bin", "python3.13", VERSION_MANAGER_SHIM)
     machine.python("bin", "python3", (3, 10))
 
     done = machine.run("bin")

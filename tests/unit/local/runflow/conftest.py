@@ -1,4 +1,4 @@
-"""The stand-in for each test."""
+"""The mock for each test."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def runflow(anyio_backend: str) -> AsyncIterator[World]:
-    """A stand-in with its defaults, but that it leaves pixels alone and hardly waits between callbacks."""
+    """A mock with its defaults, except that it leaves pixels alone and hardly waits between callbacks."""
     async with world() as made:
         yield made

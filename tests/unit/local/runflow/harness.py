@@ -1,4 +1,4 @@
-"""A stand-in in process, with no socket: its caller, the place it fetches pictures from, and the one it calls back."""
+"""A mock in process, without sockets: its client, the server it fetches photos from, and the callback receiver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from local.runflow.api import make_app
 from local.runflow.behaviour import Behaviour
-from local.runflow.standin import Settings, StandIn, stand_in
+from local.runflow.mock import MockRunflow, Settings, running
 
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[3] / "data" / "runflow" / "examples.json").read_text())
 KEY = "rf_live_local"
@@ -45,13 +45,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class World:
-    """The stand-in and what is around it.
+    """The mock and what is around it.
 
     `pictures` is what the picture host answers by path (bytes, a status, or an exception to raise), `answers` what the
     shop answers to callbacks, one after the other and then 200; `callbacks` is what the shop received.
     """
 
-    standin: StandIn
+    mock: MockRunflow
     http: httpx.AsyncClient
     pictures: dict[str, bytes | int | Exception]
     answers: list[int | Exception]
@@ -77,7 +77,7 @@ class World:
 
     async def ended(self, run_id: str) -> dict[str, Any]:
         """A run's record, once it has ended and its callbacks are over."""
-        run = self.standin.account.runs[run_id]
+        run = self.mock.account.runs[run_id]
         await until(lambda: run.status.terminal and all(each.status_code != "pending" for each in run.deliveries))
         await asyncio.sleep(0.01)
         return await self.run(run_id)
@@ -99,18 +99,18 @@ class World:
         (rule,) = answer.json()
         return dict(rule)
 
-    async def bites(self) -> list[int]:
-        """How often each rule bit."""
-        return [rule["bites"] for rule in (await self.http.get("/_admin/faults")).json()]
+    async def fired(self) -> list[int]:
+        """How often each rule fired."""
+        return [rule["fired"] for rule in (await self.http.get("/_admin/faults")).json()]
 
     async def behave(self, **behaviour: Any) -> None:
         """Choose a reading of the contract."""
         answer = await self.http.post("/_admin/behaviour", json=behaviour)
         assert answer.status_code == 200, answer.text
 
-    async def books(self) -> dict[str, Any]:
+    async def billing(self) -> dict[str, Any]:
         """What would have been billed."""
-        return dict((await self.http.get("/_admin/books")).json())
+        return dict((await self.http.get("/_admin/billing")).json())
 
     async def fetch(self, link: str) -> httpx.Response:
         """Follow an output link."""
@@ -128,7 +128,7 @@ class World:
 
 @asynccontextmanager
 async def world(**settings: Any) -> AsyncIterator[World]:
-    """A stand-in at work that does nothing to pixels and hardly waits between callbacks, unless told otherwise."""
+    """A running mock that does nothing to pixels and hardly waits between callbacks, unless told otherwise."""
     quick = {"pixels": "copy", "callback_delays": (0.01, 0.02)}
     behaviour = Behaviour(**quick | settings.pop("behaviour", {}))
     pictures: dict[str, bytes | int | Exception] = {"/shoe.png": png()}
@@ -149,15 +149,15 @@ async def world(**settings: Any) -> AsyncIterator[World]:
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
     settings = {"base_url": "http://runflow.test", "behaviour": behaviour, **settings}
-    async with stand_in(Settings(**settings), client=client) as standin:
-        transport = httpx.ASGITransport(make_app(standin), client=("127.0.0.1", 4321))
+    async with running(Settings(**settings), client=client) as mock:
+        transport = httpx.ASGITransport(make_app(mock), client=("127.0.0.1", 4321))
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test", headers=headers) as http:
-            yield World(standin, http, pictures, answers, callbacks)
+            yield World(mock, http, pictures, answers, callbacks)
 
 
 def signed_by(secret: str, request: httpx.Request) -> bool:
-    """Whether a callback is signed with a secret: the receiver's own arithmetic, not the stand-in's."""
+    """Whether a callback is signed with a secret: the receiver's own arithmetic, not the mock's."""
     digest = hmac.new(secret.encode("utf-8"), request.content, hashlib.sha256).hexdigest()
     return str(request.headers.get("Runflow-Signature")) == digest
 

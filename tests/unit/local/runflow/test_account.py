@@ -52,7 +52,7 @@ async def test_without_a_good_key_every_route_is_401(
     answer = await runflow.http.request(method, path, headers=headers, json={"input": {"image_url": IMAGE}})
 
     assert refused(answer, 401, "UNAUTHORIZED")
-    assert (await runflow.books())["runs"] == 0
+    assert (await runflow.billing())["runs"] == 0
 
 
 async def test_two_keys_may_be_good_at_once() -> None:
@@ -85,8 +85,8 @@ async def test_only_what_was_made_is_charged_and_an_empty_balance_is_402() -> No
 
         assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDIT")
 
-        books = await runflow.books()
-        assert (books["runs"], books["paid_runs"], books["total"], books["creates"]) == (3, 2, "0.28", 4)
+        billing = await runflow.billing()
+        assert (billing["runs"], billing["paid_runs"], billing["total"], billing["creates"]) == (3, 2, "0.28", 4)
         await runflow.http.post("/_admin/balance", json={"balance": "5.00"})
         assert (await runflow.create()).status_code == 201
 
@@ -104,13 +104,13 @@ async def test_the_books_count_by_client_ref_and_name_pictures_without_their_sig
     await runflow.done(client_ref="one")
     await runflow.done(client_ref=None)
 
-    books = await runflow.books()
-    assert books["by_client_ref"]["one"] == {"runs": 2, "paid": 2, "cost": "0.28"}
-    assert books["by_client_ref"][""]["runs"] == 1
-    first = books["per_run"][0]
+    billing = await runflow.billing()
+    assert billing["by_client_ref"]["one"] == {"runs": 2, "paid": 2, "cost": "0.28"}
+    assert billing["by_client_ref"][""]["runs"] == 1
+    first = billing["per_run"][0]
     assert (first["image"], first["cost"], first["metadata"]) == ("pictures.test/shoe.png", "0.14", {"job_id": "j-1"})
-    assert "X-Amz" not in str(books)
-    assert "per_run" not in (await runflow.http.get("/_admin/books?runs=false")).json()
+    assert "X-Amz" not in str(billing)
+    assert "per_run" not in (await runflow.http.get("/_admin/billing?runs=false")).json()
 
 
 def test_the_rate_is_per_key_and_comes_back_with_time() -> None:
@@ -151,12 +151,12 @@ async def test_a_limited_rate_answers_429_with_headers_only_under_the_older_page
 
 
 async def test_the_admin_routes_are_for_this_machine_only(runflow: World) -> None:
-    transport = httpx.ASGITransport(make_app(runflow.standin), client=("192.0.2.7", 5))
+    transport = httpx.ASGITransport(make_app(runflow.mock), client=("192.0.2.7", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test") as elsewhere:
-        assert (await elsewhere.get("/_admin/books")).status_code == 403
-    from_page = await runflow.http.get("/_admin/books", headers={"Origin": "https://evil.test"})
+        assert (await elsewhere.get("/_admin/billing")).status_code == 403
+    from_page = await runflow.http.get("/_admin/billing", headers={"Origin": "https://evil.test"})
     assert from_page.status_code == 403
-    assert (await runflow.http.get("/_admin/books", headers={"Authorization": ""})).status_code == 200
+    assert (await runflow.http.get("/_admin/billing", headers={"Authorization": ""})).status_code == 200
 
 
 async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: World) -> None:
@@ -167,10 +167,10 @@ async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Wo
 
     assert (await runflow.http.post("/_admin/reset")).status_code == 204
 
-    books = await runflow.books()
-    assert (books["runs"], books["creates"], books["balance"]) == (0, 0, "1000.00")
-    assert await runflow.bites() == []
-    assert runflow.standin.behaviour == runflow.standin.settings.behaviour
+    billing = await runflow.billing()
+    assert (billing["runs"], billing["creates"], billing["balance"]) == (0, 0, "1000.00")
+    assert await runflow.fired() == []
+    assert runflow.mock.behaviour == runflow.mock.settings.behaviour
     assert (await runflow.fetch(run["output"]["image_urls"][0])).status_code == 404
     assert (await runflow.http.get(f"/v1/callback-secrets/{secret['id']}")).status_code == 200
 
@@ -182,7 +182,7 @@ async def test_a_run_under_way_at_a_reset_comes_to_nothing() -> None:
         await runflow.http.post("/_admin/reset")
         await asyncio.sleep(0.15)
         assert runflow.callbacks == []
-        assert (await runflow.books())["balance"] == "1000.00"
+        assert (await runflow.billing())["balance"] == "1000.00"
 
 
 def test_defaults_are_what_the_contract_says() -> None:

@@ -213,7 +213,7 @@ async def test_a_callback_is_signed_with_the_secret_that_was_current_when_it_was
     old, new = await secret(runflow), await secret(runflow)
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
     run_id = await runflow.made()
-    await until(lambda: runflow.standin.account.runs[run_id].status.terminal)
+    await until(lambda: runflow.mock.account.runs[run_id].status.terminal)
     await runflow.http.patch(f"/v1/callback-secrets/{new['id']}", json={"is_current": True})
     await runflow.ended(run_id)
     assert signed_by(old["plain_secret"], runflow.callbacks[0])
@@ -255,7 +255,7 @@ async def test_a_redelivery_is_refused_while_the_run_or_a_delivery_is_under_way(
 
 async def test_a_slow_receiver_is_a_network_error() -> None:
     async with world(behaviour={"callback_timeout": 0.05}) as runflow:
-        assert runflow.standin.behaviour.callback_timeout == 0.05
+        assert runflow.mock.behaviour.callback_timeout == 0.05
         record = await runflow.done()
         timeout = runflow.callbacks[0].extensions["timeout"]
         assert timeout["read"] == 0.05

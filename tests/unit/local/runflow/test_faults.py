@@ -1,4 +1,4 @@
-"""Faults: each kind is seen to bite, and to be counted."""
+"""Faults: each kind fires and is counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("on", [*ROUTES, "any"])
-async def test_a_status_bites_on_every_route_so_many_times(runflow: World, on: str) -> None:
+async def test_a_status_fires_on_every_route_so_many_times(runflow: World, on: str) -> None:
     run_id = (await runflow.done())["id"]
     method, path = PATHS["get_run" if on == "any" else on]
     path = path.format(run=run_id)
@@ -42,7 +42,7 @@ async def test_a_status_bites_on_every_route_so_many_times(runflow: World, on: s
 
     assert [answer.status_code for answer in answers] == [418, 418, usual]
     assert (answers[0].json(), answers[0].headers["Retry-After"]) == ({"tea": True}, "7")
-    assert await runflow.bites() == [2]
+    assert await runflow.fired() == [2]
 
 
 async def test_a_status_without_a_body_has_the_error_envelope_and_a_text_stays_text(runflow: World) -> None:
@@ -62,8 +62,8 @@ async def test_a_fault_before_or_after_the_work_is_done(runflow: World, do: str,
             await runflow.create()
     else:
         assert (await runflow.create()).status_code == 503
-    assert (await runflow.books())["runs"] == runs
-    assert await runflow.bites() == [1]
+    assert (await runflow.billing())["runs"] == runs
+    assert await runflow.fired() == [1]
     assert (await runflow.create()).status_code == 201
 
 
@@ -72,7 +72,7 @@ async def test_a_delay_holds_the_work_or_the_answer(runflow: World, when: str, r
     await runflow.fault("create_run", "delay", when=when, seconds=0.2, times=1)
     asked = asyncio.create_task(runflow.create())
     await asyncio.sleep(0.1)
-    assert (await runflow.books())["runs"] == runs
+    assert (await runflow.billing())["runs"] == runs
     assert not asked.done()
     assert (await asked).status_code == 201
 
@@ -94,7 +94,7 @@ async def test_skip_lets_the_first_pass(runflow: World) -> None:
     assert [(await runflow.http.get("/v1/auth/me")).status_code for _ in range(4)] == [200, 200, 503, 200]
 
 
-async def test_of_two_statuses_only_the_first_bites(runflow: World) -> None:
+async def test_of_two_statuses_only_the_first_fires(runflow: World) -> None:
     await runflow.fault("me", "status", status=500, times=1)
     await runflow.fault("any", "status", status=501, times=1)
     assert [(await runflow.http.get("/v1/auth/me")).status_code for _ in range(3)] == [500, 501, 200]
@@ -105,7 +105,7 @@ async def test_faults_are_listed_removed_and_cleared(runflow: World) -> None:
     await runflow.fault("any", "delay", seconds=0)
     await runflow.http.get("/v1/auth/me")
     listed = (await runflow.http.get("/_admin/faults")).json()
-    assert [(rule["on"], rule["do"], rule["seen"], rule["bites"]) for rule in listed] == [
+    assert [(rule["on"], rule["do"], rule["seen"], rule["fired"]) for rule in listed] == [
         ("me", "status", 1, 1),
         ("any", "delay", 1, 1),
     ]
@@ -114,7 +114,7 @@ async def test_faults_are_listed_removed_and_cleared(runflow: World) -> None:
     assert (await runflow.http.get("/v1/auth/me")).status_code == 200
     assert (await runflow.http.delete(f"/_admin/faults/{first['id']}")).status_code == 404
     assert (await runflow.http.delete("/_admin/faults")).status_code == 204
-    assert await runflow.bites() == []
+    assert await runflow.fired() == []
 
 
 @pytest.mark.parametrize("status_code", ["failed", "errored", "timeout"])
@@ -125,7 +125,7 @@ async def test_a_run_may_fail_with_a_code_and_a_cost(runflow: World, status_code
         status_code, "GPU_LOST", "gone", "0.07",
     )  # fmt: skip
     assert (record["output"], runflow.envelopes[0]["event"]) == (None, "run.failed")
-    assert (await runflow.books())["total"] == "0.07"
+    assert (await runflow.billing())["total"] == "0.07"
     assert (await runflow.done())["status_code"] == "succeeded"
 
 
@@ -181,7 +181,7 @@ async def test_a_run_may_be_unknown_for_ever(runflow: World) -> None:
     run_id = await runflow.made()
     await asyncio.sleep(0.1)
     assert (await runflow.http.get(f"/v1/runs/{run_id}")).status_code == 404
-    assert (runflow.callbacks, (await runflow.books())["total"]) == ([], "0")
+    assert (runflow.callbacks, (await runflow.billing())["total"]) == ([], "0")
 
 
 async def test_rules_on_runs_may_be_about_some_of_them_and_come_together(runflow: World) -> None:
@@ -190,7 +190,7 @@ async def test_rules_on_runs_may_be_about_some_of_them_and_come_together(runflow
     assert (await runflow.done(client_ref="job.bad.1"))["status_code"] == "failed"
     assert (await runflow.done(client_ref="good"))["status_code"] == "succeeded"
     assert [run["client_ref"] for run in await runflow.listed()] == ["good"]
-    assert await runflow.bites() == [1, 1]
+    assert await runflow.fired() == [1, 1]
 
 
 async def test_a_callback_may_be_lost(runflow: World) -> None:
@@ -213,7 +213,7 @@ async def test_a_callback_may_come_several_times(runflow: World) -> None:
 async def test_a_callback_may_be_overtaken_by_the_next(runflow: World) -> None:
     await runflow.fault("callback", "reorder", seconds=60, times=1)  # longer than a test waits
     first = await runflow.made(client_ref="first")
-    await until(lambda: runflow.standin.account.runs[first].status.terminal)
+    await until(lambda: runflow.mock.account.runs[first].status.terminal)
     second = await runflow.done(client_ref="second")
     await runflow.ended(first)
     assert [envelope["run_id"] for envelope in runflow.envelopes] == [second["id"], first]
@@ -228,7 +228,7 @@ async def test_a_callback_that_nothing_overtakes_comes_at_last(runflow: World) -
 async def test_a_callback_may_be_late(runflow: World) -> None:
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
     run_id = await runflow.made()
-    await until(lambda: runflow.standin.account.runs[run_id].status.terminal)
+    await until(lambda: runflow.mock.account.runs[run_id].status.terminal)
     await asyncio.sleep(0.1)
     assert runflow.callbacks == []
     await runflow.ended(run_id)
@@ -259,7 +259,7 @@ async def test_the_credit_may_be_gone_for_a_while(runflow: World) -> None:
     rule = await runflow.fault("account", "no_credit")
     assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDIT")
     assert (await runflow.http.get("/v1/runs")).status_code == 200
-    assert await runflow.bites() == [1]
+    assert await runflow.fired() == [1]
     await runflow.http.delete(f"/_admin/faults/{rule['id']}")
     assert (await runflow.create()).status_code == 201
 
@@ -270,7 +270,7 @@ async def test_a_key_may_be_revoked(runflow: World) -> None:
     await runflow.fault("account", "revoke_key", key="rf_live_local")
     assert refused(await runflow.create(), 401, "UNAUTHORIZED")
     assert refused(await runflow.http.get("/v1/runs"), 401, "UNAUTHORIZED")
-    assert await runflow.bites() == [0, 2]
+    assert await runflow.fired() == [0, 2]
 
 
 def test_every_kind_is_named_in_this_file() -> None:
@@ -317,7 +317,7 @@ async def test_a_rule_that_is_not_valid_is_refused_and_says_why(runflow: World, 
     answer = await runflow.http.post("/_admin/faults", json={"rules": [good, wrong]})
     assert answer.status_code == 422
     assert named in answer.json()["message"]
-    assert await runflow.bites() == []
+    assert await runflow.fired() == []
 
 
 async def test_several_rules_may_be_posted_at_once(runflow: World) -> None:
@@ -337,7 +337,7 @@ def test_a_fault_is_taken_once_per_occasion() -> None:
     assert faults.take("run") == []
 
 
-async def test_nothing_bites_by_itself(runflow: World) -> None:
+async def test_nothing_fires_by_itself(runflow: World) -> None:
     await runflow.done()
     assert len(runflow.callbacks) == 1
     assert str(runflow.callbacks[0].url) == CALLBACK

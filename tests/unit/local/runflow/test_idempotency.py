@@ -18,21 +18,21 @@ async def test_the_same_key_and_body_replay_the_first_answer_and_make_no_second_
 
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert again.json()["status_code"] == "queued"  # the stored answer, not the present state
-    books = await runflow.books()
-    assert (books["runs"], books["creates"]) == (1, 2)
+    billing = await runflow.billing()
+    assert (billing["runs"], billing["creates"]) == (1, 2)
 
 
 async def test_the_same_key_with_another_body_is_409(runflow: World) -> None:
     await runflow.create(headers=KEYED)
 
     assert refused(await runflow.create(headers=KEYED, client_ref="ref-2"), 409, "CONFLICT")
-    assert (await runflow.books())["runs"] == 1
+    assert (await runflow.billing())["runs"] == 1
 
 
 async def test_another_key_or_none_makes_another_run(runflow: World) -> None:
     for headers in (KEYED, {"Idempotency-Key": "other"}, None, None):
         assert (await runflow.create(headers=headers)).status_code == 201
-    assert (await runflow.books())["runs"] == 4
+    assert (await runflow.billing())["runs"] == 4
 
 
 async def test_a_refusal_is_not_remembered(runflow: World) -> None:
@@ -44,14 +44,14 @@ async def test_keys_may_be_ignored(runflow: World) -> None:
     await runflow.behave(idempotency="ignored")
     for _ in range(2):
         await runflow.create(headers=KEYED)
-    assert (await runflow.books())["runs"] == 2
+    assert (await runflow.billing())["runs"] == 2
 
 
 async def test_a_repeated_key_may_be_answered_409(runflow: World) -> None:
     await runflow.behave(idempotency="conflict")
     assert (await runflow.create(headers=KEYED)).status_code == 201
     assert refused(await runflow.create(headers=KEYED), 409, "CONFLICT")
-    assert (await runflow.books())["runs"] == 1
+    assert (await runflow.billing())["runs"] == 1
 
 
 @pytest.mark.parametrize(("when", "runs"), [("before", 0), ("after", 1)])
@@ -62,8 +62,8 @@ async def test_a_cached_error_may_be_replayed_for_ever(runflow: World, when: str
     answers = [(await runflow.create(headers=KEYED)).status_code for _ in range(3)]
 
     assert answers == [500, 500, 500]
-    assert await runflow.bites() == [1]
-    assert (await runflow.books())["runs"] == runs
+    assert await runflow.fired() == [1]
+    assert (await runflow.billing())["runs"] == runs
     assert (await runflow.create(headers={"Idempotency-Key": "fresh"})).status_code == 201
 
 
@@ -80,4 +80,4 @@ async def test_an_answer_lost_after_the_run_was_made_is_replayed_to_the_same_key
     again = await runflow.create(headers=KEYED)
 
     assert (lost.status_code, again.status_code) == (502, 201)
-    assert list(runflow.standin.account.runs) == [again.json()["id"]]
+    assert list(runflow.mock.account.runs) == [again.json()["id"]]

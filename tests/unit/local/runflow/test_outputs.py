@@ -59,9 +59,9 @@ async def test_a_link_tells_length_and_type_and_serves_ranges(runflow: World) ->
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_outputs_are_gone_when_the_stand_in_is(runflow: World) -> None:
+async def test_a_reset_deletes_the_outputs(runflow: World) -> None:
     await runflow.done()
-    folder = runflow.standin.outputs._folder
+    folder = runflow.mock.outputs._folder
     assert any(folder.rglob("*.png"))
     await runflow.http.post("/_admin/reset")
     assert not any(folder.rglob("*.png"))

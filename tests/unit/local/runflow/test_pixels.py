@@ -152,7 +152,7 @@ def test_what_is_no_picture_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_stand_in_cleans_what_it_is_given() -> None:
+async def test_the_mock_removes_the_tags_of_its_input() -> None:
     sample = PICTURES[0]
     async with world(behaviour={"pixels": "remove"}) as runflow:
         runflow.pictures["/shoe.png"] = content(sample)

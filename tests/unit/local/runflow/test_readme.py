@@ -1,4 +1,4 @@
-"""The stand-in's README names what there is."""
+"""The mock's README is complete."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ async def test_a_body_that_is_not_valid_is_refused_by_field_and_makes_no_run(
 
     assert refused(answer, 422, "VALIDATION_ERROR")
     assert [error["field"] for error in answer.json()["errors"]] == [field]
-    assert (await runflow.books())["runs"] == 0
+    assert (await runflow.billing())["runs"] == 0
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 422), (b"[]", 422), (b"\xff", 400)])
@@ -151,7 +151,7 @@ async def test_an_input_that_cannot_be_used_fails_the_run_free_of_charge(
     )
     assert record["cost"] == "0"
     assert record["output"] is None
-    assert (await runflow.books())["total"] == "0"
+    assert (await runflow.billing())["total"] == "0"
     assert "Signature" not in record["failure_message"]
 
 
@@ -164,16 +164,16 @@ async def test_the_worker_fetches_exactly_the_url_that_was_given() -> None:
         return httpx.Response(200, content=png())
 
     from local.runflow.api import make_app
-    from local.runflow.standin import Settings, stand_in
+    from local.runflow.mock import Settings, running
 
     url = "https://pictures.test/a%20b%2Bc%25d/%C3%A9.png?X-Amz-Signature=abc%2Fdef&x=1+1"
     client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
-    async with stand_in(Settings(base_url="http://runflow.test"), client=client) as standin:
-        transport = httpx.ASGITransport(make_app(standin), client=("127.0.0.1", 1))
+    async with running(Settings(base_url="http://runflow.test"), client=client) as mock:
+        transport = httpx.ASGITransport(make_app(mock), client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test") as http:
             headers = {"Authorization": "Bearer rf_live_local"}
             answer = await http.post(RUNS, json={"input": {"image_url": url}}, headers=headers)
-            run = standin.account.runs[answer.json()["id"]]
+            run = mock.account.runs[answer.json()["id"]]
             await until(lambda: run.status.terminal)
 
     assert asked == [url]
@@ -212,7 +212,7 @@ async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
         return httpx.Response(200, content=png())
 
     async with world(workers=2) as runflow:
-        runflow.standin.workers._client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
+        runflow.mock.workers._client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
         ids = [await runflow.made(callback_url=None) for _ in range(5)]
         await asyncio.sleep(0.05)
         states = [(await runflow.run(run_id))["status_code"] for run_id in ids]
@@ -220,7 +220,7 @@ async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
         assert busy == 2
         intake.set()
         assert {(await runflow.ended(run_id))["status_code"] for run_id in ids} == {"succeeded"}
-        await runflow.standin.workers._client.aclose()
+        await runflow.mock.workers._client.aclose()
 
 
 async def test_slow_runs_keep_no_worker_from_the_others() -> None:

@@ -163,4 +163,4 @@ async def test_a_hidden_run_can_be_read_at_once_but_is_listed_later(runflow: Wor
     assert (await runflow.run(hidden))["id"] == hidden
     await asyncio.sleep(0.25)
     assert [run["id"] for run in await runflow.listed()] == [seen, hidden]
-    assert await runflow.bites() == [1]
+    assert await runflow.fired() == [1]

@@ -81,7 +81,7 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.UNDELIVERABLE: Advice(
         "The cleaned picture could not be fetched or stored for days.",
-        "Read the detail, mend the cause, then redeliver the run's callback at Runflow: the picture is stored then.",
+        "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the picture is stored then.",
     ),
     Reason.TIMED_OUT: Advice(
         "The run did not end in time.", "Nothing: if it ends after all, the picture is stored. Or upload it again."

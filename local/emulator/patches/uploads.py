@@ -1,4 +1,4 @@
-"""Mend of what an upload's event tells."""
+"""Patch to what the event of an upload contains."""
 
 import functools
 import json

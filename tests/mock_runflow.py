@@ -1,6 +1,6 @@
-"""The Runflow stand-in for tests: one process for the whole run, as new before each test, and a place to put photos.
+"""The mock Runflow for tests: one process for the whole run, as new before each test, and a place to put photos.
 
-Import the fixtures into a ``conftest.py``: ``from tests.standin import runflow, running_runflow``.
+Import the fixtures into a ``conftest.py``: ``from tests.mock_runflow import runflow, running_runflow``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ API_KEY = "rf_live_of_the_tests"
 
 
 class Runflow:
-    """A running stand-in, through its admin routes, and a server of photos at any path."""
+    """A running mock, through its admin routes, and a server of photos at any path."""
 
     def __init__(self, url: str, photos: ThreadingHTTPServer) -> None:
         self.url = url
@@ -52,14 +52,14 @@ class Runflow:
         """Set what is left to spend."""
         self._done("POST", "/_admin/balance", {"balance": usd})
 
-    def books(self) -> dict[str, Any]:
+    def billing(self) -> dict[str, Any]:
         """What would have been billed."""
-        books: dict[str, Any] = self._done("GET", "/_admin/books").json()
-        return books
+        billing: dict[str, Any] = self._done("GET", "/_admin/billing").json()
+        return billing
 
     def wait_until_ended(self) -> None:
         """Return once no run is open. Raises AssertionError after 20 s."""
-        assert wait_until(lambda: self.books()["open"] == 0, 20)
+        assert wait_until(lambda: self.billing()["open"] == 0, 20)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -83,11 +83,11 @@ class _Photos(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def running_runflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runflow]:
-    """A stand-in of this run's own, which gives every photo back as it is."""
-    log = tmp_path_factory.mktemp("the stand-in") / "log"
+    """A mock of this test run's own, which returns every photo unchanged."""
+    log = tmp_path_factory.mktemp("mock Runflow") / "log"
     command = [sys.executable, "-m", "local.runflow", "--port=0", f"--api-key={API_KEY}", "--pixels=copy"]
     child = Child(
-        "stand-in", [*command, "--output-type=same"], log, {**os.environ, "PYTHONUNBUFFERED": "1"}, REPOSITORY
+        "mock Runflow", [*command, "--output-type=same"], log, {**os.environ, "PYTHONUNBUFFERED": "1"}, REPOSITORY
     )
     photos = ThreadingHTTPServer(("127.0.0.1", 0), _Photos)
     photos.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The stand-in as a whole: state, workers, courier and outputs, put together."""
+"""The mock as a whole: state, workers, callback sender and outputs, put together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from local.runflow import wire
 from local.runflow.account import Account, Clock, utc_now
 from local.runflow.behaviour import Behaviour
-from local.runflow.courier import Courier
+from local.runflow.callback_sender import CallbackSender
 from local.runflow.faults import Faults
 from local.runflow.model import Delivery, Run
 from local.runflow.outputs import Outputs
@@ -24,7 +24,7 @@ from local.runflow.worker import Workers
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is fixed while the stand-in runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
+    """What is fixed while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
 
     base_url: str
     api_keys: tuple[str, ...] = ("rf_live_local",)
@@ -35,8 +35,8 @@ class Settings:
     behaviour: Behaviour = field(default_factory=Behaviour)
 
 
-class StandIn:
-    """Everything behind the HTTP routes. Made by `stand_in`, inside a running event loop."""
+class MockRunflow:
+    """Everything behind the HTTP routes. Made by `running`, inside a running event loop."""
 
     def __init__(self, settings: Settings, folder: Path, client: httpx.AsyncClient, clock: Clock = utc_now) -> None:
         self.settings = settings
@@ -44,7 +44,7 @@ class StandIn:
         self.faults = Faults()
         self.account = Account(settings.api_keys, settings.balance, settings.price, clock)
         self.outputs = Outputs(folder, settings.base_url)
-        self.courier = Courier(self.account, self.faults, client)
+        self.callback_sender = CallbackSender(self.account, self.faults, client)
         self.workers = Workers(
             self.account, self.outputs, client, lambda: self.behaviour, self._ended, settings.workers
         )
@@ -71,7 +71,7 @@ class StandIn:
         """Freeze a callback of the run's present state and send it. The run has a callback_url and has ended."""
         payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
         delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
-        self.courier.send(run, delivery, self.behaviour)
+        self.callback_sender.send(run, delivery, self.behaviour)
         return delivery
 
     def _ended(self, run: Run) -> None:
@@ -80,7 +80,7 @@ class StandIn:
 
     async def reset(self) -> None:
         """As after a start, but for API keys and callback secrets. Callbacks under way are dropped."""
-        await self.courier.stop()
+        await self.callback_sender.stop()
         self.faults.clear()
         self.behaviour = self.settings.behaviour
         self.account.reset()
@@ -88,10 +88,10 @@ class StandIn:
 
 
 @asynccontextmanager
-async def stand_in(
+async def running(
     settings: Settings, *, client: httpx.AsyncClient | None = None, clock: Clock = utc_now
-) -> AsyncIterator[StandIn]:
-    """A stand-in at work, with a temporary folder for its outputs; both are gone on leaving.
+) -> AsyncIterator[MockRunflow]:
+    """A running mock, with a temporary folder for its outputs; both are gone afterwards.
 
     `client` fetches pictures and sends callbacks; tests pass one that opens no socket.
     """
@@ -101,13 +101,13 @@ async def stand_in(
             verify=_trust(settings.ca_file), trust_env=False, timeout=30, limits=httpx.Limits(max_connections=None)
         )
         async with made:
-            standin = StandIn(settings, Path(folder), made, clock)
-            standin.workers.start()
+            mock = MockRunflow(settings, Path(folder), made, clock)
+            mock.workers.start()
             try:
-                yield standin
+                yield mock
             finally:
-                await standin.workers.stop()
-                await standin.courier.stop()
+                await mock.workers.stop()
+                await mock.callback_sender.stop()
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

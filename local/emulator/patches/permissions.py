@@ -1,4 +1,4 @@
-"""Mends of what a role must allow, where the emulator checks roles at all."""
+"""Patches to what a role must allow, for an emulator that enforces roles."""
 
 import functools
 import re

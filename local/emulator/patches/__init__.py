@@ -1,15 +1,15 @@
-"""What is changed in MiniStack so that a stack behaves on it as it does on AWS.
+"""Patches to MiniStack, so that a stack behaves on it as it does on AWS.
 
-Each mend is a function that first asks whether MiniStack still needs it, by looking at what MiniStack does, and
-whether the place it changes is still there, by name and by parameters. Either answer being no raises MendError, and
-the emulator does not start: MiniStack moves fast, and a mend that silently stopped working would be worse than none.
+Each patch is a function that first checks that MiniStack still needs it, by trying out what MiniStack does, and that
+the function it replaces still exists with the same parameters. If either check fails, it raises PatchError and the
+emulator does not start: MiniStack moves fast, and a patch that silently stopped working would be worse than none.
 After an upgrade, run the integration tests and change VERSION.
 """
 
 from importlib import metadata
 
 from . import cloudformation, http_api, permissions, queues, uploads
-from .hooks import MendError
+from .hooks import PatchError
 
 VERSION = "1.5.33"
 
@@ -29,9 +29,9 @@ ALL = (
 
 
 def apply_all() -> None:
-    """Mend the MiniStack that this process has imported. Raises MendError if it is not the one we know."""
+    """Patch the MiniStack that this process has imported. Raises PatchError if they do not fit it."""
     found = metadata.version("ministack")
     if found != VERSION:
-        raise MendError(f"these mends were made for MiniStack {VERSION}, and this is {found}")
-    for mend in ALL:
-        mend()
+        raise PatchError(f"these patches were made for MiniStack {VERSION}, and this is {found}")
+    for patch in ALL:
+        patch()

@@ -1,4 +1,4 @@
-"""Mend of what becomes of a batch of queue messages after its function has run."""
+"""Patch to what happens to a batch of queue messages after its function has run."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Each mend of MiniStack: what AWS does, beside what MiniStack does without it."""
+"""Each patch to MiniStack: what AWS does, and what MiniStack does without the patch."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ def test_what_a_function_says_of_a_batch_is_read_as_lambda_reads_it() -> None:
         ("2", ["1", "2"]),
     ]
     said = run_in_emulator_environment(
-        "import json; from local.emulator.mends.queues import failures\n"
+        "import json; from local.emulator.patches.queues import failures\n"
         f"print(json.dumps([sorted(failures(answer, {{'1', '2'}})) for answer, _ in {answers!r}]))"
     )
     assert json.loads(said) == [failed for _, failed in answers]
@@ -412,20 +412,20 @@ def run_in_emulator_environment(source: str) -> str:
 
 
 APPLY = """
-from local.emulator import mends
-from local.emulator.mends.hooks import MendError
+from local.emulator import patches
+from local.emulator.patches.hooks import PatchError
 {change}
 try:
-    mends.apply_all()
-except MendError as error:
-    print("MendError:", error)
+    patches.apply_all()
+except PatchError as error:
+    print("PatchError:", error)
 else:
-    print("mended")
+    print("patched")
 """
 
 
-def test_the_mends_fit_the_pinned_ministack() -> None:
-    assert run_in_emulator_environment(APPLY.format(change="")) == "mended"
+def test_the_patches_fit_the_pinned_ministack() -> None:
+    assert run_in_emulator_environment(APPLY.format(change="")) == "patched"
 
 
 DROP = "del h['AWS::SecretsManager::Secret']"
@@ -434,8 +434,8 @@ DROP = "del h['AWS::SecretsManager::Secret']"
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("mends.VERSION = '1.0.0'", "made for MiniStack 1.0.0"),
-        ("mends.apply_all()", "the mend can go"),
+        ("patches.VERSION = '1.0.0'", "made for MiniStack 1.0.0"),
+        ("patches.apply_all()", "the patch can be removed"),
         ("from ministack.services import apigateway as m; del m._invoke_lambda_proxy", "has no _invoke_lambda_proxy"),
         ("from ministack.services import apigateway as m; m._create_route = print", "_create_route now takes"),
         ("from ministack.services import dynamodb as m; del m._update_ttl", "has no _update_ttl"),
@@ -447,24 +447,24 @@ DROP = "del h['AWS::SecretsManager::Secret']"
         ),
     ],
 )
-def test_a_mend_that_does_not_fit_stops_the_emulator(change: str, complaint: str) -> None:
+def test_a_patch_that_does_not_fit_stops_the_emulator(change: str, complaint: str) -> None:
     said = run_in_emulator_environment(APPLY.format(change=change))
-    assert said.startswith("MendError:")
+    assert said.startswith("PatchError:")
     assert complaint in said
 
 
-def test_every_mend_notices_that_it_is_no_longer_needed() -> None:
+def test_every_patch_notices_that_it_is_no_longer_needed() -> None:
     source = """
-from local.emulator import mends
-from local.emulator.mends.hooks import MendError
-for mend in mends.ALL:
-    mend()
+from local.emulator import patches
+from local.emulator.patches.hooks import PatchError
+for patch in patches.ALL:
+    patch()
     try:
-        mend()
-    except MendError as error:
-        assert "the mend can go" in str(error), error
+        patch()
+    except PatchError as error:
+        assert "the patch can be removed" in str(error), error
     else:
-        print(mend.__name__, "does not notice")
-print("asked all" if mends.ALL else "asked none")
+        print(patch.__name__, "does not notice")
+print("asked all" if patches.ALL else "asked none")
 """
     assert run_in_emulator_environment(source) == "asked all"

@@ -1,4 +1,4 @@
-"""Mends of what MiniStack's CloudFormation makes of a resource's properties."""
+"""Patches to how MiniStack's CloudFormation applies the properties of a resource."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from ministack.core.responses import request_scope
 from ministack.services import apigateway, dynamodb, lambda_svc, secretsmanager
 from ministack.services.cloudformation import provisioners
 
-from .hooks import MendError, hook, still_needed
+from .hooks import PatchError, hook, still_needed
 
 Properties = dict[str, Any]
 Attributes = dict[str, Any]
@@ -27,13 +27,13 @@ class Kind:
     def __init__(self, resource_type: str) -> None:
         self.handlers: dict[str, Any] = provisioners._RESOURCE_HANDLERS.get(resource_type) or {}
         if not self.handlers.get("update_with_logical_id"):
-            raise MendError(f"MiniStack no longer makes {resource_type} the way the mend expects")
+            raise PatchError(f"MiniStack no longer makes {resource_type} the way the patch expects")
         self.create = hook(self.handlers, "create", "logical_id props stack_name")
         self.update = hook(self.handlers, "update", "physical_id old_props new_props stack_name logical_id")
         self.delete = hook(self.handlers, "delete", "physical_id props")
 
     def try_out(self, props: Properties, broken: Callable[[str, Attributes], bool], behaviour: str) -> None:
-        """Make a resource nowhere, see whether it is ``broken``, and delete it. Raises MendError if it is not."""
+        """Make a resource nowhere, see whether it is ``broken``, and delete it. Raises PatchError if it is not."""
         with request_scope(*NOWHERE):
             physical_id, attributes = self.create("Resource", props, "stack")
             still_needed(broken(physical_id, attributes), behaviour)

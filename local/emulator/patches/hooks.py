@@ -1,12 +1,12 @@
-"""How a mend makes sure that it still fits."""
+"""How a patch checks that it still fits."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 
-class MendError(Exception):
-    """A mend does not fit the installed MiniStack: no longer needed, or nothing there to hold on to."""
+class PatchError(Exception):
+    """A patch does not fit the installed MiniStack: it is no longer needed, or what it replaces has changed."""
 
 
 def hook(owner: Any, name: str, parameters: str) -> Callable[..., Any]:
@@ -14,14 +14,14 @@ def hook(owner: Any, name: str, parameters: str) -> Callable[..., Any]:
     holder = owner if isinstance(owner, dict) else vars(owner)
     function: Callable[..., Any] | None = holder.get(name)
     if not callable(function):
-        raise MendError(f"MiniStack has no {name} to mend any more")
+        raise PatchError(f"MiniStack has no {name} any more")
     found = " ".join(inspect.signature(function).parameters)
     if found != parameters:
-        raise MendError(f"MiniStack's {name} now takes ({found}), the mend was made for ({parameters})")
+        raise PatchError(f"MiniStack's {name} now takes ({found}), the patch was made for ({parameters})")
     return function
 
 
 def still_needed(broken: bool, behaviour: str) -> None:
-    """Raise MendError if MiniStack has learnt ``behaviour`` by itself."""
+    """Raise PatchError if MiniStack has ``behaviour`` without the patch."""
     if not broken:
-        raise MendError(f"MiniStack does this by itself now, so the mend can go: {behaviour}")
+        raise PatchError(f"MiniStack does this by itself now, so the patch can be removed: {behaviour}")

@@ -1,4 +1,4 @@
-"""Mend of how an HTTP API calls a function and turns its answer into a response (payload format 2.0)."""
+"""Patch to how an HTTP API calls a function and turns its result into a response (payload format 2.0)."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ from typing import Any
 from ministack.core.concurrency import run_reentrant
 from ministack.services import apigateway, lambda_svc
 
-from .hooks import MendError, hook, still_needed
+from .hooks import PatchError, hook, still_needed
 
 PARAMETERS = (
     "integration api_id stage path method headers body query_params route_key path_params authorizer_claims "
@@ -62,7 +62,7 @@ def _try_out(invoke: Any) -> tuple[int, dict[str, Any]]:
     finally:
         lambda_svc._execute_function_with_config_scope, lambda_svc._get_func_record_for_ref_in_scope = kept
     if not events:
-        raise MendError("MiniStack's HTTP APIs call functions by another way now")
+        raise PatchError("MiniStack's HTTP APIs call functions by another way now")
     return status, events[0]
 
 

@@ -1,4 +1,4 @@
-"""Sends callbacks, and sends them again (contract section 4; section 13, item 28)."""
+"""Sends callbacks and retries them (contract section 4; section 13, item 28)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from local.runflow.wire import sign
 log = logging.getLogger(__name__)
 
 
-class Courier:
-    """Each delivery is a task of its own; `stop` ends them all, sent or not."""
+class CallbackSender:
+    """Runs each delivery as a task of its own; `stop` cancels those that are under way."""
 
     def __init__(self, account: Account, faults: Faults, client: httpx.AsyncClient) -> None:
         self._account = account
