@@ -144,7 +144,9 @@ MUTANTS: Final = (
     _one("look-up", "looked first", SUBMIT + "_look_up", "self._runs_of(job, deadline)", "([], True, None)"),
     _one("look-up: what it finds", "paid once", SUBMIT + "_look_up", "if found:", "if found and not found:"),
     _one("look-up: all pages", "paid once", SUBMIT + "_runs_of", "if cursor is None or", "if True or", 400),
-    _one("settle time", "settled first", SUBMIT + "_settle_seconds", "self._settings.settle_minutes * 60.0", "0.0"),
+    _one(
+        "settle time", "settled first", SUBMIT + "_settle_seconds", "self._settings.confirmation_minutes * 60.0", "0.0"
+    ),
     _one("settle time: two clocks", "settled first", SUBMIT + "_settle_seconds", "+ CLOCK_SKEW", "", 400),
     _one("settle time: waited for", "settled first", SUBMIT + "_go_on", "elif now < job.not_before:", "elif False:"),
     _one(
