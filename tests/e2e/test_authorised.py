@@ -175,7 +175,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     options = Options(
         folder=folder,
         auth=True,
-        parameters={"SettleMinutes": "1", "CallbackReservedConcurrency": "7"},
+        parameters={"ConfirmationMinutes": "1", "CallbackReservedConcurrency": "7"},
         runflow=("--pixels", "copy", "--output-type", "same"),
     )
     with running(options) as stack:

@@ -19,7 +19,9 @@ HOUR = 3_600.0
 
 @pytest.mark.timeout(900)
 def test_twelve_faults_and_three_hundred_photos_later_each_photo_is_delivered_and_billed_once(tmp_path: Path) -> None:
-    options = Options(folder=tmp_path / "stack", parameters={"SettleMinutes": "1"}, runflow=("--pixels", "reencode"))
+    options = Options(
+        folder=tmp_path / "stack", parameters={"ConfirmationMinutes": "1"}, runflow=("--pixels", "reencode")
+    )
     with running(options) as stack, closing(Storm(stack)) as storm:
         _rage(storm)
         storm.wait(lambda rows: len(rows) == len(storm.dropped), 240)

@@ -36,7 +36,7 @@ ENVIRON = {
     "ASPECT_RATIO": "",
     "MAX_IMAGE_MEGABYTES": "50",
     "URL_LIFETIME_MINUTES": "60",
-    "SETTLE_MINUTES": "10",
+    "CONFIRMATION_MINUTES": "10",
     "MAX_ATTEMPTS": "3",
     "RUN_TIMEOUT_HOURS": "24",
     "PAUSED": "false",

@@ -251,7 +251,7 @@ class Audit:
         if post.worker is not None:
             self.check("time to write it down", post.called_at + post.timeout <= post.worker.deadline, post.job_id)
         earlier = self._posts.setdefault(post.job_id, [])
-        await_confirmation, runs = world.settle_minutes * 60.0, world.runflow.runs
+        await_confirmation, runs = world.confirmation_minutes * 60.0, world.runflow.runs
         known = [runs[run_id] for run_id in row.earlier_runs] if row else []
         for one in earlier:
             ended = one.outcome.startswith("Refused") or any(one is world.runflow.post_of(run) for run in known)

@@ -155,7 +155,7 @@ MUTANTS: Final = (
         "await_confirmation time",
         "settled first",
         SUBMIT + "_confirmation_seconds",
-        "self._settings.settle_minutes * 60.0",
+        "self._settings.confirmation_minutes * 60.0",
         "0.0",
     ),
     _one(

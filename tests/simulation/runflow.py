@@ -61,7 +61,7 @@ class Runflow(FakeRuns):
             habits.link_seconds = random.choice((30.0, 900.0, 3600.0))
             habits.output = random.choice(("image_urls", "outputs"))
             if world.storm.has("run listed late"):
-                habits.visible_after = random.uniform(10.0, world.settle_minutes * 60.0)
+                habits.visible_after = random.uniform(10.0, world.confirmation_minutes * 60.0)
             if world.storm.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
         self.page_seconds = 0.0
@@ -177,7 +177,7 @@ class Runflow(FakeRuns):
         if strikes("Runflow timeout with effect"):
             return Fault(effect=True)
         if strikes("Runflow timeout with late effect"):
-            latest = post.at + world.settle_minutes * 60.0 - self.habits.visible_after - 1
+            latest = post.at + world.confirmation_minutes * 60.0 - self.habits.visible_after - 1
             late = max(0.0, world.random.uniform(0.0, latest - world.time))
             self._again_in(late)
             return Fault(effect=True, late=late)

@@ -149,7 +149,7 @@ class World:
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
         self.telemetry = Told(self.tell)
         self.run_timeout_hours, self.max_attempts = 24, 3
-        self.settle_minutes, self.url_lifetime_minutes = 10, 60
+        self.confirmation_minutes, self.url_lifetime_minutes = 10, 60
         self.limit: Decimal | None = None
         self.runflow = Runflow(self)
         self.fetcher = FakeFetcher(self.runflow.read, effect)
@@ -385,7 +385,7 @@ class World:
             aspect_ratio=None,
             max_image_megabytes=50,
             url_lifetime_minutes=self.url_lifetime_minutes,
-            settle_minutes=self.settle_minutes,
+            confirmation_minutes=self.confirmation_minutes,
             paused=False,
         )
 

@@ -71,7 +71,7 @@ def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(sta
         ("AspectRatio", ["", "1:1", "16:9", "21:9"], ["0:1", "1:0", "1", "1:", "100:1", "4x3", "4:3 "]),
         ("MaxImageMegabytes", ["1", "50", "500"], ["0", "501"]),
         ("UrlLifetimeMinutes", ["5", "720"], ["4", "721"]),
-        ("SettleMinutes", ["1", "120"], ["0", "121"]),
+        ("ConfirmationMinutes", ["1", "120"], ["0", "121"]),
         ("MaxAttempts", ["1", "10"], ["0", "11"]),
         ("RunTimeoutHours", ["1", "168"], ["0", "169"]),
         (

@@ -62,7 +62,7 @@ class Shop:
                     "aspect_ratio": None,
                     "max_image_megabytes": 1,
                     "url_lifetime_minutes": 60,
-                    "settle_minutes": 10,
+                    "confirmation_minutes": 10,
                     "paused": paused,
                 }
                 | changes

@@ -31,7 +31,7 @@ class SubmitSettings:
     aspect_ratio: str | None
     max_image_megabytes: int
     url_lifetime_minutes: int
-    settle_minutes: int
+    confirmation_minutes: int
     paused: bool
 
 
@@ -131,7 +131,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "aspect_ratio": aspect_ratio,
     "max_image_megabytes": _whole,
     "url_lifetime_minutes": _whole,
-    "settle_minutes": _whole,
+    "confirmation_minutes": _whole,
     "max_attempts": _whole,
     "run_timeout_hours": _whole,
     "paused": _flag,

@@ -169,7 +169,7 @@ class Submit:
 
     @property
     def _confirmation_seconds(self) -> float:
-        return self._settings.settle_minutes * 60.0 + CLOCK_SKEW
+        return self._settings.confirmation_minutes * 60.0 + CLOCK_SKEW
 
     # Before paying
 
