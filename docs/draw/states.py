@@ -8,17 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from detag.domain import job as jobs
-from detag.domain.job import (
-    CLOSED_ORDER,
-    INTAKE_REASONS,
-    OPEN_ORDER,
-    REPAIRABLE,
-    TRANSITIONS,
-    Reason,
-    State,
-    Transition,
-)
-from detag.domain.reasons import ADVICE
+from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, TRANSITIONS, State, Transition
+from detag.domain.reasons import Group, Reason
 
 PLACE: Final = Path(__file__).parents[1] / "states.md"
 
@@ -98,20 +89,18 @@ def _transition(entry: Transition) -> tuple[str, ...]:
 
 
 def _reasons(*, waiting: bool) -> Iterator[Reason]:
-    yield from (reason for reason in Reason if (reason in WAITING) is waiting)
+    yield from (reason for reason in Reason if (reason.group in WAITING) is waiting)
 
 
-WAITING: Final = INTAKE_REASONS | {Reason.READY, Reason.RATE_LIMITED, Reason.UNCONFIRMED, Reason.RETRY}
+WAITING: Final = (Group.WAITING, Group.INTAKE)
 
 
 def _waits(reason: Reason) -> tuple[str, ...]:
-    advice = ADVICE[reason]
-    return (f"`{reason}`", "yes" if reason in INTAKE_REASONS else "", advice.means, advice.do)
+    return (f"`{reason}`", "yes" if reason.group is Group.INTAKE else "", reason.means, reason.do)
 
 
 def _ended(reason: Reason) -> tuple[str, ...]:
-    advice = ADVICE[reason]
-    return (f"`{reason}`", "yes" if reason in REPAIRABLE else "", advice.means, advice.do)
+    return (f"`{reason}`", "yes" if reason.repairable else "", reason.means, reason.do)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

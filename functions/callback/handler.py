@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from detag import cold_start  # first: from here to `done` is Lambda's init
+
+# isort: split
 import os
 from typing import TYPE_CHECKING, Any
 
-from detag import cold_start
+from detag import app
 from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.clock import SystemClock
 from detag.adapters.secrets import SecretsManagerCallbackSecrets
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
-from detag.services.callback import CallbackHandler, SecretList
 from detag.settings import CallbackSettings, load
 
 if TYPE_CHECKING:
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
 settings = load(CallbackSettings, os.environ)
 telemetry = PowertoolsTelemetry()
 config = aws_config(read_seconds=2.0, attempts=2)  # at most 8 s of the 10 s in which API Gateway gets its answer
-secrets = SecretsManagerCallbackSecrets(aws_client("secretsmanager", config), settings.callback_secrets_arn)
-results = SqsQueue(aws_client("sqs", config), settings.result_queue_url)
-receiver = CallbackHandler(SecretList(secrets, SystemClock()), results, telemetry)
+callback = app.callback(
+    secrets=SecretsManagerCallbackSecrets(aws_client("secretsmanager", config), settings.callback_secrets_arn),
+    results=SqsQueue(aws_client("sqs", config), settings.result_queue_url),
+    clock=SystemClock(),
+    telemetry=telemetry,
+)
 cold_start.done()
 
 
 @telemetry.invocation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A POST to /callbacks; the body of the answer is one constant, because Runflow stores it."""
-    status = receiver.answer(event)
+    status = callback.handle(event)
     return {"statusCode": status, "headers": {"content-type": "text/plain"}, "body": "detag\n"}

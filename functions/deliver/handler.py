@@ -1,37 +1,33 @@
-"""`deliver`: fetches the cleaned images of an ended run, writes them to the output bucket and closes the job."""
+"""`deliver`: fetches the outputs of an ended run, writes them to the output bucket and closes the job."""
 
 from __future__ import annotations
 
+from detag import cold_start  # first: from here to `done` is Lambda's init
+
+# isort: split
 import os
-import random
 from typing import TYPE_CHECKING, Any
 
-from detag import cold_start
+from detag import app
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
-from detag.services.deliver import Deliver
-from detag.services.outbox import Outbox
 from detag.settings import DeliverSettings, load
-from detag.wiring import CLOCK, budget, event_bus, fetcher, job_store, photo_store, runs
+from detag.wiring import CLOCK, event_bus, fetcher, job_store, photo_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 settings = load(DeliverSettings, os.environ)
 telemetry = PowertoolsTelemetry()
-jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
-outbox = Outbox(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
-deliver = Deliver(
+deliver = app.deliver(
     settings,
-    jobs,
-    photos,
-    runs(settings),
-    fetcher(os.environ),
-    outbox,
-    budget(settings, jobs, telemetry),
-    CLOCK,
-    telemetry,
-    random.uniform,
+    jobs=job_store(settings.job_table),
+    photos=photo_store(settings.output_bucket, os.environ),
+    runs=runs(settings),
+    fetcher=fetcher(os.environ),
+    events=event_bus(settings.event_bus),
+    clock=CLOCK,
+    telemetry=telemetry,
 )
 cold_start.done()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from detag import cold_start  # first: from here to `done` is Lambda's init
+
+# isort: split
 import os
 from typing import TYPE_CHECKING, Any
 
-from detag import cold_start
+from detag import app
 from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
-from detag.services.reconcile import Reconcile
 from detag.settings import ReconcileSettings, load
-from detag.wiring import CLOCK, budget, job_store, runs
+from detag.wiring import CLOCK, job_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,16 +21,14 @@ if TYPE_CHECKING:
 settings = load(ReconcileSettings, os.environ)
 telemetry = PowertoolsTelemetry()
 sqs = aws_client("sqs", aws_config())
-jobs = job_store(settings.job_table)
-reconcile = Reconcile(
+reconcile = app.reconcile(
     settings,
-    jobs,
-    SqsQueue(sqs, settings.upload_queue_url),
-    SqsQueue(sqs, settings.result_queue_url),
-    runs(settings),
-    budget(settings, jobs, telemetry),
-    CLOCK,
-    telemetry,
+    jobs=job_store(settings.job_table),
+    uploads=SqsQueue(sqs, settings.upload_queue_url),
+    results=SqsQueue(sqs, settings.result_queue_url),
+    runs=runs(settings),
+    clock=CLOCK,
+    telemetry=telemetry,
 )
 cold_start.done()
 

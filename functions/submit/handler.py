@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from detag import cold_start  # first: from here to `done` is Lambda's init
+
+# isort: split
 import os
-import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from detag import cold_start
+from detag import app
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
-from detag.services.outbox import Outbox
-from detag.services.submit import Submit
 from detag.settings import SubmitSettings, load
-from detag.wiring import CLOCK, budget, event_bus, job_store, photo_store, runs
+from detag.wiring import CLOCK, event_bus, job_store, photo_store, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 settings = load(SubmitSettings, os.environ)
 telemetry = PowertoolsTelemetry()
-jobs, photos = job_store(settings.job_table), photo_store(settings.output_bucket, os.environ)
-outbox = Outbox(jobs, photos, event_bus(settings.event_bus), CLOCK, telemetry)
-submit = Submit(
-    settings, jobs, photos, runs(settings), outbox, budget(settings, jobs, telemetry), CLOCK, telemetry, random.uniform
+submit = app.submit(
+    settings,
+    jobs=job_store(settings.job_table),
+    photos=photo_store(settings.output_bucket, os.environ),
+    runs=runs(settings),
+    events=event_bus(settings.event_bus),
+    clock=CLOCK,
+    telemetry=telemetry,
 )
 pool = ThreadPoolExecutor(10)  # a batch: each photo waits for Runflow, not for the others
 cold_start.done()

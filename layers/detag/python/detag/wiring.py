@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 import certifi
 
@@ -19,37 +17,11 @@ from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.runflow import RunflowRuns
 from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.adapters.secrets import ApiKey
-from detag.ports.jobs import JobStore
-from detag.ports.telemetry import Telemetry
-from detag.services.budget import Budget
+from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
 CLOCK: Final = SystemClock()
 TLS: Final = ssl.create_default_context(capath=roots(), cafile=None if roots() else certifi.where())
 """One for all that is not AWS."""
-
-
-class PaysRunflow(Protocol):
-    """The settings of a function that holds Runflow's API key."""
-
-    @property
-    def runflow_api_url(self) -> str:
-        """Such as https://api.runflow.io."""
-        ...
-
-    @property
-    def runflow_api_key_arn(self) -> str:
-        """The secret that holds the key."""
-        ...
-
-    @property
-    def price_per_image_usd(self) -> Decimal:
-        """US dollars."""
-        ...
-
-    @property
-    def daily_spend_limit_usd(self) -> Decimal | None:
-        """US dollars; None for no limit."""
-        ...
 
 
 def job_store(table: str) -> DynamoJobStore:
@@ -68,7 +40,7 @@ def event_bus(name: str) -> EventBridgeEvents:
     return EventBridgeEvents(aws_client("events", aws_config()), name)
 
 
-def runs(settings: PaysRunflow) -> RunflowRuns:
+def runs(settings: SubmitSettings | DeliverSettings | ReconcileSettings) -> RunflowRuns:
     """Runflow's API, with the key read when it is first needed."""
     secrets = aws_client("secretsmanager", aws_config())
     return RunflowRuns(settings.runflow_api_url, ApiKey(secrets, settings.runflow_api_key_arn), TLS)
@@ -77,8 +49,3 @@ def runs(settings: PaysRunflow) -> RunflowRuns:
 def fetcher(environ: Mapping[str, str]) -> SafeFetcher:
     """Output links; those of the local stack too, where this is one (see `local_exception`)."""
     return SafeFetcher(TLS, Guard(local_exception(environ.get("DETAG_LOCAL_OUTPUTS"), environ.get("AWS_ENDPOINT_URL"))))
-
-
-def budget(settings: PaysRunflow, jobs: JobStore, telemetry: Telemetry) -> Budget:
-    """Today's money."""
-    return Budget(jobs, CLOCK, telemetry, random.uniform, settings.price_per_image_usd, settings.daily_spend_limit_usd)

@@ -26,9 +26,19 @@ from botocore.exceptions import ClientError
 from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.domain.backoff import Uniform, backoff
 from detag.domain.intake import Intake, Override
-from detag.domain.job import CLOSED_ORDER, DAY_SECONDS, DUE_SHARDS, OPEN_ORDER, Job, Reason, Reservation, State, Upload
+from detag.domain.job import (
+    CLOSED_ORDER,
+    DAY_SECONDS,
+    DUE_SHARDS,
+    OPEN_ORDER,
+    Job,
+    Reservation,
+    State,
+    Upload,
+    sequencer_rank,
+)
 from detag.domain.money import SHARDS, DayBudget, Shard, day_of, spread, with_limit
-from detag.domain.naming import sequencer_rank
+from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.items import kept, kept_intake
@@ -72,6 +82,7 @@ def job_item(job: Job) -> Item:
         reason=job.reason,
         detail=job.detail,
         code=job.code,
+        decision=job.decision,
         rev=job.version,
         created_at=job.created_at,
         not_before=job.not_before or None,
@@ -120,9 +131,10 @@ def read_job(item: Item) -> Job:
             uploaded_at=float(values["uploaded_at"]),
         ),
         state=State(values["state"]),
-        reason=Reason(values["reason"]) if "reason" in values else None,
+        reason=Reason.of(values["reason"]) if "reason" in values else None,
         detail=values.get("detail"),
         code=values.get("code"),
+        decision=values.get("decision"),
         version=int(values["rev"]),
         created_at=float(values["created_at"]),
         not_before=float(values.get("not_before", 0)),
@@ -170,7 +182,7 @@ def read_intake(item: Item) -> Intake:
     """The intake of an item that `intake_item` made."""
     values = _values(item)
     return Intake(
-        reason=Reason(values["reason"]) if "reason" in values else None,
+        reason=Reason.of(values["reason"]) if "reason" in values else None,
         since=float(values["since"]),
         draining=values.get("draining", False),
         probe_at=float(values["probe_at"]),
@@ -419,6 +431,19 @@ def outcome_request(table: str, state: State, day: str) -> Request:
     }
 
 
+def closed_request(table: str, state: State, day: str, limit: int) -> Request:
+    """A Query of the jobs of one final state and day, newest first."""
+    return {
+        "TableName": table,
+        "IndexName": "outcomes",
+        "KeyConditionExpression": "#outcome = :outcome",
+        "ExpressionAttributeNames": {"#outcome": "outcome"},
+        "ExpressionAttributeValues": {":outcome": {"S": f"{state}#{day}"}},
+        "ScanIndexForward": False,
+        "Limit": limit,
+    }
+
+
 def _shard_pk(day: str, number: int) -> str:
     return f"day#{day}#{number}"
 
@@ -586,6 +611,14 @@ class DynamoJobStore:
     def waiting_for_intake(self, limit: int) -> list[str]:
         """See `JobStore`."""
         return self._oldest("held", None, limit)
+
+    def closed(self, state: State, day: str, limit: int) -> list[str]:
+        """See `JobStore`."""
+        if limit < 1:
+            return []
+        with calling("Query"):
+            answer = self._client.query(**closed_request(self._table, state, day, limit))
+        return [_job_id(item) for item in answer["Items"]]
 
     def counts(self, day: str) -> Counts:
         """See `JobStore`."""

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import httpcore
 
 from detag.adapters.http import FAILURES, IDLE_SECONDS, USER_AGENT, Network, TooLong, header, read_all, until
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
 from detag.ports.errors import Transient
-from detag.ports.runs import Accepted, Ambiguous, Outcome, Refused, RunPage, Unauthorized
+from detag.ports.runs import RunPage, Unauthorized
 
 READ_SECONDS: Final = 10.0
 PAGE_SECONDS: Final = 20.0

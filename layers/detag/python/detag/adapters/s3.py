@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError, UnseekableStreamError
 from detag.adapters.aws import aws_config, calling, error_code
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_loopback
+from detag.domain.images import Head
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

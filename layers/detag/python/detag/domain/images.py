@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,18 @@ MAX_PIXELS: Final = 100_000_000
 ACCEPTED: Final = ("image/jpeg", "image/png", "image/webp")
 """What Runflow is known to take (contract section 10)."""
 DELIVERABLE: Final = (*ACCEPTED, "image/gif")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
+    bytes.
+    """
+
+    data: bytes
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
 
 
 class NotAnImage(ValueError):

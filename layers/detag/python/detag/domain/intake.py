@@ -8,15 +8,11 @@ until it is empty.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
-from detag.domain.job import INTAKE_REASONS, Job, Reason
+from detag.domain.job import Job
 from detag.domain.money import next_day
-
-PROBE_SECONDS: Final = 60.0
-MAX_PROBE_SECONDS: Final = 900.0
-PROBE_LEASE_SECONDS: Final = 240.0
-"""How long one photo may take to answer: longer than a message stays invisible (180 s)."""
+from detag.domain.reasons import INTAKE_REASONS, Reason
+from detag.domain.waits import PROBE, PROBE_LEASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +28,16 @@ class Intake:
     probe_job: str | None = None
     version: int = 0
 
+    @property
+    def state(self) -> str:
+        """`open`, `paused` or `draining`."""
+        if self.reason is None:
+            return "open"
+        return "draining" if self.draining else "paused"
+
     def lets_through(self, job: Job) -> bool:
         """Whether the job may be sent now: anything while open, released jobs while draining, the probe while
-        closed.
+        paused.
         """
         if self.reason is None or job.job_id == self.probe_job:
             return True
@@ -58,11 +61,10 @@ def pause(intake: Intake, reason: Reason, now: float) -> Intake:
         raise ValueError(f"{reason} closes no intake")
     again = intake.reason is reason and not intake.draining
     probes = intake.probes if again else 0
-    wait = min(MAX_PROBE_SECONDS, PROBE_SECONDS * 2**probes)
     return Intake(
         reason=reason,
         since=intake.since if again else now,
-        probe_at=next_day(now) if reason is Reason.SPEND_LIMIT else now + wait,
+        probe_at=next_day(now) if reason is Reason.SPEND_LIMIT else now + PROBE.seconds(probes, max),
         probes=probes,
         version=intake.version + 1,
     )
@@ -74,7 +76,7 @@ def probe(intake: Intake, job_id: str, now: float) -> Intake:
         intake,
         probe_job=job_id,
         probes=intake.probes + 1,
-        probe_at=now + PROBE_LEASE_SECONDS,
+        probe_at=now + PROBE_LEASE.seconds,
         version=intake.version + 1,
     )
 
@@ -92,3 +94,12 @@ def drain(intake: Intake) -> Intake:
 def reopen(intake: Intake) -> Intake:
     """Nobody waits any more."""
     return Intake(version=intake.version + 1)
+
+
+def tend(intake: Intake, *, paused: bool, lifted: bool, now: float) -> Intake:
+    """What reconcile makes of the intake: paused by an operator, draining once the cause is lifted, or as it is."""
+    if paused:
+        return (
+            intake if intake.state == "paused" and intake.reason is Reason.PAUSED else pause(intake, Reason.PAUSED, now)
+        )
+    return drain(intake) if intake.state == "paused" and lifted else intake

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec
+
+from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
@@ -44,70 +46,6 @@ class State(StrEnum):
 OPEN_ORDER: Final = (State.WAITING, State.SUBMITTING, State.SUBMITTED)
 CLOSED_ORDER: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
 
-
-class Reason(StrEnum):
-    """Why a job waits, or how it ended. The words a shop owner reads are in `detag.domain.reasons`."""
-
-    # waiting, and coming due by itself
-    READY = "ready"
-    RATE_LIMITED = "rate_limited"
-    UNCONFIRMED = "unconfirmed"
-    RETRY = "retry"
-    # waiting, held by the intake
-    SPEND_LIMIT = "spend_limit"
-    OUT_OF_CREDIT = "out_of_credit"
-    UNAUTHORIZED = "unauthorized"
-    NOT_CONFIGURED = "not_configured"
-    PAUSED = "paused"
-    RUNFLOW_DOWN = "runflow_down"
-    # skipped
-    NOT_AN_IMAGE = "not_an_image"
-    UNSUPPORTED_TYPE = "unsupported_type"
-    EMPTY = "empty"
-    FOLDER_MARKER = "folder_marker"
-    TRUNCATED = "truncated"
-    TOO_LARGE = "too_large"
-    TOO_MANY_PIXELS = "too_many_pixels"
-    TOO_OLD = "too_old"
-    # superseded
-    DELETED = "deleted"
-    REPLACED = "replaced"
-    NEWER_UPLOAD = "newer_upload"
-    NEWER_DELIVERED = "newer_delivered"
-    # failed
-    NO_PERMISSION = "no_permission"
-    UNUSABLE_NAME = "unusable_name"
-    INVALID_ASPECT_RATIO = "invalid_aspect_ratio"
-    REFUSED = "refused"
-    RUN_FAILED = "run_failed"
-    NO_OUTPUT = "no_output"
-    BAD_OUTPUT = "bad_output"
-    UNDELIVERABLE = "undeliverable"
-    TIMED_OUT = "timed_out"
-    UNKNOWN_RUN = "unknown_run"
-    # cancelled
-    CANCELLED_AT_RUNFLOW = "cancelled_at_runflow"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Reason | None:
-        """The reason that an item written under an earlier name means."""
-        return cls.UNCONFIRMED if value == "settling" else None
-
-
-INTAKE_REASONS: Final = frozenset(
-    {
-        Reason.SPEND_LIMIT,
-        Reason.OUT_OF_CREDIT,
-        Reason.UNAUTHORIZED,
-        Reason.NOT_CONFIGURED,
-        Reason.PAUSED,
-        Reason.RUNFLOW_DOWN,
-    }
-)
-REPAIRABLE: Final = frozenset(
-    {Reason.TIMED_OUT, Reason.UNKNOWN_RUN, Reason.UNDELIVERABLE, Reason.NO_OUTPUT, Reason.BAD_OUTPUT}
-)
-"""Failures that a paid result of the same run may still turn into a delivery."""
 
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
@@ -140,6 +78,30 @@ class Upload:
         tail = ("version", self.version_id) if self.version_id else ("sequencer", self.sequencer)
         return hashlib.sha256(json.dumps([self.bucket, self.key, *tail]).encode()).hexdigest()[:32]
 
+    @property
+    def rank(self) -> str:
+        """The sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message
+        structure").
+        """
+        return sequencer_rank(self.sequencer)
+
+    @property
+    def is_folder_marker(self) -> bool:
+        """Whether the object is only a console's idea of a folder."""
+        return self.key.endswith("/")
+
+    @property
+    def is_addressable(self) -> bool:
+        """Whether a URL can name the object: whoever fetches one takes the segments . and .. out of its path first (RFC
+        3986, section 5.2.4), however they are written.
+        """
+        return not {".", ".."} & set(self.key.split("/"))
+
+
+def sequencer_rank(sequencer: str) -> str:
+    """A sequencer in a form that compares as text (see `Upload.rank`)."""
+    return sequencer.upper().ljust(64, "0")
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -165,6 +127,8 @@ class Job:
     """What happened, for a person: never a URL or a body."""
     code: str | None = None
     """Runflow's own code for a failure."""
+    decision: str | None = None
+    """What was decided last about the job, and why: "not tried again: charged"."""
     version: int = 0
     created_at: float = 0.0
     not_before: float = 0.0
@@ -224,7 +188,7 @@ class Job:
     @property
     def repairable(self) -> bool:
         """Whether a late paid result of the job's run may still be delivered."""
-        return self.state is State.FAILED and self.reason in REPAIRABLE
+        return self.state is State.FAILED and self.reason is not None and self.reason.repairable
 
     @property
     def due_shard(self) -> str | None:
@@ -256,13 +220,13 @@ class Transition:
 TRANSITIONS: Final[dict[str, Transition]] = {}
 
 P = ParamSpec("P")
-Move = Callable[Concatenate[Job, P], Job]
+Function = Callable[Concatenate[Job, P], Job]
 
 
-def transition(*sources: State, to: State | None, by: str, when: str) -> Callable[[Move[P]], Move[P]]:
+def transition(*sources: State, to: State | None, by: str, when: str) -> Callable[[Function[P]], Function[P]]:
     """Enter a function in the table, refuse it from any other state, and number its result `version + 1`."""
 
-    def enter(function: Move[P]) -> Move[P]:
+    def enter(function: Function[P]) -> Function[P]:
         TRANSITIONS[function.__name__] = Transition(function.__name__, sources, to, by, when)
 
         @wraps(function)
@@ -275,6 +239,29 @@ def transition(*sources: State, to: State | None, by: str, when: str) -> Callabl
         return move
 
     return enter
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transition with its arguments, decided on and not yet made."""
+
+    transition: Callable[..., Job]
+    arguments: tuple[object, ...]
+    named: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """The transition's name in the table."""
+        return self.transition.__name__
+
+    def of(self, job: Job) -> Job:
+        """The job after the move. Raises `Illegal`."""
+        return self.transition(job, *self.arguments, **self.named)
+
+
+def move(transition: Function[P], /, *arguments: P.args, **named: P.kwargs) -> Move:
+    """A move of whatever job it is decided for."""
+    return Move(transition, arguments, named)
 
 
 def _require(condition: bool, what: str, job: Job) -> None:
@@ -300,7 +287,7 @@ def defer(job: Job, not_before: float) -> Job:
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is closed, or others wait in line before it")
 def wait_for_intake(job: Job, reason: Reason) -> Job:
     """Wait in line, ordered by the time of the upload, until the intake releases the job. Money is given back."""
-    _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "hold", job)
+    _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "wait_for_intake", job)
     return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
 
 
@@ -486,6 +473,7 @@ def retry(job: Job, *, not_before: float, url_expired: bool, detail: str | None,
 @transition(State.WAITING, to=State.SKIPPED, by="submit", when="not something that can be cleaned; nothing was paid")
 def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     """Close a job whose upload is no photo."""
+    _require(reason.group is Group.SKIPPED, f"skip as {reason}", job)
     return _closed(job, reason, detail, now)
 
 
@@ -496,9 +484,10 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     by="submit, deliver",
     when="gone, or a newer version was uploaded (delivered)",
 )
-def supersede(job: Job, reason: Reason, detail: str, now: float) -> Job:
+def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
     """Close a job that a newer version has overtaken. What was paid stays counted."""
-    return _closed(job, reason, detail, now)
+    _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
+    return replace(_closed(job, reason, detail, now), cost=cost)
 
 
 @transition(
@@ -513,6 +502,7 @@ def fail(
     job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None
 ) -> Job:
     """Close a job that can't be done. `free`: nothing was or will be charged, so its room is given back."""
+    _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
     closed = _closed(job, reason, detail, now)
     return replace(closed, code=code, cost=cost, reservation=None if free else job.reservation)

@@ -55,13 +55,6 @@ def _fit(key: str, tail: str) -> str:
     return key.encode()[:room].decode(errors="ignore") + mark + tail
 
 
-def sequencer_rank(sequencer: str) -> str:
-    """A sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message
-    structure").
-    """
-    return sequencer.upper().ljust(64, "0")
-
-
 def source_of(bucket: str, key: str) -> str:
     """A source as output metadata names it: percent-encoded ASCII; a long one by its hash.
 

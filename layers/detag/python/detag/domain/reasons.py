@@ -1,95 +1,228 @@
-"""Every reason in the words of a shop: what it means, and what to do."""
+"""Every reason: why a photo waits, or how it ended; what it means to a shop, and what to do. One line for each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
-from detag.domain.job import Reason
+from enum import Enum, StrEnum
+from typing import Final, Self
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One reason for a person."""
+class Group(Enum):
+    """What a reason may be given for."""
 
+    WAITING = "waiting, and coming due by itself"
+    INTAKE = "waiting, because intake is paused"
+    SKIPPED = "skipped"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Reason(StrEnum):
+    """Its value is what an item, an event and a record hold."""
+
+    group: Group
     means: str
+    """What happened, in the words of a shop owner."""
     do: str
+    """What to do about it."""
+    repairable: bool
+    """Whether a paid result of the same run may still turn the failure into a delivery."""
 
+    def __new__(cls, value: str, group: Group, means: str, do: str, repairable: bool = False) -> Self:
+        """Make a member of a line of the table."""
+        self = str.__new__(cls, value)
+        self._value_ = value
+        self.group, self.means, self.do, self.repairable = group, means, do, repairable
+        return self
 
-ADVICE: Final[dict[Reason, Advice]] = {
-    Reason.READY: Advice("About to be sent to Runflow.", "Nothing."),
-    Reason.RATE_LIMITED: Advice("Runflow asked for a pause.", "Nothing: it is tried again by itself."),
-    Reason.UNCONFIRMED: Advice(
-        "Runflow's answer was lost. Before the photo is sent again, detag waits and looks whether it was taken, "
-        "so that it is not paid twice.",
+    READY = ("ready", Group.WAITING, "About to be sent to Runflow.", "Nothing.")
+    RATE_LIMITED = (
+        "rate_limited",
+        Group.WAITING,
+        "Runflow asked for a pause.",
+        "Nothing: it is tried again by itself.",
+    )
+    UNCONFIRMED = (
+        "unconfirmed",
+        Group.WAITING,
+        "Runflow's answer was lost. detag waits and looks for the run before it sends again, so as not to pay twice.",
         "Nothing: it goes on by itself.",
-    ),
-    Reason.RETRY: Advice("The run failed free of charge.", "Nothing: it is tried again by itself."),
-    Reason.SPEND_LIMIT: Advice(
-        "Today's spending limit is reached.", "Wait for midnight UTC, or raise DailySpendLimitUsd."
-    ),
-    Reason.OUT_OF_CREDIT: Advice("Runflow's credit is used up.", "Top up at Runflow: photos go on by themselves."),
-    Reason.UNAUTHORIZED: Advice(
+    )
+    RETRY = ("retry", Group.WAITING, "The run failed free of charge.", "Nothing: it is tried again by itself.")
+
+    SPEND_LIMIT = (
+        "spend_limit",
+        Group.INTAKE,
+        "Today's spending limit is reached.",
+        "Wait for midnight UTC, or raise DailySpendLimitUsd.",
+    )
+    OUT_OF_CREDIT = (
+        "out_of_credit",
+        Group.INTAKE,
+        "Runflow's credit is used up.",
+        "Top up at Runflow: photos go on by themselves.",
+    )
+    UNAUTHORIZED = (
+        "unauthorized",
+        Group.INTAKE,
         "Runflow refused the API key, or the key may not use this model.",
         "Store a working key in the RunflowApiKey secret: photos go on by themselves.",
-    ),
-    Reason.NOT_CONFIGURED: Advice(
-        "No Runflow API key is stored yet.", "Store one in the RunflowApiKey secret: photos go on by themselves."
-    ),
-    Reason.PAUSED: Advice("Somebody paused detag.", "Resume it: set Paused to false."),
-    Reason.RUNFLOW_DOWN: Advice("Runflow is not answering.", "Nothing: one photo at a time tests whether it is back."),
-    Reason.NOT_AN_IMAGE: Advice("The file is not an image.", "Nothing, or upload the photo that was meant."),
-    Reason.UNSUPPORTED_TYPE: Advice(
-        "The image is of a type that cannot be cleaned.", "Save it as JPEG, PNG or WebP and upload it again."
-    ),
-    Reason.EMPTY: Advice("The file is empty.", "Upload it again."),
-    Reason.FOLDER_MARKER: Advice("Only a folder's name, not a file.", "Nothing."),
-    Reason.TRUNCATED: Advice("The image stops before its end: the upload was cut off.", "Upload it again."),
-    Reason.TOO_LARGE: Advice("The file is larger than the limit.", "Make it smaller, or raise MaxImageMegabytes."),
-    Reason.TOO_MANY_PIXELS: Advice("The image has too many pixels.", "Make it smaller and upload it again."),
-    Reason.TOO_OLD: Advice("The event is more than 90 days old.", "Upload the photo again if it is still wanted."),
-    Reason.DELETED: Advice("The photo was deleted before it was read.", "Nothing, or upload it again."),
-    Reason.REPLACED: Advice("The photo was replaced before it was read.", "Nothing: the newer one has its own job."),
-    Reason.NEWER_UPLOAD: Advice(
-        "A newer photo of the same name came first.", "Nothing: the newer one has its own job."
-    ),
-    Reason.NEWER_DELIVERED: Advice(
-        "A newer photo of the same name was delivered meanwhile.", "Nothing: the newer picture stays."
-    ),
-    Reason.NO_PERMISSION: Advice(
+    )
+    NOT_CONFIGURED = (
+        "not_configured",
+        Group.INTAKE,
+        "No Runflow API key is stored yet.",
+        "Store one in the RunflowApiKey secret: photos go on by themselves.",
+    )
+    PAUSED = ("paused", Group.INTAKE, "Somebody paused detag.", "Resume it: set Paused to false.")
+    RUNFLOW_DOWN = (
+        "runflow_down",
+        Group.INTAKE,
+        "Runflow is not answering.",
+        "Nothing: one photo at a time tests whether it is back.",
+    )
+
+    NOT_AN_IMAGE = (
+        "not_an_image",
+        Group.SKIPPED,
+        "The file is not an image.",
+        "Nothing, or upload the photo that was meant.",
+    )
+    UNSUPPORTED_TYPE = (
+        "unsupported_type",
+        Group.SKIPPED,
+        "The image is of a type that cannot be cleaned.",
+        "Save it as JPEG, PNG or WebP and upload it again.",
+    )
+    EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
+    FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
+    TRUNCATED = (
+        "truncated",
+        Group.SKIPPED,
+        "The image stops before its end: the upload was cut off.",
+        "Upload it again.",
+    )
+    TOO_LARGE = (
+        "too_large",
+        Group.SKIPPED,
+        "The file is larger than the limit.",
+        "Make it smaller, or raise MaxImageMegabytes.",
+    )
+    TOO_MANY_PIXELS = (
+        "too_many_pixels",
+        Group.SKIPPED,
+        "The image has too many pixels.",
+        "Make it smaller and upload it again.",
+    )
+    TOO_OLD = (
+        "too_old",
+        Group.SKIPPED,
+        "The event is more than 90 days old.",
+        "Upload the photo again if it is still wanted.",
+    )
+
+    DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was read.", "Nothing, or upload it again.")
+    REPLACED = (
+        "replaced",
+        Group.SUPERSEDED,
+        "The photo was replaced before it was read.",
+        "Nothing: the newer one has its own job.",
+    )
+    NEWER_UPLOAD = (
+        "newer_upload",
+        Group.SUPERSEDED,
+        "A newer photo of the same name came first.",
+        "Nothing: the newer one has its own job.",
+    )
+    NEWER_DELIVERED = (
+        "newer_delivered",
+        Group.SUPERSEDED,
+        "A newer photo of the same name was delivered meanwhile.",
+        "Nothing: the newer picture stays.",
+    )
+
+    NO_PERMISSION = (
+        "no_permission",
+        Group.FAILED,
         "detag may not read the photo.",
         "Check the bucket's policy and the photo's encryption key, then upload it again.",
-    ),
-    Reason.UNUSABLE_NAME: Advice(
+    )
+    UNUSABLE_NAME = (
+        "unusable_name",
+        Group.FAILED,
         "A part of the photo's name is only . or .., so no web address leads to it.",
         "Upload it again under another name.",
-    ),
-    Reason.INVALID_ASPECT_RATIO: Advice(
+    )
+    INVALID_ASPECT_RATIO = (
+        "invalid_aspect_ratio",
+        Group.FAILED,
         "The aspect ratio is not two numbers with a colon.",
         "Correct the photo's aspect-ratio metadata (or the AspectRatio parameter) and upload it again.",
-    ),
-    Reason.REFUSED: Advice(
-        "Runflow refused the request; nothing was charged.", "Read the detail; then upload it again."
-    ),
-    Reason.RUN_FAILED: Advice("Runflow could not clean the photo.", "Read the detail; then upload it again."),
-    Reason.NO_OUTPUT: Advice(
-        "Runflow said that it was done, but gave no picture.", "Show the run id to Runflow: it may have been charged."
-    ),
-    Reason.BAD_OUTPUT: Advice(
+    )
+    REFUSED = (
+        "refused",
+        Group.FAILED,
+        "Runflow refused the request; nothing was charged.",
+        "Read the detail; then upload it again.",
+    )
+    RUN_FAILED = (
+        "run_failed",
+        Group.FAILED,
+        "Runflow could not clean the photo.",
+        "Read the detail; then upload it again.",
+    )
+    NO_OUTPUT = (
+        "no_output",
+        Group.FAILED,
+        "Runflow said that it was done, but gave no picture.",
+        "Show the run id to Runflow: it may have been charged.",
+        True,
+    )
+    BAD_OUTPUT = (
+        "bad_output",
+        Group.FAILED,
         "What Runflow gave back was not a picture that is safe to store.",
         "Show the run id to Runflow: it may have been charged.",
-    ),
-    Reason.UNDELIVERABLE: Advice(
+        True,
+    )
+    UNDELIVERABLE = (
+        "undeliverable",
+        Group.FAILED,
         "The cleaned picture could not be fetched or stored for days.",
         "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the picture is stored then.",
-    ),
-    Reason.TIMED_OUT: Advice(
-        "The run did not end in time.", "Nothing: if it ends after all, the picture is stored. Or upload it again."
-    ),
-    Reason.UNKNOWN_RUN: Advice(
-        "Runflow does not know the run any more.", "If it turns up, the picture is stored. Or upload it again."
-    ),
-    Reason.CANCELLED_AT_RUNFLOW: Advice(
-        "Somebody cancelled the run at Runflow.", "Upload the photo again if it is still wanted."
-    ),
-}
+        True,
+    )
+    TIMED_OUT = (
+        "timed_out",
+        Group.FAILED,
+        "The run did not end in time.",
+        "Nothing: if it ends after all, the picture is stored. Or upload it again.",
+        True,
+    )
+    UNKNOWN_RUN = (
+        "unknown_run",
+        Group.FAILED,
+        "Runflow does not know the run any more.",
+        "If it turns up, the picture is stored. Or upload it again.",
+        True,
+    )
+
+    CANCELLED_AT_RUNFLOW = (
+        "cancelled_at_runflow",
+        Group.CANCELLED,
+        "Somebody cancelled the run at Runflow.",
+        "Upload the photo again if it is still wanted.",
+    )
+
+    @classmethod
+    def of(cls, value: str) -> Reason:
+        """The reason with a value. Raises ValueError for any other."""
+        return cls(value)  # type: ignore[call-arg]  # which of the two calls of an enum this is, mypy can't tell
+
+    @classmethod
+    def _missing_(cls, value: object) -> Reason | None:
+        """The reason that an item written under an earlier name means."""
+        return cls.UNCONFIRMED if value == "settling" else None
+
+
+INTAKE_REASONS: Final = frozenset(reason for reason in Reason if reason.group is Group.INTAKE)

@@ -44,15 +44,3 @@ def _text(record: Mapping[str, Any], name: str) -> str:
 def _version(value: object) -> str | None:
     """None for an object of a bucket without versioning, whose version S3 calls null."""
     return value if isinstance(value, str) and value not in ("", "null") else None
-
-
-def folder_marker(upload: Upload) -> bool:
-    """Whether the object is only a console's idea of a folder."""
-    return upload.key.endswith("/")
-
-
-def addressable(upload: Upload) -> bool:
-    """Whether a URL can name the object: whoever fetches one takes the segments . and .. out of its path first (RFC
-    3986, section 5.2.4), however they are written.
-    """
-    return not {".", ".."} & set(upload.key.split("/"))

@@ -12,6 +12,7 @@ MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
+MAX_DECISION: Final = 600
 MAX_CURSOR: Final = 2_048
 """With keys of 1,024 bytes these keep a row below 200 KB: an item may have 400 (DynamoDB Developer Guide, "Quotas")."""
 
@@ -28,6 +29,7 @@ def kept(job: Job) -> Job:
         upload=replace(job.upload, uploaded_at=_micro(job.upload.uploaded_at)),
         detail=job.detail[:MAX_DETAIL] if job.detail else None,
         code=job.code[:MAX_CODE] if job.code else None,
+        decision=job.decision[:MAX_DECISION] if job.decision else None,
         search_from=job.search_from if job.search_from and len(job.search_from) <= MAX_CURSOR else None,
         outputs=job.outputs[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),

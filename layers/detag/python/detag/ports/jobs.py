@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Job, Reservation
+from detag.domain.job import Job, Reservation, State
 from detag.domain.money import DayBudget
 
 
@@ -88,6 +88,10 @@ class JobStore(Protocol):
 
     def waiting_for_intake(self, limit: int) -> list[str]:
         """Job ids that the intake holds, oldest upload first. May be stale: read the rows."""
+        ...
+
+    def closed(self, state: State, day: str, limit: int) -> list[str]:
+        """Job ids that were closed in a state on a UTC day, newest first. May be stale: read the items."""
         ...
 
     def counts(self, day: str) -> Counts:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from threading import RLock
 
 from detag.domain.intake import Intake, Override
-from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State
+from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
 from detag.domain.money import DayBudget, day_of, spread, with_limit
-from detag.domain.naming import sequencer_rank
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict
@@ -158,6 +157,16 @@ class FakeJobStore:
         """See `JobStore`."""
         with self._effect("jobs.waiting_for_intake"), self._lock:
             return self._due(lambda job: job.waits_for_intake)[: max(limit, 0)]
+
+    def closed(self, state: State, day: str, limit: int) -> list[str]:
+        """See `JobStore`."""
+        with self._effect("jobs.closed"), self._lock:
+            found = [
+                (job.closed_at, job_id)
+                for job_id, job in self._lagging().items()
+                if job.state is state and job.closed_at is not None and day_of(job.closed_at) == day
+            ]
+            return [job_id for _, job_id in sorted(found, reverse=True)][: max(limit, 0)]
 
     def counts(self, day: str) -> Counts:
         """See `JobStore`."""

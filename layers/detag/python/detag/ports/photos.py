@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from detag.domain.images import Head
+
 
 class Missing(Exception):
     """No such object or version."""
@@ -17,18 +19,6 @@ class Denied(Exception):
 
 class PreconditionFailed(Exception):
     """The object at the key is not the one that the write was conditional on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
-    bytes.
-    """
-
-    data: bytes
-    size: int
-    etag: str
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

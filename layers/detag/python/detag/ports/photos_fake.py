@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from detag.domain.images import Head
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
 
 _HOST: Final = ".s3.eu-central-1.amazonaws.com"
 _KEY: Final = b"signs the URLs of this fake"

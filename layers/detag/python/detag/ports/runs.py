@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run
 
 
@@ -14,36 +15,6 @@ class NotConfigured(Exception):
 
 class Unauthorized(Exception):
     """Runflow refuses the API key (401, 403)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The run was made."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No run was made (contract section 6)."""
-
-    status: int
-    code: str | None = None
-    message: str | None = None
-    retry_after: float | None = None
-    """Seconds that Runflow asks for, where it does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """A run may or may not have been made: 5xx, 408, 409, no answer, an answer without an id."""
-
-    why: str
-    down: bool = True
-    """Whether it speaks for an outage: a 409 does not."""
-
-
-Outcome = Accepted | Refused | Ambiguous
 
 
 @dataclass(frozen=True, slots=True)

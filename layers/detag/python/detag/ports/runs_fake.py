@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import Run, read_run
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
@@ -22,7 +23,7 @@ from detag.ports.errors import Transient
 from detag.ports.outputs import LinkExpired, Unsafe
 from detag.ports.photos import Denied, Missing
 from detag.ports.photos_fake import FakePhotoStore
-from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Outcome, Refused, RunPage, Unauthorized
+from detag.ports.runs import NotConfigured, RunPage, Unauthorized
 
 PRICE: Final = Decimal("0.14")
 HOST: Final = "outputs.runflow.test"

@@ -1,8 +1,9 @@
-"""Money: what may be spent today, and what was spent without being asked."""
+"""What may be spent today, and what was spent without being asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -20,22 +21,26 @@ ROUNDS: Final = SHARDS + 4
 
 
 class Budget:
-    """Reserves before paying, and charges what turned out to be paid for."""
+    """Reserves images before they are paid, and charges what turned out to be paid for.
+
+    `price` in US dollars for an image; `limit` in US dollars for a UTC day, None for no limit.
+    """
 
     def __init__(
         self,
+        *,
+        price: Decimal,
+        limit: Decimal | None,
         jobs: JobStore,
         clock: Clock,
         telemetry: Telemetry,
         uniform: Uniform,
-        price: Decimal,
-        limit: Decimal | None,
     ) -> None:
-        self._jobs, self._clock, self._telemetry, self._uniform = jobs, clock, telemetry, uniform
         self.price, self._limit = price, limit
+        self._jobs, self._clock, self._telemetry, self._uniform = jobs, clock, telemetry, uniform
 
     def limit(self, override: Override) -> int:
-        """Today's limit in slots: an operator's word beats the parameter."""
+        """Today's limit in images: an operator's override beats the parameter."""
         text, limit = override.limit_usd, self._limit
         if text is not None:
             try:
@@ -45,39 +50,39 @@ class Budget:
         return images_for(limit, self.price)
 
     def reserve(self, job: Job, claimed: Callable[[Reservation], Job], limit: int) -> Job | None:
-        """Save the claim of a job together with one slot of today; None where today's limit leaves no room.
+        """Save the claim of a job together with one image of today; None where today's limit leaves none.
 
-        `claimed` makes the claimed job from its reservation. Raises `Conflict` where the row moved, or `Transient`.
+        `claimed` makes the claimed job from its reservation. Raises `Conflict` where the item changed, or `Transient`.
         """
         day = day_of(self._clock.now())
-        counter = int(self._uniform(0, SHARDS)) % SHARDS if limit >= SPREAD_FROM else 0
+        shard = int(self._uniform(0, SHARDS)) % SHARDS if limit >= SPREAD_FROM else 0
         for _ in range(ROUNDS):
-            after = claimed(Reservation(day, 1, counter))
+            after = claimed(Reservation(day, 1, shard))
             try:
                 self._jobs.save(job, after, limit=limit)
             except BudgetChanged:
-                self._open(day, limit)
+                self._set(day, limit)
             except ShardEmpty:
-                ledger = self._jobs.day_budget(day) or ()
-                open_counters = [number for number, one in enumerate(ledger) if one.free > 0]
-                if not open_counters or free_images(ledger) <= 0:
+                budget = self._jobs.day_budget(day) or ()
+                with_images = [number for number, one in enumerate(budget) if one.free > 0]
+                if not with_images or free_images(budget) <= 0:
                     return None
-                counter = open_counters[int(self._uniform(0, len(open_counters))) % len(open_counters)]
+                shard = with_images[int(self._uniform(0, len(with_images))) % len(with_images)]
             else:
                 return after
-        raise Transient("the ledger is contended")
+        raise Transient("the day budget is contended")
 
-    def room(self, limit: int) -> int:
-        """Slots that are free today under a limit; the ledger is told of the limit if it has another.
+    def left(self, limit: int) -> int:
+        """Images that are left today under a limit; the day budget gets the limit if it has another.
 
         Raises `Transient`.
         """
         day = day_of(self._clock.now())
-        ledger = self._jobs.day_budget(day)
-        if ledger is not None and ledger[0].limit != limit:
-            self._open(day, limit)
-            ledger = self._jobs.day_budget(day)
-        return free_images(spread(limit, limit) if ledger is None else ledger)
+        budget = self._jobs.day_budget(day)
+        if budget is not None and budget[0].limit != limit:
+            self._set(day, limit)
+            budget = self._jobs.day_budget(day)
+        return free_images(spread(limit, limit) if budget is None else budget)
 
     def adopt(self, job: Job, run_id: str, due_at: float) -> Job:
         """Save the adoption of a run by its job, charged if nothing was reserved for it.
@@ -85,7 +90,8 @@ class Budget:
         Raises `Conflict` or `Transient`.
         """
         for _ in range(ROUNDS):
-            after = adopt(job, run_id, self._unreserved(), self._clock.now(), due_at)
+            adopted = adopt(job, run_id, self._unreserved(), self._clock.now(), due_at)
+            after = replace(adopted, decision=f"run adopted: {run_id}")
             try:
                 self._jobs.save(job, after)
             except BudgetChanged:
@@ -93,10 +99,10 @@ class Budget:
             else:
                 self._telemetry.info("run adopted", job_id=job.job_id, run_id=run_id)
                 return after
-        raise Transient("the ledger is contended")
+        raise Transient("the day budget is contended")
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
-        """Charge a second paid run of a job to today's cap, once, and sound the alarm. Raises `Transient`."""
+        """Charge a second paid run of a job to today's budget, once, and sound the alarm. Raises `Transient`."""
         for _ in range(ROUNDS):
             try:
                 charged = self._jobs.charge(run.run_id, self._unreserved())
@@ -107,20 +113,20 @@ class Budget:
                 self._telemetry.count("UnmatchedPaidRun")
                 self._telemetry.warning("a second run was paid for one photo", job_id=job.job_id, run_id=run.run_id)
             return
-        raise Transient("the ledger is contended")
+        raise Transient("the day budget is contended")
 
     def _unreserved(self) -> Reservation:
-        """One slot of the counter that has the most left."""
+        """One image of the shard that has the most left."""
         day = day_of(self._clock.now())
-        ledger = self._jobs.day_budget(day)
-        richest = max(range(len(ledger)), key=lambda number: ledger[number].free) if ledger else 0
+        budget = self._jobs.day_budget(day)
+        richest = max(range(len(budget)), key=lambda number: budget[number].free) if budget else 0
         return Reservation(day, 1, richest)
 
     def _set_today(self) -> None:
-        self._open(day_of(self._clock.now()), self.limit(self._jobs.override()))
+        self._set(day_of(self._clock.now()), self.limit(self._jobs.override()))
 
-    def _open(self, day: str, limit: int) -> None:
+    def _set(self, day: str, limit: int) -> None:
         try:
             self._jobs.set_day_budget(day, limit)
         except Conflict:
-            self._telemetry.info("another worker opened the ledger", day=day)
+            self._telemetry.info("another worker set the day budget", day=day)

@@ -60,7 +60,7 @@ def signature_of(body: bytes, secret: bytes) -> bytes:
     return hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
 
 
-def position(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> int | None:
+def matching_secret(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> int | None:
     """Which secret signed the body: 0 is the current one; None where none did.
 
     Every secret is compared, in constant time, and as bytes: of text, only ASCII can be compared.
@@ -121,24 +121,24 @@ class SecretList:
 class CallbackHandler:
     """Answers callbacks as the design's table says."""
 
-    def __init__(self, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
+    def __init__(self, *, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
         self._secrets, self._results, self._telemetry = secrets, results, telemetry
 
-    def answer(self, event: Mapping[str, Any]) -> int:
+    def handle(self, event: Mapping[str, Any]) -> int:
         """The HTTP status for an API Gateway event.
 
-        401 for bad evidence, 413 over the cap, 503 where we can't judge or keep it (Runflow tries again on 5xx only),
-        200 for anything that Runflow signed, once it is durable or known to be of no use.
+        401 for bad evidence, 413 for a body that is too large, 503 where we can't judge or keep it (Runflow tries
+        again on 5xx only), 200 for anything that Runflow signed, once it is durable or known to be of no use.
         """
         try:
-            status = self._answer(event)
+            status = self._status(event)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is judged: a second try may be
             self._telemetry.warning("a callback could not be judged", error=safe_description(error))
             status = 503
         self._telemetry.count(f"Answered{status}")
         return status
 
-    def _answer(self, event: Mapping[str, Any]) -> int:
+    def _status(self, event: Mapping[str, Any]) -> int:
         try:
             request = read_request(event)
         except MalformedRequest:
@@ -159,9 +159,9 @@ class CallbackHandler:
         signature = (request.signature or "").encode(errors="replace")
         if not _SIGNATURE.match(signature):
             return False
-        place = position(request.body, signature, self._secrets.current())
+        place = matching_secret(request.body, signature, self._secrets.current())
         if place is None:
-            place = position(request.body, signature, self._secrets.newer())
+            place = matching_secret(request.body, signature, self._secrets.newer())
         if place:
             self._telemetry.count("PreviousSecretMatched")
         return place is not None

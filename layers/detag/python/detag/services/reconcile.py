@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from detag.domain import intake as intakes
-from detag.domain.backoff import backoff
+from detag.domain import waits
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reason, State, extend_due, keep_pending, poll_later, release
+from detag.domain.job import Job, State, extend_due, keep_pending, poll_later, release
 from detag.domain.money import NO_LIMIT, day_of, used_images
-from detag.domain.reasons import ADVICE
+from detag.domain.naming import readable
+from detag.domain.reasons import Reason
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
@@ -19,38 +20,41 @@ from detag.ports.queue import Queue
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.settings import ReconcileSettings
+from detag.services.intake import IntakeControl
 
 DUE_BATCH: Final = 1_000
 RELEASE_BATCH: Final = 500
 """Released a minute at most: what `submit` works off in that time."""
-REDUE_SECONDS: Final = 300.0
-"""When a job whose message was sent comes due again: later than a message of the upload queue is invisible (180 s)."""
-REDELIVER_SECONDS: Final = 900.0
-"""The same for the result queue (720 s)."""
 LIST_FROM: Final = 50
 """Overdue runs from which the run list is paged instead of asking for each: a page tells of 500."""
 MAX_PAGES: Final = 20
 MAX_ASKED: Final = 200
 SPARE_SECONDS: Final = 10.0
+NEWEST_FAILED: Final = 10
+"""Failed photos of today that the report names."""
 
 
 class Reconcile:
-    """One minute's round."""
+    """One minute's round. `paused` holds until an operator overrides it."""
 
     def __init__(
         self,
-        settings: ReconcileSettings,
+        *,
+        run_timeout_hours: int,
+        paused: bool,
         jobs: JobStore,
         uploads: Queue,
         results: Queue,
         runs: Runs,
+        intake: IntakeControl,
         budget: Budget,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._settings, self._jobs, self._uploads, self._results = settings, jobs, uploads, results
-        self._runs, self._budget, self._clock, self._telemetry = runs, budget, clock, telemetry
+        self._run_timeout_seconds, self._paused = run_timeout_hours * 3_600.0, paused
+        self._jobs, self._uploads, self._results = jobs, uploads, results
+        self._runs, self._intake, self._budget = runs, intake, budget
+        self._clock, self._telemetry = clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
         """Look at the intake and at everything due; returns what was done, as counts.
@@ -59,40 +63,33 @@ class Reconcile:
         job table or a queue fails: the next minute tries again.
         """
         released = self._tend_intake(deadline)
-        resumed, ended, watched = self._tend_due(deadline)
+        resumed, ended, still_running = self._tend_due(deadline)
         intake = self._jobs.intake()
-        self._telemetry.count("GateHeld", float(intake.reason is not None and not intake.draining))
-        return {"released": released, "resumed": resumed, "sent_to_deliver": ended, "still_running": watched}
+        self._telemetry.count("GateHeld", float(intake.state == "paused"))
+        return {"released": released, "resumed": resumed, "sent_to_deliver": ended, "still_running": still_running}
 
     # The intake
 
     def _tend_intake(self, deadline: float) -> int:
         override, before = self._jobs.override(), self._jobs.intake()
-        paused = self._settings.paused if override.paused is None else override.paused
-        intake, now = before, self._clock.now()
+        paused = self._paused if override.paused is None else override.paused
         limit = self._budget.limit(override)
-        if paused:
-            intake = (
-                intake
-                if intake.reason is Reason.PAUSED and not intake.draining
-                else intakes.pause(intake, Reason.PAUSED, now)
-            )
-        elif intake.reason is not None and not intake.draining and self._is_lifted(intake, limit):
-            intake = intakes.drain(intake)
-        if intake is not before and not self._save_intake(before, intake):
+        lifted = not paused and before.state == "paused" and self._is_lifted(before, limit)
+        intake = intakes.tend(before, paused=paused, lifted=lifted, now=self._clock.now())
+        if intake is not before and not self._intake.save(before, intake):
             return 0
         if paused:
             return 0
-        if intake.reason is not None and not intake.draining:
-            return self._probe(intake) if now >= intake.probe_at else 0
-        return self._release_line(intake, limit, deadline)
+        if intake.state == "paused":
+            return self._probe(intake) if self._clock.now() >= intake.probe_at else 0
+        return self._release_waiting(intake, limit, deadline)
 
     def _is_lifted(self, intake: Intake, limit: int) -> bool:
         """Whether the cause is seen to be gone without a probe."""
         if intake.reason is Reason.PAUSED:
             return True
         if intake.reason is Reason.SPEND_LIMIT:
-            return self._budget.room(limit) > 0
+            return self._budget.left(limit) > 0
         if intake.reason is Reason.NOT_CONFIGURED:
             try:
                 self._runs.ready()
@@ -102,30 +99,30 @@ class Reconcile:
         return False
 
     def _probe(self, intake: Intake) -> int:
-        line = self._jobs.waiting_for_intake(5)
-        for job_id in line:
+        waiting = self._jobs.waiting_for_intake(5)
+        for job_id in waiting:
             job = self._jobs.get(job_id)
             if job is not None and job.waits_for_intake:
-                if self._save_intake(intake, intakes.probe(intake, job_id, self._clock.now())):
+                if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
                     return self._release([job])
                 return 0
-        if not line:  # else the index is stale: others may wait behind these
-            self._save_intake(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
+        if not waiting:  # else the index is stale: others may wait behind these
+            self._intake.save(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
         return 0
 
-    def _release_line(self, intake: Intake, limit: int, deadline: float) -> int:
-        """Release the oldest, as many as today's limit has room for; close the intake again where it has none."""
+    def _release_waiting(self, intake: Intake, limit: int, deadline: float) -> int:
+        """Release the oldest, as many as today's limit leaves; pause intake again where it leaves none."""
         waiting = self._jobs.waiting_for_intake(RELEASE_BATCH)
         if not waiting:
             if intake.reason is not None:
-                self._save_intake(intake, intakes.reopen(intake))
+                self._intake.save(intake, intakes.reopen(intake))
             return 0
-        room = self._budget.room(limit)
-        if room <= 0:
-            self._save_intake(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
+        left = self._budget.left(limit)
+        if left <= 0:
+            self._intake.save(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
             return 0
         jobs = (
-            self._jobs.get(job_id) for job_id in waiting[:room] if self._clock.monotonic() < deadline - SPARE_SECONDS
+            self._jobs.get(job_id) for job_id in waiting[:left] if self._clock.monotonic() < deadline - SPARE_SECONDS
         )
         return self._release(job for job in jobs if job is not None and job.waits_for_intake)
 
@@ -133,21 +130,10 @@ class Reconcile:
         released = []
         for job in jobs:
             now = self._clock.now()
-            try:
-                self._jobs.save(job, release(job, now, now + REDUE_SECONDS))
-            except Conflict:
-                continue
-            released.append({"job_id": job.job_id})
+            if self._save(job, release(job, now, now + waits.RESUME.seconds)):
+                released.append({"job_id": job.job_id})
         self._uploads.send(released)
         return len(released)
-
-    def _save_intake(self, before: Intake, after: Intake) -> bool:
-        try:
-            self._jobs.save_intake(before, after)
-        except Conflict:
-            return False
-        self._telemetry.warning("intake", reason=after.reason, draining=after.draining)
-        return True
 
     # What is due
 
@@ -165,9 +151,9 @@ class Reconcile:
             if job.state is State.SUBMITTED:
                 overdue.append(job)
             elif job.state.terminal:
-                if self._save(job, keep_pending(job, job.pending, now + REDELIVER_SECONDS)):
+                if self._save(job, keep_pending(job, job.pending, now + waits.REDELIVER.seconds)):
                     publishing.append({"job_id": job.job_id, "run_id": job.run_id})
-            elif self._save(job, extend_due(job, now + REDUE_SECONDS)):
+            elif self._save(job, extend_due(job, now + waits.RESUME.seconds)):
                 resumed.append({"job_id": job.job_id})
         self._uploads.send(resumed)
         ended, watched = self._ask(overdue, deadline)
@@ -192,18 +178,16 @@ class Reconcile:
                     run = self._runs.get(job.run_id or "")
                 now = self._clock.now()
                 if run is None or run.status.terminal or self._is_late(job, now):
-                    if self._save(job, extend_due(job, now + REDELIVER_SECONDS)):
+                    if self._save(job, extend_due(job, now + waits.REDELIVER.seconds)):
                         ended.append({"job_id": job.job_id, "run_id": job.run_id})
-                elif self._save(
-                    job, poll_later(job, now + backoff(job.tries, lambda low, high: high, base=60.0, cap=1_800.0))
-                ):
+                elif self._save(job, poll_later(job, now + waits.POLL.seconds(job.tries, max))):
                     watched += 1
         except (Transient, Unauthorized, NotConfigured) as error:
             self._telemetry.warning("Runflow can't be asked: overdue runs wait for the next minute", error=str(error))
         return ended, watched
 
     def _is_late(self, job: Job, now: float) -> bool:
-        return now - job.submitted_at > self._settings.run_timeout_hours * 3600.0
+        return now - job.submitted_at > self._run_timeout_seconds
 
     def _listed(self, overdue: list[Job], deadline: float) -> dict[str, Run]:
         wanted = {job.run_id for job in overdue}
@@ -227,23 +211,23 @@ class Reconcile:
     # The report
 
     def report(self) -> dict[str, Any]:
-        """How things stand, for a person: jobs by state, what is held and why, and today's spend."""
-        now = self._clock.now()
-        day = day_of(now)
+        """How things stand, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
+        day = day_of(self._clock.now())
         counts, intake, override = self._jobs.counts(day), self._jobs.intake(), self._jobs.override()
-        ledger = self._jobs.day_budget(day)
-        used, limit = used_images(ledger) if ledger else 0, self._budget.limit(override)
-        held = {name.partition("/")[2]: count for name, count in counts.open.items() if name.startswith("waiting/")}
+        budget = self._jobs.day_budget(day)
+        used, limit = used_images(budget) if budget else 0, self._budget.limit(override)
+        waiting = {name.partition("/")[2]: count for name, count in counts.open.items() if name.startswith("waiting/")}
         return {
             "open": dict(counts.open),
             "closed_today": dict(counts.closed),
             "intake": {
-                "held": intake.reason is not None,
+                "state": intake.state,
                 "why": intake.reason.value if intake.reason else None,
-                "means": ADVICE[intake.reason].means if intake.reason else None,
-                "what_to_do": ADVICE[intake.reason].do if intake.reason else None,
-                "waiting": held,
+                "means": intake.reason.means if intake.reason else None,
+                "what_to_do": intake.reason.do if intake.reason else None,
+                "waiting": waiting,
             },
+            "failed_today": self._failed(day),
             "spend_today": {
                 "day": day,
                 "images": used,
@@ -251,3 +235,18 @@ class Reconcile:
                 "limit_usd": "none" if limit == NO_LIMIT else str(limit * self._budget.price),
             },
         }
+
+    def _failed(self, day: str) -> list[dict[str, Any]]:
+        """The newest failures of a day: which photo, and what was decided about it last, and why."""
+        jobs = (self._jobs.get(job_id) for job_id in self._jobs.closed(State.FAILED, day, NEWEST_FAILED))
+        return [
+            {
+                "key": readable(job.upload.key),
+                "job_id": job.job_id,
+                "reason": job.reason,
+                "detail": job.detail,
+                "decision": job.decision,
+            }
+            for job in jobs
+            if job is not None and job.state is State.FAILED
+        ]

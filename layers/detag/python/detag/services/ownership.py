@@ -1,4 +1,4 @@
-"""Whether a run is one of ours. Callback secret and run list are the organisation's: others can name our jobs."""
+"""Whether a run is ours. Callback secret and run list belong to the whole organisation: others can name our jobs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,191 @@
+"""What each service is made of: the one place that knows. Handlers, tests and the simulation build services here.
+
+Each function imports only the service that it runs: the others would lengthen its cold start.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from detag.domain.backoff import Uniform
+    from detag.ports.clock import Clock
+    from detag.ports.events import Events
+    from detag.ports.jobs import JobStore
+    from detag.ports.outputs import Fetcher
+    from detag.ports.photos import PhotoStore
+    from detag.ports.queue import Queue
+    from detag.ports.runs import Runs
+    from detag.ports.secrets import CallbackSecrets
+    from detag.ports.telemetry import Telemetry
+    from detag.services.budget import Budget
+    from detag.services.callback import CallbackHandler
+    from detag.services.deliver import Deliver
+    from detag.services.intake import IntakeControl
+    from detag.services.outbox import Outbox
+    from detag.services.reconcile import Reconcile
+    from detag.services.steps import Steps
+    from detag.services.submit import Submit
+    from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
+
+
+def submit(
+    settings: SubmitSettings,
+    *,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    events: Events,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform = random.uniform,
+) -> Submit:
+    """From uploads to runs."""
+    from detag.domain.waits import CLOCK_SKEW
+    from detag.services.admission import Admission
+    from detag.services.existing_runs import ExistingRuns
+    from detag.services.submission import Submission
+    from detag.services.submit import Submit
+
+    confirmation_seconds = settings.confirmation_minutes * 60.0 + CLOCK_SKEW
+    budget = _budget(settings, jobs, clock, telemetry, uniform)
+    steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
+    return Submit(
+        input_bucket=settings.input_bucket,
+        confirmation_seconds=confirmation_seconds,
+        jobs=jobs,
+        admission=Admission(
+            aspect_ratio=settings.aspect_ratio,
+            max_bytes=settings.max_image_megabytes * 1024 * 1024,
+            paused=settings.paused,
+            jobs=jobs,
+            photos=photos,
+            runs=runs,
+            budget=budget,
+            clock=clock,
+        ),
+        submission=Submission(
+            callback_url=settings.callback_url,
+            url_seconds=settings.url_lifetime_minutes * 60,
+            confirmation_seconds=confirmation_seconds,
+            jobs=jobs,
+            photos=photos,
+            runs=runs,
+            steps=steps,
+            budget=budget,
+            clock=clock,
+            telemetry=telemetry,
+            uniform=uniform,
+        ),
+        existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
+        steps=steps,
+        budget=budget,
+        clock=clock,
+        telemetry=telemetry,
+        uniform=uniform,
+    )
+
+
+def callback(*, secrets: CallbackSecrets, results: Queue, clock: Clock, telemetry: Telemetry) -> CallbackHandler:
+    """From callbacks to messages."""
+    from detag.services.callback import CallbackHandler, SecretList
+
+    return CallbackHandler(secrets=SecretList(secrets, clock), results=results, telemetry=telemetry)
+
+
+def deliver(
+    settings: DeliverSettings,
+    *,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    fetcher: Fetcher,
+    events: Events,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform = random.uniform,
+) -> Deliver:
+    """From ended runs to outputs."""
+    from detag.services.deliver import Deliver
+
+    outbox = _outbox(jobs, photos, events, clock, telemetry)
+    return Deliver(
+        max_attempts=settings.max_attempts,
+        run_timeout_hours=settings.run_timeout_hours,
+        jobs=jobs,
+        photos=photos,
+        runs=runs,
+        fetcher=fetcher,
+        outbox=outbox,
+        steps=_steps(jobs, outbox, clock, telemetry),
+        budget=_budget(settings, jobs, clock, telemetry, uniform),
+        clock=clock,
+        telemetry=telemetry,
+        uniform=uniform,
+    )
+
+
+def reconcile(
+    settings: ReconcileSettings,
+    *,
+    jobs: JobStore,
+    uploads: Queue,
+    results: Queue,
+    runs: Runs,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform = random.uniform,
+) -> Reconcile:
+    """The minute's round."""
+    from detag.services.reconcile import Reconcile
+
+    return Reconcile(
+        run_timeout_hours=settings.run_timeout_hours,
+        paused=settings.paused,
+        jobs=jobs,
+        uploads=uploads,
+        results=results,
+        runs=runs,
+        intake=_intake(jobs, clock, telemetry),
+        budget=_budget(settings, jobs, clock, telemetry, uniform),
+        clock=clock,
+        telemetry=telemetry,
+    )
+
+
+def _budget(
+    settings: SubmitSettings | DeliverSettings | ReconcileSettings,
+    jobs: JobStore,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform,
+) -> Budget:
+    from detag.services.budget import Budget
+
+    return Budget(
+        price=settings.price_per_image_usd,
+        limit=settings.daily_spend_limit_usd,
+        jobs=jobs,
+        clock=clock,
+        telemetry=telemetry,
+        uniform=uniform,
+    )
+
+
+def _outbox(jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:
+    from detag.services.outbox import Outbox
+
+    return Outbox(jobs=jobs, photos=photos, events=events, clock=clock, telemetry=telemetry)
+
+
+def _steps(jobs: JobStore, outbox: Outbox, clock: Clock, telemetry: Telemetry) -> Steps:
+    from detag.services.steps import Steps
+
+    return Steps(jobs=jobs, outbox=outbox, intake=_intake(jobs, clock, telemetry), telemetry=telemetry)
+
+
+def _intake(jobs: JobStore, clock: Clock, telemetry: Telemetry) -> IntakeControl:
+    from detag.services.intake import IntakeControl
+
+    return IntakeControl(jobs=jobs, clock=clock, telemetry=telemetry)

@@ -1,0 +1,533 @@
+"""What is to be done about a job, given what is known: all that decides a move is here, and nothing here does anything.
+
+A decision is a pure function from a job, and what was just learnt about it, to one of
+
+    `Step`      a named transition of the job, what intake learns from it, and why: "not tried again: charged"
+    `Idle`      nothing to do, and why
+    or a value that names what else must be found out or done first.
+
+Services ask, then carry out what they are told. `docs/decision-tables.md` shows each of these functions as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from detag.domain import waits
+from detag.domain.backoff import Uniform
+from detag.domain.images import (
+    Head,
+    Image,
+    NotAnImage,
+    TooManyPixels,
+    Truncated,
+    Unsupported,
+    check_tail,
+    sniff,
+)
+from detag.domain.intake import Intake
+from detag.domain.job import (
+    RETENTION_SECONDS,
+    Job,
+    Move,
+    State,
+    Upload,
+    accept,
+    await_confirmation,
+    back_off,
+    cancel,
+    deliver,
+    fail,
+    keep_unconfirmed,
+    move,
+    poll_later,
+    resend,
+    retry,
+    skip,
+    start_over,
+    supersede,
+    wait_for_intake,
+)
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.reasons import Reason
+from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
+
+DOWN_AFTER: Final = 3
+"""Failures in a row, seen by one process, that pause intake."""
+MAX_EXPIRED_URLS: Final = 5
+NO_OUTPUT_TRIES: Final = 3
+NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
+MAX_SAID: Final = 500
+"""Characters of Runflow's own words that are kept."""
+GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
+
+
+class Probe(Enum):
+    """What the photo that tests a paused intake has shown."""
+
+    PASSED = "passed"
+    """The cause is gone: intake drains."""
+    INCONCLUSIVE = "inconclusive"
+    """It ended without an answer: another photo may test at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A decision that moves a job."""
+
+    move: Move | None
+    """The transition that the job takes; None where it stays as it is."""
+    decision: str
+    """Which decision was taken: a constant that can be searched for in the logs."""
+    why: str = ""
+    metric: str | None = None
+    warns: bool = False
+    """Whether a person may want to look at it."""
+    pauses: Reason | None = None
+    """Why intake is to be paused."""
+    probe: Probe | None = None
+    """What follows where this photo tests a paused intake."""
+    unless_stored: bool = False
+    """Fails the job, unless its output is there: stored by a worker that died right after."""
+
+    @property
+    def explained(self) -> str:
+        """The decision and why it was taken, as the item keeps it."""
+        return f"{self.decision}: {self.why}" if self.why else self.decision
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing is to be done."""
+
+    why: str
+
+
+# A message about a job
+
+
+class Next(Enum):
+    """What a waiting job whose time has come needs first."""
+
+    SEARCH = "search for its run"
+    BEGIN = "begin a submission"
+
+
+def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle | Next:
+    """What a message about a job leads to."""
+    match job.state:
+        case State.SUBMITTING if now < job.lease_until:
+            return Idle("another worker is sending it")
+        case State.SUBMITTING:
+            return Step(
+                move=move(await_confirmation, job.lease_until + confirmation_seconds),
+                decision="awaiting confirmation",
+                why="the worker that was sending it was interrupted",
+            )
+        case State.WAITING if now < job.not_before:
+            return Idle("not due yet")
+        case State.WAITING if job.reason is Reason.UNCONFIRMED:
+            return Next.SEARCH
+        case State.WAITING:
+            return Next.BEGIN
+    return Idle(f"already {job.state}")
+
+
+# Before paying
+
+
+def admit(job: Job, intake: Intake, *, paused: bool) -> Reason | None:
+    """Why intake does not let a job through now; None where it does."""
+    if paused:
+        return Reason.PAUSED
+    return None if intake.lets_through(job) else intake.reason or Reason.PAUSED
+
+
+def turn_away(job: Job, reason: Reason, *, pauses: bool = False) -> Step:
+    """Let a job wait until intake releases it; `pauses`: intake learns the reason from this job."""
+    stays = job.reason is reason
+    return Step(
+        move=None if stays else move(wait_for_intake, reason),
+        decision="waits for intake",
+        why=reason.value,
+        pauses=reason if pauses else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The photo is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The photo may not be read."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A photo whose first bytes are those of an image that can be cleaned."""
+
+    image: Image
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo that may be sent."""
+
+    content_type: str
+    metadata: tuple[tuple[str, str], ...]
+    ratio: str | None
+
+
+def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
+    """Why an upload is not sent, by what its event tells; None where the photo has to be read."""
+    if now - upload.uploaded_at > RETENTION_SECONDS:
+        return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
+    if upload.is_folder_marker:
+        return _skipped(Reason.FOLDER_MARKER, "only a folder's name", now)
+    if upload.size == 0:
+        return _skipped(Reason.EMPTY, "the file is empty", now)
+    if upload.size > max_bytes:
+        return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {max_bytes}", now)
+    if not upload.is_addressable:
+        return _failed_unpaid(Reason.UNUSABLE_NAME, "no web address can name it", now)
+    return None
+
+
+def screen_head(upload: Upload, seen: Head | Gone | Forbidden, *, now: float) -> Step | Candidate:
+    """Why a photo is not sent, by its first bytes; else its last ones have to be read."""
+    match seen:
+        case Gone() | Forbidden():
+            return _unreadable(seen, now)
+        case Head() if upload.etag and seen.etag != upload.etag:
+            return _superseded(Reason.REPLACED, "replaced before it was read", now)
+    try:
+        return Candidate(sniff(seen.data, seen.size), seen)
+    except NotAnImage as error:
+        return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+
+
+def screen_tail(
+    candidate: Candidate, tail: bytes | Gone | Forbidden, *, default_ratio: str | None, now: float
+) -> Step | Photo:
+    """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for."""
+    if not isinstance(tail, bytes):
+        return _unreadable(tail, now)
+    image, head = candidate.image, candidate.head
+    try:
+        check_tail(image, head.data, tail)
+    except NotAnImage as error:
+        return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+    try:
+        ratio = aspect_ratio(head.metadata.get("aspect-ratio") or default_ratio)
+    except ValueError as error:
+        return _failed_unpaid(Reason.INVALID_ASPECT_RATIO, str(error), now)
+    return Photo(image.content_type, tuple(sorted(head.metadata.items())), ratio)
+
+
+def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
+    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
+    if newest > upload.rank:
+        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
+    return None
+
+
+def _unreadable(seen: Gone | Forbidden, now: float) -> Step:
+    if isinstance(seen, Forbidden):
+        return _failed_unpaid(Reason.NO_PERMISSION, seen.why, now)
+    return _superseded(Reason.DELETED, "deleted before it was read", now)
+
+
+def _skipped(reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(skip, reason, detail, now), reason)
+
+
+def _superseded(reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(supersede, reason, detail, now), reason)
+
+
+def _failed_unpaid(reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(fail, reason, detail, now, free=True), reason)
+
+
+def _not_sent(closes: Move, reason: Reason) -> Step:
+    return Step(move=closes, decision="not sent", why=reason.value, probe=Probe.INCONCLUSIVE)
+
+
+_WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
+    Unsupported: Reason.UNSUPPORTED_TYPE,
+    Truncated: Reason.TRUNCATED,
+    TooManyPixels: Reason.TOO_MANY_PIXELS,
+}
+
+
+# Paying
+
+
+def after_post(
+    job: Job,
+    outcome: Outcome,
+    *,
+    now: float,
+    confirmation_seconds: float,
+    failures: int,
+    probe: bool,
+    uniform: Uniform,
+) -> Step:
+    """What Runflow's answer to the POST means. `failures`: how many in a row, this one included (`count_failures`)."""
+    match outcome:
+        case Accepted(run_id):
+            accepted = move(accept, run_id, now, now + waits.FIRST_POLL.seconds)
+            return Step(move=accepted, decision="run created", why=run_id, metric="Submitted", probe=Probe.PASSED)
+        case Ambiguous(why, down):
+            return Step(
+                move=move(await_confirmation, now + confirmation_seconds),
+                decision="awaiting confirmation",
+                why=f"no clear answer: {why}",
+                metric="AmbiguousSubmission",
+                warns=True,
+                pauses=Reason.RUNFLOW_DOWN if down and (probe or failures >= DOWN_AFTER) else None,
+            )
+        case Refused(status=429, retry_after=asked):
+            wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
+            limited = move(back_off, Reason.RATE_LIMITED, now + wait)
+            return Step(move=limited, decision="sent again later", why="rate limited", probe=Probe.INCONCLUSIVE)
+        case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
+            return _refused_for_now(Reason.OUT_OF_CREDIT, outcome, now)
+        case Refused(status=401 | 403 | 404):
+            return _refused_for_now(Reason.UNAUTHORIZED, outcome, now)
+    said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
+    refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
+    return Step(move=refused, decision="refused", why=said, warns=True, probe=Probe.INCONCLUSIVE)
+
+
+def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
+    why = f"{reason}, Runflow answered {refusal.status}"
+    return Step(move=move(back_off, reason, now), decision="waits for intake", why=why, warns=True, pauses=reason)
+
+
+def count_failures(failures: int, outcome: Outcome) -> int:
+    """How many answers in a row speak for an outage, after this one."""
+    return failures + 1 if isinstance(outcome, Ambiguous) and outcome.down else 0
+
+
+# After an unclear answer
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Runs of the job, from the run list; at least one."""
+
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class NoneFound:
+    """The run list was read back to the claim, and shows no run of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The time was over before the list was read back to the claim; it goes on at a cursor."""
+
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The list could not be read."""
+
+    why: str
+
+
+Search = Found | NoneFound | Unfinished | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The job's run, and others that it must not have and that are or may be charged."""
+
+    run_id: str
+    unmatched: tuple[Run, ...]
+
+
+def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
+    """What a search for the run of an unconfirmed job leads to. `may_send`: intake lets the job through."""
+    match search:
+        case Found(runs):
+            first, *others = sorted(runs, key=lambda run: run.status is RunStatus.FAILED)
+            return Adopt(first.run_id, tuple(run for run in others if run.charged or not run.status.terminal))
+        case Unanswered(why):
+            later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
+            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why, warns=True)
+        case Unfinished(cursor):
+            return Step(
+                move=move(keep_unconfirmed, now, search_from=cursor),
+                decision="unconfirmed",
+                why="the run list is long, the search goes on",
+            )
+        case NoneFound() if not may_send:
+            return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
+        case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
+            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
+    again = move(resend, lease_until=now + waits.LEASE.seconds)
+    return Step(move=again, decision="sent again", why="no run exists")
+
+
+# After a run
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The run's outputs are to be fetched and stored."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The message is to come again: nothing on the item leads back to the result."""
+
+    why: str
+
+
+def after_run(
+    job: Job, run: Run | None, *, now: float, max_attempts: int, run_timeout_hours: int, uniform: Uniform
+) -> Step | Idle | Fetch | Again:
+    """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
+    if run is not None and run.status in GOOD:
+        return Fetch(run) if run.links else _without_output(job, run, now, run_timeout_hours)
+    if job.state is not State.SUBMITTED:
+        return Idle("nothing to repair with")
+    if run is None:
+        if now - job.submitted_at > waits.UNKNOWN_RUN.seconds:
+            return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
+        return _poll_later(job, "Runflow does not know the run yet", now, keep=True)
+    if not run.status.terminal:
+        if now - job.submitted_at > run_timeout_hours * 3_600.0:
+            return _fail(Reason.TIMED_OUT, f"the run did not end within {run_timeout_hours} hours", now)
+        return _poll_later(job, "the run has not ended", now)
+    if run.status is RunStatus.CANCELLED:
+        cancelled = move(cancel, "the run was cancelled at Runflow", now, cost=_usd(run))
+        return Step(move=cancelled, decision="not tried again", why="cancelled at Runflow")
+    return after_failure(job, run, now=now, max_attempts=max_attempts, uniform=uniform)
+
+
+def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform: Uniform) -> Step:
+    """Whether a photo whose run failed is tried again. A URL that had expired is not counted as an attempt."""
+    said = f"Runflow: {run.failure_message or run.failure_code or 'the run failed'}"[:MAX_SAID]
+    expired = now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS
+    if run.charged:
+        why_not = "charged"
+    elif expired:
+        why_not = ""
+    elif permanent(run.failure_code) and now - job.claimed_at < waits.FRESH_URL.seconds:
+        why_not = "the same photo would fail again"
+    elif job.attempt >= max_attempts:
+        why_not = f"attempts used up, {job.attempt} of {max_attempts}"
+    else:
+        why_not = ""
+    if why_not:
+        free, cost = not run.charged, _usd(run)
+        failed = move(fail, Reason.RUN_FAILED, said, now, code=run.failure_code, free=free, cost=cost)
+        return Step(move=failed, decision="not tried again", why=why_not)
+    wait = waits.RUN_RETRY.seconds(job.attempt, uniform)
+    again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
+    why = "the URL had expired" if expired else f"attempt {job.attempt} of {max_attempts} failed free of charge"
+    return Step(move=again, decision="tried again", why=why, metric="RunRetried")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The keys of the outputs that are in the output bucket, and why another of the run's was not safe to store."""
+
+    keys: tuple[str, ...]
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A newer version of the same photo has been delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """An output can't be fetched or stored now."""
+
+    why: str
+
+
+def after_fetch(
+    job: Job, run: Run, fetched: Stored | Overtaken | NotStored, *, now: float, run_timeout_hours: int
+) -> Step | Idle | Again:
+    """What the attempt to store a run's outputs leads to."""
+    match fetched:
+        case NotStored(why):
+            return deliver_later(job, why, now=now, run_timeout_hours=run_timeout_hours)
+        case Stored(keys, refused) if keys:
+            partial = run.status is RunStatus.PARTIAL or bool(refused)
+            return Step(move=move(deliver, keys, now, cost=_usd(run), partial=partial), decision="delivered")
+    if job.state is not State.SUBMITTED:
+        return Idle("nothing to repair with")
+    match fetched:
+        case Stored(refused=refused):
+            return _fail(Reason.BAD_OUTPUT, refused, now, run)
+    newer = move(supersede, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", now, cost=_usd(run))
+    return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
+
+
+def deliver_later(job: Job, why: str, *, now: float, run_timeout_hours: int) -> Step | Again:
+    """A paid result that is not available now is tried again for days before a person is asked."""
+    if job.state is not State.SUBMITTED:
+        return Again(why)
+    if now - job.submitted_at > run_timeout_hours * 3_600.0 + waits.DELIVERY.seconds:
+        return _give_up(Reason.UNDELIVERABLE, why, now)
+    later = move(poll_later, _next_poll(job, now), why[:MAX_SAID])
+    return Step(move=later, decision="delivered later", why=why, metric="DeliveryRetried", warns=True)
+
+
+def found_stored(keys: tuple[str, ...], *, now: float) -> Step:
+    """A job that was to be given up, and whose outputs are in the output bucket."""
+    delivered = move(deliver, keys, now, cost=None, partial=False)
+    return Step(move=delivered, decision="delivered", why="its output had been stored")
+
+
+def _without_output(job: Job, run: Run, now: float, run_timeout_hours: int) -> Step | Idle | Again:
+    if job.state is not State.SUBMITTED:
+        return Idle("nothing to repair with")
+    # The tries may be those of a run that took its time: what counts is that it was seen without an output.
+    if job.tries < NO_OUTPUT_TRIES or job.detail != NO_OUTPUT_YET:
+        return deliver_later(job, NO_OUTPUT_YET, now=now, run_timeout_hours=run_timeout_hours)
+    return _fail(Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no output", now, run)
+
+
+def _poll_later(job: Job, why: str, now: float, *, keep: bool = False) -> Step:
+    later = move(poll_later, _next_poll(job, now), why if keep else None)
+    return Step(move=later, decision="asked again later", why=why)
+
+
+def _next_poll(job: Job, now: float) -> float:
+    return now + waits.POLL.seconds(job.tries, max)
+
+
+def _fail(reason: Reason, detail: str, now: float, run: Run | None = None) -> Step:
+    """The run was or may have been charged, so that its reservation stays."""
+    cost = _usd(run) if run else None
+    failed = move(fail, reason, detail[:MAX_SAID], now, free=False, cost=cost)
+    return Step(move=failed, decision="given up", why=reason.value)
+
+
+def _give_up(reason: Reason, detail: str, now: float) -> Step:
+    failed = move(fail, reason, detail[:MAX_SAID], now, free=False)
+    return Step(move=failed, decision="given up", why=reason.value, unless_stored=True)
+
+
+def _usd(run: Run) -> str | None:
+    return None if run.cost is None else str(run.cost)

@@ -1,0 +1,127 @@
+"""Every wait of the pipeline in one table: how long, and why so long. All times are in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from detag.domain.backoff import Uniform, backoff
+
+FUNCTION_TIMEOUT: Final = 30.0
+"""After so long Lambda kills a worker of `submit`: the template's `Timeout`."""
+CLOCK_SKEW: Final = 30.0
+"""How far the clocks of two workers may be apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait of one length."""
+
+    name: str
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A wait that grows with each try: `floor` + a random part of `base`, 2 x `base`, 4 x `base`, ... up to `cap`."""
+
+    name: str
+    base: float
+    cap: float
+    why: str
+    floor: float = 0.0
+    jitter: bool = True
+    """Whether the random part is any length up to its bound, or always the whole of it."""
+
+    def seconds(self, tries: int, uniform: Uniform, *, at_least: float = 0.0) -> float:
+        """How long to wait after `tries` tries in a row; never less than `at_least`, which somebody asked for."""
+        chance: Uniform = uniform if self.jitter else lambda _, high: high
+        return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=at_least)
+
+
+# Before a run
+
+RATE_LIMITED: Final = Backoff(
+    "after a 429", 5.0, 900.0, "Runflow's limit is short; where it names a time in Retry-After, never less than that"
+)
+INTERRUPTED: Final = Backoff(
+    "a new photo that could not be read", 30.0, 30.0, "S3 or a secret failed: a passing fault, tried again", floor=30.0
+)
+LEASE: Final = Wait(
+    "lease of a claim",
+    FUNCTION_TIMEOUT + CLOCK_SKEW,
+    "a worker is killed before its lease ends, whatever the clocks say: it can't wake later and send",
+)
+SEARCH_AGAIN: Final = Backoff(
+    "a search for an existing run that failed", 60.0, 1_800.0, "until Runflow can tell, nothing is sent", floor=60.0
+)
+URL_MARGIN: Final = Wait(
+    "left of a presigned URL", 300.0, "a URL with less than this left is not sent again: Runflow has to read the photo"
+)
+LIST_SKEW: Final = Wait(
+    "behind a claim", 3_600.0, "how far Runflow's clock may be behind: the search goes further back"
+)
+
+# While intake is paused
+
+PROBE: Final = Backoff(
+    "before the next probe", 60.0, 900.0, "one photo at a time tests whether the cause is gone", jitter=False
+)
+PROBE_LEASE: Final = Wait(
+    "for a probe's answer", 240.0, "longer than a message of the upload queue stays invisible (180 s)"
+)
+
+# While a run is under way
+
+FIRST_POLL: Final = Wait(
+    "before a run is first asked for", 300.0, "most models end within a minute (contract section 3)"
+)
+ADOPTED_POLL: Final = Wait("before an adopted run is asked for", 60.0, "it may have ended long ago")
+POLL: Final = Backoff("a run that still runs", 60.0, 1_800.0, "its callback may come any time", jitter=False)
+UNKNOWN_RUN: Final = Wait(
+    "for a run that Runflow does not know", 3_600.0, "a run that has an id may become visible late"
+)
+
+# After a run
+
+RUN_RETRY: Final = Backoff("after a run that failed free of charge", 30.0, 900.0, "what made it fail may pass")
+FRESH_URL: Final = Wait(
+    "a presigned URL is fresh",
+    600.0,
+    "so long it surely lives, whatever credentials signed it: what Runflow says then is about the photo",
+)
+DELIVERY: Final = Wait(
+    "for an output that can't be stored", 72 * 3_600.0, "paid already: tried for days beyond the time a run may take"
+)
+
+# Messages that may be lost
+
+RESUME: Final = Wait(
+    "after a message to submit", 300.0, "longer than a message of the upload queue stays invisible (180 s)"
+)
+REDELIVER: Final = Wait(
+    "after a message to deliver", 900.0, "longer than a message of the result queue stays invisible (720 s)"
+)
+PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
+
+WAITS: Final[tuple[Wait | Backoff, ...]] = (
+    RATE_LIMITED,
+    INTERRUPTED,
+    LEASE,
+    SEARCH_AGAIN,
+    URL_MARGIN,
+    LIST_SKEW,
+    PROBE,
+    PROBE_LEASE,
+    FIRST_POLL,
+    ADOPTED_POLL,
+    POLL,
+    UNKNOWN_RUN,
+    RUN_RETRY,
+    FRESH_URL,
+    DELIVERY,
+    RESUME,
+    REDELIVER,
+    PUBLISH_AGAIN,
+)

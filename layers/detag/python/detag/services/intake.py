@@ -1,0 +1,43 @@
+"""Moves of the intake by those who learn something about it."""
+
+from __future__ import annotations
+
+from detag.domain import intake as intakes
+from detag.domain.decisions import Probe
+from detag.domain.intake import Intake
+from detag.domain.reasons import Reason
+from detag.ports.clock import Clock
+from detag.ports.errors import Conflict
+from detag.ports.jobs import JobStore
+from detag.ports.telemetry import Telemetry
+
+
+class IntakeControl:
+    """One conditional write for each move; whoever loses a race leaves the intake to the other."""
+
+    def __init__(self, *, jobs: JobStore, clock: Clock, telemetry: Telemetry) -> None:
+        self._jobs, self._clock, self._telemetry = jobs, clock, telemetry
+
+    def pause(self, reason: Reason, *, probe: bool) -> None:
+        """Pause intake. A paused one stays as it is, whatever stragglers bring; only its probe may speak again."""
+        intake = self._jobs.intake()
+        if intake.reason is None or intake.draining or probe:
+            self.save(intake, intakes.pause(intake, reason, self._clock.now()))
+
+    def probed(self, result: Probe) -> None:
+        """Say what the probe has shown."""
+        intake = self._jobs.intake()
+        if result is Probe.PASSED:
+            self.save(intake, intakes.drain(intake))
+        else:
+            self.save(intake, intakes.inconclusive(intake, self._clock.now()))
+
+    def save(self, before: Intake, after: Intake) -> bool:
+        """Save a move of the intake; False where another worker has moved it."""
+        try:
+            self._jobs.save_intake(before, after)
+        except Conflict:
+            self._telemetry.info("another worker moved the intake")
+            return False
+        self._telemetry.warning("intake", state=after.state, reason=after.reason)
+        return True

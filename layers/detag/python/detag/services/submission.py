@@ -1,0 +1,134 @@
+"""One submission: the claim that is saved before anything is sent, the POST, and what its answer leads to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detag.domain import waits
+from detag.domain.backoff import Uniform
+from detag.domain.decisions import Photo, after_post, count_failures, turn_away
+from detag.domain.job import Job, Reservation, abandon_claim, claim
+from detag.domain.outcomes import Accepted, Outcome
+from detag.domain.reasons import Reason
+from detag.domain.runs import Run, RunStatus, create_body
+from detag.ports.clock import Clock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.jobs import JobStore
+from detag.ports.photos import PhotoStore
+from detag.ports.runs import NotConfigured, Runs
+from detag.ports.telemetry import Telemetry
+from detag.services.budget import Budget
+from detag.services.steps import Steps
+
+POST_SECONDS: Final = 10.0
+SAVE_SECONDS: Final = 3.0
+"""Kept back from the deadline to write down what the POST brought."""
+
+
+class Submission:
+    """`url_seconds` is how long a presigned URL lives; `confirmation_seconds`, how long to wait after an unclear answer
+    before a run is searched for.
+    """
+
+    def __init__(
+        self,
+        *,
+        callback_url: str,
+        url_seconds: int,
+        confirmation_seconds: float,
+        jobs: JobStore,
+        photos: PhotoStore,
+        runs: Runs,
+        steps: Steps,
+        budget: Budget,
+        clock: Clock,
+        telemetry: Telemetry,
+        uniform: Uniform,
+    ) -> None:
+        self._callback_url, self._url_seconds = callback_url, url_seconds
+        self._confirmation_seconds = confirmation_seconds
+        self._jobs, self._photos, self._runs, self._steps, self._budget = jobs, photos, runs, steps, budget
+        self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
+        self._failures = 0
+
+    def begin(self, job: Job, photo: Photo, deadline: float, *, limit: int, probe: bool) -> None:
+        """Claim a job within today's `limit` in images, and send it. Raises `Conflict` or `Transient`."""
+        claimed = self._claim(job, photo, limit)
+        if claimed is None:
+            self._steps.take(job, turn_away(job, Reason.SPEND_LIMIT, pauses=True), probe=probe)
+        else:
+            self.send(claimed, deadline, probe=probe)
+
+    def _claim(self, job: Job, photo: Photo, limit: int) -> Job | None:
+        now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
+        body = create_body(
+            image_url=self._photos.presign(upload.bucket, upload.key, upload.version_id, self._url_seconds),
+            callback_url=self._callback_url,
+            client_ref=f"{job.job_id}.{number}",
+            job_id=job.job_id,
+            key=upload.key,
+            aspect_ratio=photo.ratio,
+        )
+
+        def claimed(reservation: Reservation) -> Job:
+            return claim(
+                job,
+                submission_no=number,
+                body=body,
+                reservation=reservation,
+                content_type=photo.content_type,
+                source_metadata=photo.metadata,
+                now=now,
+                lease_until=now + waits.LEASE.seconds,
+                url_expires_at=now + self._url_seconds,
+            )
+
+        return self._budget.reserve(job, claimed, limit)
+
+    def send(self, job: Job, deadline: float, *, probe: bool = False) -> None:
+        """Send a claimed job's body once, and take the step that the answer leads to.
+
+        `deadline` is the moment, on the monotonic clock, at which this process is killed.
+        """
+        outcome = self._post(job, deadline)
+        if outcome is None:
+            self._jobs.save(job, abandon_claim(job, self._clock.now()))
+            return
+        self._failures = count_failures(self._failures, outcome)
+        step = after_post(
+            job,
+            outcome,
+            now=self._clock.now(),
+            confirmation_seconds=self._confirmation_seconds,
+            failures=self._failures,
+            probe=probe,
+            uniform=self._uniform,
+        )
+        try:
+            self._steps.take(job, step, probe=probe)
+        except Conflict:
+            if not isinstance(outcome, Accepted):
+                raise
+            self._own(job.job_id, outcome.run_id)
+            self._steps.probed(step, probe=probe)
+
+    def _post(self, job: Job, deadline: float) -> Outcome | None:
+        """How the POST ended; None where nothing was sent."""
+        timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
+        if timeout <= 0 or job.body is None:
+            return None
+        try:
+            return self._runs.create(job.body, job.idempotency_key, timeout)
+        except (NotConfigured, Transient) as error:  # raised only before anything is sent
+            self._telemetry.warning("not sent", job_id=job.job_id, error=str(error))
+            return None
+
+    def _own(self, job_id: str, run_id: str) -> None:
+        """The item changed while the POST was under way: the run is ours all the same."""
+        job = self._jobs.get(job_id)
+        if job is None or job.run_id == run_id or run_id in job.earlier_runs:
+            return
+        if job.run_id is None and not job.state.terminal:
+            self._budget.adopt(job, run_id, self._clock.now() + waits.FIRST_POLL.seconds)
+        else:
+            self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))
