@@ -32,7 +32,7 @@ test: ## Run all the tests
 	@.venv/test/bin/python -m pytest
 
 .PHONY: simulate
-simulate: ## Play simulated worlds: make simulate SEEDS=n FROM=k, or SEED=s to replay one with its story
+simulate: ## Run simulations: make simulate SEEDS=n FROM=k, or SEED=s to replay one with its trace
 	$(setup) test
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.simulation \
 		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"} $${MUTANTS:+--mutants}

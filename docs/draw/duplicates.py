@@ -1,4 +1,4 @@
-"""The picture of paid runs for one upload when everything is delivered many times: `docs/duplicates.svg`."""
+"""The chart of paid runs for one upload when everything is delivered many times: `docs/duplicates.svg`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from detag.ports.runs_fake import PRICE
-from tests.simulation.pictures import photo
-from tests.simulation.world import DAY, World
+from tests.simulation.photos import photo
+from tests.simulation.simulation import DAY, Simulation
 
 PLACE: Final = Path(__file__).parents[1] / "duplicates.svg"
 TIMES: Final = range(1, 21)
@@ -19,21 +19,21 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 56, 56, 150, 48
 
 def paid_runs(times: int) -> float:
     """Paid runs for each upload where each event, message and callback arrives so many times, and workers stall."""
-    world = World(times, calm=True)
-    world.storm.over, world.storm.rates = (
+    simulation = Simulation(times, faults=False)
+    simulation.profile.active, simulation.profile.rates = (
         False,
         {"worker stalled": 0.01, "message reordered": 0.5, "event reordered": 0.5},
     )
-    world.copies = times
+    simulation.copies = times
     for number in range(UPLOADS):
-        picture = photo(f"n{number}", "image/jpeg")
-        world.after(number * 10.0, partial(world.upload, f"{number}.jpg", picture))
-    world.run_until(world.time + DAY)
-    return float(world.runflow.billed / PRICE) / UPLOADS
+        data = photo(f"n{number}", "image/jpeg")
+        simulation.after(number * 10.0, partial(simulation.upload, f"{number}.jpg", data))
+    simulation.run_until(simulation.time + DAY)
+    return float(simulation.runflow.billed / PRICE) / UPLOADS
 
 
 def draw() -> str:
-    """The picture, as SVG."""
+    """The chart, as SVG."""
     measured = [(times, paid_runs(times)) for times in TIMES]
     naive = [(times, float(times)) for times in TIMES]
     return "\n".join(

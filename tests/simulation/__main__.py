@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: play any worlds, or tell the story of one. See `make simulate`."""
+"""`python -m tests.simulation`: run simulations, or print the trace of one. See `make simulate`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from collections import Counter
 
 import click
 
-from tests.simulation.audit import INVARIANTS
+from tests.simulation.checker import INVARIANTS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import Verdict, play
-from tests.simulation.worlds import histogram, play_all
+from tests.simulation.simulations import histogram, play_all
 
 
 @click.command()
-@click.option("--seeds", default=2_000, type=click.IntRange(1), show_default=True, help="How many worlds to play.")
-@click.option("--from", "first", default=0, type=click.IntRange(0), show_default=True, help="The first world's seed.")
-@click.option("--seed", type=click.IntRange(0), help="Replay one world exactly and print its story.")
-@click.option("--mutants", is_flag=True, help="Take out one guard after the other, and tell which world shows it.")
-@click.option("--processes", type=click.IntRange(1), help="How many worlds at once. Default: one for each processor.")
+@click.option("--seeds", default=2_000, type=click.IntRange(1), show_default=True, help="How many simulations to run.")
+@click.option(
+    "--from", "first", default=0, type=click.IntRange(0), show_default=True, help="The first simulation's seed."
+)
+@click.option("--seed", type=click.IntRange(0), help="Replay one simulation exactly and print its trace.")
+@click.option("--mutants", is_flag=True, help="Remove one guard at a time, and report the seed that catches it.")
+@click.option("--processes", type=click.IntRange(1), help="How many simulations at once. Default: one per processor.")
 def main(seeds: int, first: int, seed: int | None, mutants: bool, processes: int | None) -> None:
-    """Play simulated worlds, in which everything goes wrong that may, and check every invariant in each.
+    """Run simulations in which everything that can fail does, and check every invariant in each.
 
-    Ends with the line "n worlds, m broken", and with status 1 where m > 0.
+    Ends with the line "n simulations, m broken", and with status 1 where m > 0.
     """
     if seed is not None:
-        verdict = play(seed, story=True)
-        for line in verdict.story:
+        verdict = play(seed, trace=True)
+        for line in verdict.trace:
             print(line)
         print()
-        tell([verdict])
+        report([verdict])
         sys.exit(bool(verdict.broken))
     if mutants:
         missed = 0
@@ -49,12 +51,12 @@ def main(seeds: int, first: int, seed: int | None, mutants: bool, processes: int
         print(line)
     print()
     uploads, runs = sum(verdict.uploads for verdict in verdicts), sum(verdict.runs for verdict in verdicts)
-    print(f"{uploads} uploads, {runs} runs, {seeds / seconds:.1f} worlds a second")
-    tell(verdicts)
+    print(f"{uploads} uploads, {runs} runs, {seeds / seconds:.1f} simulations a second")
+    report(verdicts)
     sys.exit(any(verdict.broken for verdict in verdicts))
 
 
-def tell(verdicts: list[Verdict]) -> None:
+def report(verdicts: list[Verdict]) -> None:
     """Every breach by its invariant, with a seed to replay; the count last."""
     broken = [verdict for verdict in verdicts if verdict.broken]
     counts = Counter(name for verdict in broken for name in dict.fromkeys(name for name, _ in verdict.broken))
@@ -62,7 +64,7 @@ def tell(verdicts: list[Verdict]) -> None:
         one, seen = next((one.seed, seen) for one in broken for breach, seen in one.broken if breach == name)
         print(f"BROKEN in {count}: {name} ({INVARIANTS[name]})")
         print(f"  make simulate SEED={one}: {seen[:300]}")
-    print(f"{len(verdicts)} worlds, {len(broken)} broken")
+    print(f"{len(verdicts)} simulations, {len(broken)} broken")
 
 
 if __name__ == "__main__":

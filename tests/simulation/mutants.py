@@ -1,7 +1,7 @@
 """detag without one of its guards: each is taken out of the code as it stands, and put back.
 
 A mutant is a change of one expression, as a person would make it by mistake. It is caught by the invariant that is
-named for its guard, in a world that the unchanged code passes.
+named for its guard, in a simulation that the unchanged code passes.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Mutant:
     invariant: str
     changes: tuple[Change, ...]
     within: int = 100
-    """Worlds in which it is looked for."""
+    """How many simulations it is looked for in."""
 
     def caught_in(self) -> int | None:
-        """The first world in which the invariant notices that the guard is missing; None where it is in none."""
+        """The seed of the first simulation in which the invariant notices the missing guard; None if there is none."""
         for seed in range(self.within):
             with self.alive():
                 if self.invariant in {name for name, _ in play(seed).broken}:
@@ -128,14 +128,14 @@ MUTANTS: Final = (
     ),
     _one(
         "deadline",
-        "time to write it down",
+        "time left to save",
         SUBMIT + "_send",
         "min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())",
         "POST_SECONDS",
     ),
     _one("stored body", "body stored first", "detag.ports.items:kept", "replace(job, ", "replace(job, body=None, "),
     _one(
-        "body minted anew",
+        "body built again",
         "same key, same bytes",
         JOB + "resend",
         "reason=None",
@@ -148,48 +148,67 @@ MUTANTS: Final = (
         "detag/{self.client_ref}",
         "detag/{self.client_ref}/{self.version}",
     ),
-    _one("look-up", "looked first", SUBMIT + "_find_existing_run", "self._runs_of(job, deadline)", "([], True, None)"),
-    _one("look-up: what it finds", "paid once", SUBMIT + "_find_existing_run", "if found:", "if found and not found:"),
-    _one("look-up: all pages", "paid once", SUBMIT + "_runs_of", "if cursor is None or", "if True or", 400),
     _one(
-        "await_confirmation time",
-        "settled first",
+        "search for an existing run",
+        "search first",
+        SUBMIT + "_find_existing_run",
+        "self._runs_of(job, deadline)",
+        "([], True, None)",
+    ),
+    _one(
+        "search for an existing run: what it finds",
+        "paid once",
+        SUBMIT + "_find_existing_run",
+        "if found:",
+        "if found and not found:",
+    ),
+    _one(
+        "search for an existing run: all pages",
+        "paid once",
+        SUBMIT + "_runs_of",
+        "if cursor is None or",
+        "if True or",
+        400,
+    ),
+    _one(
+        "confirmation",
+        "confirmation awaited first",
         SUBMIT + "_confirmation_seconds",
         "self._settings.confirmation_minutes * 60.0",
         "0.0",
     ),
     _one(
-        "await_confirmation time: two clocks",
-        "settled first",
+        "confirmation: two clocks",
+        "confirmation awaited first",
         SUBMIT + "_confirmation_seconds",
         "+ CLOCK_SKEW",
         "",
         400,
     ),
     _one(
-        "await_confirmation time: waited for",
-        "settled first",
+        "confirmation: waited for",
+        "confirmation awaited first",
         SUBMIT + "_go_on",
         "elif now < job.not_before:",
         "elif False:",
     ),
     _one(
-        "doubt of an outage",
-        "settled first",
+        "unconfirmed after an outage",
+        "confirmation awaited first",
         SUBMIT + "_ambiguous",
         "await_confirmation(job, self._clock.now() + self._confirmation_seconds)",
         "abandon_claim(job, self._clock.now())",
     ),
     _one(
-        "doubt of a lease",
-        "settled first",
+        "unconfirmed after a lease",
+        "confirmation awaited first",
         SUBMIT + "_go_on",
         "await_confirmation(job, job.lease_until + self._confirmation_seconds)",
         "abandon_claim(job, now)",
     ),
     _one(
-        "life of the link",
-        "link lives",
+        "photo URL: expiry",
+        "photo URL valid",
         SUBMIT + "_find_existing_run",
         "and job.url_expires_at - now > URL_MARGIN_SECONDS",
         "",
@@ -197,14 +216,14 @@ MUTANTS: Final = (
     ),
     # Conditional writes
     _one(
-        "row: create",
+        "item: create",
         "one writer at a time",
         STORE + "save",
         "(present.version if present else 0) != before.version",
         "before.version and (present.version if present else 0) != before.version",
     ),
     _one(
-        "row: replace",
+        "item: replace",
         "one writer at a time",
         STORE + "save",
         "(present.version if present else 0) != before.version",
@@ -227,10 +246,16 @@ MUTANTS: Final = (
         "False",
         1_000,
     ),
-    _one("newest wins: head", "nothing for the overtaken", SUBMIT + "_check", "> rank:", "> rank and False:"),
     _one(
-        "newest wins: head raised only",
-        "nothing for the overtaken",
+        "newest wins: newest upload",
+        "nothing reserved for an older upload",
+        SUBMIT + "_check",
+        "> rank:",
+        "> rank and False:",
+    ),
+    _one(
+        "newest wins: newest upload raised only",
+        "nothing reserved for an older upload",
         STORE + "raise_newest_upload",
         "max(sequencer, self.newest_uploads.get((bucket, key), ''), key=sequencer_rank)",
         "sequencer",
@@ -243,23 +268,29 @@ MUTANTS: Final = (
         "False",
     ),
     # Money
-    _one("cap", "cap", STORE + "_move_money", "if counter.free < taken[after.day, after.shard]:", "if False:"),
     _one(
-        "cap: in one transaction",
-        "ledger",
+        "daily spend limit",
+        "daily spend limit",
+        STORE + "_move_money",
+        "if counter.free < taken[after.day, after.shard]:",
+        "if False:",
+    ),
+    _one(
+        "day budget: in one transaction",
+        "day budget",
         STORE + "save",
         "self._move_money(before.reservation, after.reservation, limit)",
         "pass",
     ),
     _one(
-        "cap: reserved day",
-        "ledger",
+        "day budget: reserved day",
+        "day budget",
         STORE + "_move_money",
         "taken[before.day, 0] -= before.images",
         "taken[day_of(self._clock.now()), 0] -= before.images",
         400,
     ),
-    _one("cap: a change of the limit", "cap", STORE + "_move_money", "counter.limit != limit", "False"),
+    _one("daily spend limit: changed", "daily spend limit", STORE + "_move_money", "counter.limit != limit", "False"),
     _one("free retries: charged", "free retries only", DELIVER + "_failed", "not run.charged and again", "again"),
     _one(
         "free retries: how often",
@@ -270,19 +301,21 @@ MUTANTS: Final = (
     ),
     # Whose run it is
     _one(
-        "adoption: by its callback",
-        "our run",
+        "adoption: after a callback",
+        "own run",
         DELIVER + "_go_on",
         "not belongs_to(run, job, self._photos)",
         "False",
         400,
     ),
-    _one("adoption: by the look-up", "our run", SUBMIT + "_proven", "belongs_to(run, job, self._photos)", "True", 400),
-    _one("earlier runs", "no surprise", DELIVER + "_go_on", "or run_id in job.earlier_runs", "", 400),
-    _one("closed for good", "no surprise", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
+    _one("adoption: after a search", "own run", SUBMIT + "_proven", "belongs_to(run, job, self._photos)", "True", 400),
+    _one("earlier runs", "no unexpected error", DELIVER + "_go_on", "or run_id in job.earlier_runs", "", 400),
+    _one(
+        "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
+    ),
     Mutant(
-        "closed for good: a late word makes DONE into FAILED",
-        "terminal stays",
+        "closed job: a late result turns DONE into FAILED",
+        "terminal is final",
         (
             Change(DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
             Change(
@@ -292,7 +325,7 @@ MUTANTS: Final = (
             ),
         ),
     ),
-    # Not now
+    # Intake
     _one(
         "intake",
         "intake",
@@ -307,11 +340,11 @@ MUTANTS: Final = (
         "self._settings.paused if override is None else override",
         "False",
     ),
-    _one("intake: Retry-After", "asked to wait", SUBMIT + "_refused", "refusal.retry_after or 0.0", "0.0"),
-    _one("intake: the probe", "intake opens", RECONCILE + "_probe", "self._release([job])", "0", 400),
+    _one("intake: Retry-After", "Retry-After respected", SUBMIT + "_refused", "refusal.retry_after or 0.0", "0.0"),
+    _one("intake: the probe", "intake reopens", RECONCILE + "_probe", "self._release([job])", "0", 400),
     _one(
         "intake: midnight, or a raised limit",
-        "intake opens",
+        "intake reopens",
         RECONCILE + "_is_lifted",
         "self._budget.room(limit) > 0",
         "False",
@@ -319,7 +352,7 @@ MUTANTS: Final = (
     ),
     _one(
         "intake: a bad key",
-        "nobody blamed for a intake",
+        "no failure for a paused intake",
         SUBMIT + "_refused",
         "refusal.status in (401, 403, 404)",
         "False",
@@ -327,19 +360,19 @@ MUTANTS: Final = (
     ),
     _one(
         "intake: no credit",
-        "nobody blamed for a intake",
+        "no failure for a paused intake",
         SUBMIT + "_refused",
         "refusal.status == 402 or (refusal.code or '').startswith('INSUFFICIENT_CREDIT')",
         "False",
         400,
     ),
-    _one("intake: throttled", "nobody blamed for a intake", SUBMIT + "_refused", "refusal.status == 429", "False"),
+    _one("intake: throttled", "no failure for a paused intake", SUBMIT + "_refused", "refusal.status == 429", "False"),
     # Nothing forgotten
     _one("due time", "due time", JOB + "_unconfirmed", "due_at=due_at", "due_at=None"),
     _one("due time of a run", "due time", JOB + "_submitted", "due_at=due_at", "due_at=None"),
     _one("reconcile", "one terminal state", RECONCILE + "_tend_due", "self._jobs.due(now, DUE_BATCH)", "[]"),
     _one(
-        "reconcile: the line",
+        "reconcile: waiting for intake",
         "one terminal state",
         RECONCILE + "_release_line",
         "self._jobs.waiting_for_intake(RELEASE_BATCH)",
@@ -360,7 +393,7 @@ MUTANTS: Final = (
         "self._poll_later(job, str(Reason.TIMED_OUT)) if True else self._fail(job, Reason.TIMED_OUT",
     ),
     _one(
-        "a run that nobody knows",
+        "a run unknown to Runflow",
         "one terminal state",
         DELIVER + "_close",
         "now - job.submitted_at > UNKNOWN_RUN_SECONDS",
@@ -368,8 +401,8 @@ MUTANTS: Final = (
         400,
     ),
     _one(
-        "a row that moved is read again",
-        "no surprise",
+        "write conflict: the job is read again",
+        "no unexpected error",
         SUBMIT + "handle",
         "except Conflict:",
         "except ZeroDivisionError:",
@@ -386,7 +419,7 @@ MUTANTS: Final = (
         "outbox: record", "records", "detag.services.outbox:pending_for", "(RECORD,) * (job.state in RECORDED) + ", ""
     ),
     _one(
-        "told when certain",
+        "published when certain",
         "events",
         "detag.services.outbox:Outbox.close",
         "after.state not in RECORDED",
@@ -402,7 +435,7 @@ MUTANTS: Final = (
         400,
     ),
     _one(
-        "interrupted",
+        "interrupted before the item was created",
         "dead letters explained",
         SUBMIT + "_interrupted",
         "if job.version:\n        return",
@@ -410,7 +443,7 @@ MUTANTS: Final = (
         400,
     ),
     _one(
-        "paid and not stored",
+        "paid and not yet stored",
         "nothing paid is lost",
         DELIVER + "_store",
         'self._later(job, f"the picture can\'t be fetched or stored: {error}")',
@@ -444,5 +477,5 @@ MUTANTS: Final = (
     # Secrets and bodies
     _one("body goes with the job", "no body at rest", JOB + "_closed", "body=None,", ""),
     _one("body goes with a refusal", "no body at rest", JOB + "_unsent", "body=None, ", ""),
-    _one("nothing secret told", "no secret told", SUBMIT + "_ambiguous", "why=outcome.why", "why=job.body"),
+    _one("nothing secret logged", "no secret logged", SUBMIT + "_ambiguous", "why=outcome.why", "why=job.body"),
 )

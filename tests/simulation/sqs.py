@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.simulation import Simulation
 
 MAX_RECEIVES: Final = 5
 """The template's `maxReceiveCount`."""
@@ -16,7 +16,7 @@ MAX_RECEIVES: Final = 5
 
 @dataclass(slots=True)
 class Message:
-    """One message, with the reasons for which it came back."""
+    """One message, with the reasons for which it was returned."""
 
     number: int
     body: str
@@ -30,7 +30,7 @@ class Sqs:
 
     def __init__(
         self,
-        world: World,
+        simulation: Simulation,
         name: str,
         handle: Callable[[dict[str, Any]], dict[str, Any] | str],
         *,
@@ -38,65 +38,65 @@ class Sqs:
         visibility: float,
         may_lose: Callable[[dict[str, Any]], bool],
     ) -> None:
-        self._world, self._handle = world, handle
+        self._simulation, self._handle = simulation, handle
         self.name, self._batch, self._visibility, self._may_lose = name, batch, visibility, may_lose
         self.window = 0.0
         """Seconds for which messages are gathered into a batch."""
         self.messages: dict[int, Message] = {}
         self.dead: list[Message] = []
         self.died: list[Message] = []
-        """Every message that ever was a dead letter."""
+        """Every message that was ever a dead letter."""
 
     def put(self, message: dict[str, Any], *, safely: bool = False) -> None:
-        """Keep a message: later, twice, out of order, or not at all where the storm says so."""
-        storm = self._world.storm
-        if not safely and self._may_lose(message) and storm.strikes("message lost"):
-            self._world.tell("lost a message of", self.name, message)
+        """Keep a message: later, twice, out of order, or not at all where a fault fires."""
+        profile = self._simulation.profile
+        if not safely and self._may_lose(message) and profile.fires("message lost"):
+            self._simulation.trace_line("message lost:", self.name, message)
             return
-        self._world.audit.queued(message)
-        copies = 1 if safely else self._world.copies
-        while not safely and copies < 20 and storm.strikes("message duplicated"):
+        self._simulation.checker.queued(message)
+        copies = 1 if safely else self._simulation.copies
+        while not safely and copies < 20 and profile.fires("message duplicated"):
             copies += 1
         for _ in range(copies):
-            delay = self._world.random.random()
-            if not safely and storm.strikes("message delayed"):
-                delay += self._world.random.uniform(60, 900)
-            elif not safely and storm.strikes("message reordered"):
-                delay += self._world.random.uniform(1, 10)
+            delay = self._simulation.random.random()
+            if not safely and profile.fires("message delayed"):
+                delay += self._simulation.random.uniform(60, 900)
+            elif not safely and profile.fires("message reordered"):
+                delay += self._simulation.random.uniform(1, 10)
             self._keep(json.dumps(message), delay)
 
     def redrive(self) -> int:
         """Move every dead letter back, as an operator does; returns how many."""
         dead, self.dead = self.dead, []
         for message in dead:
-            self._keep(message.body, self._world.random.random())
+            self._keep(message.body, self._simulation.random.random())
         return len(dead)
 
     def _keep(self, body: str, delay: float) -> None:
-        at = self._world.time + delay
-        message = Message(next(self._world.numbers), body, at)
+        at = self._simulation.time + delay
+        message = Message(next(self._simulation.numbers), body, at)
         self.messages[message.number] = message
-        self._world.at(at + self.window, self._poll)
+        self._simulation.at(at + self.window, self._poll)
 
     def _poll(self) -> None:
-        world, now = self._world, self._world.time
+        simulation, now = self._simulation, self._simulation.time
         ready = [message for message in self.messages.values() if message.visible_at <= now]
-        if len(ready) > 1 and not world.storm.over:
-            world.random.shuffle(ready)
+        if len(ready) > 1 and simulation.profile.active:
+            simulation.random.shuffle(ready)
         batch: list[Message] = []
         for message in ready[: self._batch]:
             if message.receives == MAX_RECEIVES:
                 del self.messages[message.number]
                 self.dead.append(message)
                 self.died.append(message)
-                world.tell("dead letter of", self.name, message.why)
+                simulation.trace_line("dead letter:", self.name, message.why)
                 continue
             message.receives += 1
             message.visible_at = now + self._visibility
-            world.at(message.visible_at, self._poll)
+            simulation.at(message.visible_at, self._poll)
             batch.append(message)
         if len(ready) > self._batch:
-            world.at(now + 0.1, self._poll)
+            simulation.at(now + 0.1, self._poll)
         if batch:
             self._feed(batch)
 
@@ -110,6 +110,6 @@ class Sqs:
             if failed is None:
                 message.why.append(str(answer))
             elif message.number in failed:
-                message.why.append(self._world.telemetry.reason_of(message.number))
+                message.why.append(self._simulation.telemetry.reason_of(message.number))
             else:
                 self.messages.pop(message.number, None)

@@ -1,4 +1,4 @@
-"""What the simulation draws too seldom, or what lies beyond its assumptions: one world each, told step by step."""
+"""What the simulation draws too seldom, or what lies beyond its assumptions: one simulation each, step by step."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from detag.services.callback import signature_of
 from tests.simulation.mutants import Change
-from tests.simulation.pictures import name_in, photo
-from tests.simulation.world import DAY, World
+from tests.simulation.photos import name_in, photo
+from tests.simulation.simulation import DAY, Simulation
 
 HOUR = 3600.0
 SLOW = Ending(queued=10.0, seconds=30.0)
 
 
 @pytest.fixture
-def world() -> World:
-    return World(1, calm=True)
+def simulation() -> Simulation:
+    return Simulation(1, faults=False)
 
 
-def upload(world: World, key: str = "shoe.jpg", name: str = "") -> str:
+def upload(simulation: Simulation, key: str = "shoe.jpg", name: str = "") -> str:
     """Upload a photo; returns the id of its job."""
-    return world.upload(key, photo(name or f"p{next(world.numbers)}", "image/jpeg")).job_id
+    return simulation.upload(key, photo(name or f"p{next(simulation.numbers)}", "image/jpeg")).job_id
 
 
-def pass_time(world: World, seconds: float) -> None:
-    world.run_until(world.time + seconds)
+def pass_time(simulation: Simulation, seconds: float) -> None:
+    simulation.run_until(simulation.time + seconds)
 
 
-def rest(world: World) -> None:
+def rest(simulation: Simulation) -> None:
     """Until nothing happens any more: then every invariant holds."""
-    world.run_out(world.time + 12 * DAY)
-    world.audit.at_rest()
-    assert not world.audit.broken
+    simulation.run_out(simulation.time + 12 * DAY)
+    simulation.checker.at_rest()
+    assert not simulation.checker.broken
 
 
-def states(world: World, job_id: str) -> list[str]:
-    """The states that a job's row was in, without repetitions."""
+def states(simulation: Simulation, job_id: str) -> list[str]:
+    """The states that a job was in, without repetitions."""
     found: list[str] = []
-    for write in world.jobs.writes:
+    for write in simulation.jobs.writes:
         if write.after.job_id == job_id and (not found or found[-1] != write.after.state):
             found.append(write.after.state)
     return found
 
 
-def by_state(world: World) -> dict[str, int]:
+def by_state(simulation: Simulation) -> dict[str, int]:
     found: dict[str, int] = {}
-    for job in world.jobs.jobs.values():
+    for job in simulation.jobs.jobs.values():
         found[job.state.value] = found.get(job.state.value, 0) + 1
     return found
 
@@ -65,448 +65,475 @@ def by_state(world: World) -> dict[str, int]:
 # The usual day
 
 
-def test_a_photo_is_paid_for_once_and_its_clean_picture_stored(world: World) -> None:
-    job = upload(world, name="shoe")
-    rest(world)
-    assert states(world, job) == ["submitting", "submitted", "delivered"]
-    assert world.runflow.billed == PRICE
-    (key,) = world.jobs.jobs[job].outputs
-    assert name_in(world.photos.outputs[key].data) == "shoe"
-    assert world.jobs.jobs[job].cost == "0.14"
+def test_a_photo_is_paid_for_once_and_its_output_stored(simulation: Simulation) -> None:
+    job = upload(simulation, name="shoe")
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "delivered"]
+    assert simulation.runflow.billed == PRICE
+    (key,) = simulation.jobs.jobs[job].outputs
+    assert name_in(simulation.photos.outputs[key].data) == "shoe"
+    assert simulation.jobs.jobs[job].cost == "0.14"
 
 
-# Beyond the await_confirmation time
+# Beyond the confirmation time
 
 
-def beyond_the_settle_time(world: World) -> tuple[str, str, str]:
+def beyond_the_confirmation_time(simulation: Simulation) -> tuple[str, str, str]:
     """A run that nobody can see until the photo was sent again: the job, its run, and the run that came too late."""
-    world.unmatched_runs = 1
-    world.runflow.habits.idempotency = "ignored"
-    world.runflow.habits.visible_after = HOUR
-    world.runflow.faults = [Fault(effect=True), None]
-    world.runflow.endings = [Ending(queued=1500.0, seconds=30.0), SLOW]
-    job = upload(world)
-    world.run_out(world.time + DAY)
-    late, first = list(world.runflow.runs)
+    simulation.unmatched_runs = 1
+    simulation.runflow.habits.idempotency = "ignored"
+    simulation.runflow.habits.visible_after = HOUR
+    simulation.runflow.faults = [Fault(effect=True), None]
+    simulation.runflow.endings = [Ending(queued=1500.0, seconds=30.0), SLOW]
+    job = upload(simulation)
+    simulation.run_out(simulation.time + DAY)
+    late, first = list(simulation.runflow.runs)
     return job, first, late
 
 
-def test_a_second_paid_run_beyond_the_settle_time_is_detected_charged_to_the_cap_and_alarmed(world: World) -> None:
-    job, first, late = beyond_the_settle_time(world)
-    assert world.jobs.jobs[job].run_id == first
-    assert world.jobs.jobs[job].state is State.DELIVERED
-    assert world.runflow.billed == 2 * PRICE
-    assert list(world.jobs.charges) == [late]
-    assert world.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert used_images(world.jobs.day_budgets[world.day()]) == 2
-    rest(world)
+def test_an_unmatched_paid_run_is_charged_and_alarmed(
+    simulation: Simulation,
+) -> None:
+    """A second paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
+    job, first, late = beyond_the_confirmation_time(simulation)
+    assert simulation.jobs.jobs[job].run_id == first
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert simulation.runflow.billed == 2 * PRICE
+    assert list(simulation.jobs.charges) == [late]
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
+    assert used_images(simulation.jobs.day_budgets[simulation.day()]) == 2
+    rest(simulation)
 
 
-def test_its_callback_may_come_again_and_again_without_another_charge(world: World) -> None:
-    beyond_the_settle_time(world)
-    for body, signature in world.runflow.callbacks * 3:
-        world.receive(body, signature)
-    rest(world)
-    assert world.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert used_images(world.jobs.day_budgets[world.day()]) == 2
+def test_repeated_callbacks_of_an_unmatched_run_charge_once(simulation: Simulation) -> None:
+    """Its callback may come again and again without another charge."""
+    beyond_the_confirmation_time(simulation)
+    for body, signature in simulation.runflow.callbacks * 3:
+        simulation.receive(body, signature)
+    rest(simulation)
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
+    assert used_images(simulation.jobs.day_budgets[simulation.day()]) == 2
 
 
-def test_charging_it_twice_would_be_noticed(world: World) -> None:
+def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation) -> None:
     with Change("detag.ports.jobs_fake:FakeJobStore.charge", "if run_id in self.charges:", "if False:").made():
-        beyond_the_settle_time(world)
-        for body, signature in world.runflow.callbacks:
-            world.receive(body, signature)
-        world.run_out(world.time + DAY)
-    world.audit.at_rest()
-    assert {"unmatched_runs charged once", "ledger"} <= {name for name, _ in world.audit.broken}
+        beyond_the_confirmation_time(simulation)
+        for body, signature in simulation.runflow.callbacks:
+            simulation.receive(body, signature)
+        simulation.run_out(simulation.time + DAY)
+    simulation.checker.at_rest()
+    assert {"unmatched_runs charged once", "ledger"} <= {name for name, _ in simulation.checker.broken}
 
 
-def test_not_charging_it_would_be_noticed(world: World) -> None:
+def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:
     with Change("detag.services.deliver:Deliver._go_on", "if run.charged:", "if False:").made():
-        beyond_the_settle_time(world)
-    world.audit.at_rest()
-    assert "unmatched_runs charged once" in {name for name, _ in world.audit.broken}
+        beyond_the_confirmation_time(simulation)
+    simulation.checker.at_rest()
+    assert "unmatched_runs charged once" in {name for name, _ in simulation.checker.broken}
 
 
-def test_of_two_runs_that_a_look_up_finds_one_is_adopted_and_the_other_charged(world: World) -> None:
-    world.unmatched_runs = 1
-    world.runflow.habits.idempotency = "ignored"
-    world.runflow.deaf = True
-    world.runflow.faults = [Fault(effect=True, late=900.0), Fault(effect=True)]
-    job = upload(world)
-    rest(world)
-    assert len(world.runflow.runs) == 2
-    assert world.jobs.jobs[job].state is State.DELIVERED
-    assert len(world.jobs.charges) == 1
-    assert world.telemetry.counts["UnmatchedPaidRun"] == 1
+def test_of_two_existing_runs_one_is_adopted(simulation: Simulation) -> None:
+    """Of two runs that a search for an existing run finds, one is adopted and the other charged."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.habits.idempotency = "ignored"
+    simulation.runflow.deaf = True
+    simulation.runflow.faults = [Fault(effect=True, late=900.0), Fault(effect=True)]
+    job = upload(simulation)
+    rest(simulation)
+    assert len(simulation.runflow.runs) == 2
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert len(simulation.jobs.charges) == 1
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
 
 
-def busy(world: World) -> str:
+def busy(simulation: Simulation) -> str:
     """A maybe_submitted POST in an organisation whose run list takes minutes to read; the job."""
-    habits = world.runflow.habits
-    habits.page_limit, world.runflow.page_seconds = 10, 1.0
-    world.runflow.deaf = True
-    world.runflow.faults = [Fault(effect=True)]
-    job = upload(world)
+    habits = simulation.runflow.habits
+    habits.page_limit, simulation.runflow.page_seconds = 10, 1.0
+    simulation.runflow.deaf = True
+    simulation.runflow.faults = [Fault(effect=True)]
+    job = upload(simulation)
     for minute in range(40):
-        world.after(60.0 * minute, partial(world.runflow.others, 60))
-    pass_time(world, HOUR)
+        simulation.after(60.0 * minute, partial(simulation.runflow.others, 60))
+    pass_time(simulation, HOUR)
     return job
 
 
-def test_a_run_is_found_in_a_list_too_long_for_one_process(world: World) -> None:
-    job = busy(world)
-    rest(world)
-    assert world.jobs.jobs[job].state is State.DELIVERED
-    assert len({write.after.search_from for write in world.jobs.writes}) > 3, "several processes have read on"
-    assert len(world.runflow.sent) == 1
+def test_a_run_is_found_in_a_list_too_long_for_one_process(simulation: Simulation) -> None:
+    job = busy(simulation)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert len({write.after.search_from for write in simulation.jobs.writes}) > 3, "several processes searched on"
+    assert len(simulation.runflow.sent) == 1
 
 
-def test_a_look_up_that_began_anew_each_time_would_never_end(world: World) -> None:
+def test_a_search_that_restarted_each_time_would_never_end(simulation: Simulation) -> None:
+    """A search for an existing run goes on where it stopped: from the top each time, it would never end."""
     with Change("detag.services.submit:Submit._find_existing_run", "search_from=cursor", "search_from=None").made():
-        job = busy(world)
-        pass_time(world, 5 * HOUR)
-    assert world.jobs.jobs[job].reason is Reason.UNCONFIRMED
+        job = busy(simulation)
+        pass_time(simulation, 5 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.UNCONFIRMED
 
 
 # A run that never ends, or that nobody knows
 
 
-def test_a_run_that_ends_after_its_time_repairs_the_failed_job(world: World) -> None:
-    world.runflow.endings = [Ending(seconds=26 * HOUR)]
-    job = upload(world)
-    pass_time(world, 25.5 * HOUR)
-    assert world.jobs.jobs[job].reason is Reason.TIMED_OUT
-    rest(world)
-    assert states(world, job) == ["submitting", "submitted", "failed", "delivered"]
-    assert [kind for kind, _ in world.events.published] == ["Photo Failed", "Photo Delivered"]
-    assert world.runflow.billed == PRICE
-    assert used_images(world.jobs.day_budgets[day_of(world.started)]) == 1
+def test_a_run_that_ends_after_its_timeout_repairs_the_job(simulation: Simulation) -> None:
+    simulation.runflow.endings = [Ending(seconds=26 * HOUR)]
+    job = upload(simulation)
+    pass_time(simulation, 25.5 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.TIMED_OUT
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "failed", "delivered"]
+    assert [kind for kind, _ in simulation.events.published] == ["Photo Failed", "Photo Delivered"]
+    assert simulation.runflow.billed == PRICE
+    assert used_images(simulation.jobs.day_budgets[day_of(simulation.started)]) == 1
 
 
-def test_a_run_that_never_ends_fails_with_a_reason_and_a_record(world: World) -> None:
-    world.runflow.endings = [Ending(seconds=math.inf)]
-    job = upload(world)
-    rest(world)
-    assert world.jobs.jobs[job].reason is Reason.TIMED_OUT
-    assert f"_failed/shoe.jpg.{job}.json" in world.photos.outputs
+def test_a_run_that_never_ends_fails_with_a_reason_and_a_record(simulation: Simulation) -> None:
+    simulation.runflow.endings = [Ending(seconds=math.inf)]
+    job = upload(simulation)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].reason is Reason.TIMED_OUT
+    assert f"_failed/shoe.jpg.{job}.json" in simulation.photos.outputs
 
 
-def test_a_run_that_is_forgotten_and_turns_up_repairs_the_failed_job(world: World) -> None:
-    world.runflow.habits.known_after = 3 * HOUR
-    world.runflow.endings = [Ending(seconds=2.5 * HOUR)]
-    job = upload(world)
-    pass_time(world, 2 * HOUR)
-    assert world.jobs.jobs[job].reason is Reason.UNKNOWN_RUN
-    pass_time(world, 2 * HOUR)
-    for body, signature in world.runflow.callbacks:  # redelivered by hand
-        world.receive(body, signature)
-    rest(world)
-    assert world.jobs.jobs[job].state is State.DELIVERED
+def test_a_forgotten_run_that_turns_up_repairs_the_failed_job(simulation: Simulation) -> None:
+    """A run that Runflow did not know for hours, and then does, repairs the job that failed for it."""
+    simulation.runflow.habits.known_after = 3 * HOUR
+    simulation.runflow.endings = [Ending(seconds=2.5 * HOUR)]
+    job = upload(simulation)
+    pass_time(simulation, 2 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.UNKNOWN_RUN
+    pass_time(simulation, 2 * HOUR)
+    for body, signature in simulation.runflow.callbacks:  # redelivered by hand
+        simulation.receive(body, signature)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
 
 
-def test_a_paid_picture_that_cannot_be_stored_for_days_waits_for_a_person_and_is_repaired(world: World) -> None:
-    world.runflow.endings = [SLOW]
-    job = upload(world)
-    pass_time(world, 30.0)
-    world.runflow.habits.link_seconds = -1.0
-    pass_time(world, 5 * DAY)
-    assert world.jobs.jobs[job].reason is Reason.UNDELIVERABLE
-    assert not world.results.died, "it is the row that waits, not the message"
-    world.runflow.habits.link_seconds = HOUR
-    for run in world.runflow.runs.values():
-        world.runflow.call_back(run)
-    rest(world)
-    assert world.jobs.jobs[job].state is State.DELIVERED
-    assert world.runflow.billed == PRICE
+def test_a_paid_output_that_cannot_be_stored_is_repaired_later(
+    simulation: Simulation,
+) -> None:
+    """A paid output that cannot be stored for days waits for a person, and its job is repaired."""
+    simulation.runflow.endings = [SLOW]
+    job = upload(simulation)
+    pass_time(simulation, 30.0)
+    simulation.runflow.habits.link_seconds = -1.0
+    pass_time(simulation, 5 * DAY)
+    assert simulation.jobs.jobs[job].reason is Reason.UNDELIVERABLE
+    assert not simulation.results.died, "it is the job that waits, not the message"
+    simulation.runflow.habits.link_seconds = HOUR
+    for run in simulation.runflow.runs.values():
+        simulation.runflow.call_back(run)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert simulation.runflow.billed == PRICE
 
 
-# The cap
+# The daily spend limit
 
 
-def test_the_cap_holds_over_midnight_and_the_line_goes_on_after_it(world: World) -> None:
-    world.set_limit(PRICE * 3)
-    world.run_until(world.time // DAY * DAY + DAY - 600)
+def test_the_spend_limit_holds_over_midnight(simulation: Simulation) -> None:
+    """The daily spend limit holds over midnight, and photos that wait for intake go on after it."""
+    simulation.set_limit(PRICE * 3)
+    simulation.run_until(simulation.time // DAY * DAY + DAY - 600)
     jobs: list[str] = []
     for _ in range(5):
-        jobs.append(upload(world, f"{len(jobs)}.jpg"))
-        pass_time(world, 5.0)
-    yesterday = world.day()
-    pass_time(world, 300.0)
-    assert by_state(world) == {"delivered": 3, "waiting": 2}
-    assert {world.jobs.jobs[job].reason for job in jobs[3:]} == {Reason.SPEND_LIMIT}
-    pass_time(world, 420.0)
-    today = world.day()
-    rest(world)
-    assert by_state(world) == {"delivered": 5}
-    assert {day: used_images(ledger) for day, ledger in world.jobs.day_budgets.items()} == {yesterday: 3, today: 2}
+        jobs.append(upload(simulation, f"{len(jobs)}.jpg"))
+        pass_time(simulation, 5.0)
+    yesterday = simulation.day()
+    pass_time(simulation, 300.0)
+    assert by_state(simulation) == {"delivered": 3, "waiting": 2}
+    assert {simulation.jobs.jobs[job].reason for job in jobs[3:]} == {Reason.SPEND_LIMIT}
+    pass_time(simulation, 420.0)
+    today = simulation.day()
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 5}
+    assert {day: used_images(budget) for day, budget in simulation.jobs.day_budgets.items()} == {yesterday: 3, today: 2}
 
 
-def test_raising_the_limit_releases_as_many_as_there_is_room_for_oldest_first(world: World) -> None:
-    world.set_limit(PRICE * 1)
+def test_raising_the_limit_releases_the_oldest_photos(simulation: Simulation) -> None:
+    """Raising the limit releases as many photos as there are images left, the oldest first."""
+    simulation.set_limit(PRICE * 1)
     jobs: list[str] = []
     for _ in range(6):
-        jobs.append(upload(world, f"{len(jobs)}.jpg"))
-        pass_time(world, 5.0)
-    pass_time(world, 120.0)
-    world.set_limit(PRICE * 4)
-    pass_time(world, 600.0)
-    assert [world.jobs.jobs[job].state.value for job in jobs] == ["delivered"] * 4 + ["waiting"] * 2
+        jobs.append(upload(simulation, f"{len(jobs)}.jpg"))
+        pass_time(simulation, 5.0)
+    pass_time(simulation, 120.0)
+    simulation.set_limit(PRICE * 4)
+    pass_time(simulation, 600.0)
+    assert [simulation.jobs.jobs[job].state.value for job in jobs] == ["delivered"] * 4 + ["waiting"] * 2
 
 
-def test_an_operators_word_beats_the_parameter_and_a_malformed_one_does_not(world: World) -> None:
-    world.limit = PRICE * 2
-    world.jobs.operator = replace(world.jobs.operator, limit_usd="lots")
+def test_a_malformed_override_leaves_the_parameter_in_force(simulation: Simulation) -> None:
+    """An operator's override beats the parameter, and a malformed one does not."""
+    simulation.limit = PRICE * 2
+    simulation.jobs.operator = replace(simulation.jobs.operator, limit_usd="lots")
     for number in range(3):
-        upload(world, f"{number}.jpg")
-        pass_time(world, 60.0)
-    assert by_state(world) == {"delivered": 2, "waiting": 1}
-    world.set_limit(None)
-    rest(world)
-    assert by_state(world) == {"delivered": 3}
+        upload(simulation, f"{number}.jpg")
+        pass_time(simulation, 60.0)
+    assert by_state(simulation) == {"delivered": 2, "waiting": 1}
+    simulation.set_limit(None)
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 3}
 
 
-def test_a_failed_run_gives_its_room_back(world: World) -> None:
-    world.set_limit(PRICE * 1)
-    world.max_attempts = 1
-    world.runflow.endings = [Ending(status="failed", cost=Decimal(0), code="INTERNAL")]
-    upload(world, "a.jpg")
-    pass_time(world, 300.0)
-    upload(world, "b.jpg")
-    rest(world)
-    assert by_state(world) == {"failed": 1, "delivered": 1}
+def test_a_failed_run_returns_its_images_to_the_budget(simulation: Simulation) -> None:
+    simulation.set_limit(PRICE * 1)
+    simulation.max_attempts = 1
+    simulation.runflow.endings = [Ending(status="failed", cost=Decimal(0), code="INTERNAL")]
+    upload(simulation, "a.jpg")
+    pass_time(simulation, 300.0)
+    upload(simulation, "b.jpg")
+    rest(simulation)
+    assert by_state(simulation) == {"failed": 1, "delivered": 1}
 
 
-def test_a_paid_picture_does_not_wait_for_the_gate_that_money_has_closed(world: World) -> None:
-    world.runflow.deaf = True
-    world.runflow.faults = [Fault(effect=True)]
-    maybe_submitted = upload(world, "a.jpg")
-    pass_time(world, 30.0)
-    world.set_limit(Decimal(0))
-    upload(world, "b.jpg")
-    pass_time(world, 1800.0)
-    assert world.intake.reason is Reason.SPEND_LIMIT
-    assert world.jobs.jobs[maybe_submitted].state is State.DELIVERED
-    world.set_limit(None)
-    rest(world)
+def test_a_paid_output_does_not_wait_for_the_spend_limit(simulation: Simulation) -> None:
+    """A paid output does not wait for an intake that is paused because the day's money is spent."""
+    simulation.runflow.deaf = True
+    simulation.runflow.faults = [Fault(effect=True)]
+    maybe_submitted = upload(simulation, "a.jpg")
+    pass_time(simulation, 30.0)
+    simulation.set_limit(Decimal(0))
+    upload(simulation, "b.jpg")
+    pass_time(simulation, 1800.0)
+    assert simulation.intake.reason is Reason.SPEND_LIMIT
+    assert simulation.jobs.jobs[maybe_submitted].state is State.DELIVERED
+    simulation.set_limit(None)
+    rest(simulation)
 
 
-# Gates
+# Intake
 
 
-def test_four_thousand_photos_outlast_an_empty_account_and_none_fails(world: World) -> None:
+def test_four_thousand_photos_survive_an_empty_account(simulation: Simulation) -> None:
+    """Four thousand photos wait while the account is empty, and none of them fails."""
     count = 4_000
-    world.runflow.habits.credit = Decimal(0)
+    simulation.runflow.habits.credit = Decimal(0)
     for number in range(count):
-        world.after(number * 0.05, partial(world.upload, f"{number:04}.jpg", photo(f"n{number}", "image/jpeg")))
-    pass_time(world, count * 0.05 + HOUR)
-    assert by_state(world) == {"waiting": count}
-    assert {job.reason for job in world.jobs.jobs.values()} == {Reason.OUT_OF_CREDIT}
-    assert len(world.runflow.sent) <= 30, "an empty account is asked by one probe at a time"
-    begun = len(world.runflow.sent)
-    world.runflow.habits.credit = None
-    pass_time(world, HOUR)
-    world.run_out(world.time + DAY)
-    assert by_state(world) == {"delivered": count}
-    order = [world.jobs.jobs[post.job_id].upload.uploaded_at for post in world.runflow.sent[begun:]]
+        simulation.after(
+            number * 0.05, partial(simulation.upload, f"{number:04}.jpg", photo(f"n{number}", "image/jpeg"))
+        )
+    pass_time(simulation, count * 0.05 + HOUR)
+    assert by_state(simulation) == {"waiting": count}
+    assert {job.reason for job in simulation.jobs.jobs.values()} == {Reason.OUT_OF_CREDIT}
+    assert len(simulation.runflow.sent) <= 30, "an empty account is asked by one probe at a time"
+    begun = len(simulation.runflow.sent)
+    simulation.runflow.habits.credit = None
+    pass_time(simulation, HOUR)
+    simulation.run_out(simulation.time + DAY)
+    assert by_state(simulation) == {"delivered": count}
+    order = [simulation.jobs.jobs[post.job_id].upload.uploaded_at for post in simulation.runflow.sent[begun:]]
     overtaken = max(earlier - later for earlier, later in pairwise(order))
-    assert overtaken <= 60.0, "the line goes oldest first; only within one release may photos overtake each other"
-    world.audit.at_rest()
-    assert not world.audit.broken
+    assert overtaken <= 60.0, "released oldest first; only within one release may photos overtake each other"
+    simulation.checker.at_rest()
+    assert not simulation.checker.broken
 
 
 @pytest.mark.parametrize(
-    ("close", "reason"),
+    ("pause", "reason"),
     [
-        (lambda world: setattr(world.runflow.habits, "key_good", False), Reason.UNAUTHORIZED),
-        (lambda world: setattr(world.runflow.habits, "configured", False), Reason.NOT_CONFIGURED),
-        (lambda world: setattr(world.runflow.habits, "credit", Decimal(0)), Reason.OUT_OF_CREDIT),
-        (lambda world: setattr(world.runflow, "down", True), Reason.RUNFLOW_DOWN),
-        (lambda world: setattr(world.jobs, "operator", replace(world.jobs.operator, paused=True)), Reason.PAUSED),
+        (lambda simulation: setattr(simulation.runflow.habits, "key_good", False), Reason.UNAUTHORIZED),
+        (lambda simulation: setattr(simulation.runflow.habits, "configured", False), Reason.NOT_CONFIGURED),
+        (lambda simulation: setattr(simulation.runflow.habits, "credit", Decimal(0)), Reason.OUT_OF_CREDIT),
+        (lambda simulation: setattr(simulation.runflow, "down", True), Reason.RUNFLOW_DOWN),
+        (
+            lambda simulation: setattr(simulation.jobs, "operator", replace(simulation.jobs.operator, paused=True)),
+            Reason.PAUSED,
+        ),
     ],
 )
-def test_a_gate_holds_what_comes_costs_one_probe_at_a_time_and_fails_nothing(
-    world: World, close: Callable[[World], None], reason: Reason
+def test_a_paused_intake_fails_no_photo(
+    simulation: Simulation, pause: Callable[[Simulation], None], reason: Reason
 ) -> None:
-    close(world)
+    """While intake is paused photos wait, one probe at a time is sent, and none fails."""
+    pause(simulation)
     for number in range(40):
-        upload(world, f"{number}.jpg")
-        pass_time(world, 30.0)
-    pass_time(world, 4 * HOUR)
-    assert world.intake.reason is reason
-    assert set(by_state(world)) == {"waiting"}
-    assert len(world.runflow.sent) <= 32
-    world.runflow.habits.key_good = world.runflow.habits.configured = True
-    world.runflow.habits.credit, world.runflow.down = None, False
-    world.jobs.operator = replace(world.jobs.operator, paused=None)
-    rest(world)
-    assert by_state(world) == {"delivered": 40}
+        upload(simulation, f"{number}.jpg")
+        pass_time(simulation, 30.0)
+    pass_time(simulation, 4 * HOUR)
+    assert simulation.intake.reason is reason
+    assert set(by_state(simulation)) == {"waiting"}
+    assert len(simulation.runflow.sent) <= 32
+    simulation.runflow.habits.key_good = simulation.runflow.habits.configured = True
+    simulation.runflow.habits.credit, simulation.runflow.down = None, False
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=None)
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 40}
 
 
-def test_nothing_is_sent_while_paused(world: World) -> None:
-    world.jobs.operator = replace(world.jobs.operator, paused=True)
+def test_nothing_is_sent_while_paused(simulation: Simulation) -> None:
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=True)
     for number in range(20):
-        upload(world, f"{number}.jpg")
-    pass_time(world, 6 * HOUR)
-    assert not world.runflow.sent
-    world.jobs.operator = replace(world.jobs.operator, paused=False)
-    rest(world)
-    assert len(world.runflow.sent) == 20
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, 6 * HOUR)
+    assert not simulation.runflow.sent
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=False)
+    rest(simulation)
+    assert len(simulation.runflow.sent) == 20
 
 
 # Reconciliation
 
 
-def test_thousands_of_overdue_runs_are_read_off_the_list_and_not_asked_for_one_by_one(world: World) -> None:
+def test_thousands_of_overdue_runs_are_read_from_the_run_list(simulation: Simulation) -> None:
+    """Thousands of overdue runs are read from the run list, and not asked for one by one."""
     count = 2_000
-    world.runflow.deaf = True
-    world.runflow.endings = [Ending(seconds=2 * HOUR) for _ in range(count)]
+    simulation.runflow.deaf = True
+    simulation.runflow.endings = [Ending(seconds=2 * HOUR) for _ in range(count)]
     for number in range(count):
-        upload(world, f"{number}.jpg")
-    pass_time(world, 240.0)
-    assert by_state(world) == {"submitted": count}
-    asked, pages = len(world.runflow.asked), world.runflow.pages
-    pass_time(world, HOUR)
-    assert by_state(world) == {"submitted": count}
-    assert len(world.runflow.asked) - asked <= count / 10, "all of them still run: the list says so"
-    assert 0 < world.runflow.pages - pages <= 300
-    pass_time(world, 4 * HOUR)
-    world.run_out(world.time + DAY)
-    assert by_state(world) == {"delivered": count}
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, 240.0)
+    assert by_state(simulation) == {"submitted": count}
+    asked, pages = len(simulation.runflow.asked), simulation.runflow.pages
+    pass_time(simulation, HOUR)
+    assert by_state(simulation) == {"submitted": count}
+    assert len(simulation.runflow.asked) - asked <= count / 10, "all of them still run: the list says so"
+    assert 0 < simulation.runflow.pages - pages <= 300
+    pass_time(simulation, 4 * HOUR)
+    simulation.run_out(simulation.time + DAY)
+    assert by_state(simulation) == {"delivered": count}
 
 
-def test_a_lost_callback_costs_minutes(world: World) -> None:
-    world.runflow.deaf = True
-    job = upload(world)
-    pass_time(world, 600.0)
-    assert world.jobs.jobs[job].state is State.DELIVERED
+def test_a_lost_callback_costs_minutes(simulation: Simulation) -> None:
+    simulation.runflow.deaf = True
+    job = upload(simulation)
+    pass_time(simulation, 600.0)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
 
 
-def test_an_expired_output_link_is_renewed_through_the_runs_record(world: World) -> None:
-    world.runflow.endings = [SLOW]
-    world.runflow.habits.link_seconds = 20.0
-    job = upload(world)
-    pass_time(world, 20.0)
-    world.runflow.deaf = True
-    pass_time(world, 60.0)
-    (run,) = world.runflow.runs.values()
-    stale = world.runflow.callback(run)
-    world.runflow.deaf = False
-    pass_time(world, 60.0)
-    world.receive(*signed(world, stale))
-    pass_time(world, 10.0)
-    assert world.jobs.jobs[job].state is State.DELIVERED
+def test_an_expired_output_url_is_renewed_from_the_runs_record(simulation: Simulation) -> None:
+    simulation.runflow.endings = [SLOW]
+    simulation.runflow.habits.link_seconds = 20.0
+    job = upload(simulation)
+    pass_time(simulation, 20.0)
+    simulation.runflow.deaf = True
+    pass_time(simulation, 60.0)
+    (run,) = simulation.runflow.runs.values()
+    stale = simulation.runflow.callback(run)
+    simulation.runflow.deaf = False
+    pass_time(simulation, 60.0)
+    simulation.receive(*signed(simulation, stale))
+    pass_time(simulation, 10.0)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
 
 
-def signed(world: World, body: bytes) -> tuple[bytes, str]:
-    return body, signature_of(body, world.runflow.secret.encode()).decode()
+def signed(simulation: Simulation, body: bytes) -> tuple[bytes, str]:
+    return body, signature_of(body, simulation.runflow.secret.encode()).decode()
 
 
-def test_an_hour_without_s3_makes_no_dead_letter_of_an_upload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = world.photos.read_head
+def test_an_hour_without_s3_makes_no_dead_letter_of_an_upload(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = simulation.photos.read_head
 
     def failing(*where: Any) -> Any:
-        if world.time < world.started + HOUR:
+        if simulation.time < simulation.started + HOUR:
             raise Transient("S3 throttled")
         return real(*where)
 
-    monkeypatch.setattr(world.photos, "read_head", failing)
+    monkeypatch.setattr(simulation.photos, "read_head", failing)
     for number in range(10):
-        upload(world, f"{number}.jpg")
-    pass_time(world, HOUR)
-    assert by_state(world) == {"waiting": 10}
-    rest(world)
-    assert not world.uploads.died
-    assert by_state(world) == {"delivered": 10}
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, HOUR)
+    assert by_state(simulation) == {"waiting": 10}
+    rest(simulation)
+    assert not simulation.uploads.died
+    assert by_state(simulation) == {"delivered": 10}
 
 
 # Whose run it is
 
 
-def early(world: World) -> Iterator[Job]:
-    for write in world.jobs.writes:
+def early(simulation: Simulation) -> Iterator[Job]:
+    for write in simulation.jobs.writes:
         if write.before is not None and write.before.state is State.SUBMITTING:
             yield write.after
 
 
-def test_a_callback_that_outruns_the_save_is_adopted_and_delivered(world: World) -> None:
-    world.runflow.endings = [Ending(queued=0.0, seconds=0.0)]
-    job = upload(world)
-    pass_time(world, 30.0)
-    assert world.storm.seen == {} and world.jobs.jobs[job].state is State.DELIVERED
-    assert [after.state for after in early(world)] == [State.SUBMITTED]
-    rest(world)
-    assert len(world.runflow.runs) == 1
+def test_a_callback_that_outruns_the_save_is_adopted_and_delivered(simulation: Simulation) -> None:
+    simulation.runflow.endings = [Ending(queued=0.0, seconds=0.0)]
+    job = upload(simulation)
+    pass_time(simulation, 30.0)
+    assert simulation.profile.seen == {} and simulation.jobs.jobs[job].state is State.DELIVERED
+    assert [after.state for after in early(simulation)] == [State.SUBMITTED]
+    rest(simulation)
+    assert len(simulation.runflow.runs) == 1
 
 
-def test_a_callback_tells_of_the_run_whose_post_had_no_answer(world: World) -> None:
-    world.runflow.faults = [Fault(effect=True)]
-    job = upload(world)
-    pass_time(world, 120.0)
-    assert world.jobs.jobs[job].state is State.DELIVERED, "well before the await_confirmation time"
-    rest(world)
-    assert world.runflow.billed == PRICE
+def test_a_callback_reveals_the_run_whose_post_had_no_answer(simulation: Simulation) -> None:
+    simulation.runflow.faults = [Fault(effect=True)]
+    job = upload(simulation)
+    pass_time(simulation, 120.0)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED, "well before the confirmation time"
+    rest(simulation)
+    assert simulation.runflow.billed == PRICE
 
 
 @pytest.mark.parametrize("lie", ["the photo", "the name"])
-def test_a_run_of_somebody_else_is_adopted_neither_by_its_callback_nor_by_the_look_up(world: World, lie: str) -> None:
-    world.runflow.faults = [Fault()]
-    job_id = upload(world)
-    pass_time(world, 30.0)
-    job = world.jobs.jobs[job_id]
+def test_an_unrelated_run_is_never_adopted(simulation: Simulation, lie: str) -> None:
+    """A run of somebody else is adopted neither by its callback nor by the search for an existing run."""
+    simulation.runflow.faults = [Fault()]
+    job_id = upload(simulation)
+    pass_time(simulation, 30.0)
+    job = simulation.jobs.jobs[job_id]
     assert job.reason is Reason.UNCONFIRMED
-    ours = world.photos.presign("in", "shoe.jpg", job.upload.version_id, 60)
+    ours = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60)
     if lie == "the photo":
-        world.runflow.forge(job_id, job.client_ref, "https://evil.example/shoe.jpg")
+        simulation.runflow.forge(job_id, job.client_ref, "https://evil.example/shoe.jpg")
     else:
-        world.runflow.forge(job_id, "theirs", ours)
-    pass_time(world, 60.0)
-    assert world.telemetry.counts["UnmatchedCallback"] == 1
-    rest(world)
-    job = world.jobs.jobs[job_id]
+        simulation.runflow.forge(job_id, "theirs", ours)
+    pass_time(simulation, 60.0)
+    assert simulation.telemetry.counts["UnmatchedCallback"] == 1
+    rest(simulation)
+    job = simulation.jobs.jobs[job_id]
     assert job.state is State.DELIVERED
-    assert job.run_id not in world.runflow.foreign
+    assert job.run_id not in simulation.runflow.foreign
 
 
-def test_a_record_without_its_input_is_adopted_by_its_name_because_sending_again_would_pay_twice(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_record_without_its_input_is_adopted_by_its_name(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = world.runflow.record
-    monkeypatch.setattr(world.runflow, "record", lambda run: real(run) | {"input": None})
-    world.runflow.deaf = True
-    world.runflow.faults = [Fault(effect=True)]
-    upload(world)
-    rest(world)
-    assert world.runflow.billed == PRICE
+    """A run's record without its input is adopted by its name, because sending again would pay twice."""
+    real = simulation.runflow.record
+    monkeypatch.setattr(simulation.runflow, "record", lambda run: real(run) | {"input": None})
+    simulation.runflow.deaf = True
+    simulation.runflow.faults = [Fault(effect=True)]
+    upload(simulation)
+    rest(simulation)
+    assert simulation.runflow.billed == PRICE
 
 
 # Newest wins
 
 
-def test_the_newest_delivered_version_is_at_its_key_whichever_came_first(world: World) -> None:
-    world.runflow.endings = [Ending(seconds=600.0), Ending(seconds=5.0)]
-    older = upload(world, name="old")
-    pass_time(world, 30.0)
-    newer = upload(world, name="new")
-    rest(world)
-    assert world.jobs.jobs[older].reason is Reason.NEWER_DELIVERED
-    (key,) = world.jobs.jobs[newer].outputs
-    assert name_in(world.photos.outputs[key].data) == "new"
-    assert world.runflow.billed == 2 * PRICE
+def test_the_newest_delivered_version_is_at_its_key(simulation: Simulation) -> None:
+    """The newest delivered version is at its key, whichever run ended first."""
+    simulation.runflow.endings = [Ending(seconds=600.0), Ending(seconds=5.0)]
+    older = upload(simulation, name="old")
+    pass_time(simulation, 30.0)
+    newer = upload(simulation, name="new")
+    rest(simulation)
+    assert simulation.jobs.jobs[older].reason is Reason.NEWER_DELIVERED
+    (key,) = simulation.jobs.jobs[newer].outputs
+    assert name_in(simulation.photos.outputs[key].data) == "new"
+    assert simulation.runflow.billed == 2 * PRICE
 
 
-def test_an_older_paid_result_is_kept_where_the_newer_one_failed(world: World) -> None:
-    world.max_attempts = 1
+def test_an_older_paid_result_is_kept_where_the_newer_one_failed(simulation: Simulation) -> None:
+    simulation.max_attempts = 1
     failed = Ending(seconds=5.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
-    world.runflow.endings = [Ending(seconds=600.0), failed]
-    older = upload(world, name="old")
-    pass_time(world, 30.0)
-    newer = upload(world, name="new")
-    rest(world)
-    assert world.jobs.jobs[older].state is State.DELIVERED
-    assert world.jobs.jobs[newer].state is State.FAILED
-    (key,) = world.jobs.jobs[older].outputs
-    assert name_in(world.photos.outputs[key].data) == "old"
+    simulation.runflow.endings = [Ending(seconds=600.0), failed]
+    older = upload(simulation, name="old")
+    pass_time(simulation, 30.0)
+    newer = upload(simulation, name="new")
+    rest(simulation)
+    assert simulation.jobs.jobs[older].state is State.DELIVERED
+    assert simulation.jobs.jobs[newer].state is State.FAILED
+    (key,) = simulation.jobs.jobs[older].outputs
+    assert name_in(simulation.photos.outputs[key].data) == "old"
 
 
 # Free retries
@@ -523,20 +550,23 @@ def test_an_older_paid_result_is_kept_where_the_newer_one_failed(world: World) -
     ],
     ids=["free", "errored", "permanent", "charged", "cancelled"],
 )
-def test_only_a_free_failure_that_may_pass_is_tried_again(world: World, ending: Ending, posts: int) -> None:
-    world.runflow.endings = [ending] * 5
-    job = upload(world)
-    rest(world)
-    assert len(world.runflow.sent) == posts
-    assert world.jobs.jobs[job].state in (State.FAILED, State.CANCELLED)
-    assert len({post.key for post in world.runflow.sent}) == posts
+def test_only_a_free_failure_that_may_pass_is_tried_again(simulation: Simulation, ending: Ending, posts: int) -> None:
+    simulation.runflow.endings = [ending] * 5
+    job = upload(simulation)
+    rest(simulation)
+    assert len(simulation.runflow.sent) == posts
+    assert simulation.jobs.jobs[job].state in (State.FAILED, State.CANCELLED)
+    assert len({post.key for post in simulation.runflow.sent}) == posts
 
 
-def test_a_photo_whose_link_died_in_runflows_queue_is_sent_again_without_counting_as_an_attempt(world: World) -> None:
-    world.max_attempts = 1
-    world.runflow.endings = [Ending(queued=2 * HOUR, seconds=5.0), SLOW]
-    job = upload(world)
-    rest(world)
-    assert world.jobs.jobs[job].state is State.DELIVERED
-    assert (world.jobs.jobs[job].attempt, world.jobs.jobs[job].expired_urls) == (1, 1)
-    assert [run.status for run in world.runflow.runs.values()] == ["failed", "succeeded"]
+def test_a_photo_whose_url_expired_in_the_queue_is_sent_again(
+    simulation: Simulation,
+) -> None:
+    """A photo whose URL expired in Runflow's queue is sent again, which does not count as an attempt."""
+    simulation.max_attempts = 1
+    simulation.runflow.endings = [Ending(queued=2 * HOUR, seconds=5.0), SLOW]
+    job = upload(simulation)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert (simulation.jobs.jobs[job].attempt, simulation.jobs.jobs[job].expired_urls) == (1, 1)
+    assert [run.status for run in simulation.runflow.runs.values()] == ["failed", "succeeded"]

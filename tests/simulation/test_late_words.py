@@ -10,37 +10,38 @@ import pytest
 
 from detag.domain.job import Job, Reason, State
 from detag.ports.runs_fake import Ending, FakeRun
-from tests.simulation.pictures import photo
-from tests.simulation.world import DAY, World
+from tests.simulation.photos import photo
+from tests.simulation.simulation import DAY, Simulation
 
 INVALID = Ending(status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
 
 
-def ended(world: World, *endings: Ending) -> Job:
+def ended(simulation: Simulation, *endings: Ending) -> Job:
     """The job of a photo whose runs go as planned, after a day."""
-    world.runflow.endings = list(endings)
-    job_id = world.upload("shoe.jpg", photo("shoe", "image/jpeg")).job_id
-    world.run_out(world.time + DAY)
-    return world.jobs.jobs[job_id]
+    simulation.runflow.endings = list(endings)
+    job_id = simulation.upload("shoe.jpg", photo("shoe", "image/jpeg")).job_id
+    simulation.run_out(simulation.time + DAY)
+    return simulation.jobs.jobs[job_id]
 
 
 def test_a_photo_that_runflow_refuses_at_once_is_not_sent_again() -> None:
-    world = World(1, calm=True)
-    job = ended(world, INVALID)
-    assert (job.state, job.reason, len(world.runflow.runs)) == (State.FAILED, Reason.RUN_FAILED, 1)
+    simulation = Simulation(1, faults=False)
+    job = ended(simulation, INVALID)
+    assert (job.state, job.reason, len(simulation.runflow.runs)) == (State.FAILED, Reason.RUN_FAILED, 1)
 
 
-def test_a_photo_that_runflow_refuses_after_a_long_wait_is_sent_again_under_a_new_url() -> None:
-    world = World(1, calm=True)
-    job = ended(world, replace(INVALID, queued=1_200.0), Ending())
-    assert (job.state, job.attempt, len(world.runflow.runs)) == (State.DELIVERED, 2, 2)
+def test_a_photo_refused_after_a_long_wait_is_sent_again() -> None:
+    """A photo that Runflow refuses after a long wait is sent again under a new URL."""
+    simulation = Simulation(1, faults=False)
+    job = ended(simulation, replace(INVALID, queued=1_200.0), Ending())
+    assert (job.state, job.attempt, len(simulation.runflow.runs)) == (State.DELIVERED, 2, 2)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 3_000.0])
-def test_a_run_that_shows_its_picture_late_is_not_given_up(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    world = World(1, calm=True)
+def test_a_run_that_shows_its_output_late_is_not_given_up(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    simulation = Simulation(1, faults=False)
     looks: list[str] = []
-    record = world.runflow.record
+    record = simulation.runflow.record
 
     def without_a_picture_at_first(run: FakeRun) -> dict[str, Any]:
         told = record(run)
@@ -49,6 +50,6 @@ def test_a_run_that_shows_its_picture_late_is_not_given_up(monkeypatch: pytest.M
             told["output"] = None
         return told
 
-    monkeypatch.setattr(world.runflow, "record", without_a_picture_at_first)
-    job = ended(world, Ending(seconds=seconds))
+    monkeypatch.setattr(simulation.runflow, "record", without_a_picture_at_first)
+    job = ended(simulation, Ending(seconds=seconds))
     assert (len(looks), job.state) == (2, State.DELIVERED)

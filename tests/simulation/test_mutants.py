@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.audit import INVARIANTS
+from tests.simulation.checker import INVARIANTS
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.scenario import play
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.guard for mutant in MUTANTS])
-def test_a_missing_guard_is_caught_in_a_world_that_is_sound_with_it(
-    mutant: Mutant, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_missing_guard_is_caught(mutant: Mutant, record_property: Callable[[str, object], None]) -> None:
+    """A missing guard is caught in a simulation in which nothing breaks while it is there."""
     seed = mutant.caught_in()
-    assert seed is not None, f"{mutant.invariant!r} does not notice in {mutant.within} worlds"
+    assert seed is not None, f"{mutant.invariant!r} does not notice in {mutant.within} simulations"
     record_property("seed", seed)
-    assert not play(seed).broken, "the guard is back, and the world still breaks"
+    assert not play(seed).broken, "the guard is back, and the simulation still breaks"
 
 
 def test_there_are_many_and_each_names_an_invariant() -> None:

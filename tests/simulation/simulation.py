@@ -1,7 +1,7 @@
-"""One world: virtual time, AWS and Runflow in memory, and detag's services in processes that crash, stall and die.
+"""One simulation: virtual time, AWS and Runflow in memory, and detag's services in processes that crash, stall and die.
 
 Everything that happens follows from the seed. There is one thread: where a worker stalls, or waits for an answer, the
-rest of the world goes on inside that very call, and the worker goes on afterwards.
+rest goes on inside that very call, and the worker goes on afterwards.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from detag.services.outbox import Outbox
 from detag.services.reconcile import Reconcile
 from detag.services.submit import CLOCK_SKEW, Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
-from tests.simulation.audit import Audit
+from tests.simulation.checker import Checker
+from tests.simulation.fault_profile import AT, FaultProfile
 from tests.simulation.runflow import Runflow
 from tests.simulation.sqs import Sqs
-from tests.simulation.storm import AT, Storm
 
 PRICE: Final = Decimal("0.14")
 TIMEOUTS: Final = {"submit": 30.0, "callback": 10.0, "deliver": 120.0, "reconcile": 55.0}
 """Seconds after which a function's process is killed: the template's `Timeout`."""
 VISIBILITY: Final = {"submit": 180.0, "deliver": 720.0}
 DEPTH: Final = 3
-"""How many workers may stand still at once, one inside the other."""
+"""How many workers may be stalled at once, one inside the other."""
 DAY: Final = 86_400.0
 
 
 class Crash(BaseException):
-    """The process is gone, between two instructions. No code of detag's may see this: hence no `Exception`."""
+    """The process is gone, between two instructions. No code of detag's may catch this: hence no `Exception`."""
 
 
 @dataclass(slots=True)
@@ -76,41 +76,41 @@ class Worker:
 
 
 class Effect:
-    """Around one call of a port: where the storm may strike, and where the audit looks."""
+    """Around one call of a port: where a fault may fire, and where the checker looks."""
 
-    __slots__ = ("_after", "_name", "_world")
+    __slots__ = ("_after", "_name", "_simulation")
 
-    def __init__(self, world: World, name: str) -> None:
-        self._world, self._name = world, name
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        self._simulation, self._name = simulation, name
         self._after: str | None = None
 
     def __enter__(self) -> None:
-        self._after = self._world.before_effect(self._name)
+        self._after = self._simulation.before_effect(self._name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._world.after_effect(self._name, self._after)
+            self._simulation.after_effect(self._name, self._after)
 
 
-class Told(FakeTelemetry):
-    """Telemetry whose lines are part of the story, and which remembers why a message was handed back."""
+class TracedTelemetry(FakeTelemetry):
+    """Telemetry whose lines are part of the trace, and which remembers why a message was handed back."""
 
-    def __init__(self, tell: Callable[..., None]) -> None:
+    def __init__(self, trace_line: Callable[..., None]) -> None:
         super().__init__()
-        self._tell = tell
+        self._trace_line = trace_line
         self._reasons: dict[int, str] = {}
 
     def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         super().info(message, **fields)
-        self._tell("  says:", message, fields)
+        self._trace_line("  info:", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         super().warning(message, **fields)
-        self._tell("  warns:", message, fields)
+        self._trace_line("  warning:", message, fields)
         if "message_id" in fields:
             self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
 
@@ -119,35 +119,37 @@ class Told(FakeTelemetry):
         return self._reasons.get(number, "no reason given")
 
 
-class World:
+class Simulation:
     """Everything there is, at one moment."""
 
-    def __init__(self, seed: int, *, story: bool = False, calm: bool = False) -> None:
+    def __init__(self, seed: int, *, trace: bool = False, faults: bool = True) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.story: list[str] | None = [] if story else None
+        self.trace: list[str] | None = [] if trace else None
         self.numbers = itertools.count(1)
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self.workers: list[Worker | None] = []
-        """Who is at work, innermost last; None is somebody else's turn inside a stalled worker."""
+        """Who is at work, innermost last; None marks that others go on inside a stalled worker."""
         self.idle: dict[str, list[Worker]] = {name: [] for name in TIMEOUTS}
 
-        self.storm = Storm(self.random, calm=calm)
-        start = 1_795_392_000.0 + self.random.uniform(17 * 3600, 23.9 * 3600)  # 2026-11-23: most storms see a midnight
+        self.profile = FaultProfile(self.random, faults=faults)
+        start = 1_795_392_000.0 + self.random.uniform(
+            17 * 3600, 23.9 * 3600
+        )  # 2026-11-23: most simulations see a midnight
         self.clock = FakeClock(start)
         self.started = start
         effect = self.effect
-        self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if not calm else 0.0)
+        self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if faults else 0.0)
         if self.jobs.lag:
-            self.storm.happens("index behind")
+            self.profile.happens("index behind")
         self.photos = FakePhotoStore(self.clock, "out", effect)
-        self.versioned = calm or self.random.random() < 0.8
+        self.versioned = not faults or self.random.random() < 0.8
         if not self.versioned:
-            self.storm.happens("bucket without versions")
+            self.profile.happens("bucket without versions")
             self.photos.unversioned.add("in")
         self.events = FakeEvents(effect)
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
-        self.telemetry = Told(self.tell)
+        self.telemetry = TracedTelemetry(self.trace_line)
         self.run_timeout_hours, self.max_attempts = 24, 3
         self.confirmation_minutes, self.url_lifetime_minutes = 10, 60
         self.limit: Decimal | None = None
@@ -180,10 +182,10 @@ class World:
         self.copies = 1
         """How often each event, message and callback comes, at the least."""
         self.unmatched_runs = 0
-        """Second paid runs that a test made happen beyond what detag assumes of Runflow."""
+        """Unmatched paid runs that a test made happen, beyond what detag assumes of Runflow."""
         self.limits: list[tuple[float, int]] = []
-        """When which limit came into force, in slots."""
-        self.audit = Audit(self)
+        """When which daily spend limit came into force, in images."""
+        self.checker = Checker(self)
         self._next_sweep = math.inf
 
     # Time
@@ -202,7 +204,7 @@ class World:
         self.at(self.time + seconds, act)
 
     def run_until(self, end: float) -> None:
-        """Let the world go on until a time."""
+        """Run until a time."""
         heap = self._heap
         self.workers.append(None)
         while heap and heap[0][0] <= end:
@@ -214,19 +216,19 @@ class World:
         self.clock.time = max(self.clock.time, end)
 
     def run_out(self, end: float) -> bool:
-        """Let the world go on until nothing is left to happen, at most until a time; whether that was so."""
+        """Run until nothing is left to happen, at most until a time; whether nothing is left."""
         while self._heap and self._heap[0][0] <= end:
             self.run_until(self._heap[0][0])
         return not self._heap
 
-    def tell(self, *words: object) -> None:
-        """A line of the story: who stands still, who acts inside, what happens. Long names are cut short."""
-        if self.story is None:
+    def trace_line(self, *words: object) -> None:
+        """A line of the trace: the time, the stalled workers and the one at work inside them, and what happens."""
+        if self.trace is None:
             return
         moment = datetime.fromtimestamp(self.time, UTC).strftime("%d %H:%M:%S.%f")[:-3]
         who = " > ".join(f"{one.function} {one.number}" for one in self.workers if one)
-        line = " ".join(_told(word) for word in words)
-        self.story.append(f"{moment}  {who:<16}  {line}")
+        line = " ".join(_shortened(word) for word in words)
+        self.trace.append(f"{moment}  {who:<16}  {line}")
 
     # Effects
 
@@ -235,31 +237,31 @@ class World:
         return Effect(self, name)
 
     def before_effect(self, name: str) -> str | None:
-        """What a worker meets before a call has its effect; returns what it will meet right after it."""
+        """What a worker meets before a call has its effect; returns what it will meet right after."""
         worker = self.workers[-1] if self.workers else None
         if worker is None:
             return None
         self.clock.time += 0.003
-        chance = self.storm.at_effect(name)
+        chance = self.profile.at_effect(name)
         if chance is not None and not chance[1]:
-            self._strike(chance[0], worker, name)
+            self._inject(chance[0], worker, name)
         self._check_deadline(worker)
         return chance[0] if chance is not None and chance[1] else None
 
     def after_effect(self, name: str, fault: str | None) -> None:
-        """The effect has happened: it is looked at, and then the worker may meet a fault."""
-        self.audit.look(name)
+        """The effect has happened: it is checked, and then the worker may meet a fault."""
+        self.checker.observe(name)
         worker = self.workers[-1] if self.workers else None
         if worker is None:
             return
         if fault is not None:
-            self._strike(fault, worker, name)
+            self._inject(fault, worker, name)
         self._check_deadline(worker)
 
-    def _strike(self, kind: str, worker: Worker, name: str) -> None:
-        if kind == "another photo of the batch goes first":
+    def _inject(self, kind: str, worker: Worker, name: str) -> None:
+        if kind == "another photo of the batch overtakes":
             if worker.pending and len(self.workers) < 2 * DEPTH:
-                self.storm.happens(kind)
+                self.profile.happens(kind)
                 worker.pending.popleft()()
             return
         if kind.startswith("worker stalled"):
@@ -268,8 +270,8 @@ class World:
                 seconds = (worker.deadline - self.time) * self.random.uniform(0.2, 1.0)
             self.stall(seconds, kind, name)
             return
-        self.storm.happens(kind)
-        self.tell(kind, "at", name)
+        self.profile.happens(kind)
+        self.trace_line(kind, "at", name)
         if kind == "worker crashed":
             raise Crash("crashed")
         if kind == "DynamoDB conflict after the write":
@@ -277,11 +279,11 @@ class World:
         raise Transient(kind)
 
     def stall(self, seconds: float, kind: str, name: str) -> None:
-        """The worker at work stands still: the others go on meanwhile."""
+        """The worker at work stalls: the others go on meanwhile."""
         if sum(worker is not None for worker in self.workers) > DEPTH:
             return
-        self.storm.happens(kind)
-        self.tell(f"stalls for {seconds:.1f} s at", name)
+        self.profile.happens(kind)
+        self.trace_line(f"stalled for {seconds:.1f} s at", name)
         self.run_until(self.time + seconds)
 
     def wait(self, seconds: float) -> None:
@@ -293,8 +295,8 @@ class World:
 
     def _check_deadline(self, worker: Worker) -> None:
         if self.clock.time >= worker.deadline:
-            self.storm.happens("worker killed")
-            self.tell("is killed at its deadline")
+            self.profile.happens("worker killed")
+            self.trace_line("killed at its deadline")
             raise Crash("killed")
 
     # Functions
@@ -321,7 +323,7 @@ class World:
 
     def _start(self, function: str) -> Worker:
         skew = 0.0
-        if self.storm.strikes("clock skewed"):
+        if self.profile.fires("clock skewed"):
             skew = self.random.uniform(-CLOCK_SKEW / 2, CLOCK_SKEW / 2)
         clock = self.clock.seen_with(skew)
         service: Any
@@ -453,7 +455,7 @@ class World:
         return answer
 
     def receive(self, body: bytes, signature: str | None) -> int:
-        """A callback at our door: the status that Runflow sees."""
+        """A callback that reaches us: the status that Runflow sees."""
         event = {
             "headers": {"runflow-signature": signature} if signature else {},
             "body": body.decode(),
@@ -476,8 +478,8 @@ class World:
             return  # another was brought forward
         self._next_sweep = math.inf
         self.sweep()
-        held = self.intake.reason is not None or self.jobs.operator.paused
-        if held or not self.storm.over or any(job.waits_for_intake for job in self.jobs.jobs.values()):
+        paused = self.intake.reason is not None or self.jobs.operator.paused
+        if paused or self.profile.active or any(job.waits_for_intake for job in self.jobs.jobs.values()):
             self.wake(self.time)
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
@@ -496,8 +498,8 @@ class World:
 
     # Queues between the functions
 
-    def carry(self) -> None:
-        """Hand what was sent to the queues."""
+    def forward(self) -> None:
+        """Pass what was sent on to the queues."""
         for sent, queue in ((self.upload_queue.sent, self.uploads), (self.result_queue.sent, self.results)):
             while sent:
                 message = sent.pop(0)
@@ -507,10 +509,10 @@ class World:
 
     @property
     def intake(self) -> Intake:
-        """The control item as it is kept."""
+        """The intake item as it is stored."""
         return self.jobs._intake
 
-    # The shop
+    # Uploads
 
     def upload(
         self, key: str, data: bytes, metadata: dict[str, str] | None = None, *, size: int | None = None
@@ -523,36 +525,36 @@ class World:
         if self.random.random() < 0.5:
             thing["sequencer"] = thing["sequencer"].rstrip("0")  # S3's are of any length: the rest is zeros
         upload = read_upload(event)
-        self.tell("upload", key, upload.version_id, upload.job_id[:8])
+        self.trace_line("uploaded", key, upload.version_id, upload.job_id[:8])
         self.uploaded.append(upload)
-        self.audit.uploaded(upload, data)
+        self.checker.uploaded(upload, data)
         self._send_event(event)
         return upload
 
     def _send_event(self, event: dict[str, Any]) -> None:
-        storm = self.storm
-        if storm.strikes("event lost to the rule's dead letters"):
+        profile = self.profile
+        if profile.fires("event lost to the rule's dead letters"):
             self.rule_dead.append(event)
             return
         copies = self.copies
-        while copies < 20 and storm.strikes("event duplicated"):
+        while copies < 20 and profile.fires("event duplicated"):
             copies += 1
         for _ in range(copies):
             delay = self.random.uniform(0.2, 2.0)
-            if storm.strikes("event delayed"):
+            if profile.fires("event delayed"):
                 delay += self.random.uniform(60, 7200)
-            elif storm.strikes("event reordered"):
+            elif profile.fires("event reordered"):
                 delay += self.random.uniform(2, 60)
             self.after(delay, lambda: self._event_arrives(event))
 
     def _event_arrives(self, event: dict[str, Any]) -> None:
-        self.tell("event of", event["detail"]["object"]["key"], "arrives")
+        self.trace_line("event received:", event["detail"]["object"]["key"])
         upload = read_upload(event)
-        if not self.storm.over and any(
+        if self.profile.active and any(
             sequencer_rank(other.sequencer) > sequencer_rank(upload.sequencer) and other.key == upload.key
             for other in self.arrived.values()
         ):
-            self.storm.happens("event of an older version after a newer one's")
+            self.profile.happens("event of an older version after a newer one's")
         self.arrived[upload.job_id] = upload
         self.arrivals.append(event)
         self.uploads.put(event, safely=True)
@@ -565,8 +567,8 @@ class World:
 
     def redrive_all(self) -> None:
         """An operator sends the dead letters of every queue on."""
-        if self.uploads.redrive() + self.results.redrive() + len(self.rule_dead) and not self.storm.over:
-            self.storm.happens("dead letters sent again")
+        if self.uploads.redrive() + self.results.redrive() + len(self.rule_dead) and self.profile.active:
+            self.profile.happens("dead letters redriven")
         self.redrive_rule()
 
     def set_limit(self, limit: Decimal | None) -> None:
@@ -581,8 +583,8 @@ class World:
         return day_of(self.time)
 
 
-def _told(word: object) -> str:
-    """A word of the story: of mappings their values, of runs their number, of jobs and versions their first digits."""
+def _shortened(word: object) -> str:
+    """A word of the trace: mappings as their values, runs by their number, jobs and versions by their first digits."""
     text = ", ".join(f"{name} {value}" for name, value in word.items()) if isinstance(word, dict) else str(word)
     text = re.sub(r"0198c0de-7a11-7000-8000-0*", "run-", text)
     return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24}\b", r"\1", text)

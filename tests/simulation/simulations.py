@@ -1,4 +1,4 @@
-"""Many worlds, on every processor, and what struck in them."""
+"""Many simulations, on every processor, and which faults fired in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 20
 
 
 def play_all(seeds: Sequence[int], processes: int | None = None) -> Iterator[Verdict]:
-    """The verdict of each world, in the order of the seeds."""
+    """The verdict of each simulation, in the order of the seeds."""
     if processes == 1:
         yield from map(play, seeds)
         return
@@ -24,9 +24,9 @@ def play_all(seeds: Sequence[int], processes: int | None = None) -> Iterator[Ver
 
 
 def shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """In which share of the worlds each kind of fault struck, the rarest first."""
-    struck = Counter(kind for verdict in verdicts for kind in verdict.seen)
-    return {kind: struck[kind] / len(verdicts) for kind in sorted(struck, key=lambda kind: (struck[kind], kind))}
+    """The share of simulations in which each kind of fault fired, the rarest first."""
+    fired = Counter(kind for verdict in verdicts for kind in verdict.seen)
+    return {kind: fired[kind] / len(verdicts) for kind in sorted(fired, key=lambda kind: (fired[kind], kind))}
 
 
 def histogram(verdicts: Sequence[Verdict]) -> Iterator[str]:

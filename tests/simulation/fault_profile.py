@@ -1,7 +1,7 @@
-"""What goes wrong in a world, and how often: drawn once from its seed.
+"""What fails in a simulation, and how often: drawn once from its seed.
 
-A kind of fault is either absent from a world or has a rate of its own there (swarm testing: a world in which everything
-fails a little hides what happens where one thing fails often).
+A kind of fault is either absent from a simulation or has a rate of its own there (swarm testing: a simulation in which
+everything fails a little hides what happens where one thing fails often).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ READINGS: Final = ("honoured", "ignored", "conflict", "cached")
 EFFECTS: Final = {
     "worker crashed": (0.5, (0.001, 0.004, 0.01)),
     "worker stalled": (0.5, (0.002, 0.006, 0.015)),
-    "another photo of the batch goes first": (0.5, (0.05, 0.3)),
+    "another photo of the batch overtakes": (0.5, (0.05, 0.3)),
 }
-"""At the boundary of any effect: how many worlds have it, and with what chance for each effect."""
+"""At the boundary of any effect: the share of simulations that have it, and the rates it may have for each effect."""
 
 AT: Final = {
     "photos.put": "worker stalled before it stores",
     "runs.create": "worker stalled before it sends",
-    "jobs.save_intake": "worker stalled before it moves the intake",
+    "jobs.save_intake": "worker stalled before it changes the intake",
 }
 """The boundaries at which a stall is worst, and what it is called there."""
 
 PORTS: Final = {
-    "jobs": ("DynamoDB throttled", "DynamoDB unanswered"),
-    "queue": ("SQS throttled", "SQS unanswered"),
-    "photos": ("S3 throttled", "S3 unanswered"),
-    "events": ("EventBridge throttled", "EventBridge unanswered"),
+    "jobs": ("DynamoDB throttled", "DynamoDB timeout"),
+    "queue": ("SQS throttled", "SQS timeout"),
+    "photos": ("S3 throttled", "S3 timeout"),
+    "events": ("EventBridge throttled", "EventBridge timeout"),
     "secrets": ("secret unreadable", "secret unreadable"),
     "fetcher": ("output unreachable", "output unreachable"),
     "runs": ("API key unreadable", "API key unreadable"),
 }
-"""By the first word of an effect's name: what it is to fail before the call had its effect, and after."""
+"""By the first word of an effect's name: how a call fails before it had its effect, and after."""
 
 RATES: Final = {
     **EFFECTS,
@@ -56,62 +56,62 @@ RATES: Final = {
     "callback duplicated": (0.5, (0.1, 0.5)),
     "callback delayed": (0.4, (0.1, 0.3)),
     "callback replayed": (0.4, (0.1, 0.3)),
-    "callback at once": (0.5, (0.1, 0.5)),
-    "callback answer lost": (0.4, (0.05, 0.3)),
+    "callback immediate": (0.5, (0.1, 0.5)),
+    "callback response lost": (0.4, (0.05, 0.3)),
     "Runflow 429": (0.5, (0.05, 0.2)),
     "Runflow 5xx": (0.5, (0.05, 0.2)),
     "Runflow 5xx with effect": (0.5, (0.05, 0.2)),
     "Runflow timeout": (0.5, (0.05, 0.2)),
     "Runflow timeout with effect": (0.5, (0.05, 0.2)),
     "Runflow timeout with late effect": (0.4, (0.05, 0.2)),
-    "Runflow cannot be asked": (0.5, (0.05, 0.3)),
+    "Runflow unreachable": (0.5, (0.05, 0.3)),
     "run list slow": (0.3, (0.3, 1.0)),
     "run listed late": (0.5, (0.3, 1.0)),
     "run unknown at first": (0.3, (0.1, 0.3)),
     "run forgotten": (0.25, (0.05, 0.2)),
-    "run failed free": (0.5, (0.05, 0.3)),
-    "run failed for good": (0.4, (0.05, 0.2)),
+    "run failed free of charge": (0.5, (0.05, 0.3)),
+    "run failed permanently": (0.4, (0.05, 0.2)),
     "run failed and charged": (0.3, (0.05, 0.2)),
     "run cancelled": (0.3, (0.05, 0.2)),
     "run partial": (0.3, (0.1, 0.3)),
     "run slow": (0.4, (0.1, 0.3)),
     "run never ends": (0.25, (0.03, 0.1)),
-    "run ends after its time": (0.35, (0.05, 0.15)),
-    "run without a picture": (0.25, (0.05, 0.1)),
-    "run with a bad picture": (0.25, (0.05, 0.1)),
-    "run with a dangerous link": (0.25, (0.05, 0.1)),
-    "run says no cost": (0.3, (0.1, 0.5)),
+    "run ends after its timeout": (0.35, (0.05, 0.15)),
+    "run without an output": (0.25, (0.05, 0.1)),
+    "run with a bad output": (0.25, (0.05, 0.1)),
+    "run with an unsafe output URL": (0.25, (0.05, 0.1)),
+    "run reports no cost": (0.3, (0.1, 0.5)),
     "output of another type": (0.5, (0.3, 1.0)),
     "several outputs": (0.3, (0.1, 0.3)),
     "upload deleted": (0.4, (0.05, 0.2)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
 }
-"""How many worlds have a kind of fault, and with what chance for each thing that it may strike."""
+"""The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
 
 KINDS: Final = (
     *RATES,
-    # What comes of others
+    # What follows from others
     "worker killed",
     "event of an older version after a newer one's",
-    "callback before the answer",
-    "callback after the end",
-    "output link expired",
-    "the photo's link was dead",
+    "callback before the response",
+    "callback after the job closed",
+    "output URL expired",
+    "photo URL expired",
     *(f"idempotency key {reading}" for reading in READINGS),
     # What the shop does
     "bucket without versions",
     "upload overwritten",
-    "upload is no photo",
+    "upload not a photo",
     # What an operator does, and the calendar
     "index behind",
     "midnight",
-    "cap reached",
-    "cap lowered",
-    "cap raised",
-    "cap lifted",
+    "spend limit reached",
+    "spend limit lowered",
+    "spend limit raised",
+    "spend limit lifted",
     "credit runs out",
-    "credit gone",
-    "credit back",
+    "credit used up",
+    "credit topped up",
     "key not set at first",
     "key revoked",
     "key refused",
@@ -119,35 +119,35 @@ KINDS: Final = (
     "secret rotated",
     "paused",
     "Runflow down",
-    "dead letters sent again",
+    "dead letters redriven",
     # What strangers do
     "callback forged",
     "callback garbage",
-    "callback of somebody else's run",
+    "callback of an unrelated run",
 )
-"""Everything that may happen to a world."""
+"""Everything that may happen in a simulation."""
 
 
-class Storm:
-    """The rates of one world, until the storm is over, and what has struck so far."""
+class FaultProfile:
+    """The rates of one simulation, while faults are active, and what has fired so far."""
 
-    def __init__(self, random: Random, *, calm: bool = False) -> None:
+    def __init__(self, random: Random, *, faults: bool = True) -> None:
         self._random = random
-        self.over = calm
+        self.active = faults
         self.rates = {
-            kind: random.choice(rates) for kind, (share, rates) in RATES.items() if random.random() < share and not calm
+            kind: random.choice(rates) for kind, (share, rates) in RATES.items() if random.random() < share and faults
         }
         self.seen: Counter[str] = Counter()
         self._of_an_effect: dict[str, tuple[tuple[float, str, bool], ...]] = {}
 
     def has(self, kind: str) -> bool:
-        """Whether this kind of fault is one of this world's."""
+        """Whether this kind of fault is one of this simulation's."""
         return kind in self.rates
 
-    def strikes(self, kind: str) -> bool:
+    def fires(self, kind: str) -> bool:
         """Whether this kind of fault happens now."""
         rate = self.rates.get(kind)
-        if self.over or rate is None or self._random.random() >= rate:
+        if not self.active or rate is None or self._random.random() >= rate:
             return False
         self.happens(kind)
         return True
@@ -156,12 +156,12 @@ class Storm:
         """Note that something has happened."""
         if kind not in KINDS:
             raise ValueError(kind)
-        if not self.over:
+        if self.active:
             self.seen[kind] += 1
 
     def at_effect(self, name: str) -> tuple[str, bool] | None:
         """What happens around the effect `name`, if anything: the kind, and whether it happens after the effect."""
-        if self.over:
+        if not self.active:
             return None
         chances = self._of_an_effect.get(name)
         if chances is None:

@@ -1,4 +1,4 @@
-"""Photos of a few dozen bytes, each with a name in its pixels, and what cleaning makes of them."""
+"""Photos of a few dozen bytes, each with a name in its pixels, and the outputs that runs make of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Final
 
-_MARK: Final = re.compile(rb"<(?:photo|cleaned) ([\w.-]+)>")
+_MARK: Final = re.compile(rb"<(?:photo|output) ([\w.-]+)>")
 
 
 def photo(name: str, content_type: str) -> bytes:
@@ -15,9 +15,9 @@ def photo(name: str, content_type: str) -> bytes:
     return _draw(b"<photo %s>" % name.encode(), content_type)
 
 
-def cleaned(source: bytes, content_type: str) -> bytes:
+def output_of(source: bytes, content_type: str) -> bytes:
     """What a run makes of a photo: another image with the same name in it."""
-    return _draw(b"<cleaned %s>" % name_in(source).encode(), content_type)
+    return _draw(b"<output %s>" % name_in(source).encode(), content_type)
 
 
 def name_in(image: bytes) -> str:
@@ -28,9 +28,9 @@ def name_in(image: bytes) -> str:
     return found[1].decode()
 
 
-def is_cleaned(image: bytes) -> bool:
+def is_output(image: bytes) -> bool:
     """Whether the image came out of a run."""
-    return b"<cleaned " in image
+    return b"<output " in image
 
 
 def _draw(mark: bytes, content_type: str) -> bytes:
