@@ -17,7 +17,8 @@ from botocore.httpsession import URLLib3Session
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Job, Reason, Reservation, State, Upload, new
+from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.reasons import Reason
 from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict

@@ -11,7 +11,8 @@ import pytest
 
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake
-from detag.domain.job import CLOSED_ORDER, Job, Reason, Reservation, State, Upload, new
+from detag.domain.job import CLOSED_ORDER, Job, Reservation, State, Upload, new
+from detag.domain.reasons import Reason
 from detag.domain.money import SHARDS
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict

@@ -20,7 +20,8 @@ from detag.ports.errors import Transient
 from detag.ports.outputs import Fetcher, LinkExpired
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
-from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Outcome, Refused, Runs, Unauthorized
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRuns, Fault, cleaned_picture, tiny_picture
 from tests.mock_runflow import API_KEY, Runflow
 

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from detag.domain.job import Job, Reason, Reservation, State, Upload
+from detag.domain.job import Job, Reason, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import NO_LIMIT, day_of, used_images
-from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key, sequencer_rank
+from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key
+from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from detag.services.outbox import DETAIL_TYPES, RECORDED
-from detag.services.submit import CLOCK_SKEW
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
 

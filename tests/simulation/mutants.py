@@ -88,6 +88,7 @@ def _source(function: FunctionType) -> str:
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)
     tree.decorator_list = []
+    tree.args.defaults, tree.args.kw_defaults = [], [None] * len(tree.args.kwonlyargs)  # they stay the function's
     return ast.unparse(tree)
 
 
@@ -109,7 +110,10 @@ def _one(guard: str, invariant: str, place: str, old: str, new: str, within: int
     return Mutant(guard, invariant, (Change(place, old, new),), within)
 
 
+DECISIONS: Final = "detag.domain.decisions:"
 SUBMIT: Final = "detag.services.submit:Submit."
+SUBMISSION: Final = "detag.services.submission:Submission."
+EXISTING: Final = "detag.services.existing_runs:ExistingRuns."
 DELIVER: Final = "detag.services.deliver:Deliver."
 RECONCILE: Final = "detag.services.reconcile:Reconcile."
 STORE: Final = "detag.ports.jobs_fake:FakeJobStore."
@@ -117,19 +121,19 @@ JOB: Final = "detag.domain.job:"
 
 MUTANTS: Final = (
     # One send
-    _one("lease", "one send per lease", SUBMIT + "_claim", "now + LEASE_SECONDS", "now + 1.0"),
+    _one("lease", "one send per lease", SUBMISSION + "_claim", "now + waits.LEASE.seconds", "now + 1.0"),
     _one(
         "lease of a second send",
         "one send per lease",
-        SUBMIT + "_find_existing_run",
-        "now + LEASE_SECONDS",
+        DECISIONS + "after_list",
+        "now + waits.LEASE.seconds",
         "now + 1.0",
         400,
     ),
     _one(
         "deadline",
         "time left to save",
-        SUBMIT + "_send",
+        SUBMISSION + "_post",
         "min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())",
         "POST_SECONDS",
     ),
@@ -151,21 +155,21 @@ MUTANTS: Final = (
     _one(
         "search for an existing run",
         "search first",
-        SUBMIT + "_find_existing_run",
-        "self._runs_of(job, deadline)",
-        "([], True, None)",
+        SUBMIT + "_confirm",
+        "self._existing.find_existing_run(job, deadline - POST_SECONDS)",
+        "after_list.__globals__['NoneFound']()",
     ),
     _one(
         "search for an existing run: what it finds",
         "paid once",
-        SUBMIT + "_find_existing_run",
-        "if found:",
-        "if found and not found:",
+        DECISIONS + "after_list",
+        "case Found(runs):",
+        "case Found(runs) if not runs:",
     ),
     _one(
         "search for an existing run: all pages",
         "paid once",
-        SUBMIT + "_runs_of",
+        EXISTING + "_search",
         "if cursor is None or",
         "if True or",
         400,
@@ -173,14 +177,14 @@ MUTANTS: Final = (
     _one(
         "confirmation",
         "confirmation awaited first",
-        SUBMIT + "_confirmation_seconds",
-        "self._settings.confirmation_minutes * 60.0",
+        "detag.app:submit",
+        "settings.confirmation_minutes * 60.0",
         "0.0",
     ),
     _one(
         "confirmation: two clocks",
         "confirmation awaited first",
-        SUBMIT + "_confirmation_seconds",
+        "detag.app:submit",
         "+ CLOCK_SKEW",
         "",
         400,
@@ -188,30 +192,30 @@ MUTANTS: Final = (
     _one(
         "confirmation: waited for",
         "confirmation awaited first",
-        SUBMIT + "_go_on",
-        "elif now < job.not_before:",
-        "elif False:",
+        DECISIONS + "resume",
+        "now < job.not_before",
+        "False",
     ),
     _one(
         "unconfirmed after an outage",
         "confirmation awaited first",
-        SUBMIT + "_ambiguous",
-        "await_confirmation(job, self._clock.now() + self._confirmation_seconds)",
-        "abandon_claim(job, self._clock.now())",
+        DECISIONS + "after_post",
+        "move(await_confirmation, now + confirmation_seconds)",
+        "move(await_confirmation.__globals__['abandon_claim'], now)",
     ),
     _one(
         "unconfirmed after a lease",
         "confirmation awaited first",
-        SUBMIT + "_go_on",
-        "await_confirmation(job, job.lease_until + self._confirmation_seconds)",
-        "abandon_claim(job, now)",
+        DECISIONS + "resume",
+        "move(await_confirmation, job.lease_until + confirmation_seconds)",
+        "move(await_confirmation.__globals__['abandon_claim'], now)",
     ),
     _one(
         "photo URL: expiry",
         "photo URL valid",
-        SUBMIT + "_find_existing_run",
-        "and job.url_expires_at - now > URL_MARGIN_SECONDS",
-        "",
+        DECISIONS + "after_list",
+        "job.url_expires_at - now <= waits.URL_MARGIN.seconds",
+        "False",
         400,
     ),
     # Conditional writes
@@ -249,9 +253,9 @@ MUTANTS: Final = (
     _one(
         "newest wins: newest upload",
         "nothing reserved for an older upload",
-        SUBMIT + "_check",
-        "> rank:",
-        "> rank and False:",
+        DECISIONS + "screen_rank",
+        "newest > upload.rank",
+        "False",
     ),
     _one(
         "newest wins: newest upload raised only",
@@ -291,13 +295,13 @@ MUTANTS: Final = (
         400,
     ),
     _one("daily spend limit: changed", "daily spend limit", STORE + "_move_money", "counter.limit != limit", "False"),
-    _one("free retries: charged", "free retries only", DELIVER + "_failed", "not run.charged and again", "again"),
+    _one("free retries: charged", "free retries only", DECISIONS + "after_failure", "if run.charged:", "if False:"),
     _one(
         "free retries: how often",
         "free retries only",
-        DELIVER + "_failed",
-        "job.attempt < self._settings.max_attempts",
-        "True",
+        DECISIONS + "after_failure",
+        "job.attempt >= max_attempts",
+        "False",
     ),
     # Whose run it is
     _one(
@@ -308,7 +312,9 @@ MUTANTS: Final = (
         "False",
         400,
     ),
-    _one("adoption: after a search", "own run", SUBMIT + "_proven", "belongs_to(run, job, self._photos)", "True", 400),
+    _one(
+        "adoption: after a search", "own run", EXISTING + "_proven", "belongs_to(run, job, self._photos)", "True", 400
+    ),
     _one("earlier runs", "no unexpected error", DELIVER + "_go_on", "or run_id in job.earlier_runs", "", 400),
     _one(
         "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
@@ -319,9 +325,10 @@ MUTANTS: Final = (
         (
             Change(DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
             Change(
-                DELIVER + "_close",
-                "self._telemetry.info('nothing to repair with', job_id=job.job_id)",
-                "self._jobs.save(job, replace(job, state=State.FAILED, version=job.version + 1))",
+                DECISIONS + "after_run",
+                "return Idle('nothing to repair with')",
+                "return Step(move=Move(lambda job: __import__('dataclasses').replace("
+                "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
         ),
     ),
@@ -336,37 +343,43 @@ MUTANTS: Final = (
     _one(
         "intake: pause",
         "intake",
-        SUBMIT + "_paused",
-        "self._settings.paused if override is None else override",
-        "False",
+        DECISIONS + "admit",
+        "if paused:",
+        "if False:",
     ),
-    _one("intake: Retry-After", "Retry-After respected", SUBMIT + "_refused", "refusal.retry_after or 0.0", "0.0"),
+    _one("intake: Retry-After", "Retry-After respected", DECISIONS + "after_post", "asked or 0.0", "0.0"),
     _one("intake: the probe", "intake reopens", RECONCILE + "_probe", "self._release([job])", "0", 400),
     _one(
         "intake: midnight, or a raised limit",
         "intake reopens",
         RECONCILE + "_is_lifted",
-        "self._budget.room(limit) > 0",
+        "self._budget.left(limit) > 0",
         "False",
         400,
     ),
     _one(
         "intake: a bad key",
         "no failure for a paused intake",
-        SUBMIT + "_refused",
-        "refusal.status in (401, 403, 404)",
-        "False",
+        DECISIONS + "after_post",
+        "case Refused(status=401 | 403 | 404):",
+        "case Refused(status=1):",
         400,
     ),
     _one(
         "intake: no credit",
         "no failure for a paused intake",
-        SUBMIT + "_refused",
-        "refusal.status == 402 or (refusal.code or '').startswith('INSUFFICIENT_CREDIT')",
+        DECISIONS + "after_post",
+        "status == 402 or (code or '').startswith('INSUFFICIENT_CREDIT')",
         "False",
         400,
     ),
-    _one("intake: throttled", "no failure for a paused intake", SUBMIT + "_refused", "refusal.status == 429", "False"),
+    _one(
+        "intake: throttled",
+        "no failure for a paused intake",
+        DECISIONS + "after_post",
+        "case Refused(status=429,",
+        "case Refused(status=1,",
+    ),
     # Nothing forgotten
     _one("due time", "due time", JOB + "_unconfirmed", "due_at=due_at", "due_at=None"),
     _one("due time of a run", "due time", JOB + "_submitted", "due_at=due_at", "due_at=None"),
@@ -374,7 +387,7 @@ MUTANTS: Final = (
     _one(
         "reconcile: waiting for intake",
         "one terminal state",
-        RECONCILE + "_release_line",
+        RECONCILE + "_release_waiting",
         "self._jobs.waiting_for_intake(RELEASE_BATCH)",
         "[]",
     ),
@@ -388,15 +401,15 @@ MUTANTS: Final = (
     _one(
         "a run that never ends",
         "one terminal state",
-        DELIVER + "_close",
-        "self._fail(job, Reason.TIMED_OUT",
-        "self._poll_later(job, str(Reason.TIMED_OUT)) if True else self._fail(job, Reason.TIMED_OUT",
+        DECISIONS + "after_run",
+        "_fail(Reason.TIMED_OUT",
+        "_poll_later(job, '', now) if True else _fail(Reason.TIMED_OUT",
     ),
     _one(
         "a run unknown to Runflow",
         "one terminal state",
-        DELIVER + "_close",
-        "now - job.submitted_at > UNKNOWN_RUN_SECONDS",
+        DECISIONS + "after_run",
+        "now - job.submitted_at > waits.UNKNOWN_RUN.seconds",
         "False",
         400,
     ),
@@ -411,10 +424,10 @@ MUTANTS: Final = (
         "reconcile: claimed before it is sent",
         "one terminal state",
         RECONCILE + "_tend_due",
-        "extend_due(job, now + REDUE_SECONDS)",
+        "extend_due(job, now + waits.RESUME.seconds)",
         "extend_due(job, now + 1e9)",
     ),
-    _one("outbox", "events", "detag.services.outbox:Outbox._send", "unpaid.append(debt)", "pass", 400),
+    _one("outbox", "events", "detag.services.outbox:Outbox._publish", "failed.append(what)", "pass", 400),
     _one(
         "outbox: record", "records", "detag.services.outbox:pending_for", "(RECORD,) * (job.state in RECORDED) + ", ""
     ),
@@ -445,16 +458,16 @@ MUTANTS: Final = (
     _one(
         "paid and not yet stored",
         "nothing paid is lost",
-        DELIVER + "_store",
-        'self._later(job, f"the picture can\'t be fetched or stored: {error}")',
-        "self._fail(job, Reason.NO_OUTPUT, 'gone', run)",
+        DELIVER + "_fetch",
+        'NotStored(f"an output can\'t be fetched or stored: {error}")',
+        "Stored((), 'gone')",
     ),
     _one(
         "dropped only for a newer delivery",
         "nothing paid is lost",
         DELIVER + "_is_done",
-        "> sequencer_rank(job",
-        "!= sequencer_rank(job",
+        "> job.upload.rank",
+        "!= job.upload.rank",
     ),
     # Callbacks
     _one(
@@ -477,5 +490,11 @@ MUTANTS: Final = (
     # Secrets and bodies
     _one("body goes with the job", "no body at rest", JOB + "_closed", "body=None,", ""),
     _one("body goes with a refusal", "no body at rest", JOB + "_unsent", "body=None, ", ""),
-    _one("nothing secret logged", "no secret logged", SUBMIT + "_ambiguous", "why=outcome.why", "why=job.body"),
+    _one(
+        "nothing secret logged",
+        "no secret logged",
+        DECISIONS + "after_post",
+        "why=f'no clear answer: {why}'",
+        "why=job.body",
+    ),
 )

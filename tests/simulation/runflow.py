@@ -11,9 +11,10 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run
 from detag.ports.outputs import LinkExpired, Unsafe
-from detag.ports.runs import Outcome, RunPage
+from detag.ports.runs import RunPage
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
 from tests.simulation.fault_profile import READINGS

@@ -20,12 +20,13 @@ from random import Random
 from types import TracebackType
 from typing import Any, Final
 
+from detag import app
 from detag.batch import process
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Upload
 from detag.domain.money import day_of, images_for
-from detag.domain.naming import sequencer_rank
 from detag.domain.uploads import read_upload
+from detag.domain.waits import CLOCK_SKEW
 from detag.ports.clock import Clock
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Conflict, Transient
@@ -36,13 +37,8 @@ from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry
-from detag.services.budget import Budget
-from detag.services.callback import CallbackHandler, SecretList
-from detag.services.deliver import Deliver
-from detag.services.outbox import Outbox
-from detag.services.reconcile import Reconcile
-from detag.services.submit import CLOCK_SKEW, Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
+from tests.environment import settings
 from tests.simulation.checker import Checker
 from tests.simulation.fault_profile import AT, FaultProfile
 from tests.simulation.runflow import Runflow
@@ -326,98 +322,30 @@ class Simulation:
         if self.profile.fires("clock skewed"):
             skew = self.random.uniform(-CLOCK_SKEW / 2, CLOCK_SKEW / 2)
         clock = self.clock.seen_with(skew)
-        service: Any
+        return Worker(function, next(self.numbers), clock, self._service(function, clock))
+
+    def _service(self, function: str, clock: Clock) -> Any:
+        """A service as deployed with the template's defaults, where the simulation does not change them."""
+        common: Any = {"clock": clock, "telemetry": self.telemetry}
         if function == "callback":
-            service = CallbackHandler(SecretList(self.secrets, clock), self.result_queue, self.telemetry)
-        else:
-            budget = Budget(self.jobs, clock, self.telemetry, self.random.uniform, PRICE, self.limit)
-            outbox = Outbox(self.jobs, self.photos, self.events, clock, self.telemetry)
-            service = self._service(function, clock, budget, outbox)
-        return Worker(function, next(self.numbers), clock, service)
-
-    def _service(self, function: str, clock: Clock, budget: Budget, outbox: Outbox) -> Any:
+            return app.callback(secrets=self.secrets, results=self.result_queue, **common)
+        limit = {"daily_spend_limit_usd": self.limit}
+        common |= {"jobs": self.jobs, "runs": self.runflow, "uniform": self.random.uniform}
         if function == "submit":
-            return Submit(
-                self.submit_settings(),
-                self.jobs,
-                self.photos,
-                self.runflow,
-                outbox,
-                budget,
-                clock,
-                self.telemetry,
-                self.random.uniform,
+            submit = settings(
+                SubmitSettings,
+                url_lifetime_minutes=self.url_lifetime_minutes,
+                confirmation_minutes=self.confirmation_minutes,
+                **limit,
             )
+            return app.submit(submit, photos=self.photos, events=self.events, **common)
         if function == "deliver":
-            return Deliver(
-                self.deliver_settings(),
-                self.jobs,
-                self.photos,
-                self.runflow,
-                self.fetcher,
-                outbox,
-                budget,
-                clock,
-                self.telemetry,
-                self.random.uniform,
+            deliver = settings(
+                DeliverSettings, max_attempts=self.max_attempts, run_timeout_hours=self.run_timeout_hours, **limit
             )
-        return Reconcile(
-            self.reconcile_settings(),
-            self.jobs,
-            self.upload_queue,
-            self.result_queue,
-            self.runflow,
-            budget,
-            clock,
-            self.telemetry,
-        )
-
-    def submit_settings(self) -> SubmitSettings:
-        """What `submit` is deployed with."""
-        return SubmitSettings(
-            job_table="jobs",
-            input_bucket="in",
-            output_bucket="out",
-            event_bus="default",
-            runflow_api_url="https://api.runflow.io",
-            runflow_api_key_arn="arn:key",
-            callback_url="https://callbacks.example/callbacks",
-            price_per_image_usd=PRICE,
-            daily_spend_limit_usd=self.limit,
-            aspect_ratio=None,
-            max_image_megabytes=50,
-            url_lifetime_minutes=self.url_lifetime_minutes,
-            confirmation_minutes=self.confirmation_minutes,
-            paused=False,
-        )
-
-    def deliver_settings(self) -> DeliverSettings:
-        """What `deliver` is deployed with."""
-        return DeliverSettings(
-            job_table="jobs",
-            output_bucket="out",
-            event_bus="default",
-            runflow_api_url="https://api.runflow.io",
-            runflow_api_key_arn="arn:key",
-            price_per_image_usd=PRICE,
-            daily_spend_limit_usd=self.limit,
-            max_attempts=self.max_attempts,
-            run_timeout_hours=self.run_timeout_hours,
-        )
-
-    def reconcile_settings(self) -> ReconcileSettings:
-        """What `reconcile` is deployed with."""
-        return ReconcileSettings(
-            job_table="jobs",
-            upload_queue_url="https://sqs/uploads",
-            result_queue_url="https://sqs/results",
-            runflow_api_url="https://api.runflow.io",
-            runflow_api_key_arn="arn:key",
-            price_per_image_usd=PRICE,
-            daily_spend_limit_usd=self.limit,
-            run_timeout_hours=self.run_timeout_hours,
-            paused=False,
-        )
+            return app.deliver(deliver, photos=self.photos, events=self.events, fetcher=self.fetcher, **common)
+        reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **limit)
+        return app.reconcile(reconcile, uploads=self.upload_queue, results=self.result_queue, **common)
 
     def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
         def handler(worker: Worker) -> dict[str, Any]:
@@ -461,7 +389,7 @@ class Simulation:
             "body": body.decode(),
             "isBase64Encoded": False,
         }
-        answer = self.invoke("callback", lambda worker: worker.service.answer(event))
+        answer = self.invoke("callback", lambda worker: worker.service.handle(event))
         return answer if isinstance(answer, int) else 502  # API Gateway, for a function that died
 
     # The schedule
@@ -551,8 +479,7 @@ class Simulation:
         self.trace_line("event received:", event["detail"]["object"]["key"])
         upload = read_upload(event)
         if self.profile.active and any(
-            sequencer_rank(other.sequencer) > sequencer_rank(upload.sequencer) and other.key == upload.key
-            for other in self.arrived.values()
+            other.rank > upload.rank and other.key == upload.key for other in self.arrived.values()
         ):
             self.profile.happens("event of an older version after a newer one's")
         self.arrived[upload.job_id] = upload

@@ -11,7 +11,8 @@ import pytest
 
 from detag.adapters import dynamodb
 from detag.domain.intake import Intake, Override
-from detag.domain.job import RETENTION_SECONDS, Job, Reason, Reservation, State, Upload, new
+from detag.domain.job import RETENTION_SECONDS, Job, Reservation, State, Upload, new
+from detag.domain.reasons import Reason
 from detag.domain.money import SHARDS, spread
 from detag.ports.clock_fake import EPOCH
 

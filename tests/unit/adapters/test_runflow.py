@@ -21,7 +21,8 @@ from detag.adapters.runflow import (
     retry_after_of,
 )
 from detag.ports.errors import Transient
-from detag.ports.runs import Accepted, Ambiguous, NotConfigured, Outcome, Refused, Unauthorized
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.ports.runs import NotConfigured, Unauthorized
 from tests.wire import Wire, answer, resolver
 
 EXAMPLES = json.loads((Path(__file__).parents[2] / "data/runflow/examples.json").read_text(encoding="utf-8"))

@@ -7,7 +7,8 @@ import pytest
 from detag.domain import intake as intakes
 from detag.domain import job as jobs
 from detag.domain.intake import MAX_PROBE_SECONDS, PROBE_LEASE_SECONDS, PROBE_SECONDS, Intake
-from detag.domain.job import INTAKE_REASONS, Reason, Upload
+from detag.domain.job import Upload
+from detag.domain.reasons import INTAKE_REASONS, Reason
 
 NOW = 1_795_426_200.0
 NEW = jobs.new(Upload("in", "a.jpg", "v1", "01", "e", 1, NOW), NOW)

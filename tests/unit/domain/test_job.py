@@ -8,17 +8,8 @@ from dataclasses import replace
 import pytest
 
 from detag.domain import job as jobs
-from detag.domain.job import (
-    DUE_SHARDS,
-    RETENTION_SECONDS,
-    TRANSITIONS,
-    Illegal,
-    Job,
-    Reason,
-    Reservation,
-    State,
-    Upload,
-)
+from detag.domain.job import DUE_SHARDS, RETENTION_SECONDS, TRANSITIONS, Illegal, Job, Reservation, State, Upload
+from detag.domain.reasons import Reason
 
 NOW = 1_795_426_200.0
 UPLOAD = Upload("in", "a/b.jpg", "v1", "01", "etag", 10, NOW - 5)

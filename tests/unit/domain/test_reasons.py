@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detag.domain.job import Reason
+from detag.domain.reasons import Reason
 from detag.domain.reasons import ADVICE
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reason, Reservation, State, Upload, new
+from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.reasons import Reason
 from detag.domain.money import free_images
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
