@@ -122,14 +122,14 @@ def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation
             simulation.receive(body, signature)
         simulation.run_out(simulation.time + DAY)
     simulation.checker.at_rest()
-    assert {"unmatched_runs charged once", "ledger"} <= {name for name, _ in simulation.checker.broken}
+    assert {"unmatched run charged once", "day budget"} <= {name for name, _ in simulation.checker.broken}
 
 
 def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:
     with Change("detag.services.deliver:Deliver._go_on", "if run.charged:", "if False:").made():
         beyond_the_confirmation_time(simulation)
     simulation.checker.at_rest()
-    assert "unmatched_runs charged once" in {name for name, _ in simulation.checker.broken}
+    assert "unmatched run charged once" in {name for name, _ in simulation.checker.broken}
 
 
 def test_of_two_existing_runs_one_is_adopted(simulation: Simulation) -> None:
