@@ -453,7 +453,8 @@ def early(simulation: Simulation) -> Iterator[Job]:
             yield write.after
 
 
-def test_a_callback_that_outruns_the_save_is_adopted_and_delivered(simulation: Simulation) -> None:
+def test_a_callback_that_outruns_the_save_is_adopted(simulation: Simulation) -> None:
+    """A callback that comes before the run is saved is adopted, and its photo delivered."""
     simulation.runflow.endings = [Ending(queued=0.0, seconds=0.0)]
     job = upload(simulation)
     pass_time(simulation, 30.0)
