@@ -94,7 +94,7 @@ def beyond_the_confirmation_time(simulation: Simulation) -> tuple[str, str, str]
 def test_an_unmatched_paid_run_is_charged_and_alarmed(
     simulation: Simulation,
 ) -> None:
-    """A second paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
+    """An unmatched paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
     job, first, late = beyond_the_confirmation_time(simulation)
     assert simulation.jobs.jobs[job].run_id == first
     assert simulation.jobs.jobs[job].state is State.DELIVERED

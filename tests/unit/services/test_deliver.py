@@ -356,8 +356,8 @@ def test_a_run_that_does_not_prove_ours_is_refused_and_counted(lie: dict[str, An
     assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 
-def second_run(harness: Harness, ending: Ending) -> FakeRun:
-    """A second run of the same job, ended."""
+def unmatched_run(harness: Harness, ending: Ending) -> FakeRun:
+    """An unmatched run of the same job, ended."""
     harness.endings = [ending]
     harness.runs.create(str(harness.runs.posts[0][0]), "another key", 10.0)
     harness.wait(60.0)
@@ -365,10 +365,10 @@ def second_run(harness: Harness, ending: Ending) -> FakeRun:
 
 
 def test_an_unmatched_paid_run_is_charged_once_and_alarmed() -> None:
-    """A second paid run is charged once and alarmed, and its output left."""
+    """An unmatched paid run is charged once and alarmed, and its output left."""
     harness = ended()
     harness.arrive()
-    second = second_run(harness, Ending())
+    second = unmatched_run(harness, Ending())
     for _ in range(3):
         assert harness.arrive(second).state is State.DELIVERED
     assert list(harness.jobs.charges) == [second.run_id]
@@ -377,10 +377,10 @@ def test_an_unmatched_paid_run_is_charged_once_and_alarmed() -> None:
 
 
 def test_an_unmatched_free_run_is_not_charged() -> None:
-    """A second run that was free is neither charged nor alarmed."""
+    """An unmatched run that was free is neither charged nor alarmed."""
     harness = ended()
     harness.arrive()
-    harness.arrive(second_run(harness, FAILED))
+    harness.arrive(unmatched_run(harness, FAILED))
     assert harness.jobs.charges == {} and harness.telemetry.counts["UnmatchedPaidRun"] == 0
 
 
@@ -388,7 +388,7 @@ def test_a_message_about_another_run_is_retried() -> None:
     """A message about another run comes again while Runflow cannot be asked."""
     harness = ended()
     harness.arrive()
-    second = second_run(harness, Ending())
+    second = unmatched_run(harness, Ending())
     harness.broken["runs.get"] = Transient("Runflow answered 503")
     with pytest.raises(Transient):
         harness.arrive(second)
