@@ -20,10 +20,8 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 56, 56, 150, 48
 def paid_runs(times: int) -> float:
     """Paid runs for each upload where each event, message and callback arrives so many times, and workers stall."""
     simulation = Simulation(times, faults=False)
-    simulation.profile.active, simulation.profile.rates = (
-        False,
-        {"worker stalled": 0.01, "message reordered": 0.5, "event reordered": 0.5},
-    )
+    simulation.profile.active = True
+    simulation.profile.rates = {"worker stalled": 0.01, "message reordered": 0.5, "event reordered": 0.5}
     simulation.copies = times
     for number in range(UPLOADS):
         data = photo(f"n{number}", "image/jpeg")

@@ -17,7 +17,7 @@ from local.stack import Stack, described
 
 
 def launch(folder: Path, *options: str) -> Child:
-    """Head ``up`` and return at once."""
+    """Start ``up`` and return at once."""
     return Child(
         "local stack",
         [sys.executable, "-m", "local.stack", "up", "--folder", str(folder), *options],

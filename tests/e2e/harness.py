@@ -33,16 +33,16 @@ def photo(number: int) -> bytes:
     return cv2.imencode(".jpg", image)[1].tobytes()
 
 
-def number_of(picture: bytes) -> int:
-    """The number that a picture made by `photo` was made from, whatever became of its encoding."""
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert image is not None, "not a picture"
+def number_of(output: bytes) -> int:
+    """The number of the photo that an output was made from, whatever became of its encoding."""
+    image = cv2.imdecode(np.frombuffer(output, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, "not an image"
     blocks = [image[bit // 4 * 16 + 8, bit % 4 * 16 + 8] > 127 for bit in range(16)]
     return sum(int(white) << bit for bit, white in enumerate(blocks))
 
 
 @dataclass
-class Storm:
+class Harness:
     """A stack, and the photos dropped into it: number by key."""
 
     stack: Stack
@@ -89,7 +89,7 @@ class Storm:
                     killed.add(process["pid"])
             time.sleep(0.2)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def jobs(self) -> list[dict[str, Any]]:
         """All jobs, as plain values."""
         pages = self.table.get_paginator("scan").paginate(TableName=self.stack.description["job_table"])
         return [_plain(item) for page in pages for item in page["Items"] if item["pk"]["S"].startswith("job#")]
@@ -98,18 +98,18 @@ class Storm:
         """Look at the jobs until they are as wanted; False if they are not in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if until(self.rows()):
+            if until(self.jobs()):
                 return True
             time.sleep(0.5)
         return False
 
-    def settled(self, name: str, seconds: float = 20.0) -> None:
-        """Wait until every photo dropped under `name` has a row and no function has been at work for two seconds."""
+    def wait_until_idle(self, name: str, seconds: float = 20.0) -> None:
+        """Wait until every photo dropped under `name` has a job and no function has been at work for two seconds."""
         mine = [key for key in self.dropped if key.startswith(f"{name}/")]
         quiet_since = time.monotonic()
         deadline = quiet_since + seconds
         while time.monotonic() < deadline:
-            if self.busy() or sum(row["key"] in mine for row in self.rows()) < len(mine):
+            if self.busy() or sum(job["key"] in mine for job in self.jobs()) < len(mine):
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > 2:
                 return
@@ -126,10 +126,10 @@ class Storm:
         while self.busy():
             time.sleep(0.1)
         table = self.stack.description["job_table"]
-        for row in self.rows():
-            if row["state"] in OPEN or "due_at" in row:
-                names = [name for name in SHIFTED if name in row]
-                self._shift(table, row["pk"], row["rev"], names, seconds)
+        for job in self.jobs():
+            if job["state"] in OPEN or "due_at" in job:
+                names = [name for name in SHIFTED if name in job]
+                self._shift(table, job["pk"], job["rev"], names, seconds)
         intake = self.table.get_item(TableName=table, Key={"pk": {"S": "gate"}}).get("Item", {})
         if "probe_at" in intake:
             self._shift(table, "gate", intake["rev"]["N"], ["probe_at"], seconds)
@@ -143,7 +143,7 @@ class Storm:
         return report
 
     def _shift(self, table: str, pk: str, rev: str, names: list[str], seconds: float) -> None:
-        with suppress(self.table.exceptions.ConditionalCheckFailedException):  # it has just moved by itself
+        with suppress(self.table.exceptions.ConditionalCheckFailedException):  # it has just been written by a function
             self.table.update_item(
                 TableName=table,
                 Key={"pk": {"S": pk}},
@@ -159,11 +159,11 @@ class Storm:
         return billing
 
     def reserved(self) -> Decimal:
-        """Slots reserved on all days' day_budgets."""
+        """Images reserved in all day budgets."""
         pages = self.table.get_paginator("scan").paginate(TableName=self.stack.description["job_table"])
-        counters = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
-        days = {item["pk"]["S"].split("#")[1]: Decimal(item["lim"]["N"]) for item in counters}
-        return sum(days.values(), Decimal(0)) - sum((Decimal(item["free"]["N"]) for item in counters), Decimal(0))
+        shards = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
+        days = {item["pk"]["S"].split("#")[1]: Decimal(item["lim"]["N"]) for item in shards}
+        return sum(days.values(), Decimal(0)) - sum((Decimal(item["free"]["N"]) for item in shards), Decimal(0))
 
     def outputs(self) -> dict[str, bytes]:
         """Everything in the output bucket."""

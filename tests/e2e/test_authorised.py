@@ -20,7 +20,7 @@ import pytest
 
 from local.processes import wait_until
 from local.stack.stack import Options, Stack, running
-from tests.e2e.storm import Storm, photo
+from tests.e2e.harness import Harness, photo
 from tests.fuzz.requests import sign
 from tests.template.stack import Stack as Template
 from tests.template.stack import read_stack
@@ -57,7 +57,7 @@ class Play:
     """A stack with permissions checked, and what is done on it."""
 
     stack: Stack
-    storm: Storm
+    harness: Harness
     api_key: str
     callback_secret: str
     events_url: str
@@ -69,12 +69,12 @@ class Play:
 
     def close(self) -> None:
         """Let go of the connections."""
-        for each in (self.storm, self.sqs, self.iam, self.cloudformation):
+        for each in (self.harness, self.sqs, self.iam, self.cloudformation):
             each.close()
 
     def put(self, key: str, body: bytes | None = None, **metadata: str) -> str:
         """Drop a photo, or something else; returns its version."""
-        answer = self.storm.s3.put_object(
+        answer = self.harness.s3.put_object(
             Bucket=self.stack.description["input_bucket"],
             Key=key,
             Body=photo(len(self.ended) + 1) if body is None else body,
@@ -82,61 +82,61 @@ class Play:
         )
         return str(answer["VersionId"])
 
-    def row(self, key: str) -> dict[str, Any]:
-        """The row of the only upload under a key; empty if there is none yet."""
-        return next((row for row in self.storm.rows() if row["key"] == key), {})
+    def job(self, key: str) -> dict[str, Any]:
+        """The job of the only upload under a key; empty if there is none yet."""
+        return next((job for job in self.harness.jobs() if job["key"] == key), {})
 
     def until(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
-        """Wait until a photo is where it should be; returns its row."""
+        """Wait until a photo is where it should be; returns its job."""
 
         def there() -> bool:
-            row = self.row(key)
-            return (row.get("state"), row.get("reason")) == (state, reason)
+            job = self.job(key)
+            return (job.get("state"), job.get("reason")) == (state, reason)
 
-        assert wait_until(there, PATIENCE, pause=0.1), (key, state, reason, self.row(key))
-        return self.row(key)
+        assert wait_until(there, PATIENCE, pause=0.1), (key, state, reason, self.job(key))
+        return self.job(key)
 
     def ends(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
         """Wait until a photo's job is closed, as it should be."""
-        row = self.until(key, state, reason)
-        assert wait_until(lambda: "due_at" not in self.row(key), PATIENCE, pause=0.1), "nothing is pending"
+        job = self.until(key, state, reason)
+        assert wait_until(lambda: "due_at" not in self.job(key), PATIENCE, pause=0.1), "nothing is pending"
         self.ended[key] = state, reason
-        return row
+        return job
 
     def later(self, key: str, seconds: float, state: str, reason: str | None = None) -> dict[str, Any]:
         """Let time pass, as often as need be, until a photo ends as it should."""
         for _ in range(8):
-            if (self.row(key).get("state"), self.row(key).get("reason")) == (state, reason):
+            if (self.job(key).get("state"), self.job(key).get("reason")) == (state, reason):
                 break
-            self.storm.pass_time(seconds)
-            wait_until(lambda: (self.row(key).get("state"), self.row(key).get("reason")) == (state, reason), 4, 0.1)
+            self.harness.pass_time(seconds)
+            wait_until(lambda: (self.job(key).get("state"), self.job(key).get("reason")) == (state, reason), 4, 0.1)
         return self.ends(key, state, reason)
 
     @contextmanager
     def override(self, **values: str) -> Iterator[None]:
         """An operator's word over the parameters, taken back at the end."""
         table, key = self.stack.description["job_table"], {"pk": {"S": "override"}}
-        self.storm.table.put_item(TableName=table, Item=key | {name: {"S": text} for name, text in values.items()})
+        self.harness.table.put_item(TableName=table, Item=key | {name: {"S": text} for name, text in values.items()})
         yield
-        self.storm.table.delete_item(TableName=table, Key=key)
+        self.harness.table.delete_item(TableName=table, Key=key)
 
-    def opened(self) -> None:
+    def reopened(self) -> None:
         """Go on until the intake is open again."""
         for _ in range(10):
-            if not self.storm.report()["intake"]["held"]:
+            if not self.harness.report()["intake"]["held"]:
                 return
-            self.storm.pass_time(5 * MINUTE)
+            self.harness.pass_time(5 * MINUTE)
             time.sleep(0.5)
-        raise AssertionError(self.storm.report())
+        raise AssertionError(self.harness.report())
 
     def decisions(self) -> list[Decision]:
         """What was decided so far about calls of the four functions, in their order."""
         found = []
         for line in (self.stack.folder / "logs" / "decisions.jsonl").read_text().splitlines():
-            told = json.loads(line)
-            role = re.search(r":assumed-role/[^/]*?-(\w+)FunctionRole-", told["principal"])
+            made = json.loads(line)
+            role = re.search(r":assumed-role/[^/]*?-(\w+)FunctionRole-", made["principal"])
             if role:
-                found.append(Decision(role[1], told["action"], told["resource"], told["sid"], told["allowed"]))
+                found.append(Decision(role[1], made["action"], made["resource"], made["sid"], made["allowed"]))
         return found
 
     def events(self) -> list[dict[str, Any]]:
@@ -181,14 +181,14 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with running(options) as stack:
         api_key = secret(stack, "runflow_api_key_arn")["api_key"]
         (callback_secret,) = secret(stack, "callback_secrets_arn")["secrets"]
-        with closing(Play(stack, Storm(stack), api_key, callback_secret, listen(stack))) as play:
+        with closing(Play(stack, Harness(stack), api_key, callback_secret, listen(stack))) as play:
             perform(play)
             yield play
 
 
 def perform(play: Play) -> None:
     """Every road once."""
-    storm, names = play.storm, play.stack.description
+    harness, names = play.harness, play.stack.description
 
     play.put("delivered.jpg")
     play.ends("delivered.jpg", "delivered")
@@ -199,73 +199,73 @@ def perform(play: Play) -> None:
     play.put("ratio.jpg", aspect_ratio="banana")  # closed by submit: a record and an event
     play.ends("ratio.jpg", "failed", "invalid_aspect_ratio")
 
-    with storm.faults({"on": "run", "do": "fail", "code": "INPUT_VALIDATION_FAILED", "times": 1}):
+    with harness.faults({"on": "run", "do": "fail", "code": "INPUT_VALIDATION_FAILED", "times": 1}):
         play.put("failed.jpg")  # closed by deliver
         play.ends("failed.jpg", "failed", "run_failed")
 
-    with storm.faults({"on": "run", "do": "cancel", "times": 1}):
+    with harness.faults({"on": "run", "do": "cancel", "times": 1}):
         play.put("cancelled.jpg")
         play.ends("cancelled.jpg", "cancelled", "cancelled_at_runflow")
 
-    storm.s3.put_object(Bucket=names["output_bucket"], Key="clash.jpg", Body=b"somebody else's")
+    harness.s3.put_object(Bucket=names["output_bucket"], Key="clash.jpg", Body=b"somebody else's")
     play.put("clash.jpg")
     assert play.ends("clash.jpg", "delivered")["outputs"] != [{"S": "clash.jpg"}]
 
-    with storm.faults({"on": "run", "do": "fail", "times": 1}):
+    with harness.faults({"on": "run", "do": "fail", "times": 1}):
         play.put("retry.jpg")
         play.until("retry.jpg", "waiting", "retry")
     play.later("retry.jpg", 20 * MINUTE, "delivered")
 
-    with storm.faults({"on": "account", "do": "no_credit", "times": 1}):  # the intake closes, and opens
+    with harness.faults({"on": "account", "do": "no_credit", "times": 1}):  # intake pauses, and reopens
         play.put("out of credit.jpg")
         play.until("out of credit.jpg", "waiting", "out_of_credit")
     play.later("out of credit.jpg", 5 * MINUTE, "delivered")
-    play.opened()
+    play.reopened()
 
     with play.override(limit_usd="0.14"):  # another limit, in the middle of the day
         play.put("limit.jpg")
         play.until("limit.jpg", "waiting", "spend_limit")
     play.later("limit.jpg", 0, "delivered")
-    play.opened()
+    play.reopened()
 
     with play.override(paused="true"):
         version = play.put("deleted.jpg")
         play.until("deleted.jpg", "waiting", "paused")
-        storm.s3.delete_object(Bucket=names["input_bucket"], Key="deleted.jpg", VersionId=version)
+        harness.s3.delete_object(Bucket=names["input_bucket"], Key="deleted.jpg", VersionId=version)
     play.later("deleted.jpg", 0, "superseded", "deleted")
-    play.opened()
+    play.reopened()
 
-    with storm.faults({"on": "create_run", "do": "drop", "times": 1}):  # nobody knows whether a run was made
-        play.put("settled.jpg")
-        play.until("settled.jpg", "waiting", "settling")
-    play.later("settled.jpg", 3 * MINUTE, "delivered")
-    assert play.row("settled.jpg")["doubtful"], "it was sent again"
+    with harness.faults({"on": "create_run", "do": "drop", "times": 1}):  # nobody knows whether a run was made
+        play.put("unconfirmed.jpg")
+        play.until("unconfirmed.jpg", "waiting", "settling")
+    play.later("unconfirmed.jpg", 3 * MINUTE, "delivered")
+    assert play.job("unconfirmed.jpg")["doubtful"], "it was sent again"
 
-    with storm.faults({"on": "create_run", "do": "delay", "seconds": 8.0, "when": "after", "times": 1}):
+    with harness.faults({"on": "create_run", "do": "delay", "seconds": 8.0, "when": "after", "times": 1}):
         play.put("early.jpg")  # its callback is there before the run's id is saved
         play.ends("early.jpg", "delivered")
-    assert logged(play, "deliver", "run adopted", play.row("early.jpg")["run_id"])
+    assert logged(play, "deliver", "run adopted", play.job("early.jpg")["run_id"])
 
-    with storm.faults({"on": "callback", "do": "lose", "times": 1}):
+    with harness.faults({"on": "callback", "do": "lose", "times": 1}):
         play.put("lost.jpg")
         play.until("lost.jpg", "submitted")
-        assert wait_until(lambda: storm.billing()["open"] == 0, PATIENCE)
+        assert wait_until(lambda: harness.billing()["open"] == 0, PATIENCE)
     play.later("lost.jpg", 10 * MINUTE, "delivered")
 
-    owe_an_event(play, "delivered.jpg")
-    assert wait_until(lambda: "due_at" not in play.row("delivered.jpg"), PATIENCE, pause=0.1), "it was paid"
+    leave_an_event_pending(play, "delivered.jpg")
+    assert wait_until(lambda: "due_at" not in play.job("delivered.jpg"), PATIENCE, pause=0.1), "it was published"
 
-    report = storm.report()
-    assert report["spend_today"]["images"] == storm.reserved()
+    report = harness.report()
+    assert report["spend_today"]["images"] == harness.reserved()
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
 
 
-def owe_an_event(play: Play, key: str) -> None:
-    """Make a closed job keep_pending its event, as where EventBridge could not be reached when it was closed."""
-    row = play.row(key)
-    play.storm.table.update_item(
+def leave_an_event_pending(play: Play, key: str) -> None:
+    """Make a closed job have its event pending, as where EventBridge could not be reached when it was closed."""
+    job = play.job(key)
+    play.harness.table.update_item(
         TableName=play.stack.description["job_table"],
-        Key={"pk": {"S": row["pk"]}},
+        Key={"pk": {"S": job["pk"]}},
         UpdateExpression="SET pending = :pending, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
         ExpressionAttributeValues={
             ":pending": {"L": [{"S": "event"}]},
@@ -274,7 +274,7 @@ def owe_an_event(play: Play, key: str) -> None:
             ":one": {"N": "1"},
         },
     )
-    play.storm.report()
+    play.harness.report()
 
 
 def log_of(play: Play, function: str) -> str:
@@ -287,9 +287,10 @@ def logged(play: Play, function: str, *words: str) -> bool:
     return any(all(word in line for word in words) for line in log_of(play, function).splitlines())
 
 
-def test_the_callback_function_has_what_was_reserved_for_it_and_no_other_has_any(play: Play) -> None:
+def test_only_the_callback_function_has_reserved_concurrency(play: Play) -> None:
+    """The callback function has what was reserved for it, and no other has any."""
     reserved = {
-        name: play.storm.lambdas.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
+        name: play.harness.lambdas.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
         for name, function in play.stack.description["functions"].items()
     }
     assert reserved == {"submit": None, "callback": 7, "deliver": None, "reconcile": None}
@@ -367,7 +368,7 @@ def used(grant: Grant, calls: list[Decision]) -> bool:
 def test_every_road_was_taken(play: Play) -> None:
     states = {state for state, _ in play.ended.values()}
     assert states == {"delivered", "failed", "cancelled", "skipped", "superseded"}
-    assert play.storm.dead_letters() == 0
+    assert play.harness.dead_letters() == 0
     assert {call.function for call in play.decisions()} == set(FUNCTIONS)
 
 
@@ -383,15 +384,16 @@ def test_nothing_that_the_template_allows_is_never_called(play: Play) -> None:
     assert {call.sid for call in calls} == {grant.sid for grant in allowed} - set(IMPLICIT)
 
 
-def test_nothing_that_leaves_the_functions_holds_a_key_a_signature_a_url_or_a_body(play: Play) -> None:
+def test_nothing_that_leaves_the_functions_holds_a_secret(play: Play) -> None:
+    """Nothing that leaves the functions holds a key, a signature, a URL or a body."""
     names = play.stack.description
-    deliveries = [one for run in play.storm.billing()["per_run"] for one in callbacks(play, run["id"])]
+    deliveries = [one for run in play.harness.billing()["per_run"] for one in callbacks(play, run["id"])]
     assert len(deliveries) > 8
     marks = {
         "the API key": play.api_key,
         "a callback secret": play.callback_secret,
         "a presigned URL": "X-Amz-Signature",
-        "an output link": f"{names['runflow_url']}/outputs/",
+        "an output URL": f"{names['runflow_url']}/outputs/",
         "a request's body": '"image_url"',
         "a callback's body": '"duration_ms"',
         **{
@@ -421,9 +423,9 @@ def output(play: Play) -> Iterator[tuple[str, str]]:
     """All that the functions have said and written, but for the photos themselves: where, and the text."""
     for function in FUNCTIONS:
         yield f"log of {function.lower()}", log_of(play, function.lower())
-    yield "table", json.dumps(play.storm.rows())
+    yield "table", json.dumps(play.harness.jobs())
     yield "events", json.dumps(play.events())
-    s3, bucket = play.storm.s3, play.stack.description["output_bucket"]
+    s3, bucket = play.harness.s3, play.stack.description["output_bucket"]
     for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         found = s3.get_object(Bucket=bucket, Key=entry["Key"])
         yield f"metadata of {entry['Key']}", json.dumps(found["Metadata"]) + found["ContentType"]
@@ -460,9 +462,8 @@ def without(play: Play, function: str, sid: str) -> Iterator[None]:
         ("Submit", "ReadPhotos", "s3:GetObjectVersion"),
     ],
 )
-def test_what_a_role_does_not_allow_is_denied_and_nothing_is_lost(
-    play: Play, function: str, sid: str, action: str
-) -> None:
+def test_what_a_role_does_not_allow_is_denied(play: Play, function: str, sid: str, action: str) -> None:
+    """What a role does not allow is denied, and nothing is lost."""
     key, before = f"without {sid}.jpg", len(play.decisions())
     with without(play, function, sid):
         play.put(key)
@@ -471,8 +472,8 @@ def test_what_a_role_does_not_allow_is_denied_and_nothing_is_lost(
             return {(one.function, one.action) for one in play.decisions()[before:] if not one.allowed}
 
         assert wait_until(lambda: denied() == {(function, action)}, PATIENCE, pause=0.1), denied()
-        assert wait_until(lambda: not play.storm.busy(), PATIENCE, pause=0.1)
-        assert play.row(key).get("state") != "delivered"
+        assert wait_until(lambda: not play.harness.busy(), PATIENCE, pause=0.1)
+        assert play.job(key).get("state") != "delivered"
     if function == "Submit":
         play.ends(key, "failed", "no_permission")
     else:

@@ -23,7 +23,7 @@ from detag.domain.job import Reason
 from detag.domain.reasons import ADVICE
 from local.processes import wait_until
 from local.stack.stack import Options, running
-from tests.e2e.storm import Storm, number_of, photo
+from tests.e2e.harness import Harness, number_of, photo
 from tests.e2e.test_authorised import Play, listen, log_of, secret
 from tests.fuzz.requests import sign
 
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("bad input")]
 
 @dataclass(frozen=True)
 class Bad:
-    """Something that can't be cleaned, and how it must end. `metadata` is its user metadata."""
+    """Something that can't become an output, and how it must end. `metadata` is its user metadata."""
 
     state: str
     reason: Reason
@@ -44,7 +44,7 @@ class Bad:
 
 
 def noise(kind: str, side: int) -> bytes:
-    """A picture that no compression makes small."""
+    """An image that no compression makes small."""
     pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
     file = BytesIO()
     Image.fromarray(pixels).save(file, kind)
@@ -52,15 +52,15 @@ def noise(kind: str, side: int) -> bytes:
 
 
 def drawn(kind: str, width: int, height: int) -> bytes:
-    """A picture with nothing on it."""
+    """An image with nothing on it."""
     file = BytesIO()
     Image.new("1", (width, height)).convert("L" if kind != "PNG" else "1").save(file, kind)
     return file.getvalue()
 
 
-def halved(picture: bytes) -> bytes:
+def halved(image: bytes) -> bytes:
     """As much of it as came before the connection broke."""
-    return picture[: len(picture) // 2]
+    return image[: len(image) // 2]
 
 
 BAD: Final = {
@@ -129,21 +129,21 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with running(options) as stack:
         api_key = secret(stack, "runflow_api_key_arn")["api_key"]
         (callback_secret,) = secret(stack, "callback_secrets_arn")["secrets"]
-        with closing(Play(stack, Storm(stack), api_key, callback_secret, listen(stack))) as play:
+        with closing(Play(stack, Harness(stack), api_key, callback_secret, listen(stack))) as play:
             yield play
 
 
-def jobs(play: Play) -> dict[str, dict[str, Any]]:
-    """The rows by key. Fails where a key has two."""
-    rows = play.storm.rows()
-    assert len({row["key"] for row in rows}) == len(rows)
-    return {row["key"]: row for row in rows}
+def jobs_by_key(play: Play) -> dict[str, dict[str, Any]]:
+    """The jobs by key. Fails where a key has two."""
+    jobs = play.harness.jobs()
+    assert len({job["key"] for job in jobs}) == len(jobs)
+    return {job["key"]: job for job in jobs}
 
 
 def all_ended(play: Play, keys: set[str]) -> bool:
-    """Whether each of these has a job, which is closed and owes nothing."""
-    rows = jobs(play)
-    return keys <= rows.keys() and not any("due_at" in rows[key] for key in keys)
+    """Whether each of these has a job, which is closed and has nothing pending."""
+    jobs = jobs_by_key(play)
+    return keys <= jobs.keys() and not any("due_at" in jobs[key] for key in keys)
 
 
 def left_in_queues(play: Play) -> int:
@@ -155,15 +155,15 @@ def left_in_queues(play: Play) -> int:
 
 
 def run_of(play: Play, key: str) -> dict[str, Any]:
-    """What Runflow tells of a photo's run."""
-    url = f"{play.stack.description['runflow_url']}/v1/runs/{play.row(key)['run_id']}"
+    """What Runflow says of a photo's run."""
+    url = f"{play.stack.description['runflow_url']}/v1/runs/{play.job(key)['run_id']}"
     run: dict[str, Any] = httpx.get(url, headers={"Authorization": f"Bearer {play.api_key}"}, trust_env=False).json()
     return run
 
 
 def forbid(play: Play, prefix: str) -> None:
     """The bucket's owner lets nobody read what begins so."""
-    s3, bucket = play.storm.s3, play.stack.description["input_bucket"]
+    s3, bucket = play.harness.s3, play.stack.description["input_bucket"]
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     nobody = {"Effect": "Deny", "Principal": "*", "Action": ["s3:GetObject", "s3:GetObjectVersion"]}
     policy["Statement"].append(nobody | {"Sid": "Private", "Resource": f"arn:aws:s3:::{bucket}/{prefix}*"})
@@ -176,81 +176,83 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     with play.override(paused="true"):
         version = play.put("deleted.jpg")
         play.until("deleted.jpg", "waiting", "paused")
-        play.storm.s3.delete_object(Bucket=bucket, Key="deleted.jpg", VersionId=version)
+        play.harness.s3.delete_object(Bucket=bucket, Key="deleted.jpg", VersionId=version)
     for key, bad in BAD.items():
         if key != "deleted.jpg":
-            play.storm.s3.put_object(Bucket=bucket, Key=key, Body=bad.body, Metadata=bad.metadata)
-    play.opened()
+            play.harness.s3.put_object(Bucket=bucket, Key=key, Body=bad.body, Metadata=bad.metadata)
+    play.reopened()
 
     good = {"a PNG.jpg": noise("PNG", 40), "of its own shape.jpg": photo(2), "after them all.jpg": photo(3)}
-    for key, picture in good.items():
+    for key, image in good.items():
         shape = {"aspect_ratio": "4:3"} if "shape" in key else {}
-        play.put(key, picture, **shape)
-    assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs(play)
+        play.put(key, image, **shape)
+    assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs_by_key(play)
 
-    rows, outputs = jobs(play), play.storm.outputs()
-    assert {key: (rows[key]["state"], rows[key].get("reason")) for key in BAD} == {
+    jobs, outputs = jobs_by_key(play), play.harness.outputs()
+    assert {key: (jobs[key]["state"], jobs[key].get("reason")) for key in BAD} == {
         key: (bad.state, bad.reason) for key, bad in BAD.items()
     }
-    assert {key: rows[key]["state"] for key in good} == dict.fromkeys(good, "delivered")
-    assert all(rows[key]["detail"] for key in BAD), "what was found is on the row"
+    assert {key: jobs[key]["state"] for key in good} == dict.fromkeys(good, "delivered")
+    assert all(jobs[key]["detail"] for key in BAD), "what was found is on the item"
 
     failed = {key for key, bad in BAD.items() if bad.state == "failed"}
     records = {key: json.loads(data) for key, data in outputs.items() if key.startswith("_failed/")}
-    assert records.keys() == {f"_failed/{key}.{rows[key]['job_id']}.json" for key in failed}
+    assert records.keys() == {f"_failed/{key}.{jobs[key]['job_id']}.json" for key in failed}
     for record in records.values():
         advice = ADVICE[Reason(record["reason"])]
         assert (record["means"], record["what_to_do"], record["run_id"]) == (advice.means, advice.do, None)
-    told = {(event["detail-type"], event["detail"]["key"], event["detail"]["reason"]) for event in play.events()}
-    assert told == {("Photo Failed", key, BAD[key].reason) for key in failed} | {
+    published = {(event["detail-type"], event["detail"]["key"], event["detail"]["reason"]) for event in play.events()}
+    assert published == {("Photo Failed", key, BAD[key].reason) for key in failed} | {
         ("Photo Delivered", key, None) for key in good
     }
-    closed = play.storm.report()["closed_today"]
+    closed = play.harness.report()["closed_today"]
     assert closed == {"skipped": 11, "failed": len(failed), "superseded": 1, "delivered": len(good)}
     counted = re.findall(r'"Skipped":\[([^]]*)\]', log_of(play, "submit"))
     assert sum(float(number) for batch in counted for number in batch.split(",")) == closed["skipped"]
 
     assert outputs.keys() - records.keys() == {f"{key}.webp" for key in good}
-    assert rows["a PNG.jpg"]["content_type"] == "image/png", "told by its content"
+    assert jobs["a PNG.jpg"]["content_type"] == "image/png", "known by its content"
     assert run_of(play, "of its own shape.jpg")["input"]["config"] == {"aspect_ratio": "4:3"}
     with Image.open(BytesIO(outputs["of its own shape.jpg.webp"])) as shaped:
         assert shaped.width * 3 == pytest.approx(shaped.height * 4, abs=4)
     assert number_of(outputs["after them all.jpg.webp"]) == 3
-    assert play.storm.billing()["creates"] == len(good), "nothing else was sent to Runflow"
+    assert play.harness.billing()["creates"] == len(good), "nothing else was sent to Runflow"
     assert left_in_queues(play) == 0
 
 
-def test_whatever_a_photo_is_called_its_own_picture_comes_out_under_its_own_name(play: Play) -> None:
-    runs = play.storm.billing()["runs"]
+def test_every_name_gets_its_own_output(play: Play) -> None:
+    """Whatever a photo is called, its own output comes out under its own name."""
+    runs = play.harness.billing()["runs"]
     numbers = {key: 100 + number for number, key in enumerate(NAMES)}
     assert {len(key.encode()) for key in NAMES[-3:]} == {1_024}
     for key, number in numbers.items():
         play.put(key, photo(number))
 
     usable = {key for key in NAMES if not key.endswith("/")}
-    assert wait_until(lambda: all_ended(play, set(NAMES)), PATIENCE, pause=0.2), jobs(play)
-    rows, outputs = jobs(play), play.storm.outputs()
-    assert {rows[key]["state"] for key in usable} == {"delivered"}
-    assert {key for key in NAMES if rows[key].get("reason") == "folder_marker"} == set(NAMES) - usable
-    names = {key: name["S"] for key in usable for name in rows[key]["outputs"]}
+    assert wait_until(lambda: all_ended(play, set(NAMES)), PATIENCE, pause=0.2), jobs_by_key(play)
+    jobs, outputs = jobs_by_key(play), play.harness.outputs()
+    assert {jobs[key]["state"] for key in usable} == {"delivered"}
+    assert {key for key in NAMES if jobs[key].get("reason") == "folder_marker"} == set(NAMES) - usable
+    names = {key: name["S"] for key in usable for name in jobs[key]["outputs"]}
     assert len(set(names.values())) == len(usable), "no two photos meet"
     assert {key: number_of(outputs[name]) for key, name in names.items()} == {key: numbers[key] for key in usable}
     assert all(names[key] == f"{key}.webp" for key in usable if len(key.encode()) < 1_019)
     assert all(len(name.encode()) <= 1_024 for name in names.values())
-    assert play.storm.billing()["runs"] - runs == len(usable)
+    assert play.harness.billing()["runs"] - runs == len(usable)
     assert left_in_queues(play) == 0
 
 
-def test_one_upload_told_of_ten_times_at_once_and_a_forged_callback_make_one_run(play: Play) -> None:
+def test_ten_events_of_one_upload_make_one_run(play: Play) -> None:
+    """One upload whose event comes ten times at once, and a forged callback, make one run."""
     names, key, heard = play.stack.description, "ten times.jpg", events_of_uploads(play)
-    runs = play.storm.billing()["runs"]
-    with play.storm.faults({"on": "create_run", "do": "delay", "seconds": 2.0, "when": "after"}):
+    runs = play.harness.billing()["runs"]
+    with play.harness.faults({"on": "create_run", "do": "delay", "seconds": 2.0, "when": "after"}):
         play.put(key, photo(500))
         assert wait_until(lambda: heard(key) is not None, PATIENCE, pause=0.05)
         again = [{"Id": str(number), "MessageBody": heard(key)} for number in range(10)]
         play.sqs.send_message_batch(QueueUrl=names["upload_queue_url"], Entries=again)
-        assert wait_until(lambda: "job_id" in play.row(key), PATIENCE, pause=0.1)
-        job_id = play.row(key)["job_id"]
+        assert wait_until(lambda: "job_id" in play.job(key), PATIENCE, pause=0.1)
+        job_id = play.job(key)["job_id"]
         body = json.dumps({"id": "forged", "status": "failed", "metadata": {"app": "detag", "job_id": job_id}}).encode()
         trust = ssl.create_default_context(cafile=play.stack.env["AWS_CA_BUNDLE"])
         for evidence in ({}, {"Runflow-Signature": sign("whsec_forged", body)}):
@@ -259,8 +261,8 @@ def test_one_upload_told_of_ten_times_at_once_and_a_forged_callback_make_one_run
         play.ends(key, "delivered")
 
     assert wait_until(lambda: left_in_queues(play) == 0, PATIENCE, pause=0.2)
-    assert play.storm.billing()["runs"] - runs == 1
-    assert number_of(play.storm.outputs()[f"{key}.webp"]) == 500
+    assert play.harness.billing()["runs"] - runs == 1
+    assert number_of(play.harness.outputs()[f"{key}.webp"]) == 500
     assert "forged" not in log_of(play, "deliver")
 
 

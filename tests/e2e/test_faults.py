@@ -11,119 +11,121 @@ from typing import Any
 import pytest
 
 from local.stack.stack import Options, running
-from tests.e2e.storm import OPEN, Storm, number_of
+from tests.e2e.harness import OPEN, Harness, number_of
 
 EACH = 25
 HOUR = 3_600.0
 
 
 @pytest.mark.timeout(900)
-def test_twelve_faults_and_three_hundred_photos_later_each_photo_is_delivered_and_billed_once(tmp_path: Path) -> None:
+def test_each_photo_survives_twelve_faults(tmp_path: Path) -> None:
+    """Twelve faults and three hundred photos later, each photo is delivered and billed once."""
     options = Options(
         folder=tmp_path / "stack", parameters={"ConfirmationMinutes": "1"}, runflow=("--pixels", "reencode")
     )
-    with running(options) as stack, closing(Storm(stack)) as storm:
-        _rage(storm)
-        storm.wait(lambda rows: len(rows) == len(storm.dropped), 240)
+    with running(options) as stack, closing(Harness(stack)) as harness:
+        _inject_faults(harness)
+        harness.wait(lambda jobs: len(jobs) == len(harness.dropped), 240)
         for _ in range(40):
-            if not _unfinished(storm.rows()):
+            if not _unfinished(harness.jobs()):
                 break
-            storm.pass_time(HOUR / 6)  # well within the hour that a photo's URL lives: nothing is submitted anew for it
-            storm.wait(lambda rows: not _unfinished(rows), 4)
-        _judge(storm)
+            # Well within the hour that a photo's URL lives: nothing is submitted anew for it.
+            harness.pass_time(HOUR / 6)
+            harness.wait(lambda jobs: not _unfinished(jobs), 4)
+        _check(harness)
 
 
-def _rage(storm: Storm) -> None:
+def _inject_faults(harness: Harness) -> None:
     """Each block: a fault, and photos dropped into it. First the killed processes: what they had received from the
     queue comes back to it three minutes later.
     """
-    with storm.faults({"on": "create_run", "do": "delay", "seconds": 2.0, "when": "after"}):  # 1
-        storm.drop("killed submit", EACH)
-        storm.kill("Submit", 3)
-        storm.settled("killed submit", 5)
-    with storm.faults({"on": "output", "do": "delay", "seconds": 1.0}):  # 2
-        storm.drop("killed deliver", EACH)
-        storm.kill("Deliver", 3)
-        storm.settled("killed deliver", 5)
-    with storm.faults({"on": "create_run", "do": "status", "status": 503, "times": 8}):  # 3: no run was made
-        storm.drop("503", EACH)
-        storm.settled("503")
-    with storm.faults({"on": "create_run", "do": "status", "status": 500, "when": "after", "times": 8}):  # 4: one was
-        _open_gate(storm)
-        storm.drop("500 after", EACH)
-        storm.settled("500 after")
-    with storm.faults({"on": "create_run", "do": "drop", "times": 6}):  # 5
-        _open_gate(storm)
-        storm.drop("dropped", EACH)
-        storm.settled("dropped")
-    with storm.faults({"on": "create_run", "do": "drop", "when": "after", "times": 6}):  # 6
-        _open_gate(storm)
-        storm.drop("dropped after", EACH)
-        storm.settled("dropped after")
-    with storm.faults(  # 7
+    with harness.faults({"on": "create_run", "do": "delay", "seconds": 2.0, "when": "after"}):  # 1
+        harness.drop("killed submit", EACH)
+        harness.kill("Submit", 3)
+        harness.wait_until_idle("killed submit", 5)
+    with harness.faults({"on": "output", "do": "delay", "seconds": 1.0}):  # 2
+        harness.drop("killed deliver", EACH)
+        harness.kill("Deliver", 3)
+        harness.wait_until_idle("killed deliver", 5)
+    with harness.faults({"on": "create_run", "do": "status", "status": 503, "times": 8}):  # 3: no run was made
+        harness.drop("503", EACH)
+        harness.wait_until_idle("503")
+    with harness.faults({"on": "create_run", "do": "status", "status": 500, "when": "after", "times": 8}):  # 4: one was
+        _reopen_intake(harness)
+        harness.drop("500 after", EACH)
+        harness.wait_until_idle("500 after")
+    with harness.faults({"on": "create_run", "do": "drop", "times": 6}):  # 5
+        _reopen_intake(harness)
+        harness.drop("dropped", EACH)
+        harness.wait_until_idle("dropped")
+    with harness.faults({"on": "create_run", "do": "drop", "when": "after", "times": 6}):  # 6
+        _reopen_intake(harness)
+        harness.drop("dropped after", EACH)
+        harness.wait_until_idle("dropped after")
+    with harness.faults(  # 7
         {"on": "create_run", "do": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 12}
     ):
-        _open_gate(storm)
-        storm.drop("429", EACH)
-        storm.settled("429")
-    with storm.faults({"on": "account", "do": "no_credit", "times": 3}):  # 8
-        storm.drop("402", EACH)
-        storm.settled("402")
-    with storm.faults({"on": "account", "do": "revoke_key", "times": 3}):  # 9
-        _open_gate(storm)
-        storm.drop("401", EACH)
-        storm.settled("401")
-    with storm.faults({"on": "callback", "do": "lose", "share": 0.6, "seed": 7}):  # 10
-        _open_gate(storm)
-        storm.drop("lost callbacks", EACH)
-        storm.settled("lost callbacks")
-    with storm.faults(  # 11
+        _reopen_intake(harness)
+        harness.drop("429", EACH)
+        harness.wait_until_idle("429")
+    with harness.faults({"on": "account", "do": "no_credit", "times": 3}):  # 8
+        harness.drop("402", EACH)
+        harness.wait_until_idle("402")
+    with harness.faults({"on": "account", "do": "revoke_key", "times": 3}):  # 9
+        _reopen_intake(harness)
+        harness.drop("401", EACH)
+        harness.wait_until_idle("401")
+    with harness.faults({"on": "callback", "do": "lose", "share": 0.6, "seed": 7}):  # 10
+        _reopen_intake(harness)
+        harness.drop("lost callbacks", EACH)
+        harness.wait_until_idle("lost callbacks")
+    with harness.faults(  # 11
         {"on": "callback", "do": "duplicate", "copies": 3},
         {"on": "callback", "do": "reorder", "share": 0.5, "seed": 9},
         {"on": "callback", "do": "corrupt", "how": "signature", "times": 3, "skip": 3},
     ):
-        storm.drop("repeated callbacks", EACH)
-        storm.settled("repeated callbacks")
-    with storm.faults(  # 12
+        harness.drop("repeated callbacks", EACH)
+        harness.wait_until_idle("repeated callbacks")
+    with harness.faults(  # 12
         {"on": "run", "do": "fail", "times": 5},
         {"on": "output_link", "do": "expire", "times": 5, "skip": 5},
         {"on": "output", "do": "drop", "times": 3},
     ):
-        storm.drop("failed runs", EACH)
-        storm.settled("failed runs")
+        harness.drop("failed runs", EACH)
+        harness.wait_until_idle("failed runs")
 
 
-def _open_gate(storm: Storm) -> None:
+def _reopen_intake(harness: Harness) -> None:
     """Some faults pause intake. Time passes until it lets photos through again, so that the next fault meets them."""
     for _ in range(20):
-        report = storm.report()
+        report = harness.report()
         if not report["intake"]["held"]:
             return
-        storm.pass_time(HOUR / 6)
-        storm.wait(lambda rows: not storm.busy(), 3)
+        harness.pass_time(HOUR / 6)
+        harness.wait(lambda jobs: not harness.busy(), 3)
 
 
-def _unfinished(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that are open, or keep_pending something."""
-    return [row for row in rows if row["state"] in OPEN or "due_at" in row]
+def _unfinished(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The jobs that are open, or have something pending."""
+    return [job for job in jobs if job["state"] in OPEN or "due_at" in job]
 
 
-def _judge(storm: Storm) -> None:
-    rows, billing, outputs = storm.rows(), storm.billing(), storm.outputs()
-    assert len(storm.dropped) == 12 * EACH
-    assert Counter(row["state"] for row in rows) == {"delivered": len(storm.dropped)}, "each photo is delivered"
-    assert Counter(row["key"] for row in rows) == Counter(storm.dropped.keys()), "each has one job"
-    assert not [row["key"] for row in rows if "body" in row], "no live URL is left"
-    assert _unfinished(rows) == [], "nothing is left to do"
+def _check(harness: Harness) -> None:
+    jobs, billing, outputs = harness.jobs(), harness.billing(), harness.outputs()
+    assert len(harness.dropped) == 12 * EACH
+    assert Counter(job["state"] for job in jobs) == {"delivered": len(harness.dropped)}, "each photo is delivered"
+    assert Counter(job["key"] for job in jobs) == Counter(harness.dropped.keys()), "each has one job"
+    assert not [job["key"] for job in jobs if "body" in job], "no live URL is left"
+    assert _unfinished(jobs) == [], "nothing is left to do"
 
     paid = Counter(
         client_ref.split(".")[0] for client_ref, one in billing["by_client_ref"].items() for _ in range(one["paid"])
     )
-    assert paid == Counter(row["job_id"] for row in rows), "each job was paid for exactly once"
-    assert Decimal(billing["total"]) == Decimal("0.14") * len(storm.dropped), "and nothing else was"
-    assert storm.reserved() == len(storm.dropped), "the ledger says the same as the bill"
+    assert paid == Counter(job["job_id"] for job in jobs), "each job was paid for exactly once"
+    assert Decimal(billing["total"]) == Decimal("0.14") * len(harness.dropped), "and nothing else was"
+    assert harness.reserved() == len(harness.dropped), "the day budgets say the same as the bill"
 
-    assert {key.removesuffix(".webp"): number_of(picture) for key, picture in outputs.items()} == storm.dropped, (
-        "at each key, the picture is made from its own photo"
+    assert {key.removesuffix(".webp"): number_of(output) for key, output in outputs.items()} == harness.dropped, (
+        "at each key, the output is made from its own photo"
     )
-    assert storm.dead_letters() == 0, "nothing needs a person"
+    assert harness.dead_letters() == 0, "nothing needs a person"

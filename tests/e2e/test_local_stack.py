@@ -39,7 +39,8 @@ def test_stack_json_describes_it(stack: Stack) -> None:
     assert (stack.folder / "stack.json").stat().st_mode & 0o077 == 0, "it is for its owner's eyes"
 
 
-def test_the_functions_have_what_the_template_gives_them_and_the_one_address_of_pictures(stack: Stack) -> None:
+def test_the_functions_have_the_templates_environment(stack: Stack) -> None:
+    """The functions have what the template gives them, and the one address of local outputs."""
     lambdas, names = stack.client("lambda"), stack.description
     configured = lambdas.get_function(FunctionName=names["functions"]["deliver"])["Configuration"]["Environment"]
     assert not {"AWS_ENDPOINT_URL", "DETAG_LOCAL_OUTPUTS"} & set(configured["Variables"])

@@ -17,7 +17,8 @@ from local.stack import Stack
 SAMPLE = next(sample for sample in SAMPLES if sample.tags and sample.path.endswith(".jpg"))
 
 
-def test_a_file_dropped_in_a_signed_post_received_a_cleaned_object_in_s3(stack: Stack) -> None:
+def test_the_main_path_of_one_photo(stack: Stack) -> None:
+    """A file dropped in, a signed POST received, a cleaned object in S3."""
     s3, names = stack.client("s3"), stack.description
     key = "e2e/crème + 50% off 🏷.jpg"
 
@@ -44,20 +45,20 @@ def test_a_file_dropped_in_a_signed_post_received_a_cleaned_object_in_s3(stack: 
     assert output["Metadata"]["detag-job-id"] == job["job_id"]
     assert output["Metadata"]["detag-run-id"] == job["run_id"]
     drawn = SAMPLE.draw()
-    cleaned = np.asarray(Image.open(BytesIO(output["Body"].read())).convert("RGB")).astype(float)
-    assert cleaned.shape == drawn.clean.shape
-    before, after = (np.abs(picture - drawn.clean)[drawn.tags].mean() for picture in (drawn.tagged, cleaned))
+    pixels = np.asarray(Image.open(BytesIO(output["Body"].read())).convert("RGB")).astype(float)
+    assert pixels.shape == drawn.clean.shape
+    before, after = (np.abs(image - drawn.clean)[drawn.tags].mean() for image in (drawn.tagged, pixels))
     assert after < before / 2, "the tag is painted out"
-    assert np.abs(cleaned - drawn.clean)[~drawn.tags].mean() < 8, "and the rest is as it was"
+    assert np.abs(pixels - drawn.clean)[~drawn.tags].mean() < 8, "and the rest is as it was"
     billing = httpx.get(f"{names['runflow_admin_url']}/billing").json()
     assert [run["cost"] for run in billing["per_run"] if run["id"] == job["run_id"]] == ["0.14"]
 
 
 def job_of(stack: Stack, key: str) -> dict[str, Any]:
-    """The row of the job of the only upload under a key; empty if there is none yet."""
+    """The item of the job of the only upload under a key; empty if there is none yet."""
     pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.description["job_table"])
-    rows = [row for page in pages for row in page["Items"] if row["pk"]["S"].startswith("job#")]
-    found = [row for row in rows if row["key"]["S"] == key]
+    items = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("job#")]
+    found = [item for item in items if item["key"]["S"] == key]
     return {name: next(iter(value.values())) for name, value in found[0].items()} if found else {}
 
 

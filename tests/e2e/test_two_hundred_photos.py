@@ -15,7 +15,7 @@ import pytest
 from local.emulator.client import VENVS
 from local.processes import wait_until
 from local.stack import Stack
-from tests.e2e.storm import Storm, number_of, photo
+from tests.e2e.harness import Harness, number_of, photo
 
 COUNT = 200
 ODD = (
@@ -33,9 +33,8 @@ ODD = (
 
 
 @pytest.mark.timeout(240)
-def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_billed_once_each(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_two_hundred_photos_dropped_at_once(stack: Stack, tmp_path: Path) -> None:
+    """Two hundred photos dropped at once come out as themselves, and are billed once each."""
     folder = tmp_path / "my photos"
     # Numbers in pairs: x.jpg is beside x.png.
     numbers = {name.format(number // 2): number for number, name in zip(range(COUNT), cycle(ODD), strict=False)}
@@ -45,10 +44,10 @@ def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_bille
         (folder / name).write_bytes(photo(number))
 
     with ExitStack() as after:
-        storm = after.enter_context(closing(Storm(stack)))
-        storm.admin.post("behaviour", json={"pixels": "reencode"}).raise_for_status()
-        after.callback(lambda: storm.admin.delete("behaviour"))
-        before = storm.billing()
+        harness = after.enter_context(closing(Harness(stack)))
+        harness.admin.post("behaviour", json={"pixels": "reencode"}).raise_for_status()
+        after.callback(lambda: harness.admin.delete("behaviour"))
+        before = harness.billing()
         command = [str(VENVS / "sam/bin/python"), "-m", "awscli", "s3", "cp", "--recursive", "--only-show-errors"]
         target = f"s3://{stack.description['input_bucket']}/two hundred/"
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | stack.env
@@ -56,14 +55,14 @@ def test_two_hundred_photos_dropped_at_once_come_out_as_themselves_and_are_bille
 
         keys = {f"two hundred/{name}": number for name, number in numbers.items()}
         assert wait_until(
-            lambda: Counter(row["state"] for row in storm.rows() if row["key"] in keys) == {"delivered": COUNT},
+            lambda: Counter(job["state"] for job in harness.jobs() if job["key"] in keys) == {"delivered": COUNT},
             120,
             pause=0.5,
-        ), Counter(row["state"] for row in storm.rows() if row["key"] in keys)
+        ), Counter(job["state"] for job in harness.jobs() if job["key"] in keys)
 
-        outputs = {key: data for key, data in storm.outputs().items() if key.startswith("two hundred/")}
+        outputs = {key: data for key, data in harness.outputs().items() if key.startswith("two hundred/")}
         assert {key.removesuffix(".webp"): number_of(data) for key, data in outputs.items()} == keys
-        billed = storm.billing()
+        billed = harness.billing()
         assert billed["runs"] - before["runs"] == COUNT
         assert Decimal(billed["total"]) - Decimal(before["total"]) == COUNT * Decimal("0.14")
-        assert storm.dead_letters() == 0
+        assert harness.dead_letters() == 0

@@ -38,7 +38,8 @@ def test_a_run_can_be_had_again_request_by_request() -> None:
     assert case(SEED, 1234).evidence in done.output
 
 
-def test_it_ends_with_the_number_of_the_broken_and_fails_if_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_with_the_number_of_the_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with the number of the broken, and fails if there are any."""
     arguments = ["--requests", "200", "--seed", str(SEED)]
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "200 requests, 0 broken")

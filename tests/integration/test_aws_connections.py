@@ -14,9 +14,10 @@ from tests.emulator import Aws
 
 
 @pytest.mark.parametrize("own_roots", [False, True])
-def test_a_body_does_not_wait_for_the_acknowledgement_of_its_header(
+def test_a_body_does_not_wait_for_its_header(
     aws: Aws, own_roots: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A body does not wait for the acknowledgement of its header."""
     undelayed: list[bool] = []
     connect = urllib3.util.connection.create_connection
 

@@ -90,7 +90,8 @@ def test_when_it_stops_nothing_is_left_but_its_logs(tmp_path: Path) -> None:
     assert left == {".detag-local", "logs/emulator.log", "logs/function.log"}
 
 
-def test_function_processes_do_not_outlive_an_emulator_that_is_killed(tmp_path: Path) -> None:
+def test_functions_do_not_outlive_an_emulator_that_is_killed(tmp_path: Path) -> None:
+    """Function processes do not outlive an emulator that is killed."""
     with running(tmp_path) as emulator:
         function = create(Aws(emulator), SLEEPER)
         function(0)
@@ -145,7 +146,8 @@ def guarded_aws(guarded: Emulator) -> Aws:
     return Aws(guarded)
 
 
-def test_tls_is_served_with_a_certificate_that_only_its_own_clients_trust(guarded: Emulator) -> None:
+def test_only_its_own_clients_trust_the_emulator(guarded: Emulator) -> None:
+    """TLS is served with a certificate that only its own clients trust."""
     assert guarded.endpoint_url.startswith("https://127.0.0.1:")
     assert listening(guarded.child.pid) == [guarded.endpoint_url.removeprefix("https://")]
     guarded.reset()

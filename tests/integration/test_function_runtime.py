@@ -132,9 +132,9 @@ def test_what_cannot_run_says_why(
     assert message in answer.payload["errorMessage"]
 
 
-def test_the_function_comes_before_its_layers_and_later_layers_over_earlier_ones(
-    aws: Aws, make_function: MakeFunction
-) -> None:
+def test_the_function_comes_before_its_layers(aws: Aws, make_function: MakeFunction) -> None:
+    """The function comes before its layers, and later layers over earlier ones."""
+
     def layer(name: str, files: dict[str, str]) -> str:
         content = {"ZipFile": zipped({f"python/{path}": text for path, text in files.items()})}
         arn: str = aws.client("lambda").publish_layer_version(LayerName=name, Content=content)["LayerVersionArn"]
@@ -165,9 +165,10 @@ def lambda_handler(event, context):
     assert make_function(source)().payload == []
 
 
-def test_the_environment_is_lambdas_and_the_templates_and_nobody_elses(
+def test_the_environment_is_lambdas_and_the_templates(
     make_function: MakeFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The environment is Lambda's and the template's, and nobody else's."""
     source = "import os\ndef lambda_handler(event, context): return dict(os.environ)"
     function = make_function(source, Environment={"Variables": {"OURS": "é", "AWS_REGION": "mars"}}, MemorySize=256)
     env = function().payload
@@ -257,9 +258,8 @@ def test_reset_ends_every_process(make_function: MakeFunction) -> None:
             os.kill(pid, 0)
 
 
-def test_an_event_source_gives_a_function_no_more_batches_than_it_may_have(
-    aws: Aws, make_function: MakeFunction
-) -> None:
+def test_an_event_source_respects_its_maximum_concurrency(aws: Aws, make_function: MakeFunction) -> None:
+    """An event source gives a function no more batches at once than it may have."""
     source = """
 import os, time
 def lambda_handler(event, context):

@@ -74,7 +74,8 @@ def test_the_endpoint_of_an_http_api_resolves(aws: Aws, released_aws: Aws) -> No
         httpx.post(f"{without}/callbacks", content=b"")
 
 
-def test_an_update_of_an_http_api_replaces_its_routes_and_keeps_its_endpoint(aws: Aws) -> None:
+def test_an_update_of_an_http_api_keeps_its_endpoint(aws: Aws) -> None:
+    """An update of an HTTP API replaces its routes, and keeps its endpoint."""
     before = deploy(aws, http_api())
     after = deploy(aws, http_api(path="/elsewhere"))
     assert after == before
@@ -93,7 +94,8 @@ def test_a_secret_refers_to_its_arn(aws: Aws, released_aws: Aws) -> None:
     assert not deploy(released_aws, SECRET)["Ref"].startswith("arn:")
 
 
-def test_a_secret_has_no_value_until_one_is_put_and_an_update_keeps_it(aws: Aws, released_aws: Aws) -> None:
+def test_a_secret_has_no_value_until_one_is_put(aws: Aws, released_aws: Aws) -> None:
+    """A secret has no value until one is put, and an update of the stack keeps it."""
     arn = deploy(aws, SECRET)["Ref"]
     vault = aws.client("secretsmanager")
     with pytest.raises(vault.exceptions.ResourceNotFoundException):
@@ -151,7 +153,7 @@ def function_template(**properties: Any) -> dict[str, Any]:
     return template
 
 
-def test_a_function_gets_its_reserved_concurrency_and_loses_it_again(aws: Aws, released_aws: Aws) -> None:
+def test_a_function_gets_and_loses_its_reserved_concurrency(aws: Aws, released_aws: Aws) -> None:
     def reserved(account: Aws, **properties: Any) -> Any:
         name = deploy(account, function_template(**properties))["Name"]
         found = account.client("lambda").get_function_concurrency(FunctionName=name)
@@ -162,7 +164,9 @@ def test_a_function_gets_its_reserved_concurrency_and_loses_it_again(aws: Aws, r
     assert reserved(released_aws, ReservedConcurrentExecutions=3) is None
 
 
-def test_an_event_that_fails_for_good_goes_to_the_functions_dead_letter_queue(aws: Aws, released_aws: Aws) -> None:
+def test_an_event_that_keeps_failing_is_dead_lettered(aws: Aws, released_aws: Aws) -> None:
+    """An event that fails for good goes to the function's dead-letter queue."""
+
     def dead_letters(account: Aws) -> bool:
         account.client("sqs").create_queue(QueueName="dead")
         queue = account.client("sqs").get_queue_url(QueueName="dead")["QueueUrl"]
@@ -272,7 +276,7 @@ def add_route(account: Aws, api: str) -> None:
 
 
 @pytest.mark.parametrize("megabytes", [7, 11])
-def test_a_request_too_large_for_lambda_or_for_the_api_is_refused(aws: Aws, megabytes: int) -> None:
+def test_a_request_too_large_for_lambda_or_the_api_is_refused(aws: Aws, megabytes: int) -> None:
     endpoint = deploy(aws, http_api("def lambda_handler(event, context): return 'taken'"))["Endpoint"]
     headers = {"content-type": "text/plain"}
     response = httpx.post(f"{endpoint}/callbacks", content=b"x" * megabytes * 1_000_000, headers=headers, timeout=30)
@@ -339,13 +343,13 @@ def left_after(account: Aws, answer: Any) -> list[str]:
     ("answer", "failed"),
     [(None, []), ("second", ["2"]), ({"batchItemFailures": [{"itemIdentifier": "no such message"}]}, ["1", "2"])],
 )
-def test_the_messages_come_back_that_the_function_names_or_all_if_that_makes_no_sense(
-    aws: Aws, answer: Any, failed: list[str]
-) -> None:
+def test_the_messages_that_the_function_names_come_back(aws: Aws, answer: Any, failed: list[str]) -> None:
+    """The messages that the function names come back, or all if what it names makes no sense."""
     assert left_after(aws, answer) == failed
 
 
-def test_what_a_function_says_of_a_batch_is_read_as_lambda_reads_it() -> None:
+def test_a_batchs_response_is_read_as_lambda_reads_it() -> None:
+    """What a function says of a batch is read as Lambda reads it."""
     answers: list[tuple[Any, list[str]]] = [
         (None, []),
         ({}, []),

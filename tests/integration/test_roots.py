@@ -126,9 +126,10 @@ def test_a_client_with_a_folder_reads_no_bundle(
     assert set(read) == {None}
 
 
-def test_without_a_folder_the_bundle_is_read_and_an_operators_own_beats_both(
+def test_without_a_folder_the_bundle_is_read(
     ours: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without a folder the bundle is read, and an operator's own beats both."""
     with pytest.raises(SSLError):
         queues(endpoint, None, monkeypatch)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(ours / "ca.pem"))
@@ -136,9 +137,10 @@ def test_without_a_folder_the_bundle_is_read_and_an_operators_own_beats_both(
     assert queues(endpoint, other, monkeypatch) == []
 
 
-def test_a_build_host_without_openssl_makes_no_folder_and_says_what_it_costs(
+def test_a_build_host_without_openssl_makes_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A build host without OpenSSL makes no folder, and says what that costs."""
     spec = importlib.util.spec_from_file_location("roots", SCRIPT)
     assert spec
     assert spec.loader

@@ -19,7 +19,8 @@ print("lambda_handler" in code.co_names)
 """
 
 
-def test_a_handler_is_loaded_from_its_byte_code_whatever_the_dates(tmp_path: Path) -> None:
+def test_a_handler_is_loaded_from_its_byte_code(tmp_path: Path) -> None:
+    """A handler is loaded from its byte code, whatever the dates."""
     task = tmp_path / "var task"
     task.mkdir()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -96,11 +96,13 @@ def test_every_price_has_a_source_and_is_used() -> None:
     assert set(cost.LIST["free_each_month"]) <= used
 
 
-def test_a_thousand_photos_cost_less_than_a_thousandth_of_what_runflow_charges() -> None:
+def test_aws_costs_a_thousandth_of_what_runflow_charges() -> None:
+    """A thousand photos cost less than a thousandth of what Runflow charges for them."""
     assert cost.total(cost.per_1000(MEASURED)) < 1_000 * cost.RUNFLOW_USD / 1_000
 
 
-def test_an_idle_month_is_billed_for_every_alarm_and_secret_of_the_template_and_stays_under_three_dollars() -> None:
+def test_an_idle_month_stays_under_three_dollars() -> None:
+    """An idle month is billed for every alarm and secret of the template, and stays under three dollars."""
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     lines = {line.price: line for line in cost.per_month(MEASURED)}
     assert lines["alarm_month"].quantity == text.count("Type: AWS::CloudWatch::Alarm") > 0

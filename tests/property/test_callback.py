@@ -89,7 +89,8 @@ bodies = st.binary(max_size=200) | (values | envelopes).map(lambda value: json.d
 
 
 @given(body=bodies)
-def test_what_runflow_signed_is_answered_200_and_enqueued_once_or_not_at_all(body: bytes) -> None:
+def test_what_runflow_signed_is_answered_200(body: bytes) -> None:
+    """What Runflow signed is answered 200, and enqueued once or not at all."""
     side = Side()
     assert side.answer(body, sign(SECRET, body)) == 200
     assert len(side.queue.sent) == 1 - side.telemetry.counts["UnusableCallback"]
@@ -100,7 +101,8 @@ def test_what_runflow_signed_is_answered_200_and_enqueued_once_or_not_at_all(bod
 
 
 @given(body=bodies, signature=st.none() | texts | st.from_regex(r"[0-9a-f]{64}", fullmatch=True))
-def test_what_runflow_did_not_sign_is_answered_401_and_not_even_parsed(body: bytes, signature: str | None) -> None:
+def test_what_runflow_did_not_sign_is_answered_401(body: bytes, signature: str | None) -> None:
+    """What Runflow did not sign is answered 401, and not even parsed."""
     side = Side()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callback, "read_callback", lambda _: pytest.fail("parsed before it was proven"))
@@ -166,9 +168,8 @@ def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
 
 
 @given(read_before=st.floats(0, 290), stored_before=st.floats(60, 400))
-def test_a_secret_that_was_stored_a_minute_before_it_signs_is_known_by_then(
-    read_before: float, stored_before: float
-) -> None:
+def test_a_new_secret_is_known_within_a_minute(read_before: float, stored_before: float) -> None:
+    """A secret that was stored a minute before it signs is known by then."""
     side = Side("whsec_old")
     assert side.answer(b"{}", "0" * 64) == 401  # the list is read, and kept
     side.clock.advance(read_before)
@@ -243,7 +244,8 @@ class Rotation(RuleBasedStateMachine):
 TestRotation = Rotation.TestCase
 
 
-def test_the_secret_that_matched_is_told_by_a_metric_if_it_is_not_the_current_one() -> None:
+def test_a_metric_counts_matches_of_a_previous_secret() -> None:
+    """A metric counts that the secret that matched is not the current one."""
     side, body = Side("whsec_new", "whsec_old"), usable()
     assert side.answer(body, sign("whsec_new", body)) == 200
     assert side.telemetry.counts["PreviousSecretMatched"] == 0

@@ -63,9 +63,8 @@ def test_the_same_type_keeps_its_name(key: str, source: str) -> None:
 
 
 @given(short_keys, types, types, numbers)
-def test_another_type_or_a_further_picture_is_appended_and_nothing_replaced(
-    key: str, source: str, output: str, number: int
-) -> None:
+def test_another_type_or_a_further_output_is_appended(key: str, source: str, output: str, number: int) -> None:
+    """The extension of another type, and the number of a further output, are appended, and nothing is replaced."""
     assume(source != output or number > 1)
     tail = (f".{number}" if number > 1 else "") + EXTENSIONS[output]
     assert output_key(key, source, output, number) == key + tail
@@ -81,9 +80,10 @@ def test_a_name_tells_its_type(key: str, source: str, output: str) -> None:
 @example("a/shoe.jpg", "a/shoe.png", "image/jpeg", "image/webp", 1, "")
 @example("x" * 1024, "x" * 1023 + "y", "image/jpeg", "image/webp", 2, "")
 @example("x" * 1024, "x" * 1023, "image/jpeg", "image/webp", 2, "")
-def test_two_photos_never_meet_at_the_name_of_the_same_kind_of_output(
+def test_two_photos_never_share_the_name_of_an_output(
     one: str, other: str, source: str, output: str, number: int, owner: str
 ) -> None:
+    """Two photos never meet at the name of the same kind of output."""
     assume(one != other)
     assert output_key(one, source, output, number, owner) != output_key(other, source, output, number, owner)
 
@@ -115,7 +115,8 @@ def test_where_a_name_is_taken_the_owner_tells_two_jobs_apart(
 
 
 @given(keys, job_ids)
-def test_a_records_name_is_one_that_s3_takes_and_apart_from_all_pictures(key: str, job_id: str) -> None:
+def test_a_records_name_is_valid_and_apart_from_all_outputs(key: str, job_id: str) -> None:
+    """A record's name is one that S3 takes, and apart from those of all outputs."""
     name = record_key(key, job_id)
     assert fits(name)
     assert name.startswith(RECORDS)

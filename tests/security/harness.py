@@ -109,11 +109,11 @@ def ending(request: Mapping[str, Any]) -> Ending:
 
 @cache
 def loaded(function: str) -> ModuleType:
-    """A handler's module: worlds come one after the other, so that one copy is enough."""
+    """A handler's module: harnesses come one after the other, so that one copy is enough."""
     return handler(function, ENVIRON)
 
 
-class World:
+class Harness:
     """Everything that one play needs. `effect` may raise at any call of a port, named as in the fakes."""
 
     def __init__(self, effect: Effect) -> None:
@@ -225,9 +225,9 @@ class World:
         yield "stdout, stderr and metrics", self._out.getvalue()
         yield "answers", json.dumps(self.returned)
         yield "events", json.dumps(self.events.published)
-        yield "rows", "\n".join(repr(_without_body(job)) for job in self.jobs.jobs.values())
+        yield "items", "\n".join(repr(_without_body(job)) for job in self.jobs.jobs.values())
         yield "intake", repr(self.jobs.intake())
-        for queue in (self.uploads, self.results):  # the links are there for deliver to fetch
+        for queue in (self.uploads, self.results):  # the output URLs are there for deliver to fetch
             messages = self.worked_off[queue.name] + queue.sent
             yield f"queue of {queue.name}", json.dumps([message | {"links": []} for message in messages])
         for key, stored in self.photos.puts:
@@ -247,7 +247,7 @@ class World:
 
 
 def _without_body(job: Job) -> Job:
-    """An open job's row holds the body that may have to be sent again, by design; a closed one's none."""
+    """An open job's item holds the body that may have to be sent again, by design; a closed one's none."""
     return job if job.state.terminal else replace(job, body=None)
 
 
@@ -263,32 +263,34 @@ def _root_log(stream: io.StringIO) -> Iterator[None]:
 
 
 def photo(name: str) -> bytes:
-    """A marked picture."""
+    """A marked photo."""
     return tiny_picture("image/jpeg", f"MARKphoto {name}".encode())
 
 
-def play(world: World) -> None:
+def play(harness: Harness) -> None:
     """Every function, every way that a photo may end, every refusal; and messages of nobody's."""
     names = ("good", "run fails", "html output", "cancelled run", "again")
-    events = [world.photos.upload(BUCKET, f"{name}.jpg", photo(name), {"title": name}) for name in names]
-    events.append(world.photos.upload(BUCKET, "notes.txt", b"MARKphoto"))
-    events.append(world.photos.upload(BUCKET, "ratio.jpg", photo("ratio"), {"aspect-ratio": "banana"}))
-    world.messages("submit", *events[:5])
+    events = [harness.photos.upload(BUCKET, f"{name}.jpg", photo(name), {"title": name}) for name in names]
+    events.append(harness.photos.upload(BUCKET, "notes.txt", b"MARKphoto"))
+    events.append(harness.photos.upload(BUCKET, "ratio.jpg", photo("ratio"), {"aspect-ratio": "banana"}))
+    harness.messages("submit", *events[:5])
     garbage = ("MARKmessage, and no JSON", '["MARKmessage"]', {"detail": {"object": "MARKmessage"}}, {"job_id": "x"})
-    world.messages("submit", *events[5:], *garbage)
+    harness.messages("submit", *events[5:], *garbage)
     for status in (422, 402, 401, 429, 503, None):
-        world.refused = status
-        world.messages("submit", world.photos.upload(BUCKET, f"answer {status}.jpg", photo(str(status))))
-        world.refused = False
+        harness.refused = status
+        harness.messages("submit", harness.photos.upload(BUCKET, f"answer {status}.jpg", photo(str(status))))
+        harness.refused = False
         for _ in range(3):  # whatever closed the intake opens it again
-            world.clock.advance(1_000.0)
-            world.invoke("reconcile", {"source": "aws.events"})
-            world.runs.tick()
-            world.call_back()
-            world.work_off()
-    world.messages("deliver", "MARKmessage", {"job_id": "MARKmessage"}, {"job_id": "0" * 32, "links": ["MARKmessage"]})
-    world.invoke("callback", {"headers": {"runflow-signature": "MARKheader"}, "body": "MARKcallback"})
-    world.invoke("callback", {"headers": {}, "body": "{MARKcallback", "isBase64Encoded": True})
+            harness.clock.advance(1_000.0)
+            harness.invoke("reconcile", {"source": "aws.events"})
+            harness.runs.tick()
+            harness.call_back()
+            harness.work_off()
+    harness.messages(
+        "deliver", "MARKmessage", {"job_id": "MARKmessage"}, {"job_id": "0" * 32, "links": ["MARKmessage"]}
+    )
+    harness.invoke("callback", {"headers": {"runflow-signature": "MARKheader"}, "body": "MARKcallback"})
+    harness.invoke("callback", {"headers": {}, "body": "{MARKcallback", "isBase64Encoded": True})
     unusable = b'{"event": "MARKcallback", "run_id": "MARKcallback", "metadata": {"app": "detag"}}'
-    world.invoke("callback", {"headers": {"runflow-signature": sign(SECRET, unusable)}, "body": unusable.decode()})
-    world.invoke("reconcile", {})
+    harness.invoke("callback", {"headers": {"runflow-signature": sign(SECRET, unusable)}, "body": unusable.decode()})
+    harness.invoke("reconcile", {})

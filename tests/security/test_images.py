@@ -16,7 +16,7 @@ import pytest
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
 from detag.ports.runs_fake import tiny_picture
 from tests.handlers import AWS
-from tests.security.world import ENVIRON
+from tests.security.harness import ENVIRON
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "layers" / "detag" / "python"
@@ -35,7 +35,7 @@ print(*sys.modules)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_handler_loads_anything_that_decodes_pictures(function: str) -> None:
+def test_no_handler_loads_anything_that_decodes_images(function: str) -> None:
     powertools = {"POWERTOOLS_SERVICE_NAME": function, "POWERTOOLS_METRICS_NAMESPACE": "detag"}
     environ = {**ENVIRON, **AWS, **powertools, "PATH": os.defpath}
     command = [sys.executable, "-c", LOAD, str(LIBRARY), str(ROOT / "functions" / function / "handler.py")]
@@ -45,7 +45,7 @@ def test_no_handler_loads_anything_that_decodes_pictures(function: str) -> None:
     assert not loaded & DECODERS
 
 
-def test_the_layer_brings_nothing_that_decodes_pictures() -> None:
+def test_the_layer_brings_nothing_that_decodes_images() -> None:
     """The whole list, so that whatever comes to it comes by this test."""
     text = (ROOT / "layers" / "dependencies" / "requirements.txt").read_text(encoding="utf-8")
     names = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
@@ -68,9 +68,9 @@ def test_no_code_of_ours_unpacks_anything() -> None:
             assert not found or path.name.endswith("_fake.py"), f"{path}: {found}"
 
 
-def spoilt(chance: Random, picture: bytes) -> bytes:
-    """A picture with a few bytes of its first part changed, put in or left out, sometimes cut off."""
-    data = bytearray(picture)
+def spoilt(chance: Random, image: bytes) -> bytes:
+    """A image with a few bytes of its first part changed, put in or left out, sometimes cut off."""
+    data = bytearray(image)
     for _ in range(chance.randint(1, 12)):
         at = chance.randrange(min(len(data), chance.choice([20, 60, 400])))
         match chance.randrange(4):
@@ -86,17 +86,18 @@ def spoilt(chance: Random, picture: bytes) -> bytes:
     return bytes(data[: chance.randrange(len(data) + 1)] if chance.random() < 0.3 else data)
 
 
-def test_a_spoilt_picture_is_judged_at_once_whatever_was_done_to_it() -> None:
+def test_a_spoilt_image_is_judged_at_once() -> None:
+    """A spoilt image is judged at once, whatever was done to it."""
     chance = Random(4)
-    pictures = [tiny_picture(kind, b"x" * 60) for kind in DELIVERABLE]
+    images = [tiny_picture(kind, b"x" * 60) for kind in DELIVERABLE]
     longest, judged = 0.0, {"good": 0, "bad": 0}
     for _ in range(4_000):
-        data = spoilt(chance, chance.choice(pictures))
+        data = spoilt(chance, chance.choice(images))
         size = chance.choice([len(data), len(data) + 1_000, 10**9])
         began = time.process_time()
         try:
-            image = sniff(data[:HEAD_BYTES], size, DELIVERABLE)
-            check_tail(image, data[:HEAD_BYTES], data[-TAIL_BYTES:])
+            sniffed = sniff(data[:HEAD_BYTES], size, DELIVERABLE)
+            check_tail(sniffed, data[:HEAD_BYTES], data[-TAIL_BYTES:])
             judged["good"] += 1
         except NotAnImage:
             judged["bad"] += 1

@@ -26,7 +26,7 @@ from detag.domain.job import State
 from detag.ports.effect_fake import no_effect
 from detag.ports.errors import safe_description
 from detag.services.outbox import Outbox
-from tests.security.world import World, play
+from tests.security.harness import Harness, play
 
 URL = "https://photos.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=MARKexception"
 
@@ -94,7 +94,7 @@ class Failing:
 
 def calls_of_a_play() -> Counter[str]:
     nothing = Failing("", 0, RuntimeError)
-    play(World(nothing))
+    play(Harness(nothing))
     return nothing.calls
 
 
@@ -116,20 +116,20 @@ CALLS = (
 
 
 def test_the_play_takes_every_road_and_calls_everything() -> None:
-    world = World(no_effect)
-    play(world)
-    states = Counter(job.state for job in world.jobs.jobs.values())
+    harness = Harness(no_effect)
+    play(harness)
+    states = Counter(job.state for job in harness.jobs.jobs.values())
     assert set(states) >= {State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED}
-    assert {job.reason for job in world.jobs.jobs.values()} >= {"run_failed", "refused", "bad_output", "not_an_image"}
+    assert {job.reason for job in harness.jobs.jobs.values()} >= {"run_failed", "refused", "bad_output", "not_an_image"}
     calls = calls_of_a_play()
     assert set(CALLS) == set(calls) - {name for name in calls if name.startswith("telemetry.")}
 
 
 def test_nothing_leaks_where_all_goes_well() -> None:
-    world = World(no_effect)
-    play(world)
-    assert world.leaks() == []
-    found = dict(world.output())
+    harness = Harness(no_effect)
+    play(harness)
+    assert harness.leaks() == []
+    found = dict(harness.output())
     empty = [where for where, text in found.items() if len(text) < 3]
     assert [where for where in empty if "_failed/" not in where] == [], "each is searched in earnest"
     assert sum(key.startswith("_failed/") for key in found) >= 4
@@ -141,13 +141,13 @@ def test_nothing_leaks_whatever_fails_and_however(call: str) -> None:
     for place, (name, make) in enumerate(EXCEPTIONS.items()):
         which, after = ((1, False), (number, True))[(place + CALLS.index(call)) % 2]
         effect = Failing(call, which, make, after)
-        world = World(effect)
-        play(world)
+        harness = Harness(effect)
+        play(harness)
         assert effect.raised
-        assert world.leaks() == [], f"{name} {'after' if after else 'at'} call {which} of {call}"
+        assert harness.leaks() == [], f"{name} {'after' if after else 'at'} call {which} of {call}"
 
 
-def test_an_error_is_told_by_its_kind_its_notes_and_its_place() -> None:
+def test_an_error_is_logged_by_its_kind_its_notes_and_its_place() -> None:
     def handle(message: dict[str, Any]) -> None:
         raise client_error("AccessDeniedException", 400)
 
@@ -169,35 +169,36 @@ def test_an_error_is_told_by_its_kind_its_notes_and_its_place() -> None:
 
 
 def test_a_line_with_an_errors_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detag.batch.told", lambda error: f"{type(error).__name__}: {error}")
-    world = World(Failing("photos.read_head", 1, EXCEPTIONS["ValueError"]))
-    play(world)
-    assert "an exception's own text in logs" in world.leaks()
+    monkeypatch.setattr("detag.batch.safe_description", lambda error: f"{type(error).__name__}: {error}")
+    harness = Harness(Failing("photos.read_head", 1, EXCEPTIONS["ValueError"]))
+    play(harness)
+    assert "an exception's own text in logs" in harness.leaks()
 
 
-def test_an_error_that_left_a_handler_with_its_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detag.adapters.telemetry.told", str)
-    world = World(Failing("jobs.due", 1, EXCEPTIONS["AccessDenied"]))
-    play(world)
-    assert "an exception's own text in stdout, stderr and metrics" in world.leaks()
+def test_an_error_raised_with_its_text_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that left a handler with its text would be found."""
+    monkeypatch.setattr("detag.adapters.telemetry.safe_description", str)
+    harness = Harness(Failing("jobs.due", 1, EXCEPTIONS["AccessDenied"]))
+    play(harness)
+    assert "an exception's own text in stdout, stderr and metrics" in harness.leaks()
 
 
 def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detag.domain.runs.redacted", lambda text, most=500: text)
-    world = World(no_effect)
-    play(world)
-    leaks = "\n".join(world.leaks())
-    for where in ("logs", "events", "rows", "_failed/run fails.jpg"):
+    harness = Harness(no_effect)
+    play(harness)
+    leaks = "\n".join(harness.leaks())
+    for where in ("logs", "events", "items", "_failed/run fails.jpg"):
         assert f"a presigned URL in {where}" in leaks
     assert "an API key in logs" in leaks
 
 
-def test_a_closed_row_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_job_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Outbox.close
     monkeypatch.setattr(Outbox, "close", lambda self, before, after: real(self, before, _with_body(before, after)))
-    world = World(no_effect)
-    play(world)
-    assert "a presigned URL in rows" in world.leaks()
+    harness = Harness(no_effect)
+    play(harness)
+    assert "a presigned URL in items" in harness.leaks()
 
 
 def _with_body(before: Any, after: Any) -> Any:

@@ -7,20 +7,20 @@ import pytest
 from detag.adapters.outputs import Target, target_of
 from detag.ports.outputs import Unsafe
 from tests.handlers import handler
-from tests.security.world import ENVIRON
+from tests.security.harness import ENVIRON
 
 HOLE = {"DETAG_LOCAL_OUTPUTS": "127.0.0.1:8099"}
-LINK = "http://127.0.0.1:8099/outputs/1.webp"
+OUTPUT_URL = "http://127.0.0.1:8099/outputs/1.webp"
 
 
-def judged(link: str, environ: dict[str, str]) -> Target:
-    """What the deliver function, started with these variables, takes a link for. Raises `Unsafe`."""
-    return target_of(link, handler("deliver", ENVIRON | environ).deliver._fetcher._guard)
+def judged(url: str, environ: dict[str, str]) -> Target:
+    """What the deliver function, started with these variables, takes a URL for. Raises `Unsafe`."""
+    return target_of(url, handler("deliver", ENVIRON | environ).deliver._fetcher._guard)
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "https://localhost:4566"])
 def test_it_is_open_where_aws_itself_is_on_this_machine(endpoint: str) -> None:
-    assert judged(LINK, HOLE | {"AWS_ENDPOINT_URL": endpoint}).port == 8099
+    assert judged(OUTPUT_URL, HOLE | {"AWS_ENDPOINT_URL": endpoint}).port == 8099
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_it_is_open_where_aws_itself_is_on_this_machine(endpoint: str) -> None:
 )
 def test_it_is_shut_everywhere_else(environ: dict[str, str]) -> None:
     with pytest.raises(Unsafe):
-        judged(LINK, environ)
+        judged(OUTPUT_URL, environ)
 
 
 @pytest.mark.parametrize(
-    "link",
+    "url",
     [
         "http://127.0.0.1:8098/x",
         "http://127.0.0.1/x",
@@ -52,6 +52,6 @@ def test_it_is_shut_everywhere_else(environ: dict[str, str]) -> None:
         "http://127.0.0.1:4566/photos/secret.jpg",
     ],
 )
-def test_it_is_one_host_and_one_port(link: str) -> None:
+def test_it_is_one_host_and_one_port(url: str) -> None:
     with pytest.raises(Unsafe):
-        judged(link, HOLE | {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
+        judged(url, HOLE | {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})

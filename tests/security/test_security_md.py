@@ -38,7 +38,8 @@ def test_every_parameter_output_and_secret_it_names_is_there(stack: Stack) -> No
     assert {"RunflowApiKey", "CallbackSecrets", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand"} <= named
 
 
-def test_both_secrets_say_how_they_are_rotated_and_the_times_are_those_of_the_code() -> None:
+def test_both_secrets_say_how_they_are_rotated() -> None:
+    """Both secrets say how they are rotated, and the times are those of the code."""
     assert re.findall(r"^## Rotating the (.*)$", TEXT, re.MULTILINE) == ["Runflow API key", "callback secret"]
     assert (callback.CACHE_SECONDS, callback.REREAD_SECONDS, callback.RETRY_SECONDS) == (300, 30, 5)
     for words in ("every 30 s", "every 5 s while it fails", "up to five minutes", "Wait a minute", "within 30 s"):

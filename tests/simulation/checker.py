@@ -269,8 +269,8 @@ class Checker:
             self.check("Retry-After respected", now - one.at >= one.retry_after - CLOCK_SKEW, post.job_id)
         earlier.append(post)
         intake, paused = simulation.intake, simulation.jobs.operator.paused
-        closed = intake.reason is not None and not intake.draining and now - self._intake_changed > 31
-        self.check("intake", not closed or intake.probe_job == post.job_id, intake.reason, post.job_id)
+        blocked = intake.reason is not None and not intake.draining and now - self._intake_changed > 31
+        self.check("intake", not blocked or intake.probe_job == post.job_id, intake.reason, post.job_id)
         self.check("intake", not paused or now - simulation.paused_at <= 31, "paused", post.job_id)
 
     def listing(self, cursor: str | None) -> None:
@@ -495,8 +495,8 @@ def _short(thing: object) -> str:
     if not isinstance(thing, Job):
         return str(thing)
     place = f"{thing.state}/{thing.reason} v{thing.version}"
-    told = f"{thing.job_id[:8]} {place} run {thing.run_id} no {thing.submission_no}"
-    return f"[{told} of {thing.upload.key[:30]}]"
+    what = f"{thing.job_id[:8]} {place} run {thing.run_id} no {thing.submission_no}"
+    return f"[{what} of {thing.upload.key[:30]}]"
 
 
 def _later(one: Job, other: Job) -> bool:

@@ -91,7 +91,7 @@ class Effect:
 
 
 class TracedTelemetry(FakeTelemetry):
-    """Telemetry whose lines are part of the trace, and which remembers why a message was handed back."""
+    """Telemetry whose lines are part of the trace, and which remembers why a message was returned to its queue."""
 
     def __init__(self, trace_line: Callable[..., None]) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class TracedTelemetry(FakeTelemetry):
             self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
 
     def reason_of(self, number: int) -> str:
-        """Why a message was handed back the last time."""
+        """Why a message was returned to its queue the last time."""
         return self._reasons.get(number, "no reason given")
 
 
@@ -129,9 +129,8 @@ class Simulation:
         self.idle: dict[str, list[Worker]] = {name: [] for name in TIMEOUTS}
 
         self.profile = FaultProfile(self.random, faults=faults)
-        start = 1_795_392_000.0 + self.random.uniform(
-            17 * 3600, 23.9 * 3600
-        )  # 2026-11-23: most simulations see a midnight
+        # 2026-11-23, late enough that most simulations see a midnight.
+        start = 1_795_392_000.0 + self.random.uniform(17 * 3600, 23.9 * 3600)
         self.clock = FakeClock(start)
         self.started = start
         effect = self.effect
@@ -453,7 +452,7 @@ class Simulation:
         if self.random.random() < 0.5:
             thing["sequencer"] = thing["sequencer"].rstrip("0")  # S3's are of any length: the rest is zeros
         upload = read_upload(event)
-        self.trace_line("uploaded", key, upload.version_id, upload.job_id[:8])
+        self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
         self.checker.uploaded(upload, data)
         self._send_event(event)

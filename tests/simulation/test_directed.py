@@ -94,7 +94,7 @@ def beyond_the_confirmation_time(simulation: Simulation) -> tuple[str, str, str]
 def test_an_unmatched_paid_run_is_charged_and_alarmed(
     simulation: Simulation,
 ) -> None:
-    """A second paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
+    """An unmatched paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
     job, first, late = beyond_the_confirmation_time(simulation)
     assert simulation.jobs.jobs[job].run_id == first
     assert simulation.jobs.jobs[job].state is State.DELIVERED
@@ -122,14 +122,14 @@ def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation
             simulation.receive(body, signature)
         simulation.run_out(simulation.time + DAY)
     simulation.checker.at_rest()
-    assert {"unmatched_runs charged once", "ledger"} <= {name for name, _ in simulation.checker.broken}
+    assert {"unmatched run charged once", "day budget"} <= {name for name, _ in simulation.checker.broken}
 
 
 def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:
     with Change("detag.services.deliver:Deliver._go_on", "if run.charged:", "if False:").made():
         beyond_the_confirmation_time(simulation)
     simulation.checker.at_rest()
-    assert "unmatched_runs charged once" in {name for name, _ in simulation.checker.broken}
+    assert "unmatched run charged once" in {name for name, _ in simulation.checker.broken}
 
 
 def test_of_two_existing_runs_one_is_adopted(simulation: Simulation) -> None:
@@ -453,7 +453,8 @@ def early(simulation: Simulation) -> Iterator[Job]:
             yield write.after
 
 
-def test_a_callback_that_outruns_the_save_is_adopted_and_delivered(simulation: Simulation) -> None:
+def test_a_callback_that_outruns_the_save_is_adopted(simulation: Simulation) -> None:
+    """A callback that comes before the run is saved is adopted, and its photo delivered."""
     simulation.runflow.endings = [Ending(queued=0.0, seconds=0.0)]
     job = upload(simulation)
     pass_time(simulation, 30.0)

@@ -40,16 +40,16 @@ def test_a_photo_refused_after_a_long_wait_is_sent_again() -> None:
 @pytest.mark.parametrize("seconds", [20.0, 3_000.0])
 def test_a_run_that_shows_its_output_late_is_not_given_up(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     simulation = Simulation(1, faults=False)
-    looks: list[str] = []
+    reads: list[str] = []
     record = simulation.runflow.record
 
-    def without_a_picture_at_first(run: FakeRun) -> dict[str, Any]:
-        told = record(run)
-        if run.ended and len(looks) < 2:
-            looks.append(run.run_id)
-            told["output"] = None
-        return told
+    def without_an_output_at_first(run: FakeRun) -> dict[str, Any]:
+        found = record(run)
+        if run.ended and len(reads) < 2:
+            reads.append(run.run_id)
+            found["output"] = None
+        return found
 
-    monkeypatch.setattr(simulation.runflow, "record", without_a_picture_at_first)
+    monkeypatch.setattr(simulation.runflow, "record", without_an_output_at_first)
     job = ended(simulation, Ending(seconds=seconds))
-    assert (len(looks), job.state) == (2, State.DELIVERED)
+    assert (len(reads), job.state) == (2, State.DELIVERED)

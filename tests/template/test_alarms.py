@@ -52,7 +52,8 @@ def counted(root: Path, service: str) -> set[str]:
     return names
 
 
-def test_every_alarm_of_ours_is_on_a_metric_that_its_service_counts(stack: Stack, root: Path) -> None:
+def test_every_alarm_of_ours_is_on_a_counted_metric(stack: Stack, root: Path) -> None:
+    """Every alarm of ours is on a metric that its service counts."""
     ours = {name: alarm for name, alarm in alarms(stack).items() if alarm["Namespace"] == OURS}
     assert len(ours) >= 4
     for name, alarm in ours.items():
@@ -61,7 +62,8 @@ def test_every_alarm_of_ours_is_on_a_metric_that_its_service_counts(stack: Stack
         assert alarm["MetricName"] in counted(root, service), name
 
 
-def test_the_namespace_of_our_alarms_is_the_one_that_functions_write_to(stack: Stack) -> None:
+def test_our_alarms_read_the_namespace_of_the_functions(stack: Stack) -> None:
+    """The namespace of our alarms is the one that functions write to."""
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         assert function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"] == OURS, name
 
@@ -96,7 +98,8 @@ def test_a_held_intake_is_told_after_five_minutes(stack: Stack) -> None:
     )
 
 
-def test_a_reconcile_that_does_not_end_well_is_told_after_ten_minutes(stack: Stack) -> None:
+def test_a_failing_reconcile_is_reported_after_ten_minutes(stack: Stack) -> None:
+    """A reconcile that does not end well is reported after ten minutes."""
     alarm = alarms(stack)["ReconcileNotRunningAlarm"]
     assert (alarm["MetricName"], dimensions(alarm)) == ("GateHeld", {"service": "reconcile"})
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
@@ -158,7 +161,8 @@ def test_without_an_address_there_is_no_topic_to_pay_for(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("longer", "queue"), [(reconcile.REDUE_SECONDS, "UploadQueue"), (reconcile.REDELIVER_SECONDS, "ResultQueue")]
 )
-def test_a_job_whose_message_was_sent_comes_due_after_the_message_does(stack: Stack, longer: float, queue: str) -> None:
+def test_a_job_comes_due_after_its_message(stack: Stack, longer: float, queue: str) -> None:
+    """A job whose message was sent comes due after the message does."""
     assert longer > stack.properties(queue)["VisibilityTimeout"]
 
 

@@ -49,6 +49,7 @@ def test_access_logs_hold_no_path_no_query_and_no_header(stack: Stack) -> None:
     assert len(line) == len(used)
 
 
-def test_the_callback_function_answers_before_api_gateway_gives_up(stack: Stack) -> None:
+def test_the_callback_function_answers_before_api_gateway(stack: Stack) -> None:
+    """The callback function answers before API Gateway gives up."""
     api_gateway_waits = 30
     assert stack.properties("CallbackFunction")["Timeout"] < api_gateway_waits

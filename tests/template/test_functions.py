@@ -49,7 +49,8 @@ def test_the_handler_is_there(stack: Stack, root: Path, function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_gets_just_the_variables_that_its_settings_read(stack: Stack, function: str) -> None:
+def test_a_function_gets_the_variables_that_its_settings_read(stack: Stack, function: str) -> None:
+    """A function gets just the variables that its settings read."""
     read = {field.name.upper() for field in dataclasses.fields(SETTINGS[function])}
     assert set(environment(stack, function)) == read | POWERTOOLS
 
@@ -73,7 +74,8 @@ def test_logs_and_metrics_say_which_function_and_stack(stack: Stack, function: s
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "detag/${AWS::StackName}"}
 
 
-def test_what_only_the_local_stack_may_set_is_nowhere_in_the_template(stack: Stack) -> None:
+def test_what_only_the_local_stack_sets_is_not_in_the_template(stack: Stack) -> None:
+    """What only the local stack may set is nowhere in the template."""
     for variable in ("AWS_ENDPOINT_URL", "DETAG_LOCAL_OUTPUTS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         assert variable not in stack.text
 
@@ -142,7 +144,8 @@ def test_the_library_is_packaged_without_its_fakes(root: Path, tmp_path: Path) -
     assert packaged == {path for path in written if not path.name.endswith("_fake.py")}
 
 
-def test_packaged_byte_code_is_used_whatever_date_sam_gives_the_source(root: Path, tmp_path: Path) -> None:
+def test_packaged_byte_code_is_used_whatever_the_dates(root: Path, tmp_path: Path) -> None:
+    """Packaged byte code is used, whatever date SAM gives the source."""
     artifacts = tmp_path / "a folder with spaces"
     artifacts.mkdir()
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -153,7 +156,8 @@ def test_packaged_byte_code_is_used_whatever_date_sam_gives_the_source(root: Pat
     assert b"/var/task/handler.py" in compiled.read_bytes(), "tracebacks name the file as the runtime mounts it"
 
 
-def test_without_the_runtimes_python_the_source_is_packaged_alone(root: Path, tmp_path: Path) -> None:
+def test_without_the_runtimes_python_no_byte_code_is_packaged(root: Path, tmp_path: Path) -> None:
+    """Without the runtime's Python the source is packaged alone."""
     build(root, "functions/submit", "SubmitFunction", tmp_path, RUNTIME="none")
     assert [path.name for path in tmp_path.rglob("*")] == ["handler.py"]
 
@@ -164,7 +168,8 @@ def pinned(root: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", text, re.MULTILINE))
 
 
-def test_every_library_that_the_functions_import_is_in_the_layer_or_the_runtime(root: Path) -> None:
+def test_every_imported_library_is_in_the_layer_or_the_runtime(root: Path) -> None:
+    """Every library that the functions import is in the layer or the runtime."""
     sources = [*(root / "layers" / "detag" / "python").rglob("*.py"), *(root / "functions").glob("*/handler.py")]
     imported = set()
     for path in sources:

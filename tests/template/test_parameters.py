@@ -54,7 +54,8 @@ def test_every_parameter_is_used(stack: Stack) -> None:
     assert set(parameters(stack)) <= used
 
 
-def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(stack: Stack) -> None:
+def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
+    """The console shows every parameter once, in the order of the template."""
     groups = stack.source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert [name for group in groups for name in group["Parameters"]] == list(parameters(stack))
 
@@ -108,7 +109,8 @@ def test_runflow_is_the_real_one_by_default(stack: Stack) -> None:
     assert parameters(stack)["RunflowApiUrl"]["Default"] == "https://api.runflow.io"
 
 
-def test_the_outputs_are_those_that_the_tools_and_the_readme_rely_on(stack: Stack) -> None:
+def test_the_outputs_are_those_that_tools_and_readme_rely_on(stack: Stack) -> None:
+    """The outputs are those that the tools and the README rely on."""
     outputs = stack.source["Outputs"]
     assert set(outputs) == OUTPUTS
     assert all(output["Description"] for output in outputs.values())
@@ -132,12 +134,14 @@ def test_a_command_can_be_pasted(stack: Stack, output: str, starts: str, about: 
     assert about in stack.names({"Fn::Sub": command})
 
 
-def test_a_secret_is_pasted_from_a_file_never_on_the_command_line(stack: Stack) -> None:
+def test_a_secret_is_never_pasted_on_the_command_line(stack: Stack) -> None:
+    """A secret is pasted from a file, never on the command line."""
     for output in ("SetRunflowApiKeyCommand", "SetCallbackSecretsCommand"):
         assert "--secret-string file://" in stack.source["Outputs"][output]["Value"]["Fn::Sub"]
 
 
-def test_plain_sam_deploy_needs_no_answer_and_makes_no_named_role(root: Path, stack: Stack) -> None:
+def test_plain_sam_deploy_needs_no_answer(root: Path, stack: Stack) -> None:
+    """Plain `sam deploy` needs no answer, and makes no named role."""
     config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))
     assert config["version"] == 0.1
     assert config["default"]["global"]["parameters"] == {"stack_name": "detag"}

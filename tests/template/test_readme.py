@@ -78,6 +78,7 @@ def test_the_secrets_are_stored_in_the_shapes_that_are_read(readme: str, stack: 
     assert '{"secrets": ["whsec_..."]}' in stack.properties("CallbackSecrets")["Description"]
 
 
-def test_it_says_plainly_that_nobody_has_run_it_on_a_real_account_yet(readme: str) -> None:
+def test_it_says_that_nobody_has_run_it_on_a_real_account(readme: str) -> None:
+    """It says plainly that nobody has run it on a real account yet."""
     assert "**This has not been run on a real AWS account yet.**" in readme
     assert readme.count("- [ ] ") >= 8

@@ -72,7 +72,8 @@ def test_no_action_and_no_resource_is_a_wildcard(stack: Stack, function: str) ->
             assert (action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*")) or action == "s3:PutObject"
 
 
-def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Stack) -> None:
+def test_submit_reads_photos_and_writes_only_quarantine(stack: Stack) -> None:
+    """Submit reads photos and spends, but writes only quarantine."""
     may = allowed(stack, "SubmitFunction")
     assert may["s3:GetObjectVersion"] == may["s3:ListBucket"] == {"InputBucket"}
     assert "s3:GetObject" not in may, "every read names its version"
@@ -83,7 +84,8 @@ def test_submit_reads_photos_and_spends_but_writes_only_quarantine(stack: Stack)
     assert "sqs:SendMessage" not in may
 
 
-def test_the_public_function_cannot_read_the_key_that_spends_money(stack: Stack) -> None:
+def test_the_public_function_cannot_read_the_api_key(stack: Stack) -> None:
+    """The public function cannot read the key that spends money."""
     assert allowed(stack, "CallbackFunction") == {
         "logs:CreateLogStream": {"CallbackFunctionLogs"},
         "logs:PutLogEvents": {"CallbackFunctionLogs"},
@@ -121,8 +123,10 @@ def test_reconcile_reaches_no_bucket(stack: Stack) -> None:
     assert may["sqs:SendMessage"] == {"UploadQueue", "ResultQueue"}
 
 
-def test_a_job_is_read_and_written_by_the_actions_that_the_job_store_calls(stack: Stack) -> None:
-    """A transaction is allowed by the actions of its items, and the ledger of a day is read in one batch."""
+def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
+    """A job is read and written by the actions that the job store calls: a transaction is allowed by the actions of its
+    items, and a day budget is read in one batch.
+    """
     called = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
     for function in FUNCTIONS:
         may = {
@@ -131,7 +135,8 @@ def test_a_job_is_read_and_written_by_the_actions_that_the_job_store_calls(stack
         assert may == (called if "JOB_TABLE" in environment(stack, function) else set()), function
 
 
-def test_only_reconcile_searches_the_table_and_only_by_its_indexes(stack: Stack) -> None:
+def test_only_reconcile_queries_the_table(stack: Stack) -> None:
+    """Only reconcile searches the table, and only by its indexes."""
     searching = {"dynamodb:Query", "dynamodb:Scan"}
     for function in FUNCTIONS:
         found = [resource for action, resource in grants(stack, function) if action in searching]
@@ -176,7 +181,8 @@ def test_a_function_may_use_just_what_its_variables_name(stack: Stack, function:
     assert used == told - {"HttpApi"}
 
 
-def test_api_gateway_and_the_schedule_may_invoke_their_function_alone(stack: Stack) -> None:
+def test_triggers_may_invoke_their_own_function_alone(stack: Stack) -> None:
+    """API Gateway and the schedule may invoke their function alone."""
     permissions = stack.of_type("AWS::Lambda::Permission").values()
     assert {(stack.one_name(one["FunctionName"]), one["Principal"]) for one in permissions} == {
         ("CallbackFunction", "apigateway.amazonaws.com"),

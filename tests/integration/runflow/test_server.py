@@ -140,7 +140,8 @@ def test_a_run_goes_all_the_way(outside: Outside) -> None:
         assert client.get("/_admin/billing").json()["total"] == "0.14"
 
 
-def test_callbacks_are_tried_exactly_three_times_one_and_two_seconds_apart(outside: Outside) -> None:
+def test_callbacks_are_tried_three_times(outside: Outside) -> None:
+    """Callbacks are tried exactly three times, one and two seconds apart."""
     outside.picture = picture()
     outside.answers = [500] * 9
     with runflow("--pixels", "copy") as client:

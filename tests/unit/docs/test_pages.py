@@ -42,10 +42,11 @@ def _taken(path: Path) -> set[str]:
     return {alias.name for node in imports for alias in node.names}
 
 
-def test_the_picture_of_duplicates_is_the_one_that_the_simulation_draws() -> None:
+def test_the_chart_of_duplicates_is_what_the_simulation_draws() -> None:
     assert duplicates.PLACE.read_text(encoding="utf-8") == duplicates.draw(), "run `make docs`"
 
 
 @pytest.mark.parametrize("times", duplicates.TIMES)
-def test_a_photo_is_paid_for_once_however_often_everything_is_delivered(times: int) -> None:
+def test_duplicates_never_pay_twice(times: int) -> None:
+    """A photo is paid for once, however often everything is delivered."""
     assert duplicates.paid_runs(times) == 1.0

@@ -35,7 +35,8 @@ def files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_with_files_of_somebody_elses_is_refused_and_left_alone(precious: Path) -> None:
+def test_a_folder_with_other_files_is_refused(precious: Path) -> None:
+    """A folder with files of somebody else's is refused, and left alone."""
     before = files(precious)
     with pytest.raises(RuntimeError, match="not the local stack's"):
         claim(precious)

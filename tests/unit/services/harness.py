@@ -1,4 +1,4 @@
-"""detag's services over the fakes, without a world around them: each test takes the steps itself."""
+"""detag's services over the fakes, without a simulation around them: each test takes the steps itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-class Shop:
+class Harness:
     """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises."""
 
     def __init__(self, *, limit: Decimal | None = None, paused: bool = False, **changes: Any) -> None:
@@ -138,7 +138,7 @@ class Shop:
         return self.photos.upload("in", key, tiny_picture("image/jpeg", note) if data is None else data, metadata)
 
     def send(self, message: Mapping[str, Any], seconds: float = 30.0) -> Job:
-        """`submit` handles a message; the row after it."""
+        """`submit` handles a message; the job after it."""
         self.submit.handle(message, self.clock.monotonic() + seconds)
         return self.job
 
@@ -147,7 +147,7 @@ class Shop:
         self.submit.handle({"job_id": job.job_id}, self.clock.monotonic() + 30.0)
 
     def arrive(self, run: FakeRun | None = None, **changes: Any) -> Job:
-        """`deliver` handles what `reconcile` would send about a run; the row after it."""
+        """`deliver` handles what `reconcile` would send about a run; the job after it."""
         run_id = run.run_id if run else self.job.run_id
         self.deliver.handle({"job_id": self.job.job_id, "run_id": run_id} | changes)
         return self.job
@@ -163,7 +163,7 @@ class Shop:
 
     @property
     def job(self) -> Job:
-        """The one row."""
+        """The one job."""
         (job,) = self.jobs.jobs.values()
         return job
 
@@ -173,9 +173,9 @@ class Shop:
         return list(self.runs.runs.values())[-1]
 
 
-def submitted(*endings: Ending, **changes: Any) -> Shop:
-    """A shop with one photo whose run was created."""
-    shop = Shop(**changes)
-    shop.endings = list(endings)
-    assert shop.send(shop.upload()).state is State.SUBMITTED
-    return shop
+def submitted(*endings: Ending, **changes: Any) -> Harness:
+    """A harness with one photo whose run was created."""
+    harness = Harness(**changes)
+    harness.endings = list(endings)
+    assert harness.send(harness.upload()).state is State.SUBMITTED
+    return harness

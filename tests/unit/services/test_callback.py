@@ -1,4 +1,4 @@
-"""The answers to callbacks, row by row of the design's table."""
+"""The answers to callbacks, line by line of the design's table."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ JOB = "0123456789abcdef" * 2
 SECRET = "whsec_now"
 
 
-class Door:
-    """The callback function over fakes, and whoever rings."""
+class Harness:
+    """The callback function over fakes, and whoever calls it."""
 
     def __init__(self, *secrets: str) -> None:
         self.clock = FakeClock()
@@ -55,7 +55,7 @@ class Door:
             raise Transient("SQS throttled")
         self.queue.send(messages)
 
-    def ring(self, body: bytes, signature: str | None, *, header: str = "runflow-signature", plain: bool = True) -> int:
+    def post(self, body: bytes, signature: str | None, *, header: str = "runflow-signature", plain: bool = True) -> int:
         return self.receiver.answer(
             {
                 "headers": {} if signature is None else {header: signature},
@@ -64,8 +64,8 @@ class Door:
             }
         )
 
-    def ring_signed(self, body: bytes, secret: str = SECRET, **how: Any) -> int:
-        return self.ring(body, sign(body, secret), **how)
+    def post_signed(self, body: bytes, secret: str = SECRET, **how: Any) -> int:
+        return self.post(body, sign(body, secret), **how)
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -86,16 +86,16 @@ def envelope(**changes: Any) -> bytes:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door(SECRET, "whsec_before")
+def harness() -> Harness:
+    return Harness(SECRET, "whsec_before")
 
 
 # Signed, usable
 
 
-def test_a_callback_of_ours_is_answered_200_once_the_queue_has_it(door: Door) -> None:
-    assert door.ring_signed(envelope()) == 200
-    assert door.queue.sent == [
+def test_our_callback_is_answered_200_once_the_queue_has_it(harness: Harness) -> None:
+    assert harness.post_signed(envelope()) == 200
+    assert harness.queue.sent == [
         {
             "job_id": JOB,
             "run_id": "run-1",
@@ -107,9 +107,9 @@ def test_a_callback_of_ours_is_answered_200_once_the_queue_has_it(door: Door) ->
 
 
 @pytest.mark.parametrize("how", [{"plain": False}, {"header": "Runflow-Signature"}, {"header": "RUNFLOW-SIGNATURE"}])
-def test_it_may_come_encoded_and_its_header_in_any_case(door: Door, how: dict[str, Any]) -> None:
-    assert door.ring_signed(envelope(), **how) == 200
-    assert len(door.queue.sent) == 1
+def test_it_may_come_encoded_and_its_header_in_any_case(harness: Harness, how: dict[str, Any]) -> None:
+    assert harness.post_signed(envelope(), **how) == 200
+    assert len(harness.queue.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_it_may_come_encoded_and_its_header_in_any_case(door: Door, how: dict[st
         (None, "succeeded", "succeeded"),
     ],
 )
-def test_the_event_decides_and_then_the_status(door: Door, event: str | None, status: str, read: str) -> None:
-    assert door.ring_signed(envelope(event=event, status=status)) == 200
-    assert door.queue.sent[0]["status"] == read
+def test_the_event_decides_and_then_the_status(harness: Harness, event: str | None, status: str, read: str) -> None:
+    assert harness.post_signed(envelope(event=event, status=status)) == 200
+    assert harness.queue.sent[0]["status"] == read
 
 
-def test_too_many_links_are_left_out_and_the_message_still_fits(door: Door) -> None:
+def test_too_many_urls_are_left_out_and_the_message_still_fits(harness: Harness) -> None:
     links = [f"https://outputs.example/{number}" for number in range(200)]
-    assert door.ring_signed(envelope(output={"image_urls": links})) == 200
-    assert door.queue.sent[0]["links"] == []
+    assert harness.post_signed(envelope(output={"image_urls": links})) == 200
+    assert harness.queue.sent[0]["links"] == []
 
 
 # No, malformed or wrong signature; garbage
@@ -155,9 +155,9 @@ def test_too_many_links_are_left_out_and_the_message_still_fits(door: Door) -> N
     ],
     ids=["none", "empty", "wrong", "short", "upper", "prefixed", "newline", "secret", "body", "accents"],
 )
-def test_bad_evidence_is_answered_401_and_nothing_is_enqueued(door: Door, signature: str | None) -> None:
-    assert door.ring(envelope(), signature) == 401
-    assert door.queue.sent == []
+def test_bad_evidence_is_answered_401_and_nothing_is_enqueued(harness: Harness, signature: str | None) -> None:
+    assert harness.post(envelope(), signature) == 401
+    assert harness.queue.sent == []
 
 
 @pytest.mark.parametrize(
@@ -171,18 +171,19 @@ def test_bad_evidence_is_answered_401_and_nothing_is_enqueued(door: Door, signat
         {"body": "\ud800", "headers": {"runflow-signature": "0" * 64}},
     ],
 )
-def test_garbage_is_answered_401(door: Door, event: dict[str, Any]) -> None:
-    assert door.receiver.answer(event) == 401
+def test_garbage_is_answered_401(harness: Harness, event: dict[str, Any]) -> None:
+    assert harness.receiver.answer(event) == 401
 
 
-# Larger than the cap
+# Larger than the limit
 
 
-def test_a_body_above_the_cap_is_answered_413_even_if_signed_and_one_of_the_cap_is_read(door: Door) -> None:
-    room = MAX_BODY_BYTES - len(envelope(output={"x": ""}))
-    assert door.ring_signed(envelope(output={"x": "y" * room})) == 200
-    assert door.ring_signed(envelope(output={"x": "y" * (room + 1)})) == 413
-    assert len(door.queue.sent) == 1
+def test_a_body_above_the_limit_is_answered_413(harness: Harness) -> None:
+    """A body above the limit is answered 413 even if it is signed, and one of exactly the limit is read."""
+    left = MAX_BODY_BYTES - len(envelope(output={"x": ""}))
+    assert harness.post_signed(envelope(output={"x": "y" * left})) == 200
+    assert harness.post_signed(envelope(output={"x": "y" * (left + 1)})) == 413
+    assert len(harness.queue.sent) == 1
 
 
 # Signed, but of no use
@@ -203,36 +204,36 @@ def test_a_body_above_the_cap_is_answered_413_even_if_signed_and_one_of_the_cap_
         (envelope(event="run.started", status="running_late"), "unknown_event"),
     ],
 )
-def test_what_is_signed_and_of_no_use_is_answered_200_counted_and_not_enqueued(
-    door: Door, body: bytes, why: str
-) -> None:
-    assert door.ring_signed(body) == 200
-    assert door.queue.sent == []
-    assert door.telemetry.counts["UnusableCallback"] == 1
-    assert door.telemetry.lines[-1].fields == {"why": why}
+def test_a_signed_callback_of_no_use_is_answered_200(harness: Harness, body: bytes, why: str) -> None:
+    """What is signed and of no use is answered 200, counted and not enqueued."""
+    assert harness.post_signed(body) == 200
+    assert harness.queue.sent == []
+    assert harness.telemetry.counts["UnusableCallback"] == 1
+    assert harness.telemetry.lines[-1].fields == {"why": why}
 
 
 # Nothing can be judged or kept
 
 
-def test_an_unset_secret_is_answered_503_for_a_4xx_would_be_final() -> None:
-    door = Door()
-    assert door.ring_signed(envelope()) == 503
+def test_an_unset_secret_is_answered_503() -> None:
+    """An unset secret is answered 503, because a 4xx would be final."""
+    harness = Harness()
+    assert harness.post_signed(envelope()) == 503
 
 
 @pytest.mark.parametrize("error", [Transient("throttled"), RuntimeError("something nobody thought of")])
-def test_an_unreadable_secret_is_answered_503(door: Door, error: Exception) -> None:
-    door.broken = error
-    assert door.ring_signed(envelope()) == 503
+def test_an_unreadable_secret_is_answered_503(harness: Harness, error: Exception) -> None:
+    harness.broken = error
+    assert harness.post_signed(envelope()) == 503
 
 
-def test_a_queue_that_fails_is_answered_503(door: Door) -> None:
-    door.full = True
-    assert door.ring_signed(envelope()) == 503
+def test_a_queue_that_fails_is_answered_503(harness: Harness) -> None:
+    harness.full = True
+    assert harness.post_signed(envelope()) == 503
 
 
 def test_bad_evidence_is_judged_even_while_the_secret_is_unset() -> None:
-    assert Door().ring(envelope(), None) == 401
+    assert Harness().post(envelope(), None) == 401
 
 
 # The signature itself
@@ -240,12 +241,12 @@ def test_bad_evidence_is_judged_even_while_the_secret_is_unset() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_the_published_vectors_hold(vector: dict[str, Any]) -> None:
-    door = Door(*vector.get("secrets_accepted", [vector.get("secret")]))
+    harness = Harness(*vector.get("secrets_accepted", [vector.get("secret")]))
     expected = 401 if vector.get("expect") == "reject" else 200
-    assert door.ring(base64.b64decode(vector["body_base64"]), vector["signature"], plain=False) == expected
+    assert harness.post(base64.b64decode(vector["body_base64"]), vector["signature"], plain=False) == expected
 
 
-def test_every_secret_is_tried_and_its_place_told() -> None:
+def test_every_secret_is_tried_and_its_place_returned() -> None:
     body = b"{}"
     assert [position(body, sign(body, one).encode(), (b"a", b"b")) for one in ("a", "b", "c")] == [0, 1, None]
 
@@ -253,42 +254,44 @@ def test_every_secret_is_tried_and_its_place_told() -> None:
 # Rotation
 
 
-def test_the_previous_secret_is_accepted_and_counted(door: Door) -> None:
-    assert door.ring_signed(envelope(), "whsec_before") == 200
-    assert door.telemetry.counts["PreviousSecretMatched"] == 1
+def test_the_previous_secret_is_accepted_and_counted(harness: Harness) -> None:
+    assert harness.post_signed(envelope(), "whsec_before") == 200
+    assert harness.telemetry.counts["PreviousSecretMatched"] == 1
 
 
-def test_a_mismatch_reads_the_secrets_again_but_not_more_often_than_every_thirty_seconds(door: Door) -> None:
-    assert door.ring_signed(envelope()) == 200
-    door.secrets.secrets = ("whsec_next", SECRET)
-    assert door.ring_signed(envelope(), "whsec_next") == 401
-    assert door.reads == 1
-    door.clock.advance(REREAD_SECONDS)
-    assert door.ring_signed(envelope(), "whsec_next") == 200
+def test_a_mismatch_reads_the_secrets_again(harness: Harness) -> None:
+    """A mismatch reads the secrets again, but not more often than every thirty seconds."""
+    assert harness.post_signed(envelope()) == 200
+    harness.secrets.secrets = ("whsec_next", SECRET)
+    assert harness.post_signed(envelope(), "whsec_next") == 401
+    assert harness.reads == 1
+    harness.clock.advance(REREAD_SECONDS)
+    assert harness.post_signed(envelope(), "whsec_next") == 200
     for _ in range(50):
-        assert door.ring_signed(envelope(), "whsec_forged") == 401
-    assert door.reads == 2
+        assert harness.post_signed(envelope(), "whsec_forged") == 401
+    assert harness.reads == 2
 
 
-def test_what_was_read_is_trusted_for_five_minutes_and_longer_only_while_it_cannot_be_read(door: Door) -> None:
-    assert door.ring_signed(envelope()) == 200
-    door.clock.advance(CACHE_SECONDS - 1)
-    assert door.ring_signed(envelope()) == 200
-    assert door.reads == 1
-    door.broken = Transient("throttled")
-    door.clock.advance(CACHE_SECONDS)
-    assert door.ring_signed(envelope()) == 200
-    assert door.ring_signed(envelope()) == 200
-    assert door.reads == 2, "a failure is not repeated for each request"
-    door.clock.advance(RETRY_SECONDS)
-    door.broken = None
-    assert door.ring_signed(envelope()) == 200
-    assert door.reads == 3
+def test_secrets_are_trusted_for_five_minutes(harness: Harness) -> None:
+    """What was read is trusted for five minutes, and longer only while it cannot be read again."""
+    assert harness.post_signed(envelope()) == 200
+    harness.clock.advance(CACHE_SECONDS - 1)
+    assert harness.post_signed(envelope()) == 200
+    assert harness.reads == 1
+    harness.broken = Transient("throttled")
+    harness.clock.advance(CACHE_SECONDS)
+    assert harness.post_signed(envelope()) == 200
+    assert harness.post_signed(envelope()) == 200
+    assert harness.reads == 2, "a failure is not repeated for each request"
+    harness.clock.advance(RETRY_SECONDS)
+    harness.broken = None
+    assert harness.post_signed(envelope()) == 200
+    assert harness.reads == 3
 
 
 @pytest.mark.parametrize("status", [200, 401, 413, 503])
-def test_each_answer_is_counted(door: Door, status: int) -> None:
-    door.full = status == 503
+def test_each_answer_is_counted(harness: Harness, status: int) -> None:
+    harness.full = status == 503
     body = b"x" * (MAX_BODY_BYTES + 1) if status == 413 else envelope()
-    assert (door.ring(body, None) if status in (401, 413) else door.ring_signed(body)) == status
-    assert door.telemetry.counts[f"Answered{status}"] == 1
+    assert (harness.post(body, None) if status in (401, 413) else harness.post_signed(body)) == status
+    assert harness.telemetry.counts[f"Answered{status}"] == 1

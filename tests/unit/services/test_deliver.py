@@ -16,91 +16,95 @@ from detag.ports.photos import PreconditionFailed
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, cleaned_picture
 from detag.services.deliver import DELIVERY_SECONDS, UNKNOWN_RUN_SECONDS
-from tests.unit.services.shop import Shop, submitted
+from tests.unit.services.harness import Harness, submitted
 
 FREE = Ending(status="failed", cost=Decimal(0), code="INTERNAL", message="try again")
 
 
-def ended(*endings: Ending, **changes: Any) -> Shop:
-    """A shop whose one run is over; nobody has told detag yet."""
-    shop = submitted(*endings, **changes)
-    shop.wait(60.0)
-    assert shop.run.ended
-    return shop
+def ended(*endings: Ending, **changes: Any) -> Harness:
+    """A harness whose one run is over; detag has not heard of it yet."""
+    harness = submitted(*endings, **changes)
+    harness.wait(60.0)
+    assert harness.run.ended
+    return harness
 
 
-def links(shop: Shop) -> list[str]:
-    output = shop.runs.record(shop.run)["output"]
+def output_urls(harness: Harness) -> list[str]:
+    output = harness.runs.record(harness.run)["output"]
     return list(output["image_urls"])
 
 
 # Well
 
 
-def test_a_cleaned_picture_is_stored_with_its_story_and_the_job_closed() -> None:
-    shop = ended()
-    job = shop.arrive()
+def test_an_output_is_stored_and_the_job_closed() -> None:
+    """An output is stored with metadata that says where it comes from, and the job is closed."""
+    harness = ended()
+    job = harness.arrive()
     assert (job.state, job.outputs, job.cost, job.partial) == (State.DELIVERED, ("shoe.jpg.webp",), "0.14", False)
-    stored = shop.photos.outputs["shoe.jpg.webp"]
+    stored = harness.photos.outputs["shoe.jpg.webp"]
     assert stored.content_type == "image/webp"
-    assert stored.data == cleaned_picture(shop.run.photo or b"", "image/webp")
+    assert stored.data == cleaned_picture(harness.run.photo or b"", "image/webp")
     assert (stored.metadata[JOB_ID], stored.metadata[RUN_ID]) == (job.job_id, job.run_id)
-    assert [kind for kind, _ in shop.events.published] == ["Photo Delivered"]
+    assert [kind for kind, _ in harness.events.published] == ["Photo Delivered"]
     assert (job.body, job.due_at, job.source_metadata) == (None, None, ())
 
 
-def test_the_same_type_keeps_the_name_and_further_images_are_numbered() -> None:
-    shop = ended(Ending(content_type="image/jpeg", images=3))
-    assert shop.arrive().outputs == ("shoe.jpg", "shoe.jpg.2.jpg", "shoe.jpg.3.jpg")
+def test_further_outputs_are_numbered() -> None:
+    """An output of the same type keeps the name, and further ones are numbered."""
+    harness = ended(Ending(content_type="image/jpeg", images=3))
+    assert harness.arrive().outputs == ("shoe.jpg", "shoe.jpg.2.jpg", "shoe.jpg.3.jpg")
 
 
 @pytest.mark.parametrize("status", ["partial_succeeded", "succeeded"])
 def test_a_partial_result_is_stored_and_marked(status: str) -> None:
-    shop = ended(Ending(status=status))
-    assert shop.arrive().partial is (status == "partial_succeeded")
+    harness = ended(Ending(status=status))
+    assert harness.arrive().partial is (status == "partial_succeeded")
 
 
 def test_repeating_the_message_changes_nothing() -> None:
-    shop = ended()
-    job = shop.arrive()
+    harness = ended()
+    job = harness.arrive()
     for _ in range(3):
-        assert shop.arrive() == job
-    assert len(shop.photos.puts) == len(shop.events.published) == 1
+        assert harness.arrive() == job
+    assert len(harness.photos.puts) == len(harness.events.published) == 1
 
 
-def test_a_picture_that_is_there_already_is_not_stored_again() -> None:
-    shop = ended()
-    shop.broken["jobs.save"] = Transient("DynamoDB throttled")
+def test_an_output_that_is_there_already_is_not_stored_again() -> None:
+    harness = ended()
+    harness.broken["jobs.save"] = Transient("DynamoDB throttled")
     with pytest.raises(Transient):
-        shop.arrive()
-    shop.broken.clear()
-    assert shop.arrive().state is State.DELIVERED
-    assert len(shop.photos.puts) == 1
+        harness.arrive()
+    harness.broken.clear()
+    assert harness.arrive().state is State.DELIVERED
+    assert len(harness.photos.puts) == 1
 
 
-def test_the_callbacks_links_are_used_where_runflow_cannot_be_asked_or_shows_none(
+def test_the_callbacks_output_urls_are_the_fallback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shop = ended()
-    signed = links(shop)
-    shop.broken["runs.get"] = Transient("Runflow answered 503")
-    job = shop.arrive(status="succeeded", links=signed)
+    """The callback's output URLs are used where Runflow cannot be asked, or shows none."""
+    harness = ended()
+    signed = output_urls(harness)
+    harness.broken["runs.get"] = Transient("Runflow answered 503")
+    job = harness.arrive(status="succeeded", links=signed)
     assert (job.state, job.cost) == (State.DELIVERED, None)
-    shop = ended()
-    signed, record = links(shop), shop.runs.record
-    monkeypatch.setattr(shop.runs, "record", lambda run: record(run) | {"output": None})
-    assert shop.arrive(status="succeeded", links=signed).state is State.DELIVERED
+    harness = ended()
+    signed, record = output_urls(harness), harness.runs.record
+    monkeypatch.setattr(harness.runs, "record", lambda run: record(run) | {"output": None})
+    assert harness.arrive(status="succeeded", links=signed).state is State.DELIVERED
 
 
-def test_an_event_that_cannot_be_sent_is_owed_and_sent_by_the_next_message() -> None:
-    shop = ended()
-    shop.broken["events.publish"] = Transient("EventBridge throttled")
-    job = shop.arrive()
+def test_a_pending_event_is_sent_by_the_next_message() -> None:
+    """An event that cannot be sent is pending, and is sent by the next message."""
+    harness = ended()
+    harness.broken["events.publish"] = Transient("EventBridge throttled")
+    job = harness.arrive()
     assert (job.state, job.pending) == (State.DELIVERED, ("event",))
     assert job.due_at is not None
-    shop.broken.clear()
-    assert (shop.arrive().pending, shop.job.due_at) == ((), None)
-    assert len(shop.events.published) == 1
+    harness.broken.clear()
+    assert (harness.arrive().pending, harness.job.due_at) == ((), None)
+    assert len(harness.events.published) == 1
 
 
 # Badly
@@ -124,265 +128,279 @@ def test_every_end_has_one_outcome(ending: Ending, state: State, reason: Reason)
     assert (job.state, job.reason) == (state, reason)
 
 
-def test_a_free_failure_gives_its_room_back_and_is_tried_with_a_new_run_up_to_the_limit() -> None:
-    shop = ended(FREE, FREE, FREE)
+def test_a_free_failure_is_tried_again_with_a_new_run() -> None:
+    """A free failure returns its images to the budget and is tried with a new run, up to the limit of attempts."""
+    harness = ended(FREE, FREE, FREE)
     for attempt in (2, 3):
-        job = shop.arrive()
+        job = harness.arrive()
         assert (job.reason, job.attempt, job.reservation, job.run_id) == (Reason.RETRY, attempt, None, None)
-        shop.wait(1_000.0)
-        shop.send({"job_id": job.job_id})
-        shop.wait(60.0)
-    job = shop.arrive()
+        harness.wait(1_000.0)
+        harness.send({"job_id": job.job_id})
+        harness.wait(60.0)
+    job = harness.arrive()
     assert (job.state, job.reservation, len(job.earlier_runs)) == (State.FAILED, None, 2)
-    assert len(shop.runs.runs) == 3
+    assert len(harness.runs.runs) == 3
 
 
 def test_a_late_word_about_an_earlier_run_is_ignored() -> None:
-    shop = ended(FREE)
-    first = shop.run
-    job = shop.arrive()
-    assert shop.arrive(first) == job
-    shop.wait(1_000.0)
-    shop.send({"job_id": job.job_id})
-    assert shop.arrive(first).state is State.SUBMITTED
+    harness = ended(FREE)
+    first = harness.run
+    job = harness.arrive()
+    assert harness.arrive(first) == job
+    harness.wait(1_000.0)
+    harness.send({"job_id": job.job_id})
+    assert harness.arrive(first).state is State.SUBMITTED
 
 
-def test_a_run_that_failed_because_the_photos_link_had_died_is_not_counted_as_an_attempt() -> None:
-    shop = submitted(Ending(queued=7_200.0))
-    shop.wait(7_201.0)
-    job = shop.arrive()
+def test_a_failure_for_an_expired_photo_url_is_no_attempt() -> None:
+    """A run that failed because the photo's URL had expired is not counted as an attempt."""
+    harness = submitted(Ending(queued=7_200.0))
+    harness.wait(7_201.0)
+    job = harness.arrive()
     assert (job.reason, job.attempt, job.expired_urls) == (Reason.RETRY, 1, 1)
 
 
-def test_a_failure_is_saved_before_it_is_told_and_what_cannot_be_told_is_owed() -> None:
-    shop = ended(replace(FREE, code="INPUT_VALIDATION_FAILED"))
-    shop.calls.clear()
-    shop.broken["photos.put_record"] = Transient("S3 throttled")
-    job = shop.arrive()
+def test_a_failure_is_saved_before_it_is_published() -> None:
+    """A failure is saved before it is published, and what cannot be published is pending."""
+    harness = ended(replace(FREE, code="INPUT_VALIDATION_FAILED"))
+    harness.calls.clear()
+    harness.broken["photos.put_record"] = Transient("S3 throttled")
+    job = harness.arrive()
     assert job.pending == ("record",)
-    assert shop.calls.index("jobs.save") < shop.calls.index("events.publish")
-    shop.broken.clear()
-    assert shop.arrive().pending == ()
-    assert f"_failed/shoe.jpg.{job.job_id}.json" in shop.photos.outputs
+    assert harness.calls.index("jobs.save") < harness.calls.index("events.publish")
+    harness.broken.clear()
+    assert harness.arrive().pending == ()
+    assert f"_failed/shoe.jpg.{job.job_id}.json" in harness.photos.outputs
 
 
-def test_a_failure_that_loses_its_write_is_not_told() -> None:
-    shop = ended(replace(FREE, code="INPUT_VALIDATION_FAILED"))
-    shop.broken["jobs.save"] = Conflict("moved")
+def test_a_failure_that_loses_its_write_is_not_published() -> None:
+    harness = ended(replace(FREE, code="INPUT_VALIDATION_FAILED"))
+    harness.broken["jobs.save"] = Conflict("written by another")
     with pytest.raises(Transient, match="contended"):
-        shop.arrive()
-    assert shop.events.published == [] and shop.photos.puts == []
+        harness.arrive()
+    assert harness.events.published == [] and harness.photos.puts == []
 
 
 # Not yet
 
 
-def test_a_run_that_still_works_is_looked_at_again_later_and_later() -> None:
-    shop = submitted(Ending(seconds=math.inf))
+def test_a_run_that_still_works_is_polled_later_and_later() -> None:
+    harness = submitted(Ending(seconds=math.inf))
     waits = []
     for _ in range(8):
-        job = shop.arrive()
+        job = harness.arrive()
         assert job.state is State.SUBMITTED and job.due_at is not None
-        waits.append(job.due_at - shop.clock.now())
+        waits.append(job.due_at - harness.clock.now())
     assert waits == [60, 120, 240, 480, 960, 1800, 1800, 1800]
 
 
-def test_a_run_that_never_ends_fails_after_its_time_and_is_repaired_if_it_ends_after_all() -> None:
-    shop = submitted(Ending(seconds=25 * 3600.0))
-    shop.wait(24 * 3600.0 + 1)
-    job = shop.arrive()
+def test_a_run_that_never_ends_fails_after_its_timeout() -> None:
+    """A run that never ends fails after its timeout, and its job is repaired if it ends after all."""
+    harness = submitted(Ending(seconds=25 * 3600.0))
+    harness.wait(24 * 3600.0 + 1)
+    job = harness.arrive()
     assert (job.state, job.reason, job.reservation is not None) == (State.FAILED, Reason.TIMED_OUT, True)
-    assert shop.arrive() == job, "nothing to repair with yet"
-    shop.wait(7200.0)
-    assert shop.arrive().state is State.DELIVERED
-    assert [kind for kind, _ in shop.events.published] == ["Photo Failed", "Photo Delivered"]
+    assert harness.arrive() == job, "nothing to repair with yet"
+    harness.wait(7200.0)
+    assert harness.arrive().state is State.DELIVERED
+    assert [kind for kind, _ in harness.events.published] == ["Photo Failed", "Photo Delivered"]
 
 
-def test_a_run_that_runflow_does_not_know_fails_after_an_hour_and_is_repaired_if_it_turns_up() -> None:
-    shop = ended()
-    shop.runs.habits.known_after = 7200.0
-    assert shop.arrive().state is State.SUBMITTED
-    shop.wait(UNKNOWN_RUN_SECONDS)
-    assert (shop.arrive().state, shop.job.reason) == (State.FAILED, Reason.UNKNOWN_RUN)
-    shop.wait(7200.0)
-    assert shop.arrive().state is State.DELIVERED
+def test_a_run_unknown_to_runflow_fails_after_an_hour() -> None:
+    """A run that Runflow does not know fails after an hour, and its job is repaired if it turns up."""
+    harness = ended()
+    harness.runs.habits.known_after = 7200.0
+    assert harness.arrive().state is State.SUBMITTED
+    harness.wait(UNKNOWN_RUN_SECONDS)
+    assert (harness.arrive().state, harness.job.reason) == (State.FAILED, Reason.UNKNOWN_RUN)
+    harness.wait(7200.0)
+    assert harness.arrive().state is State.DELIVERED
 
 
-def test_a_job_is_not_given_up_while_its_own_picture_is_in_the_bucket() -> None:
-    shop = ended()
-    signed = links(shop)
-    shop.runs.habits.known_after = 7200.0
-    shop.broken["events.publish"] = KeyboardInterrupt()  # type: ignore[assignment]  # the process is gone
+def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
+    harness = ended()
+    signed = output_urls(harness)
+    harness.runs.habits.known_after = 7200.0
+    harness.broken["events.publish"] = KeyboardInterrupt()  # type: ignore[assignment]  # the process is gone
     with pytest.raises(KeyboardInterrupt):
-        shop.arrive(status="succeeded", links=signed)
-    shop.broken.clear()
-    assert shop.job.state is State.SUBMITTED and "shoe.jpg.webp" in shop.photos.outputs
-    shop.wait(UNKNOWN_RUN_SECONDS)
-    assert (shop.arrive().state, shop.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
+        harness.arrive(status="succeeded", links=signed)
+    harness.broken.clear()
+    assert harness.job.state is State.SUBMITTED and "shoe.jpg.webp" in harness.photos.outputs
+    harness.wait(UNKNOWN_RUN_SECONDS)
+    assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
 
 
-def test_an_expired_link_is_renewed_by_asking_again() -> None:
-    shop = ended()
-    shop.runs.habits.link_seconds = -1.0
-    job = shop.arrive()
+def test_an_expired_output_url_is_renewed_by_asking_again() -> None:
+    harness = ended()
+    harness.runs.habits.link_seconds = -1.0
+    job = harness.arrive()
     assert job.state is State.SUBMITTED and job.due_at is not None
-    shop.runs.habits.link_seconds = 3600.0
-    assert shop.arrive().state is State.DELIVERED
+    harness.runs.habits.link_seconds = 3600.0
+    assert harness.arrive().state is State.DELIVERED
 
 
 @pytest.mark.parametrize("call", ["photos.put", "photos.existing", "fetcher.open", "fetcher.read", "runs.get"])
-def test_what_fails_for_the_moment_is_written_on_the_row_and_not_left_to_the_queue(call: str) -> None:
-    shop = ended()
-    shop.broken[call] = Transient("throttled")
-    job = shop.arrive()
-    assert job.state is State.SUBMITTED and job.due_at is not None and job.due_at > shop.clock.now()
-    shop.broken.clear()
-    assert shop.arrive().state is State.DELIVERED
+def test_a_transient_failure_is_saved_on_the_job(call: str) -> None:
+    """What fails for the moment is saved on the job, and not left to the queue."""
+    harness = ended()
+    harness.broken[call] = Transient("throttled")
+    job = harness.arrive()
+    assert job.state is State.SUBMITTED and job.due_at is not None and job.due_at > harness.clock.now()
+    harness.broken.clear()
+    assert harness.arrive().state is State.DELIVERED
 
 
-def test_a_paid_result_that_cannot_be_had_for_days_waits_for_a_person_and_can_still_be_delivered() -> None:
-    shop = ended()
-    shop.broken["fetcher.open"] = Transient("unreachable")
-    shop.wait(24 * 3600.0 + DELIVERY_SECONDS)
-    job = shop.arrive()
+def test_a_paid_result_that_cannot_be_fetched_waits() -> None:
+    """A paid result that cannot be fetched for days waits for a person, and can still be delivered."""
+    harness = ended()
+    harness.broken["fetcher.open"] = Transient("unreachable")
+    harness.wait(24 * 3600.0 + DELIVERY_SECONDS)
+    job = harness.arrive()
     assert (job.state, job.reason, job.reservation is not None) == (State.FAILED, Reason.UNDELIVERABLE, True)
-    shop.broken.clear()
-    assert shop.arrive().state is State.DELIVERED
+    harness.broken.clear()
+    assert harness.arrive().state is State.DELIVERED
 
 
-def test_a_success_without_a_picture_fails_after_some_looks() -> None:
-    shop = ended(Ending(images=0))
-    looks = 0
-    while shop.job.state is State.SUBMITTED and looks < 10:
-        shop.arrive()
-        looks += 1
-    assert (shop.job.reason, looks) == (Reason.NO_OUTPUT, 4)
+def test_a_success_without_an_output_fails_after_some_reads() -> None:
+    harness = ended(Ending(images=0))
+    reads = 0
+    while harness.job.state is State.SUBMITTED and reads < 10:
+        harness.arrive()
+        reads += 1
+    assert (harness.job.reason, reads) == (Reason.NO_OUTPUT, 4)
 
 
-def test_one_unsafe_picture_among_several_is_left_out_and_the_result_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = ended(Ending(images=3))
-    real = shop.runs.picture
-    monkeypatch.setattr(shop.runs, "picture", lambda run, number: b"<html>" if number == 2 else real(run, number))
-    job = shop.arrive()
+def test_one_unsafe_output_among_several_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One unsafe output among several is left out, and the result marked as partial."""
+    harness = ended(Ending(images=3))
+    real = harness.runs.picture
+    monkeypatch.setattr(harness.runs, "picture", lambda run, number: b"<html>" if number == 2 else real(run, number))
+    job = harness.arrive()
     assert (job.outputs, job.partial) == (("shoe.jpg.webp", "shoe.jpg.3.webp"), True)
 
 
 # Newest wins, and names
 
 
-def put(shop: Shop, key: str, **metadata: str) -> None:
-    shop.photos.outputs[key] = Stored(
+def put(harness: Harness, key: str, **metadata: str) -> None:
+    harness.photos.outputs[key] = Stored(
         b"theirs", "etag", {name.replace("_", "-"): value for name, value in metadata.items()}
     )
 
 
-def test_a_newer_picture_at_the_key_stays_and_the_older_job_is_superseded() -> None:
-    shop = ended()
-    put(shop, "shoe.jpg.webp", **{SOURCE_KEY: "in/shoe.jpg", SEQUENCER: "F" * 18})
-    job = shop.arrive()
+def test_a_newer_output_at_the_key_stays() -> None:
+    """A newer output at the key stays, and the older job is superseded."""
+    harness = ended()
+    put(harness, "shoe.jpg.webp", **{SOURCE_KEY: "in/shoe.jpg", SEQUENCER: "F" * 18})
+    job = harness.arrive()
     assert (job.state, job.reason, job.cost) == (State.SUPERSEDED, Reason.NEWER_DELIVERED, "0.14")
     assert job.reservation is not None, "it was paid for"
-    assert shop.photos.puts == [] and shop.events.published == []
+    assert harness.photos.puts == [] and harness.events.published == []
 
 
-def test_an_older_picture_is_replaced_only_as_it_was_read() -> None:
-    shop = ended()
-    put(shop, "shoe.jpg.webp", **{SOURCE_KEY: "in/shoe.jpg", SEQUENCER: "0"})
-    shop.broken["photos.put"] = PreconditionFailed("PreconditionFailed")
-    assert shop.arrive().state is State.SUBMITTED
-    shop.broken.clear()
-    assert shop.arrive().state is State.DELIVERED
+def test_an_older_output_is_replaced_only_as_it_was_read() -> None:
+    harness = ended()
+    put(harness, "shoe.jpg.webp", **{SOURCE_KEY: "in/shoe.jpg", SEQUENCER: "0"})
+    harness.broken["photos.put"] = PreconditionFailed("PreconditionFailed")
+    assert harness.arrive().state is State.SUBMITTED
+    harness.broken.clear()
+    assert harness.arrive().state is State.DELIVERED
 
 
 @pytest.mark.parametrize("taken", [1, 2])
-def test_a_name_that_is_somebody_elses_gets_the_start_of_the_job_id(taken: int) -> None:
-    shop = ended()
-    short = shop.job.job_id[:8]
+def test_a_name_that_is_taken_gets_the_start_of_the_job_id(taken: int) -> None:
+    """Where a name is somebody else's, the output's gets the start of the job's id; where that is taken, the whole."""
+    harness = ended()
+    short = harness.job.job_id[:8]
     for key in ("shoe.jpg.webp", f"shoe.jpg.{short}.webp")[:taken]:
-        put(shop, key, **{SOURCE_KEY: "in/another.jpg", SEQUENCER: "F" * 18})
-    own = short if taken == 1 else shop.job.job_id
-    assert shop.arrive().outputs == (f"shoe.jpg.{own}.webp",)
+        put(harness, key, **{SOURCE_KEY: "in/another.jpg", SEQUENCER: "F" * 18})
+    own = short if taken == 1 else harness.job.job_id
+    assert harness.arrive().outputs == (f"shoe.jpg.{own}.webp",)
 
 
 def test_a_file_that_detag_did_not_write_is_never_overwritten() -> None:
-    shop = ended()
-    put(shop, "shoe.jpg.webp")
-    shop.arrive()
-    assert shop.photos.outputs["shoe.jpg.webp"].data == b"theirs"
+    harness = ended()
+    put(harness, "shoe.jpg.webp")
+    harness.arrive()
+    assert harness.photos.outputs["shoe.jpg.webp"].data == b"theirs"
 
 
 # Whose run it is
 
 
-def maybe_submitted(shop: Shop) -> Job:
+def maybe_submitted(harness: Harness) -> Job:
     """The job after a POST without an answer."""
-    before = shop.job
+    before = harness.job
     after = replace(before, state=State.WAITING, reason=Reason.UNCONFIRMED, run_id=None, version=before.version + 1)
-    shop.jobs.save(before, replace(after, due_at=shop.clock.now()))
-    return shop.job
+    harness.jobs.save(before, replace(after, due_at=harness.clock.now()))
+    return harness.job
 
 
-def test_a_run_that_the_row_does_not_know_yet_is_adopted_once_it_proves_ours() -> None:
-    shop = ended()
-    maybe_submitted(shop)
-    job = shop.arrive(shop.run)
-    assert (job.state, job.run_id) == (State.DELIVERED, shop.run.run_id)
+def test_a_run_that_proves_ours_is_adopted() -> None:
+    """A run that the job does not know yet is adopted once it proves ours."""
+    harness = ended()
+    maybe_submitted(harness)
+    job = harness.arrive(harness.run)
+    assert (job.state, job.run_id) == (State.DELIVERED, harness.run.run_id)
 
 
 @pytest.mark.parametrize(
     "lie", [{"client_ref": "theirs"}, {"input": {"image_url": "https://evil.example/shoe.jpg"}}, {"input": None}]
 )
 def test_a_run_that_does_not_prove_ours_is_refused_and_counted(lie: dict[str, Any]) -> None:
-    shop = ended()
-    run = shop.run
-    job = maybe_submitted(shop)
+    harness = ended()
+    run = harness.run
+    job = maybe_submitted(harness)
     run.request = dict(run.request) | lie
-    assert shop.arrive(run) == job
-    assert shop.telemetry.counts["UnmatchedCallback"] == 1
+    assert harness.arrive(run) == job
+    assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 
-def stranger(shop: Shop, ending: Ending) -> FakeRun:
-    """A second run of the same job, ended."""
-    shop.endings = [ending]
-    shop.runs.create(str(shop.runs.posts[0][0]), "another key", 10.0)
-    shop.wait(60.0)
-    return shop.run
+def unmatched_run(harness: Harness, ending: Ending) -> FakeRun:
+    """An unmatched run of the same job, ended."""
+    harness.endings = [ending]
+    harness.runs.create(str(harness.runs.posts[0][0]), "another key", 10.0)
+    harness.wait(60.0)
+    return harness.run
 
 
-def test_a_second_paid_run_is_charged_once_and_alarmed_and_its_picture_left() -> None:
-    shop = ended()
-    shop.arrive()
-    second = stranger(shop, Ending())
+def test_an_unmatched_paid_run_is_charged_once_and_alarmed() -> None:
+    """An unmatched paid run is charged once and alarmed, and its output left."""
+    harness = ended()
+    harness.arrive()
+    second = unmatched_run(harness, Ending())
     for _ in range(3):
-        assert shop.arrive(second).state is State.DELIVERED
-    assert list(shop.jobs.charges) == [second.run_id]
-    assert shop.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert len(shop.photos.puts) == 1
+        assert harness.arrive(second).state is State.DELIVERED
+    assert list(harness.jobs.charges) == [second.run_id]
+    assert harness.telemetry.counts["UnmatchedPaidRun"] == 1
+    assert len(harness.photos.puts) == 1
 
 
-def test_a_second_run_that_was_free_is_neither_charged_nor_alarmed() -> None:
-    shop = ended()
-    shop.arrive()
-    shop.arrive(stranger(shop, FAILED))
-    assert shop.jobs.charges == {} and shop.telemetry.counts["UnmatchedPaidRun"] == 0
+def test_an_unmatched_free_run_is_not_charged() -> None:
+    """An unmatched run that was free is neither charged nor alarmed."""
+    harness = ended()
+    harness.arrive()
+    harness.arrive(unmatched_run(harness, FAILED))
+    assert harness.jobs.charges == {} and harness.telemetry.counts["UnmatchedPaidRun"] == 0
 
 
-def test_a_message_about_another_run_comes_again_while_runflow_cannot_be_asked() -> None:
-    shop = ended()
-    shop.arrive()
-    second = stranger(shop, Ending())
-    shop.broken["runs.get"] = Transient("Runflow answered 503")
+def test_a_message_about_another_run_is_retried() -> None:
+    """A message about another run comes again while Runflow cannot be asked."""
+    harness = ended()
+    harness.arrive()
+    second = unmatched_run(harness, Ending())
+    harness.broken["runs.get"] = Transient("Runflow answered 503")
     with pytest.raises(Transient):
-        shop.arrive(second)
+        harness.arrive(second)
 
 
 def test_a_callback_about_no_job_is_counted_and_done_with() -> None:
-    shop = Shop()
-    shop.deliver.handle({"job_id": "0" * 32, "run_id": "r"})
-    assert shop.telemetry.counts["UnmatchedCallback"] == 1
+    harness = Harness()
+    harness.deliver.handle({"job_id": "0" * 32, "run_id": "r"})
+    assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 
 @pytest.mark.parametrize("message", [{}, {"job_id": 5}, {"job_id": "J" * 32}])
 def test_a_message_of_nobody_is_an_error(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="job_id"):
-        Shop().deliver.handle(message)
+        Harness().deliver.handle(message)

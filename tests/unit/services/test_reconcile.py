@@ -1,4 +1,4 @@
-"""`reconcile`: what is due, what is held, and the report."""
+"""`reconcile`: what is due, what waits for intake, and the report."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from detag.domain.job import Job, Reason, State
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault
 from detag.services.reconcile import LIST_FROM, MAX_ASKED, REDELIVER_SECONDS, REDUE_SECONDS
-from tests.unit.services.shop import PRICE, Shop, submitted
+from tests.unit.services.harness import PRICE, Harness, submitted
 
 ENDLESS = Ending(seconds=math.inf)
 
 
-def uploads(shop: Shop, count: int, *, apart: float = 0.0) -> list[Job]:
-    """So many photos, handled by `submit` one after the other; their rows."""
+def uploads(harness: Harness, count: int, *, apart: float = 0.0) -> list[Job]:
+    """So many photos, handled by `submit` one after the other; their jobs."""
     for number in range(count):
-        shop.submit.handle(shop.upload(f"{number:03}.jpg"), shop.clock.monotonic() + 30.0)
-        shop.clock.advance(apart)
-    return list(shop.jobs.jobs.values())
+        harness.submit.handle(harness.upload(f"{number:03}.jpg"), harness.clock.monotonic() + 30.0)
+        harness.clock.advance(apart)
+    return list(harness.jobs.jobs.values())
 
 
-def sent(shop: Shop) -> list[str]:
+def sent(harness: Harness) -> list[str]:
     """Job ids that were sent to `submit`."""
-    ids = [message["job_id"] for message in shop.uploads.sent]
-    shop.uploads.sent.clear()
+    ids = [message["job_id"] for message in harness.uploads.sent]
+    harness.uploads.sent.clear()
     return ids
 
 
@@ -38,288 +38,294 @@ def sent(shop: Shop) -> list[str]:
 
 
 def test_nothing_to_do_is_done_with_three_reads_and_one_metric() -> None:
-    shop = Shop()
-    assert set(shop.sweep().values()) == {0}
-    assert shop.telemetry.counts["GateHeld"] == 0 and "GateHeld" in shop.telemetry.counts
-    assert not [call for call in shop.calls if call.startswith(("queue", "runs"))]
+    harness = Harness()
+    assert set(harness.sweep().values()) == {0}
+    assert harness.telemetry.counts["GateHeld"] == 0 and "GateHeld" in harness.telemetry.counts
+    assert not [call for call in harness.calls if call.startswith(("queue", "runs"))]
 
 
-def test_an_interrupted_submission_is_resumed_and_claimed_before_it_is_sent() -> None:
-    shop = Shop()
-    shop.faults = [Fault(500)]
-    job = shop.send(shop.upload())
-    shop.wait(631.0)
-    shop.calls.clear()
-    assert shop.sweep()["resumed"] == 1
-    assert sent(shop) == [job.job_id]
-    assert shop.calls.index("jobs.save") < shop.calls.index("queue.uploads.send")
-    assert shop.job.due_at == shop.clock.now() + REDUE_SECONDS
-    assert shop.sweep()["resumed"] == 0, "the next minute does not send it again"
-    shop.wait(REDUE_SECONDS)
-    assert shop.sweep()["resumed"] == 1, "its message may have been lost"
+def test_an_interrupted_submission_is_resumed() -> None:
+    """An interrupted submission is resumed, and claimed before it is sent to the queue."""
+    harness = Harness()
+    harness.faults = [Fault(500)]
+    job = harness.send(harness.upload())
+    harness.wait(631.0)
+    harness.calls.clear()
+    assert harness.sweep()["resumed"] == 1
+    assert sent(harness) == [job.job_id]
+    assert harness.calls.index("jobs.save") < harness.calls.index("queue.uploads.send")
+    assert harness.job.due_at == harness.clock.now() + REDUE_SECONDS
+    assert harness.sweep()["resumed"] == 0, "the next minute does not send it again"
+    harness.wait(REDUE_SECONDS)
+    assert harness.sweep()["resumed"] == 1, "its message may have been lost"
 
 
 def test_a_job_whose_message_could_not_be_sent_comes_due_again() -> None:
-    shop = Shop()
-    shop.faults = [Fault(500)]
-    shop.send(shop.upload())
-    shop.wait(631.0)
-    shop.broken["queue.uploads.send"] = Transient("SQS throttled")
+    harness = Harness()
+    harness.faults = [Fault(500)]
+    harness.send(harness.upload())
+    harness.wait(631.0)
+    harness.broken["queue.uploads.send"] = Transient("SQS throttled")
     with pytest.raises(Transient):
-        shop.sweep()
-    shop.broken.clear()
-    shop.wait(REDUE_SECONDS)
-    assert shop.sweep()["resumed"] == 1
+        harness.sweep()
+    harness.broken.clear()
+    harness.wait(REDUE_SECONDS)
+    assert harness.sweep()["resumed"] == 1
 
 
 def test_a_stale_index_moves_nothing() -> None:
-    shop = submitted(ENDLESS)
-    shop.wait(301.0)
-    stale = shop.jobs.due(shop.clock.now(), 10)
-    shop.sweep()
-    before = shop.job
-    shop.jobs.due = lambda now, limit: stale  # type: ignore[method-assign]
-    assert shop.sweep()["still_running"] == 0
-    assert shop.job == before
+    harness = submitted(ENDLESS)
+    harness.wait(301.0)
+    stale = harness.jobs.due(harness.clock.now(), 10)
+    harness.sweep()
+    before = harness.job
+    harness.jobs.due = lambda now, limit: stale  # type: ignore[method-assign]
+    assert harness.sweep()["still_running"] == 0
+    assert harness.job == before
 
 
-def test_a_row_that_moves_meanwhile_is_left_to_whoever_moved_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = Shop()
-    shop.faults = [Fault(500)]
-    shop.send(shop.upload())
-    shop.wait(631.0)
-    real = shop.jobs.get
+def test_a_write_conflict_leaves_the_job_to_the_other_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.faults = [Fault(500)]
+    harness.send(harness.upload())
+    harness.wait(631.0)
+    real = harness.jobs.get
 
     def get(job_id: str) -> Job | None:
         job = real(job_id)
         if job is not None:
-            shop.jobs.jobs[job_id] = replace(job, version=job.version + 1)
+            harness.jobs.jobs[job_id] = replace(job, version=job.version + 1)
         return job
 
-    monkeypatch.setattr(shop.jobs, "get", get)
-    assert shop.sweep()["resumed"] == 0
-    assert sent(shop) == []
+    monkeypatch.setattr(harness.jobs, "get", get)
+    assert harness.sweep()["resumed"] == 0
+    assert sent(harness) == []
 
 
-def test_an_overdue_run_that_has_ended_goes_to_deliver_and_one_that_still_works_is_looked_at_later() -> None:
-    shop = Shop()
-    shop.endings = [Ending(), ENDLESS]
-    done, running = uploads(shop, 2)
-    shop.wait(301.0)
-    assert shop.sweep() == {"released": 0, "resumed": 0, "sent_to_deliver": 1, "still_running": 1}
-    assert shop.results.sent == [{"job_id": done.job_id, "run_id": done.run_id}]
-    assert shop.jobs.jobs[done.job_id].due_at == shop.clock.now() + REDELIVER_SECONDS
-    assert shop.jobs.jobs[running.job_id].due_at == shop.clock.now() + 60.0
+def test_an_overdue_run_that_has_ended_goes_to_deliver() -> None:
+    """An overdue run that has ended goes to deliver, and one that still works is polled later."""
+    harness = Harness()
+    harness.endings = [Ending(), ENDLESS]
+    done, running = uploads(harness, 2)
+    harness.wait(301.0)
+    assert harness.sweep() == {"released": 0, "resumed": 0, "sent_to_deliver": 1, "still_running": 1}
+    assert harness.results.sent == [{"job_id": done.job_id, "run_id": done.run_id}]
+    assert harness.jobs.jobs[done.job_id].due_at == harness.clock.now() + REDELIVER_SECONDS
+    assert harness.jobs.jobs[running.job_id].due_at == harness.clock.now() + 60.0
 
 
 @pytest.mark.parametrize("unknown", [True, False])
-def test_a_run_that_is_unknown_or_late_goes_to_deliver_which_closes_it(unknown: bool) -> None:
-    shop = submitted(ENDLESS)
-    shop.run.lost = unknown
-    shop.wait(301.0 if unknown else 24 * 3600.0 + 1)
-    assert shop.sweep()["sent_to_deliver"] == 1
+def test_a_run_that_is_unknown_or_late_goes_to_deliver(unknown: bool) -> None:
+    """A run that is unknown to Runflow, or late, goes to deliver, which closes its job."""
+    harness = submitted(ENDLESS)
+    harness.run.lost = unknown
+    harness.wait(301.0 if unknown else 24 * 3600.0 + 1)
+    assert harness.sweep()["sent_to_deliver"] == 1
 
 
-def test_many_overdue_runs_are_read_off_the_list_page_by_page() -> None:
-    shop = Shop()
-    shop.endings = [ENDLESS] * LIST_FROM
-    shop.runs.habits.page_limit = 20
-    uploads(shop, LIST_FROM)
-    shop.wait(301.0)
-    shop.calls.clear()
-    assert shop.sweep()["still_running"] == LIST_FROM
-    assert (shop.calls.count("runs.page"), shop.calls.count("runs.get")) == (3, 0)
+def test_many_overdue_runs_are_read_from_the_list_by_pages() -> None:
+    harness = Harness()
+    harness.endings = [ENDLESS] * LIST_FROM
+    harness.runs.habits.page_limit = 20
+    uploads(harness, LIST_FROM)
+    harness.wait(301.0)
+    harness.calls.clear()
+    assert harness.sweep()["still_running"] == LIST_FROM
+    assert (harness.calls.count("runs.page"), harness.calls.count("runs.get")) == (3, 0)
 
 
 def test_what_the_list_does_not_show_is_asked_for_up_to_a_bound() -> None:
-    shop = Shop()
+    harness = Harness()
     count = MAX_ASKED + 20
-    shop.endings = [ENDLESS] * count
-    uploads(shop, count)
-    shop.runs.habits.visible_after = math.inf
-    shop.wait(301.0)
-    shop.calls.clear()
-    assert shop.sweep()["still_running"] == MAX_ASKED
-    assert shop.calls.count("runs.get") == MAX_ASKED
-    assert shop.sweep()["still_running"] == 20
+    harness.endings = [ENDLESS] * count
+    uploads(harness, count)
+    harness.runs.habits.visible_after = math.inf
+    harness.wait(301.0)
+    harness.calls.clear()
+    assert harness.sweep()["still_running"] == MAX_ASKED
+    assert harness.calls.count("runs.get") == MAX_ASKED
+    assert harness.sweep()["still_running"] == 20
 
 
 def test_while_runflow_cannot_be_asked_overdue_runs_stay_due() -> None:
-    shop = submitted()
-    shop.wait(301.0)
-    shop.broken["runs.get"] = Transient("Runflow answered 503")
-    assert shop.sweep()["sent_to_deliver"] == 0
-    shop.broken.clear()
-    assert shop.sweep()["sent_to_deliver"] == 1
+    harness = submitted()
+    harness.wait(301.0)
+    harness.broken["runs.get"] = Transient("Runflow answered 503")
+    assert harness.sweep()["sent_to_deliver"] == 0
+    harness.broken.clear()
+    assert harness.sweep()["sent_to_deliver"] == 1
 
 
-def test_what_a_closed_job_owes_is_sent_for() -> None:
-    shop = submitted()
-    shop.wait(60.0)
-    shop.broken["events.publish"] = Transient("EventBridge throttled")
-    job = shop.arrive()
-    shop.broken.clear()
-    shop.wait(301.0)
-    assert shop.sweep()["sent_to_deliver"] == 1
-    assert shop.results.sent == [{"job_id": job.job_id, "run_id": job.run_id}]
-    shop.deliver.handle(shop.results.sent.pop())
-    assert (shop.job.pending, shop.job.due_at) == ((), None)
+def test_what_a_closed_job_has_pending_is_sent_to_deliver() -> None:
+    harness = submitted()
+    harness.wait(60.0)
+    harness.broken["events.publish"] = Transient("EventBridge throttled")
+    job = harness.arrive()
+    harness.broken.clear()
+    harness.wait(301.0)
+    assert harness.sweep()["sent_to_deliver"] == 1
+    assert harness.results.sent == [{"job_id": job.job_id, "run_id": job.run_id}]
+    harness.deliver.handle(harness.results.sent.pop())
+    assert (harness.job.pending, harness.job.due_at) == ((), None)
 
 
 def test_with_no_time_left_it_stops_between_two_jobs() -> None:
-    shop = Shop()
-    shop.faults = [Fault(500)] * 2
-    uploads(shop, 2)
-    shop.wait(631.0)
-    assert shop.reconcile.sweep(shop.clock.monotonic() + 5.0)["resumed"] == 0
+    harness = Harness()
+    harness.faults = [Fault(500)] * 2
+    uploads(harness, 2)
+    harness.wait(631.0)
+    assert harness.reconcile.sweep(harness.clock.monotonic() + 5.0)["resumed"] == 0
 
 
 # The intake
 
 
-def held(shop: Shop, count: int) -> list[Job]:
-    """So many photos in line, oldest first."""
-    jobs = uploads(shop, count, apart=1.0)
+def waiting(harness: Harness, count: int) -> list[Job]:
+    """So many photos that wait for intake, oldest first."""
+    jobs = uploads(harness, count, apart=1.0)
     assert all(job.waits_for_intake for job in jobs)
     return jobs
 
 
-def test_a_raised_limit_releases_the_oldest_as_many_as_there_is_room_for() -> None:
-    shop = Shop(limit=Decimal(0))
-    jobs = held(shop, 5)
-    shop.jobs.operator = replace(shop.jobs.operator, limit_usd=str(PRICE * 3))
-    assert shop.sweep()["released"] == 3
-    assert sent(shop) == [job.job_id for job in jobs[:3]]
-    assert shop.jobs.intake().draining, "the line goes first, newcomers join its end"
-    shop.submit.handle(shop.upload("new.jpg"), shop.clock.monotonic() + 30.0)
-    assert [job.state for job in shop.jobs.jobs.values()][-1] is State.WAITING
+def test_a_raised_limit_releases_the_oldest() -> None:
+    """A raised limit releases the oldest photos, as many as there are images left."""
+    harness = Harness(limit=Decimal(0))
+    jobs = waiting(harness, 5)
+    harness.jobs.operator = replace(harness.jobs.operator, limit_usd=str(PRICE * 3))
+    assert harness.sweep()["released"] == 3
+    assert sent(harness) == [job.job_id for job in jobs[:3]]
+    assert harness.jobs.intake().draining, "waiting photos go first, new ones join the end"
+    harness.submit.handle(harness.upload("new.jpg"), harness.clock.monotonic() + 30.0)
+    assert [job.state for job in harness.jobs.jobs.values()][-1] is State.WAITING
 
 
-def test_an_empty_line_opens_a_draining_gate() -> None:
-    shop = Shop(limit=Decimal(0))
-    (job,) = held(shop, 1)
-    shop.jobs.operator = replace(shop.jobs.operator, limit_usd="none")
-    shop.sweep()
-    shop.send({"job_id": job.job_id})
-    shop.sweep()
-    assert shop.jobs.intake().reason is None
+def test_a_draining_intake_opens_once_nobody_waits() -> None:
+    harness = Harness(limit=Decimal(0))
+    (job,) = waiting(harness, 1)
+    harness.jobs.operator = replace(harness.jobs.operator, limit_usd="none")
+    harness.sweep()
+    harness.send({"job_id": job.job_id})
+    harness.sweep()
+    assert harness.jobs.intake().reason is None
 
 
-def test_midnight_is_a_new_day_for_the_line() -> None:
-    shop = Shop(limit=PRICE)
-    first, second = uploads(shop, 2)
+def test_midnight_releases_photos_that_wait_for_the_limit() -> None:
+    harness = Harness(limit=PRICE)
+    first, second = uploads(harness, 2)
     assert (first.state, second.reason) == (State.SUBMITTED, Reason.SPEND_LIMIT)
-    assert shop.sweep()["released"] == 0
-    shop.wait(86_400.0 - shop.clock.now() % 86_400)
-    assert shop.sweep()["released"] == 1
+    assert harness.sweep()["released"] == 0
+    harness.wait(86_400.0 - harness.clock.now() % 86_400)
+    assert harness.sweep()["released"] == 1
 
 
 @pytest.mark.parametrize("reason", ["credit", "key_good"])
-def test_an_automatic_gate_is_tested_by_the_oldest_photo_and_by_one_at_a_time(reason: str) -> None:
-    shop = Shop()
-    setattr(shop.runs.habits, reason, Decimal(0) if reason == "credit" else False)
-    jobs = held(shop, 3)
-    assert shop.sweep()["released"] == 0, "not at once"
-    shop.wait(60.0)
-    assert shop.sweep()["released"] == 1
-    assert sent(shop) == [jobs[0].job_id]
-    shop.wait(60.0)
-    assert shop.sweep()["released"] == 0, "the first has not answered yet"
-    shop.send_to(jobs[0])
-    assert shop.jobs.intake().probe_job is None
-    assert shop.jobs.intake().probe_at > shop.clock.now() + 100.0, "later each time"
-    setattr(shop.runs.habits, reason, None if reason == "credit" else True)
-    shop.wait(900.0)
-    shop.sweep()
-    shop.send_to(jobs[0])
-    assert shop.jobs.intake().draining
-    assert shop.sweep()["released"] == 2
+def test_an_automatic_pause_is_probed_by_one_photo_at_a_time(reason: str) -> None:
+    """An automatic pause is probed by the oldest photo, and by one at a time."""
+    harness = Harness()
+    setattr(harness.runs.habits, reason, Decimal(0) if reason == "credit" else False)
+    jobs = waiting(harness, 3)
+    assert harness.sweep()["released"] == 0, "not at once"
+    harness.wait(60.0)
+    assert harness.sweep()["released"] == 1
+    assert sent(harness) == [jobs[0].job_id]
+    harness.wait(60.0)
+    assert harness.sweep()["released"] == 0, "the first has not answered yet"
+    harness.send_to(jobs[0])
+    assert harness.jobs.intake().probe_job is None
+    assert harness.jobs.intake().probe_at > harness.clock.now() + 100.0, "later each time"
+    setattr(harness.runs.habits, reason, None if reason == "credit" else True)
+    harness.wait(900.0)
+    harness.sweep()
+    harness.send_to(jobs[0])
+    assert harness.jobs.intake().draining
+    assert harness.sweep()["released"] == 2
 
 
 def test_a_probe_that_never_answers_gives_way_to_another() -> None:
-    shop = Shop()
-    shop.runs.habits.key_good = False
-    held(shop, 2)
-    shop.wait(60.0)
-    shop.sweep()
-    first = shop.jobs.intake().probe_job
-    shop.wait(PROBE_LEASE_SECONDS)
-    shop.sweep()
-    assert shop.jobs.intake().probe_job not in (None, first)
+    harness = Harness()
+    harness.runs.habits.key_good = False
+    waiting(harness, 2)
+    harness.wait(60.0)
+    harness.sweep()
+    first = harness.jobs.intake().probe_job
+    harness.wait(PROBE_LEASE_SECONDS)
+    harness.sweep()
+    assert harness.jobs.intake().probe_job not in (None, first)
 
 
-def test_nobody_in_line_makes_the_next_photo_the_probe_but_a_stale_index_does_not() -> None:
-    shop = Shop()
-    shop.runs.habits.key_good = False
-    held(shop, 1)
-    shop.wait(60.0)
-    line = shop.jobs.waiting_for_intake
-    shop.jobs.waiting_for_intake = lambda limit: ["0" * 32]  # type: ignore[method-assign]
-    shop.sweep()
-    assert shop.jobs.intake().reason is Reason.UNAUTHORIZED
-    shop.jobs.waiting_for_intake = lambda limit: []  # type: ignore[method-assign]
-    shop.sweep()
-    assert shop.jobs.intake().reason is None
-    shop.jobs.waiting_for_intake = line  # type: ignore[method-assign]
+def test_with_nobody_waiting_the_next_photo_is_the_probe() -> None:
+    """If nobody waits for intake it opens, and the next photo is the probe; but a stale index does not open it."""
+    harness = Harness()
+    harness.runs.habits.key_good = False
+    waiting(harness, 1)
+    harness.wait(60.0)
+    waiting_for_intake = harness.jobs.waiting_for_intake
+    harness.jobs.waiting_for_intake = lambda limit: ["0" * 32]  # type: ignore[method-assign]
+    harness.sweep()
+    assert harness.jobs.intake().reason is Reason.UNAUTHORIZED
+    harness.jobs.waiting_for_intake = lambda limit: []  # type: ignore[method-assign]
+    harness.sweep()
+    assert harness.jobs.intake().reason is None
+    harness.jobs.waiting_for_intake = waiting_for_intake  # type: ignore[method-assign]
 
 
-def pause(shop: Shop, paused: bool | None) -> None:
-    shop.jobs.operator = replace(shop.jobs.operator, paused=paused)
+def pause(harness: Harness, paused: bool | None) -> None:
+    harness.jobs.operator = replace(harness.jobs.operator, paused=paused)
 
 
-def test_a_pause_closes_the_gate_and_its_end_opens_it() -> None:
-    shop = Shop()
-    pause(shop, True)
-    shop.sweep()
-    assert shop.jobs.intake().reason is Reason.PAUSED
-    held(shop, 2)
-    assert shop.sweep()["released"] == 0
-    assert shop.telemetry.counts["GateHeld"] == 2
-    pause(shop, None)
-    assert shop.sweep()["released"] == 2
+def test_an_operators_pause_pauses_intake_until_it_is_lifted() -> None:
+    harness = Harness()
+    pause(harness, True)
+    harness.sweep()
+    assert harness.jobs.intake().reason is Reason.PAUSED
+    waiting(harness, 2)
+    assert harness.sweep()["released"] == 0
+    assert harness.telemetry.counts["GateHeld"] == 2
+    pause(harness, None)
+    assert harness.sweep()["released"] == 2
 
 
-def configure(shop: Shop) -> None:
-    shop.runs.habits.configured = True
+def configure(harness: Harness) -> None:
+    harness.runs.habits.configured = True
 
 
 @pytest.mark.parametrize("lift", [configure])
-def test_a_key_that_is_stored_at_last_lifts_the_gate_without_a_probe(lift: Callable[[Shop], None]) -> None:
-    shop = Shop()
-    shop.runs.habits.configured = False
-    held(shop, 2)
-    assert shop.sweep()["released"] == 0
-    lift(shop)
-    assert shop.sweep()["released"] == 2
+def test_a_key_stored_at_last_reopens_intake_without_a_probe(lift: Callable[[Harness], None]) -> None:
+    harness = Harness()
+    harness.runs.habits.configured = False
+    waiting(harness, 2)
+    assert harness.sweep()["released"] == 0
+    lift(harness)
+    assert harness.sweep()["released"] == 2
 
 
 def test_two_rounds_at_the_same_time_release_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = Shop(limit=Decimal(0))
-    held(shop, 3)
-    shop.jobs.operator = replace(shop.jobs.operator, limit_usd="none")
-    real = shop.jobs.waiting_for_intake
+    harness = Harness(limit=Decimal(0))
+    waiting(harness, 3)
+    harness.jobs.operator = replace(harness.jobs.operator, limit_usd="none")
+    real = harness.jobs.waiting_for_intake
 
     def interrupted(limit: int) -> list[str]:
-        line = real(limit)
-        monkeypatch.setattr(shop.jobs, "waiting_for_intake", real)
-        shop.sweep()
-        return line
+        waiting_for_intake = real(limit)
+        monkeypatch.setattr(harness.jobs, "waiting_for_intake", real)
+        harness.sweep()
+        return waiting_for_intake
 
-    monkeypatch.setattr(shop.jobs, "waiting_for_intake", interrupted)
-    shop.sweep()
-    assert len(sent(shop)) == 3
+    monkeypatch.setattr(harness.jobs, "waiting_for_intake", interrupted)
+    harness.sweep()
+    assert len(sent(harness)) == 3
 
 
 # The report
 
 
-def test_the_report_tells_how_things_stand_and_what_to_do() -> None:
-    shop = Shop(limit=PRICE * 2)
-    uploads(shop, 3)
-    shop.wait(60.0)
-    done = next(iter(shop.jobs.jobs.values()))
-    shop.deliver.handle({"job_id": done.job_id, "run_id": done.run_id})
-    report = shop.reconcile.report()
+def test_the_report_says_how_things_stand_and_what_to_do() -> None:
+    harness = Harness(limit=PRICE * 2)
+    uploads(harness, 3)
+    harness.wait(60.0)
+    done = next(iter(harness.jobs.jobs.values()))
+    harness.deliver.handle({"job_id": done.job_id, "run_id": done.run_id})
+    report = harness.reconcile.report()
     assert report["open"] == {"submitted": 1, "waiting/spend_limit": 1}
     assert report["closed_today"] == {"delivered": 1}
     assert report["intake"]["why"] == "spend_limit" and report["intake"]["held"]
@@ -329,6 +335,6 @@ def test_the_report_tells_how_things_stand_and_what_to_do() -> None:
 
 
 def test_the_report_of_a_quiet_day_names_no_limit() -> None:
-    report = Shop().reconcile.report()
+    report = Harness().reconcile.report()
     assert report["intake"]["held"] is False
     assert report["spend_today"]["limit_usd"] == "none"

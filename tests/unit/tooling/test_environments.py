@@ -128,9 +128,8 @@ def test_an_install_that_was_killed_is_noticed(
     assert len(made) == 2
 
 
-def test_a_current_environment_that_is_to_be_made_anew_is_not_current_meanwhile(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_is_not_current_while_it_is_rebuilt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current environment that is to be made anew is not current meanwhile."""
     before = project.requirements.read_text(encoding="utf-8")
     project.set_up()
     project.requirements.write_text("# something else\n", encoding="utf-8")
@@ -156,9 +155,8 @@ def test_a_failing_download_ends_it_with_a_reason(
     assert not project.module.is_current(project.environment, project.requirements)
 
 
-def test_packages_are_downloaded_first_and_then_installed_without_an_index(
-    project: Project, pip: list[list[str]]
-) -> None:
+def test_packages_are_installed_without_an_index(project: Project, pip: list[list[str]]) -> None:
+    """Packages are downloaded first, and then installed without an index."""
     project.set_up()
 
     download, install = pip
@@ -212,7 +210,8 @@ def test_two_setups_at_once_make_an_environment_once(
     assert "waiting for another setup" in capsys.readouterr().out
 
 
-def test_the_pip_of_a_setup_that_was_killed_keeps_the_next_one_waiting(tmp_path: Path) -> None:
+def test_pip_of_a_killed_setup_keeps_the_next_one_waiting(tmp_path: Path) -> None:
+    """The pip of a setup that was killed keeps the next one waiting."""
     pip = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     setup = f"""
 import sys, pathlib

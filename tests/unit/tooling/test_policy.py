@@ -36,7 +36,8 @@ def accepting(*entries: dict[str, str], tool: str = "checkov", kind: str = "AWS:
     return {"Type": kind, "Metadata": {tool: {"skip": list(entries)}}}
 
 
-def test_a_finding_with_its_reason_beside_the_resource_is_accepted() -> None:
+def test_a_finding_with_its_reason_is_accepted() -> None:
+    """A finding with its reason beside the resource is accepted."""
     bucket = accepting({"id": "CKV_AWS_18", "comment": "nobody looks"})
     verdict = policy.judge(template(Bucket=bucket), {FINDING: "no logs"})
     assert (verdict.accepted, verdict.unexplained, verdict.wrong) == ({FINDING: "nobody looks"}, {}, [])
@@ -67,7 +68,8 @@ def test_an_acceptance_of_what_is_not_found_any_more_is_wrong() -> None:
     assert verdict.wrong == ["Bucket: checkov finds no CKV_AWS_18 here any more, but it is accepted"]
 
 
-def test_what_sam_makes_of_a_resource_is_accepted_at_that_resource() -> None:
+def test_what_sam_generates_is_accepted_at_its_resource() -> None:
+    """What SAM makes of a resource is accepted at that resource."""
     entry = {"id": "CT.LAMBDA.PR.2", "resource": "Permission", "comment": "SAM writes it"}
     function, finding = accepting(entry, tool="guard"), ("guard", "CT.LAMBDA.PR.2", "Permission")
     assert policy.judge(template(Function=function, Permission={}), {finding: "public"}).accepted == {
@@ -110,9 +112,10 @@ def run(
     return code
 
 
-def test_the_report_ends_with_the_number_of_what_is_accepted_and_what_is_not(
+def test_the_report_ends_with_the_number_of_findings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The report ends with the number of what is accepted and what is not."""
     bucket, path = accepting({"id": "CKV_AWS_18", "comment": "nobody looks"}), tmp_path / "template.json"
     assert run(monkeypatch, path, {"Bucket": bucket}, {FINDING: "no logs"}) == 0
     said = capsys.readouterr().out.splitlines()

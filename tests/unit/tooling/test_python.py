@@ -65,7 +65,8 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_the_newest_tested_version_comes_first_wherever_it_is_on_path(machine: Machine) -> None:
+def test_the_newest_tested_version_comes_first(machine: Machine) -> None:
+    """The newest tested version comes first, wherever it is on PATH."""
     machine.python("first", "python3", (3, 14))
     machine.python("first", "python3.11")
     machine.python("first", "python3.12", (3, 12))

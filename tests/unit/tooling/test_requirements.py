@@ -65,7 +65,8 @@ class TestLocked:
         assert set(asked) <= set(pins(path))
 
 
-def test_the_tests_run_with_the_versions_that_the_tested_code_runs_with() -> None:
+def test_tests_run_with_the_versions_of_the_tested_code() -> None:
+    """The tests run with the versions that the tested code runs with."""
     tests = pins(ROOT / "requirements" / "test.txt")
 
     for other in (LAYER, ROOT / "requirements" / "run.txt", ROOT / "requirements" / "runtime.txt"):
@@ -78,7 +79,7 @@ def test_the_layer_brings_nothing_that_the_runtime_has() -> None:
     assert set(pins(ROOT / "requirements" / "runtime.txt")) >= SDK
 
 
-def test_the_emulator_and_the_sam_cli_transform_the_template_alike() -> None:
+def test_emulator_and_sam_cli_transform_the_template_alike() -> None:
     name = "aws-sam-translator"
 
     assert pins(ROOT / "requirements" / "emulator.txt")[name] == pins(ROOT / "requirements" / "sam.txt")[name]

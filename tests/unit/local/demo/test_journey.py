@@ -69,7 +69,8 @@ def photo(tmp_path: Path, key: str, content: bytes = b"x") -> Photo:
     return Photo(key, path, ("delivered",))
 
 
-def test_each_photo_is_put_under_its_key_with_the_type_of_its_name(tmp_path: Path) -> None:
+def test_each_photo_is_put_with_the_type_of_its_name(tmp_path: Path) -> None:
+    """Each photo is put under its key, with the type of its name."""
     cloud, done = Cloud(), []
     photos = [photo(tmp_path, "é/a b+%.jpg", b"jpeg"), photo(tmp_path, "b.txt"), photo(tmp_path, "c")]
 
@@ -123,7 +124,7 @@ def test_waiting_ends_when_nothing_moves_any_more(tmp_path: Path, monkeypatch: p
     assert (a.state, a.detail, a.good) == ("waiting", "paused", False)
 
 
-def test_fetching_puts_originals_and_cleaned_pictures_side_by_side(tmp_path: Path) -> None:
+def test_fetching_puts_originals_and_outputs_side_by_side(tmp_path: Path) -> None:
     cloud, results = Cloud(), tmp_path / "results"
     a, b, c = (photo(tmp_path, key, key.encode()) for key in ("x/a.jpg", "x/a.webp", "skipped.txt"))
     a.state, a.outputs = "delivered", ("x/a.jpg.webp", "x/a.jpg.2.webp")

@@ -18,7 +18,8 @@ def test_the_samples_are_each_expected_in_one_state(tmp_path: Path) -> None:
     assert all(photo.path.is_file() for photo in photos)
 
 
-def test_own_photos_are_all_files_but_hidden_ones_and_earlier_results(tmp_path: Path) -> None:
+def test_own_photos_are_all_files_but_hidden_ones(tmp_path: Path) -> None:
+    """Own photos are all files but hidden ones and earlier results."""
     results = tmp_path / "out"
     for name in ("b.jpg", "a b/ü+%.png", ".DS_Store", ".git/x.jpg", "out/1/b.jpg", "notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def test_a_name_that_is_not_utf_8_gives_a_key_that_is() -> None:
         ("a/shoe.jpg", "a/other-1f2e.webp", "a/shoe.jpg.cleaned.webp"),
     ],
 )
-def test_a_cleaned_picture_goes_beside_its_original_and_never_over_it(key: str, output_key: str, name: str) -> None:
+def test_an_output_goes_beside_its_photo_and_never_over_it(key: str, output_key: str, name: str) -> None:
     assert str(cleaned_name(key, output_key)) == name
 
 

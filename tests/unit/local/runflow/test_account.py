@@ -75,7 +75,8 @@ async def test_another_organisation_is_403(runflow: World) -> None:
     assert refused(other, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED")
 
 
-async def test_only_what_was_made_is_charged_and_an_empty_balance_is_402() -> None:
+async def test_only_what_was_made_is_charged() -> None:
+    """Only what was made is charged, and an empty balance is 402."""
     async with world(balance=Decimal("0.30")) as runflow:
         runflow.pictures["/bad"] = 404
         await runflow.done(input={"image_url": "https://pictures.test/bad"})
@@ -99,7 +100,8 @@ async def test_runs_under_way_finish_after_the_credit_is_gone() -> None:
         assert (await runflow.create()).status_code == 402
 
 
-async def test_the_books_count_by_client_ref_and_name_pictures_without_their_signature(runflow: World) -> None:
+async def test_billing_counts_by_client_ref(runflow: World) -> None:
+    """Billing counts by client_ref, and names images without their signature."""
     await runflow.done(client_ref="one", metadata={"job_id": "j-1"})
     await runflow.done(client_ref="one")
     await runflow.done(client_ref=None)
@@ -134,7 +136,8 @@ def test_the_rate_is_per_key_and_comes_back_with_time() -> None:
         account.check_rate("a", 3)
 
 
-async def test_a_limited_rate_answers_429_with_headers_only_under_the_older_page(runflow: World) -> None:
+async def test_a_limited_rate_answers_429(runflow: World) -> None:
+    """A limited rate answers 429, with headers only under the older page."""
     await runflow.behave(rate_limit=1)
     first, second = await runflow.http.get("/v1/auth/me"), await runflow.http.get("/v1/auth/me")
     assert first.status_code == 200

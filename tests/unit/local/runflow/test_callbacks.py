@@ -65,7 +65,8 @@ async def test_a_run_without_callback_url_calls_nobody(runflow: World) -> None:
     assert await history(runflow, record["id"]) == []
 
 
-async def test_callbacks_carry_a_request_id_but_no_signature_while_no_secret_is_registered(runflow: World) -> None:
+async def test_without_a_secret_callbacks_are_unsigned(runflow: World) -> None:
+    """Callbacks carry a request id but no signature while no secret is registered."""
     await runflow.done()
     (request,) = runflow.callbacks
     assert request.headers["Runflow-Request-Id"]
@@ -82,7 +83,8 @@ async def test_the_current_secret_signs_the_raw_bytes(runflow: World) -> None:
     assert not signed_by(made["plain_secret"].removeprefix("whsec_"), request)
 
 
-async def test_a_secret_is_shown_once_and_its_record_has_the_documented_fields(runflow: World) -> None:
+async def test_a_secret_is_shown_once(runflow: World) -> None:
+    """A secret is shown once, and its record has the documented fields."""
     made = await secret(runflow, "production")
     assert set(made) == set(EXAMPLES["callback_secret_create"][1]["response"])
 
@@ -93,7 +95,8 @@ async def test_a_secret_is_shown_once_and_its_record_has_the_documented_fields(r
     assert made["plain_secret"] != read["key_prefix"]
 
 
-async def test_several_secrets_live_side_by_side_and_promotion_moves_the_signature(runflow: World) -> None:
+async def test_several_secrets_live_side_by_side(runflow: World) -> None:
+    """Several secrets live side by side, and promotion moves the signature."""
     old, new = await secret(runflow, "old"), await secret(runflow, "new")
     assert (old["is_current"], new["is_current"]) == (True, False)
     await runflow.done()
@@ -141,9 +144,8 @@ async def test_which_new_secret_signs_is_a_reading(runflow: World, reading: str,
 
 
 @pytest.mark.parametrize("answer", [500, 503, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
-async def test_5xx_and_network_errors_are_tried_three_times_with_the_same_bytes(
-    runflow: World, answer: int | Exception
-) -> None:
+async def test_5xx_and_network_errors_are_tried_three_times(runflow: World, answer: int | Exception) -> None:
+    """5xx and network errors are tried three times, with the same bytes."""
     await secret(runflow)
     runflow.answers += [answer] * 5
 
@@ -182,7 +184,8 @@ async def test_gentler_retries_go_on_after_any_answer_but_2xx() -> None:
         assert len(runflow.callbacks) == 6
 
 
-async def test_the_history_has_the_documented_fields_and_the_frozen_bytes(runflow: World) -> None:
+async def test_the_history_has_the_documented_fields(runflow: World) -> None:
+    """The history has the documented fields, and the frozen bytes."""
     made = await secret(runflow)
     runflow.answers += [503]
     record = await runflow.done()
@@ -209,7 +212,8 @@ async def test_a_retry_keeps_the_secret_of_its_delivery() -> None:
         assert [signed_by(old["plain_secret"], request) for request in runflow.callbacks] == [True, True]
 
 
-async def test_a_callback_is_signed_with_the_secret_that_was_current_when_it_was_made(runflow: World) -> None:
+async def test_a_callback_keeps_the_secret_it_was_made_with(runflow: World) -> None:
+    """A callback is signed with the secret that was current when it was made."""
     old, new = await secret(runflow), await secret(runflow)
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
     run_id = await runflow.made()
@@ -235,7 +239,8 @@ async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: World) -
     assert [each["is_automatic"] for each in await history(runflow, record["id"])] == [True, False]
 
 
-async def test_a_redelivery_is_refused_while_the_run_or_a_delivery_is_under_way() -> None:
+async def test_a_redelivery_is_refused_while_one_is_under_way() -> None:
+    """A redelivery is refused while the run, or a delivery, is under way."""
     async with world(behaviour={"callback_delays": (0.2, 0.1), "run_seconds": 0.05}) as runflow:
         runflow.answers += [503]
         run_id = await runflow.made()

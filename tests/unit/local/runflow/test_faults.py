@@ -45,7 +45,8 @@ async def test_a_status_fires_on_every_route_so_many_times(runflow: World, on: s
     assert await runflow.fired() == [2]
 
 
-async def test_a_status_without_a_body_has_the_error_envelope_and_a_text_stays_text(runflow: World) -> None:
+async def test_a_status_without_a_body_has_the_error_envelope(runflow: World) -> None:
+    """A status without a body has the error envelope, and a text stays text."""
     await runflow.fault("me", "status", status=429, times=1)
     await runflow.fault("me", "status", status=502, body="<html>bad gateway</html>", times=1)
     assert refused(await runflow.http.get("/v1/auth/me"), 429, "RATE_LIMITED")
@@ -184,7 +185,8 @@ async def test_a_run_may_be_unknown_for_ever(runflow: World) -> None:
     assert (runflow.callbacks, (await runflow.billing())["total"]) == ([], "0")
 
 
-async def test_rules_on_runs_may_be_about_some_of_them_and_come_together(runflow: World) -> None:
+async def test_rules_on_runs_may_be_combined(runflow: World) -> None:
+    """Rules on runs may be about some of them, and come together."""
     await runflow.fault("run", "fail", client_ref="bad")
     await runflow.fault("run", "hide", seconds=60, client_ref="bad")
     assert (await runflow.done(client_ref="job.bad.1"))["status_code"] == "failed"

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.anyio
 KEYED = {"Idempotency-Key": "k" * 64}
 
 
-async def test_the_same_key_and_body_replay_the_first_answer_and_make_no_second_run(runflow: World) -> None:
+async def test_the_same_key_and_body_replay_the_first_answer(runflow: World) -> None:
+    """The same key and body replay the first answer, and make no second run."""
     first = await runflow.create(headers=KEYED)
     await runflow.ended(first.json()["id"])
     again = await runflow.create(headers=KEYED)
@@ -73,7 +74,8 @@ async def test_a_cached_refusal_may_be_replayed(runflow: World) -> None:
     assert [(await runflow.create(headers=KEYED)).status_code for _ in range(2)] == [402, 402]
 
 
-async def test_an_answer_lost_after_the_run_was_made_is_replayed_to_the_same_key(runflow: World) -> None:
+async def test_a_lost_answer_is_replayed_to_the_same_key(runflow: World) -> None:
+    """An answer lost after the run was made is replayed to the same key."""
     await runflow.fault("create_run", "status", status=502, when="after", times=1)
 
     lost = await runflow.create(headers=KEYED)

@@ -15,7 +15,8 @@ async def link_of(runflow: World, run_id: str) -> str:
     return str((await runflow.run(run_id))["output"]["image_urls"][0])
 
 
-async def test_a_link_expires_with_403_and_reading_the_run_signs_a_fresh_one(runflow: World) -> None:
+async def test_an_output_url_expires_with_403(runflow: World) -> None:
+    """An output URL expires with 403, and reading the run signs a fresh one."""
     await runflow.behave(output_seconds=0.1)
     record = await runflow.done()
     old = record["output"]["image_urls"][0]

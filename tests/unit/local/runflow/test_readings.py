@@ -162,7 +162,8 @@ async def test_shapes_of_the_callback_history(runflow: World) -> None:
     assert (await runflow.http.get(path)).json() == runflow.envelopes[0]
 
 
-async def test_the_index_names_every_behaviour_and_every_choice_is_accepted(runflow: World) -> None:
+async def test_the_index_names_every_behaviour(runflow: World) -> None:
+    """The index names every behaviour, and every choice is accepted."""
     index = (await runflow.http.get("/_admin")).json()["behaviour"]
     assert index == choices()
     assert set(index) == {field.name for field in fields(Behaviour)}

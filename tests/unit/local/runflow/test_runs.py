@@ -18,7 +18,8 @@ pytestmark = pytest.mark.anyio
 FIELDS = set(EXAMPLES["create_run_responses"][0]["body"])
 
 
-async def test_a_run_is_created_queued_with_201_and_every_documented_field(runflow: World) -> None:
+async def test_a_run_is_created_queued_with_201(runflow: World) -> None:
+    """A run is created queued, with 201 and every documented field."""
     answer = await runflow.create(metadata={"job_id": "j-1"})
 
     record = answer.json()
@@ -81,9 +82,10 @@ async def test_the_published_request_bodies_are_accepted(runflow: World) -> None
         ({"callback_url": "shop.test"}, "body.callback_url"),
     ],
 )
-async def test_a_body_that_is_not_valid_is_refused_by_field_and_makes_no_run(
+async def test_a_body_that_is_not_valid_is_refused_by_field(
     runflow: World, changes: dict[str, Any], field: str
 ) -> None:
+    """A body that is not valid is refused by field, and makes no run."""
     answer = await runflow.create(**changes)
 
     assert refused(answer, 422, "VALIDATION_ERROR")
@@ -115,7 +117,8 @@ async def test_unknown_fields_are_let_pass(runflow: World) -> None:
     assert (await runflow.create(priority="high")).status_code == 201
 
 
-async def test_metadata_comes_back_but_for_data_urls_which_become_asset_references(runflow: World) -> None:
+async def test_metadata_comes_back_but_for_data_urls(runflow: World) -> None:
+    """Metadata comes back, but for data URLs, which become asset references."""
     record = await runflow.done(metadata={"key": "été/+%.jpg", "n": 7, "preview": "data:image/png;base64,AAAA"})
 
     assert record["metadata"]["key"] == "été/+%.jpg"
@@ -137,7 +140,7 @@ async def test_metadata_comes_back_but_for_data_urls_which_become_asset_referenc
         (b"GIF89a" + bytes(40), "INPUT_VALIDATION_FAILED"),
     ],
 )
-async def test_an_input_that_cannot_be_used_fails_the_run_free_of_charge(
+async def test_an_unusable_input_fails_the_run_free_of_charge(
     runflow: World, found: bytes | int | Exception, code: str
 ) -> None:
     runflow.pictures["/shoe.png"] = found
@@ -232,7 +235,8 @@ async def test_slow_runs_keep_no_worker_from_the_others() -> None:
         assert asyncio.get_running_loop().time() - began < 1.5
 
 
-async def test_statuses_lists_every_status_once_with_whether_it_is_terminal(runflow: World) -> None:
+async def test_statuses_lists_every_status_once(runflow: World) -> None:
+    """Statuses lists every status once, with whether it is terminal."""
     statuses = (await runflow.http.get("/v1/runs/statuses")).json()
 
     assert {status["code"]: status["is_terminal"] for status in statuses} == {

@@ -109,7 +109,8 @@ def test_pages_show_every_row_once_in_order_and_back_again(
         assert back.rows == forth[-2]
 
 
-async def test_runs_are_listed_newest_first_by_pages_while_new_ones_come_in(runflow: World) -> None:
+async def test_runs_are_listed_newest_first_by_pages(runflow: World) -> None:
+    """Runs are listed newest first, by pages, while new ones come in."""
     ids = [await runflow.made() for _ in range(5)]
     first = (await runflow.http.get("/v1/runs", params={"limit": 2})).json()
     newer = await runflow.made()
