@@ -243,7 +243,7 @@ MUTANTS: Final = (
         "False",
     ),
     # Money
-    _one("cap", "cap", STORE + "_move_money", "if counter.free < taken[after.day, after.shard]:", "if False:"),
+    _one("cap", "cap", STORE + "_move_money", "if shard.free < taken[after.day, after.shard]:", "if False:"),
     _one(
         "cap: in one transaction",
         "ledger",
@@ -259,7 +259,7 @@ MUTANTS: Final = (
         "taken[day_of(self._clock.now()), 0] -= before.images",
         400,
     ),
-    _one("cap: a change of the limit", "cap", STORE + "_move_money", "counter.limit != limit", "False"),
+    _one("cap: a change of the limit", "cap", STORE + "_move_money", "shard.limit != limit", "False"),
     _one("free retries: charged", "free retries only", DELIVER + "_failed", "not run.charged and again", "again"),
     _one(
         "free retries: how often",
