@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from detag.domain.job import (
     Transition,
 )
 from detag.domain.reasons import ADVICE
+from docs.draw.markdown import table
 
 PLACE: Final = Path(__file__).parents[1] / "states.md"
 
@@ -59,14 +60,14 @@ def draw() -> str:
         "```mermaid\n" + "\n".join(_diagram()) + "\n```\n",
         RULES,
         "## States\n",
-        _table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
+        table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
         "## Transitions\n",
-        _table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
+        table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
         "A waiting job has a reason to wait. Where intake is paused, photos wait, oldest first, until it opens.\n",
-        _table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
         "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
-        _table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
+        table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
     )
     return "\n".join(parts)
 
@@ -112,8 +113,3 @@ def _waits(reason: Reason) -> tuple[str, ...]:
 def _ended(reason: Reason) -> tuple[str, ...]:
     advice = ADVICE[reason]
     return (f"`{reason}`", "yes" if reason in REPAIRABLE else "", advice.means, advice.do)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

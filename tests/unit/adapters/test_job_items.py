@@ -21,7 +21,7 @@ CLOSED = replace(
 )
 
 
-def test_an_open_jobs_item_is_flat_and_has_only_what_has_a_value() -> None:
+def test_an_item_is_flat_and_has_only_what_has_a_value() -> None:
     assert job_items.job_item(JOB) == {
         "pk": {"S": f"job#{JOB.job_id}"},
         "job_id": {"S": JOB.job_id},
@@ -44,7 +44,7 @@ def test_an_open_jobs_item_is_flat_and_has_only_what_has_a_value() -> None:
     }
 
 
-def test_a_closed_job_leaves_the_due_index_enters_the_outcomes_and_expires() -> None:
+def test_a_closed_job_is_in_the_outcomes_only_and_expires() -> None:
     item = job_items.job_item(CLOSED)
     assert {"lane", "due_at"}.isdisjoint(item)
     assert item["outcome"] == {"S": "failed#2026-11-23"}
@@ -52,7 +52,8 @@ def test_a_closed_job_leaves_the_due_index_enters_the_outcomes_and_expires() -> 
     assert item["expires_at"] == {"N": str(int(EPOCH + RETENTION_SECONDS))}
 
 
-def test_a_closed_job_with_something_pending_is_in_both_indexes_and_does_not_expire() -> None:
+def test_a_closed_job_with_something_pending_is_in_both_indexes() -> None:
+    """And it does not expire."""
     item = job_items.job_item(replace(CLOSED, due_at=EPOCH + 300, pending=("event",)))
     assert {"lane", "due_at", "outcome", "closed_at"} <= set(item)
     assert "expires_at" not in item
@@ -128,7 +129,7 @@ def test_a_charged_run_has_its_own_item() -> None:
     }
 
 
-def test_budgets_newest_uploads_and_charged_runs_outlive_the_jobs_that_need_them() -> None:
+def test_all_other_items_outlive_the_jobs_that_need_them() -> None:
     midnight = EPOCH - EPOCH % 86_400
     made = {
         midnight: job_items.shard_item(DAY, 0, Shard(71, 71)),
@@ -217,5 +218,5 @@ def test_an_item_written_as_settling_is_an_unconfirmed_job() -> None:
         ({"state": {"S": "failed"}, "reason": {"S": "refused"}}, None),
     ],
 )
-def test_a_job_is_counted_by_what_the_due_index_has_of_it(item: dict[str, Any], place: str | None) -> None:
+def test_a_job_is_counted_by_what_the_due_index_has(item: dict[str, Any], place: str | None) -> None:
     assert job_items.place_of(item) == place

@@ -93,7 +93,7 @@ def test_only_what_is_reserved_must_fit_the_limit(
     assert shards_and_changes(before, after) == expected
 
 
-def test_a_shard_of_the_due_index_is_read_up_to_a_time_and_a_number() -> None:
+def test_the_due_index_is_read_up_to_a_time_and_a_number() -> None:
     request = job_requests.due_shard_request(TABLE, "due#3", EPOCH + 0.5, 7)
     assert request["Limit"] == 7
     assert request["ExpressionAttributeValues"] == {":shard": {"S": "due#3"}, ":until": {"N": "1795431600.5"}}

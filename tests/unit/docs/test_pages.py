@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detag.domain.job import TRANSITIONS, State
-from docs.draw import duplicates, states
+from docs.draw import data_model, duplicates, states
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
 SHARED = {"outbox": ("deliver", "submit"), "budget": ("deliver", "submit")}
@@ -40,6 +40,10 @@ def _taken(path: Path) -> set[str]:
         node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "detag.domain.job"
     )
     return {alias.name for node in imports for alias in node.names}
+
+
+def test_the_page_of_the_job_table_is_the_one_that_the_code_draws() -> None:
+    assert data_model.PLACE.read_text(encoding="utf-8") == data_model.draw(), "run `make docs`"
 
 
 def test_the_picture_of_duplicates_is_the_one_that_the_simulation_draws() -> None:
