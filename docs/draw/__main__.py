@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from docs.draw import duplicates, states
+from docs.draw import data_model, duplicates, states
 
-for page in (states, duplicates):
+for page in (states, data_model, duplicates):
     page.PLACE.write_text(page.draw(), encoding="utf-8", newline="\n")
     print(page.PLACE.relative_to(page.PLACE.parents[1]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from detag.domain import job as jobs
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, TRANSITIONS, State, Transition
 from detag.domain.reasons import Group, Reason
+from docs.draw.markdown import table
 
 PLACE: Final = Path(__file__).parents[1] / "states.md"
 
@@ -50,14 +51,14 @@ def draw() -> str:
         "```mermaid\n" + "\n".join(_diagram()) + "\n```\n",
         RULES,
         "## States\n",
-        _table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
+        table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
         "## Transitions\n",
-        _table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
+        table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
         "A waiting job has a reason to wait. Where intake is paused, photos wait, oldest first, until it opens.\n",
-        _table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
         "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
-        _table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
+        table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
     )
     return "\n".join(parts)
 
@@ -101,8 +102,3 @@ def _waits(reason: Reason) -> tuple[str, ...]:
 
 def _ended(reason: Reason) -> tuple[str, ...]:
     return (f"`{reason}`", "yes" if reason.repairable else "", reason.means, reason.do)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

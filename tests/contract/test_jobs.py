@@ -18,8 +18,8 @@ from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State, Upload, new
-from detag.domain.reasons import Reason
 from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
+from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
@@ -29,7 +29,7 @@ from tests.emulator import Aws
 
 DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
 LARGE = 4_000
-"""A limit that is spread over all counters."""
+"""A limit that is spread over all shards."""
 
 
 class Fake:
@@ -79,7 +79,7 @@ def store(side: Fake | Dynamo) -> JobStore:
 
 
 def job_of(number: int = 0, uploaded_at: float = EPOCH) -> Job:
-    """A job without a row."""
+    """A job without an item."""
     upload = Upload("photos", f"shoes/{number}.jpg", f"v{number}", f"00{number:04X}", "e7a6", 1_000, uploaded_at)
     return new(upload, EPOCH)
 
@@ -89,20 +89,20 @@ def moved(job: Job, **changes: Any) -> Job:
 
 
 def saved(store: JobStore, job: Job, **changes: Any) -> Job:
-    """The job of a new row, or of the next revision of its row."""
+    """The job of a new item, or of the next version of its item."""
     after = moved(job, **changes)
     store.save(job, after)
     return after
 
 
 def free(store: JobStore, day: str = DAY) -> list[int]:
-    """The free slots of each counter of a day."""
-    return [counter.free for counter in store.day_budget(day) or ()]
+    """The free images of each shard of a day."""
+    return [shard.free for shard in store.day_budget(day) or ()]
 
 
-def first(slots: int) -> list[int]:
-    """The free slots of each counter where all are in the first."""
-    return [slots] + [0] * (SHARDS - 1)
+def first(images: int) -> list[int]:
+    """The free images of each shard where all are in the first."""
+    return [images] + [0] * (SHARDS - 1)
 
 
 def together(number: int, work: Callable[[int], object]) -> list[object]:
@@ -120,7 +120,7 @@ def together(number: int, work: Callable[[int], object]) -> list[object]:
         return list(pool.map(begin, range(number)))
 
 
-# Rows
+# Items
 
 
 def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
@@ -180,7 +180,7 @@ def test_a_job_is_created_once(store: JobStore) -> None:
     assert store.get(created.job_id) == created
 
 
-def test_of_two_moves_from_the_same_revision_only_the_first_is_written(store: JobStore) -> None:
+def test_of_two_moves_from_one_version_the_first_is_written(store: JobStore) -> None:
     job = saved(store, job_of())
     winner = saved(store, job, detail="first")
     with pytest.raises(Conflict):
@@ -188,7 +188,7 @@ def test_of_two_moves_from_the_same_revision_only_the_first_is_written(store: Jo
     assert store.get(job.job_id) == winner
 
 
-def test_a_row_that_is_not_there_cannot_be_moved(store: JobStore) -> None:
+def test_an_item_that_does_not_exist_cannot_be_replaced(store: JobStore) -> None:
     job = moved(job_of())
     with pytest.raises(Conflict):
         saved(store, job)
@@ -203,11 +203,11 @@ def test_a_move_that_does_not_go_forward_is_refused(store: JobStore) -> None:
         store.save(job, moved(replace(job, upload=job_of(1).upload)))
 
 
-def test_what_only_people_read_is_cut_to_a_length_that_a_row_can_hold(store: JobStore) -> None:
+def test_what_only_people_read_is_cut_to_fit_an_item(store: JobStore) -> None:
     job = saved(store, job_of(), detail="x" * 5_000, outputs=tuple(f"{n}.jpg" for n in range(500)))
-    row = store.get(job.job_id)
-    assert row is not None
-    assert (row.detail, row.outputs) == (job.detail and job.detail[:MAX_DETAIL], job.outputs[:MAX_OUTPUTS])
+    found = store.get(job.job_id)
+    assert found is not None
+    assert (found.detail, found.outputs) == (job.detail and job.detail[:MAX_DETAIL], job.outputs[:MAX_OUTPUTS])
 
 
 def test_a_body_is_never_cut(store: JobStore) -> None:
@@ -219,14 +219,14 @@ def test_a_body_is_never_cut(store: JobStore) -> None:
 # Money
 
 
-def test_a_reservation_is_taken_from_its_counter_with_the_save(store: JobStore) -> None:
+def test_a_reservation_is_taken_from_its_shard_with_the_save(store: JobStore) -> None:
     store.set_day_budget(DAY, LARGE)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 2, 3)), limit=LARGE)
     assert free(store) == [250 - 2 * (number == 3) for number in range(SHARDS)]
 
 
-def test_a_reservation_needs_a_ledger_of_its_day(store: JobStore) -> None:
+def test_a_reservation_needs_a_budget_of_its_day(store: JobStore) -> None:
     store.set_day_budget(NEXT_DAY, 71)
     job = saved(store, job_of())
     for limit in (71, None):
@@ -236,7 +236,7 @@ def test_a_reservation_needs_a_ledger_of_its_day(store: JobStore) -> None:
     assert store.day_budget(DAY) is None
 
 
-def test_a_reservation_under_another_limit_than_the_days_is_refused(store: JobStore) -> None:
+def test_a_reservation_under_another_limit_is_refused(store: JobStore) -> None:
     store.set_day_budget(DAY, 71)
     job = saved(store, job_of())
     for limit in (70, 72):
@@ -246,7 +246,7 @@ def test_a_reservation_under_another_limit_than_the_days_is_refused(store: JobSt
     assert free(store) == first(71)
 
 
-def test_a_reservation_without_room_changes_nothing(store: JobStore) -> None:
+def test_a_reservation_that_does_not_fit_changes_nothing(store: JobStore) -> None:
     store.set_day_budget(DAY, 1)
     job = saved(store, job_of())
     with pytest.raises(ShardEmpty):
@@ -255,21 +255,21 @@ def test_a_reservation_without_room_changes_nothing(store: JobStore) -> None:
     assert free(store) == first(1)
 
 
-def test_the_last_slot_can_be_reserved(store: JobStore) -> None:
+def test_the_last_image_can_be_reserved(store: JobStore) -> None:
     store.set_day_budget(DAY, 1)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=1)
     assert free(store) == first(0)
 
 
-def test_without_a_limit_a_reservation_is_charged_though_there_is_no_room(store: JobStore) -> None:
+def test_without_a_limit_a_reservation_need_not_fit(store: JobStore) -> None:
     store.set_day_budget(DAY, 1)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 3, 0)))
     assert free(store) == first(-2)
 
 
-def test_what_is_given_back_goes_to_the_first_counter(store: JobStore) -> None:
+def test_what_is_returned_goes_to_the_first_shard(store: JobStore) -> None:
     store.set_day_budget(DAY, LARGE)
     job = saved(store, job_of(), reservation=Reservation(DAY, 2, 3))
     saved(store, job, reservation=None)
@@ -283,7 +283,7 @@ def test_a_reservation_that_both_have_moves_no_money(store: JobStore) -> None:
     assert free(store) == first(70)
 
 
-def test_what_was_given_back_cannot_be_given_back_again(store: JobStore) -> None:
+def test_a_reservation_is_returned_once(store: JobStore) -> None:
     store.set_day_budget(DAY, 71)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     saved(store, job, reservation=None)
@@ -312,7 +312,8 @@ def test_a_reservation_that_cannot_move_to_another_day_stays(store: JobStore) ->
     assert store.get(job.job_id) == job
 
 
-def test_giving_back_and_taking_on_one_counter_need_only_the_difference(store: JobStore) -> None:
+def test_on_one_shard_only_the_difference_must_fit(store: JobStore) -> None:
+    """What is returned to a shard and reserved from it in one save needs only the difference to be free."""
     store.set_day_budget(DAY, 3)
     job = saved(store, job_of(), reservation=Reservation(DAY, 2, 0))
     with pytest.raises(ShardEmpty):
@@ -324,8 +325,8 @@ def test_giving_back_and_taking_on_one_counter_need_only_the_difference(store: J
     assert free(store) == first(2)
 
 
-def test_giving_back_needs_a_ledger(store: JobStore) -> None:
-    """No reservation is without one, while day_budgets outlive rows; but nothing is made up for it."""
+def test_a_reservation_is_returned_only_to_a_budget_that_exists(store: JobStore) -> None:
+    """Budgets outlive jobs, so that a reservation always has one; where it has none, none is made up."""
     store.set_day_budget(DAY, 0)
     job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
     odd = replace(job, reservation=Reservation(NEXT_DAY, 1, 0))
@@ -335,7 +336,7 @@ def test_giving_back_needs_a_ledger(store: JobStore) -> None:
     assert store.day_budget(NEXT_DAY) is None
 
 
-def test_a_row_that_moved_is_a_conflict_whatever_the_money_says(store: JobStore) -> None:
+def test_a_changed_item_is_a_conflict_whatever_the_budget_says(store: JobStore) -> None:
     store.set_day_budget(DAY, 0)
     stale = saved(store, job_of())
     saved(store, stale)
@@ -345,14 +346,14 @@ def test_a_row_that_moved_is_a_conflict_whatever_the_money_says(store: JobStore)
     assert free(store) == first(0)
 
 
-def test_a_missing_ledger_is_told_before_a_missing_room(store: JobStore) -> None:
+def test_a_missing_budget_is_reported_before_an_empty_shard(store: JobStore) -> None:
     store.set_day_budget(NEXT_DAY, 0)
     odd = replace(saved(store, job_of()), reservation=Reservation(DAY, 1, 0))
     with pytest.raises(BudgetChanged):
         store.save(odd, moved(odd, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
 
 
-def test_a_day_has_no_ledger_before_it_is_opened(store: JobStore) -> None:
+def test_a_day_has_no_budget_before_it_is_created(store: JobStore) -> None:
     assert store.day_budget(DAY) is None
 
 
@@ -360,13 +361,13 @@ def test_a_day_has_no_ledger_before_it_is_opened(store: JobStore) -> None:
     ("limit", "expected"),
     [(0, first(0)), (71, first(71)), (LARGE, [250] * SHARDS), (NO_LIMIT, [62_500_000] * SHARDS)],
 )
-def test_a_ledger_is_opened_with_all_its_room_free(store: JobStore, limit: int, expected: list[int]) -> None:
+def test_a_new_budget_has_all_its_images_free(store: JobStore, limit: int, expected: list[int]) -> None:
     store.set_day_budget(DAY, limit)
     assert free(store) == expected
-    assert {counter.limit for counter in store.day_budget(DAY) or ()} == {limit}
+    assert {shard.limit for shard in store.day_budget(DAY) or ()} == {limit}
 
 
-def test_a_ledger_that_is_so_already_is_left_alone(store: JobStore) -> None:
+def test_a_budget_that_has_the_limit_already_is_left_alone(store: JobStore) -> None:
     store.set_day_budget(DAY, LARGE)
     job = job_of()
     store.save(job, moved(job, reservation=Reservation(DAY, 9, 3)), limit=LARGE)
@@ -380,10 +381,10 @@ def test_another_limit_keeps_what_is_used(store: JobStore, limit: int) -> None:
     store.set_day_budget(DAY, 71)
     saved(store, job_of(), reservation=Reservation(DAY, 5, 0))
     store.set_day_budget(DAY, limit)
-    ledger = store.day_budget(DAY)
-    assert ledger is not None
-    assert (used_images(ledger), free_images(ledger)) == (5, limit - 5)
-    assert {counter.limit for counter in ledger} == {limit}
+    budget = store.day_budget(DAY)
+    assert budget is not None
+    assert (used_images(budget), free_images(budget)) == (5, limit - 5)
+    assert {shard.limit for shard in budget} == {limit}
 
 
 def test_a_run_is_charged_once(store: JobStore) -> None:
@@ -394,7 +395,7 @@ def test_a_run_is_charged_once(store: JobStore) -> None:
     assert free(store) == first(-1)
 
 
-def test_a_charge_without_a_ledger_can_be_made_up_for(store: JobStore) -> None:
+def test_a_charge_without_a_budget_can_be_repeated_with_one(store: JobStore) -> None:
     with pytest.raises(BudgetChanged):
         store.charge("run_1", Reservation(DAY, 1, 0))
     store.set_day_budget(DAY, 71)
@@ -402,13 +403,13 @@ def test_a_charge_without_a_ledger_can_be_made_up_for(store: JobStore) -> None:
     assert free(store) == first(70)
 
 
-def test_a_run_that_was_charged_needs_no_ledger_any_more(store: JobStore) -> None:
+def test_a_run_that_was_charged_needs_no_budget_any_more(store: JobStore) -> None:
     store.set_day_budget(DAY, 71)
     store.charge("run_1", Reservation(DAY, 1, 0))
     assert store.charge("run_1", Reservation(NEXT_DAY, 1, 0)) is False
 
 
-# Heads
+# Newest uploads
 
 
 def test_the_newest_sequencer_of_a_key_is_kept(store: JobStore) -> None:
@@ -434,11 +435,11 @@ def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
 # The intake
 
 
-def test_the_gate_is_open_where_nobody_closed_it(store: JobStore) -> None:
+def test_the_intake_is_open_where_nobody_paused_it(store: JobStore) -> None:
     assert store.intake() == Intake()
 
 
-def test_the_gate_is_read_back_as_it_was_saved(store: JobStore) -> None:
+def test_the_intake_is_read_back_as_it_was_saved(store: JobStore) -> None:
     closed = Intake(
         reason=Reason.OUT_OF_CREDIT,
         since=EPOCH + 0.25,
@@ -454,7 +455,7 @@ def test_the_gate_is_read_back_as_it_was_saved(store: JobStore) -> None:
     assert store.intake() == Intake(version=2)
 
 
-def test_of_two_moves_of_the_gate_only_the_first_is_written(store: JobStore) -> None:
+def test_of_two_moves_of_the_intake_the_first_is_written(store: JobStore) -> None:
     first_move = Intake(reason=Reason.PAUSED, version=1)
     store.save_intake(Intake(), first_move)
     with pytest.raises(Conflict):
@@ -465,7 +466,7 @@ def test_of_two_moves_of_the_gate_only_the_first_is_written(store: JobStore) -> 
     assert store.intake() == Intake(version=2)
 
 
-def test_a_move_of_the_gate_that_does_not_go_forward_is_refused(store: JobStore) -> None:
+def test_an_intake_that_does_not_go_forward_is_refused(store: JobStore) -> None:
     with pytest.raises(ValueError, match="not a move"):
         store.save_intake(Intake(), Intake())
 
@@ -473,13 +474,13 @@ def test_a_move_of_the_gate_that_does_not_go_forward_is_refused(store: JobStore)
 @pytest.mark.parametrize(
     "override", [Override(paused=True), Override(paused=False), Override(limit_usd="2.50"), Override(limit_usd="none")]
 )
-def test_an_operators_word_is_read_as_it_was_written(side: Fake | Dynamo, override: Override) -> None:
+def test_an_override_is_read_as_it_was_written(side: Fake | Dynamo, override: Override) -> None:
     assert side.store.override() == Override()
     side.write_override(override)
     assert side.store.override() == override
 
 
-# Lines
+# What is due, and what waits for the intake
 
 
 def test_due_jobs_come_oldest_first(store: JobStore) -> None:
@@ -500,7 +501,7 @@ def test_a_job_that_was_put_off_is_due_later(store: JobStore) -> None:
     assert store.due(EPOCH + 60, 10) == [job.job_id]
 
 
-def test_a_closed_job_is_due_only_while_it_owes_something(store: JobStore) -> None:
+def test_a_closed_job_is_due_only_while_anything_is_pending(store: JobStore) -> None:
     job = saved(store, job_of())
     publishing = saved(
         store, job, state=State.FAILED, reason=Reason.REFUSED, closed_at=EPOCH, due_at=EPOCH, pending=("event",)
@@ -510,23 +511,23 @@ def test_a_closed_job_is_due_only_while_it_owes_something(store: JobStore) -> No
     assert store.due(EPOCH + 1e6, 10) == []
 
 
-def test_held_jobs_stand_in_a_line_of_their_own_in_the_order_of_their_uploads(store: JobStore) -> None:
+def test_jobs_wait_for_the_intake_in_the_order_of_their_uploads(store: JobStore) -> None:
     jobs = [job_of(number, uploaded_at=EPOCH - number) for number in range(12)]
-    held = [saved(store, job, reason=Reason.SPEND_LIMIT, due_at=job.upload.uploaded_at) for job in jobs]
-    oldest_first = [job.job_id for job in reversed(held)]
+    waiting = [saved(store, job, reason=Reason.SPEND_LIMIT, due_at=job.upload.uploaded_at) for job in jobs]
+    oldest_first = [job.job_id for job in reversed(waiting)]
     assert store.due(EPOCH + 100, 100) == []
     assert store.waiting_for_intake(100) == oldest_first
     assert store.waiting_for_intake(2) == oldest_first[:2]
     assert store.waiting_for_intake(0) == []
 
 
-def test_a_released_job_leaves_the_line(store: JobStore) -> None:
+def test_a_released_job_waits_for_the_intake_no_more(store: JobStore) -> None:
     job = saved(store, job_of(), reason=Reason.PAUSED, due_at=EPOCH)
     saved(store, job, reason=Reason.READY, due_at=EPOCH)
     assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
 
-def test_a_job_that_settles_is_due_though_the_gate_is_closed(store: JobStore) -> None:
+def test_an_unconfirmed_job_does_not_wait_for_the_intake(store: JobStore) -> None:
     job = saved(store, job_of(), reason=Reason.UNCONFIRMED, due_at=EPOCH)
     assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
@@ -569,9 +570,9 @@ def test_of_ten_workers_that_claim_a_job_one_wins(store: JobStore) -> None:
 
     results = together(10, claim)
     assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 9 + ["NoneType"]
-    row = store.get(job.job_id)
-    assert row is not None
-    assert row.detail == str(results.index(None))
+    found = store.get(job.job_id)
+    assert found is not None
+    assert found.detail == str(results.index(None))
     assert free(store) == first(70)
 
 
@@ -591,12 +592,12 @@ def test_of_sixteen_jobs_exactly_five_fit_under_a_limit_of_five(store: JobStore)
 
     results = together(16, reserve)
     assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 5 + ["ShardEmpty"] * 11
-    rows = [store.get(job.job_id) for job in jobs]
-    assert sum(row is not None and row.reservation is not None for row in rows) == 5
+    found = [store.get(job.job_id) for job in jobs]
+    assert sum(job is not None and job.reservation is not None for job in found) == 5
     assert free(store) == first(0)
 
 
-def test_nobody_is_turned_away_while_a_contended_counter_has_room(store: JobStore) -> None:
+def test_nobody_is_refused_while_a_contended_shard_has_images(store: JobStore) -> None:
     store.set_day_budget(DAY, 16)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 
@@ -607,7 +608,7 @@ def test_nobody_is_turned_away_while_a_contended_counter_has_room(store: JobStor
     assert free(store) == first(0)
 
 
-def test_changing_the_limit_while_others_reserve_loses_no_slot(store: JobStore) -> None:
+def test_changing_the_limit_while_others_reserve_loses_no_image(store: JobStore) -> None:
     store.set_day_budget(DAY, 40)
     jobs = [saved(store, job_of(number)) for number in range(24)]
     reserved: list[Job] = []
@@ -620,23 +621,23 @@ def test_changing_the_limit_while_others_reserve_loses_no_slot(store: JobStore) 
         for number in range((worker - 1) * 4, worker * 4):
             after = moved(jobs[number], reservation=Reservation(DAY, 1, 0))
             for _ in range(50):
-                ledger = store.day_budget(DAY)
-                assert ledger is not None
+                budget = store.day_budget(DAY)
+                assert budget is not None
                 try:
-                    store.save(jobs[number], after, limit=ledger[0].limit)
+                    store.save(jobs[number], after, limit=budget[0].limit)
                 except BudgetChanged:
                     continue
                 reserved.append(after)
                 break
 
     assert together(7, work) == [None] * 7
-    ledger = store.day_budget(DAY)
-    assert ledger is not None
+    budget = store.day_budget(DAY)
+    assert budget is not None
     assert len(reserved) == 24
-    assert (used_images(ledger), free_images(ledger)) == (24, 16)
+    assert (used_images(budget), free_images(budget)) == (24, 16)
 
 
-def test_a_ledger_that_many_open_at_once_is_opened_once(store: JobStore) -> None:
+def test_a_budget_that_many_create_at_once_is_created_once(store: JobStore) -> None:
     assert together(8, lambda _: store.set_day_budget(DAY, 71)) == [None] * 8
     assert free(store) == first(71)
 
@@ -648,7 +649,7 @@ def test_a_run_that_many_charge_at_once_is_charged_once(store: JobStore) -> None
     assert free(store) == first(70)
 
 
-def test_of_many_uploads_of_a_key_the_newest_stays_its_head(store: JobStore) -> None:
+def test_of_many_uploads_at_once_the_newest_is_kept(store: JobStore) -> None:
     together(8, lambda number: store.raise_newest_upload("photos", "a.jpg", f"00{number}"))
     assert store.raise_newest_upload("photos", "a.jpg", "0") == "007"
 
@@ -680,14 +681,14 @@ class _Nothing:
         return [b"{}"]
 
 
-def test_a_write_whose_answer_was_lost_is_not_taken_for_anothers(dynamo: Dynamo) -> None:
+def test_a_write_whose_answer_was_lost_is_known_as_our_own(dynamo: Dynamo) -> None:
     calls = lose_the_first_answer(dynamo.client, "PutItem")
     job = saved(dynamo.store, job_of())
     assert len(calls) == 2
     assert dynamo.store.get(job.job_id) == job
 
 
-def test_a_transaction_whose_answer_was_lost_moves_the_money_once(dynamo: Dynamo) -> None:
+def test_a_transaction_whose_answer_was_lost_counts_once(dynamo: Dynamo) -> None:
     dynamo.store.set_day_budget(DAY, 71)
     calls = lose_the_first_answer(dynamo.client, "TransactWriteItems")
     job = saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
@@ -707,7 +708,7 @@ def just_before(client: Any, operation: str, act: Callable[[], object]) -> None:
     client.meta.events.register(f"before-call.dynamodb.{operation}", step)
 
 
-def test_a_ledger_that_another_opened_first_is_not_made_anew(dynamo: Dynamo) -> None:
+def test_a_budget_that_another_created_first_is_kept(dynamo: Dynamo) -> None:
     def another() -> None:
         dynamo.store.set_day_budget(DAY, 71)
         saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
@@ -717,7 +718,8 @@ def test_a_ledger_that_another_opened_first_is_not_made_anew(dynamo: Dynamo) -> 
     assert free(dynamo.store) == first(70)
 
 
-def test_a_ledger_is_not_changed_because_its_free_slots_look_like_those_that_were_read(dynamo: Dynamo) -> None:
+def test_the_same_free_images_under_another_limit_are_a_change(dynamo: Dynamo) -> None:
+    """The condition compares the limit too: 5 of 76 used leave as many free as 0 of 71."""
     dynamo.store.set_day_budget(DAY, 71)
 
     def another() -> None:
@@ -727,12 +729,12 @@ def test_a_ledger_is_not_changed_because_its_free_slots_look_like_those_that_wer
     just_before(dynamo.client, "TransactWriteItems", another)
     with pytest.raises(Conflict):
         dynamo.store.set_day_budget(DAY, 100)
-    ledger = dynamo.store.day_budget(DAY)
-    assert ledger is not None
-    assert (ledger[0].limit, used_images(ledger)) == (76, 5)
+    budget = dynamo.store.day_budget(DAY)
+    assert budget is not None
+    assert (budget[0].limit, used_images(budget)) == (76, 5)
 
 
-def test_a_row_of_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:
+def test_a_job_with_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:
     long = replace(job_of(), upload=replace(job_of().upload, key="😀" * 256))
     job = saved(
         dynamo.store,
@@ -745,6 +747,23 @@ def test_a_row_of_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:
     )
     item = dynamo.client.get_item(TableName=dynamo.table, Key={"pk": {"S": f"job#{job.job_id}"}})["Item"]
     assert len(json.dumps(item, ensure_ascii=False).encode()) < 200_000
+
+
+def test_an_item_written_as_settling_is_unconfirmed_everywhere(dynamo: Dynamo) -> None:
+    """`unconfirmed` was stored under that name before: the item and its copy in the index may both have it."""
+    job = saved(dynamo.store, job_of(), reason=Reason.UNCONFIRMED)
+    dynamo.client.update_item(
+        TableName=dynamo.table,
+        Key={"pk": {"S": f"job#{job.job_id}"}},
+        UpdateExpression="SET #reason = :reason",
+        ExpressionAttributeNames={"#reason": "reason"},
+        ExpressionAttributeValues={":reason": {"S": "settling"}},
+    )
+    assert dynamo.store.get(job.job_id) == job
+    assert dynamo.store.counts(DAY).open == {"waiting/unconfirmed": 1}
+    saved(dynamo.store, job, detail="read and written again")
+    item = dynamo.client.get_item(TableName=dynamo.table, Key={"pk": {"S": f"job#{job.job_id}"}})["Item"]
+    assert item["reason"] == {"S": "unconfirmed"}
 
 
 def test_an_operator_may_write_the_limit_as_a_number(dynamo: Dynamo) -> None:

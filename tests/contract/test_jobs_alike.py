@@ -12,8 +12,8 @@ import pytest
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake
 from detag.domain.job import CLOSED_ORDER, Job, Reservation, State, Upload, new
-from detag.domain.reasons import Reason
 from detag.domain.money import SHARDS
+from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
 from detag.ports.jobs import BudgetChanged, Counts, JobStore, ShardEmpty
@@ -36,7 +36,8 @@ class Story:
 
     def call(self) -> Call:
         draw = self.chance.choices(
-            (self.save, self.open, self.charge, self.head, self.intake, self.look), (12, 2, 2, 1, 1, 2)
+            (self.save, self.set_day_budget, self.charge, self.newest_upload, self.intake, self.look),
+            (12, 2, 2, 1, 1, 2),
         )[0]
         return draw()
 
@@ -70,7 +71,7 @@ class Story:
     def reservation(self) -> Reservation:
         return Reservation(self.chance.choice(DAYS), self.chance.choice((1, 1, 2)), self.chance.choice((0, 0, 0, 5)))
 
-    def open(self) -> Call:
+    def set_day_budget(self) -> Call:
         day, limit = self.chance.choice(DAYS), self.chance.choice(LIMITS)
         return lambda store: store.set_day_budget(day, limit)
 
@@ -78,7 +79,7 @@ class Story:
         run_id, reservation = f"run_{self.chance.randrange(10)}", self.reservation()
         return lambda store: store.charge(run_id, reservation)
 
-    def head(self) -> Call:
+    def newest_upload(self) -> Call:
         key, sequencer = f"{self.chance.randrange(3)}.jpg", f"{self.chance.randrange(64):x}"
         return lambda store: store.raise_newest_upload("photos", key, sequencer)
 
@@ -105,11 +106,11 @@ def answer(store: JobStore, call: Call) -> object:
 
 
 def whole(store: JobStore, story: Story) -> tuple[Any, ...]:
-    """Everything that a store can tell."""
-    rows = [store.get(job_id) for job_id in sorted({job.job_id for job in story.jobs})]
+    """Everything that a store can show."""
+    found = [store.get(job_id) for job_id in sorted({job.job_id for job in story.jobs})]
     day_budgets = [store.day_budget(day) for day in DAYS]
-    assert all(ledger is None or len(ledger) == SHARDS for ledger in day_budgets)
-    return rows, day_budgets, store.intake(), [counted(store.counts(day)) for day in DAYS]
+    assert all(budget is None or len(budget) == SHARDS for budget in day_budgets)
+    return found, day_budgets, store.intake(), [counted(store.counts(day)) for day in DAYS]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,13 +14,13 @@ import pytest
 from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.runflow import RunflowRuns
 from detag.domain.images import sniff
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import Run, RunStatus, create_body
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
 from detag.ports.outputs import Fetcher, LinkExpired
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
-from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRuns, Fault, cleaned_picture, tiny_picture
 from tests.mock_runflow import API_KEY, Runflow

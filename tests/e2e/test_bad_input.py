@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detag.domain.job import Reason
-from detag.domain.reasons import ADVICE
+from detag.domain.reasons import Reason
 from local.processes import wait_until
 from local.stack.stack import Options, running
 from tests.e2e.harness import Harness, number_of, photo
@@ -199,7 +198,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     records = {key: json.loads(data) for key, data in outputs.items() if key.startswith("_failed/")}
     assert records.keys() == {f"_failed/{key}.{jobs[key]['job_id']}.json" for key in failed}
     for record in records.values():
-        advice = ADVICE[Reason(record["reason"])]
+        advice = Reason.of(record["reason"])
         assert (record["means"], record["what_to_do"], record["run_id"]) == (advice.means, advice.do, None)
     published = {(event["detail-type"], event["detail"]["key"], event["detail"]["reason"]) for event in play.events()}
     assert published == {("Photo Failed", key, BAD[key].reason) for key in failed} | {

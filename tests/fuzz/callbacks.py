@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import click
 
+from detag import app
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
 from detag.ports.queue_fake import FakeQueue
@@ -52,8 +53,8 @@ class Bench:
         self.queue = FakeQueue("results", self._sending)
         self.telemetry = FakeTelemetry()
         module: Any = handler("callback", ENVIRON)
-        module.receiver = module.CallbackHandler(
-            module.SecretList(self._source, self.clock), self.queue, self.telemetry
+        module.callback = app.callback(
+            secrets=self._source, results=self.queue, clock=self.clock, telemetry=self.telemetry
         )
         self._handle = module.lambda_handler
         self._context = context(10.0)

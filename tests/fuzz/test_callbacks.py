@@ -67,7 +67,7 @@ def no_signature_pattern(patch: pytest.MonkeyPatch) -> None:
 
 def comparing_text(patch: pytest.MonkeyPatch) -> None:
     no_signature_pattern(patch)
-    patch.setattr(callback, "position", compare_text)
+    patch.setattr(callback, "matching_secret", compare_text)
 
 
 def a_looser_pattern(patch: pytest.MonkeyPatch) -> None:
@@ -79,12 +79,12 @@ def comparing_a_prefix(patch: pytest.MonkeyPatch) -> None:
     def starts_alike(body: bytes, signature: bytes, secrets: tuple[bytes, ...]) -> int | None:
         return next((n for n, key in enumerate(secrets) if callback.signature_of(body, key)[:1] == signature[:1]), None)
 
-    patch.setattr(callback, "position", starts_alike)
+    patch.setattr(callback, "matching_secret", starts_alike)
 
 
 def only_the_current_secret(patch: pytest.MonkeyPatch) -> None:
-    real = callback.position
-    patch.setattr(callback, "position", lambda body, signature, secrets: real(body, signature, secrets[:1]))
+    real = callback.matching_secret
+    patch.setattr(callback, "matching_secret", lambda body, signature, secrets: real(body, signature, secrets[:1]))
 
 
 def stripping_the_prefix(patch: pytest.MonkeyPatch) -> None:
@@ -196,13 +196,13 @@ def a_400_for_what_is_of_no_use(patch: pytest.MonkeyPatch) -> None:
 
 
 def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
-    real = CallbackHandler._answer
+    real = CallbackHandler._status
 
     def answer(self: CallbackHandler, event: Mapping[str, Any]) -> int:
         self._telemetry.info("a request", headers=event["headers"])
         return real(self, event)
 
-    patch.setattr(CallbackHandler, "_answer", answer)
+    patch.setattr(CallbackHandler, "_status", answer)
 
 
 @pytest.mark.parametrize(

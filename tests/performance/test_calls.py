@@ -16,30 +16,15 @@ from unittest.mock import patch
 import pytest
 
 from benchmarks.calls import IDLE_MINUTE, PER_PHOTO, PER_PROCESS
+from tests import environment
 from tests.handlers import context, handler
 from tests.performance.account import ETAG, RUN_ID, Account
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
-ENVIRON = {
-    "JOB_TABLE": "jobs",
+ENVIRON = environment.ENVIRON | {
     "INPUT_BUCKET": "photos",
-    "OUTPUT_BUCKET": "outputs",
-    "UPLOAD_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/111122223333/uploads",
-    "RESULT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/111122223333/results",
-    "EVENT_BUS": "default",
     "RUNFLOW_API_URL": "https://api.example.com",
-    "RUNFLOW_API_KEY_ARN": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:key",
-    "CALLBACK_SECRETS_ARN": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:callback",
-    "CALLBACK_URL": "https://abc123.execute-api.eu-central-1.amazonaws.com/callbacks",
-    "PRICE_PER_IMAGE_USD": "0.14",
     "DAILY_SPEND_LIMIT_USD": "none",
-    "ASPECT_RATIO": "",
-    "MAX_IMAGE_MEGABYTES": "50",
-    "URL_LIFETIME_MINUTES": "60",
-    "CONFIRMATION_MINUTES": "10",
-    "MAX_ATTEMPTS": "3",
-    "RUN_TIMEOUT_HOURS": "24",
-    "PAUSED": "false",
 }
 
 

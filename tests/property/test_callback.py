@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from detag import app
 from detag.domain.runs import MAX_LINKS, read_callback, read_result, result_message
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
@@ -24,7 +25,7 @@ from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry
 from detag.services import callback
-from detag.services.callback import MAX_BODY_BYTES, CallbackHandler, SecretList
+from detag.services.callback import MAX_BODY_BYTES
 
 REREAD_SECONDS, RETRY_SECONDS = 30.0, 5.0
 SECRET = "whsec_current"
@@ -54,7 +55,7 @@ class Side:
         self.source = FakeCallbackSecrets(*(secrets or (SECRET,)), effect=self._reading)
         self.reads: list[float] = []
         self.failure: Exception | None = None
-        self.receiver = CallbackHandler(SecretList(self.source, self.clock), self.queue, self.telemetry)
+        self.handler = app.callback(secrets=self.source, results=self.queue, clock=self.clock, telemetry=self.telemetry)
 
     @contextmanager
     def _reading(self, _name: str) -> Iterator[None]:
@@ -64,7 +65,7 @@ class Side:
         yield
 
     def answer(self, body: bytes, signature: str | None) -> int:
-        return self.receiver.answer(event(body, signature))
+        return self.handler.handle(event(body, signature))
 
 
 texts = st.text(st.characters())  # half characters too
@@ -124,7 +125,7 @@ def test_one_bit_that_is_changed_spoils_a_callback(body: bytes, data: st.DataObj
 @given(odd=st.dictionaries(texts, values, max_size=5), body=values, flag=values, headers=values)
 def test_no_event_however_odd_is_answered_with_5xx(odd: dict[str, Any], body: Any, flag: Any, headers: Any) -> None:
     side = Side()
-    status = side.receiver.answer(odd | {"body": body, "isBase64Encoded": flag, "headers": headers})
+    status = side.handler.handle(odd | {"body": body, "isBase64Encoded": flag, "headers": headers})
     assert status == 401
     assert not side.reads
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detag.adapters.dynamodb import intake_item, job_item, read_intake, read_job
+from detag.adapters.job_items import intake_item, job_item, read_intake, read_job
 from detag.adapters.sqs import batch_requests
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reason, Reservation, State, Upload
+from detag.domain.job import Job, Reservation, State, Upload
 from detag.domain.money import SHARDS
+from detag.domain.reasons import Reason
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS, kept, kept_intake
 from detag.ports.queue import MAX_BATCH, MAX_MESSAGE_BYTES
 
@@ -99,11 +100,12 @@ def test_a_job_comes_out_of_its_item_as_it_went_in(job: Job) -> None:
 
 
 @given(jobs)
-def test_what_a_row_keeps_is_the_job_but_for_the_seventh_decimal_and_the_length(job: Job) -> None:
-    row = kept(job)
-    assert kept(row) == row
+def test_an_item_keeps_all_but_long_texts_and_tiny_fractions(job: Job) -> None:
+    """Only what people read is cut, and times to the microsecond."""
+    found = kept(job)
+    assert kept(found) == found
     for field in fields(Job):
-        one, other = getattr(job, field.name), getattr(row, field.name)
+        one, other = getattr(job, field.name), getattr(found, field.name)
         if field.name == "upload":
             assert replace(one, uploaded_at=0.0) == replace(other, uploaded_at=0.0)
             assert other.uploaded_at == pytest.approx(one.uploaded_at, abs=1e-6)
@@ -118,7 +120,8 @@ def test_what_a_row_keeps_is_the_job_but_for_the_seventh_decimal_and_the_length(
 
 
 @given(jobs)
-def test_an_item_has_nothing_empty_and_its_index_keys_both_or_neither(job: Job) -> None:
+def test_an_item_has_both_keys_of_an_index_or_neither(job: Job) -> None:
+    """And no attribute without a value."""
     item = job_item(job)
     for attribute in item.values():
         ((kind, value),) = attribute.items()
@@ -130,7 +133,7 @@ def test_an_item_has_nothing_empty_and_its_index_keys_both_or_neither(job: Job) 
 
 
 @given(jobs, jobs)
-def test_jobs_in_the_order_of_their_items_are_in_the_order_of_their_times(one: Job, other: Job) -> None:
+def test_items_sort_as_their_times_do(one: Job, other: Job) -> None:
     """The index sorts by the written number: it must not put an earlier job after a later one."""
     first, second = (float(job_item(replace(job, due_at=job.created_at))["due_at"]["N"]) for job in (one, other))
     if one.created_at < other.created_at:
@@ -138,7 +141,7 @@ def test_jobs_in_the_order_of_their_items_are_in_the_order_of_their_times(one: J
 
 
 @given(intakes)
-def test_a_gate_comes_out_of_its_item_as_it_went_in(intake: Intake) -> None:
+def test_an_intake_comes_out_of_its_item_as_it_went_in(intake: Intake) -> None:
     assert read_intake(through_the_wire(intake_item(intake))) == kept_intake(intake)
 
 
@@ -151,7 +154,7 @@ def test_no_body_is_ever_cut(length: int, job: Job) -> None:
 
 
 @given(st.lists(st.integers(0, MAX_MESSAGE_BYTES - 20) | st.integers(0, 50), max_size=40))
-def test_every_message_is_sent_once_in_order_in_batches_that_sqs_takes(lengths: list[int]) -> None:
+def test_messages_are_sent_once_in_order_in_batches_sqs_takes(lengths: list[int]) -> None:
     messages = [{"text": "x" * length} for length in lengths]
     batches = [request["Entries"] for request in batch_requests("url", messages)]
     sent = [json.loads(entry["MessageBody"]) for batch in batches for entry in batch]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from detag.domain.job import Job, Upload
+from detag.domain.job import Job, Upload, sequencer_rank
 from detag.domain.naming import (
     MAX_KEY_BYTES,
     MAX_METADATA_BYTES,
@@ -19,7 +19,6 @@ from detag.domain.naming import (
     output_metadata,
     readable,
     record_key,
-    sequencer_rank,
     source_of,
 )
 from detag.domain.runs import read_run

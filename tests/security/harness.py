@@ -23,9 +23,11 @@ from uuid import uuid4
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
+from detag import app
 from detag.adapters.runflow import outcome_of
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.domain.job import Job
+from detag.domain.outcomes import Outcome
 from detag.ports.clock_fake import FakeClock
 from detag.ports.effect_fake import Effect
 from detag.ports.events_fake import FakeEvents
@@ -33,15 +35,9 @@ from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
-from detag.ports.runs import Outcome
 from detag.ports.runs_fake import Ending, FakeRuns, Fault, tiny_picture
 from detag.ports.secrets_fake import FakeCallbackSecrets
-from detag.services.budget import Budget
-from detag.services.callback import CallbackHandler, SecretList
-from detag.services.deliver import Deliver
-from detag.services.outbox import Outbox
-from detag.services.reconcile import Reconcile
-from detag.services.submit import Submit
+from tests import environment
 from tests.fuzz.requests import sign
 from tests.handlers import context, handler
 
@@ -58,27 +54,7 @@ MARKS: Final = {
     "a header": "MARKheader",
     "a presigned URL": "X-Amz-Signature=",
 }
-ENVIRON: Final = {
-    "JOB_TABLE": "jobs",
-    "INPUT_BUCKET": BUCKET,
-    "OUTPUT_BUCKET": "outputs",
-    "UPLOAD_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/uploads",
-    "RESULT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/results",
-    "EVENT_BUS": "default",
-    "RUNFLOW_API_URL": "https://api.runflow.io",
-    "RUNFLOW_API_KEY_ARN": "arn:aws:secretsmanager:eu-central-1:1:secret:key",
-    "CALLBACK_SECRETS_ARN": "arn:aws:secretsmanager:eu-central-1:1:secret:callback",
-    "CALLBACK_URL": "https://abc.execute-api.eu-central-1.amazonaws.com/callbacks",
-    "PRICE_PER_IMAGE_USD": "0.14",
-    "DAILY_SPEND_LIMIT_USD": "10",
-    "ASPECT_RATIO": "",
-    "MAX_IMAGE_MEGABYTES": "50",
-    "URL_LIFETIME_MINUTES": "60",
-    "CONFIRMATION_MINUTES": "10",
-    "MAX_ATTEMPTS": "3",
-    "RUN_TIMEOUT_HOURS": "24",
-    "PAUSED": "false",
-}
+ENVIRON: Final = environment.ENVIRON | {"INPUT_BUCKET": BUCKET}
 
 
 class Echo(FakeRuns):
@@ -142,32 +118,18 @@ class Harness:
         logger = Logger(service=unique, stream=self._logs, level="DEBUG")
         logging.getLogger(unique).propagate = False  # it is read from its stream
         telemetry = PowertoolsTelemetry(logger, Metrics(namespace="detag", service=unique))
-        settings: Any = module.settings
-        outbox = Outbox(self.jobs, self.photos, self.events, self.clock, telemetry)
-        uniform = lambda low, high: (low + high) / 2  # noqa: E731
-        budget = Budget(self.jobs, self.clock, telemetry, uniform, Decimal("0.14"), Decimal(10))
+        common: Any = {"clock": self.clock, "telemetry": telemetry}
+        stores: Any = {"jobs": self.jobs, "runs": self.runs, "uniform": lambda low, high: (low + high) / 2}
+        ends: Any = {"photos": self.photos, "events": self.events}
         made: dict[str, Callable[[], Any]] = {
-            "submit": lambda: Submit(
-                settings, self.jobs, self.photos, self.runs, outbox, budget, self.clock, telemetry, uniform
-            ),
-            "callback": lambda: CallbackHandler(SecretList(self.secrets, self.clock), self.results, telemetry),
-            "deliver": lambda: Deliver(
-                settings,
-                self.jobs,
-                self.photos,
-                self.runs,
-                self.fetcher,
-                outbox,
-                budget,
-                self.clock,
-                telemetry,
-                uniform,
-            ),
-            "reconcile": lambda: Reconcile(
-                settings, self.jobs, self.uploads, self.results, self.runs, budget, self.clock, telemetry
+            "submit": lambda: app.submit(module.settings, **common, **stores, **ends),
+            "callback": lambda: app.callback(secrets=self.secrets, results=self.results, **common),
+            "deliver": lambda: app.deliver(module.settings, **common, **stores, **ends, fetcher=self.fetcher),
+            "reconcile": lambda: app.reconcile(
+                module.settings, **common, **stores, uploads=self.uploads, results=self.results
             ),
         }
-        setattr(module, {"callback": "receiver"}.get(name, name), made[name]())
+        setattr(module, name, made[name]())
         module.CLOCK = self.clock
         module.pool = SimpleNamespace(map=map)  # one after the other: the same calls in every play
         module.telemetry = telemetry

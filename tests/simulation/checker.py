@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from detag.domain.job import Job, Reason, Reservation, State, Upload, sequencer_rank
+from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import NO_LIMIT, day_of, used_images
 from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key
+from detag.domain.reasons import Reason
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
@@ -487,7 +488,7 @@ class _NewestUploads(dict[tuple[str, str], str]):
 
 def _is_fair(why: str) -> bool:
     """Whether a message of the upload queue may come back for this: nothing could be written down."""
-    return why.startswith(("its process", "DynamoDB")) or why == "the row is contended"
+    return why.startswith(("its process", "DynamoDB")) or why == "the item is contended"
 
 
 def _short(thing: object) -> str:

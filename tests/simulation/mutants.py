@@ -276,7 +276,7 @@ MUTANTS: Final = (
         "daily spend limit",
         "daily spend limit",
         STORE + "_move_money",
-        "if counter.free < taken[after.day, after.shard]:",
+        "if shard.free < taken[after.day, after.shard]:",
         "if False:",
     ),
     _one(
@@ -294,7 +294,7 @@ MUTANTS: Final = (
         "taken[day_of(self._clock.now()), 0] -= before.images",
         400,
     ),
-    _one("daily spend limit: changed", "daily spend limit", STORE + "_move_money", "counter.limit != limit", "False"),
+    _one("daily spend limit: changed", "daily spend limit", STORE + "_move_money", "shard.limit != limit", "False"),
     _one("free retries: charged", "free retries only", DECISIONS + "after_failure", "if run.charged:", "if False:"),
     _one(
         "free retries: how often",

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from detag.domain.job import Job, Reason, State
+from detag.domain.job import Job, State
 from detag.domain.money import day_of, used_images
+from detag.domain.reasons import Reason
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from detag.services.callback import signature_of
@@ -169,7 +170,7 @@ def test_a_run_is_found_in_a_list_too_long_for_one_process(simulation: Simulatio
 
 def test_a_search_that_restarted_each_time_would_never_end(simulation: Simulation) -> None:
     """A search for an existing run goes on where it stopped: from the top each time, it would never end."""
-    with Change("detag.services.submit:Submit._find_existing_run", "search_from=cursor", "search_from=None").made():
+    with Change("detag.domain.decisions:after_list", "search_from=cursor", "search_from=None").made():
         job = busy(simulation)
         pass_time(simulation, 5 * HOUR)
     assert simulation.jobs.jobs[job].reason is Reason.UNCONFIRMED

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from detag.domain.job import Job, Reason, State
+from detag.domain.job import Job, State
+from detag.domain.reasons import Reason
 from detag.ports.runs_fake import Ending, FakeRun
 from tests.simulation.photos import photo
 from tests.simulation.simulation import DAY, Simulation

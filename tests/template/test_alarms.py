@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detag.services import reconcile, submit
+from detag.domain import waits
 from tests.template.stack import Stack
 
 OURS = {"Fn::Sub": "detag/${AWS::StackName}"}
@@ -159,7 +159,7 @@ def test_without_an_address_there_is_no_topic_to_pay_for(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("longer", "queue"), [(reconcile.REDUE_SECONDS, "UploadQueue"), (reconcile.REDELIVER_SECONDS, "ResultQueue")]
+    ("longer", "queue"), [(waits.RESUME.seconds, "UploadQueue"), (waits.REDELIVER.seconds, "ResultQueue")]
 )
 def test_a_job_comes_due_after_its_message(stack: Stack, longer: float, queue: str) -> None:
     """A job whose message was sent comes due after the message does."""
@@ -167,4 +167,4 @@ def test_a_job_comes_due_after_its_message(stack: Stack, longer: float, queue: s
 
 
 def test_a_lease_outlives_the_function_that_took_it(stack: Stack) -> None:
-    assert stack.properties("SubmitFunction")["Timeout"] + 10 < submit.LEASE_SECONDS
+    assert stack.properties("SubmitFunction")["Timeout"] + 10 < waits.LEASE.seconds

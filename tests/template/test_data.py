@@ -7,6 +7,14 @@ from typing import Any
 
 import pytest
 
+from detag.adapters.job_items import (
+    DERIVED_ATTRIBUTES,
+    DUE_INDEX,
+    EXPIRES_AT,
+    JOB_ATTRIBUTES,
+    OUTCOMES_INDEX,
+    Index,
+)
 from tests.template.stack import Stack
 
 BUCKETS = ("InputBucket", "OutputBucket")
@@ -115,12 +123,26 @@ def test_a_buckets_tls_rule_covers_the_bucket_and_its_objects(stack: Stack, name
 def test_the_table_is_as_the_job_store_expects_it(stack: Stack) -> None:
     table = stack.properties("JobTable")
     assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
-    indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
-    keys = {name: [key["AttributeName"] for key in index["KeySchema"]] for name, index in indexes.items()}
-    assert keys == {"due": ["lane", "due_at"], "outcomes": ["outcome", "closed_at"]}
-    assert indexes["due"]["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["state", "reason"]}
-    assert indexes["outcomes"]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRES_AT.name, "Enabled": True}
+    types = {attribute.name: attribute.type.symbol for attribute in (*DERIVED_ATTRIBUTES, *JOB_ATTRIBUTES)}
+    defined = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    assert defined == {name: types[name] for name in defined}
+
+
+def test_the_indexes_of_the_table_are_those_that_the_job_store_reads(stack: Stack) -> None:
+    found = [
+        Index(
+            index["IndexName"],
+            keys["HASH"],
+            keys["RANGE"],
+            tuple(index["Projection"].get("NonKeyAttributes", ())),
+        )
+        for index in stack.properties("JobTable")["GlobalSecondaryIndexes"]
+        for keys in [{key["KeyType"]: key["AttributeName"] for key in index["KeySchema"]}]
+    ]
+    assert found == [DUE_INDEX, OUTCOMES_INDEX]
+    projections = [index["Projection"] for index in stack.properties("JobTable")["GlobalSecondaryIndexes"]]
+    assert [one["ProjectionType"] for one in projections] == ["INCLUDE", "KEYS_ONLY"]
 
 
 def test_the_table_is_encrypted_and_can_be_restored(stack: Stack) -> None:

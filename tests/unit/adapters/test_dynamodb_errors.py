@@ -1,4 +1,4 @@
-"""How DynamoDB's refusals are read: what the emulator cannot produce, said by a stub that knows the service's model."""
+"""How DynamoDB's refusals are read: the emulator cannot produce them; a stub that knows the service's model can."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
 
-from detag.adapters import dynamodb
 from detag.adapters.dynamodb import TRIES, DynamoJobStore
+from detag.adapters.job_items import intake_item, job_item
+from detag.adapters.job_requests import due_shard_request, get_request
 from detag.domain.intake import Intake
-from detag.domain.job import DUE_SHARDS, Reservation, Upload, new
+from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Reservation, Upload, new
 from detag.domain.money import SHARDS, DayBudget, spread
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
@@ -23,13 +24,13 @@ from detag.ports.jobs import BudgetChanged, ShardEmpty
 TABLE, DAY = "jobs", "2026-11-23"
 UPLOAD = Upload("photos", "shoes/1.jpg", "v1", "0055", "e7a6", 1_000, EPOCH)
 JOB = replace(new(UPLOAD, EPOCH), version=3)
-FREE, HELD_ROOM = replace(JOB, version=4), replace(JOB, version=4, reservation=Reservation(DAY, 1, 0))
+UNPAID, RESERVED = replace(JOB, version=4), replace(JOB, version=4, reservation=Reservation(DAY, 1, 0))
 
 OK, FAILED, BUSY = {"Code": "None"}, {"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}
 
 
-def full(limit: int = 71, free: int = 0) -> dict[str, Any]:
-    """A counter's condition that failed, with the counter as it is."""
+def empty(limit: int = 71, free: int = 0) -> dict[str, Any]:
+    """A failed condition of a shard, with the shard as it is."""
     item = {"pk": {"S": f"day#{DAY}#0"}, "lim": {"N": str(limit)}, "free": {"N": str(free)}}
     return FAILED | {"Item": item}
 
@@ -62,10 +63,10 @@ class Table:
         fields = {"Item": item} if item is not None else {}
         self.stub.add_client_error(operation, code, http_status_code=400, modeled_fields=fields)
 
-    def shows(self, ledger: DayBudget) -> None:
+    def shows(self, budget: DayBudget) -> None:
         items = [
             {"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": str(one.limit)}, "free": {"N": str(one.free)}}
-            for n, one in enumerate(ledger)
+            for n, one in enumerate(budget)
         ]
         self.stub.add_response("batch_get_item", {"Responses": {TABLE: items}, "UnprocessedKeys": {}})
 
@@ -79,7 +80,7 @@ def table() -> Iterator[Table]:
 
 
 def claim(table: Table) -> None:
-    table.store.save(JOB, HELD_ROOM, limit=71)
+    table.store.save(JOB, RESERVED, limit=71)
 
 
 # Cancelled transactions
@@ -95,7 +96,8 @@ def test_contention_is_waited_for(table: Table) -> None:
     assert table.pauses == [0.05, 0.1, 0.2, 0.4]
 
 
-def test_contention_without_end_is_transient_and_neither_a_conflict_nor_a_full_counter(table: Table) -> None:
+def test_contention_without_end_is_transient(table: Table) -> None:
+    """It is neither a conflict nor an empty shard."""
     for _ in range(TRIES):
         table.cancels(OK, BUSY)
     with pytest.raises(Transient, match="TransactWriteItems: contended"):
@@ -104,62 +106,62 @@ def test_contention_without_end_is_transient_and_neither_a_conflict_nor_a_full_c
     assert sum(table.pauses) < 4
 
 
-def test_a_row_that_moved_is_a_conflict_though_its_counter_is_contended_or_full(table: Table) -> None:
-    for other in (OK, BUSY, full(), full(limit=5), FAILED):
+def test_a_changed_item_is_a_conflict_whatever_its_shard_says(table: Table) -> None:
+    for other in (OK, BUSY, empty(), empty(limit=5), FAILED):
         table.cancels(FAILED, other)
         with pytest.raises(Conflict):
             claim(table)
     assert table.pauses == []
 
 
-def test_a_full_counter_says_nothing_while_the_row_is_contended(table: Table) -> None:
-    table.cancels(BUSY, full())
+def test_an_empty_shard_says_nothing_while_the_item_is_contended(table: Table) -> None:
+    table.cancels(BUSY, empty())
     table.transacts()
     claim(table)
 
 
-def test_a_full_counter_leaves_no_room(table: Table) -> None:
-    table.cancels(OK, full())
+def test_a_shard_without_free_images_is_empty(table: Table) -> None:
+    table.cancels(OK, empty())
     with pytest.raises(ShardEmpty, match="has 0 free"):
         claim(table)
 
 
-def test_a_counter_with_another_limit_is_a_ledger_that_moved_though_it_is_full(table: Table) -> None:
-    table.cancels(OK, full(limit=70))
+def test_an_empty_shard_with_another_limit_is_a_changed_budget(table: Table) -> None:
+    table.cancels(OK, empty(limit=70))
     with pytest.raises(BudgetChanged, match="70"):
         claim(table)
 
 
-def test_a_counter_that_is_not_there_is_a_ledger_that_moved(table: Table) -> None:
+def test_a_shard_that_does_not_exist_is_a_changed_budget(table: Table) -> None:
     table.cancels(OK, FAILED)
     with pytest.raises(BudgetChanged):
         claim(table)
 
 
-def test_a_ledger_that_moved_is_told_before_a_counter_that_is_full(table: Table) -> None:
+def test_a_changed_budget_is_reported_before_an_empty_shard(table: Table) -> None:
     before = replace(JOB, reservation=Reservation("2026-11-22", 1, 0))
     cases: list[tuple[dict[str, Any], type[Exception]]] = [(OK, ShardEmpty), (FAILED, BudgetChanged)]
     for given_back, expected in cases:
-        table.cancels(OK, given_back, full())
+        table.cancels(OK, given_back, empty())
         with pytest.raises(expected):
-            table.store.save(before, HELD_ROOM, limit=71)
+            table.store.save(before, RESERVED, limit=71)
 
 
-def test_a_transaction_that_was_wrong_in_itself_is_raised_as_it_is(table: Table) -> None:
+def test_an_invalid_transaction_is_raised_as_it_is(table: Table) -> None:
     table.cancels({"Code": "ValidationError"}, OK)
     with pytest.raises(ClientError, match="TransactionCanceledException") as raised:
         claim(table)
     assert raised.value.__notes__[0].startswith("while calling TransactWriteItems")
 
 
-def test_a_wrong_transaction_of_the_ledger_is_not_tried_again(table: Table) -> None:
+def test_an_invalid_change_of_the_budget_is_not_tried_again(table: Table) -> None:
     table.shows(spread(71, 71))
     table.cancels({"Code": "ValidationError"}, *[OK] * 15)
     with pytest.raises(ClientError, match="TransactionCanceledException"):
         table.store.set_day_budget(DAY, 100)
 
 
-def test_a_run_that_was_charged_is_known_though_the_counter_is_contended(table: Table) -> None:
+def test_a_charged_run_is_known_though_its_shard_is_contended(table: Table) -> None:
     table.cancels(FAILED, BUSY)
     assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is False
 
@@ -176,7 +178,7 @@ def test_a_charge_is_not_taken_for_done_by_contention(table: Table) -> None:
 def test_a_write_that_meets_a_transaction_waits_for_it(table: Table) -> None:
     table.refuses("put_item", "TransactionConflictException")
     table.stub.add_response("put_item", {})
-    table.store.save(JOB, FREE)
+    table.store.save(JOB, UNPAID)
     assert table.pauses == [0.05]
 
 
@@ -184,27 +186,27 @@ def test_a_write_that_always_meets_transactions_is_transient(table: Table) -> No
     for _ in range(TRIES):
         table.refuses("put_item", "TransactionConflictException")
     with pytest.raises(Transient, match="PutItem: contended"):
-        table.store.save(JOB, FREE)
+        table.store.save(JOB, UNPAID)
 
 
-def test_a_row_that_another_wrote_is_a_conflict(table: Table) -> None:
-    others = dynamodb.job_item(FREE) | {"written_by": {"S": "another"}}
-    for item in (others, dynamodb.job_item(FREE), {}, None):
+def test_an_item_that_another_wrote_is_a_conflict(table: Table) -> None:
+    others = job_item(UNPAID) | {"written_by": {"S": "another"}}
+    for item in (others, job_item(UNPAID), {}, None):
         table.refuses("put_item", "ConditionalCheckFailedException", item)
         with pytest.raises(Conflict):
-            table.store.save(JOB, FREE)
+            table.store.save(JOB, UNPAID)
 
 
-def test_a_gate_that_another_wrote_is_a_conflict(table: Table) -> None:
-    table.refuses("put_item", "ConditionalCheckFailedException", dynamodb.intake_item(Intake(version=1)))
+def test_an_intake_that_another_wrote_is_a_conflict(table: Table) -> None:
+    table.refuses("put_item", "ConditionalCheckFailedException", intake_item(Intake(version=1)))
     with pytest.raises(Conflict):
         table.store.save_intake(Intake(), Intake(version=1))
 
 
-def test_a_row_that_this_very_call_wrote_is_no_conflict() -> None:
+def test_an_item_that_this_very_call_wrote_is_no_conflict() -> None:
     """The SDK repeated the call, because the answer to the first was lost."""
     store = DynamoJobStore(_Repeating(), TABLE, FakeClock())  # type: ignore[arg-type]
-    store.save(JOB, FREE)
+    store.save(JOB, UNPAID)
 
 
 class _Repeating:
@@ -220,10 +222,10 @@ class _Repeating:
 
 CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
     "get": ("get_item", lambda store: store.get(JOB.job_id)),
-    "save": ("put_item", lambda store: store.save(JOB, FREE)),
-    "claim": ("transact_write_items", lambda store: store.save(JOB, HELD_ROOM, limit=71)),
+    "save": ("put_item", lambda store: store.save(JOB, UNPAID)),
+    "claim": ("transact_write_items", lambda store: store.save(JOB, RESERVED, limit=71)),
     "raise_newest_upload": ("update_item", lambda store: store.raise_newest_upload("photos", "a.jpg", "01")),
-    "ledger": ("batch_get_item", lambda store: store.day_budget(DAY)),
+    "day_budget": ("batch_get_item", lambda store: store.day_budget(DAY)),
     "set_day_budget": ("batch_get_item", lambda store: store.set_day_budget(DAY, 71)),
     "charge": ("transact_write_items", lambda store: store.charge("run_1", Reservation(DAY, 1, 0))),
     "intake": ("get_item", lambda store: store.intake()),
@@ -244,7 +246,7 @@ def test_throttling_is_transient(table: Table, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_what_is_not_allowed_is_told_with_its_operation(table: Table, name: str) -> None:
+def test_what_is_not_allowed_is_raised_with_its_operation(table: Table, name: str) -> None:
     operation, call = CALLS[name]
     table.refuses(operation, "AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDeniedException") as raised:
@@ -268,22 +270,23 @@ class _Silent:
         return call
 
 
-# The ledger
+# The day budget
 
 
-def test_counters_that_were_left_out_of_an_answer_are_asked_for_again(table: Table) -> None:
-    ledger = spread(1_600, 1_600)
+def test_shards_that_an_answer_left_out_are_asked_for_again(table: Table) -> None:
+    budget = spread(1_600, 1_600)
     items = [{"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": "1600"}, "free": {"N": "100"}} for n in range(SHARDS)]
     missing = {TABLE: {"Keys": [{"pk": item["pk"]} for item in items[9:]], "ConsistentRead": True}}
     table.stub.add_response("batch_get_item", {"Responses": {TABLE: items[:9]}, "UnprocessedKeys": missing})
     table.stub.add_response(
         "batch_get_item", {"Responses": {TABLE: items[9:]}, "UnprocessedKeys": {}}, {"RequestItems": missing}
     )
-    assert table.store.day_budget(DAY) == ledger
+    assert table.store.day_budget(DAY) == budget
     assert table.pauses == [0.05]
 
 
-def test_a_ledger_that_cannot_be_read_whole_is_transient_and_not_taken_for_a_small_one(table: Table) -> None:
+def test_a_budget_that_cannot_be_read_whole_is_transient(table: Table) -> None:
+    """It is not taken for a smaller one."""
     missing = {TABLE: {"Keys": [{"pk": {"S": f"day#{DAY}#0"}}]}}
     for _ in range(TRIES):
         table.stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": missing})
@@ -291,7 +294,7 @@ def test_a_ledger_that_cannot_be_read_whole_is_transient_and_not_taken_for_a_sma
         table.store.day_budget(DAY)
 
 
-def test_a_ledger_in_the_making_is_none_yet(table: Table) -> None:
+def test_a_budget_without_all_its_shards_is_none_yet(table: Table) -> None:
     table.shows(spread(71, 71)[:5])
     assert table.store.day_budget(DAY) is None
 
@@ -322,7 +325,7 @@ def test_a_limit_that_another_changed_meanwhile_is_a_conflict(table: Table) -> N
         table.store.set_day_budget(DAY, 100)
 
 
-def test_a_limit_that_another_changed_to_the_same_is_as_wanted(table: Table) -> None:
+def test_a_limit_that_another_changed_to_the_same_is_no_conflict(table: Table) -> None:
     table.shows(spread(71, 71))
     table.cancels(*[FAILED] * 16)
     table.shows(spread(100, 100))
@@ -338,30 +341,30 @@ def test_a_limit_that_never_finds_a_quiet_moment_is_transient(table: Table) -> N
         table.store.set_day_budget(DAY, 100)
 
 
-# Lines
+# The due index
 
 
 def index_item(number: int) -> dict[str, Any]:
     return {"pk": {"S": f"job#{number}"}, "due_at": {"N": str(number)}, "state": {"S": "submitted"}}
 
 
-def test_lines_are_read_page_by_page_as_far_as_they_are_wanted(table: Table) -> None:
+def test_shards_are_read_page_by_page_only_as_far_as_needed(table: Table) -> None:
     more = {"pk": {"S": "job#1"}}
     table.stub.add_response("query", {"Items": [index_item(5)], "LastEvaluatedKey": more})
     table.stub.add_response("query", {"Items": [], "LastEvaluatedKey": more})
     table.stub.add_response("query", {"Items": [index_item(9)], "LastEvaluatedKey": more})
-    for lane in range(1, DUE_SHARDS):
-        table.stub.add_response("query", {"Items": [index_item(lane)] if lane == 7 else []})
+    for shard in range(1, DUE_SHARDS):
+        table.stub.add_response("query", {"Items": [index_item(shard)] if shard == 7 else []})
     assert table.store.due(EPOCH, 2) == ["5", "7"]
 
 
 def test_a_page_begins_where_the_last_one_ended(table: Table) -> None:
     more = {"pk": {"S": "job#1"}, "lane": {"S": "held#0"}, "due_at": {"N": "1"}}
-    first = dynamodb.due_shard_request(TABLE, "held#0", None, 5)
+    first = due_shard_request(TABLE, "held#0", None, 5)
     table.stub.add_response("query", {"Items": [index_item(1)], "LastEvaluatedKey": more}, first)
     table.stub.add_response("query", {"Items": [index_item(2)]}, first | {"ExclusiveStartKey": more})
-    for lane in range(1, DUE_SHARDS):
-        table.stub.add_response("query", {"Items": []}, dynamodb.due_shard_request(TABLE, f"held#{lane}", None, 5))
+    for shard in range(1, DUE_SHARDS):
+        table.stub.add_response("query", {"Items": []}, due_shard_request(TABLE, f"held#{shard}", None, 5))
     assert table.store.waiting_for_intake(5) == ["1", "2"]
 
 
@@ -378,8 +381,17 @@ def test_counts_are_summed_over_all_pages(table: Table) -> None:
     assert (counts.open, counts.closed) == ({"submitted": 3 + 2 * DUE_SHARDS}, {"delivered": 1_002})
 
 
-def test_a_job_is_read_from_its_row(table: Table) -> None:
-    table.stub.add_response(
-        "get_item", {"Item": dynamodb.job_item(JOB)}, dynamodb.get_request(TABLE, f"job#{JOB.job_id}")
-    )
+def test_jobs_indexed_as_settling_are_counted_as_unconfirmed(table: Table) -> None:
+    settling = index_item(1) | {"state": {"S": "waiting"}, "reason": {"S": "settling"}}
+    unconfirmed = settling | {"reason": {"S": "unconfirmed"}}
+    table.stub.add_response("query", {"Items": [settling, unconfirmed, settling]})
+    for _ in range(2 * DUE_SHARDS - 1):
+        table.stub.add_response("query", {"Items": []})
+    for _ in CLOSED_ORDER:
+        table.stub.add_response("query", {"Count": 0})
+    assert table.store.counts(DAY).open == {"waiting/unconfirmed": 3}
+
+
+def test_a_job_is_read_from_its_item(table: Table) -> None:
+    table.stub.add_response("get_item", {"Item": job_item(JOB)}, get_request(TABLE, f"job#{JOB.job_id}"))
     assert table.store.get(JOB.job_id) == JOB

@@ -20,8 +20,8 @@ from detag.adapters.runflow import (
     read_page,
     retry_after_of,
 )
-from detag.ports.errors import Transient
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.ports.errors import Transient
 from detag.ports.runs import NotConfigured, Unauthorized
 from tests.wire import Wire, answer, resolver
 

@@ -17,8 +17,9 @@ from botocore.stub import Stubber
 
 from detag.adapters.aws import ATTEMPTS
 from detag.adapters.s3 import S3PhotoStore, put_request, s3_config
+from detag.domain.images import Head
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Head, Missing, PreconditionFailed
+from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
 
 
 @cache

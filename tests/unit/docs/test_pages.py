@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from detag.domain.job import TRANSITIONS, State
-from docs.draw import duplicates, states
+from docs.draw import data_model, duplicates, states
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
-SHARED = {"outbox": ("deliver", "submit"), "budget": ("deliver", "submit")}
+SHARED = {
+    "admission": ("submit",),
+    "budget": ("deliver", "submit"),
+    "existing_runs": ("submit",),
+    "outbox": ("deliver", "submit"),
+    "submission": ("submit",),
+}
 """Services inside others: who makes the moves that they make."""
 
 
@@ -34,12 +40,33 @@ def test_whoever_is_said_to_make_a_transition_does(name: str) -> None:
 
 
 def _taken(path: Path) -> set[str]:
-    """What a module takes from `detag.domain.job`."""
+    """The transitions that a module makes: by itself, or by the decisions that it carries out."""
+    imported = _imports(path)
+    decided = (DECISIONS[name] for name in imported.get("detag.domain.decisions", ()) if name in DECISIONS)
+    return imported.get("detag.domain.job", set()).union(*decided)
+
+
+def _imports(path: Path) -> dict[str, set[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = (
-        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "detag.domain.job"
-    )
-    return {alias.name for node in imports for alias in node.names}
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {str(node.module): {alias.name for alias in node.names} for node in nodes}
+
+
+def _decisions() -> dict[str, set[str]]:
+    """What each function of the decisions names, directly or through others of them."""
+    tree = ast.parse((SERVICES.parent / "domain/decisions.py").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    named = {name: {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} for name, node in functions.items()}
+    for _ in functions:
+        named = {name: names.union(*(named.get(other, set()) for other in names)) for name, names in named.items()}
+    return named
+
+
+DECISIONS = _decisions()
+
+
+def test_the_page_of_the_job_table_is_the_one_that_the_code_draws() -> None:
+    assert data_model.PLACE.read_text(encoding="utf-8") == data_model.draw(), "run `make docs`"
 
 
 def test_the_chart_of_duplicates_is_what_the_simulation_draws() -> None:

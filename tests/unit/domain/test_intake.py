@@ -6,49 +6,50 @@ import pytest
 
 from detag.domain import intake as intakes
 from detag.domain import job as jobs
-from detag.domain.intake import MAX_PROBE_SECONDS, PROBE_LEASE_SECONDS, PROBE_SECONDS, Intake
+from detag.domain.intake import Intake
 from detag.domain.job import Upload
 from detag.domain.reasons import INTAKE_REASONS, Reason
+from detag.domain.waits import PROBE, PROBE_LEASE
 
 NOW = 1_795_426_200.0
 NEW = jobs.new(Upload("in", "a.jpg", "v1", "01", "e", 1, NOW), NOW)
-HELD = jobs.wait_for_intake(NEW, Reason.RUNFLOW_DOWN)
-RELEASED = jobs.release(HELD, NOW, NOW + 300)
-CLOSED = intakes.pause(Intake(), Reason.RUNFLOW_DOWN, NOW)
+WAITING = jobs.wait_for_intake(NEW, Reason.RUNFLOW_DOWN)
+RELEASED = jobs.release(WAITING, NOW, NOW + 300)
+PAUSED = intakes.pause(Intake(), Reason.RUNFLOW_DOWN, NOW)
 
 
-def test_an_open_gate_lets_everything_through() -> None:
-    assert Intake().lets_through(NEW) and Intake().lets_through(HELD)
+def test_an_open_intake_lets_everything_through() -> None:
+    assert Intake().lets_through(NEW) and Intake().lets_through(WAITING)
 
 
-def test_a_closed_gate_lets_only_its_probe_through() -> None:
-    assert not any(CLOSED.lets_through(job) for job in (NEW, HELD, RELEASED))
-    assert intakes.probe(CLOSED, RELEASED.job_id, NOW).lets_through(RELEASED)
+def test_a_paused_intake_lets_only_its_probe_through() -> None:
+    assert not any(PAUSED.lets_through(job) for job in (NEW, WAITING, RELEASED))
+    assert intakes.probe(PAUSED, RELEASED.job_id, NOW).lets_through(RELEASED)
 
 
-def test_a_draining_gate_lets_the_line_go_before_newcomers() -> None:
-    draining = intakes.drain(CLOSED)
+def test_a_draining_intake_lets_released_jobs_go_first() -> None:
+    draining = intakes.drain(PAUSED)
     assert draining.lets_through(RELEASED)
     assert not draining.lets_through(NEW)
-    assert not draining.lets_through(HELD)
+    assert not draining.lets_through(WAITING)
 
 
 def test_probes_come_less_and_less_often_while_the_cause_lasts() -> None:
-    intake, waits = CLOSED, [CLOSED.probe_at - NOW]
+    intake, waits = PAUSED, [PAUSED.probe_at - NOW]
     for _ in range(6):
-        intake = intakes.pause(intakes.probe(intake, HELD.job_id, NOW), Reason.RUNFLOW_DOWN, NOW)
+        intake = intakes.pause(intakes.probe(intake, WAITING.job_id, NOW), Reason.RUNFLOW_DOWN, NOW)
         waits.append(intake.probe_at - NOW)
-    assert waits[:4] == [PROBE_SECONDS, 120, 240, 480]
-    assert waits[-1] == MAX_PROBE_SECONDS
-    assert intake.since == CLOSED.since
+    assert waits[:4] == [PROBE.base, 120, 240, 480]
+    assert waits[-1] == PROBE.cap
+    assert intake.since == PAUSED.since
 
 
 def test_a_probe_that_is_lost_gives_way_to_the_next() -> None:
-    assert intakes.probe(CLOSED, "x", NOW).probe_at == NOW + PROBE_LEASE_SECONDS
+    assert intakes.probe(PAUSED, "x", NOW).probe_at == NOW + PROBE_LEASE.seconds
 
 
 def test_another_cause_starts_anew() -> None:
-    intake = intakes.pause(intakes.probe(CLOSED, "x", NOW), Reason.OUT_OF_CREDIT, NOW + 50)
+    intake = intakes.pause(intakes.probe(PAUSED, "x", NOW), Reason.OUT_OF_CREDIT, NOW + 50)
     assert (intake.reason, intake.since, intake.probes) == (Reason.OUT_OF_CREDIT, NOW + 50, 0)
 
 
@@ -57,16 +58,16 @@ def test_the_spending_limit_is_asked_again_at_midnight() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - INTAKE_REASONS))
-def test_only_a_cause_of_the_whole_intake_closes_the_gate(reason: Reason) -> None:
+def test_a_reason_of_one_photo_does_not_pause_the_intake(reason: Reason) -> None:
     with pytest.raises(ValueError, match=reason):
         intakes.pause(Intake(), reason, NOW)
 
 
-def test_every_move_is_a_new_revision() -> None:
+def test_every_move_is_a_new_version() -> None:
     moves = [
-        intakes.probe(CLOSED, "x", NOW),
-        intakes.drain(CLOSED),
-        intakes.reopen(CLOSED),
-        intakes.inconclusive(CLOSED, NOW),
+        intakes.probe(PAUSED, "x", NOW),
+        intakes.drain(PAUSED),
+        intakes.reopen(PAUSED),
+        intakes.inconclusive(PAUSED, NOW),
     ]
-    assert {intake.version for intake in moves} == {CLOSED.version + 1}
+    assert {intake.version for intake in moves} == {PAUSED.version + 1}

@@ -1,4 +1,4 @@
-"""The job's moves: each from its states only, each a new revision, each with a due time while the job is open."""
+"""The job's moves: each from its states only, each a new version, each with a due time while the job is open."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from detag.domain import job as jobs
 from detag.domain.job import DUE_SHARDS, RETENTION_SECONDS, TRANSITIONS, Illegal, Job, Reservation, State, Upload
-from detag.domain.reasons import Reason
+from detag.domain.reasons import Group, Reason
 
 NOW = 1_795_426_200.0
 UPLOAD = Upload("in", "a/b.jpg", "v1", "01", "etag", 10, NOW - 5)
-SLOT = Reservation("2026-11-23", 1, 0)
+RESERVATION = Reservation("2026-11-23", 1, 0)
 
 
 def waiting() -> Job:
@@ -26,7 +26,7 @@ def submitting(job: Job | None = None) -> Job:
         job,
         submission_no=job.submission_no + 1,
         body='{"input":{}}',
-        reservation=SLOT,
+        reservation=RESERVATION,
         content_type="image/jpeg",
         source_metadata=(("shop", "north"),),
         now=NOW,
@@ -39,7 +39,7 @@ def submitted() -> Job:
     return jobs.accept(submitting(), "run-1", NOW + 1, NOW + 300)
 
 
-def settling() -> Job:
+def unconfirmed() -> Job:
     return jobs.await_confirmation(submitting(), NOW + 600)
 
 
@@ -59,7 +59,7 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "keep_unconfirmed": lambda job: jobs.keep_unconfirmed(job, NOW + 900),
     "start_over": lambda job: jobs.start_over(job, NOW),
     "accept": lambda job: jobs.accept(job, "run-1", NOW, NOW + 300),
-    "adopt": lambda job: jobs.adopt(job, "run-1", SLOT, NOW, NOW + 60),
+    "adopt": lambda job: jobs.adopt(job, "run-1", RESERVATION, NOW, NOW + 60),
     "poll_later": lambda job: jobs.poll_later(job, NOW + 60),
     "retry": lambda job: jobs.retry(job, not_before=NOW + 30, url_expired=False, detail="x", code="y"),
     "skip": lambda job: jobs.skip(job, Reason.EMPTY, "empty", NOW),
@@ -83,7 +83,7 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
 }
 SPECIAL: dict[str, Callable[[], Job]] = {
     "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED)
-} | dict.fromkeys(("resend", "keep_unconfirmed", "start_over"), settling)
+} | dict.fromkeys(("resend", "keep_unconfirmed", "start_over"), unconfirmed)
 
 
 def test_every_transition_is_in_this_test() -> None:
@@ -92,7 +92,7 @@ def test_every_transition_is_in_this_test() -> None:
 
 @pytest.mark.parametrize("name", TRANSITIONS)
 @pytest.mark.parametrize("state", State)
-def test_a_move_is_made_from_its_own_states_and_refused_from_any_other(name: str, state: State) -> None:
+def test_a_transition_is_refused_from_any_other_state(name: str, state: State) -> None:
     entry = TRANSITIONS[name]
     before = SPECIAL[name]() if name in SPECIAL and state is State.WAITING else SOMEWHERE[state]()
     if state not in entry.sources:
@@ -106,25 +106,28 @@ def test_a_move_is_made_from_its_own_states_and_refused_from_any_other(name: str
     if after.state.terminal:
         assert after.body is None, "a live bearer URL outlives its job"
         assert after.due_at is None or name == "keep_pending"
-        assert (after.expires_at is None) == (after.due_at is not None), "a row may expire once it owes nothing"
+        assert (after.expires_at is None) == (after.due_at is not None), "an item expires once nothing is pending"
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in jobs.REPAIRABLE])
-def test_nothing_leaves_a_terminal_state_but_by_the_one_repair(reason: Reason) -> None:
+@pytest.mark.parametrize(
+    "reason", [reason for reason in Reason if reason.group is Group.FAILED and not reason.repairable]
+)
+def test_nothing_but_the_one_repair_leaves_a_closed_state(reason: Reason) -> None:
     with pytest.raises(Illegal):
         jobs.deliver(replace(failed(), reason=reason), ("x",), NOW, cost=None, partial=False)
 
 
 def test_a_repair_delivers_and_keeps_what_was_reserved() -> None:
     repaired = jobs.deliver(failed(Reason.UNKNOWN_RUN), ("x",), NOW + 10, cost="0.14", partial=False)
-    assert (repaired.state, repaired.reason, repaired.reservation) == (State.DELIVERED, None, SLOT)
+    assert (repaired.state, repaired.reason, repaired.reservation) == (State.DELIVERED, None, RESERVATION)
 
 
-def test_only_a_job_without_a_row_is_postponed_and_it_comes_due_by_itself() -> None:
-    postponed = jobs.defer(waiting(), NOW + 30)
-    assert (postponed.reason, postponed.not_before, postponed.due_at) == (Reason.READY, NOW + 30, NOW + 30)
+def test_only_a_job_without_an_item_is_deferred() -> None:
+    """It comes due by itself."""
+    deferred = jobs.defer(waiting(), NOW + 30)
+    assert (deferred.reason, deferred.not_before, deferred.due_at) == (Reason.READY, NOW + 30, NOW + 30)
     with pytest.raises(Illegal):
-        jobs.defer(postponed, NOW + 60)
+        jobs.defer(deferred, NOW + 60)
 
 
 def test_a_job_is_named_by_its_version_and_not_by_its_content() -> None:
@@ -141,35 +144,43 @@ def test_key_and_version_cannot_be_confused() -> None:
     assert one.job_id != other.job_id
 
 
-def test_a_refused_submission_gets_a_new_name_and_an_uncertain_one_keeps_it() -> None:
+def test_only_an_unconfirmed_submission_keeps_its_key() -> None:
+    """A refused one gets a new name and a new idempotency key."""
     first = submitting()
     refused = submitting(jobs.back_off(first, Reason.RATE_LIMITED, NOW + 5))
     assert refused.idempotency_key != first.idempotency_key
-    again = jobs.resend(settling(), lease_until=NOW + 700)
-    assert (again.idempotency_key, again.body, again.reservation) == (first.idempotency_key, first.body, SLOT)
+    again = jobs.resend(unconfirmed(), lease_until=NOW + 700)
+    assert (again.idempotency_key, again.body, again.reservation) == (first.idempotency_key, first.body, RESERVATION)
     assert again.maybe_submitted
 
 
-def test_a_refusal_gives_the_money_back_but_not_while_an_earlier_post_is_in_doubt() -> None:
+def test_a_refusal_returns_the_reservation() -> None:
+    """Not while an earlier POST of the job may have made a run."""
     assert jobs.back_off(submitting(), Reason.OUT_OF_CREDIT, NOW).reservation is None
-    maybe_submitted = jobs.back_off(jobs.resend(settling(), lease_until=NOW + 700), Reason.OUT_OF_CREDIT, NOW + 700)
-    assert (maybe_submitted.reason, maybe_submitted.reservation, maybe_submitted.body) == (
+    refused = jobs.back_off(jobs.resend(unconfirmed(), lease_until=NOW + 700), Reason.OUT_OF_CREDIT, NOW + 700)
+    assert (refused.reason, refused.reservation, refused.body) == (
         Reason.UNCONFIRMED,
-        SLOT,
+        RESERVATION,
         submitting().body,
     )
 
 
-def test_settling_is_never_interrupted_by_the_gate() -> None:
+def test_an_unconfirmed_job_never_waits_for_the_intake() -> None:
     with pytest.raises(Illegal):
-        jobs.wait_for_intake(settling(), Reason.PAUSED)
+        jobs.wait_for_intake(unconfirmed(), Reason.PAUSED)
+
+
+def test_a_reason_is_known_by_its_earlier_name() -> None:
+    assert Reason.of("settling") is Reason.of("unconfirmed") is Reason.UNCONFIRMED
+    with pytest.raises(ValueError, match="confused"):
+        Reason.of("confused")
 
 
 def test_a_run_that_failed_is_not_taken_again() -> None:
     again = jobs.retry(submitted(), not_before=NOW + 30, url_expired=False, detail=None, code=None)
     with pytest.raises(Illegal):
-        jobs.adopt(again, "run-1", SLOT, NOW, NOW + 60)
-    assert jobs.adopt(again, "run-2", SLOT, NOW, NOW + 60).run_id == "run-2"
+        jobs.adopt(again, "run-1", RESERVATION, NOW, NOW + 60)
+    assert jobs.adopt(again, "run-2", RESERVATION, NOW, NOW + 60).run_id == "run-2"
 
 
 def test_an_expired_url_is_not_an_attempt() -> None:
@@ -179,21 +190,22 @@ def test_an_expired_url_is_not_an_attempt() -> None:
     assert (failed_run.attempt, failed_run.expired_urls) == (2, 0)
 
 
-def test_held_jobs_wait_in_a_line_of_their_own_ordered_by_upload() -> None:
-    held = jobs.wait_for_intake(waiting(), Reason.SPEND_LIMIT)
-    assert held.due_shard is not None and held.due_shard.startswith("held#")
-    assert held.due_at == UPLOAD.uploaded_at
-    released = jobs.release(held, NOW, NOW + 300)
+def test_jobs_that_wait_for_the_intake_are_ordered_by_upload() -> None:
+    waits = jobs.wait_for_intake(waiting(), Reason.SPEND_LIMIT)
+    assert waits.due_shard is not None and waits.due_shard.startswith("held#")
+    assert waits.due_at == UPLOAD.uploaded_at
+    released = jobs.release(waits, NOW, NOW + 300)
     assert released.due_shard is not None and released.due_shard.startswith("due#")
 
 
-def test_lanes_are_used_evenly() -> None:
-    lanes = [jobs.new(replace(UPLOAD, version_id=str(n)), NOW).due_shard for n in range(4_000)]
-    assert {lane: lanes.count(lane) for lane in set(lanes)}.keys() == {f"due#{n}" for n in range(DUE_SHARDS)}
-    assert min(lanes.count(f"due#{n}") for n in range(DUE_SHARDS)) > 4_000 / DUE_SHARDS * 0.8
+def test_shards_of_the_due_index_are_used_evenly() -> None:
+    shards = [jobs.new(replace(UPLOAD, version_id=str(n)), NOW).due_shard for n in range(4_000)]
+    assert {shard: shards.count(shard) for shard in set(shards)}.keys() == {f"due#{n}" for n in range(DUE_SHARDS)}
+    assert min(shards.count(f"due#{n}") for n in range(DUE_SHARDS)) > 4_000 / DUE_SHARDS * 0.8
 
 
-def test_a_row_outlives_the_age_at_which_events_are_refused() -> None:
+def test_a_closed_job_outlives_the_age_limit_of_events() -> None:
+    """Else redriving an old message could pay again."""
     closed = SOMEWHERE[State.DELIVERED]()
     assert closed.expires_at is not None
     assert closed.expires_at - closed.upload.uploaded_at >= RETENTION_SECONDS

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from detag.domain.uploads import addressable, folder_marker, read_upload
+from detag.domain.uploads import read_upload
 
 EVENTS = Path(__file__).parents[3] / "events"
 
@@ -55,7 +55,7 @@ def test_no_address_leads_to_a_name_with_a_part_of_only_dots(key: str) -> None:
     told = event()
     told["detail"]["object"]["key"] = key
     upload = read_upload(told)
-    assert not addressable(upload)
+    assert not upload.is_addressable
     address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
     assert unquote(httpx.URL(address).path) != f"/{key}", "what a client makes of it"
 
@@ -65,7 +65,7 @@ def test_an_address_leads_to_any_other_name(key: str) -> None:
     told = event()
     told["detail"]["object"]["key"] = key
     upload = read_upload(told)
-    assert addressable(upload)
+    assert upload.is_addressable
     address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
     assert unquote(httpx.URL(address).raw_path.decode()) == f"/{key}"
 
@@ -73,5 +73,5 @@ def test_an_address_leads_to_any_other_name(key: str) -> None:
 def test_a_folder_marker_ends_in_a_slash() -> None:
     told = event()
     told["detail"]["object"]["key"] = "autumn/"
-    assert folder_marker(read_upload(told))
-    assert not folder_marker(read_upload(event()))
+    assert read_upload(told).is_folder_marker
+    assert not read_upload(event()).is_folder_marker

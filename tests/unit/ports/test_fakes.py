@@ -12,8 +12,8 @@ import pytest
 
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation, State, Upload, new
-from detag.domain.reasons import Reason
 from detag.domain.money import free_images
+from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.events_fake import FakeEvents
@@ -102,7 +102,7 @@ def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> Non
 
 
 @pytest.mark.parametrize("method", CHANGES)
-def test_a_call_that_fails_after_it_happened_has_changed_something(method: str) -> None:
+def test_a_call_that_fails_afterwards_has_changed_something(method: str) -> None:
     store = opened(Storm(f"jobs.{method}", "after", nth=2 if method == "set_day_budget" else 1))
     before = everything(store)
     with pytest.raises(Transient):
@@ -110,7 +110,7 @@ def test_a_call_that_fails_after_it_happened_has_changed_something(method: str) 
     assert everything(store) != before
 
 
-def test_an_outcome_is_told_as_it_is_though_something_would_have_failed_afterwards() -> None:
+def test_a_conflict_is_raised_before_a_failure_afterwards() -> None:
     store = opened(Storm("jobs.save", "after", nth=2))
     store.save(job_of(), moved(job_of()))
     with pytest.raises(Conflict):
@@ -137,7 +137,7 @@ def test_no_thread_comes_between_the_condition_and_the_write() -> None:
         assert sum(pool.map(save, range(4))) == 1
 
 
-def test_what_is_behind_sees_the_table_as_it_was() -> None:
+def test_an_index_that_lags_shows_the_table_as_it_was() -> None:
     clock = FakeClock()
     store = FakeJobStore(clock, lag=10)
     job = moved(job_of())
@@ -147,14 +147,14 @@ def test_what_is_behind_sees_the_table_as_it_was() -> None:
     assert (store.due(EPOCH + 99, 9), dict(store.counts(DAY).open)) == ([job.job_id], {"waiting/ready": 1})
     store.save(job, moved(job, reason=Reason.PAUSED))
     assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([job.job_id], [])
-    row = store.get(job.job_id)
-    assert row is not None
-    assert row.reason is Reason.PAUSED
+    found = store.get(job.job_id)
+    assert found is not None
+    assert found.reason is Reason.PAUSED
     clock.advance(10)
     assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([], [job.job_id])
 
 
-def test_a_longer_lag_holds_an_index_and_does_not_turn_it_back() -> None:
+def test_a_longer_lag_stops_an_index_and_does_not_turn_it_back() -> None:
     clock = FakeClock()
     store = FakeJobStore(clock)
     job = moved(job_of())
@@ -168,7 +168,7 @@ def test_a_longer_lag_holds_an_index_and_does_not_turn_it_back() -> None:
     assert store.due(EPOCH, 9) == []
 
 
-def test_the_job_store_tells_everything_that_was_written() -> None:
+def test_the_job_store_shows_everything_that_was_written() -> None:
     clock = FakeClock()
     store = opened(Storm())
     store._clock = clock
@@ -181,10 +181,10 @@ def test_the_job_store_tells_everything_that_was_written() -> None:
     assert store.writes == [Write(EPOCH, None, first), Write(EPOCH + 5, first, second)]
     assert list(store.jobs.values()) == [second]
     assert store.charges == {"run_9": Reservation(DAY, 2, 0)}
-    assert {day: free_images(ledger) for day, ledger in store.day_budgets.items()} == {DAY: 68}
+    assert {day: free_images(budget) for day, budget in store.day_budgets.items()} == {DAY: 68}
 
 
-def test_what_was_refused_is_not_told_as_written() -> None:
+def test_what_was_refused_is_not_shown_as_written() -> None:
     store = opened(Storm())
     with pytest.raises(ShardEmpty):
         store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 72, 0)), limit=71)

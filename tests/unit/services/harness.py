@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any
 
+from detag import app
 from detag.domain.job import Job, State
 from detag.ports.clock_fake import FakeClock
 from detag.ports.events_fake import FakeEvents
@@ -16,20 +17,10 @@ from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_picture
 from detag.ports.telemetry_fake import FakeTelemetry
-from detag.services.budget import Budget
-from detag.services.deliver import Deliver
-from detag.services.outbox import Outbox
-from detag.services.reconcile import Reconcile
-from detag.services.submit import Submit
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
+from tests.environment import settings
 
 PRICE = Decimal("0.14")
-COMMON: dict[str, Any] = {
-    "job_table": "jobs",
-    "runflow_api_url": "https://api.runflow.io",
-    "runflow_api_key_arn": "arn",
-    "price_per_image_usd": PRICE,
-}
 
 
 class Harness:
@@ -47,71 +38,16 @@ class Harness:
         self.faults: list[Fault | None] = []
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
-        budget = Budget(self.jobs, self.clock, self.telemetry, self._uniform, PRICE, limit)
-        outbox = Outbox(self.jobs, self.photos, self.events, self.clock, self.telemetry)
+        common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
+        common |= {"uniform": self._uniform}
+        ends: Any = {"photos": self.photos, "events": self.events}
+        deployed = {"daily_spend_limit_usd": limit}
+        submit = settings(SubmitSettings, **{"max_image_megabytes": 1, "paused": paused} | deployed | changes)
+        self.submit = app.submit(submit, **common, **ends)
         fetcher = FakeFetcher(self.runs.read_link, self._effect)
-        self.submit = Submit(
-            SubmitSettings(
-                **COMMON
-                | {
-                    "input_bucket": "in",
-                    "output_bucket": "out",
-                    "event_bus": "default",
-                    "callback_url": "https://callbacks.example/callbacks",
-                    "daily_spend_limit_usd": limit,
-                    "aspect_ratio": None,
-                    "max_image_megabytes": 1,
-                    "url_lifetime_minutes": 60,
-                    "confirmation_minutes": 10,
-                    "paused": paused,
-                }
-                | changes
-            ),
-            self.jobs,
-            self.photos,
-            self.runs,
-            outbox,
-            budget,
-            self.clock,
-            self.telemetry,
-            self._uniform,
-        )
-        self.deliver = Deliver(
-            DeliverSettings(
-                **COMMON,
-                output_bucket="out",
-                event_bus="default",
-                daily_spend_limit_usd=limit,
-                max_attempts=3,
-                run_timeout_hours=24,
-            ),
-            self.jobs,
-            self.photos,
-            self.runs,
-            fetcher,
-            outbox,
-            budget,
-            self.clock,
-            self.telemetry,
-            self._uniform,
-        )
-        self.reconcile = Reconcile(
-            ReconcileSettings(
-                **COMMON,
-                upload_queue_url="uploads",
-                result_queue_url="results",
-                daily_spend_limit_usd=limit,
-                run_timeout_hours=24,
-                paused=paused,
-            ),
-            self.jobs,
-            self.uploads,
-            self.results,
-            self.runs,
-            budget,
-            self.clock,
-            self.telemetry,
-        )
+        self.deliver = app.deliver(settings(DeliverSettings, **deployed), **common, **ends, fetcher=fetcher)
+        reconcile = settings(ReconcileSettings, **deployed | {"paused": paused})
+        self.reconcile = app.reconcile(reconcile, **common, uploads=self.uploads, results=self.results)
 
     def _effect(self, name: str) -> AbstractContextManager[None]:
         self.calls.append(name)

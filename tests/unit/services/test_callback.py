@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from detag import app
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
 from detag.ports.queue_fake import FakeQueue
@@ -19,9 +20,7 @@ from detag.services.callback import (
     MAX_BODY_BYTES,
     REREAD_SECONDS,
     RETRY_SECONDS,
-    CallbackHandler,
-    SecretList,
-    position,
+    matching_secret,
     signature_of,
 )
 
@@ -42,7 +41,7 @@ class Harness:
         self.secrets = FakeCallbackSecrets(*secrets)
         self.queue = FakeQueue("results")
         self.telemetry = FakeTelemetry()
-        self.receiver = CallbackHandler(SecretList(self, self.clock), self, self.telemetry)
+        self.handler = app.callback(secrets=self, results=self, clock=self.clock, telemetry=self.telemetry)
 
     def read(self) -> tuple[bytes, ...]:
         self.reads += 1
@@ -56,7 +55,7 @@ class Harness:
         self.queue.send(messages)
 
     def post(self, body: bytes, signature: str | None, *, header: str = "runflow-signature", plain: bool = True) -> int:
-        return self.receiver.answer(
+        return self.handler.handle(
             {
                 "headers": {} if signature is None else {header: signature},
                 "body": body.decode() if plain else base64.b64encode(body).decode(),
@@ -172,7 +171,7 @@ def test_bad_evidence_is_answered_401_and_nothing_is_enqueued(harness: Harness, 
     ],
 )
 def test_garbage_is_answered_401(harness: Harness, event: dict[str, Any]) -> None:
-    assert harness.receiver.answer(event) == 401
+    assert harness.handler.handle(event) == 401
 
 
 # Larger than the limit
@@ -248,7 +247,7 @@ def test_the_published_vectors_hold(vector: dict[str, Any]) -> None:
 
 def test_every_secret_is_tried_and_its_place_returned() -> None:
     body = b"{}"
-    assert [position(body, sign(body, one).encode(), (b"a", b"b")) for one in ("a", "b", "c")] == [0, 1, None]
+    assert [matching_secret(body, sign(body, one).encode(), (b"a", b"b")) for one in ("a", "b", "c")] == [0, 1, None]
 
 
 # Rotation

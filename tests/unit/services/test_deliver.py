@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from detag.domain.job import Job, Reason, State
+from detag.domain.job import Job, State
 from detag.domain.naming import JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY
+from detag.domain.reasons import Reason
+from detag.domain.waits import DELIVERY, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import PreconditionFailed
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, cleaned_picture
-from detag.services.deliver import DELIVERY_SECONDS, UNKNOWN_RUN_SECONDS
 from tests.unit.services.harness import Harness, submitted
 
 FREE = Ending(status="failed", cost=Decimal(0), code="INTERNAL", message="try again")
@@ -211,7 +212,7 @@ def test_a_run_unknown_to_runflow_fails_after_an_hour() -> None:
     harness = ended()
     harness.runs.habits.known_after = 7200.0
     assert harness.arrive().state is State.SUBMITTED
-    harness.wait(UNKNOWN_RUN_SECONDS)
+    harness.wait(UNKNOWN_RUN.seconds)
     assert (harness.arrive().state, harness.job.reason) == (State.FAILED, Reason.UNKNOWN_RUN)
     harness.wait(7200.0)
     assert harness.arrive().state is State.DELIVERED
@@ -226,7 +227,7 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
         harness.arrive(status="succeeded", links=signed)
     harness.broken.clear()
     assert harness.job.state is State.SUBMITTED and "shoe.jpg.webp" in harness.photos.outputs
-    harness.wait(UNKNOWN_RUN_SECONDS)
+    harness.wait(UNKNOWN_RUN.seconds)
     assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
 
 
@@ -254,7 +255,7 @@ def test_a_paid_result_that_cannot_be_fetched_waits() -> None:
     """A paid result that cannot be fetched for days waits for a person, and can still be delivered."""
     harness = ended()
     harness.broken["fetcher.open"] = Transient("unreachable")
-    harness.wait(24 * 3600.0 + DELIVERY_SECONDS)
+    harness.wait(24 * 3600.0 + DELIVERY.seconds)
     job = harness.arrive()
     assert (job.state, job.reason, job.reservation is not None) == (State.FAILED, Reason.UNDELIVERABLE, True)
     harness.broken.clear()

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.intake import PROBE_LEASE_SECONDS
-from detag.domain.job import Job, Reason, State
+from detag.domain.job import Job, State
+from detag.domain.reasons import Reason
+from detag.domain.waits import PROBE_LEASE, REDELIVER, RESUME
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault
-from detag.services.reconcile import LIST_FROM, MAX_ASKED, REDELIVER_SECONDS, REDUE_SECONDS
+from detag.services.reconcile import LIST_FROM, MAX_ASKED
 from tests.unit.services.harness import PRICE, Harness, submitted
 
 ENDLESS = Ending(seconds=math.inf)
@@ -54,9 +55,9 @@ def test_an_interrupted_submission_is_resumed() -> None:
     assert harness.sweep()["resumed"] == 1
     assert sent(harness) == [job.job_id]
     assert harness.calls.index("jobs.save") < harness.calls.index("queue.uploads.send")
-    assert harness.job.due_at == harness.clock.now() + REDUE_SECONDS
+    assert harness.job.due_at == harness.clock.now() + RESUME.seconds
     assert harness.sweep()["resumed"] == 0, "the next minute does not send it again"
-    harness.wait(REDUE_SECONDS)
+    harness.wait(RESUME.seconds)
     assert harness.sweep()["resumed"] == 1, "its message may have been lost"
 
 
@@ -69,7 +70,7 @@ def test_a_job_whose_message_could_not_be_sent_comes_due_again() -> None:
     with pytest.raises(Transient):
         harness.sweep()
     harness.broken.clear()
-    harness.wait(REDUE_SECONDS)
+    harness.wait(RESUME.seconds)
     assert harness.sweep()["resumed"] == 1
 
 
@@ -110,7 +111,7 @@ def test_an_overdue_run_that_has_ended_goes_to_deliver() -> None:
     harness.wait(301.0)
     assert harness.sweep() == {"released": 0, "resumed": 0, "sent_to_deliver": 1, "still_running": 1}
     assert harness.results.sent == [{"job_id": done.job_id, "run_id": done.run_id}]
-    assert harness.jobs.jobs[done.job_id].due_at == harness.clock.now() + REDELIVER_SECONDS
+    assert harness.jobs.jobs[done.job_id].due_at == harness.clock.now() + REDELIVER.seconds
     assert harness.jobs.jobs[running.job_id].due_at == harness.clock.now() + 60.0
 
 
@@ -248,7 +249,7 @@ def test_a_probe_that_never_answers_gives_way_to_another() -> None:
     harness.wait(60.0)
     harness.sweep()
     first = harness.jobs.intake().probe_job
-    harness.wait(PROBE_LEASE_SECONDS)
+    harness.wait(PROBE_LEASE.seconds)
     harness.sweep()
     assert harness.jobs.intake().probe_job not in (None, first)
 
@@ -328,7 +329,7 @@ def test_the_report_says_how_things_stand_and_what_to_do() -> None:
     report = harness.reconcile.report()
     assert report["open"] == {"submitted": 1, "waiting/spend_limit": 1}
     assert report["closed_today"] == {"delivered": 1}
-    assert report["intake"]["why"] == "spend_limit" and report["intake"]["held"]
+    assert report["intake"]["why"] == "spend_limit" and report["intake"]["state"] == "paused"
     assert report["intake"]["waiting"] == {"spend_limit": 1}
     assert report["intake"]["what_to_do"]
     assert report["spend_today"] == {"day": "2026-11-23", "images": 2, "usd": "0.28", "limit_usd": "0.28"}
@@ -336,5 +337,5 @@ def test_the_report_says_how_things_stand_and_what_to_do() -> None:
 
 def test_the_report_of_a_quiet_day_names_no_limit() -> None:
     report = Harness().reconcile.report()
-    assert report["intake"]["held"] is False
+    assert report["intake"]["state"] == "open"
     assert report["spend_today"]["limit_usd"] == "none"

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from detag.domain.decisions import DOWN_AFTER
 from detag.domain.images import MAX_PIXELS
-from detag.domain.job import RETENTION_SECONDS, Reason, State
+from detag.domain.job import RETENTION_SECONDS, State
 from detag.domain.money import used_images
+from detag.domain.reasons import Reason
+from detag.domain.waits import LEASE
 from detag.ports.errors import Conflict, Transient
 from detag.ports.runs_fake import Fault, tiny_picture
-from detag.services.submit import DOWN_AFTER, LEASE_SECONDS
+from tests.environment import ENVIRON
 from tests.unit.services.harness import PRICE, Harness, submitted
 
 
@@ -27,7 +30,7 @@ def test_a_photo_is_claimed_sent_and_its_run_saved() -> None:
     assert harness.runs.posts == [(claimed.body, claimed.idempotency_key)]
     assert harness.calls.index("jobs.save") < harness.calls.index("runs.create")
     assert (job.run_id, job.submission_no, job.attempt) == (harness.run.run_id, 1, 1)
-    assert claimed.lease_until == harness.clock.now() + LEASE_SECONDS
+    assert claimed.lease_until == harness.clock.now() + LEASE.seconds
     assert claimed.reservation is not None and used_images(harness.jobs.day_budgets[claimed.reservation.day]) == 1
     assert dict(claimed.source_metadata) == {"shop_name": "north"}
 
@@ -43,14 +46,14 @@ def test_the_body_names_the_job_twice_and_holds_plain_strings() -> None:
         "client_ref": harness.job.client_ref,
         "key": "shoe.jpg",
     }
-    assert body["callback_url"] == "https://callbacks.example/callbacks"
+    assert body["callback_url"] == ENVIRON["CALLBACK_URL"]
     assert set(body["input"]) == {"image_url"}
 
 
 @pytest.mark.parametrize(
-    ("metadata", "parameter"), [({"aspect-ratio": "4:3"}, None), ({}, "4:3"), ({"aspect-ratio": "4:3"}, "1:1")]
+    ("metadata", "parameter"), [({"aspect-ratio": "4:3"}, ""), ({}, "4:3"), ({"aspect-ratio": "4:3"}, "1:1")]
 )
-def test_an_aspect_ratio_is_the_photos_own_or_the_parameters(metadata: dict[str, str], parameter: str | None) -> None:
+def test_an_aspect_ratio_is_the_photos_own_or_the_parameters(metadata: dict[str, str], parameter: str) -> None:
     harness = Harness(aspect_ratio=parameter)
     harness.send(harness.photos.upload("in", "shoe.jpg", tiny_picture("image/jpeg", b"x"), metadata))
     assert json.loads(harness.runs.posts[0][0])["input"]["config"] == {"aspect_ratio": "4:3"}
@@ -277,7 +280,7 @@ def test_a_live_lease_is_respected_and_a_dead_one_unconfirmed() -> None:
         harness.send(event)
     harness.broken.clear()
     assert harness.send(event).state is State.SUBMITTING
-    harness.wait(LEASE_SECONDS)
+    harness.wait(LEASE.seconds)
     assert harness.send(event).reason is Reason.UNCONFIRMED
     assert harness.runs.posts == []
 

@@ -83,6 +83,8 @@ class Step:
     decision: str
     """Which decision was taken: a constant that can be searched for in the logs."""
     why: str = ""
+    code: str | None = None
+    """Runflow's own code for a refusal or a failure."""
     metric: str | None = None
     warns: bool = False
     """Whether a person may want to look at it."""
@@ -305,12 +307,19 @@ def after_post(
             return _refused_for_now(Reason.UNAUTHORIZED, outcome, now)
     said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
     refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
-    return Step(move=refused, decision="refused", why=said, warns=True, probe=Probe.INCONCLUSIVE)
+    return Step(move=refused, decision="refused", why=said, code=outcome.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
 def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
     why = f"{reason}, Runflow answered {refusal.status}"
-    return Step(move=move(back_off, reason, now), decision="waits for intake", why=why, warns=True, pauses=reason)
+    return Step(
+        move=move(back_off, reason, now),
+        decision="waits for intake",
+        why=why,
+        code=refusal.code,
+        warns=True,
+        pauses=reason,
+    )
 
 
 def count_failures(failures: int, outcome: Outcome) -> int:
@@ -437,11 +446,11 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     if why_not:
         free, cost = not run.charged, _usd(run)
         failed = move(fail, Reason.RUN_FAILED, said, now, code=run.failure_code, free=free, cost=cost)
-        return Step(move=failed, decision="not tried again", why=why_not)
+        return Step(move=failed, decision="not tried again", why=why_not, code=run.failure_code)
     wait = waits.RUN_RETRY.seconds(job.attempt, uniform)
     again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
     why = "the URL had expired" if expired else f"attempt {job.attempt} of {max_attempts} failed free of charge"
-    return Step(move=again, decision="tried again", why=why, metric="RunRetried")
+    return Step(move=again, decision="tried again", why=why, code=run.failure_code, metric="RunRetried")
 
 
 @dataclass(frozen=True, slots=True)

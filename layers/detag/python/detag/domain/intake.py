@@ -1,8 +1,8 @@
 """The intake: the one mechanism for "not now".
 
-One control item holds the whole intake. While it is closed, new photos wait in line; one probe at a time tests
-whether the cause is gone; once it is, the intake drains: the line goes first, oldest first, and new photos join its end
-until it is empty.
+It is open, paused or draining, and one item of the job table says which. While it is paused, photos wait; one probe at
+a time tests whether the cause is gone. Once it is, the intake drains: the photos that wait are released, oldest first,
+and new ones join them, until none is left.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ from detag.domain.waits import PROBE, PROBE_LEASE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """The control item, as detag keeps it. `version` 0 has no item yet."""
+    """Whether photos are accepted now."""
 
     reason: Reason | None = None
+    """Why the intake is paused, or was until it began to drain; None while it is open."""
     since: float = 0.0
+    """When it was paused for this reason; 0 while it is open."""
     draining: bool = False
+    """Whether the photos that wait are being released."""
     probe_at: float = 0.0
-    """When the next probe is let through."""
+    """When the next probe may be sent."""
     probes: int = 0
+    """How many probes were sent since the pause began; the time between them grows with it."""
     probe_job: str | None = None
+    """The job that is the probe, while it has not answered."""
     version: int = 0
+    """One more after each move; 0 for an intake without an item. A write replaces only the version it started from."""
 
     @property
     def state(self) -> str:
@@ -36,9 +42,7 @@ class Intake:
         return "draining" if self.draining else "paused"
 
     def lets_through(self, job: Job) -> bool:
-        """Whether the job may be sent now: anything while open, released jobs while draining, the probe while
-        paused.
-        """
+        """Whether the job may be sent now: any job while open, released ones while draining, the probe while paused."""
         if self.reason is None or job.job_id == self.probe_job:
             return True
         return self.draining and job.version > 0 and not job.waits_for_intake and job.reason is not None
@@ -46,19 +50,21 @@ class Intake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """What an operator wrote over the parameters, on an item of its own. None leaves the parameter as it is."""
+    """What an operator wrote to override the parameters. None leaves the parameter as it is."""
 
     paused: bool | None = None
+    """Instead of the parameter Paused."""
     limit_usd: str | None = None
-    """A decimal, or "none"."""
+    """Instead of the parameter DailySpendLimitUsd: a decimal, or "none"."""
 
 
 def pause(intake: Intake, reason: Reason, now: float) -> Intake:
-    """The intake after a refusal or a failed probe: closed, its next probe later each time. Raises ValueError for
-    another reason.
+    """The intake after a refusal or a failed probe: paused, its next probe later each time.
+
+    Raises ValueError for a reason that concerns one photo only.
     """
     if reason not in INTAKE_REASONS:
-        raise ValueError(f"{reason} closes no intake")
+        raise ValueError(f"{reason} does not pause the intake")
     again = intake.reason is reason and not intake.draining
     probes = intake.probes if again else 0
     return Intake(
@@ -71,7 +77,7 @@ def pause(intake: Intake, reason: Reason, now: float) -> Intake:
 
 
 def probe(intake: Intake, job_id: str, now: float) -> Intake:
-    """Let one job through, and no other before this one had its time."""
+    """Send one job as a probe, and no other before this one had time to answer."""
     return replace(
         intake,
         probe_job=job_id,
@@ -82,17 +88,17 @@ def probe(intake: Intake, job_id: str, now: float) -> Intake:
 
 
 def inconclusive(intake: Intake, now: float) -> Intake:
-    """The probe ended without an answer to its question: another may be let through at once."""
+    """The probe ended without showing whether the cause is gone: another may be sent at once."""
     return replace(intake, probe_job=None, probe_at=now, version=intake.version + 1)
 
 
 def drain(intake: Intake) -> Intake:
-    """The cause is gone: release the line."""
+    """The cause is gone: release the photos that wait."""
     return replace(intake, draining=True, probe_job=None, version=intake.version + 1)
 
 
 def reopen(intake: Intake) -> Intake:
-    """Nobody waits any more."""
+    """No photo waits any more."""
     return Intake(version=intake.version + 1)
 
 

@@ -20,8 +20,8 @@ from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
-"""How long a closed row is kept, and how old an event may be before it is refused: redriving an old message never
-pays again.
+"""How long the item of a closed job is kept, and how old an event may be before it is refused: redriving an old
+message never pays again.
 """
 
 
@@ -59,15 +59,22 @@ class Illegal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One version of one object, as the event named it. `size` in bytes; `etag` without quotes."""
+    """One version of one object, as the event named it."""
 
     bucket: str
+    """The input bucket."""
     key: str
+    """The photo's key, not URL-encoded."""
     version_id: str | None
+    """S3's id of the version; None in a bucket without versioning."""
     sequencer: str
+    """S3's hexadecimal text that orders the uploads of one key."""
     etag: str
+    """Without quotes; empty where the event has none."""
     size: int
+    """Bytes."""
     uploaded_at: float
+    """The time of the event."""
 
     @property
     def job_id(self) -> str:
@@ -105,24 +112,29 @@ def sequencer_rank(sequencer: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room taken from the spend of `day` (YYYY-MM-DD, UTC): `slots` of one price each, out of counter number `counter`.
+    """Images reserved from a day's budget, before they are paid for.
 
-    It is given back to counter 0, whichever it came from: so no other counter ever rises, and a debt that a lowered
-    limit left in counter 0 is paid before anybody reserves again.
+    They are returned to shard 0, whichever shard they came from: so no other shard ever rises, and where a lowered
+    limit left shard 0 below zero, what is returned makes up for that before anybody can reserve again.
     """
 
     day: str
+    """The day whose budget the images count against, as YYYY-MM-DD, UTC."""
     images: int
+    """How many images are reserved, each at the price of one."""
     shard: int
+    """The shard of the day budget that they were taken from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One row of the job table."""
+    """One job, as one item of the job table keeps it."""
 
     upload: Upload
     state: State = State.WAITING
+    """Where the job stands."""
     reason: Reason | None = Reason.READY
+    """Why it waits, or why it was closed without a delivery."""
     detail: str | None = None
     """What happened, for a person: never a URL or a body."""
     code: str | None = None
@@ -130,44 +142,59 @@ class Job:
     decision: str | None = None
     """What was decided last about the job, and why: "not tried again: charged"."""
     version: int = 0
+    """One more after each transition; 0 for a job without an item. A write replaces only the version it started at."""
     created_at: float = 0.0
+    """When detag first saw the upload."""
     not_before: float = 0.0
-    """A waiting job must not go on before this time."""
+    """The time before which a waiting job must not go on."""
     due_at: float | None = None
-    """When reconcile looks at the job. None only for a closed job that owes nothing."""
+    """When reconcile looks at the job. For a job that waits for the intake, the time of its upload: the order in which
+    such jobs are released. None for a closed job with nothing left to publish."""
     lease_until: float = 0.0
-    """Until then a `submitting` job belongs to the worker that claimed it."""
+    """Until then the job belongs to the worker that claimed it."""
     submission_no: int = 0
+    """The number of the latest submission; each has its own body, name and idempotency key."""
     attempt: int = 1
+    """The number of the attempt, 1 for the first. Each run that failed begins another, except where its URL expired."""
     expired_urls: int = 0
+    """How many runs failed because the photo's URL had expired."""
     tries: int = 0
-    """Back-offs in a row."""
+    """How often in a row the job was put off since it last made progress; the waits grow with it."""
     body: str | None = None
-    """The exact bytes of the POST (ASCII JSON), kept while they may have to be sent again."""
+    """The exact bytes of the POST (ASCII JSON), a presigned URL in them, kept while they may have to be sent again."""
     url_expires_at: float = 0.0
+    """When the presigned URL in the latest body expires."""
     claimed_at: float = 0.0
-    """When the present submission was first claimed: a look-up goes back this far."""
+    """When the latest submission was claimed: the search for an existing run goes back this far."""
     maybe_submitted: bool = False
-    """A POST of this job had no clear outcome and was sent again: another run may exist."""
+    """Whether a POST of this job had no clear outcome and was followed by another: a second run may exist."""
     search_from: str | None = None
-    """Where a look-up that was too long for one process goes on: a cursor of the run list."""
+    """Where the search for an existing run goes on that was too long for one process: a cursor of the run list."""
     content_type: str | None = None
+    """The photo's type, as its first bytes tell."""
     source_metadata: tuple[tuple[str, str], ...] = ()
     """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
     run_id: str | None = None
+    """Runflow's id of the job's run."""
     submitted_at: float = 0.0
+    """When the latest run was accepted or adopted."""
     earlier_runs: tuple[str, ...] = ()
+    """The runs of this job that failed, oldest first."""
     reservation: Reservation | None = None
     outputs: tuple[str, ...] = ()
+    """The keys of the outputs in the output bucket, the first 64."""
     cost: str | None = None
+    """What the run cost in US dollars, as Runflow gave it."""
     partial: bool = False
+    """Whether Runflow made only some of the outputs, or some were refused."""
     pending: tuple[str, ...] = ()
-    """What is still to be sent about a closed job: "event", "record"."""
+    """What is still to be published about a closed job: "event", "record"."""
     closed_at: float | None = None
+    """When the job was closed; after a repair, the time of the repair."""
 
     @property
     def job_id(self) -> str:
-        """The row's name."""
+        """Thirty-two hex digits that stand for bucket, key and version."""
         return self.upload.job_id
 
     @property
@@ -182,7 +209,7 @@ class Job:
 
     @property
     def waits_for_intake(self) -> bool:
-        """Whether the intake holds this job: it waits in line until it is released."""
+        """Whether the job waits until the intake releases it."""
         return self.state is State.WAITING and self.reason in INTAKE_REASONS
 
     @property
@@ -192,14 +219,17 @@ class Job:
 
     @property
     def due_shard(self) -> str | None:
-        """The partition of the due index that the job is in, or None for a closed job that owes nothing."""
+        """The shard of the due index that the job is in, `held#<n>` while it waits for the intake, else `due#<n>`.
+
+        None for a closed job with nothing left to publish.
+        """
         if self.due_at is None:
             return None
         return f"{'held' if self.waits_for_intake else 'due'}#{int(self.job_id[:8], 16) % DUE_SHARDS}"
 
     @property
     def expires_at(self) -> int | None:
-        """When the row may be deleted (DynamoDB TTL, whole seconds); never while the job is open or owes something."""
+        """When DynamoDB may delete the item (TTL, whole seconds); None while the job is open or anything is pending."""
         if self.closed_at is None or self.due_at is not None:
             return None
         return int(self.closed_at + RETENTION_SECONDS)
@@ -207,7 +237,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A row of the table of transitions, from which `docs/states.md` is drawn."""
+    """A line of the table of transitions, from which `docs/states.md` is drawn."""
 
     name: str
     sources: tuple[State, ...]
@@ -270,7 +300,7 @@ def _require(condition: bool, what: str, job: Job) -> None:
 
 
 def new(upload: Upload, now: float) -> Job:
-    """A job that has no row yet: `version` 0, waiting, ready. The first save creates the row."""
+    """A job that has no item yet: `version` 0, waiting, ready. The first save creates the item."""
     return Job(upload=upload, created_at=now, due_at=now)
 
 
@@ -279,27 +309,27 @@ def new(upload: Upload, now: float) -> Job:
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, can't be read for the moment")
 def defer(job: Job, not_before: float) -> Job:
-    """Write down a job that has no row yet: from here on its own due time leads it on, and not its message."""
+    """Save a job that has no item yet: from here on its own due time brings it back, not its message."""
     _require(job.version == 0, "defer", job)
     return replace(job, not_before=not_before, due_at=not_before)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is closed, or others wait in line before it")
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is paused, or older photos go first")
 def wait_for_intake(job: Job, reason: Reason) -> Job:
-    """Wait in line, ordered by the time of the upload, until the intake releases the job. Money is given back."""
+    """Wait, in the order of the uploads, until the intake releases the job. Its reservation is returned."""
     _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "wait_for_intake", job)
     return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
 
 
-@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the intake is open and there is room, oldest first")
+@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the intake drains, oldest first; or as its probe")
 def release(job: Job, now: float, due_at: float) -> Job:
-    """Leave the line: the job may be claimed at once, and comes due again if its message is lost."""
+    """Stop waiting: the job may be claimed at once, and comes due again if its message is lost."""
     _require(job.waits_for_intake, "release", job)
     return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
 
 
 @transition(
-    State.WAITING, to=State.SUBMITTING, by="submit", when="its turn has come, the photo is good, the cap has room"
+    State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget has an image left"
 )
 def claim(
     job: Job,
@@ -313,7 +343,7 @@ def claim(
     lease_until: float,
     url_expires_at: float,
 ) -> Job:
-    """Begin a submission: the body that will be sent is on the row before it is sent."""
+    """Begin a submission: the body is saved before it is sent."""
     _require(submission_no == job.submission_no + 1, "claim out of turn", job)
     return replace(
         job,
@@ -331,7 +361,7 @@ def claim(
 
 
 @transition(
-    State.WAITING, to=State.SUBMITTING, by="submit", when="settled, the look-up found no run, the URL still lives"
+    State.WAITING, to=State.SUBMITTING, by="submit", when="no run exists after the wait, and the URL is still valid"
 )
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
@@ -344,7 +374,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
 def abandon_claim(job: Job, now: float) -> Job:
     """Undo a claim that was not used. Safe only for the worker that holds the lease and knows that it sent nothing."""
-    if job.maybe_submitted:  # an earlier POST of the same bytes is still unaccounted for
+    if job.maybe_submitted:  # what became of an earlier POST of the same bytes is still unknown
         return _unconfirmed(job, now, now)
     return _unsent(job, Reason.READY, not_before=now, due_at=now)
 
@@ -363,20 +393,25 @@ def back_off(job: Job, reason: Reason, not_before: float) -> Job:
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or its lease ran out")
 def await_confirmation(job: Job, not_before: float) -> Job:
-    """Wait until a run that may exist must be visible. Body, key and reservation stay."""
+    """Wait until Runflow must show a run that may exist. Body, key and reservation stay."""
     return _unconfirmed(job, not_before, not_before)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="the look-up could not be finished, or Runflow is down")
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
 def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None) -> Job:
-    """Look again later, from the top of the run list or from where this look-up stopped."""
+    """Search again later, from the top of the run list or from where this search stopped."""
     _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
     return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1, search_from=search_from)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="settled, the look-up found no run, the URL is dead")
+@transition(
+    State.WAITING,
+    to=State.WAITING,
+    by="submit",
+    when="no run exists after the wait; the URL has expired, or intake is paused",
+)
 def start_over(job: Job, now: float) -> Job:
-    """Give up the submission whose URL died; the next claim mints a new one. Its first run may still turn up."""
+    """Give up a submission whose URL expired; the next claim makes a new one. A run of the old one may still appear."""
     _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
     return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True)
 
@@ -414,11 +449,11 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     State.SUBMITTING,
     to=State.SUBMITTED,
     by="submit, deliver",
-    when="a run proved ours; the row has none",
+    when="a run proved to be the job's, which has none",
 )
 def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: float) -> Job:
-    """Take a run that was found by a look-up or whose callback outran the save. It is charged if it was not
-    reserved.
+    """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
+    day budget unless the job has a reservation.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
@@ -445,7 +480,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     when="still running, or the result can't be stored yet",
 )
 def poll_later(job: Job, due_at: float, detail: str | None = None) -> Job:
-    """Look again later."""
+    """Ask for the run again later."""
     return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail)
 
 
@@ -482,7 +517,7 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     State.SUBMITTED,
     to=State.SUPERSEDED,
     by="submit, deliver",
-    when="gone, or a newer version was uploaded (delivered)",
+    when="the photo is gone, or a newer version was uploaded or delivered",
 )
 def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
     """Close a job that a newer version has overtaken. What was paid stays counted."""
@@ -501,7 +536,7 @@ def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | 
 def fail(
     job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None
 ) -> Job:
-    """Close a job that can't be done. `free`: nothing was or will be charged, so its room is given back."""
+    """Close a job that can't be done. `free`: nothing was or will be charged, so the reservation is returned."""
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
     closed = _closed(job, reason, detail, now)
@@ -519,10 +554,10 @@ def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     State.FAILED,
     to=State.DELIVERED,
     by="deliver",
-    when="the cleaned images are stored; from failed: only a repairable one",
+    when="the outputs are stored; from failed: only a repairable one",
 )
 def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool) -> Job:
-    """Close a job well. From `failed`, this is the one repair: the same run's paid result turned up after all."""
+    """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
     return replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
 
@@ -548,7 +583,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
 
 @transition(*OPEN_ORDER, to=None, by="reconcile", when="due; before its message is sent")
 def extend_due(job: Job, due_at: float) -> Job:
-    """Push the due time forward, so that the next minute does not send the same message again."""
+    """Move the due time on, so that the next minute does not send the same message again."""
     _require(not job.waits_for_intake, "extend_due", job)
     return replace(job, due_at=due_at)
 
@@ -557,14 +592,14 @@ def extend_due(job: Job, due_at: float) -> Job:
     *CLOSED_ORDER,
     to=None,
     by="submit, deliver, reconcile",
-    when="an event or a record must still be sent; reconcile: before it sends for it",
+    when="an event or a record must still be published; by reconcile: before it asks for that",
 )
 def keep_pending(job: Job, pending: tuple[str, ...], due_at: float) -> Job:
-    """Keep on the row what must still be sent, and when to try again."""
+    """Keep what must still be published, and when to try again."""
     return replace(job, pending=pending, due_at=due_at)
 
 
-@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was pending has been sent")
+@transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was pending has been published")
 def published(job: Job) -> Job:
-    """Nothing is pending any more: the row leaves the index and may expire."""
+    """Nothing is pending any more: the item leaves the due index and may expire."""
     return replace(job, pending=(), due_at=None)

@@ -1,8 +1,8 @@
-"""The daily cap, in whole slots of one image's price.
+"""The daily spend limit, counted in images of one price.
 
-A day's ledger is a row of counters. Their `free` slots add up to limit - reserved; below zero where a limit was lowered
-under what was spent, or where a run was charged that no reservation covered. Small limits keep all their room in one
-counter; large ones spread it over all, so that many workers can reserve at once.
+A day's budget is kept in shards. Their free images add up to limit - used; below zero where a limit was lowered under
+what was used, or where a run was charged that had no reservation. A small limit keeps all its free images in one shard;
+a large one spreads them over all, so that many workers can reserve at once.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Final
 
 SHARDS: Final = 16
 SPREAD_FROM: Final = 1_000
-"""Slots from which the room is spread: below, a whole day's claims are too few to contend."""
+"""The limit, in images, from which they are spread: below, a whole day's claims are too few to contend."""
 NO_LIMIT: Final = 10**9
+"""Images that no day can use up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One counter of a day's ledger."""
+    """One shard of a day's budget."""
 
     limit: int
-    """The whole day's limit in slots, as this counter was last told: the same on all."""
+    """The limit of the whole day, in images: the same on every shard."""
     free: int
+    """How many images may still be reserved from this shard."""
 
 
 DayBudget = tuple[Shard, ...]
@@ -48,24 +50,24 @@ def next_day(now: float) -> float:
     return (now // 86_400 + 1) * 86_400
 
 
-def spread(limit: int, room: int) -> DayBudget:
-    """A ledger with `room` slots free: all in the first counter, or evenly over all where the limit is large."""
-    if limit < SPREAD_FROM or room < SHARDS:
-        return (Shard(limit, room), *(Shard(limit, 0) for _ in range(SHARDS - 1)))
-    share, rest = divmod(room, SHARDS)
+def spread(limit: int, free: int) -> DayBudget:
+    """A budget with `free` images left: all in shard 0, or evenly over all shards where the limit is large."""
+    if limit < SPREAD_FROM or free < SHARDS:
+        return (Shard(limit, free), *(Shard(limit, 0) for _ in range(SHARDS - 1)))
+    share, rest = divmod(free, SHARDS)
     return tuple(Shard(limit, share + (number < rest)) for number in range(SHARDS))
 
 
-def free_images(ledger: Sequence[Shard]) -> int:
-    """What may still be reserved; negative where more was spent than the limit is now."""
-    return sum(counter.free for counter in ledger)
+def free_images(day_budget: Sequence[Shard]) -> int:
+    """How many images may still be reserved; negative where more were used than the limit is now."""
+    return sum(shard.free for shard in day_budget)
 
 
-def used_images(ledger: Sequence[Shard]) -> int:
-    """What is reserved or spent."""
-    return ledger[0].limit - free_images(ledger) if ledger else 0
+def used_images(day_budget: Sequence[Shard]) -> int:
+    """How many images are reserved or paid for."""
+    return day_budget[0].limit - free_images(day_budget) if day_budget else 0
 
 
-def with_limit(ledger: DayBudget, limit: int) -> DayBudget:
+def with_limit(day_budget: DayBudget, limit: int) -> DayBudget:
     """The same day under another limit: what is used stays used."""
-    return spread(limit, limit - used_images(ledger))
+    return spread(limit, limit - used_images(day_budget))

@@ -1,4 +1,4 @@
-"""What a row of the job table keeps of a job: the same for the table and for its fake."""
+"""What an item of the job table keeps of a job: the same for the table and for its fake."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
 MAX_DECISION: Final = 600
 MAX_CURSOR: Final = 2_048
-"""With keys of 1,024 bytes these keep a row below 200 KB: an item may have 400 (DynamoDB Developer Guide, "Quotas")."""
+"""With keys of 1,024 bytes these keep an item below 200 KB: it may have 400 (DynamoDB Developer Guide, "Quotas")."""
 
 
 def kept(job: Job) -> Job:
-    """The job as its row gives it back: times to the microsecond, and what only people read cut to a length that fits.
+    """The job as its item gives it back: times to the microsecond, and what only people read cut to a length that fits.
 
     Raises ValueError for a body that is too long: it must never be cut.
     """

@@ -19,7 +19,7 @@ from detag.ports.jobs import BudgetChanged, Counts, ShardEmpty
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of a job's row, at a time of the store's clock. `before` is None for a new row."""
+    """One write of a job, at a time of the store's clock. `before` is None for a new one."""
 
     at: float
     before: Job | None
@@ -29,22 +29,22 @@ class Write:
 class FakeJobStore:
     """See `detag.ports.jobs.JobStore`. Its effects are "jobs.<method>". What it keeps may be read, for invariants.
 
-    `lag` is how many seconds `due`, `held` and `counts` are behind: they see the table as it was then. As a real index
-    they never go back: a lag that is made longer only holds them until the time has caught up.
+    `lag` is how many seconds `due`, `waiting_for_intake` and `counts` are behind: they see the table as it was then.
+    Like a real index they never go back: with a longer lag they stand still until it has passed.
     """
 
     def __init__(self, clock: Clock, effect: Effect = no_effect, lag: float = 0.0) -> None:
         self.lag = lag
         self.jobs: dict[str, Job] = {}
-        """Every row, by job id."""
+        """Every job, by its id."""
         self.day_budgets: dict[str, DayBudget] = {}
-        """The counters of each day."""
+        """The budget of each day."""
         self.charges: dict[str, Reservation] = {}
         """What was charged by `charge`, by run id."""
         self.newest_uploads: dict[tuple[str, str], str] = {}
         """The newest sequencer, by bucket and key."""
         self.writes: list[Write] = []
-        """Every write of a row, oldest first."""
+        """Every write of a job, oldest first."""
         self.operator = Override()
         """The override item, for the test to write."""
         self._intake = Intake()
@@ -61,15 +61,15 @@ class FakeJobStore:
     def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
         """See `JobStore`."""
         if after.job_id != before.job_id or after.version <= before.version:
-            raise ValueError(f"not a move of job {before.job_id} from rev {before.version}")
-        row = kept(after)
+            raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
+        written = kept(after)
         with self._effect("jobs.save"), self._lock:
             present = self.jobs.get(before.job_id)
             if (present.version if present else 0) != before.version:
-                raise Conflict(f"job {before.job_id} is not at rev {before.version}")
+                raise Conflict(f"job {before.job_id} is not at version {before.version}")
             self._move_money(before.reservation, after.reservation, limit)
-            self.jobs[row.job_id] = row
-            self.writes.append(Write(self._clock.now(), present, row))
+            self.jobs[written.job_id] = written
+            self.writes.append(Write(self._clock.now(), present, written))
 
     def _move_money(self, before: Reservation | None, after: Reservation | None, limit: int | None) -> None:
         if before == after:
@@ -81,20 +81,20 @@ class FakeJobStore:
             taken[after.day, after.shard] += after.images
         for day, _ in taken:
             if day not in self.day_budgets:
-                raise BudgetChanged(f"no ledger of {day}")
+                raise BudgetChanged(f"{day} has no budget")
         if after is not None and limit is not None:
-            counter = self.day_budgets[after.day][after.shard]
-            if counter.limit != limit:
-                raise BudgetChanged(f"the limit of {after.day} is {counter.limit}, not {limit}")
-            if counter.free < taken[after.day, after.shard]:
-                raise ShardEmpty(f"counter {after.shard} of {after.day} has {counter.free} free")
-        for (day, number), slots in taken.items():
-            self._take(day, number, slots)
+            shard = self.day_budgets[after.day][after.shard]
+            if shard.limit != limit:
+                raise BudgetChanged(f"the limit of {after.day} is {shard.limit}, not {limit}")
+            if shard.free < taken[after.day, after.shard]:
+                raise ShardEmpty(f"shard {after.shard} of {after.day} has {shard.free} free")
+        for (day, number), images in taken.items():
+            self._take(day, number, images)
 
-    def _take(self, day: str, number: int, slots: int) -> None:
-        ledger = self.day_budgets[day]
-        counter = replace(ledger[number], free=ledger[number].free - slots)
-        self.day_budgets[day] = (*ledger[:number], counter, *ledger[number + 1 :])
+    def _take(self, day: str, number: int, images: int) -> None:
+        shards = self.day_budgets[day]
+        shard = replace(shards[number], free=shards[number].free - images)
+        self.day_budgets[day] = (*shards[:number], shard, *shards[number + 1 :])
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
@@ -109,13 +109,13 @@ class FakeJobStore:
             return self.day_budgets.get(day)
 
     def set_day_budget(self, day: str, limit: int) -> None:
-        """See `JobStore`. Alone in memory, nobody else does the same at the same time."""
+        """See `JobStore`. Never raises `Conflict`: in memory nobody else does the same at the same time."""
         with self._effect("jobs.set_day_budget"), self._lock:
-            ledger = self.day_budgets.get(day)
-            if ledger is None:
+            present = self.day_budgets.get(day)
+            if present is None:
                 self.day_budgets[day] = spread(limit, limit)
-            elif ledger[0].limit != limit:
-                self.day_budgets[day] = with_limit(ledger, limit)
+            elif present[0].limit != limit:
+                self.day_budgets[day] = with_limit(present, limit)
 
     def charge(self, run_id: str, reservation: Reservation) -> bool:
         """See `JobStore`."""
@@ -123,7 +123,7 @@ class FakeJobStore:
             if run_id in self.charges:
                 return False
             if reservation.day not in self.day_budgets:
-                raise BudgetChanged(f"no ledger of {reservation.day}")
+                raise BudgetChanged(f"{reservation.day} has no budget")
             self._take(reservation.day, reservation.shard, reservation.images)
             self.charges[run_id] = reservation
             return True
@@ -136,10 +136,10 @@ class FakeJobStore:
     def save_intake(self, before: Intake, after: Intake) -> None:
         """See `JobStore`."""
         if after.version <= before.version:
-            raise ValueError(f"not a move of the intake from rev {before.version}")
+            raise ValueError(f"not a move of the intake from version {before.version}")
         with self._effect("jobs.save_intake"), self._lock:
             if self._intake.version != before.version:
-                raise Conflict(f"the intake is not at rev {before.version}")
+                raise Conflict(f"the intake is not at version {before.version}")
             self._intake = kept_intake(after)
 
     def override(self) -> Override:
@@ -186,11 +186,11 @@ class FakeJobStore:
         return [job_id for _, job_id in sorted(found)]
 
     def _lagging(self) -> dict[str, Job]:
-        """The rows as the indexes show them by now."""
+        """The jobs as the indexes show them by now."""
         seen = self._clock.now() - self.lag
         while self._indexed < len(self.writes) and self.writes[self._indexed].at <= seen:
-            row = self.writes[self._indexed].after
-            self._index[row.job_id] = row
+            written = self.writes[self._indexed].after
+            self._index[written.job_id] = written
             self._indexed += 1
         return self._index
 

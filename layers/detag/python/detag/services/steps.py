@@ -48,4 +48,11 @@ class Steps:
         if step.metric is not None:
             self._telemetry.count(step.metric)
         tell = self._telemetry.warning if step.warns else self._telemetry.info
-        tell(step.decision, job_id=job.job_id, key=readable(job.upload.key), why=step.why, run_id=job.run_id)
+        tell(
+            step.decision,
+            job_id=job.job_id,
+            key=readable(job.upload.key),
+            why=step.why,
+            code=step.code,
+            run_id=job.run_id,
+        )

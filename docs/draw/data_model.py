@@ -1,0 +1,275 @@
+"""The page of the job table's items: `docs/data-model.md`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from detag.adapters.job_items import (
+    ALWAYS,
+    CHARGE_ATTRIBUTES,
+    DERIVED_ATTRIBUTES,
+    DUE_INDEX,
+    EXPIRES_AT,
+    INTAKE_ATTRIBUTES,
+    INTAKE_PK,
+    JOB_ATTRIBUTES,
+    LASTING_SECONDS,
+    NEWEST_UPLOAD_ATTRIBUTES,
+    OUTCOMES_INDEX,
+    OVERRIDE_ATTRIBUTES,
+    OVERRIDE_PK,
+    RESERVATION_ATTRIBUTES,
+    SHARD_ATTRIBUTES,
+    UPLOAD_ATTRIBUTES,
+    WRITTEN_BY,
+    Attribute,
+    Index,
+    Item,
+    job_item,
+)
+from detag.domain.intake import Intake, Override
+from detag.domain.job import (
+    DAY_SECONDS,
+    DUE_SHARDS,
+    RETENTION_SECONDS,
+    Job,
+    Reservation,
+    Upload,
+    accept,
+    claim,
+    deliver,
+    new,
+)
+from detag.domain.money import SHARDS, Shard
+from docs.draw.markdown import table
+
+PLACE: Final = Path(__file__).parents[1] / "data-model.md"
+INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
+LASTING: Final = f"{LASTING_SECONDS // DAY_SECONDS} days"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of item."""
+
+    title: str
+    pk: str
+    about: str
+    writers: str
+    """The functions that write it."""
+    method: str
+    """The method of the job store by which they do; empty for an item that detag never writes."""
+    expires: str
+    attributes: tuple[tuple[type | None, tuple[Attribute, ...]], ...]
+    """With the class whose fields they keep, where there is one."""
+
+
+KINDS: Final = (
+    Kind(
+        "A job",
+        "job#<job id>",
+        "One uploaded version of one photo. Its states and reasons are in [states.md](states.md). Each write replaces "
+        "the item while it still has the `rev` that was read; where money moves, the shards of the day budget are in "
+        "the same transaction.",
+        "submit, deliver, reconcile",
+        "save",
+        f"{RETENTION_SECONDS // DAY_SECONDS} days after the job was closed; never while anything is pending.",
+        (
+            (Job, DERIVED_ATTRIBUTES),
+            (Upload, UPLOAD_ATTRIBUTES),
+            (Job, JOB_ATTRIBUTES),
+            (Reservation, RESERVATION_ATTRIBUTES),
+            (None, (WRITTEN_BY,)),
+        ),
+    ),
+    Kind(
+        "The newest upload of a key",
+        "head#<SHA-256 of bucket and key, hexadecimal>",
+        "Of two photos of one name only the newer is sent to Runflow: before submit claims a job, it records the job's "
+        "upload here, unless a newer one is known already.",
+        "submit",
+        "raise_newest_upload",
+        f"{LASTING} after it was last written.",
+        ((None, NEWEST_UPLOAD_ATTRIBUTES),),
+    ),
+    Kind(
+        "A shard of a day's budget",
+        f"day#<YYYY-MM-DD>#<0 to {SHARDS - 1}>",
+        f"The daily spend limit of one UTC day, counted in images. It is kept in {SHARDS} shards, which are created "
+        "when the day's first image is reserved.",
+        "submit, deliver, reconcile",
+        "set_day_budget",
+        f"{LASTING} after the day began.",
+        ((Shard, SHARD_ATTRIBUTES), (None, (EXPIRES_AT,))),
+    ),
+    Kind(
+        "A charged run",
+        "run#<run id>",
+        "An unmatched run: one that was or may be paid for, and that no job has as its own. The item is written "
+        "together with the charge, so that each run is charged once.",
+        "submit, deliver",
+        "charge",
+        f"{LASTING} after it was charged.",
+        (
+            (Reservation, tuple(attribute._replace(when=ALWAYS) for attribute in RESERVATION_ATTRIBUTES)),
+            (None, CHARGE_ATTRIBUTES),
+        ),
+    ),
+    Kind(
+        "The intake",
+        INTAKE_PK,
+        "Whether photos are accepted now. Without this item the intake is open. Each write replaces it while it still "
+        "has the `rev` that was read.",
+        "submit, reconcile",
+        "save_intake",
+        "never.",
+        ((Intake, INTAKE_ATTRIBUTES), (None, (WRITTEN_BY._replace(when=ALWAYS),))),
+    ),
+    Kind(
+        "The override",
+        OVERRIDE_PK,
+        "What an operator wrote to override parameters without a deploy. Text and numbers are understood too, whatever "
+        "the type says. What can't be understood pauses the intake.",
+        "the operator",
+        "",
+        "never; delete it to end the override.",
+        ((Override, OVERRIDE_ATTRIBUTES),),
+    ),
+)
+
+HEAD: Final = """\
+# The job table
+
+<!-- Drawn from the code by `make docs`: change layers/detag/python/detag/adapters/job_items.py, or the docstrings of
+the fields in layers/detag/python/detag/domain. -->
+
+One DynamoDB table keeps everything that must outlive a function. The prefix of its key `pk` says what an item is. Items
+are flat, in DynamoDB's own types, so that people can read them in the console. An attribute that has no value is left
+out. Some stored names are older than the names in the code: they stay, since neither items nor indexes can be renamed
+in place.
+"""
+
+
+def draw() -> str:
+    """The page, as Markdown."""
+    parts = [HEAD, table(("item", "key `pk`", "written by"), map(_overview, KINDS))]
+    for kind in KINDS:
+        parts += [
+            f"## {kind.title}\n",
+            f"`{kind.pk}`. {kind.about}\n",
+            f"Written by: {kind.writers}. Expires: {kind.expires}\n",
+            table(("stored", "in the code", "type", "is", "there", *_index_head(kind)), _rows(kind)),
+        ]
+    parts += [
+        "## Indexes\n",
+        "Both are sparse: an item is in an index only while it has both of its keys. They may lag behind the table.\n",
+        table(("index", "partition key", "sort key", "besides these and `pk`", "asked for"), map(_index, INDEXES)),
+        "## An example\n",
+        "A photo that was delivered, as DynamoDB's API gives its item:\n",
+        "```json\n" + _json(example()) + "\n```\n",
+    ]
+    return "\n".join(parts)
+
+
+def _overview(kind: Kind) -> tuple[str, ...]:
+    anchor = kind.title.lower().replace(" ", "-").replace("'", "")
+    return (f"[{kind.title}](#{anchor})", f"`{kind.pk}`", kind.writers)
+
+
+def _index_head(kind: Kind) -> tuple[str, ...]:
+    return ("index",) if _is_indexed(kind) else ()
+
+
+def _is_indexed(kind: Kind) -> bool:
+    """An item that lacks the partition key of an index is never in it."""
+    names = {attribute.name for _, attributes in kind.attributes for attribute in attributes}
+    return any(index.partition in names for index in INDEXES)
+
+
+def _rows(kind: Kind) -> Iterator[tuple[str, ...]]:
+    for owner, attributes in kind.attributes:
+        for attribute in attributes:
+            named = owner is not None and hasattr(owner, attribute.field)
+            yield (
+                f"`{attribute.name}`",
+                f"`{owner.__name__}.{attribute.field}`" if owner is not None and named else "",
+                f"{attribute.type.symbol}: {attribute.type.means}",
+                attribute.means or _docstrings(owner)[attribute.field],
+                attribute.when,
+                *((_in_indexes(attribute.name),) if _is_indexed(kind) else ()),
+            )
+
+
+def _in_indexes(name: str) -> str:
+    def part(index: Index) -> str:
+        places = {index.partition: "partition key", index.sort: "sort key"} | dict.fromkeys(index.projected, "held")
+        return f"`{index.name}`: {places[name]}" if name in places else ""
+
+    return "both: held" if name == "pk" else "; ".join(filter(None, map(part, INDEXES)))
+
+
+ASKED: Final = {
+    DUE_INDEX.name: "by reconcile each minute, for what is due (`due#<n>`) and what waits for the intake (`held#<n>`), "
+    f"n from 0 to {DUE_SHARDS - 1}; for the status report, which counts open jobs by state and reason",
+    OUTCOMES_INDEX.name: "for the status report, which counts how the jobs of a day ended",
+}
+
+
+def _index(index: Index) -> tuple[str, ...]:
+    held = ", ".join(f"`{name}`" for name in index.projected) or "nothing"
+    return (f"`{index.name}`", f"`{index.partition}`", f"`{index.sort}`", held, ASKED[index.name])
+
+
+@cache
+def _docstrings(owner: type) -> dict[str, str]:
+    """What the source says of each field and property of a class, on one line."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(owner)).body if isinstance(node, ast.ClassDef))
+    found = {}
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            match following:
+                case ast.Expr(ast.Constant(str(text))):
+                    found[node.target.id] = text
+        elif isinstance(node, ast.FunctionDef):
+            found[node.name] = ast.get_docstring(node) or ""
+    return {name: " ".join(text.split()) for name, text in found.items()}
+
+
+def example() -> Item:
+    """A delivered job's item, made by the transitions that a photo takes."""
+    now = 1_795_431_600.0
+    upload = Upload(
+        bucket="shop-photos",
+        key="shoes/red.jpg",
+        version_id="Q7c1v0ZpT3mXw9sBn5KdYh2JrLf8UaGe",
+        sequencer="0055AED6DCD90281E5",
+        etag="5f0c2c9e7b1d4a86b3f2a1908e7d6c54",
+        size=2_417_664,
+        uploaded_at=now,
+    )
+    claimed = claim(
+        new(upload, now + 1.5),
+        submission_no=1,
+        body="{}",
+        reservation=Reservation("2026-11-23", 1, 0),
+        content_type="image/jpeg",
+        source_metadata=(),
+        now=now + 1.75,
+        lease_until=now + 91.75,
+        url_expires_at=now + 21_601.75,
+    )
+    submitted = accept(claimed, "3c0a8f0e-6f3c-4b1e-9d1c-2b1f6a7e5d40", now + 2.25, now + 302.25)
+    delivered = deliver(submitted, ("shoes/red.jpg",), now + 24.125, cost="0.14", partial=False)
+    return job_item(delivered) | {WRITTEN_BY.name: {"S": "9b2f6c1e4d7a48f0a5c3e8d21b6f7094"}}
+
+
+def _json(item: Item) -> str:
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in item.items())
+    return "{\n" + ",\n".join(lines) + "\n}"

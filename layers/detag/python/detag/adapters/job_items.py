@@ -1,0 +1,370 @@
+"""The items of the job table: one table, whose key `pk` says what an item is.
+
+    job#<job id>            a job
+    head#<hash>             the newest upload of one bucket and key
+    day#<YYYY-MM-DD>#<n>    shard n of a day's budget
+    run#<run id>            an unmatched run that was charged
+    gate                    the intake
+    override                what an operator wrote to override the parameters
+
+The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
+stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from detag.domain.intake import Intake, Override
+from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Upload, sequencer_rank
+from detag.domain.money import Shard, day_of
+from detag.domain.reasons import Reason
+from detag.ports.items import kept, kept_intake
+
+Item = dict[str, Any]
+"""An item as DynamoDB's low-level API writes it: `{"rev": {"N": "3"}}`."""
+
+LASTING_SECONDS: Final = 400 * DAY_SECONDS
+"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
+INTAKE_PK: Final = "gate"
+OVERRIDE_PK: Final = "override"
+
+
+# Types
+
+
+class Type(NamedTuple):
+    """How values of one kind are stored."""
+
+    symbol: str
+    """DynamoDB's own: S, N, BOOL or L."""
+    means: str
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _write_seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _write_texts(value: Iterable[str]) -> list[dict[str, str]]:
+    return [{"S": text} for text in value]
+
+
+def _read_texts(value: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(one["S"] for one in value)
+
+
+def _write_pairs(value: Iterable[tuple[str, str]]) -> list[Item]:
+    return [{"L": _write_texts(pair)} for pair in value]
+
+
+def _read_pairs(value: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_read_texts(one["L"]) for one in value)
+
+
+# The methods of str and int, and not str() and repr(): they raise TypeError for any other value.
+TEXT: Final = Type("S", "text", str.__str__, str)
+STATE: Final = Type("S", "state", str.__str__, State)
+REASON: Final = Type("S", "reason", str.__str__, Reason.of)
+WHOLE: Final = Type("N", "whole number", int.__repr__, int)
+SECONDS: Final = Type("N", "seconds since the epoch", _write_seconds, float)
+FLAG: Final = Type("BOOL", "true or false", bool, bool)
+TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
+PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
+
+
+# Attributes
+
+
+class Attribute(NamedTuple):
+    """One attribute of an item, and the field that it keeps."""
+
+    name: str
+    """As it is stored."""
+    field: str
+    """As it is called in the code."""
+    type: Type
+    when: str
+    """When the item has it."""
+    absent: object = None
+    """The value for which it is left out."""
+    means: str = ""
+    """What it is, where the field has no docstring that says so."""
+
+
+class Index(NamedTuple):
+    """A sparse index: it holds the items that have both of its keys."""
+
+    name: str
+    partition: str
+    sort: str
+    projected: tuple[str, ...]
+    """What it holds besides its keys and `pk`."""
+
+
+ALWAYS: Final = "always"
+NEVER: Final = object()
+"""`absent` of an attribute that every item has: without it an item cannot be read."""
+CLAIMED: Final = "since the first claim"
+CLOSED: Final = "once closed"
+DUE: Final = "while open, or anything is pending"
+RESERVED: Final = "while images are reserved or paid for"
+TRUE: Final = "where true"
+
+UPLOAD_ATTRIBUTES: Final = (
+    Attribute("bucket", "bucket", TEXT, ALWAYS, NEVER),
+    Attribute("key", "key", TEXT, ALWAYS, NEVER),
+    Attribute("version_id", "version_id", TEXT, "where the bucket has versions"),
+    Attribute("sequencer", "sequencer", TEXT, ALWAYS, NEVER),
+    Attribute("etag", "etag", TEXT, "where the event has one", ""),
+    Attribute("size", "size", WHOLE, ALWAYS, NEVER),
+    Attribute("uploaded_at", "uploaded_at", SECONDS, ALWAYS, NEVER),
+)
+JOB_ATTRIBUTES: Final = (
+    Attribute("state", "state", STATE, ALWAYS, NEVER),
+    Attribute("reason", "reason", REASON, "while waiting; once closed, unless delivered"),
+    Attribute("detail", "detail", TEXT, "where something needs an explanation"),
+    Attribute("code", "code", TEXT, "after a failure for which Runflow has one"),
+    Attribute("decision", "decision", TEXT, "since the first decision"),
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+    Attribute("created_at", "created_at", SECONDS, ALWAYS, NEVER),
+    Attribute("not_before", "not_before", SECONDS, "after a wait, until the run is accepted", 0.0),
+    Attribute("due_at", "due_at", SECONDS, DUE),
+    Attribute("lease_until", "lease_until", SECONDS, "while submitting", 0.0),
+    Attribute("submission_no", "submission_no", WHOLE, ALWAYS, NEVER),
+    Attribute("attempt", "attempt", WHOLE, ALWAYS, NEVER),
+    Attribute("expired_urls", "expired_urls", WHOLE, ALWAYS, NEVER),
+    Attribute("tries", "tries", WHOLE, ALWAYS, NEVER),
+    Attribute("body", "body", TEXT, "from the claim until the submission or the job ends"),
+    Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),
+    Attribute("claimed_at", "claimed_at", SECONDS, CLAIMED, 0.0),
+    Attribute("doubtful", "maybe_submitted", FLAG, TRUE, absent=False),
+    Attribute("look_from", "search_from", TEXT, "while unconfirmed, where a search stopped half-way"),
+    Attribute("content_type", "content_type", TEXT, CLAIMED),
+    Attribute("source_metadata", "source_metadata", PAIRS, "from the claim until closed, where there is any", ()),
+    Attribute("run_id", "run_id", TEXT, "once the run is known, unless it failed and another follows"),
+    Attribute("submitted_at", "submitted_at", SECONDS, "since the first run", 0.0),
+    Attribute("earlier_runs", "earlier_runs", TEXTS, "after a run that failed and was followed by another", ()),
+    Attribute("outputs", "outputs", TEXTS, "once delivered", ()),
+    Attribute("cost", "cost", TEXT, "once closed, where Runflow gave it"),
+    Attribute("partial", "partial", FLAG, TRUE, absent=False),
+    Attribute("owed", "pending", TEXTS, "while anything is pending", ()),
+    Attribute("closed_at", "closed_at", SECONDS, CLOSED),
+)
+RESERVATION_ATTRIBUTES: Final = (
+    Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),
+    Attribute("slots", "images", WHOLE, RESERVED, NEVER),
+    Attribute("counter", "shard", WHOLE, RESERVED, NEVER),
+)
+DERIVED_ATTRIBUTES: Final = (
+    Attribute("pk", "pk", TEXT, ALWAYS, means="The table's key."),
+    Attribute("job_id", "job_id", TEXT, ALWAYS),
+    Attribute("lane", "due_shard", TEXT, DUE),
+    Attribute("outcome", "outcome", TEXT, CLOSED, means="Final state and UTC day of the end: `delivered#2026-11-23`."),
+    Attribute("expires_at", "expires_at", WHOLE, "once closed and nothing is pending"),
+)
+"""What a job's item has besides, made from its fields: it is written and never read."""
+WRITTEN_BY: Final = Attribute(
+    "written_by",
+    "written_by",
+    TEXT,
+    "where the last write moved no money",
+    means="A random mark of the call that wrote the item. The SDK repeats a call whose answer was lost: by the mark it "
+    "tells its own write from another worker's.",
+)
+EXPIRES_AT: Final = Attribute(
+    "expires_at", "expires_at", WHOLE, ALWAYS, means="When DynamoDB may delete the item (TTL)."
+)
+NEWEST_UPLOAD_ATTRIBUTES: Final = (
+    Attribute("rank", "rank", TEXT, ALWAYS, means="The newest sequencer in a form that compares as text."),
+    Attribute(
+        "sequencer", "sequencer", TEXT, ALWAYS, means="The newest sequencer as `raise_newest_upload` was given it."
+    ),
+    Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
+    Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
+    EXPIRES_AT,
+)
+SHARD_ATTRIBUTES: Final = (
+    Attribute("lim", "limit", WHOLE, ALWAYS, NEVER),
+    Attribute("free", "free", WHOLE, ALWAYS, NEVER),
+)
+CHARGE_ATTRIBUTES: Final = (
+    Attribute("run_id", "run_id", TEXT, ALWAYS, means="Runflow's id of the run."),
+    Attribute("charged_at", "charged_at", SECONDS, ALWAYS, means="When it was charged."),
+    EXPIRES_AT,
+)
+INTAKE_ATTRIBUTES: Final = (
+    Attribute("reason", "reason", REASON, "while paused or draining"),
+    Attribute("since", "since", SECONDS, ALWAYS, NEVER),
+    Attribute("draining", "draining", FLAG, TRUE, absent=False),
+    Attribute("probe_at", "probe_at", SECONDS, ALWAYS, NEVER),
+    Attribute("probes", "probes", WHOLE, ALWAYS, NEVER),
+    Attribute("probe_job", "probe_job", TEXT, "while a probe has not answered"),
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+)
+OVERRIDE_ATTRIBUTES: Final = (
+    Attribute("paused", "paused", FLAG, "where the operator wrote it"),
+    Attribute("limit_usd", "limit_usd", TEXT, "where the operator wrote it"),
+)
+
+DUE_INDEX: Final = Index("due", "lane", "due_at", ("state", "reason"))
+OUTCOMES_INDEX: Final = Index("outcomes", "outcome", "closed_at", ())
+
+
+def _written(attributes: Sequence[Attribute], value_of: Callable[[str], Any]) -> Item:
+    item: Item = {}
+    for name, field, (symbol, _, write, _), _, absent, _ in attributes:
+        value = value_of(field)
+        if absent is NEVER or value != absent:
+            item[name] = {symbol: write(value)}
+    return item
+
+
+def _fields(attributes: Sequence[Attribute], item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        field: read(item[name][symbol]) if absent is NEVER or name in item else absent
+        for name, field, (symbol, _, _, read), _, absent, _ in attributes
+    }
+
+
+# Jobs
+
+
+def job_pk(job_id: str) -> str:
+    """The key of a job's item."""
+    return f"job#{job_id}"
+
+
+def job_id_of(item: Mapping[str, Any]) -> str:
+    """The job id of an item, whole or as an index has it."""
+    return str(item["pk"]["S"]).removeprefix("job#")
+
+
+def outcome_of(state: State, day: str) -> str:
+    """The partition of the outcomes index that has the jobs of one final state and day."""
+    return f"{state}#{day}"
+
+
+def job_item(job: Job) -> Item:
+    """A job's item: flat, readable, and without what has no value. Raises ValueError as `kept` does."""
+    job = kept(job)
+    derived = {
+        "pk": job_pk(job.job_id),
+        "job_id": job.job_id,
+        "due_shard": job.due_shard,
+        "outcome": None if job.closed_at is None else outcome_of(job.state, day_of(job.closed_at)),
+        "expires_at": job.expires_at,
+    }
+    return (
+        _written(DERIVED_ATTRIBUTES, derived.__getitem__)
+        | _written(UPLOAD_ATTRIBUTES, partial(getattr, job.upload))
+        | _written(JOB_ATTRIBUTES, partial(getattr, job))
+        | (_written(RESERVATION_ATTRIBUTES, partial(getattr, job.reservation)) if job.reservation else {})
+    )
+
+
+def read_job(item: Mapping[str, Any]) -> Job:
+    """The job of an item that `job_item` made. Raises KeyError or ValueError for another item."""
+    reserved = "reserved_day" in item
+    return Job(
+        upload=Upload(**_fields(UPLOAD_ATTRIBUTES, item)),
+        reservation=Reservation(**_fields(RESERVATION_ATTRIBUTES, item)) if reserved else None,
+        **_fields(JOB_ATTRIBUTES, item),
+    )
+
+
+def place_of(item: Mapping[str, Any]) -> str | None:
+    """Where a job stands, from its item in the due index: its state, for waiting jobs `waiting/<reason>`; None for a
+    closed one.
+    """
+    state = State(item["state"]["S"])
+    if state.terminal:
+        return None
+    return f"{state}/{Reason.of(item['reason']['S'])}" if state is State.WAITING else state.value
+
+
+# Money
+
+
+def shard_pk(day: str, number: int) -> str:
+    """The key of shard `number` of a day's budget."""
+    return f"day#{day}#{number}"
+
+
+def shard_item(day: str, number: int, shard: Shard) -> Item:
+    """The item of a shard of a day's budget."""
+    midnight = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    return (
+        {"pk": {"S": shard_pk(day, number)}}
+        | _written(SHARD_ATTRIBUTES, partial(getattr, shard))
+        | _written((EXPIRES_AT,), {"expires_at": int(midnight + LASTING_SECONDS)}.__getitem__)
+    )
+
+
+def read_shard(item: Mapping[str, Any]) -> Shard:
+    """The shard of an item that `shard_item` made."""
+    return Shard(**_fields(SHARD_ATTRIBUTES, item))
+
+
+def charge_item(run_id: str, reservation: Reservation, now: float) -> Item:
+    """The item of an unmatched run that is charged."""
+    charge = {"run_id": run_id, "charged_at": now, "expires_at": int(now + LASTING_SECONDS)}
+    return (
+        {"pk": {"S": f"run#{run_id}"}}
+        | _written(RESERVATION_ATTRIBUTES, partial(getattr, reservation))
+        | _written(CHARGE_ATTRIBUTES, charge.__getitem__)
+    )
+
+
+# Uploads
+
+
+def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Item:
+    """The item of the newest upload of a key."""
+    newest = {
+        "rank": sequencer_rank(sequencer),
+        "sequencer": sequencer,
+        "bucket": bucket,
+        "key": key,
+        "expires_at": int(now + LASTING_SECONDS),
+    }
+    digest = hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
+    return {"pk": {"S": f"head#{digest}"}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+
+
+# The intake
+
+
+def intake_item(intake: Intake) -> Item:
+    """The intake's item."""
+    return {"pk": {"S": INTAKE_PK}} | _written(INTAKE_ATTRIBUTES, partial(getattr, kept_intake(intake)))
+
+
+def read_intake(item: Mapping[str, Any]) -> Intake:
+    """The intake of an item that `intake_item` made."""
+    return Intake(**_fields(INTAKE_ATTRIBUTES, item))
+
+
+def read_override(item: Mapping[str, Any]) -> Override:
+    """What an operator wrote by hand: `paused` true or false, `limit_usd` an amount or "none", each as text or not.
+
+    What can't be understood pauses: nothing is paid for on a guess.
+    """
+    values = {name: str(value).strip().lower() for name, attribute in item.items() for value in attribute.values()}
+    paused, limit = values.get("paused"), values.get("limit_usd")
+    if paused not in (None, "true", "false") or not _is_limit(limit):
+        return Override(paused=True)
+    return Override(paused=None if paused is None else paused == "true", limit_usd=limit)
+
+
+def _is_limit(text: str | None) -> bool:
+    try:
+        return text is None or text == "none" or Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
