@@ -71,6 +71,10 @@ class Kind:
     """With the class whose fields they keep, where there is one."""
 
 
+def _always(one: Attribute) -> Attribute:
+    return Attribute(one.name, one.field, one.type, ALWAYS, one.absent, means=one.means)
+
+
 KINDS: Final = (
     Kind(
         "A job",
@@ -118,7 +122,7 @@ KINDS: Final = (
         "charge",
         f"{LASTING} after it was charged.",
         (
-            (Reservation, tuple(attribute._replace(when=ALWAYS) for attribute in RESERVATION_ATTRIBUTES)),
+            (Reservation, tuple(map(_always, RESERVATION_ATTRIBUTES))),
             (None, CHARGE_ATTRIBUTES),
         ),
     ),
@@ -130,7 +134,7 @@ KINDS: Final = (
         "submit, reconcile",
         "save_intake",
         "never.",
-        ((Intake, INTAKE_ATTRIBUTES), (None, (WRITTEN_BY._replace(when=ALWAYS),))),
+        ((Intake, INTAKE_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
     Kind(
         "The override",
@@ -170,7 +174,7 @@ def draw() -> str:
     parts += [
         "## Indexes\n",
         "Both are sparse: an item is in an index only while it has both of its keys. They may lag behind the table.\n",
-        table(("index", "partition key", "sort key", "besides these and `pk`", "asked for"), map(_index, INDEXES)),
+        table(("index", "partition key", "sort key", "besides these and `pk`", "read"), map(_index, INDEXES)),
         "## An example\n",
         "A photo that was delivered, as DynamoDB's API gives its item:\n",
         "```json\n" + _json(example()) + "\n```\n",
@@ -209,10 +213,12 @@ def _rows(kind: Kind) -> Iterator[tuple[str, ...]]:
 
 def _in_indexes(name: str) -> str:
     def part(index: Index) -> str:
-        places = {index.partition: "partition key", index.sort: "sort key"} | dict.fromkeys(index.projected, "held")
+        places = {index.partition: "partition key", index.sort: "sort key"} | dict.fromkeys(
+            index.projected, "projected"
+        )
         return f"`{index.name}`: {places[name]}" if name in places else ""
 
-    return "both: held" if name == "pk" else "; ".join(filter(None, map(part, INDEXES)))
+    return "both" if name == "pk" else "; ".join(filter(None, map(part, INDEXES)))
 
 
 ASKED: Final = {
@@ -223,8 +229,8 @@ ASKED: Final = {
 
 
 def _index(index: Index) -> tuple[str, ...]:
-    held = ", ".join(f"`{name}`" for name in index.projected) or "nothing"
-    return (f"`{index.name}`", f"`{index.partition}`", f"`{index.sort}`", held, ASKED[index.name])
+    projected = ", ".join(f"`{name}`" for name in index.projected) or "nothing"
+    return (f"`{index.name}`", f"`{index.partition}`", f"`{index.sort}`", projected, ASKED[index.name])
 
 
 @cache

@@ -13,7 +13,6 @@ from detag.adapters.job_items import (
     EXPIRES_AT,
     JOB_ATTRIBUTES,
     OUTCOMES_INDEX,
-    Index,
 )
 from tests.template.stack import Stack
 
@@ -66,8 +65,7 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
         assert queue["SqsManagedSseEnabled"] is True, name
 
 
-def test_the_topics_key_lets_alarms_publish(stack: Stack) -> None:
-    """The topic is encrypted with a key that lets alarms publish."""
+def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Stack) -> None:
     assert stack.one_name(stack.properties("AlarmTopic")["KmsMasterKeyId"]) == "AlarmKey"
     key = stack.properties("AlarmKey")
     assert key["EnableKeyRotation"] is True
@@ -129,20 +127,21 @@ def test_the_table_is_as_the_job_store_expects_it(stack: Stack) -> None:
     assert defined == {name: types[name] for name in defined}
 
 
-def test_the_indexes_of_the_table_are_those_that_the_job_store_reads(stack: Stack) -> None:
-    found = [
-        Index(
-            index["IndexName"],
-            keys["HASH"],
-            keys["RANGE"],
-            tuple(index["Projection"].get("NonKeyAttributes", ())),
-        )
-        for index in stack.properties("JobTable")["GlobalSecondaryIndexes"]
-        for keys in [{key["KeyType"]: key["AttributeName"] for key in index["KeySchema"]}]
+def test_the_indexes_are_those_that_the_job_store_reads(stack: Stack) -> None:
+    found = stack.properties("JobTable")["GlobalSecondaryIndexes"]
+    assert found == [
+        {
+            "IndexName": index.name,
+            "KeySchema": [
+                {"AttributeName": index.partition, "KeyType": "HASH"},
+                {"AttributeName": index.sort, "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.projected)}
+            if index.projected
+            else {"ProjectionType": "KEYS_ONLY"},
+        }
+        for index in (DUE_INDEX, OUTCOMES_INDEX)
     ]
-    assert found == [DUE_INDEX, OUTCOMES_INDEX]
-    projections = [index["Projection"] for index in stack.properties("JobTable")["GlobalSecondaryIndexes"]]
-    assert [one["ProjectionType"] for one in projections] == ["INCLUDE", "KEYS_ONLY"]
 
 
 def test_the_table_is_encrypted_and_can_be_restored(stack: Stack) -> None:
@@ -170,8 +169,7 @@ def test_no_secret_is_in_a_parameter_or_a_variable(stack: Stack) -> None:
     assert not re.search(r"(rf_live_|whsec_)[A-Za-z0-9]", stack.text)
 
 
-def test_nothing_has_a_physical_name(stack: Stack) -> None:
-    """Nothing has a physical name, so that two stacks fit in one account."""
+def test_nothing_has_a_physical_name_so_that_two_stacks_fit_in_one_account(stack: Stack) -> None:
     references = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig")
     for name, resource in stack.deployed["Resources"].items():
         if resource["Type"] not in references:  # their FunctionName says whose they are

@@ -95,11 +95,11 @@ def test_an_attribute_is_there_when_the_page_says_so() -> None:
     assert {attribute.when for attribute in attributes} == {*WHEN, *ONLY_WHEN}
     for job in jobs:
         item = job_item(job)
-        for name, _, _, when, *_ in attributes:
-            if when in WHEN:
-                assert (name in item) is WHEN[when](job), (name, job)
-            elif name in item:
-                assert ONLY_WHEN[when](job), (name, job)
+        for attribute in attributes:
+            if attribute.when in WHEN:
+                assert (attribute.name in item) is WHEN[attribute.when](job), (attribute.name, job)
+            elif attribute.name in item:
+                assert ONLY_WHEN[attribute.when](job), (attribute.name, job)
 
 
 def test_every_attribute_is_explained() -> None:
