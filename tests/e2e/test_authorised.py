@@ -237,7 +237,7 @@ def perform(play: Play) -> None:
 
     with harness.faults({"on": "create_run", "do": "drop", "times": 1}):  # nobody knows whether a run was made
         play.put("unconfirmed.jpg")
-        play.until("unconfirmed.jpg", "waiting", "settling")
+        play.until("unconfirmed.jpg", "waiting", "unconfirmed")
     play.later("unconfirmed.jpg", 3 * MINUTE, "delivered")
     assert play.job("unconfirmed.jpg")["doubtful"], "it was sent again"
 
@@ -266,7 +266,7 @@ def leave_an_event_pending(play: Play, key: str) -> None:
     play.harness.table.update_item(
         TableName=play.stack.description["job_table"],
         Key={"pk": {"S": job["pk"]}},
-        UpdateExpression="SET pending = :pending, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
+        UpdateExpression="SET owed = :pending, due_at = :now, lane = :lane ADD rev :one REMOVE expires_at",
         ExpressionAttributeValues={
             ":pending": {"L": [{"S": "event"}]},
             ":now": {"N": str(int(time.time()) - 1)},

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.local.runflow.harness import World, world
+from tests.unit.local.runflow.harness import Harness, harness
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def runflow(anyio_backend: str) -> AsyncIterator[World]:
+async def runflow(anyio_backend: str) -> AsyncIterator[Harness]:
     """A mock with its defaults, except that it leaves pixels alone and hardly waits between callbacks."""
-    async with world() as made:
+    async with harness() as made:
         yield made

@@ -44,7 +44,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @dataclass
-class World:
+class Harness:
     """The mock and what is around it.
 
     `pictures` is what the picture host answers by path (bytes, a status, or an exception to raise), `answers` what the
@@ -127,7 +127,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(**settings: Any) -> AsyncIterator[World]:
+async def harness(**settings: Any) -> AsyncIterator[Harness]:
     """A running mock that does nothing to pixels and hardly waits between callbacks, unless told otherwise."""
     quick = {"pixels": "copy", "callback_delays": (0.01, 0.02)}
     behaviour = Behaviour(**quick | settings.pop("behaviour", {}))
@@ -153,7 +153,7 @@ async def world(**settings: Any) -> AsyncIterator[World]:
         transport = httpx.ASGITransport(make_app(mock), client=("127.0.0.1", 4321))
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test", headers=headers) as http:
-            yield World(mock, http, pictures, answers, callbacks)
+            yield Harness(mock, http, pictures, answers, callbacks)
 
 
 def signed_by(secret: str, request: httpx.Request) -> bool:

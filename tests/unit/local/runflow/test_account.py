@@ -14,7 +14,7 @@ from local.runflow.account import Account
 from local.runflow.api import make_app
 from local.runflow.behaviour import Behaviour
 from local.runflow.problems import Problem
-from tests.unit.local.runflow.harness import IMAGE, RUNS, World, refused, world
+from tests.unit.local.runflow.harness import IMAGE, RUNS, Harness, harness, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 async def test_without_a_good_key_every_route_is_401(
-    runflow: World, method: str, path: str, headers: dict[str, Any]
+    runflow: Harness, method: str, path: str, headers: dict[str, Any]
 ) -> None:
     answer = await runflow.http.request(method, path, headers=headers, json={"input": {"image_url": IMAGE}})
 
@@ -56,18 +56,18 @@ async def test_without_a_good_key_every_route_is_401(
 
 
 async def test_two_keys_may_be_good_at_once() -> None:
-    async with world(api_keys=("rf_live_old", "rf_live_new")) as runflow:
+    async with harness(api_keys=("rf_live_old", "rf_live_new")) as runflow:
         for key in ("rf_live_old", "rf_live_new"):
             answer = await runflow.http.get("/v1/auth/me", headers={"Authorization": f"Bearer {key}"})
             assert answer.status_code == 200
 
 
-async def test_health_needs_no_key(runflow: World) -> None:
+async def test_health_needs_no_key(runflow: Harness) -> None:
     for path in ("/v1/health", "/v1/readiness"):
         assert (await runflow.http.get(path, headers={"Authorization": ""})).status_code == 200
 
 
-async def test_another_organisation_is_403(runflow: World) -> None:
+async def test_another_organisation_is_403(runflow: Harness) -> None:
     mine = (await runflow.http.get("/v1/auth/me")).json()["org_id"]
 
     assert (await runflow.http.get("/v1/runs", headers={"X-Organization-Id": mine})).status_code == 200
@@ -77,7 +77,7 @@ async def test_another_organisation_is_403(runflow: World) -> None:
 
 async def test_only_what_was_made_is_charged() -> None:
     """Only what was made is charged, and an empty balance is 402."""
-    async with world(balance=Decimal("0.30")) as runflow:
+    async with harness(balance=Decimal("0.30")) as runflow:
         runflow.pictures["/bad"] = 404
         await runflow.done(input={"image_url": "https://pictures.test/bad"})
         await runflow.done()
@@ -93,14 +93,14 @@ async def test_only_what_was_made_is_charged() -> None:
 
 
 async def test_runs_under_way_finish_after_the_credit_is_gone() -> None:
-    async with world(balance=Decimal("0.14"), behaviour={"run_seconds": 0.05}) as runflow:
+    async with harness(balance=Decimal("0.14"), behaviour={"run_seconds": 0.05}) as runflow:
         ids = [await runflow.made(), await runflow.made()]
         assert {(await runflow.ended(run_id))["status_code"] for run_id in ids} == {"succeeded"}
         assert (await runflow.http.get("/v1/billing/balance")).json()["balance"] == "-0.14"
         assert (await runflow.create()).status_code == 402
 
 
-async def test_billing_counts_by_client_ref(runflow: World) -> None:
+async def test_billing_counts_by_client_ref(runflow: Harness) -> None:
     """Billing counts by client_ref, and names images without their signature."""
     await runflow.done(client_ref="one", metadata={"job_id": "j-1"})
     await runflow.done(client_ref="one")
@@ -136,7 +136,7 @@ def test_the_rate_is_per_key_and_comes_back_with_time() -> None:
         account.check_rate("a", 3)
 
 
-async def test_a_limited_rate_answers_429(runflow: World) -> None:
+async def test_a_limited_rate_answers_429(runflow: Harness) -> None:
     """A limited rate answers 429, with headers only under the older page."""
     await runflow.behave(rate_limit=1)
     first, second = await runflow.http.get("/v1/auth/me"), await runflow.http.get("/v1/auth/me")
@@ -153,7 +153,7 @@ async def test_a_limited_rate_answers_429(runflow: World) -> None:
     assert "X-RateLimit-Limit" in (await runflow.http.get("/v1/auth/me")).headers
 
 
-async def test_the_admin_routes_are_for_this_machine_only(runflow: World) -> None:
+async def test_the_admin_routes_are_for_this_machine_only(runflow: Harness) -> None:
     transport = httpx.ASGITransport(make_app(runflow.mock), client=("192.0.2.7", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test") as elsewhere:
         assert (await elsewhere.get("/_admin/billing")).status_code == 403
@@ -162,7 +162,7 @@ async def test_the_admin_routes_are_for_this_machine_only(runflow: World) -> Non
     assert (await runflow.http.get("/_admin/billing", headers={"Authorization": ""})).status_code == 200
 
 
-async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: World) -> None:
+async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Harness) -> None:
     secret = (await runflow.http.post("/v1/callback-secrets", json={})).json()
     await runflow.behave(create_status=200)
     await runflow.fault("create_run", "status", times=0)
@@ -179,7 +179,7 @@ async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Wo
 
 
 async def test_a_run_under_way_at_a_reset_comes_to_nothing() -> None:
-    async with world(behaviour={"run_seconds": 0.1}) as runflow:
+    async with harness(behaviour={"run_seconds": 0.1}) as runflow:
         await runflow.made()
         await asyncio.sleep(0.03)
         await runflow.http.post("/_admin/reset")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.runflow.wire import sign
-from tests.unit.local.runflow.harness import CALLBACK, EXAMPLES, World, refused, signed_by, until, world
+from tests.unit.local.runflow.harness import CALLBACK, EXAMPLES, Harness, harness, refused, signed_by, until
 
 pytestmark = pytest.mark.anyio
 
@@ -28,17 +28,17 @@ def test_signatures_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     assert found == (vector.get("expect") != "reject")
 
 
-async def secret(runflow: World, label: str | None = None) -> dict[str, Any]:
+async def secret(runflow: Harness, label: str | None = None) -> dict[str, Any]:
     answer = await runflow.http.post("/v1/callback-secrets", json={"label": label})
     assert answer.status_code == 201
     return dict(answer.json())
 
 
-async def history(runflow: World, run_id: str) -> list[dict[str, Any]]:
+async def history(runflow: Harness, run_id: str) -> list[dict[str, Any]]:
     return list((await runflow.http.get(f"/v1/runs/{run_id}/callback")).json())
 
 
-async def test_a_run_calls_back_once_with_the_documented_envelope(runflow: World) -> None:
+async def test_a_run_calls_back_once_with_the_documented_envelope(runflow: Harness) -> None:
     record = await runflow.done(metadata={"job_id": "j-1"})
 
     (request,) = runflow.callbacks
@@ -51,7 +51,7 @@ async def test_a_run_calls_back_once_with_the_documented_envelope(runflow: World
     assert (await runflow.fetch(envelope["output"]["image_urls"][0])).status_code == 200
 
 
-async def test_a_failed_run_calls_back_without_output(runflow: World) -> None:
+async def test_a_failed_run_calls_back_without_output(runflow: Harness) -> None:
     runflow.pictures["/shoe.png"] = 403
     await runflow.done(metadata={"job_id": "j-1"})
     (envelope,) = runflow.envelopes
@@ -59,13 +59,13 @@ async def test_a_failed_run_calls_back_without_output(runflow: World) -> None:
     assert (envelope["event"], envelope["status"], envelope["output"]) == ("run.failed", "failed", None)
 
 
-async def test_a_run_without_callback_url_calls_nobody(runflow: World) -> None:
+async def test_a_run_without_callback_url_calls_nobody(runflow: Harness) -> None:
     record = await runflow.done(callback_url=None)
     assert runflow.callbacks == []
     assert await history(runflow, record["id"]) == []
 
 
-async def test_without_a_secret_callbacks_are_unsigned(runflow: World) -> None:
+async def test_without_a_secret_callbacks_are_unsigned(runflow: Harness) -> None:
     """Callbacks carry a request id but no signature while no secret is registered."""
     await runflow.done()
     (request,) = runflow.callbacks
@@ -73,7 +73,7 @@ async def test_without_a_secret_callbacks_are_unsigned(runflow: World) -> None:
     assert "Runflow-Signature" not in request.headers
 
 
-async def test_the_current_secret_signs_the_raw_bytes(runflow: World) -> None:
+async def test_the_current_secret_signs_the_raw_bytes(runflow: Harness) -> None:
     made = await secret(runflow)
     await runflow.done(metadata={"key": "été 🎉/a+b%.jpg"})
     (request,) = runflow.callbacks
@@ -83,7 +83,7 @@ async def test_the_current_secret_signs_the_raw_bytes(runflow: World) -> None:
     assert not signed_by(made["plain_secret"].removeprefix("whsec_"), request)
 
 
-async def test_a_secret_is_shown_once(runflow: World) -> None:
+async def test_a_secret_is_shown_once(runflow: Harness) -> None:
     """A secret is shown once, and its record has the documented fields."""
     made = await secret(runflow, "production")
     assert set(made) == set(EXAMPLES["callback_secret_create"][1]["response"])
@@ -95,7 +95,7 @@ async def test_a_secret_is_shown_once(runflow: World) -> None:
     assert made["plain_secret"] != read["key_prefix"]
 
 
-async def test_several_secrets_live_side_by_side(runflow: World) -> None:
+async def test_several_secrets_live_side_by_side(runflow: Harness) -> None:
     """Several secrets live side by side, and promotion moves the signature."""
     old, new = await secret(runflow, "old"), await secret(runflow, "new")
     assert (old["is_current"], new["is_current"]) == (True, False)
@@ -111,7 +111,7 @@ async def test_several_secrets_live_side_by_side(runflow: World) -> None:
     assert {each["label"]: each["is_current"] for each in listed} == {"old": False, "new": True}
 
 
-async def test_a_deleted_secret_signs_no_more(runflow: World) -> None:
+async def test_a_deleted_secret_signs_no_more(runflow: Harness) -> None:
     made = await secret(runflow)
     assert (await runflow.http.delete(f"/v1/callback-secrets/{made['id']}")).status_code == 204
     assert (await runflow.http.get(f"/v1/callback-secrets/{made['id']}")).status_code == 404
@@ -119,7 +119,7 @@ async def test_a_deleted_secret_signs_no_more(runflow: World) -> None:
     assert "Runflow-Signature" not in runflow.callbacks[0].headers
 
 
-async def test_a_secret_may_be_relabelled_or_stood_down(runflow: World) -> None:
+async def test_a_secret_may_be_relabelled_or_stood_down(runflow: Harness) -> None:
     made = await secret(runflow, "a")
     patch = {"label": "b", "is_current": False}
     changed = (await runflow.http.patch(f"/v1/callback-secrets/{made['id']}", json=patch)).json()
@@ -129,13 +129,13 @@ async def test_a_secret_may_be_relabelled_or_stood_down(runflow: World) -> None:
 
 
 @pytest.mark.parametrize("body", [{"label": "x" * 256}, {"label": 5}, {"is_current": "yes"}])
-async def test_a_secret_patch_that_is_not_valid_is_refused(runflow: World, body: dict[str, Any]) -> None:
+async def test_a_secret_patch_that_is_not_valid_is_refused(runflow: Harness, body: dict[str, Any]) -> None:
     made = await secret(runflow)
     assert refused(await runflow.http.patch(f"/v1/callback-secrets/{made['id']}", json=body), 422, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize(("reading", "signs"), [("first", 0), ("newest", 1), ("never", None)])
-async def test_which_new_secret_signs_is_a_reading(runflow: World, reading: str, signs: int | None) -> None:
+async def test_which_new_secret_signs_is_a_reading(runflow: Harness, reading: str, signs: int | None) -> None:
     await runflow.behave(new_secret_signs=reading)
     made = [await secret(runflow), await secret(runflow)]
     await runflow.done()
@@ -144,7 +144,7 @@ async def test_which_new_secret_signs_is_a_reading(runflow: World, reading: str,
 
 
 @pytest.mark.parametrize("answer", [500, 503, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
-async def test_5xx_and_network_errors_are_tried_three_times(runflow: World, answer: int | Exception) -> None:
+async def test_5xx_and_network_errors_are_tried_three_times(runflow: Harness, answer: int | Exception) -> None:
     """5xx and network errors are tried three times, with the same bytes."""
     await secret(runflow)
     runflow.answers += [answer] * 5
@@ -159,7 +159,7 @@ async def test_5xx_and_network_errors_are_tried_three_times(runflow: World, answ
 
 
 @pytest.mark.parametrize("answer", [301, 400, 401, 404, 410, 413, 429])
-async def test_any_other_answer_is_final(runflow: World, answer: int) -> None:
+async def test_any_other_answer_is_final(runflow: Harness, answer: int) -> None:
     runflow.answers.append(answer)
     record = await runflow.done()
     assert len(runflow.callbacks) == 1
@@ -167,7 +167,7 @@ async def test_any_other_answer_is_final(runflow: World, answer: int) -> None:
     assert (delivery["status_code"], delivery["attempts"][0]["status_code"]) == ("failed", answer)
 
 
-async def test_any_2xx_is_delivered(runflow: World) -> None:
+async def test_any_2xx_is_delivered(runflow: Harness) -> None:
     runflow.answers += [500, 202]
     record = await runflow.done()
     assert len(runflow.callbacks) == 2
@@ -176,7 +176,7 @@ async def test_any_2xx_is_delivered(runflow: World) -> None:
 
 
 async def test_gentler_retries_go_on_after_any_answer_but_2xx() -> None:
-    async with world(
+    async with harness(
         behaviour={"callback_retries": "patient", "callback_delays": (0.0, 0.0, 0.0, 0.0, 0.0)}
     ) as runflow:
         runflow.answers += [401, 429, 404, 500, 503]
@@ -184,7 +184,7 @@ async def test_gentler_retries_go_on_after_any_answer_but_2xx() -> None:
         assert len(runflow.callbacks) == 6
 
 
-async def test_the_history_has_the_documented_fields(runflow: World) -> None:
+async def test_the_history_has_the_documented_fields(runflow: Harness) -> None:
     """The history has the documented fields, and the frozen bytes."""
     made = await secret(runflow)
     runflow.answers += [503]
@@ -202,7 +202,7 @@ async def test_the_history_has_the_documented_fields(runflow: World) -> None:
 
 
 async def test_a_retry_keeps_the_secret_of_its_delivery() -> None:
-    async with world(behaviour={"callback_delays": (0.15, 0.1)}) as runflow:
+    async with harness(behaviour={"callback_delays": (0.15, 0.1)}) as runflow:
         old, new = await secret(runflow), await secret(runflow)
         runflow.answers += [503]
         run_id = await runflow.made()
@@ -212,7 +212,7 @@ async def test_a_retry_keeps_the_secret_of_its_delivery() -> None:
         assert [signed_by(old["plain_secret"], request) for request in runflow.callbacks] == [True, True]
 
 
-async def test_a_callback_keeps_the_secret_it_was_made_with(runflow: World) -> None:
+async def test_a_callback_keeps_the_secret_it_was_made_with(runflow: Harness) -> None:
     """A callback is signed with the secret that was current when it was made."""
     old, new = await secret(runflow), await secret(runflow)
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
@@ -223,7 +223,7 @@ async def test_a_callback_keeps_the_secret_it_was_made_with(runflow: World) -> N
     assert signed_by(old["plain_secret"], runflow.callbacks[0])
 
 
-async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: World) -> None:
+async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: Harness) -> None:
     made = await secret(runflow)
     record = await runflow.done()
     answer = await runflow.http.post(f"/v1/runs/{record['id']}/callback-redeliveries")
@@ -241,7 +241,7 @@ async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: World) -
 
 async def test_a_redelivery_is_refused_while_one_is_under_way() -> None:
     """A redelivery is refused while the run, or a delivery, is under way."""
-    async with world(behaviour={"callback_delays": (0.2, 0.1), "run_seconds": 0.05}) as runflow:
+    async with harness(behaviour={"callback_delays": (0.2, 0.1), "run_seconds": 0.05}) as runflow:
         runflow.answers += [503]
         run_id = await runflow.made()
         path = f"/v1/runs/{run_id}/callback-redeliveries"
@@ -259,7 +259,7 @@ async def test_a_redelivery_is_refused_while_one_is_under_way() -> None:
 
 
 async def test_a_slow_receiver_is_a_network_error() -> None:
-    async with world(behaviour={"callback_timeout": 0.05}) as runflow:
+    async with harness(behaviour={"callback_timeout": 0.05}) as runflow:
         assert runflow.mock.behaviour.callback_timeout == 0.05
         record = await runflow.done()
         timeout = runflow.callbacks[0].extensions["timeout"]

@@ -9,7 +9,7 @@ import pytest
 
 from local.runflow.api import ConnectionDropped
 from local.runflow.faults import KINDS, ROUTES, Faults
-from tests.unit.local.runflow.harness import CALLBACK, World, refused, signed_by, until
+from tests.unit.local.runflow.harness import CALLBACK, Harness, refused, signed_by, until
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("on", [*ROUTES, "any"])
-async def test_a_status_fires_on_every_route_so_many_times(runflow: World, on: str) -> None:
+async def test_a_status_fires_on_every_route_so_many_times(runflow: Harness, on: str) -> None:
     run_id = (await runflow.done())["id"]
     method, path = PATHS["get_run" if on == "any" else on]
     path = path.format(run=run_id)
@@ -45,7 +45,7 @@ async def test_a_status_fires_on_every_route_so_many_times(runflow: World, on: s
     assert await runflow.fired() == [2]
 
 
-async def test_a_status_without_a_body_has_the_error_envelope(runflow: World) -> None:
+async def test_a_status_without_a_body_has_the_error_envelope(runflow: Harness) -> None:
     """A status without a body has the error envelope, and a text stays text."""
     await runflow.fault("me", "status", status=429, times=1)
     await runflow.fault("me", "status", status=502, body="<html>bad gateway</html>", times=1)
@@ -56,7 +56,7 @@ async def test_a_status_without_a_body_has_the_error_envelope(runflow: World) ->
 
 @pytest.mark.parametrize(("when", "runs"), [("before", 0), ("after", 1)])
 @pytest.mark.parametrize("do", ["status", "drop"])
-async def test_a_fault_before_or_after_the_work_is_done(runflow: World, do: str, when: str, runs: int) -> None:
+async def test_a_fault_before_or_after_the_work_is_done(runflow: Harness, do: str, when: str, runs: int) -> None:
     await runflow.fault("create_run", do, when=when, times=1)
     if do == "drop":
         with pytest.raises(ConnectionDropped):
@@ -69,7 +69,7 @@ async def test_a_fault_before_or_after_the_work_is_done(runflow: World, do: str,
 
 
 @pytest.mark.parametrize(("when", "runs"), [("before", 0), ("after", 1)])
-async def test_a_delay_holds_the_work_or_the_answer(runflow: World, when: str, runs: int) -> None:
+async def test_a_delay_holds_the_work_or_the_answer(runflow: Harness, when: str, runs: int) -> None:
     await runflow.fault("create_run", "delay", when=when, seconds=0.2, times=1)
     asked = asyncio.create_task(runflow.create())
     await asyncio.sleep(0.1)
@@ -78,7 +78,7 @@ async def test_a_delay_holds_the_work_or_the_answer(runflow: World, when: str, r
     assert (await asked).status_code == 201
 
 
-async def test_a_share_is_drawn_from_its_seed(runflow: World) -> None:
+async def test_a_share_is_drawn_from_its_seed(runflow: Harness) -> None:
     async def draws(seed: int) -> list[int]:
         await runflow.http.delete("/_admin/faults")
         await runflow.fault("me", "status", share=0.3, seed=seed)
@@ -90,18 +90,18 @@ async def test_a_share_is_drawn_from_its_seed(runflow: World) -> None:
     assert 15 < one.count(503) < 45
 
 
-async def test_skip_lets_the_first_pass(runflow: World) -> None:
+async def test_skip_lets_the_first_pass(runflow: Harness) -> None:
     await runflow.fault("me", "status", skip=2, times=1)
     assert [(await runflow.http.get("/v1/auth/me")).status_code for _ in range(4)] == [200, 200, 503, 200]
 
 
-async def test_of_two_statuses_only_the_first_fires(runflow: World) -> None:
+async def test_of_two_statuses_only_the_first_fires(runflow: Harness) -> None:
     await runflow.fault("me", "status", status=500, times=1)
     await runflow.fault("any", "status", status=501, times=1)
     assert [(await runflow.http.get("/v1/auth/me")).status_code for _ in range(3)] == [500, 501, 200]
 
 
-async def test_faults_are_listed_removed_and_cleared(runflow: World) -> None:
+async def test_faults_are_listed_removed_and_cleared(runflow: Harness) -> None:
     first = await runflow.fault("me", "status")
     await runflow.fault("any", "delay", seconds=0)
     await runflow.http.get("/v1/auth/me")
@@ -119,7 +119,7 @@ async def test_faults_are_listed_removed_and_cleared(runflow: World) -> None:
 
 
 @pytest.mark.parametrize("status_code", ["failed", "errored", "timeout"])
-async def test_a_run_may_fail_with_a_code_and_a_cost(runflow: World, status_code: str) -> None:
+async def test_a_run_may_fail_with_a_code_and_a_cost(runflow: Harness, status_code: str) -> None:
     await runflow.fault("run", "fail", code="GPU_LOST", message="gone", cost="0.07", status_code=status_code, times=1)
     record = await runflow.done()
     assert (record["status_code"], record["failure_code"], record["failure_message"], record["cost"]) == (
@@ -130,19 +130,19 @@ async def test_a_run_may_fail_with_a_code_and_a_cost(runflow: World, status_code
     assert (await runflow.done())["status_code"] == "succeeded"
 
 
-async def test_a_failed_run_is_free_unless_told_otherwise(runflow: World) -> None:
+async def test_a_failed_run_is_free_unless_told_otherwise(runflow: Harness) -> None:
     await runflow.fault("run", "fail")
     assert (await runflow.done())["cost"] == "0"
 
 
-async def test_a_run_may_be_cancelled_with_a_cost(runflow: World) -> None:
+async def test_a_run_may_be_cancelled_with_a_cost(runflow: Harness) -> None:
     await runflow.fault("run", "cancel", cost="0.05")
     record = await runflow.done()
     assert (record["status_code"], record["cost"], record["failure_code"]) == ("canceled", "0.05", None)
     assert runflow.envelopes[0]["event"] == "run.cancelled"
 
 
-async def test_a_run_may_end_partial_with_its_output(runflow: World) -> None:
+async def test_a_run_may_end_partial_with_its_output(runflow: Harness) -> None:
     await runflow.fault("run", "partial")
     record = await runflow.done()
     assert (record["status_code"], record["cost"]) == ("partial_succeeded", "0.14")
@@ -151,13 +151,13 @@ async def test_a_run_may_end_partial_with_its_output(runflow: World) -> None:
 
 
 @pytest.mark.parametrize("status_code", ["succeeded", "partial_succeeded"])
-async def test_a_paid_run_may_have_no_output(runflow: World, status_code: str) -> None:
+async def test_a_paid_run_may_have_no_output(runflow: Harness, status_code: str) -> None:
     await runflow.fault("run", "empty", status_code=status_code)
     record = await runflow.done()
     assert (record["status_code"], record["cost"], record["output"]) == (status_code, "0.14", {"image_urls": []})
 
 
-async def test_a_run_may_stall_for_a_while_or_for_ever(runflow: World) -> None:
+async def test_a_run_may_stall_for_a_while_or_for_ever(runflow: Harness) -> None:
     await runflow.fault("run", "stall", seconds=0.2, times=1)
     await runflow.fault("run", "stall", times=1, client_ref="stuck")
     slow, stuck = await runflow.made(), await runflow.made(client_ref="stuck")
@@ -167,7 +167,7 @@ async def test_a_run_may_stall_for_a_while_or_for_ever(runflow: World) -> None:
     assert (await runflow.done())["status_code"] == "succeeded"  # no worker is held
 
 
-async def test_a_run_may_be_unknown_for_a_while(runflow: World) -> None:
+async def test_a_run_may_be_unknown_for_a_while(runflow: Harness) -> None:
     await runflow.fault("run", "forget", seconds=0.2, times=1)
     run_id = await runflow.made()
     assert (await runflow.http.get(f"/v1/runs/{run_id}")).status_code == 404
@@ -177,7 +177,7 @@ async def test_a_run_may_be_unknown_for_a_while(runflow: World) -> None:
     assert len(await runflow.listed()) == 1
 
 
-async def test_a_run_may_be_unknown_for_ever(runflow: World) -> None:
+async def test_a_run_may_be_unknown_for_ever(runflow: Harness) -> None:
     await runflow.fault("run", "forget", times=1)
     run_id = await runflow.made()
     await asyncio.sleep(0.1)
@@ -185,7 +185,7 @@ async def test_a_run_may_be_unknown_for_ever(runflow: World) -> None:
     assert (runflow.callbacks, (await runflow.billing())["total"]) == ([], "0")
 
 
-async def test_rules_on_runs_may_be_combined(runflow: World) -> None:
+async def test_rules_on_runs_may_be_combined(runflow: Harness) -> None:
     """Rules on runs may be about some of them, and come together."""
     await runflow.fault("run", "fail", client_ref="bad")
     await runflow.fault("run", "hide", seconds=60, client_ref="bad")
@@ -195,7 +195,7 @@ async def test_rules_on_runs_may_be_combined(runflow: World) -> None:
     assert await runflow.fired() == [1, 1]
 
 
-async def test_a_callback_may_be_lost(runflow: World) -> None:
+async def test_a_callback_may_be_lost(runflow: Harness) -> None:
     await runflow.fault("callback", "lose", times=1)
     record = await runflow.done()
     assert (record["status_code"], runflow.callbacks) == ("succeeded", [])
@@ -205,14 +205,14 @@ async def test_a_callback_may_be_lost(runflow: World) -> None:
     await until(lambda: len(runflow.callbacks) == 1)
 
 
-async def test_a_callback_may_come_several_times(runflow: World) -> None:
+async def test_a_callback_may_come_several_times(runflow: Harness) -> None:
     await runflow.fault("callback", "duplicate", copies=2, times=1)
     await runflow.done()
     await until(lambda: len(runflow.callbacks) == 3)
     assert len({request.content for request in runflow.callbacks}) == 1
 
 
-async def test_a_callback_may_be_overtaken_by_the_next(runflow: World) -> None:
+async def test_a_callback_may_be_overtaken_by_the_next(runflow: Harness) -> None:
     await runflow.fault("callback", "reorder", seconds=60, times=1)  # longer than a test waits
     first = await runflow.made(client_ref="first")
     await until(lambda: runflow.mock.account.runs[first].status.terminal)
@@ -221,13 +221,13 @@ async def test_a_callback_may_be_overtaken_by_the_next(runflow: World) -> None:
     assert [envelope["run_id"] for envelope in runflow.envelopes] == [second["id"], first]
 
 
-async def test_a_callback_that_nothing_overtakes_comes_at_last(runflow: World) -> None:
+async def test_a_callback_that_nothing_overtakes_comes_at_last(runflow: Harness) -> None:
     await runflow.fault("callback", "reorder", seconds=0.1, times=1)
     await runflow.done()
     assert len(runflow.callbacks) == 1
 
 
-async def test_a_callback_may_be_late(runflow: World) -> None:
+async def test_a_callback_may_be_late(runflow: Harness) -> None:
     await runflow.fault("callback", "delay", seconds=0.2, times=1)
     run_id = await runflow.made()
     await until(lambda: runflow.mock.account.runs[run_id].status.terminal)
@@ -238,7 +238,7 @@ async def test_a_callback_may_be_late(runflow: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["body", "truncated", "signature", "unsigned"])
-async def test_a_callback_may_be_spoilt(runflow: World, how: str) -> None:
+async def test_a_callback_may_be_spoilt(runflow: Harness, how: str) -> None:
     secret = (await runflow.http.post("/v1/callback-secrets", json={})).json()["plain_secret"]
     await runflow.fault("callback", "corrupt", how=how, times=1)
     runflow.answers.append(401)
@@ -250,14 +250,14 @@ async def test_a_callback_may_be_spoilt(runflow: World, how: str) -> None:
     assert ("Runflow-Signature" in spoilt.headers) == (how != "unsigned")
 
 
-async def test_output_links_may_be_dead_from_the_start(runflow: World) -> None:
+async def test_output_links_may_be_dead_from_the_start(runflow: Harness) -> None:
     await runflow.fault("output_link", "expire", times=1)
     record = await runflow.done()  # the callback's link is the first
     assert (await runflow.fetch(runflow.envelopes[0]["output"]["image_urls"][0])).status_code == 403
     assert (await runflow.fetch(record["output"]["image_urls"][0])).status_code == 200
 
 
-async def test_the_credit_may_be_gone_for_a_while(runflow: World) -> None:
+async def test_the_credit_may_be_gone_for_a_while(runflow: Harness) -> None:
     rule = await runflow.fault("account", "no_credit")
     assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDIT")
     assert (await runflow.http.get("/v1/runs")).status_code == 200
@@ -266,7 +266,7 @@ async def test_the_credit_may_be_gone_for_a_while(runflow: World) -> None:
     assert (await runflow.create()).status_code == 201
 
 
-async def test_a_key_may_be_revoked(runflow: World) -> None:
+async def test_a_key_may_be_revoked(runflow: Harness) -> None:
     await runflow.fault("account", "revoke_key", key="rf_live_other")
     assert (await runflow.create()).status_code == 201
     await runflow.fault("account", "revoke_key", key="rf_live_local")
@@ -314,7 +314,7 @@ def test_every_kind_is_named_in_this_file() -> None:
         ({"on": "account", "do": "revoke_key", "key": 1}, "key"),
     ],
 )
-async def test_a_rule_that_is_not_valid_is_refused_and_says_why(runflow: World, wrong: Any, named: str) -> None:
+async def test_a_rule_that_is_not_valid_is_refused_and_says_why(runflow: Harness, wrong: Any, named: str) -> None:
     good = {"on": "me", "do": "status"}
     answer = await runflow.http.post("/_admin/faults", json={"rules": [good, wrong]})
     assert answer.status_code == 422
@@ -322,7 +322,7 @@ async def test_a_rule_that_is_not_valid_is_refused_and_says_why(runflow: World, 
     assert await runflow.fired() == []
 
 
-async def test_several_rules_may_be_posted_at_once(runflow: World) -> None:
+async def test_several_rules_may_be_posted_at_once(runflow: Harness) -> None:
     rules = [{"on": "me", "do": "status"}, {"on": "run", "do": "hide"}]
     answer = await runflow.http.post("/_admin/faults", json={"rules": rules})
     assert answer.status_code == 201
@@ -339,7 +339,7 @@ def test_a_fault_is_taken_once_per_occasion() -> None:
     assert faults.take("run") == []
 
 
-async def test_nothing_fires_by_itself(runflow: World) -> None:
+async def test_nothing_fires_by_itself(runflow: Harness) -> None:
     await runflow.done()
     assert len(runflow.callbacks) == 1
     assert str(runflow.callbacks[0].url) == CALLBACK

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from tests.unit.local.runflow.harness import World
+from tests.unit.local.runflow.harness import Harness
 
 pytestmark = pytest.mark.anyio
 
 
-async def link_of(runflow: World, run_id: str) -> str:
+async def link_of(runflow: Harness, run_id: str) -> str:
     return str((await runflow.run(run_id))["output"]["image_urls"][0])
 
 
-async def test_an_output_url_expires_with_403(runflow: World) -> None:
+async def test_an_output_url_expires_with_403(runflow: Harness) -> None:
     """An output URL expires with 403, and reading the run signs a fresh one."""
     await runflow.behave(output_seconds=0.1)
     record = await runflow.done()
@@ -29,7 +29,7 @@ async def test_an_output_url_expires_with_403(runflow: World) -> None:
     assert (await runflow.fetch(await link_of(runflow, record["id"]))).status_code == 200
 
 
-async def test_a_link_that_was_tampered_with_is_403(runflow: World) -> None:
+async def test_a_link_that_was_tampered_with_is_403(runflow: Harness) -> None:
     link = (await runflow.done())["output"]["image_urls"][0]
     other = await link_of(runflow, (await runflow.done())["id"])
     path, _, query = link.partition("?")
@@ -44,12 +44,12 @@ async def test_a_link_that_was_tampered_with_is_403(runflow: World) -> None:
         assert (await runflow.fetch(wrong)).status_code == 403, wrong
 
 
-async def test_a_link_refuses_a_second_kind_of_authorization(runflow: World) -> None:
+async def test_a_link_refuses_a_second_kind_of_authorization(runflow: Harness) -> None:
     link = (await runflow.done())["output"]["image_urls"][0]
     assert (await runflow.http.get(link)).status_code == 400
 
 
-async def test_a_link_tells_length_and_type_and_serves_ranges(runflow: World) -> None:
+async def test_a_link_tells_length_and_type_and_serves_ranges(runflow: Harness) -> None:
     link = (await runflow.done())["output"]["image_urls"][0]
     whole = await runflow.fetch(link)
     assert int(whole.headers["content-length"]) == len(whole.content)
@@ -60,7 +60,7 @@ async def test_a_link_tells_length_and_type_and_serves_ranges(runflow: World) ->
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_a_reset_deletes_the_outputs(runflow: World) -> None:
+async def test_a_reset_deletes_the_outputs(runflow: Harness) -> None:
     await runflow.done()
     folder = runflow.mock.outputs._folder
     assert any(folder.rglob("*.png"))

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from local.runflow.pixels import Made, Unreadable, process, remove_tags
 from local.samples import Drawn, Sample
 from tests.unit.local.gallery import PICTURES, content, drawn
-from tests.unit.local.runflow.harness import world
+from tests.unit.local.runflow.harness import harness
 
 # How much of the difference that a tag makes may be left where it was, and how far anything else may have moved
 # (mean of RGB steps of 255). Measured on all samples: at most 0.10 left, and 1.5 elsewhere through WebP.
@@ -154,7 +154,7 @@ def test_what_is_no_picture_is_refused(body: bytes) -> None:
 @pytest.mark.anyio
 async def test_the_mock_removes_the_tags_of_its_input() -> None:
     sample = PICTURES[0]
-    async with world(behaviour={"pixels": "remove"}) as runflow:
+    async with harness(behaviour={"pixels": "remove"}) as runflow:
         runflow.pictures["/shoe.png"] = content(sample)
         record = await runflow.done()
         picture = await runflow.fetch(record["output"]["image_urls"][0])

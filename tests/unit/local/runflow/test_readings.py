@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.runflow.behaviour import Behaviour, choices
-from tests.unit.local.runflow.harness import EXAMPLES, World, refused
+from tests.unit.local.runflow.harness import EXAMPLES, Harness, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def links(output: dict[str, Any]) -> list[str]:
     [("image_urls", OUTPUTS[0]), ("outputs", OUTPUTS[1]), ("image", OUTPUTS[3]), ("url", {"url": ""}),
      ("output_url", {"output_url": ""}), ("outputs_plain", OUTPUTS[1] | {"outputs": [""]})],
 )  # fmt: skip
-async def test_output_shapes(runflow: World, reading: str, example: dict[str, Any]) -> None:
+async def test_output_shapes(runflow: Harness, reading: str, example: dict[str, Any]) -> None:
     await runflow.behave(output_shape=reading)
     record = await runflow.done()
     assert shape(record["output"]) == shape(example)
@@ -44,21 +44,21 @@ async def test_output_shapes(runflow: World, reading: str, example: dict[str, An
         assert (await runflow.fetch(links(output)[0])).status_code == 200
 
 
-async def test_more_images_than_one(runflow: World) -> None:
+async def test_more_images_than_one(runflow: Harness) -> None:
     await runflow.behave(images_per_run=3)
     record = await runflow.done()
     assert len(set(record["output"]["image_urls"])) == 3
     assert all("/result_" in link for link in record["output"]["image_urls"])
 
 
-async def test_create_status(runflow: World) -> None:
+async def test_create_status(runflow: Harness) -> None:
     await runflow.behave(create_status=200)
     assert (await runflow.create()).status_code == 200
 
 
 @pytest.mark.parametrize("record_says", ["canceled", "cancelled"])
 @pytest.mark.parametrize("callback_says", ["canceled", "cancelled"])
-async def test_spellings_of_cancelled(runflow: World, record_says: str, callback_says: str) -> None:
+async def test_spellings_of_cancelled(runflow: Harness, record_says: str, callback_says: str) -> None:
     await runflow.behave(cancelled_spelling=record_says, callback_cancelled_spelling=callback_says)
     await runflow.fault("run", "cancel")
     record = await runflow.done(metadata={"job_id": "j-1"})
@@ -78,7 +78,7 @@ async def test_spellings_of_cancelled(runflow: World, record_says: str, callback
     [("null", "failed_output_null"), ("flat", "failed_output_envelope_flat"),
      ("nested", "failed_output_envelope_nested")],
 )  # fmt: skip
-async def test_output_of_a_failed_run(runflow: World, reading: str, example: str) -> None:
+async def test_output_of_a_failed_run(runflow: Harness, reading: str, example: str) -> None:
     await runflow.behave(failed_output=reading)
     runflow.pictures["/shoe.png"] = 404
     record = await runflow.done(metadata={"job_id": "j-1"})
@@ -87,7 +87,7 @@ async def test_output_of_a_failed_run(runflow: World, reading: str, example: str
     assert record["failure_code"] in str(envelope) or reading == "null"
 
 
-async def test_names_of_the_failure_fields(runflow: World) -> None:
+async def test_names_of_the_failure_fields(runflow: Harness) -> None:
     runflow.pictures["/shoe.png"] = 404
     run_id = (await runflow.done())["id"]
 
@@ -104,7 +104,7 @@ async def test_names_of_the_failure_fields(runflow: World) -> None:
     assert "404" in (await runflow.run(run_id))["failure_reason"]
 
 
-async def test_times(runflow: World) -> None:
+async def test_times(runflow: Harness) -> None:
     await runflow.behave(timestamps="z", completed_field="finished_at")
     record = await runflow.done()
     assert record["created_at"].endswith("Z")
@@ -113,13 +113,13 @@ async def test_times(runflow: World) -> None:
     assert runflow.envelopes[0]["completed_at"].endswith("+00:00")
 
 
-async def test_a_strict_schema_may_refuse_client_ref(runflow: World) -> None:
+async def test_a_strict_schema_may_refuse_client_ref(runflow: Harness) -> None:
     await runflow.behave(client_ref_field="rejected")
     assert refused(await runflow.create(), 422, "VALIDATION_ERROR")
     assert (await runflow.create(client_ref=None)).status_code == 201
 
 
-async def test_spellings_of_the_list(runflow: World) -> None:
+async def test_spellings_of_the_list(runflow: Harness) -> None:
     for _ in range(3):
         await runflow.made()
     await runflow.behave(list_key="data", list_cursors="next")
@@ -129,7 +129,7 @@ async def test_spellings_of_the_list(runflow: World) -> None:
     assert (len(first["data"]), len(second["data"]), second["next"]) == (2, 1, None)
 
 
-async def test_bodies_of_the_balance(runflow: World) -> None:
+async def test_bodies_of_the_balance(runflow: Harness) -> None:
     assert shape((await runflow.http.get("/v1/billing/balance")).json()) == shape(BALANCES[0]) | {
         "low_balance_notified_at": "NoneType"
     }
@@ -137,7 +137,7 @@ async def test_bodies_of_the_balance(runflow: World) -> None:
     assert (await runflow.http.get("/v1/billing/balance")).json() == BALANCES[1] | {"balance_cents": 100_000}
 
 
-async def test_envelopes_of_errors(runflow: World) -> None:
+async def test_envelopes_of_errors(runflow: Harness) -> None:
     await runflow.behave(error_shape="nested")
     assert set((await runflow.http.get("/v1/runs/x")).json()["error"]) == {"code", "message"}
     await runflow.behave(error_shape="detail")
@@ -147,13 +147,13 @@ async def test_envelopes_of_errors(runflow: World) -> None:
     assert isinstance((await runflow.http.get("/v1/runs/x")).json()["detail"], str)
 
 
-async def test_code_of_402(runflow: World) -> None:
+async def test_code_of_402(runflow: Harness) -> None:
     await runflow.fault("account", "no_credit")
     await runflow.behave(credit_code="INSUFFICIENT_CREDITS")
     assert refused(await runflow.create(), 402, "INSUFFICIENT_CREDITS")
 
 
-async def test_shapes_of_the_callback_history(runflow: World) -> None:
+async def test_shapes_of_the_callback_history(runflow: Harness) -> None:
     run_id = (await runflow.done())["id"]
     path = f"/v1/runs/{run_id}/callback"
     await runflow.behave(callback_history="object")
@@ -162,7 +162,7 @@ async def test_shapes_of_the_callback_history(runflow: World) -> None:
     assert (await runflow.http.get(path)).json() == runflow.envelopes[0]
 
 
-async def test_the_index_names_every_behaviour(runflow: World) -> None:
+async def test_the_index_names_every_behaviour(runflow: Harness) -> None:
     """The index names every behaviour, and every choice is accepted."""
     index = (await runflow.http.get("/_admin")).json()["behaviour"]
     assert index == choices()
@@ -179,7 +179,7 @@ async def test_the_index_names_every_behaviour(runflow: World) -> None:
      {"run_seconds": -1}, {"run_seconds": "1"}, {"run_seconds": None}, {"callback_delays": [-1]},
      {"callback_delays": 3}, {"images_per_run": True}],
 )  # fmt: skip
-async def test_an_unknown_behaviour_is_refused_and_changes_nothing(runflow: World, wrong: dict[str, Any]) -> None:
+async def test_an_unknown_behaviour_is_refused_and_changes_nothing(runflow: Harness, wrong: dict[str, Any]) -> None:
     before = (await runflow.http.get("/_admin/behaviour")).json()
     answer = await runflow.http.post("/_admin/behaviour", json={"timestamps": "z"} | wrong)
     assert answer.status_code == 422

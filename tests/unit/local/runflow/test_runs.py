@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.unit.local.runflow.harness import EXAMPLES, IMAGE, RUNS, World, png, refused, until, world
+from tests.unit.local.runflow.harness import EXAMPLES, IMAGE, RUNS, Harness, harness, png, refused, until
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 FIELDS = set(EXAMPLES["create_run_responses"][0]["body"])
 
 
-async def test_a_run_is_created_queued_with_201(runflow: World) -> None:
+async def test_a_run_is_created_queued_with_201(runflow: Harness) -> None:
     """A run is created queued, with 201 and every documented field."""
     answer = await runflow.create(metadata={"job_id": "j-1"})
 
@@ -32,14 +32,14 @@ async def test_a_run_is_created_queued_with_201(runflow: World) -> None:
     assert set(record) >= FIELDS
 
 
-async def test_run_ids_are_uuid7_in_the_order_of_creation(runflow: World) -> None:
+async def test_run_ids_are_uuid7_in_the_order_of_creation(runflow: Harness) -> None:
     ids = [await runflow.made() for _ in range(50)]
 
     assert {UUID(run_id).version for run_id in ids} == {7}
     assert ids == sorted(ids)
 
 
-async def test_a_run_ends_succeeded_with_links_duration_and_cost(runflow: World) -> None:
+async def test_a_run_ends_succeeded_with_links_duration_and_cost(runflow: Harness) -> None:
     record = await runflow.done()
 
     assert record["status_code"] == "succeeded"
@@ -53,7 +53,7 @@ async def test_a_run_ends_succeeded_with_links_duration_and_cost(runflow: World)
     assert record["created_at"].endswith("+00:00")
 
 
-async def test_the_published_request_bodies_are_accepted(runflow: World) -> None:
+async def test_the_published_request_bodies_are_accepted(runflow: Harness) -> None:
     for example in EXAMPLES["create_run_requests"]:
         body = example["body"]
         if not body["input"]:
@@ -83,7 +83,7 @@ async def test_the_published_request_bodies_are_accepted(runflow: World) -> None
     ],
 )
 async def test_a_body_that_is_not_valid_is_refused_by_field(
-    runflow: World, changes: dict[str, Any], field: str
+    runflow: Harness, changes: dict[str, Any], field: str
 ) -> None:
     """A body that is not valid is refused by field, and makes no run."""
     answer = await runflow.create(**changes)
@@ -94,30 +94,30 @@ async def test_a_body_that_is_not_valid_is_refused_by_field(
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 422), (b"[]", 422), (b"\xff", 400)])
-async def test_a_body_that_is_no_json_object_is_refused(runflow: World, body: bytes, status: int) -> None:
+async def test_a_body_that_is_no_json_object_is_refused(runflow: Harness, body: bytes, status: int) -> None:
     assert (await runflow.http.post(RUNS, content=body)).status_code == status
 
 
-async def test_an_unknown_model_is_404(runflow: World) -> None:
+async def test_an_unknown_model_is_404(runflow: Harness) -> None:
     for model in ("runflow/skin-fix", "other/tag-removal", "runflow/tag-removal/deeper", "tag-removal"):
         answer = await runflow.http.post(f"/v1/models/{model}/runs", json={"input": {"image_url": IMAGE}})
         assert refused(answer, 404, "MODEL_NOT_FOUND")
 
 
-async def test_unknown_routes_and_methods_are_answered_in_the_envelope(runflow: World) -> None:
+async def test_unknown_routes_and_methods_are_answered_in_the_envelope(runflow: Harness) -> None:
     assert refused(await runflow.http.get("/v1/nowhere"), 404, "NOT_FOUND")
     assert refused(await runflow.http.delete("/v1/runs"), 405, "METHOD_NOT_ALLOWED")
 
 
-async def test_an_unknown_run_is_404(runflow: World) -> None:
+async def test_an_unknown_run_is_404(runflow: Harness) -> None:
     assert refused(await runflow.http.get("/v1/runs/0198c0de-7a11-7000-8000-0123456789ab"), 404, "RUN_NOT_FOUND")
 
 
-async def test_unknown_fields_are_let_pass(runflow: World) -> None:
+async def test_unknown_fields_are_let_pass(runflow: Harness) -> None:
     assert (await runflow.create(priority="high")).status_code == 201
 
 
-async def test_metadata_comes_back_but_for_data_urls(runflow: World) -> None:
+async def test_metadata_comes_back_but_for_data_urls(runflow: Harness) -> None:
     """Metadata comes back, but for data URLs, which become asset references."""
     record = await runflow.done(metadata={"key": "été/+%.jpg", "n": 7, "preview": "data:image/png;base64,AAAA"})
 
@@ -141,7 +141,7 @@ async def test_metadata_comes_back_but_for_data_urls(runflow: World) -> None:
     ],
 )
 async def test_an_unusable_input_fails_the_run_free_of_charge(
-    runflow: World, found: bytes | int | Exception, code: str
+    runflow: Harness, found: bytes | int | Exception, code: str
 ) -> None:
     runflow.pictures["/shoe.png"] = found
 
@@ -183,7 +183,7 @@ async def test_the_worker_fetches_exactly_the_url_that_was_given() -> None:
     assert run.status == "succeeded"
 
 
-async def test_a_data_url_is_worked_on_too(runflow: World) -> None:
+async def test_a_data_url_is_worked_on_too(runflow: Harness) -> None:
     import base64
 
     url = "data:image/png;base64," + base64.b64encode(png()).decode()
@@ -192,7 +192,7 @@ async def test_a_data_url_is_worked_on_too(runflow: World) -> None:
     assert broken["failure_code"] == "INPUT_VALIDATION_FAILED"
 
 
-async def test_a_side_limit_fails_larger_inputs_in_the_published_words(runflow: World) -> None:
+async def test_a_side_limit_fails_larger_inputs_in_the_published_words(runflow: Harness) -> None:
     published = EXAMPLES["failed_run_record"][0]["body"]
     await runflow.behave(max_side=4096)
     runflow.pictures["/shoe.png"] = png(4097, 2)
@@ -214,7 +214,7 @@ async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
         await intake.wait()
         return httpx.Response(200, content=png())
 
-    async with world(workers=2) as runflow:
+    async with harness(workers=2) as runflow:
         runflow.mock.workers._client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
         ids = [await runflow.made(callback_url=None) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -227,7 +227,7 @@ async def test_runs_beyond_the_workers_wait_in_the_queue() -> None:
 
 
 async def test_slow_runs_keep_no_worker_from_the_others() -> None:
-    async with world(workers=1, behaviour={"run_seconds": 0.3}) as runflow:
+    async with harness(workers=1, behaviour={"run_seconds": 0.3}) as runflow:
         began = asyncio.get_running_loop().time()
         ids = [await runflow.made() for _ in range(10)]
         for run_id in ids:
@@ -235,7 +235,7 @@ async def test_slow_runs_keep_no_worker_from_the_others() -> None:
         assert asyncio.get_running_loop().time() - began < 1.5
 
 
-async def test_statuses_lists_every_status_once(runflow: World) -> None:
+async def test_statuses_lists_every_status_once(runflow: Harness) -> None:
     """Statuses lists every status once, with whether it is terminal."""
     statuses = (await runflow.http.get("/v1/runs/statuses")).json()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from local.runflow.problems import Problem
 from local.runflow.query import page, parse_filter
-from tests.unit.local.runflow.harness import World, refused
+from tests.unit.local.runflow.harness import Harness, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ def test_pages_show_every_row_once_in_order_and_back_again(
         assert back.rows == forth[-2]
 
 
-async def test_runs_are_listed_newest_first_by_pages(runflow: World) -> None:
+async def test_runs_are_listed_newest_first_by_pages(runflow: Harness) -> None:
     """Runs are listed newest first, by pages, while new ones come in."""
     ids = [await runflow.made() for _ in range(5)]
     first = (await runflow.http.get("/v1/runs", params={"limit": 2})).json()
@@ -125,7 +125,7 @@ async def test_runs_are_listed_newest_first_by_pages(runflow: World) -> None:
     assert (await runflow.listed())[0]["id"] == newer
 
 
-async def test_sort_fields_and_projection(runflow: World) -> None:
+async def test_sort_fields_and_projection(runflow: Harness) -> None:
     for ref in ("b", "a", "c"):
         await runflow.made(client_ref=ref)
 
@@ -135,7 +135,7 @@ async def test_sort_fields_and_projection(runflow: World) -> None:
     assert [run["client_ref"] for run in await runflow.listed(sort_by="created_at:asc")] == ["b", "a", "c"]
 
 
-async def test_the_list_filters_on_the_present_state(runflow: World) -> None:
+async def test_the_list_filters_on_the_present_state(runflow: Harness) -> None:
     runflow.pictures["/bad"] = 404
     bad = await runflow.done(input={"image_url": "https://pictures.test/bad"})
     good = await runflow.done(client_ref="good")
@@ -151,11 +151,11 @@ async def test_the_list_filters_on_the_present_state(runflow: World) -> None:
     [{"limit": "0"}, {"limit": "501"}, {"limit": "x"}, {"sort_by": "cost"}, {"sort_by": "id:up"}, {"pq": "rubbish"},
      {"pq": "e30"}, {"q": "status_code:"}],
 )  # fmt: skip
-async def test_a_list_query_that_is_not_valid_is_refused(runflow: World, asked: dict[str, str]) -> None:
+async def test_a_list_query_that_is_not_valid_is_refused(runflow: Harness, asked: dict[str, str]) -> None:
     assert refused(await runflow.http.get("/v1/runs", params=asked), 422, "VALIDATION_ERROR")
 
 
-async def test_a_hidden_run_can_be_read_at_once_but_is_listed_later(runflow: World) -> None:
+async def test_a_hidden_run_can_be_read_at_once_but_is_listed_later(runflow: Harness) -> None:
     await runflow.fault("run", "hide", seconds=0.2, times=1)
     hidden = await runflow.made()
     seen = await runflow.made()
