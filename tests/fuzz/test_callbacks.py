@@ -43,7 +43,7 @@ def test_it_ends_with_the_number_of_the_broken(monkeypatch: pytest.MonkeyPatch) 
     arguments = ["--requests", "200", "--seed", str(SEED)]
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "200 requests, 0 broken")
-    monkeypatch.setattr(CallbackHandler, "answer", lambda *_: 500)
+    monkeypatch.setattr(CallbackHandler, "handle", lambda *_: 500)
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output.splitlines()[-1]) == (1, "200 requests, 200 broken")
 

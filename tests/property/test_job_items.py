@@ -48,6 +48,7 @@ jobs = st.builds(
     reason=st.none() | st.sampled_from(Reason),
     detail=st.none() | st.text(characters, max_size=MAX_DETAIL + 50),
     code=some_text,
+    decision=some_text,
     version=counts,
     created_at=times,
     not_before=times,

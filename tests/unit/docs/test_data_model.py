@@ -49,6 +49,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "from the claim until the submission or the job ends": lambda job: (
         job.submission_no > 0 and not job.state.terminal and job.reason not in (Reason.READY, Reason.RETRY)
     ),
+    "since the first decision": lambda job: job.version > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
     "while unconfirmed, where a search stopped half-way": lambda job: job.reason is Reason.UNCONFIRMED,
     "from the claim until closed, where there is any": lambda job: job.submission_no > 0 and not job.state.terminal,
