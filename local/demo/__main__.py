@@ -92,8 +92,8 @@ def demo(place: Path | None, output: Path) -> int:
     sheet = _draw_sheet(photos, results)
     _report(photos, billing)
     if sheet is not None:
-        console.print(f"Before and after:  {_shown(sheet)}", soft_wrap=True)
-    console.print(f"All pictures:      {_shown(results)}", soft_wrap=True)
+        console.print(f"Before and after:   {_shown(sheet)}", soft_wrap=True)
+    console.print(f"Photos and outputs: {_shown(results)}", soft_wrap=True)
     console.print(f"\n{MOCK_NOTE}", soft_wrap=True)
     return _judge(photos, time.monotonic() - began)
 
@@ -131,9 +131,9 @@ def _draw_sheet(photos: Sequence[Photo], results: Path) -> Path | None:
     """The contact sheet of what was delivered; None if nothing was."""
     pairs = []
     for photo in photos:
-        for number, cleaned in enumerate(photo.cleaned, 1):
-            which = f", picture {number}" if len(photo.cleaned) > 1 else ""
-            pairs.append(Pair(results / photo.key, cleaned, photo.key, f"cleaned in {photo.seconds or 0:.1f} s{which}"))
+        for number, output in enumerate(photo.outputs, 1):
+            which = f", output {number}" if len(photo.outputs) > 1 else ""
+            pairs.append(Pair(results / photo.key, output, photo.key, f"cleaned in {photo.seconds or 0:.1f} s{which}"))
     if not pairs:
         return None
     title = "Before and after" + (f": the first {MOST} of {len(pairs)}" if len(pairs) > MOST else "")
@@ -148,7 +148,7 @@ def _report(photos: Sequence[Photo], billing: dict[str, Any]) -> None:
     for name in ("seconds", "cost"):
         next(column for column in table.columns if column.header == name).justify = "right"
     for photo in photos:
-        made = ", ".join(path.name for path in photo.cleaned)
+        made = ", ".join(path.name for path in photo.outputs)
         style = "green" if photo.good and photo.state == "delivered" else "yellow" if photo.good else "bold red"
         table.add_row(
             Text(photo.key, overflow="fold"),

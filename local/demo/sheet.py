@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 Canvas = NDArray[np.uint8]
 
 COLUMNS: Final = 3
-SIDE: Final = 300  # longest side of a picture, in pixels
+SIDE: Final = 300  # longest side of an image, in pixels
 GAP: Final = 8
 MARGIN: Final = 36
 LABEL: Final = 46
@@ -51,17 +51,17 @@ def contact_sheet(pairs: Sequence[Pair], title: str, note: str) -> Image.Image:
         left = MARGIN + index % columns * (cell_width + MARGIN)
         top = HEAD + index // columns * (cell_height + MARGIN)
         for offset, path in ((0, pair.before), (SIDE + GAP, pair.after)):
-            picture = thumbnail(path)
-            y = top + SIDE - picture.shape[0]  # down to its name
-            x = left + offset + (SIDE - picture.shape[1]) // 2
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+            image = thumbnail(path)
+            y = top + SIDE - image.shape[0]  # down to its name
+            x = left + offset + (SIDE - image.shape[1]) // 2
+            canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
         write(canvas, pair.name, left, top + SIDE + 22, 17, INK, weight=600, width=cell_width)
         write(canvas, pair.note, left, top + SIDE + 42, 14, FAINT, width=cell_width)
     return Image.fromarray(canvas)
 
 
 def thumbnail(path: Path) -> Canvas:
-    """A picture, upright and at most SIDE long; transparency on white. Raises OSError where it is no picture."""
+    """An image, upright and at most SIDE long; transparency on white. Raises OSError where it is not an image."""
     with Image.open(path) as image:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))
         upright = ImageOps.exif_transpose(image)

@@ -41,7 +41,7 @@ class Usd(click.ParamType[Decimal]):
     "--pixels",
     type=click.Choice(["remove", "reencode", "copy"]),
     default="remove",
-    help="What is done to a picture: tags painted out, only encoded anew, or nothing at all (for load tests).",
+    help="What is done to a photo: tags painted out, only re-encoded, or nothing at all (for load tests).",
 )
 @click.option(
     "--output-type",
@@ -53,7 +53,7 @@ class Usd(click.ParamType[Decimal]):
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificates (PEM) to trust besides the public ones, for pictures and callbacks over https.",
+    help="Certificates (PEM) to trust besides the public ones, for photos and callbacks over https.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log requests, runs and callbacks to standard error.")
 def main(
@@ -70,13 +70,13 @@ def main(
 ) -> None:
     """Serve a mock of Runflow's public API on this machine, until interrupted.
 
-    POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` makes a run; the picture is
+    POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` makes a run; the photo is
     fetched from its image_url, price tags and stickers are painted out with a few lines of OpenCV (the model is far
     better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing shows what would have been.
     GET /_admin lists the faults that can be posted and the readings of Runflow's documentation that can be chosen.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and a presigned one is a key
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and a presigned one grants access
     try:
         sock = listen(port)
     except OSError as error:

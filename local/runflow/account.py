@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from local.runflow.behaviour import Behaviour
 from local.runflow.ids import uuid7
-from local.runflow.model import Delivery, Failure, Fate, Json, Picture, Run, Secret, Status
+from local.runflow.model import Delivery, Failure, Fate, Json, Output, Run, Secret, Status
 from local.runflow.problems import Problem, invalid
 
 MODEL: Final = "runflow/tag-removal"
@@ -148,12 +148,12 @@ class Account:
         run.status = Status.RUNNING
         run.started_at = self.now()
 
-    def finish(self, run: Run, pictures: tuple[Picture, ...]) -> None:
+    def finish(self, run: Run, outputs: tuple[Output, ...]) -> None:
         """The run ends as its fate has it, or succeeds. Only what was made is charged, unless its fate is another."""
         fate = run.fate
         end = fate.end or Status.SUCCEEDED
         made = end in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED)
-        run.pictures = pictures if made and not fate.without_output else ()
+        run.outputs = outputs if made and not fate.without_output else ()
         usual = self.price if made else Decimal(0)
         self._end(run, end, usual if fate.cost is None else fate.cost)
         if not made and end is not Status.CANCELED:
@@ -300,7 +300,7 @@ class Account:
         return billing
 
     def _entry(self, run: Run) -> Json:
-        # Without its query the URL names the picture, and is no longer a key to it.
+        # Without its query the URL names the photo but no longer grants access to it.
         url = urlsplit(str(run.input.get("image_url")))
         return {
             "id": run.id,

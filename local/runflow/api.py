@@ -298,7 +298,7 @@ class _Api:
         return _json({"status": "ok", "ok": True})
 
     async def output(self, request: Request) -> Response:
-        """A picture by its signed link. Errors are XML, as a storage service gives them."""
+        """An output by its signed link. Errors are XML, as from a storage service."""
         try:
             if "Authorization" in request.headers:
                 raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -309,7 +309,7 @@ class _Api:
             text = f"<Error><Code>{problem.code}</Code><Message>{problem.message}</Message></Error>"
             return Response(text, problem.status, media_type="application/xml")
         run = self._account.runs.get(run_id)
-        types = {picture.name: picture.content_type for picture in run.pictures} if run else {}
+        types = {output.name: output.content_type for output in run.outputs} if run else {}
         return FileResponse(path, media_type=types.get(name, "application/octet-stream"))
 
 

@@ -60,11 +60,11 @@ class MockRunflow:
         return wire.run_record(run, self.links(run), self.account, self.behaviour)
 
     def links(self, run: Run) -> list[str]:
-        """Freshly signed links to a run's pictures."""
+        """Freshly signed links to a run's outputs."""
         links = []
-        for picture in run.pictures:
+        for output in run.outputs:
             dead = self.faults.take("output_link", client_ref=run.client_ref)
-            links.append(self.outputs.link(run.id, picture.name, 0 if dead else self.behaviour.output_seconds))
+            links.append(self.outputs.link(run.id, output.name, 0 if dead else self.behaviour.output_seconds))
         return links
 
     def call_back(self, run: Run, *, automatic: bool) -> Delivery:
@@ -93,10 +93,10 @@ async def running(
 ) -> AsyncIterator[MockRunflow]:
     """A running mock, with a temporary folder for its outputs; both are gone afterwards.
 
-    `client` fetches pictures and sends callbacks; tests pass one that opens no socket.
+    `client` fetches photos and sends callbacks; tests pass one that opens no socket.
     """
     with TemporaryDirectory(prefix="runflow-") as folder:
-        # Pictures and callbacks are on this machine, where a proxy of the environment would only be in the way.
+        # Photos and callbacks are on this machine: a proxy from the environment must not be used.
         made = client or httpx.AsyncClient(
             verify=_trust(settings.ca_file), trust_env=False, timeout=30, limits=httpx.Limits(max_connections=None)
         )

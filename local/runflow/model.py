@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Output:
     """One output file. `name` is its file name, which is also the end of its link."""
 
     name: str
@@ -132,7 +132,7 @@ class Run:
     status: Status = Status.QUEUED
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    pictures: tuple[Picture, ...] = ()
+    outputs: tuple[Output, ...] = ()
     cost: Decimal | None = None
     failure: Failure | None = None
     deliveries: list[Delivery] = field(default_factory=list)

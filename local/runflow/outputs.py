@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import time
 
-from local.runflow.model import Picture
+from local.runflow.model import Output
 from local.runflow.problems import Problem
 
 
@@ -21,12 +21,12 @@ class Outputs:
         self._base_url = base_url.rstrip("/")
         self._key = secrets.token_bytes(32)
 
-    def store(self, run_id: str, name: str, content_type: str, body: bytes) -> Picture:
+    def store(self, run_id: str, name: str, content_type: str, body: bytes) -> Output:
         """Write one file. Blocks."""
         folder = self._folder / run_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(body)
-        return Picture(name, content_type, len(body))
+        return Output(name, content_type, len(body))
 
     def link(self, run_id: str, name: str, seconds: float) -> str:
         """A link that is good for so many seconds; one made with 0 or less is dead already."""

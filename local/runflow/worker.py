@@ -1,4 +1,4 @@
-"""Carries runs out: fetch the picture, work on its pixels, end the run."""
+"""Executes runs: fetch the photo, process its pixels, end the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import httpx
 from local.runflow import pixels
 from local.runflow.account import Account
 from local.runflow.behaviour import Behaviour
-from local.runflow.model import Failure, Picture, Run, Status
+from local.runflow.model import Failure, Output, Run, Status
 from local.runflow.outputs import Outputs
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Workers:
             # Only the mock's own work is limited: a run that a fault rule slows down does not hold up the others.
             self._spawn(self._end(run, result, began, behaviour.run_seconds - (monotonic() - began)))
 
-    async def _end(self, run: Run, result: tuple[Picture, ...] | Failure, began: float, wait: float) -> None:
+    async def _end(self, run: Run, result: tuple[Output, ...] | Failure, began: float, wait: float) -> None:
         if wait > 0:
             await asyncio.sleep(wait)
         if run.id not in self._account.runs:
@@ -115,7 +115,7 @@ class Workers:
         log.info("run %s %s in %.2f s", run.id, run.status, monotonic() - began)
         self._ended(run)
 
-    async def _result(self, run: Run, behaviour: Behaviour) -> tuple[Picture, ...] | Failure:
+    async def _result(self, run: Run, behaviour: Behaviour) -> tuple[Output, ...] | Failure:
         if run.fate.end in _WITHOUT_WORK:
             return ()
         try:
@@ -126,11 +126,11 @@ class Workers:
             log.exception("run %s", run.id)
             return Failure("INTERNAL_ERROR", "the mock has a bug; see its log", "inference")
 
-    async def _make(self, run: Run, behaviour: Behaviour) -> tuple[Picture, ...]:
+    async def _make(self, run: Run, behaviour: Behaviour) -> tuple[Output, ...]:
         body = await self._fetch(run.input["image_url"])
         config = run.input.get("config") or {}
 
-        def make() -> tuple[Picture, ...]:
+        def make() -> tuple[Output, ...]:
             made = pixels.process(
                 body,
                 mode=behaviour.pixels,
@@ -147,7 +147,7 @@ class Workers:
             raise Unfit("INPUT_VALIDATION_FAILED", str(error)) from None
 
     async def _fetch(self, url: str) -> bytes:
-        """The input's bytes. Messages name no URL: a presigned one is a key to the picture."""
+        """The input's bytes. Messages name no URL: a presigned one grants access to the photo."""
         if url.startswith("data:"):
             return _data(url)
         body = bytearray()

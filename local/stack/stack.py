@@ -141,7 +141,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
                 port=options.port,
                 region=REGION,
                 processes=options.processes,
-                # The only address at which the functions may fetch pictures over plain http.
+                # The only address from which the functions may fetch outputs over plain http.
                 function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
                 auth=options.auth,
                 tls=options.tls or options.auth,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.demo.photos import Photo, cleaned_name, key_of, own_photos, sample_photos, verdict
+from local.demo.photos import Photo, key_of, output_name, own_photos, sample_photos, verdict
 from local.samples import SAMPLES
 
 
@@ -58,8 +58,8 @@ def test_a_name_that_is_not_utf_8_gives_a_key_that_is() -> None:
         ("a/shoe.jpg", "a/other-1f2e.webp", "a/shoe.jpg.cleaned.webp"),
     ],
 )
-def test_a_cleaned_picture_goes_beside_its_original_and_never_over_it(key: str, output_key: str, name: str) -> None:
-    assert str(cleaned_name(key, output_key)) == name
+def test_an_output_goes_next_to_its_photo_and_never_over_it(key: str, output_key: str, name: str) -> None:
+    assert str(output_name(key, output_key)) == name
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_a_cleaned_picture_goes_beside_its_original_and_never_over_it(key: str, 
     ],
 )
 def test_the_verdict(allowed: tuple[str, ...], state: str, fetched: bool, good: bool) -> None:
-    photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, cleaned=[Path("x")] if fetched else [])
+    photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, outputs=[Path("x")] if fetched else [])
     assert verdict([photo]) == ([] if good else [photo])
