@@ -1,4 +1,4 @@
-"""The photos of a demo, and what became of each."""
+"""The photos of a demo and how each ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.samples import SAMPLES, write_samples
 
 @dataclass
 class Photo:
-    """One file on its way. `allowed` are the states in which it may end; times in seconds since the epoch."""
+    """One file. `allowed` are the states in which it may end; times in seconds since the epoch."""
 
     key: str
     path: Path
@@ -40,7 +40,7 @@ class Photo:
 
     @property
     def good(self) -> bool:
-        """Whether it ended as it should: in an allowed state, and if delivered, with an output fetched."""
+        """Whether it ended as expected: in an allowed state, and if delivered, with an output fetched."""
         return self.state in self.allowed and (self.state != "delivered" or bool(self.outputs))
 
     @property
@@ -56,9 +56,9 @@ def sample_photos(folder: Path) -> list[Photo]:
 
 
 def own_photos(place: Path, results: Path) -> list[Photo]:
-    """The files at `place`, a folder or one file, but for hidden ones and earlier `results`.
+    """The files at `place`, a folder or one file, except hidden ones and earlier `results`.
 
-    Any of them may turn out not to be a photo: delivered and skipped are both well. Raises ValueError where there are
+    Any of them may turn out not to be a photo: delivered and skipped are both fine. Raises ValueError where there are
     no files.
     """
     if place.is_file():
@@ -100,5 +100,5 @@ def output_name(key: str, output_key: str) -> PurePosixPath:
 
 
 def verdict(photos: Sequence[Photo]) -> list[Photo]:
-    """The photos that did not end as they should."""
+    """The photos that did not end as expected."""
     return [photo for photo in photos if not photo.good]

@@ -74,7 +74,7 @@ def thumbnail(path: Path) -> Canvas:
 def write(
     canvas: Canvas, text: str, x: int, y: int, size: int, colour: tuple[int, int, int], *, weight: int = 400, width: int
 ) -> None:
-    """Write one line, its base at `y`; what does not fit into `width` is cut out of its middle."""
+    """Write one line, its base at `y`; if it is wider than `width`, the middle is replaced by an ellipsis."""
     line = legible(text)
     while _wide(line, size, weight) > width and len(line) > 3:
         middle = len(line) // 2
@@ -87,7 +87,7 @@ def _wide(text: str, size: int, weight: int) -> int:
 
 
 def legible(text: str) -> str:
-    """A text in letters that the font has; an emoji is written out, as in `[party popper]`."""
+    """The text in letters that the font has; an emoji is written out, as in `[party popper]`."""
     shown = []
     for letter in unicodedata.normalize("NFC", text):
         if unicodedata.category(letter) in ("Mn", "Me", "Cf", "Cc"):  # nothing to see by itself

@@ -108,7 +108,7 @@ class Account:
     # Runs
 
     def create_run(self, model: str, body: bytes, behaviour: Behaviour, fate: Callable[[str | None], Fate]) -> Run:
-        """A new queued run (section 2). Raises Problem 400, 402, 404 or 422, and then nothing was made."""
+        """A new queued run (section 2). Raises Problem 400, 402, 404 or 422; then no run was created."""
         if model != MODEL:
             raise Problem(404, "MODEL_NOT_FOUND", f"there is no model {model}")
         asked = read_create(body, behaviour)
@@ -144,12 +144,12 @@ class Account:
         return (self.now() - run.created_at).total_seconds()
 
     def begin(self, run: Run) -> None:
-        """A worker took the run up."""
+        """A worker has started on the run."""
         run.status = Status.RUNNING
         run.started_at = self.now()
 
     def finish(self, run: Run, outputs: tuple[Output, ...]) -> None:
-        """The run ends as its fate has it, or succeeds. Only what was made is charged, unless its fate is another."""
+        """End the run as its fate says, else as succeeded. Only (partial) success costs, unless the fate has a cost."""
         fate = run.fate
         end = fate.end or Status.SUCCEEDED
         made = end in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED)
@@ -160,7 +160,7 @@ class Account:
             run.failure = Failure(fate.code, fate.message, fate.stage)
 
     def fail(self, run: Run, failure: Failure) -> None:
-        """The run failed by itself, which is free (section 11)."""
+        """The run failed without a fault rule, which is free (section 11)."""
         run.failure = failure
         self._end(run, Status.FAILED, Decimal(0))
 
@@ -209,7 +209,7 @@ class Account:
         return next((secret for secret in self.secrets.values() if secret.is_current), None)
 
     def create_secret(self, label: str | None, behaviour: Behaviour) -> Secret:
-        """A new secret, which signs at once if that is how the contract is read."""
+        """A new secret, which signs at once if the chosen reading says so."""
         now = self.now()
         secret = Secret(
             id=uuid7(),
@@ -246,7 +246,7 @@ class Account:
     def remembered(self, key: str | None, place: str, body: bytes, behaviour: Behaviour) -> Answer | None:
         """The answer that this Idempotency-Key was given before at `place` (method and path).
 
-        Raises Problem 409 where the key came with another body, or where keys are read to be good for one request only.
+        Raises Problem 409 where the key came with another body, or if the chosen reading allows a key only once.
         """
         if key is None or behaviour.idempotency == "ignored":
             return None
@@ -267,7 +267,7 @@ class Account:
     # Billing
 
     def billing(self, *, with_runs: bool = True) -> Json:
-        """What would have been billed. Amounts in USD as strings; `creates` counts requests, runs made or not."""
+        """What would have been billed. Amounts in USD as strings; `creates` counts all requests to create a run."""
         ended = [run for run in self.runs.values() if run.cost is not None]
         paid = [run for run in ended if run.cost]
         by_ref: dict[str, Json] = {}
@@ -327,7 +327,7 @@ def out_of_credit(behaviour: Behaviour) -> Problem:
 def read_create(body: bytes, behaviour: Behaviour) -> Json:
     """The body of a create request, checked (section 2; section 12 for the model's inputs). Raises Problem 400 or 422.
 
-    Unknown fields are let pass. Lengths: client_ref 255, callback_url 2048 (both documented for batches only).
+    Unknown fields are ignored. Lengths: client_ref 255, callback_url 2048 (both documented for batches only).
     """
     asked = read_object(body)
     if not isinstance(asked.get("input"), dict):

@@ -24,7 +24,7 @@ from local.runflow.worker import Workers
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is fixed while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
+    """What does not change while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
 
     base_url: str
     api_keys: tuple[str, ...] = ("rf_live_local",)
@@ -50,7 +50,7 @@ class MockRunflow:
         )
 
     def create_run(self, model: str, body: bytes) -> Run:
-        """Make a run and put it in line. Raises Problem."""
+        """Create a run and queue it. Raises Problem."""
         run = self.account.create_run(model, body, self.behaviour, self.faults.fate)
         self.workers.enqueue(run)
         return run
@@ -68,7 +68,7 @@ class MockRunflow:
         return links
 
     def call_back(self, run: Run, *, automatic: bool) -> Delivery:
-        """Freeze a callback of the run's present state and send it. The run has a callback_url and has ended."""
+        """Send a callback with the run's current state. The run has a callback_url and has ended."""
         payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
         delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
         self.callback_sender.send(run, delivery, self.behaviour)
@@ -79,7 +79,7 @@ class MockRunflow:
             self.call_back(run, automatic=True)
 
     async def reset(self) -> None:
-        """As after a start, but for API keys and callback secrets. Callbacks under way are dropped."""
+        """Restore the initial state, except API keys and callback secrets. Callbacks in progress are cancelled."""
         await self.callback_sender.stop()
         self.faults.clear()
         self.behaviour = self.settings.behaviour

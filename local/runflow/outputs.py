@@ -29,13 +29,13 @@ class Outputs:
         return Output(name, content_type, len(body))
 
     def link(self, run_id: str, name: str, seconds: float) -> str:
-        """A link that is good for so many seconds; one made with 0 or less is dead already."""
+        """A link that is valid for so many seconds; with 0 or less it has expired already."""
         expires = f"{time() + seconds:.3f}"
         signature = self._signature(run_id, name, expires)
         return f"{self._base_url}/outputs/{run_id}/{name}?Expires={expires}&Signature={signature}"
 
     def open(self, run_id: str, name: str, expires: str, signature: str) -> Path:
-        """The file behind a link. Raises Problem 403 for one that expired or is made up, 404 where the file is gone."""
+        """The file behind a link. Raises Problem 403 for one that expired or was forged, 404 if the file is gone."""
         if not hmac.compare_digest(signature.encode(), self._signature(run_id, name, expires).encode()):
             raise Problem(403, "SignatureDoesNotMatch", "The link's signature does not match.")
         if time() >= float(expires):

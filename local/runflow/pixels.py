@@ -25,7 +25,7 @@ MAX_PIXELS: Final = 100_000_000
 
 _FORMATS: Final = {"JPEG": ("jpg", "image/jpeg"), "PNG": ("png", "image/png"), "WEBP": ("webp", "image/webp")}
 
-cv2.setNumThreads(1)  # runs are worked on side by side, one thread each
+cv2.setNumThreads(1)  # runs are processed in parallel, one thread each
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
@@ -50,9 +50,9 @@ def process(
     aspect_ratio: str | None = None,
     max_side: int | None = None,
 ) -> Made:
-    """Clean a JPEG, PNG or WebP. Raises Unreadable.
+    """Process a JPEG, PNG or WebP. Raises Unreadable.
 
-    `copy` gives the input's own bytes back once its head was read; `reencode` leaves the pixels alone. `aspect_ratio`
+    `copy` returns the input's own bytes once its header was read; `reencode` leaves the pixels alone. `aspect_ratio`
     (such as 4:3) is reached by continuing the image's edges. Transparency and colour profile are kept, EXIF is not:
     the image is turned upright instead.
     """

@@ -26,7 +26,7 @@ MAX_BYTES = 100 * 2**20
 
 
 class Unfit(Exception):
-    """The input cannot be worked on: the run fails, free of charge."""
+    """The input cannot be processed: the run fails, free of charge."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class Unfit(Exception):
 
 
 class Workers:
-    """So many runs at a time; the others wait in the queue, however long (contract section 3, "Capacity").
+    """Processes `count` runs at a time; the others wait in the queue, however long (contract section 3, "Capacity").
 
     `ended` is called once a run is terminal.
     """
@@ -59,12 +59,12 @@ class Workers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="pixels")
 
     def start(self) -> None:
-        """Begin to take runs from the queue."""
+        """Start taking runs from the queue."""
         for _ in range(self._count):
             self._spawn(self._work())
 
     async def stop(self) -> None:
-        """Leave every run as it is."""
+        """Stop; every run stays as it is."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -72,7 +72,7 @@ class Workers:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def enqueue(self, run: Run) -> None:
-        """Put a queued run in line. One that stalls or is forgotten takes no worker's time while it does."""
+        """Queue a run. While it stalls or is forgotten it occupies no worker."""
         wait = max(run.fate.stall_seconds, run.fate.forget_seconds)
         if run.fate.stall_seconds:
             self._account.begin(run)
@@ -107,7 +107,7 @@ class Workers:
         if wait > 0:
             await asyncio.sleep(wait)
         if run.id not in self._account.runs:
-            return  # a reset forgot it meanwhile
+            return  # a reset removed it meanwhile
         if isinstance(result, Failure):
             self._account.fail(run, result)
         else:

@@ -27,7 +27,7 @@ WHITE: Final[Colour] = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample with its clean original: RGB arrays, and where its tags and their shadows are (bool)."""
+    """A sample with and without its tags (RGB arrays), and where the tags and their shadows are (bool)."""
 
     clean: Rgb
     tagged: Rgb

@@ -28,7 +28,7 @@ def f32(values: Any) -> NDArray[np.float32]:
 
 
 class Scene:
-    """An image in the making. `pixels` is float32, height x width x RGB."""
+    """An image being drawn. `pixels` is float32, height x width x RGB."""
 
     def __init__(self, width: int, height: int, wall: Colour, floor: Colour, horizon: float = 760) -> None:
         self.width, self.height = width, height
@@ -122,7 +122,7 @@ class Scene:
         self.pixels[part] = self.pixels[part] * (1 - cover) + f32(paint) * cover
 
     def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> Mask:
-        """The soft shadow that a shape throws; returns where it falls."""
+        """The soft shadow that a shape casts; returns where it falls."""
         move = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], dtype=np.float32)
         fallen = self.soft(f32(cv2.warpAffine(mask, move, (self.width, self.height))), blur)
         self.darken(fallen, strength)
