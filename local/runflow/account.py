@@ -108,7 +108,7 @@ class Account:
     # Runs
 
     def create_run(self, model: str, body: bytes, behaviour: Behaviour, fate: Callable[[str | None], Fate]) -> Run:
-        """A new queued run (section 2). Raises Problem 400, 402, 404 or 422; then no run was created."""
+        """A new queued run (section 2). Raises Problem 400, 402, 404 or 422, and then nothing was made."""
         if model != MODEL:
             raise Problem(404, "MODEL_NOT_FOUND", f"there is no model {model}")
         asked = read_create(body, behaviour)
@@ -160,7 +160,7 @@ class Account:
             run.failure = Failure(fate.code, fate.message, fate.stage)
 
     def fail(self, run: Run, failure: Failure) -> None:
-        """The run failed without a fault rule, which is free (section 11)."""
+        """The run failed by itself, which is free (section 11)."""
         run.failure = failure
         self._end(run, Status.FAILED, Decimal(0))
 

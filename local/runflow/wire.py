@@ -56,7 +56,7 @@ def status(run: Run, spelling: str) -> str:
 
 
 def output(run: Run, links: list[str], behaviour: Behaviour) -> Json | None:
-    """The output of a run that has one, in one of the shapes of section 13, item 3."""
+    """The output of a run that made something, in one of the shapes that are met (section 13, item 3)."""
     if run.status not in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED):
         return None
     extras: Json = {"seed": None, "timing": None, "nsfw_detected": None}
@@ -223,7 +223,7 @@ def callback_history(run: Run, behaviour: Behaviour) -> object:
 
 
 def secret_record(secret: Secret, account: Account, behaviour: Behaviour) -> Json:
-    """A callback secret without its value (section 5)."""
+    """A callback secret without what it is (section 5)."""
     return {
         "id": secret.id,
         "org_id": account.org_id,
