@@ -19,13 +19,13 @@ MEMORY_GB: Final = {"submit": 0.5, "callback": 0.25, "deliver": 0.5, "reconcile"
 FULL_CORE_GB: Final = 1_769 / 1_024
 """The memory at which a function has one processor (Lambda Developer Guide, "Configure Lambda function memory")."""
 AWS_CALL_MS: Final = 10.0
-"""What a call waits for: assumed, twice what DynamoDB and SQS usually take."""
+"""The wait of an AWS call: assumed, twice what DynamoDB and SQS usually take."""
 RUNFLOW_CALL_MS: Final = 300.0
 """Assumed: nothing is published."""
 FETCH_MS: Final = 500.0
 """A 2 MB output over the Internet: assumed, 4 MB/s."""
 PHOTO_MB: Final = 5.0
-"""An original, as cameras make them."""
+"""The size of a photo, as cameras make them."""
 RUNFLOW_USD: Final = 0.14
 COLD_SHARE: Final = 0.05
 """Invocations that begin with an init, which is billed as well."""
@@ -65,7 +65,7 @@ class Line:
 
     @property
     def usd_with_free_tier(self) -> float:
-        """With the month's free allowance all to itself."""
+        """With the whole of the month's free tier."""
         free = float(LIST["free_each_month"].get(self.price, 0))
         return self.usd * (max(0.0, self.quantity - free) / self.quantity if self.quantity else 0)
 
@@ -81,7 +81,7 @@ def duration_ms(function: str, measured: Measured) -> float:
 
 
 def per_1000(measured: Measured) -> list[Line]:
-    """A thousand photos that arrive one by one, which is the dearest way: no batch is ever shared."""
+    """A thousand photos that arrive one by one, which is the most expensive way: no batch is ever shared."""
     functions = tuple(PER_PHOTO)
     seconds = sum(MEMORY_GB[name] * duration_ms(name, measured) for name in functions)
     logged = sum(measured.logged[name] + LAMBDA_LOG_BYTES for name in functions) + ACCESS_LOG_BYTES
@@ -107,7 +107,7 @@ def per_1000(measured: Measured) -> list[Line]:
 
 
 def egress(photos: int = 1_000) -> Line:
-    """The originals on their way to Runflow, outside of AWS as far as is known."""
+    """The originals sent to Runflow, which is outside AWS as far as is known."""
     return Line(f"Egress: originals of {PHOTO_MB:.0f} MB", photos * PHOTO_MB / 1_000, "egress_gb")
 
 

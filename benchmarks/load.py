@@ -1,4 +1,4 @@
-"""Many photos at once on the local stack, pixel work off: is one lost, is one paid twice, how fast does it drain."""
+"""Many photos at once on the local stack, pixel work off: is any lost or paid twice, and how fast do they finish."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from benchmarks.stubs import jpeg
 from local.stack.stack import Options, Stack, running
 
 CONCURRENCY: Final = 4
-"""As template.yaml has it for submit and deliver."""
+"""The concurrency of submit and deliver in template.yaml."""
 PATIENCE_S: Final = 480.0
-"""A run whose callback was lost is first asked about after five minutes."""
+"""A run whose callback was lost is first looked up after five minutes."""
 CLOSED: Final = ("delivered", "failed", "cancelled", "skipped", "superseded")
 STATES: Final = ("queued", "submitting", "at Runflow and back")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it. `samples` are moments (s since the first photo) with the photos in each state."""
+    """The result. `samples` are moments (s since the first photo) with the photos in each state."""
 
     photos: int
     lost: int
@@ -36,25 +36,25 @@ class Load:
     dropped_s: float
     drained_s: float
     busy: dict[str, int]
-    """The most processes of each function at work at the same time."""
+    """The most processes of each function busy at the same time."""
     spans: dict[str, tuple[float, float]]
-    """Seconds that photos spent in each state: median, and 95 of 100."""
+    """Seconds that photos spent in each state: median and 95th percentile."""
     samples: list[tuple[float, dict[str, int]]] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
-        """Photos, from the first one dropped to the last one delivered."""
+        """Photos, from the first upload to the last delivery."""
         return self.photos / self.drained_s
 
 
 def photo(number: int) -> bytes:
-    """A small picture unlike any other."""
+    """A small photo unlike any other."""
     blank, mark = jpeg(2_000), f"{number:08}".encode()
     return blank[:100] + mark + blank[108:]
 
 
 def measure(photos: int, report: Callable[[str], None] = lambda _: None) -> Load:
-    """Drop them and wait until all are closed, or nothing moves for so long that nothing will."""
+    """Upload them and wait until all are closed, or none has changed for PATIENCE_S."""
     with tempfile.TemporaryDirectory() as folder:
         options = Options(
             folder=Path(folder) / "stack",
@@ -62,17 +62,17 @@ def measure(photos: int, report: Callable[[str], None] = lambda _: None) -> Load
             runflow=("--pixels", "copy", "--output-type", "same", "--workers", "8", "--balance", str(photos)),
         )
         with running(options, report) as stack:
-            return _Storm(stack, photos, report).rage()
+            return _LoadTest(stack, photos, report).run()
 
 
-class _Storm:
+class _LoadTest:
     def __init__(self, stack: Stack, photos: int, report: Callable[[str], None]) -> None:
         self._stack, self._photos, self._report = stack, photos, report
         self._s3, self._table, self._sqs = (stack.client(name) for name in ("s3", "dynamodb", "sqs"))
         self._busy: dict[str, int] = defaultdict(int)
         self._samples: list[tuple[float, dict[str, int]]] = []
 
-    def rage(self) -> Load:
+    def run(self) -> Load:
         began, wall = time.monotonic(), time.time()
         with ThreadPoolExecutor(4) as pool:
             dropped = pool.submit(self._drop, began)
@@ -104,7 +104,7 @@ class _Storm:
         return time.monotonic() - began
 
     def _watch(self, began: float) -> None:
-        """Look at the processes often and at the rows now and then, until all are closed."""
+        """Sample the processes often and the rows now and then, until all are closed."""
         moved, last = time.monotonic(), -1
         while True:
             for _ in range(10):

@@ -1,4 +1,4 @@
-"""The machine, its interpreters, and programs run on them with what they used."""
+"""The machine, its interpreters, and running programs on them while measuring what they use."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def run(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Used:
     return Used((usage.ru_utime + usage.ru_stime) * 1000, wall * 1000)
 
 
-def told(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Any:
+def run_json(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Any:
     """The last line that a program on the runtime's interpreter prints, as JSON."""
     command = [str(RUNTIME), "-I", "-B", str(PROGRAMS / program), *arguments]
     done = subprocess.run(command, env=dict(env), stdout=subprocess.PIPE, text=True, check=False)
@@ -102,7 +102,7 @@ def told(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Any:
 
 @contextmanager
 def stubs(certificate: Path, runflow_ms: float = 0, *, keep: bool = False) -> Iterator[int]:
-    """AWS and Runflow while in the block; gives their port."""
+    """Stubs of AWS and Runflow inside the block; yields their port."""
     command = [
         sys.executable,
         "-m",

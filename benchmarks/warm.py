@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from benchmarks.calls import PER_PHOTO
 from benchmarks.cold import upload_batch
-from benchmarks.machine import ROOT, environment, middle, stubs, told
+from benchmarks.machine import ROOT, environment, middle, run_json, stubs
 from benchmarks.package import Package
 from benchmarks.stubs import RUN_ID, SECRET
 
@@ -72,7 +72,7 @@ def batches(package: Package, certificate: Path, work: Path, rounds: int) -> Bat
         for _ in range(rounds):
             for way, times in (("threads", 10), ("shared", 4), ("client per call", 1)):
                 arguments = [package.function("submit"), way, str(event), str(times)]
-                found = told("batch.py", arguments, environment("submit", port))
+                found = run_json("batch.py", arguments, environment("submit", port))
                 wall[way] += found["wall"]
                 cpu[way] += found["cpu"]
     return Batch(
@@ -92,7 +92,7 @@ def deliveries(package: Package, certificate: Path, rounds: int, each: int) -> D
             for size in SIZES:
                 for way in WAYS:
                     arguments = [package.function("deliver"), way, str(size), str(each)]
-                    found = told("deliver.py", arguments, env)
+                    found = run_json("deliver.py", arguments, env)
                     wall[way, size] += found["wall"]
                     cpu[way, size] += found["cpu"]
                     mib[way, size].append(found["mib"])
@@ -124,7 +124,7 @@ def callbacks(package: Package, certificate: Path, work: Path, rounds: int) -> W
     events.write_text(json.dumps([callback_event(f"{number:032x}") for number in range(20)]), encoding="utf-8")
     arguments = [package.function("callback"), str(events), "50", "1000"]
     with stubs(certificate) as port:
-        found = [told("warm.py", arguments, environment("callback", port)) for _ in range(rounds)]
+        found = [run_json("warm.py", arguments, environment("callback", port)) for _ in range(rounds)]
     return Warm(
         middle([middle(one["cpu"]) for one in found]),
         middle([quantiles(one["cpu"], n=100)[98] for one in found]),
@@ -143,7 +143,7 @@ def photo(package: Package, certificate: Path, work: Path, photos: int) -> Photo
             events.write_text(json.dumps(_events(function, first + photos, port)), encoding="utf-8")
             _asked(port, "/counts")
             arguments = [package.function(function), str(events), str(first), str(photos)]
-            found = told("warm.py", arguments, environment(function, port))
+            found = run_json("warm.py", arguments, environment(function, port))
             counts = _asked(port, "/counts")
             cpu[function], logged[function] = middle(found["cpu"]), found["logged"]
             if function == "reconcile":

@@ -1,7 +1,7 @@
 """Make the virtual environments NAME... of this repository: .venv/NAME from requirements/NAME.txt.
 
-Run as ``bin/python bin/environments.py NAME...``. An environment that is already as its requirements file says is left
-alone; any other, a half-made one included, is made anew. Runs on the bare standard library.
+Run as ``bin/python bin/environments.py NAME...``. An environment that already matches its requirements file is left
+alone; any other, even an incomplete one, is made again. Uses only the standard library.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ PIP_FLAGS = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "-qq", "
 
 
 class SetupError(Exception):
-    """An environment cannot be made. The text says why."""
+    """An environment cannot be made. The message says why."""
 
 
 def stamp(environment: Path, requirements: Path) -> str:
-    """What an environment is made from: where it stands, since scripts name that; the interpreter; the requirements."""
+    """What an environment is made from: its path, which its scripts contain; the interpreter; the requirements."""
     return "\n".join((str(environment), sys.base_prefix, sys.version, requirements.read_text(encoding="utf-8")))
 
 
 def is_current(environment: Path, requirements: Path) -> bool:
-    """Whether the environment was completed from just these requirements, by this interpreter, in this place."""
+    """Whether the environment was completed from these very requirements, by this interpreter, at this path."""
     try:
         made_from = (environment / STAMP).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def make(environment: Path, requirements: Path) -> tuple[float, float]:
     """Make the environment from nothing.
 
     Returns:
-        The seconds spent downloading, and all the other ones.
+        The seconds spent downloading, and the remaining seconds.
 
     Raises:
         SetupError: The packages could not be downloaded or installed.
@@ -61,33 +61,33 @@ def make(environment: Path, requirements: Path) -> tuple[float, float]:
         _run(*pip, "download", *PIP_FLAGS, "--dest", wheels, "--requirement", str(requirements))
         downloaded = time.monotonic() - downloading
         _run(*pip, "install", *PIP_FLAGS, "--no-index", "--find-links", wheels, "--requirement", str(requirements))
-    # Last, so that an environment without it is known to be half-made.
+    # Last, so that an environment without it is known to be incomplete.
     (environment / STAMP).write_text(stamp(environment, requirements), encoding="utf-8")
     return downloaded, time.monotonic() - started - downloaded
 
 
 def _run(*command: str) -> None:
-    # With the lock: where this process is killed, the next setup waits for its pip to end.
+    # pip inherits the lock: if this process is killed, the next setup waits until its pip has ended.
     if subprocess.run(command, check=False, close_fds=False).returncode:
         raise SetupError(f"pip {command[4]} failed (see above): is a package index reachable?")
 
 
 @contextmanager
 def _alone(environments: Path) -> Iterator[None]:
-    """Keep another setup of the same repository waiting. The lock goes with the processes, however they end."""
+    """Make another setup of the same repository wait. The lock is released when the processes end, however they do."""
     environments.mkdir(exist_ok=True)
     with (environments / "lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting for another setup to end")
+            print("waiting for another setup to finish")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def main(names: list[str], root: Path = ROOT) -> int:
-    """Make those of the environments that are not current; the exit code."""
+    """Make the environments that are not current; returns the exit status."""
     sources = {root / ".venv" / name: root / "requirements" / f"{name}.txt" for name in names}
     if all(is_current(*source) for source in sources.items()):
         return 0

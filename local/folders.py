@@ -1,4 +1,4 @@
-"""Which folders the local stack may tidy up."""
+"""Which folders the local stack may delete files from."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ MARKER = ".detag-local"
 
 
 def claim(folder: Path) -> Path:
-    """Make sure that all there is in ``folder``, now and later, is the local stack's own, to be deleted at will.
+    """Mark ``folder`` as the local stack's own, so that anything in it may be deleted.
 
-    A folder that is missing or empty becomes so; one with anything else in it never does: raises RuntimeError.
+    Raises RuntimeError unless the folder is missing, empty or already claimed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not is_ours(folder):
@@ -19,5 +19,5 @@ def claim(folder: Path) -> Path:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether ``claim`` has been here before."""
+    """Whether the folder was claimed before."""
     return (folder / MARKER).is_file()

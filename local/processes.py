@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def identity(pid: int) -> str | None:
-    """Something that no other process with this number will have, now or later: None if there is no such process."""
+    """A value that no other process with this ID ever has; None if there is no such process."""
     proc = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -29,7 +29,7 @@ def is_alive(pid: int, known_as: str | None) -> bool:
 
 
 def end(pid: int, known_as: str | None, patience: float = 10.0) -> bool:
-    """Stop a process that we recorded, by SIGTERM and then by SIGKILL. Returns whether it was there."""
+    """Stop a process that we recorded, by SIGTERM and then by SIGKILL. Returns whether it was running."""
     if not is_alive(pid, known_as):
         return False
     for signum, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
@@ -43,7 +43,7 @@ def end(pid: int, known_as: str | None, patience: float = 10.0) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
-    """Ask until ``condition`` holds, at most for so long. Returns whether it did."""
+    """Poll until ``condition`` holds, for at most ``seconds``. Returns whether it did."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -55,7 +55,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.0
 class Child:
     """A server that we started, with its output in a file.
 
-    In a session of its own, so that Ctrl-C at the terminal stops it only through us, in our order.
+    In a session of its own, so that Ctrl-C at the terminal stops it only through us, in the right order.
     """
 
     def __init__(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) -> None:
@@ -76,7 +76,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process ID."""
         return self._process.pid
 
     @property
@@ -85,7 +85,7 @@ class Child:
         return self._process.poll() is None
 
     def wait_until_ready(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Return once ``ready`` holds. Raises RuntimeError, with the end of its log, if it ends first or is slow."""
+        """Return once ``ready`` holds. Raises RuntimeError with the end of its log if it ends first or is too slow."""
         wait_until(lambda: ready() or not self.alive, seconds)
         if self.alive and ready():
             return
@@ -94,7 +94,7 @@ class Child:
         raise RuntimeError(f"the {self.name} did not start; {self.log} ends:\n{tail}")
 
     def stop(self, patience: float = 10.0) -> None:
-        """Ask it to end, and make it end when it does not. Safe to repeat."""
+        """Terminate it, and kill it if it has not ended after ``patience`` seconds. Safe to repeat."""
         if not self.alive:
             return
         self._process.terminate()

@@ -1,1 +1,1 @@
-"""The demo: photos in, clean photos out, on a local stack that is brought up and taken down again."""
+"""The demo: photos in, outputs out, on a local stack that it starts and stops."""

@@ -27,7 +27,7 @@ from local.stack import Options, Stack, running
 
 console = Console(highlight=False)
 
-FOLDER = REPOSITORY / ".build" / "demo"  # not that of `make local`, which may be up at the same time
+FOLDER = REPOSITORY / ".build" / "demo"  # separate from `make local`'s, which may run at the same time
 MOCK_NOTE = (
     "The tags were removed by a mock Runflow on this machine: a few lines of OpenCV, far weaker than Runflow's\n"
     "model. Nothing was charged, and nothing left this machine."
@@ -43,7 +43,7 @@ MOCK_NOTE = (
     help="Where results go, each run's in a numbered folder (default: demo-output).",
 )
 def main(photos: Path | None, output: Path) -> None:
-    """Clean photos on a local stack: samples, or the files in PHOTOS.
+    """Remove price tags on a local stack: from the samples, or from the files in PHOTOS.
 
     Starts an AWS emulator and a mock Runflow, deploys detag to the emulator, uploads the photos, waits, and writes each
     output next to its photo, with a contact sheet. Exits with 0 only if every photo ended in the expected state.
@@ -57,10 +57,10 @@ def main(photos: Path | None, output: Path) -> None:
         console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
     except (BotoCoreError, ClientError, httpx.HTTPError) as error:
-        console.print(f"The local stack is broken: {error}\nSee {FOLDER / 'logs'}", markup=False, soft_wrap=True)
+        console.print(f"The local stack failed: {error}\nSee {FOLDER / 'logs'}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("Interrupted: the local stack is down, nothing is left running.")
+        console.print("Interrupted: the local stack is down and nothing is left running.")
         sys.exit(130)
 
 
@@ -69,15 +69,15 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def demo(place: Path | None, output: Path) -> int:
-    """Run the demo; returns the exit status. Raises ValueError for a wrong place, RuntimeError for a broken stack."""
+    """Run the demo; returns the exit status. Raises ValueError for a wrong path, RuntimeError if the stack fails."""
     began = time.monotonic()
-    # First what may be wrong with the caller's own folder: it should not take a stack to find out.
+    # The caller's own folder first: a wrong path should fail before a stack is started.
     photos = None if place is None else own_photos(place, output)
     results = _next_folder(output)
     if photos is None:
         console.print("Drawing the sample photos ...", style="dim")
         photos = sample_photos(results)
-    # Nothing is charged here, so nothing should wait for midnight.
+    # Nothing is charged here, so no photo should wait for the daily spend limit to reset.
     options = Options(
         folder=FOLDER,
         parameters={"DailySpendLimitUsd": "none"},
@@ -85,21 +85,21 @@ def demo(place: Path | None, output: Path) -> int:
     )
     with running(options, lambda text: console.print(f"{text} ...", style="dim")) as stack:
         console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
-        _travel(stack, photos)
+        _process(stack, photos)
         fetch(stack, photos, results)
         billing = httpx.get(f"{stack.description['runflow_admin_url']}/billing?runs=false", trust_env=False).json()
-        console.print("Taking the local stack down ...", style="dim")
+        console.print("Stopping the local stack ...", style="dim")
     sheet = _draw_sheet(photos, results)
     _report(photos, billing)
     if sheet is not None:
-        console.print(f"Before and after:  {_shown(sheet)}", soft_wrap=True)
-    console.print(f"All pictures:      {_shown(results)}", soft_wrap=True)
+        console.print(f"Before and after:   {_shown(sheet)}", soft_wrap=True)
+    console.print(f"Photos and outputs: {_shown(results)}", soft_wrap=True)
     console.print(f"\n{MOCK_NOTE}", soft_wrap=True)
     return _judge(photos, time.monotonic() - began)
 
 
 def _next_folder(output: Path) -> Path:
-    """A new folder in `output`, numbered after those that are there."""
+    """A new folder in `output`, with the next free number."""
     output.mkdir(parents=True, exist_ok=True)
     number = max((int(path.name) for path in output.iterdir() if path.name.isdecimal()), default=0) + 1
     folder = output / str(number)
@@ -107,7 +107,7 @@ def _next_folder(output: Path) -> Path:
     return folder
 
 
-def _travel(stack: Stack, photos: Sequence[Photo]) -> None:
+def _process(stack: Stack, photos: Sequence[Photo]) -> None:
     columns = (
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),
@@ -131,9 +131,9 @@ def _draw_sheet(photos: Sequence[Photo], results: Path) -> Path | None:
     """The contact sheet of what was delivered; None if nothing was."""
     pairs = []
     for photo in photos:
-        for number, cleaned in enumerate(photo.cleaned, 1):
-            which = f", picture {number}" if len(photo.cleaned) > 1 else ""
-            pairs.append(Pair(results / photo.key, cleaned, photo.key, f"cleaned in {photo.seconds or 0:.1f} s{which}"))
+        for number, output in enumerate(photo.outputs, 1):
+            which = f", output {number}" if len(photo.outputs) > 1 else ""
+            pairs.append(Pair(results / photo.key, output, photo.key, f"cleaned in {photo.seconds or 0:.1f} s{which}"))
     if not pairs:
         return None
     title = "Before and after" + (f": the first {MOST} of {len(pairs)}" if len(pairs) > MOST else "")
@@ -148,7 +148,7 @@ def _report(photos: Sequence[Photo], billing: dict[str, Any]) -> None:
     for name in ("seconds", "cost"):
         next(column for column in table.columns if column.header == name).justify = "right"
     for photo in photos:
-        made = ", ".join(path.name for path in photo.cleaned)
+        made = ", ".join(path.name for path in photo.outputs)
         style = "green" if photo.good and photo.state == "delivered" else "yellow" if photo.good else "bold red"
         table.add_row(
             Text(photo.key, overflow="fold"),
@@ -165,7 +165,7 @@ def _report(photos: Sequence[Photo], billing: dict[str, Any]) -> None:
 
 
 def _shown(path: Path) -> str:
-    """A path as short as it can be typed from here."""
+    """The path, relative to the working directory if it is inside."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
@@ -178,9 +178,9 @@ def _judge(photos: Sequence[Photo], seconds: float) -> int:
         expected = " or ".join(photo.allowed)
         console.print(f"{photo.key} is {photo.state}, not {expected}. {photo.detail}", style="red", markup=False)
     if wrong:
-        console.print(f"{len(wrong)} of {len(photos)} photos did not end as they should ({seconds:.0f} s).")
+        console.print(f"{len(wrong)} of {len(photos)} photos did not end as expected ({seconds:.0f} s).")
         return 1
-    console.print(f"All {len(photos)} files ended as they should, in {seconds:.0f} s.")
+    console.print(f"All {len(photos)} files ended as expected, in {seconds:.0f} s.")
     return 0
 
 

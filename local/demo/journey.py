@@ -1,4 +1,4 @@
-"""The way of the photos through a stack that is up: upload, wait, fetch."""
+"""Send photos through a running stack: upload, wait, fetch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.demo.photos import Photo, cleaned_name
+from local.demo.photos import Photo, output_name
 from local.stack import Stack
 
 PATIENCE_SECONDS = 90.0
-"""How long nothing may change before the demo gives up."""
+"""The demo gives up when no photo has changed state for this long."""
 
 Progress = Callable[[], object]
 
@@ -39,30 +39,30 @@ def upload(stack: Stack, photos: Sequence[Photo], done: Progress) -> None:
 
 
 def wait(stack: Stack, photos: Sequence[Photo], changed: Progress) -> None:
-    """Follow the jobs in the job table until all have ended, or none has moved for a long while."""
+    """Poll the job table until every job has ended, or none has changed for PATIENCE_SECONDS."""
     by_key = {photo.key: photo for photo in photos}
-    moved_at = time.monotonic()
+    changed_at = time.monotonic()
     states: list[str] = []
     while not all(photo.closed for photo in photos):
-        for row in _jobs(stack):
-            if row["key"] in by_key:
-                _note(by_key[row["key"]], row)
+        for item in _jobs(stack):
+            if item["key"] in by_key:
+                _update(by_key[item["key"]], item)
         if states != (states := [photo.state for photo in photos]):
-            moved_at = time.monotonic()
+            changed_at = time.monotonic()
             changed()
-        if time.monotonic() - moved_at > PATIENCE_SECONDS:
+        if time.monotonic() - changed_at > PATIENCE_SECONDS:
             return
         time.sleep(0.4)
 
 
-def _note(photo: Photo, row: Mapping[str, Any]) -> None:
-    """Take over what a job's row says."""
-    photo.state = row["state"]
-    photo.detail = str(row.get("detail") or row.get("reason") or "").replace("_", " ")
-    photo.cost = row.get("cost")
-    photo.outputs = tuple(row.get("outputs", ()))
-    photo.uploaded_at = float(row["uploaded_at"])
-    photo.closed_at = float(row["closed_at"]) if row.get("closed_at") else None
+def _update(photo: Photo, item: Mapping[str, Any]) -> None:
+    """Copy what the item of a job says into its photo."""
+    photo.state = item["state"]
+    photo.detail = str(item.get("detail") or item.get("reason") or "").replace("_", " ")
+    photo.cost = item.get("cost")
+    photo.output_keys = tuple(item.get("outputs", ()))
+    photo.uploaded_at = float(item["uploaded_at"])
+    photo.closed_at = float(item["closed_at"]) if item.get("closed_at") else None
 
 
 def _jobs(stack: Stack) -> Iterator[dict[str, Any]]:
@@ -80,7 +80,7 @@ def _plain(value: Mapping[str, Any]) -> Any:
 
 
 def fetch(stack: Stack, photos: Sequence[Photo], folder: Path) -> None:
-    """Put each delivered photo into `folder`: the original, and its cleaned pictures beside it."""
+    """Copy each delivered photo into `folder`, and download its outputs next to it."""
     s3, bucket = stack.client("s3"), stack.description["output_bucket"]
     for photo in photos:
         if photo.state != "delivered":
@@ -89,14 +89,14 @@ def fetch(stack: Stack, photos: Sequence[Photo], folder: Path) -> None:
         original.parent.mkdir(parents=True, exist_ok=True)
         if photo.path != original:
             shutil.copyfile(photo.path, original)
-        for output_key in photo.outputs:
-            path = _inside(folder, str(cleaned_name(photo.key, output_key)))
+        for output_key in photo.output_keys:
+            path = _inside(folder, str(output_name(photo.key, output_key)))
             try:
                 s3.download_file(bucket, output_key, str(path))
             except (BotoCoreError, ClientError) as error:
                 photo.detail = str(error)
             else:
-                photo.cleaned.append(path)
+                photo.outputs.append(path)
 
 
 def _inside(folder: Path, key: str) -> Path:

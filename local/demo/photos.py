@@ -1,4 +1,4 @@
-"""The photos of a demo, and what became of each."""
+"""The photos of a demo and how each ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.samples import SAMPLES, write_samples
 
 @dataclass
 class Photo:
-    """One file on its way. `allowed` are the states in which it may end; times in seconds since the epoch."""
+    """One file. `allowed` are the states in which it may end; times in seconds since the epoch."""
 
     key: str
     path: Path
@@ -23,8 +23,8 @@ class Photo:
     uploaded_at: float | None = None
     closed_at: float | None = None
     cost: str | None = None
-    outputs: tuple[str, ...] = ()
-    cleaned: list[Path] = field(default_factory=list)
+    output_keys: tuple[str, ...] = ()
+    outputs: list[Path] = field(default_factory=list)
 
     @property
     def closed(self) -> bool:
@@ -40,8 +40,8 @@ class Photo:
 
     @property
     def good(self) -> bool:
-        """Whether it ended as it should: in an allowed state, and if delivered, with a picture fetched."""
-        return self.state in self.allowed and (self.state != "delivered" or bool(self.cleaned))
+        """Whether it ended as expected: in an allowed state, and if delivered, with an output fetched."""
+        return self.state in self.allowed and (self.state != "delivered" or bool(self.outputs))
 
     @property
     def content_type(self) -> str:
@@ -56,9 +56,9 @@ def sample_photos(folder: Path) -> list[Photo]:
 
 
 def own_photos(place: Path, results: Path) -> list[Photo]:
-    """The files at `place`, a folder or one file, but for hidden ones and earlier `results`.
+    """The files at `place`, a folder or one file, except hidden ones and earlier `results`.
 
-    Any of them may turn out not to be a photo: delivered and skipped are both well. Raises ValueError where there are
+    Any of them may turn out not to be a photo: delivered and skipped are both fine. Raises ValueError where there are
     no files.
     """
     if place.is_file():
@@ -87,9 +87,9 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def cleaned_name(key: str, output_key: str) -> PurePosixPath:
-    """Where a cleaned picture goes beside its original: `a/shoe.jpg` and its output `a/shoe.jpg.webp` give
-    `a/shoe.jpg.cleaned.webp`. An output of the original's own name must not overwrite it, hence the word.
+def output_name(key: str, output_key: str) -> PurePosixPath:
+    """Where an output goes next to its photo: `a/shoe.jpg` with the output `a/shoe.jpg.webp` gives
+    `a/shoe.jpg.cleaned.webp`. An output with the same name as the photo must not overwrite it, hence the `cleaned`.
     """
     original, output = PurePosixPath(key), PurePosixPath(output_key)
     same = output.name == original.name
@@ -100,5 +100,5 @@ def cleaned_name(key: str, output_key: str) -> PurePosixPath:
 
 
 def verdict(photos: Sequence[Photo]) -> list[Photo]:
-    """The photos that did not end as they should."""
+    """The photos that did not end as expected."""
     return [photo for photo in photos if not photo.good]

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 Canvas = NDArray[np.uint8]
 
 COLUMNS: Final = 3
-SIDE: Final = 300  # longest side of a picture, in pixels
+SIDE: Final = 300  # longest side of an image, in pixels
 GAP: Final = 8
 MARGIN: Final = 36
 LABEL: Final = 46
@@ -51,17 +51,17 @@ def contact_sheet(pairs: Sequence[Pair], title: str, note: str) -> Image.Image:
         left = MARGIN + index % columns * (cell_width + MARGIN)
         top = HEAD + index // columns * (cell_height + MARGIN)
         for offset, path in ((0, pair.before), (SIDE + GAP, pair.after)):
-            picture = thumbnail(path)
-            y = top + SIDE - picture.shape[0]  # down to its name
-            x = left + offset + (SIDE - picture.shape[1]) // 2
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+            image = thumbnail(path)
+            y = top + SIDE - image.shape[0]  # down to its name
+            x = left + offset + (SIDE - image.shape[1]) // 2
+            canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
         write(canvas, pair.name, left, top + SIDE + 22, 17, INK, weight=600, width=cell_width)
         write(canvas, pair.note, left, top + SIDE + 42, 14, FAINT, width=cell_width)
     return Image.fromarray(canvas)
 
 
 def thumbnail(path: Path) -> Canvas:
-    """A picture, upright and at most SIDE long; transparency on white. Raises OSError where it is no picture."""
+    """An image, upright and at most SIDE long; transparency on white. Raises OSError where it is not an image."""
     with Image.open(path) as image:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))
         upright = ImageOps.exif_transpose(image)
@@ -74,7 +74,7 @@ def thumbnail(path: Path) -> Canvas:
 def write(
     canvas: Canvas, text: str, x: int, y: int, size: int, colour: tuple[int, int, int], *, weight: int = 400, width: int
 ) -> None:
-    """Write one line, its base at `y`; what does not fit into `width` is cut out of its middle."""
+    """Write one line, its base at `y`; if it is wider than `width`, the middle is replaced by an ellipsis."""
     line = legible(text)
     while _wide(line, size, weight) > width and len(line) > 3:
         middle = len(line) // 2
@@ -87,7 +87,7 @@ def _wide(text: str, size: int, weight: int) -> int:
 
 
 def legible(text: str) -> str:
-    """A text in letters that the font has; an emoji is written out, as in `[party popper]`."""
+    """The text in letters that the font has; an emoji is written out, as in `[party popper]`."""
     shown = []
     for letter in unicodedata.normalize("NFC", text):
         if unicodedata.category(letter) in ("Mn", "Me", "Cf", "Cc"):  # nothing to see by itself

@@ -1,4 +1,4 @@
-"""Start the emulator from another environment, and tell clients how to reach it."""
+"""Start the emulator from another environment, with the settings that clients need to reach it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from local.processes import Child
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Where the environments are that `make` sets up: emulator, sam, runtime, ...
+# The environments that `make` sets up: emulator, sam, runtime, ...
 VENVS = REPOSITORY / ".venv"
 
 
@@ -48,10 +48,10 @@ def running(
     as_released: bool = False,
     started: Callable[[Child], None] = lambda _: None,
 ) -> Iterator[Emulator]:
-    """An emulator that keeps everything under ``state`` and is gone at the end.
+    """An emulator that keeps everything under ``state`` and is stopped at the end.
 
-    The options are those of ``python -m local.emulator``; ``started`` is told of its process before that answers.
-    Raises RuntimeError if it does not start, or if ``state`` is a folder with files of somebody else's.
+    The options are those of ``python -m local.emulator``; ``started`` is called with its process before it
+    accepts requests. Raises RuntimeError if it does not start, or if ``state`` holds files of something else.
     """
     announcement = claim(state) / "emulator.json"
     announcement.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A record of what roles and policies decided, for whoever wants to know which permissions are used."""
+"""Records what roles and policies decided, to show which permissions are used."""
 
 import json
 from contextvars import ContextVar

@@ -49,12 +49,12 @@ def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then exit: with 1 if it could not start, as when a patch does not fit."""
     work = claim(options.state) / "work"
     listener = socket.create_server((HOST, options.port))
-    shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+    shutil.rmtree(work, ignore_errors=True)  # left by an emulator that was killed
     work.mkdir(parents=True)
     pool: Pool | None = None
 
     def end(status: int = 0) -> NoReturn:
-        """Kill, tidy up and exit at once: nobody waits for the answer of an emulator that is told to stop."""
+        """Kill, clean up and exit at once: nobody waits for responses from an emulator that is stopping."""
         if pool:
             pool.kill()
         shutil.rmtree(work, ignore_errors=True)
@@ -68,15 +68,15 @@ def run(options: Options) -> None:
         _prepare_environment(options, listener.getsockname()[1], work)
         ministack = _import_ministack()
         if not options.as_released:
-            pool = _make_ours(options, work)
+            pool = _patch(options, work)
         asyncio.run(_serve(ministack, options, listener, end))
-    except Exception:  # noqa: BLE001 - said here, as the process ends below
+    except Exception:  # noqa: BLE001 - printed here, as the process exits below
         traceback.print_exc()
     end(1)
 
 
 def _prepare_environment(options: Options, port: int, work: Path) -> None:
-    """Leave nothing of the caller's environment: MiniStack reads a hundred variables and hands its own to functions."""
+    """Replace the caller's environment: MiniStack reads a hundred variables and passes its own to functions."""
     scheme = "https" if options.tls else "http"
     clean = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -90,7 +90,7 @@ def _prepare_environment(options: Options, port: int, work: Path) -> None:
         "MINISTACK_REGION": options.region,
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # A Docker daemon on this machine is none of our business.
+        # Keeps MiniStack away from a Docker daemon on this machine.
         "DOCKER_HOST": f"unix://{work}/no-docker.sock",
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -104,14 +104,14 @@ def _prepare_environment(options: Options, port: int, work: Path) -> None:
 
 
 def _import_ministack() -> ModuleType:
-    """MiniStack reads the environment when it is imported, so not before that is ready."""
+    """Import MiniStack, which reads the environment at import: call this after _prepare_environment."""
     from ministack import app
 
     logging.getLogger("hypercorn.access").setLevel(logging.WARNING)
     return app  # type: ignore[no-any-return]
 
 
-def _make_ours(options: Options, work: Path) -> Pool:
+def _patch(options: Options, work: Path) -> Pool:
     """Patch MiniStack and give it our Lambda runtime. Returns the pool of function processes."""
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
@@ -136,7 +136,7 @@ def _make_ours(options: Options, work: Path) -> Pool:
     lambda_svc._execute_function_dispatch = executor.execute
     lambda_svc.invalidate_worker = lambda func_name, **_: executor.pool.retire(func_name)
     lambda_runtime.reset = executor.pool.kill
-    # A batch that waits here for a process would lose the time in which its messages are invisible to others.
+    # A batch that waits for a process would use up the visibility timeout of its messages.
     lambda_svc._sqs_esm_concurrency = lambda *arguments: min(limit, allowed(*arguments))
     return executor.pool
 

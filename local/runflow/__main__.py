@@ -33,27 +33,29 @@ class Usd(click.ParamType[Decimal]):
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--port", default=8099, type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 takes a free one.")
-@click.option("--api-key", "api_keys", multiple=True, default=["rf_live_local"], help="A key that is good; repeatable.")
-@click.option("--balance", type=Usd(), default="1000.00", help="Credit at the start, in USD.")
+@click.option(
+    "--api-key", "api_keys", multiple=True, default=["rf_live_local"], help="An accepted API key; repeatable."
+)
+@click.option("--balance", type=Usd(), default="1000.00", help="Initial credit, in USD.")
 @click.option("--price", type=Usd(), default="0.14", help="Price of a run that succeeds, in USD.")
-@click.option("--workers", default=2, type=click.IntRange(1, 64), help="Runs worked on at the same time.")
+@click.option("--workers", default=2, type=click.IntRange(1, 64), help="Runs processed at the same time.")
 @click.option(
     "--pixels",
     type=click.Choice(["remove", "reencode", "copy"]),
     default="remove",
-    help="What is done to a picture: tags painted out, only encoded anew, or nothing at all (for load tests).",
+    help="What is done to a photo: tags painted out, only re-encoded, or nothing at all (for load tests).",
 )
 @click.option(
     "--output-type",
     type=click.Choice(["webp", "same"]),
     default="webp",
-    help="Type of the outputs: WebP, as is reported of Runflow, or the input's own.",
+    help="Type of the outputs: WebP, as Runflow is reported to return, or that of the input.",
 )
 @click.option("--run-seconds", default=0.0, type=click.FloatRange(0), help="A run takes at least this long.")
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificates (PEM) to trust besides the public ones, for pictures and callbacks over https.",
+    help="Certificates (PEM) to trust besides the public ones, for photos and callbacks over https.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log requests, runs and callbacks to standard error.")
 def main(
@@ -70,13 +72,13 @@ def main(
 ) -> None:
     """Serve a mock of Runflow's public API on this machine, until interrupted.
 
-    POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` makes a run; the picture is
+    POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` creates a run; the photo is
     fetched from its image_url, price tags and stickers are painted out with a few lines of OpenCV (the model is far
     better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing shows what would have been.
     GET /_admin lists the faults that can be posted and the readings of Runflow's documentation that can be chosen.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and a presigned one is a key
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and a presigned one grants access
     try:
         sock = listen(port)
     except OSError as error:

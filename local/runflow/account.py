@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from local.runflow.behaviour import Behaviour
 from local.runflow.ids import uuid7
-from local.runflow.model import Delivery, Failure, Fate, Json, Picture, Run, Secret, Status
+from local.runflow.model import Delivery, Failure, Fate, Json, Output, Run, Secret, Status
 from local.runflow.problems import Problem, invalid
 
 MODEL: Final = "runflow/tag-removal"
@@ -144,16 +144,16 @@ class Account:
         return (self.now() - run.created_at).total_seconds()
 
     def begin(self, run: Run) -> None:
-        """A worker took the run up."""
+        """A worker has started on the run."""
         run.status = Status.RUNNING
         run.started_at = self.now()
 
-    def finish(self, run: Run, pictures: tuple[Picture, ...]) -> None:
-        """The run ends as its fate has it, or succeeds. Only what was made is charged, unless its fate is another."""
+    def finish(self, run: Run, outputs: tuple[Output, ...]) -> None:
+        """End the run as its fate says, else as succeeded. Only (partial) success costs, unless the fate has a cost."""
         fate = run.fate
         end = fate.end or Status.SUCCEEDED
         made = end in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED)
-        run.pictures = pictures if made and not fate.without_output else ()
+        run.outputs = outputs if made and not fate.without_output else ()
         usual = self.price if made else Decimal(0)
         self._end(run, end, usual if fate.cost is None else fate.cost)
         if not made and end is not Status.CANCELED:
@@ -209,7 +209,7 @@ class Account:
         return next((secret for secret in self.secrets.values() if secret.is_current), None)
 
     def create_secret(self, label: str | None, behaviour: Behaviour) -> Secret:
-        """A new secret, which signs at once if that is how the contract is read."""
+        """A new secret, which signs at once if the chosen reading says so."""
         now = self.now()
         secret = Secret(
             id=uuid7(),
@@ -246,7 +246,7 @@ class Account:
     def remembered(self, key: str | None, place: str, body: bytes, behaviour: Behaviour) -> Answer | None:
         """The answer that this Idempotency-Key was given before at `place` (method and path).
 
-        Raises Problem 409 where the key came with another body, or where keys are read to be good for one request only.
+        Raises Problem 409 where the key came with another body, or if the chosen reading allows a key only once.
         """
         if key is None or behaviour.idempotency == "ignored":
             return None
@@ -267,7 +267,7 @@ class Account:
     # Billing
 
     def billing(self, *, with_runs: bool = True) -> Json:
-        """What would have been billed. Amounts in USD as strings; `creates` counts requests, runs made or not."""
+        """What would have been billed. Amounts in USD as strings; `creates` counts all requests to create a run."""
         ended = [run for run in self.runs.values() if run.cost is not None]
         paid = [run for run in ended if run.cost]
         by_ref: dict[str, Json] = {}
@@ -300,7 +300,7 @@ class Account:
         return billing
 
     def _entry(self, run: Run) -> Json:
-        # Without its query the URL names the picture, and is no longer a key to it.
+        # Without its query the URL names the photo but no longer grants access to it.
         url = urlsplit(str(run.input.get("image_url")))
         return {
             "id": run.id,
@@ -327,7 +327,7 @@ def out_of_credit(behaviour: Behaviour) -> Problem:
 def read_create(body: bytes, behaviour: Behaviour) -> Json:
     """The body of a create request, checked (section 2; section 12 for the model's inputs). Raises Problem 400 or 422.
 
-    Unknown fields are let pass. Lengths: client_ref 255, callback_url 2048 (both documented for batches only).
+    Unknown fields are ignored. Lengths: client_ref 255, callback_url 2048 (both documented for batches only).
     """
     asked = read_object(body)
     if not isinstance(asked.get("input"), dict):

@@ -46,7 +46,7 @@ def admin_routes(mock: MockRunflow) -> list[Route]:
 
 
 def _check_caller(request: Request) -> None:
-    """Raises Problem 403 for a caller from elsewhere, and for a page in a browser."""
+    """Raises Problem 403 for a caller on another machine, and for a page in a browser."""
     try:
         local = request.client is not None and ip_address(request.client.host).is_loopback
     except ValueError:
@@ -60,7 +60,7 @@ class _Admin:
         self._mock = mock
 
     async def index(self, _request: Request) -> Response:
-        """What can be asked of the admin routes."""
+        """What the admin routes offer."""
         kinds = {name: kind for name, kind in KINDS.items() if name not in ROUTES}
         return JSONResponse(
             {
@@ -82,11 +82,11 @@ class _Admin:
         return JSONResponse(self._mock.account.billing(with_runs=request.query_params.get("runs") != "false"))
 
     async def faults(self, _request: Request) -> Response:
-        """Every rule in force, with how often it fired."""
+        """Every active rule, with how often it fired."""
         return JSONResponse([rule.as_json() for rule in self._mock.faults])
 
     async def add_faults(self, request: Request) -> Response:
-        """One rule, or a list of rules under `rules`: all are put in force, or none."""
+        """One rule, or a list of rules under `rules`: all are added, or none."""
         posted = read_object(await request.body())
         rules = posted["rules"] if set(posted) == {"rules"} else [posted]
         if not isinstance(rules, list):
@@ -95,17 +95,17 @@ class _Admin:
         return JSONResponse([rule.as_json() for rule in added], 201)
 
     async def clear_faults(self, _request: Request) -> Response:
-        """No fault any more."""
+        """Remove every fault."""
         self._mock.faults.clear()
         return Response(status_code=204)
 
     async def remove_fault(self, request: Request) -> Response:
-        """One fault less."""
+        """Remove one fault."""
         self._mock.faults.remove(request.path_params["fault_id"])
         return Response(status_code=204)
 
     async def behaviour(self, _request: Request) -> Response:
-        """The present reading of the contract."""
+        """The current reading of the contract."""
         return JSONResponse(self._shown())
 
     async def behave(self, request: Request) -> Response:
@@ -114,7 +114,7 @@ class _Admin:
         return JSONResponse(self._shown())
 
     async def behave_by_default(self, _request: Request) -> Response:
-        """As it was at the start."""
+        """Restore the reading from the start."""
         self._mock.behaviour = self._mock.settings.behaviour
         return JSONResponse(self._shown())
 
@@ -131,7 +131,7 @@ class _Admin:
         return JSONResponse({"balance": balance})
 
     async def reset(self, _request: Request) -> Response:
-        """Forget all but API keys and callback secrets."""
+        """Clear everything except API keys and callback secrets."""
         await self._mock.reset()
         return Response(status_code=204)
 

@@ -35,7 +35,7 @@ def no_socket(_client: tuple[str, int] | None) -> None:
 
 
 class Dropped(Response):
-    """No answer at all: the connection is closed."""
+    """No response: the connection is closed."""
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
         """Hang up, then wait until the server has noticed."""
@@ -106,7 +106,7 @@ class _Api:
         return _json(wire.error_body(problem, behaviour), problem.status, wire.error_headers(problem, behaviour))
 
     async def refuse_any(self, _request: Request, error: Exception) -> Response:
-        """The error envelope also where there is no such path, or not with this method."""
+        """The error envelope, also for an unknown path or method."""
         if isinstance(error, HTTPException):
             codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
             error = Problem(error.status_code, codes.get(error.status_code, "ERROR"), error.detail)
@@ -209,7 +209,7 @@ class _Api:
         return _json(self._mock.record(run), self._mock.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
-        """Section 3; the output links are signed afresh."""
+        """Section 3; the output links are signed again."""
         return _json(self._mock.record(self._account.run(request.path_params["run_id"])))
 
     async def list_runs(self, request: Request) -> Response:
@@ -236,7 +236,7 @@ class _Api:
         return _json(wire.callback_history(run, self._mock.behaviour))
 
     async def redeliver(self, request: Request) -> Response:
-        """Section 4, "Redelivery": a new delivery, rebuilt from the run's present state."""
+        """Section 4, "Redelivery": a new delivery, rebuilt from the run's current state."""
         run = self._account.run(request.path_params["run_id"])
         self._account.check_redelivery(run)
         delivery = self._mock.call_back(run, automatic=False)
@@ -245,14 +245,14 @@ class _Api:
     # Callback secrets: section 5
 
     async def create_secret(self, request: Request) -> Response:
-        """The only answer that shows the secret itself."""
+        """The only response that shows the secret itself."""
         body = await request.body()
         label = _label(account.read_object(body) if body else {})
         secret = self._account.create_secret(label, self._mock.behaviour)
         return _json(self._secret(secret.id) | {"plain_secret": secret.plain_secret}, 201)
 
     async def list_secrets(self, _request: Request) -> Response:
-        """No page shows this route; the guides need it to be there."""
+        """No page documents this route; the guides rely on it."""
         records = [self._secret(secret_id) for secret_id in self._account.secrets]
         return _json(wire.list_body(records, query.Page(records, None, None), self._mock.behaviour))
 
@@ -261,7 +261,7 @@ class _Api:
         return _json(self._secret(request.path_params["secret_id"]))
 
     async def patch_secret(self, request: Request) -> Response:
-        """Relabel it; `is_current` true promotes it, false lets it no longer sign."""
+        """Relabel it; `is_current` true promotes it, false stops it from signing."""
         secret = self._account.secret(request.path_params["secret_id"])
         changes = account.read_object(await request.body())
         label, current = _label(changes), changes.get("is_current")
@@ -276,7 +276,7 @@ class _Api:
         return _json(self._secret(secret.id))
 
     async def delete_secret(self, request: Request) -> Response:
-        """No page shows this route either."""
+        """No page documents this route either."""
         self._account.delete_secret(request.path_params["secret_id"])
         return Response(status_code=204)
 
@@ -290,7 +290,7 @@ class _Api:
         return _json(wire.balance_record(self._account, self._mock.behaviour))
 
     async def me(self, _request: Request) -> Response:
-        """Section 1: the key is good."""
+        """Section 1: the key is valid."""
         return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Mock Runflow"})
 
     async def health(self, _request: Request) -> Response:
@@ -298,7 +298,7 @@ class _Api:
         return _json({"status": "ok", "ok": True})
 
     async def output(self, request: Request) -> Response:
-        """A picture by its signed link. Errors are XML, as a storage service gives them."""
+        """An output by its signed link. Errors are XML, as from a storage service."""
         try:
             if "Authorization" in request.headers:
                 raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -309,7 +309,7 @@ class _Api:
             text = f"<Error><Code>{problem.code}</Code><Message>{problem.message}</Message></Error>"
             return Response(text, problem.status, media_type="application/xml")
         run = self._account.runs.get(run_id)
-        types = {picture.name: picture.content_type for picture in run.pictures} if run else {}
+        types = {output.name: output.content_type for output in run.outputs} if run else {}
         return FileResponse(path, media_type=types.get(name, "application/octet-stream"))
 
 
@@ -320,7 +320,7 @@ _CODES = {
 
 
 def _idempotency(request: Request) -> tuple[str | None, str]:
-    """The request's Idempotency-Key, and the place that it is good for."""
+    """The request's Idempotency-Key, and the place it is valid for."""
     key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
     return key, f"{request.method} {request.url.path}"
 

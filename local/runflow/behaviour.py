@@ -15,7 +15,7 @@ from local.runflow.problems import invalid
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """One reading of everything that is open. Times in seconds."""
+    """One reading of everything the contract leaves open. Times in seconds."""
 
     # Runs
     create_status: Literal[201, 200] = 201  # item 21
@@ -52,7 +52,7 @@ class Behaviour:
     # The work
     output_seconds: float = 3600.0  # how long an output link lives (item 26)
     output_type: Literal["webp", "same"] = "webp"  # section 10, "Format"
-    pixels: Literal["remove", "reencode", "copy"] = "remove"  # `copy` gives the input's own bytes back, for load tests
+    pixels: Literal["remove", "reencode", "copy"] = "remove"  # `copy` returns the input's own bytes, for load tests
     run_seconds: float = 0.0  # a run takes at least this long
     max_side: int | None = None  # longest side of an input, in pixels (section 10: 4096 is only a sample)
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class CallbackSender:
-    """Runs each delivery as a task of its own; `stop` cancels those that are under way."""
+    """Runs each delivery as a task of its own; `stop` cancels those in progress."""
 
     def __init__(self, account: Account, faults: Faults, client: httpx.AsyncClient) -> None:
         self._account = account
@@ -31,14 +31,14 @@ class CallbackSender:
         self._waiting: list[asyncio.Event] = []
 
     def send(self, run: Run, delivery: Delivery, behaviour: Behaviour) -> None:
-        """Send in the background, as the fault rules on `callback` have it."""
+        """Send in the background, subject to the fault rules on `callback`."""
         rules = self._faults.take("callback", client_ref=run.client_ref)
         task = asyncio.create_task(self._send(delivery, behaviour, {rule.do: rule for rule in rules}))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """End every delivery that is under way."""
+        """Cancel every delivery in progress."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -47,7 +47,7 @@ class CallbackSender:
 
     async def _send(self, delivery: Delivery, behaviour: Behaviour, rules: dict[str, Rule]) -> None:
         if "lose" in rules:
-            self._close(delivery, "failed", "lost", "a fault rule lost it")
+            self._close(delivery, "failed", "lost", "dropped by a fault rule")
             return
         if delay := rules.get("delay"):
             await asyncio.sleep(delay.options["seconds"])
@@ -60,7 +60,7 @@ class CallbackSender:
         if delivery.signing_secret is not None:
             headers["Runflow-Signature"] = sign(delivery.signing_secret, body)
         if corrupt := rules.get("corrupt"):
-            body = _spoil(corrupt.options["how"], body, headers)
+            body = _corrupt(corrupt.options["how"], body, headers)
         await self._deliver(delivery, body, headers, behaviour)
         if duplicate := rules.get("duplicate"):
             for _ in range(duplicate.options["copies"]):
@@ -70,7 +70,7 @@ class CallbackSender:
     async def _deliver(self, delivery: Delivery, body: bytes, headers: dict[str, str], behaviour: Behaviour) -> None:
         for wait in (*behaviour.delays, None):
             attempt = await self._attempt(delivery, body, headers, behaviour)
-            # Whoever let this one overtake may go now.
+            # Release the callbacks that were waiting for this one to overtake them.
             while self._waiting:
                 self._waiting.pop(0).set()
             status = attempt.status_code
@@ -116,8 +116,8 @@ class CallbackSender:
         delivery.completed_at = delivery.updated_at = self._account.now()
 
 
-def _spoil(how: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """Spoil a signed callback in place of the network; changes `headers` where the signature is what is spoilt."""
+def _corrupt(how: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """Corrupt a signed callback as a network could; changes `headers` if the signature is what is corrupted."""
     match how:
         case "body":
             return body[:-1] + bytes([body[-1] ^ 1])

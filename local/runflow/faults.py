@@ -1,6 +1,6 @@
 """Faults: rules that are posted to the mock, and that fire on what it does next.
 
-A rule names an occasion (`on`) and what then goes wrong (`do`); it fires on each such occasion, or on the next `times`
+A rule names an occasion (`on`) and what goes wrong then (`do`); it fires on each such occasion, or on the next `times`
 of them, or on a share of them drawn with its own seed, after skipping the first `skip`. Each counts how often it fired.
 """
 
@@ -37,12 +37,12 @@ class Kind:
 _WHEN: Final = {"when": "before"}
 _HTTP: Final = {
     "status": Kind(
-        "answer with this status instead; `when` is before or after the request was acted upon",
+        "answer with this status instead; `when` is before or after the request was processed",
         {"status": 503, "body": None, "headers": {}} | _WHEN,
         exclusive=True,
     ),
-    "delay": Kind("wait so many seconds, before or after the request is acted upon", {"seconds": 1.0} | _WHEN),
-    "drop": Kind("close the connection without an answer, before or after the request was acted upon", _WHEN, True),
+    "delay": Kind("wait so many seconds, before or after the request is processed", {"seconds": 1.0} | _WHEN),
+    "drop": Kind("close the connection without an answer, before or after the request was processed", _WHEN, True),
 }
 _END: Final[Json] = {"code": "INFERENCE_FAILED", "message": "the run failed", "stage": "inference", "cost": None}
 
@@ -56,8 +56,8 @@ KINDS: Final[dict[str, dict[str, Kind]]] = dict.fromkeys((*ROUTES, "any"), _HTTP
             {"cost": None, "status_code": "succeeded"},
             True,
         ),
-        "stall": Kind("the run stays running so many seconds longer; null: for ever", {"seconds": None}),
-        "forget": Kind("nobody knows the run for so many seconds; null: for ever", {"seconds": None}),
+        "stall": Kind("the run stays running so many seconds longer; null: forever", {"seconds": None}),
+        "forget": Kind("the run is unknown for so many seconds; null: forever", {"seconds": None}),
         "hide": Kind("the run list leaves the run out for so many seconds", {"seconds": 60.0}),
     },
     "callback": {
@@ -65,9 +65,9 @@ KINDS: Final[dict[str, dict[str, Kind]]] = dict.fromkeys((*ROUTES, "any"), _HTTP
         "duplicate": Kind("it is sent so many times more, some seconds later", {"copies": 1, "seconds": 0.0}),
         "reorder": Kind("it waits until the next callback was sent, at most so many seconds", {"seconds": 5.0}),
         "delay": Kind("it is sent so many seconds later", {"seconds": 5.0}),
-        "corrupt": Kind("it is spoilt on the way: body, truncated, signature or unsigned", {"how": "body"}, True),
+        "corrupt": Kind("it is corrupted on the way: body, truncated, signature or unsigned", {"how": "body"}, True),
     },
-    "output_link": {"expire": Kind("the link is dead from the start", exclusive=True)},
+    "output_link": {"expire": Kind("the link has expired from the start", exclusive=True)},
     "account": {
         "no_credit": Kind("creating a run is answered with 402", exclusive=True),
         "revoke_key": Kind("the API key (null: every key) is answered with 401", {"key": None}, True),
@@ -121,7 +121,7 @@ class Rule:
 
 
 class Faults:
-    """The rules in force, in the order they were posted."""
+    """The active rules, in the order they were posted."""
 
     def __init__(self) -> None:
         self._rules: dict[str, Rule] = {}
@@ -131,25 +131,25 @@ class Faults:
         return iter(self._rules.values())
 
     def add(self, *posted: object) -> list[Rule]:
-        """Put rules in force, all or none. Raises Problem 422 that says what is wrong with one."""
+        """Add rules, all or none. Raises Problem 422 that says what is wrong with one."""
         rules = [_parse(each, f"f{number}") for number, each in enumerate(posted, self._count + 1)]
         self._count += len(rules)
         self._rules |= {rule.id: rule for rule in rules}
         return rules
 
     def remove(self, rule_id: str) -> None:
-        """Take a rule out of force. Raises Problem 404."""
+        """Remove a rule. Raises Problem 404."""
         if self._rules.pop(rule_id, None) is None:
             raise Problem(404, "FAULT_NOT_FOUND", f"there is no fault {rule_id}")
 
     def clear(self) -> None:
-        """Take every rule out of force."""
+        """Remove every rule."""
         self._rules.clear()
 
     def take(
         self, *occasions: str, client_ref: str | None = None, only: Callable[[Rule], bool] = lambda rule: True
     ) -> list[Rule]:
-        """The rules that fire now, in order. `client_ref` is the run's, for rules that are about some runs only."""
+        """The rules that fire now, in order. `client_ref` is the run's, for rules that are limited to some runs."""
         firing: list[Rule] = []
         ended = False
         for rule in self:
@@ -161,7 +161,7 @@ class Faults:
         return firing
 
     def fate(self, client_ref: str | None) -> Fate:
-        """What the rules on `run` decide for a run that is being made."""
+        """What the rules on `run` decide for a run that is being created."""
         values: Json = {}
         for rule in self.take("run", client_ref=client_ref):
             options = rule.options

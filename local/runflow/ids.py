@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class _Clock:
-    """48 bits of milliseconds and 12 of a fraction of one; when time stands still or goes back, it is counted up."""
+    """48 bits of milliseconds and 12 of a fraction of one; when the clock stands still or goes back, it counts on."""
 
     def __init__(self) -> None:
         self._last = 0

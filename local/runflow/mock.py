@@ -24,7 +24,7 @@ from local.runflow.worker import Workers
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is fixed while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
+    """What does not change while the mock runs. Amounts in USD; `ca_file` is trusted besides the public authorities."""
 
     base_url: str
     api_keys: tuple[str, ...] = ("rf_live_local",)
@@ -50,7 +50,7 @@ class MockRunflow:
         )
 
     def create_run(self, model: str, body: bytes) -> Run:
-        """Make a run and put it in line. Raises Problem."""
+        """Create a run and queue it. Raises Problem."""
         run = self.account.create_run(model, body, self.behaviour, self.faults.fate)
         self.workers.enqueue(run)
         return run
@@ -60,15 +60,15 @@ class MockRunflow:
         return wire.run_record(run, self.links(run), self.account, self.behaviour)
 
     def links(self, run: Run) -> list[str]:
-        """Freshly signed links to a run's pictures."""
+        """Freshly signed links to a run's outputs."""
         links = []
-        for picture in run.pictures:
+        for output in run.outputs:
             dead = self.faults.take("output_link", client_ref=run.client_ref)
-            links.append(self.outputs.link(run.id, picture.name, 0 if dead else self.behaviour.output_seconds))
+            links.append(self.outputs.link(run.id, output.name, 0 if dead else self.behaviour.output_seconds))
         return links
 
     def call_back(self, run: Run, *, automatic: bool) -> Delivery:
-        """Freeze a callback of the run's present state and send it. The run has a callback_url and has ended."""
+        """Send a callback with the run's current state. The run has a callback_url and has ended."""
         payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
         delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
         self.callback_sender.send(run, delivery, self.behaviour)
@@ -79,7 +79,7 @@ class MockRunflow:
             self.call_back(run, automatic=True)
 
     async def reset(self) -> None:
-        """As after a start, but for API keys and callback secrets. Callbacks under way are dropped."""
+        """Restore the initial state, except API keys and callback secrets. Callbacks in progress are cancelled."""
         await self.callback_sender.stop()
         self.faults.clear()
         self.behaviour = self.settings.behaviour
@@ -93,10 +93,10 @@ async def running(
 ) -> AsyncIterator[MockRunflow]:
     """A running mock, with a temporary folder for its outputs; both are gone afterwards.
 
-    `client` fetches pictures and sends callbacks; tests pass one that opens no socket.
+    `client` fetches photos and sends callbacks; tests pass one that opens no socket.
     """
     with TemporaryDirectory(prefix="runflow-") as folder:
-        # Pictures and callbacks are on this machine, where a proxy of the environment would only be in the way.
+        # Photos and callbacks are on this machine: a proxy from the environment must not be used.
         made = client or httpx.AsyncClient(
             verify=_trust(settings.ca_file), trust_env=False, timeout=30, limits=httpx.Limits(max_connections=None)
         )

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class Status(StrEnum):
-    """`status_code` of a run (contract section 3); `errored` and `timeout` are what official code defends against."""
+    """`status_code` of a run (contract section 3); official code also handles `errored` and `timeout`."""
 
     QUEUED = "queued"
     DISPATCHING = "dispatching"
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Output:
     """One output file. `name` is its file name, which is also the end of its link."""
 
     name: str
@@ -50,11 +50,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Fate:
-    """How a fault rule lets a run go; without one it does what it was made for.
+    """What fault rules decided for a run; by default nothing.
 
     `end` is the status it ends with instead of succeeding, `cost` in USD (None: as usual for that status),
-    `stall_seconds` how long it stays `running` first and `forget_seconds` how long nobody knows it (infinity: for
-    ever), `hide_seconds` how long the run list leaves it out.
+    `stall_seconds` how long it stays `running` first and `forget_seconds` how long it is unknown (infinity:
+    forever), `hide_seconds` how long the run list leaves it out.
     """
 
     end: Status | None = None
@@ -96,7 +96,7 @@ class Attempt:
 
 @dataclass
 class Delivery:
-    """One callback on its way: its bytes and its secret were chosen when it was made (contract section 4)."""
+    """One delivery of a callback: its bytes and its secret were fixed when it was created (contract section 4)."""
 
     id: str
     run_id: str
@@ -132,7 +132,7 @@ class Run:
     status: Status = Status.QUEUED
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    pictures: tuple[Picture, ...] = ()
+    outputs: tuple[Output, ...] = ()
     cost: Decimal | None = None
     failure: Failure | None = None
     deliveries: list[Delivery] = field(default_factory=list)

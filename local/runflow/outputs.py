@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import time
 
-from local.runflow.model import Picture
+from local.runflow.model import Output
 from local.runflow.problems import Problem
 
 
@@ -21,21 +21,21 @@ class Outputs:
         self._base_url = base_url.rstrip("/")
         self._key = secrets.token_bytes(32)
 
-    def store(self, run_id: str, name: str, content_type: str, body: bytes) -> Picture:
+    def store(self, run_id: str, name: str, content_type: str, body: bytes) -> Output:
         """Write one file. Blocks."""
         folder = self._folder / run_id
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(body)
-        return Picture(name, content_type, len(body))
+        return Output(name, content_type, len(body))
 
     def link(self, run_id: str, name: str, seconds: float) -> str:
-        """A link that is good for so many seconds; one made with 0 or less is dead already."""
+        """A link that is valid for so many seconds; with 0 or less it has expired already."""
         expires = f"{time() + seconds:.3f}"
         signature = self._signature(run_id, name, expires)
         return f"{self._base_url}/outputs/{run_id}/{name}?Expires={expires}&Signature={signature}"
 
     def open(self, run_id: str, name: str, expires: str, signature: str) -> Path:
-        """The file behind a link. Raises Problem 403 for one that expired or is made up, 404 where the file is gone."""
+        """The file behind a link. Raises Problem 403 for one that expired or was forged, 404 if the file is gone."""
         if not hmac.compare_digest(signature.encode(), self._signature(run_id, name, expires).encode()):
             raise Problem(403, "SignatureDoesNotMatch", "The link's signature does not match.")
         if time() >= float(expires):

@@ -1,4 +1,4 @@
-"""Finds price tags, stickers and labels in a picture and paints them out, with a few lines of OpenCV.
+"""Finds price tags, stickers and labels in a photo and paints them out, with a few lines of OpenCV.
 
 Runflow's model, which it replaces, is far better. A tag is taken to be a piece of flat colour that is convex, that
 stands out from everything around it, and that has something printed on it. What was behind it is guessed from its rim.
@@ -25,17 +25,17 @@ MAX_PIXELS: Final = 100_000_000
 
 _FORMATS: Final = {"JPEG": ("jpg", "image/jpeg"), "PNG": ("png", "image/png"), "WEBP": ("webp", "image/webp")}
 
-cv2.setNumThreads(1)  # runs are worked on side by side, one thread each
+cv2.setNumThreads(1)  # runs are processed in parallel, one thread each
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
 
 class Unreadable(Exception):
-    """The input is no picture that can be worked on; the message says why, and may be shown."""
+    """The input is not an image that can be processed; the message says why, and may be shown."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """An output picture."""
+    """An encoded output."""
 
     body: bytes
     extension: str
@@ -50,11 +50,11 @@ def process(
     aspect_ratio: str | None = None,
     max_side: int | None = None,
 ) -> Made:
-    """Clean a JPEG, PNG or WebP. Raises Unreadable.
+    """Process a JPEG, PNG or WebP. Raises Unreadable.
 
-    `copy` gives the input's own bytes back once its head was read; `reencode` leaves the pixels alone. `aspect_ratio`
-    (such as 4:3) is reached by continuing the picture's edges. Transparency and colour profile are kept, EXIF is not:
-    the picture is turned upright instead.
+    `copy` returns the input's own bytes once its header was read; `reencode` leaves the pixels alone. `aspect_ratio`
+    (such as 4:3) is reached by continuing the image's edges. Transparency and colour profile are kept, EXIF is not:
+    the image is turned upright instead.
     """
     try:
         image = Image.open(BytesIO(body))
@@ -97,7 +97,7 @@ def _encode(image: Image.Image, kind: str, icc_profile: bytes | None) -> Made:
 
 
 def _widen(image: Image.Image, aspect_ratio: str) -> Image.Image:
-    """Continue the picture's edges until it has the ratio."""
+    """Continue the image's edges until it has the ratio."""
     across, down = (int(part) for part in aspect_ratio.split(":"))
     width = max(image.width, round(image.height * across / down))
     height = max(image.height, round(image.width * down / across))
@@ -110,21 +110,21 @@ def _widen(image: Image.Image, aspect_ratio: str) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def remove_tags(picture: Rgb) -> Rgb:
-    """The picture (RGB, uint8) without the tags that were found; the same array where there are none."""
-    height, width = picture.shape[:2]
+def remove_tags(image: Rgb) -> Rgb:
+    """The image (RGB, uint8) without the tags that were found; the same array where there are none."""
+    height, width = image.shape[:2]
     factor = min(1.0, WORK_SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     tags = find_tags(small)
     if not tags.any():
-        return picture
+        return image
     guess = small.astype(np.float32)
-    cleaned = picture.copy()
+    cleaned = image.copy()
     for rows, columns in _windows(tags):
         hole = tags[rows, columns].astype(np.float32)
         guess[rows, columns] = _membrane(guess[rows, columns], hole)
-        # The same window in the picture itself, which may be many times larger: the rest of it is not touched.
+        # The same window in the image itself, which may be many times larger: the rest of it is not touched.
         top, bottom = round(rows.start / factor), min(height, round(rows.stop / factor))
         left, right = round(columns.start / factor), min(width, round(columns.stop / factor))
         cleaned[top:bottom, left:right] = _blend(cleaned[top:bottom, left:right], guess[rows, columns], hole, factor)
@@ -132,7 +132,7 @@ def remove_tags(picture: Rgb) -> Rgb:
 
 
 def _blend(part: Rgb, guess: NDArray[np.float32], hole: NDArray[np.float32], factor: float) -> Rgb:
-    """A part of the picture with the guess laid over its hole; both come from a copy that is `factor` as large."""
+    """A part of the image with the guess laid over its hole; both come from a copy that is `factor` as large."""
     size = (part.shape[1], part.shape[0])
     guess = np.asarray(cv2.resize(guess, size, interpolation=cv2.INTER_CUBIC), np.float32)
     hard = cv2.resize(hole, size, interpolation=cv2.INTER_LINEAR)
@@ -141,9 +141,9 @@ def _blend(part: Rgb, guess: NDArray[np.float32], hole: NDArray[np.float32], fac
     return np.asarray(blended.round().clip(0, 255), np.uint8)
 
 
-def find_tags(picture: Rgb) -> Region:
-    """Where tags and their shadows are in a small picture (RGB, uint8)."""
-    lab = np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+def find_tags(image: Rgb) -> Region:
+    """Where tags and their shadows are in a small image (RGB, uint8)."""
+    lab = np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     smooth = cv2.GaussianBlur(lab, (0, 0), 1.0)
     steps = [cv2.Sobel(smooth, cv2.CV_32F, *direction, ksize=3, scale=1 / 8) for direction in ((1, 0), (0, 1))]
     flat = (np.sqrt(sum(np.square(step).sum(axis=2) for step in steps)) < _EDGE).astype(np.uint8)
@@ -167,12 +167,12 @@ def find_tags(picture: Rgb) -> Region:
 
 
 _EDGE: Final = 3.0  # a step of colour (CIE Lab) from one pixel to the next that ends a surface
-_SMALLEST, _LARGEST = 0.001, 0.12  # box of a tag, as a share of the picture
-_REACH: Final = 0.011  # how far a tag's edge and shadow reach, as a share of the picture's longer side
+_SMALLEST, _LARGEST = 0.001, 0.12  # box of a tag, as a share of the image
+_REACH: Final = 0.011  # how far a tag's edge and shadow reach, as a share of the image's longer side
 
 
 def _outline(paper: NDArray[np.uint8], lab: NDArray[np.float32]) -> NDArray[np.uint8] | None:
-    """The filled outline of a surface that is a tag, else None. `lab` is the picture around it."""
+    """The filled outline of a surface that is a tag, else None. `lab` is the image around it."""
     contours, _ = cv2.findContours(paper, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contour = max(contours, key=cv2.contourArea)
     hull = cv2.convexHull(contour)
@@ -236,7 +236,7 @@ def _windows(region: Region, rim: int = 8) -> list[tuple[slice, slice]]:
 
 
 def _membrane(image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The smoothest picture in the hole that meets its rim (Laplace's equation), solved from coarse to fine.
+    """The smoothest image in the hole that meets its rim (Laplace's equation), solved from coarse to fine.
 
     On lit surfaces it leaves none of the creases of `cv2.inpaint`; it can't continue an edge, but neither can that.
     """
@@ -256,10 +256,10 @@ def _membrane(image: NDArray[np.float32], hole: NDArray[np.float32]) -> NDArray[
     return image
 
 
-def _grain(picture: Rgb, cover: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Noise as strong as the picture's own beside the covered places, so that they do not look polished."""
+def _grain(image: Rgb, cover: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Noise as strong as the image's own beside the covered places, so that they do not look polished."""
     away = cv2.dilate(cover, np.ones((15, 15), np.uint8)) - cover > 0.5
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
     strength = 1.4826 * float(np.median(np.abs(fine[away]))) if away.any() else 0.0
     return np.random.default_rng(0).normal(0, strength, (*grey.shape, 1)).astype(np.float32)

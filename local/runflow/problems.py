@@ -1,4 +1,4 @@
-"""Refusals: what the API answers when it does not do what it was asked (contract section 6)."""
+"""Error responses of the API (contract section 6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class Problem(Exception):
-    """One refusal. `code` is stable, `message` is for people, `errors` has one entry per field on a 422."""
+    """One error response. `code` is stable, `message` is for people, `errors` has one entry per field on a 422."""
 
     status: int
     code: str

@@ -165,7 +165,7 @@ class Page:
 def page(rows: Sequence[Row], order: Sequence[tuple[str, bool]], limit: int, pq: str | None, from_prev: bool) -> Page:
     """At most `limit` rows in order, after the row that cursor `pq` names, or before it with `from_prev`.
 
-    A cursor names the last row seen by its values, so that runs made meanwhile neither repeat nor hide others.
+    A cursor names the last row seen by its values, so that runs created meanwhile neither repeat nor hide others.
     """
     order = [*order, ("id", order[0][1])]
     ordered = list(rows)

@@ -34,7 +34,7 @@ def listen(port: int) -> socket.socket:
 
 
 def url_of(sock: socket.socket) -> str:
-    """Where a socket is reached."""
+    """The URL of a listening socket."""
     return f"http://{HOST}:{sock.getsockname()[1]}"
 
 
@@ -44,26 +44,26 @@ def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) ->
 
 
 async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], None]) -> None:
-    lines: dict[Address, asyncio.Transport] = {}
+    transports: dict[Address, asyncio.Transport] = {}
 
     class Protocol(H11Protocol):
-        """Knows the connections by the caller's address, so that a fault can close one without an answer."""
+        """Keeps the connections by client address, so that a fault can close one without a response."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            lines[transport.get_extra_info("peername")] = transport
+            transports[transport.get_extra_info("peername")] = transport
             self._address = transport.get_extra_info("peername")
             super().connection_made(transport)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            lines.pop(self._address, None)
+            transports.pop(self._address, None)
             super().connection_lost(exc)
 
     class Server(uvicorn.Server):
-        """Tells when it is ready."""
+        """Calls `ready` once it accepts requests."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """End in good order: uvicorn would raise the signal again before the temporary files are gone."""
+            """Shut down cleanly: uvicorn would raise the signal again before the temporary files are deleted."""
             loop = asyncio.get_running_loop()
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(signum, self.handle_exit, signum, None)
@@ -74,8 +74,8 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
             ready()
 
     def hang_up(client: Address | None) -> None:
-        if client in lines:
-            lines[client].abort()
+        if client in transports:
+            transports[client].abort()
 
     async with running(settings) as mock:
         server = Server(

@@ -1,4 +1,4 @@
-"""Carries runs out: fetch the picture, work on its pixels, end the run."""
+"""Executes runs: fetch the photo, process its pixels, end the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import httpx
 from local.runflow import pixels
 from local.runflow.account import Account
 from local.runflow.behaviour import Behaviour
-from local.runflow.model import Failure, Picture, Run, Status
+from local.runflow.model import Failure, Output, Run, Status
 from local.runflow.outputs import Outputs
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ MAX_BYTES = 100 * 2**20
 
 
 class Unfit(Exception):
-    """The input cannot be worked on: the run fails, free of charge."""
+    """The input cannot be processed: the run fails, free of charge."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class Unfit(Exception):
 
 
 class Workers:
-    """So many runs at a time; the others wait in the queue, however long (contract section 3, "Capacity").
+    """Processes `count` runs at a time; the others wait in the queue, however long (contract section 3, "Capacity").
 
     `ended` is called once a run is terminal.
     """
@@ -59,12 +59,12 @@ class Workers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="pixels")
 
     def start(self) -> None:
-        """Begin to take runs from the queue."""
+        """Start taking runs from the queue."""
         for _ in range(self._count):
             self._spawn(self._work())
 
     async def stop(self) -> None:
-        """Leave every run as it is."""
+        """Stop; every run stays as it is."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -72,7 +72,7 @@ class Workers:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def enqueue(self, run: Run) -> None:
-        """Put a queued run in line. One that stalls or is forgotten takes no worker's time while it does."""
+        """Queue a run. While it stalls or is forgotten it occupies no worker."""
         wait = max(run.fate.stall_seconds, run.fate.forget_seconds)
         if run.fate.stall_seconds:
             self._account.begin(run)
@@ -103,11 +103,11 @@ class Workers:
             # Only the mock's own work is limited: a run that a fault rule slows down does not hold up the others.
             self._spawn(self._end(run, result, began, behaviour.run_seconds - (monotonic() - began)))
 
-    async def _end(self, run: Run, result: tuple[Picture, ...] | Failure, began: float, wait: float) -> None:
+    async def _end(self, run: Run, result: tuple[Output, ...] | Failure, began: float, wait: float) -> None:
         if wait > 0:
             await asyncio.sleep(wait)
         if run.id not in self._account.runs:
-            return  # a reset forgot it meanwhile
+            return  # a reset removed it meanwhile
         if isinstance(result, Failure):
             self._account.fail(run, result)
         else:
@@ -115,7 +115,7 @@ class Workers:
         log.info("run %s %s in %.2f s", run.id, run.status, monotonic() - began)
         self._ended(run)
 
-    async def _result(self, run: Run, behaviour: Behaviour) -> tuple[Picture, ...] | Failure:
+    async def _result(self, run: Run, behaviour: Behaviour) -> tuple[Output, ...] | Failure:
         if run.fate.end in _WITHOUT_WORK:
             return ()
         try:
@@ -126,11 +126,11 @@ class Workers:
             log.exception("run %s", run.id)
             return Failure("INTERNAL_ERROR", "the mock has a bug; see its log", "inference")
 
-    async def _make(self, run: Run, behaviour: Behaviour) -> tuple[Picture, ...]:
+    async def _make(self, run: Run, behaviour: Behaviour) -> tuple[Output, ...]:
         body = await self._fetch(run.input["image_url"])
         config = run.input.get("config") or {}
 
-        def make() -> tuple[Picture, ...]:
+        def make() -> tuple[Output, ...]:
             made = pixels.process(
                 body,
                 mode=behaviour.pixels,
@@ -147,7 +147,7 @@ class Workers:
             raise Unfit("INPUT_VALIDATION_FAILED", str(error)) from None
 
     async def _fetch(self, url: str) -> bytes:
-        """The input's bytes. Messages name no URL: a presigned one is a key to the picture."""
+        """The input's bytes. Messages name no URL: a presigned one grants access to the photo."""
         if url.startswith("data:"):
             return _data(url)
         body = bytearray()

@@ -1,4 +1,4 @@
-"""`python -m local.samples FOLDER` draws the sample pictures into a folder."""
+"""`python -m local.samples FOLDER` draws the sample photos into a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.samples import write_samples
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def main(folder: Path) -> None:
-    """Draw the sample pictures into FOLDER."""
+    """Draw the sample photos into FOLDER."""
     for path in write_samples(folder):
         click.echo(path)
 

@@ -1,4 +1,4 @@
-"""The sample pictures: which there are, under which names, and how each should end."""
+"""The sample photos: their names, and the state in which each should end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHITE: Final[Colour] = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample with its clean original: RGB arrays, and where its tags and their shadows are (bool)."""
+    """A sample with and without its tags (RGB arrays), and where the tags and their shadows are (bool)."""
 
     clean: Rgb
     tagged: Rgb
@@ -48,9 +48,9 @@ class Sample:
     ends: Literal["delivered", "skipped"] = "delivered"
 
     def draw(self) -> Drawn:
-        """Draw it; the same pixels every time. Raises ValueError for a sample that is not a picture."""
+        """Draw it; the same pixels every time. Raises ValueError for a sample that is not a photo."""
         if self.product is None:
-            raise ValueError(f"{self.path} is not a picture")
+            raise ValueError(f"{self.path} is not a photo")
         scene = Scene(*self.size, self.wall, self.floor)
         self.product(scene)
         bare = scene.pixels.copy()

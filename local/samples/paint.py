@@ -28,7 +28,7 @@ def f32(values: Any) -> NDArray[np.float32]:
 
 
 class Scene:
-    """A picture in the making. `pixels` is float32, height x width x RGB."""
+    """An image being drawn. `pixels` is float32, height x width x RGB."""
 
     def __init__(self, width: int, height: int, wall: Colour, floor: Colour, horizon: float = 760) -> None:
         self.width, self.height = width, height
@@ -78,7 +78,7 @@ class Scene:
         return self.polygon(smooth(points, closed=True))
 
     def ellipse(self, x: float, y: float, rx: float, ry: float) -> Mask:
-        """An ellipse with its axes along the picture's."""
+        """An ellipse with its axes along the image's."""
         return self.polygon(oval(x, y, rx, ry))
 
     def rounded(self, left: float, top: float, right: float, bottom: float, radius: float) -> Mask:
@@ -122,7 +122,7 @@ class Scene:
         self.pixels[part] = self.pixels[part] * (1 - cover) + f32(paint) * cover
 
     def shadow(self, mask: Mask, dx: float, dy: float, blur: float, strength: float) -> Mask:
-        """The soft shadow that a shape throws; returns where it falls."""
+        """The soft shadow that a shape casts; returns where it falls."""
         move = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], dtype=np.float32)
         fallen = self.soft(f32(cv2.warpAffine(mask, move, (self.width, self.height))), blur)
         self.darken(fallen, strength)
@@ -135,7 +135,7 @@ class Scene:
     def soft(self, mask: Mask, blur: float) -> Mask:
         """A mask with a blurred edge; `blur` in design units."""
         sigma = max(0.3, blur * self.scale)
-        # A wide blur is the same picture at a quarter of the size.
+        # A wide blur is the same image at a quarter of the size.
         if sigma < 8:
             return f32(cv2.GaussianBlur(mask, (0, 0), sigma))
         small = cv2.resize(mask, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
@@ -158,7 +158,7 @@ class Scene:
         self.pixels = self.pixels + (noise * np.float32(amount))[..., None]
 
     def photo(self) -> NDArray[np.uint8]:
-        """The picture so far: uint8, RGB."""
+        """The image so far: uint8, RGB."""
         return np.asarray(np.clip(np.round(self.pixels), 0, 255), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Price tags, stickers and labels: drawn flat, then laid on a picture at an angle with a small shadow."""
+"""Price tags, stickers and labels: drawn flat, then laid on an image at an angle with a small shadow."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tag:
 
 
 def stick(scene: Scene, tag: Tag) -> Mask:
-    """Lay a tag on the picture; returns where it and its shadow are, as a mask."""
+    """Lay a tag on the image; returns where it and its shadow are, as a mask."""
     art, cover = _draw(tag)
     size = np.array([art.shape[1], art.shape[0]], dtype=np.float64)
     factor = tag.width * scene.scale / size[0]

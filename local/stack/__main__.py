@@ -19,7 +19,7 @@ from .stack import Options, Stack, function_processes, is_up, running, take_down
 
 console = Console(highlight=False)
 folder_option = click.option(
-    "--folder", type=click.Path(path_type=Path), default=REPOSITORY / ".local", help="Where its files are."
+    "--folder", type=click.Path(path_type=Path), default=REPOSITORY / ".local", help="The folder for its files."
 )
 
 
@@ -32,7 +32,7 @@ def cli() -> None:
 @folder_option
 @click.option("--port", type=int, default=0, help="The emulator's port (default: a free one).")
 @click.option("--runflow-port", type=int, default=0, help="The mock Runflow's port (default: a free one).")
-@click.option("--processes", type=int, default=0, help="Most processes of one function (default: by cores, 2 to 4).")
+@click.option("--processes", type=int, default=0, help="Most processes per function (default: by cores, 2 to 4).")
 @click.option("--auth", is_flag=True, help="Check signatures and enforce the template's roles and policies (with TLS).")
 @click.option("--tls", is_flag=True, help="Serve the emulator over TLS.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
@@ -47,7 +47,7 @@ def up(
     parameters: tuple[str, ...],
     runflow: tuple[str, ...],
 ) -> None:
-    """Bring it up and keep it up until interrupted."""
+    """Start it and keep it running until interrupted."""
     # SIGINT as well: Python leaves it ignored when a shell started us in the background.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
@@ -77,14 +77,14 @@ def up(
 @cli.command()
 @folder_option
 def down(folder: Path) -> None:
-    """Stop it, also when what started it was killed."""
+    """Stop it, even if the process that started it was killed."""
     console.print("The local stack is down." if take_down(folder.resolve()) else "No local stack was up.")
 
 
 @cli.command()
 @folder_option
 def status(folder: Path) -> None:
-    """Say whether it is up, and what its functions are doing. Exits with 1 if it is not."""
+    """Show whether it is up, and what its functions are doing. Exits with 1 if it is not."""
     if not is_up(folder.resolve()):
         console.print("No local stack is up.")
         sys.exit(1)
@@ -107,7 +107,7 @@ def _explain(stack: Stack) -> None:
     env = str(stack.folder / "env") if env.startswith("..") else f"./{env}"
     aws = _command("aws")
     lines = [
-        "Drop a photo, and see what came of it:",
+        "Upload a photo and look at the result:",
         "",
         f"  . {shlex.quote(env)}",
         f"  {aws} s3 cp photo.jpg s3://{described['input_bucket']}/",
@@ -119,16 +119,16 @@ def _explain(stack: Stack) -> None:
         f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
         f"Logs              {os.path.relpath(stack.folder / 'logs')}",
         "",
-        "It stays up until you press Ctrl-C, or run `make local-down`.",
+        "It runs until you press Ctrl-C or run `make local-down`.",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
 def _command(name: str) -> str:
-    """The user's own command if there is one, else that of the SAM environment.
+    """The user's own command if there is one, otherwise that of the SAM environment.
 
-    As a module of its Python: the script that pip makes of `aws` does not start where the path holds a space.
+    The latter runs as a module: the `aws` script that pip writes does not start from a path with a space.
     """
     if shutil.which(name):
         return name

@@ -13,12 +13,12 @@ from local.emulator.client import REPOSITORY, VENVS
 
 TEMPLATE = REPOSITORY / "template.yaml"
 
-# Builds are kept between runs, for all stacks of this repository: the second is quicker, and needs no package registry.
+# Builds are kept between runs, for all stacks of this repository: the second is faster and needs no package registry.
 BUILDS = REPOSITORY / ".build" / "sam"
 
 
 class Sam:
-    """Runs ``sam``. What it builds and remembers for one stack is under ``folder``, its output under ``logs``."""
+    """Runs ``sam``. The build and settings of one stack are kept under ``folder``, its output under ``logs``."""
 
     def __init__(self, folder: Path, logs: Path) -> None:
         self._folder = folder
@@ -27,7 +27,7 @@ class Sam:
 
     def build(self, env: Mapping[str, str]) -> None:
         """``sam build`` of the repository's template. Raises RuntimeError if it fails."""
-        builds = BUILDS / _surroundings()
+        builds = BUILDS / _inputs()
         builds.mkdir(parents=True, exist_ok=True)
         arguments = [
             *("build", "--template-file", str(TEMPLATE), "--build-dir", str(builds / "build")),
@@ -79,7 +79,7 @@ class Sam:
         path = os.pathsep.join([str(VENVS / "runtime/bin"), os.environ.get("PATH", os.defpath)])
         return {
             **kept,
-            "PATH": path,  # where the makefile builds find the runtime's python3.13, if it is one
+            "PATH": path,  # the makefile builds use the runtime's python3.13, if it is one
             "PYTHON": sys.executable,
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.5",
@@ -88,8 +88,8 @@ class Sam:
         }
 
 
-def _surroundings() -> str:
-    """A name for all that a build depends on beside its source, which SAM watches itself."""
+def _inputs() -> str:
+    """A digest of what a build depends on besides its source, which SAM itself watches."""
     digest = hashlib.sha256()
     for source in (REPOSITORY / "sam.mk", VENVS / "runtime/pyvenv.cfg"):
         digest.update(source.read_bytes())

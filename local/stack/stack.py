@@ -1,4 +1,4 @@
-"""Bring the local stack up in a folder, describe it, and take it down again."""
+"""Start the local stack in a folder, describe it, and stop it."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from .sam import Sam
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 
-# Names in stack.json, and the outputs of the template that they come from.
+# The names in stack.json, and the template outputs they come from.
 OUTPUTS = {
     "input_bucket": "InputBucketName",
     "output_bucket": "OutputBucketName",
@@ -51,7 +51,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen of a local stack. Ports of 0 are free ones; ``parameters`` go to the template.
+    """The options of a local stack. Port 0 stands for a free one; ``parameters`` go to the template.
 
     ``processes`` is the most that one function may have (0: by cores). ``auth`` checks signatures and enforces the
     template's roles and policies; it implies ``tls``, as the policies refuse plain http. ``runflow`` are further
@@ -105,17 +105,17 @@ def function_processes(folder: Path) -> list[dict[str, Any]]:
     for path in sorted((folder / "functions").glob("*.json")):
         try:
             found.append(json.loads(path.read_text()))
-        except OSError:  # it ended while we were looking
+        except OSError:  # it ended meanwhile
             continue
     return found
 
 
 @contextmanager
 def running(options: Options | None = None, report: Report = lambda _: None) -> Iterator[Stack]:
-    """A stack that is up inside the ``with`` and gone after it. ``report`` is told what is being done.
+    """A stack that runs inside the ``with`` block. ``report`` is called with each step.
 
-    Raises RuntimeError when another one is up in the folder, when there are files of somebody else's in it, or when a
-    part of it does not start.
+    Raises RuntimeError when another one is up in the folder, when the folder holds other files, or when a part
+    of it does not start.
     """
     options = options or Options()
     folder = folders.claim(options.folder.resolve())
@@ -141,7 +141,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
                 port=options.port,
                 region=REGION,
                 processes=options.processes,
-                # The only address at which the functions may fetch pictures over plain http.
+                # The only address from which the functions may fetch outputs over plain http.
                 function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
                 auth=options.auth,
                 tls=options.tls or options.auth,
@@ -173,7 +173,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         description |= {name: outputs[output] for name, output in OUTPUTS.items()}
         description["functions"] = {name: outputs[output] for name, output in FUNCTIONS.items()}
 
-        report("Making a callback secret and storing the two secrets")
+        report("Creating a callback secret and storing both secrets")
         callback_secret = _make_callback_secret(runflow_url, api_key)
         vault = up.client("secretsmanager")
         vault.put_secret_value(
@@ -243,7 +243,7 @@ def _make_callback_secret(runflow_url: str, api_key: str) -> str:
 
 
 def _client_settings(folder: Path) -> dict[str, str]:
-    """Settings for the ``aws`` command, in a file of our own so that the user's profiles play no part."""
+    """Settings for the ``aws`` command, in a file of our own so that the user's profiles are ignored."""
     config = folder / "aws-config"
     # Version 1 of the command would otherwise fetch any argument that looks like a URL, a queue's among them.
     _write(config, "[default]\ncli_follow_urlparam = false\n")
@@ -262,7 +262,7 @@ def _free_port() -> int:
 
 
 def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
-    """What runs in the folder by its own account: name -> pid and identity."""
+    """The processes recorded in the folder: name -> pid and identity."""
     try:
         records: dict[str, dict[str, Any]] = json.loads((folder / "pids.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -276,7 +276,7 @@ def _record(folder: Path, name: str, pid: int, identity: str | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or the one before."""
+    """Write a file atomically: a reader sees the old text or the new, never a part."""
     draft = path.with_name(path.name + ".new")
     draft.touch(mode=0o600)
     draft.write_text(text)

@@ -378,7 +378,7 @@ def test_ministack_itself_loses_a_batch_with_a_wrong_identifier(released_aws: Aw
 
 
 def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -> None:
-    def told_and_true(account: Aws) -> tuple[str | None, str]:
+    def named_and_true(account: Aws) -> tuple[str | None, str]:
         s3, sqs = account.client("s3"), account.client("sqs")
         s3.create_bucket(Bucket="photos")
         s3.put_bucket_versioning(Bucket="photos", VersioningConfiguration={"Status": "Enabled"})
@@ -396,9 +396,9 @@ def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -
         assert int(event["sequencer"], 16) > 0
         return event.get("version-id"), version
 
-    told, true = told_and_true(aws)
-    assert told == true
-    assert told_and_true(released_aws)[0] is None
+    named, true = named_and_true(aws)
+    assert named == true
+    assert named_and_true(released_aws)[0] is None
 
 
 def run_in_emulator_environment(source: str) -> str:

@@ -17,12 +17,12 @@ Attributes = dict[str, Any]
 # (physical id, attributes, properties before or None if new, properties now) -> (physical id, attributes)
 Then = Callable[[str, Attributes, Properties | None, Properties], tuple[str, Attributes]]
 
-# A place to try things out before there is any state.
+# An account and region for trial calls, without any state yet.
 NOWHERE = ("999999999999", "us-east-1")
 
 
 class Kind:
-    """The functions by which MiniStack makes, changes and deletes one type of resource."""
+    """The functions with which MiniStack creates, updates and deletes one type of resource."""
 
     def __init__(self, resource_type: str) -> None:
         self.handlers: dict[str, Any] = provisioners._RESOURCE_HANDLERS.get(resource_type) or {}
@@ -33,14 +33,14 @@ class Kind:
         self.delete = hook(self.handlers, "delete", "physical_id props")
 
     def try_out(self, props: Properties, broken: Callable[[str, Attributes], bool], behaviour: str) -> None:
-        """Make a resource nowhere, see whether it is ``broken``, and delete it. Raises PatchError if it is not."""
+        """Create a resource in NOWHERE, check that it is ``broken``, and delete it. Raises PatchError if it is not."""
         with request_scope(*NOWHERE):
             physical_id, attributes = self.create("Resource", props, "stack")
             still_needed(broken(physical_id, attributes), behaviour)
             self.delete(physical_id, props)
 
     def then(self, do: Then, find: Callable[[str], str] = str) -> None:
-        """Have ``do`` follow each creation and each update. ``find`` turns a physical id into MiniStack's own."""
+        """Call ``do`` after each create and each update. ``find`` turns a physical id into MiniStack's own."""
 
         def create(logical_id: str, props: Properties, stack_name: str) -> tuple[str, Attributes]:
             physical_id, attributes = self.create(logical_id, props, stack_name)
@@ -65,7 +65,7 @@ class Kind:
 def http_api_gets_its_routes() -> None:
     """Make routes and integrations from an HTTP API's ``Body``, and give it an endpoint that resolves.
 
-    SAM describes an HTTP API wholly in ``Body``, an OpenAPI document; MiniStack makes an API without routes of it.
+    SAM describes an HTTP API entirely in ``Body``, an OpenAPI document; MiniStack makes an API without routes from it.
     Its endpoint is a host name that no resolver knows; the path form below serves the same API.
     """
     hook(apigateway, "_create_route", "api_id data")
@@ -97,7 +97,7 @@ def http_api_gets_its_routes() -> None:
 
 
 def _import_body(api_id: str, body: dict[str, Any]) -> None:
-    """Replace the API's routes by those of an OpenAPI document. Raises ValueError at what is not understood."""
+    """Replace the API's routes with those of an OpenAPI document. Raises ValueError for what is not supported."""
     if (body.get("components") or {}).get("securitySchemes") or "x-amazon-apigateway-cors" in body:
         raise ValueError("the local emulator makes neither authorizers nor CORS from the Body of an HTTP API")
     apigateway._routes[api_id] = {}
@@ -137,7 +137,7 @@ def _secret_name(arn: str) -> str:
 
 
 def secret_without_a_value_has_none() -> None:
-    """A secret for which the template gives no value has no version until somebody puts one; MiniStack stores ''."""
+    """A secret for which the template gives no value has no version until one is put; MiniStack stores ''."""
     kind = Kind("AWS::SecretsManager::Secret")
 
     def versions(physical_id: str) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def function_gets_its_dead_letter_queue() -> None:
 
 
 def _result(response: tuple[int, dict[str, str], bytes]) -> dict[str, Any]:
-    """The body of a service's answer. Raises ValueError, which fails the resource, if it is a refusal."""
+    """The body of a service's response. Raises ValueError, which fails the resource, if it is an error."""
     status, _, body = response
     if status >= 400:
         raise ValueError(body.decode())

@@ -18,7 +18,7 @@ PARAMETERS = (
     "authorizer_scopes authorizer_lambda_context authorizer_iam owner_account_id owner_region raw_query_string"
 )
 
-# API Gateway's own quota on a request, and Lambda's on the event made of it.
+# API Gateway's own quota on a request, and Lambda's on the event built from it.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 
@@ -26,9 +26,9 @@ Response = tuple[int, dict[str, Any], bytes]
 
 
 def requests_and_answers_are_as_api_gateway_makes_them() -> None:
-    """Call functions with the event that AWS documents, and answer as it does.
+    """Call functions with the event that AWS documents, and respond as AWS does.
 
-    MiniStack leaves the cookies in a header, sends no ``x-forwarded-*``, takes requests of any size, and hands the
+    MiniStack leaves the cookies in a header, sends no ``x-forwarded-*``, takes requests of any size, and returns the
     text of a function's exception to the caller with status 502.
     """
     original = hook(apigateway, "_invoke_lambda_proxy", PARAMETERS)
@@ -62,7 +62,7 @@ def _try_out(invoke: Any) -> tuple[int, dict[str, Any]]:
     finally:
         lambda_svc._execute_function_with_config_scope, lambda_svc._get_func_record_for_ref_in_scope = kept
     if not events:
-        raise PatchError("MiniStack's HTTP APIs call functions by another way now")
+        raise PatchError("MiniStack's HTTP APIs now call functions in another way")
     return status, events[0]
 
 
@@ -125,7 +125,7 @@ def _event(
     query_params: dict[str, list[str]],
     route_key: str,
 ) -> dict[str, Any]:
-    """The event of payload format 2.0. What a request does not have is left out, not null."""
+    """The event of payload format 2.0. Absent parts of a request are left out, not null."""
     cookies = [part.strip() for part in headers.pop("cookie", "").split(";") if part.strip()]
     now = time.time()
     headers = {
@@ -175,7 +175,7 @@ def _event(
 
 
 def _response(result: dict[str, Any]) -> Response:
-    """The response for what the function returned; a function's fault never shows its text."""
+    """The response for what the function returned; the text of a function's error is never shown."""
     if result.get("throttle"):
         return _message(503, "Service Unavailable")
     if result.get("error"):
@@ -198,5 +198,5 @@ def _response(result: dict[str, Any]) -> Response:
 
 
 def _message(status: int, text: str) -> Response:
-    """API Gateway's own answer."""
+    """API Gateway's own response."""
     return status, {"content-type": "application/json"}, json.dumps({"message": text}, separators=(",", ":")).encode()

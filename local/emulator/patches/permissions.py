@@ -16,8 +16,8 @@ SINGLE = {
 
 
 def a_batch_of_messages_needs_the_single_permission() -> None:
-    """Check ``SendMessageBatch`` and its like by the action for one message: IAM knows no other (SQS Developer Guide,
-    "Amazon SQS API permissions").
+    """Check ``SendMessageBatch`` and the other batch calls as the action for one message, the only one in IAM
+    (SQS Developer Guide, "Amazon SQS API permissions").
     """
     original = hook(iam_actions, "extract_iam_action", "service method path headers body query_params")
 

@@ -7,14 +7,14 @@ from ministack.services import lambda_svc, sqs
 
 from .hooks import hook, still_needed
 
-# MiniStack's pace for an event source whose function fails; AWS slows down too, without saying by how much.
+# MiniStack's own back-off for an event source whose function fails; AWS backs off too, by undocumented amounts.
 BACKOFF_SECONDS = 1.0
 
 
 def a_wrong_item_identifier_fails_the_batch() -> None:
     """Read ``batchItemFailures`` as Lambda does: what is not understood fails the whole batch.
 
-    MiniStack takes an identifier that is empty, null or not of this batch for no failure at all and deletes everything.
+    MiniStack treats an identifier that is empty, null or not of this batch as no failure and deletes all messages.
     """
     original = hook(lambda_svc, "_run_sqs_batch", "esm func_rec event batch queue_url queue_name")
     hook(lambda_svc, "_execute_function", "func event")
@@ -47,7 +47,7 @@ def _run_batch(
     queue_url: str,
     queue_name: str,
 ) -> None:
-    """Run the function on a batch and delete the messages that it has dealt with.
+    """Run the function on a batch and delete the messages that it processed.
 
     The others become visible again when their visibility timeout has passed.
     """

@@ -42,14 +42,14 @@ def an_event_names_the_version() -> None:
             event = {**event, "Detail": json.dumps(detail)}
         return dispatch(event, view)
 
-    still_needed(not _tells_version(), "S3's EventBridge events name the version")
+    still_needed(not _has_version(), "S3's EventBridge events name the version")
     s3._fire_s3_event = fire_s3_event
     eventbridge._dispatch_event = dispatch_event
 
 
-def _tells_version() -> bool:
-    """Whether the event of a versioned object has the version in it when it meets the rules."""
-    told: list[dict[str, Any]] = []
+def _has_version() -> bool:
+    """Whether the event of a versioned object has its version when it is matched against the rules."""
+    events: list[dict[str, Any]] = []
     kept = hook(eventbridge, "_pattern_event_view", "event")
     bucket = "tried-out"
     s3._bucket_notifications[bucket] = (
@@ -57,7 +57,7 @@ def _tells_version() -> bool:
     )
 
     def listen(event: dict[str, Any]) -> Any:
-        told.append(event)
+        events.append(event)
         return kept(event)
 
     eventbridge._pattern_event_view = listen
@@ -66,4 +66,4 @@ def _tells_version() -> bool:
     finally:
         eventbridge._pattern_event_view = kept
         del s3._bucket_notifications[bucket]
-    return bool(told) and json.loads(told[0]["Detail"])["object"].get("version-id") == "v1"
+    return bool(events) and json.loads(events[0]["Detail"])["object"].get("version-id") == "v1"

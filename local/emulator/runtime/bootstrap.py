@@ -2,13 +2,13 @@
 
 It replaces AWS's own Python runtime (awslambdaric, which has no wheels for macOS) and so imports nothing but
 the standard library. It is started as ``python -I -u bootstrap.py FD``. FD is a stream socket that carries one JSON
-object a line. The process first says ``{"ready": true}``, or ``{"error": {...}}`` and exits; then each
+object a line. The process first sends ``{"ready": true}``, or ``{"error": {...}}`` and exits; then each
 
     {"request_id", "arn", "deadline_ms", "trace_id", "event"}
 
 is answered by ``{"payload": "<JSON text>", "max_rss_kb": n}`` or ``{"error": {...}, "max_rss_kb": n}``. An error is in
 the shape that Lambda reports: ``errorMessage``, ``errorType``, ``requestId``, ``stackTrace`` (a list of text).
-What the function prints goes to stdout and stderr, which the other end collects as its log.
+What the function prints goes to stdout and stderr, which the emulator collects as its log.
 """
 
 import importlib
@@ -37,7 +37,7 @@ class InitError(Exception):
 
 
 class Identity:
-    """The Cognito identity of a mobile caller: there is none here."""
+    """The Cognito identity of a mobile caller: always empty here."""
 
     cognito_identity_id: str | None = None
     cognito_identity_pool_id: str | None = None
@@ -73,17 +73,17 @@ class LogHandler(logging.Handler):
     request_id = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """To stdout, whatever that is at the moment."""
+        """Write to the current stdout."""
         print(self.format(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """With the invocation's identifier, as Lambda's format has it."""
+        """Add the request ID, which is part of Lambda's format."""
         record.aws_request_id = self.request_id
         return super().format(record)
 
 
 def find_modules() -> None:
-    """Put the function first, then the layers, before everything else: AWS's order."""
+    """Put the function, then the layers, at the front of sys.path: AWS's order."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     found = [os.environ["LAMBDA_TASK_ROOT"]]
     if layers := os.environ.get("DETAG_LOCAL_OPT"):

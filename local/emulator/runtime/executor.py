@@ -1,4 +1,4 @@
-"""Puts our processes in the place of MiniStack's Lambda worker: unpacks code, builds environments, keeps logs."""
+"""Replaces MiniStack's Lambda worker with our processes: unpacks code, builds environments, keeps logs."""
 
 import hashlib
 import io
@@ -21,17 +21,17 @@ from ministack.services import cloudwatch_logs, lambda_svc
 from .pool import Pool
 from .process import FunctionProcess, FunctionSpec, Outcome
 
-# What a function may not set, because Lambda does (its documentation calls these reserved).
+# Reserved variables: Lambda sets them, so a function may not.
 RESERVED = {"AWS_REGION", "AWS_DEFAULT_REGION", "_HANDLER", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
 
 
 class Executor:
     """Runs the functions of the emulator.
 
-    ``python`` is the interpreter of the function processes, ``extra`` the variables that every one of them gets beside
+    ``python`` is the interpreter of the function processes, ``extra`` the variables that each of them gets besides
     Lambda's own. Under ``state`` it keeps ``functions/<pid>.json`` for each living process and ``logs/<function>.log``;
-    under ``work`` the unpacked code. The former hold function, pid, ``identity`` (by which ``local.processes`` knows it
-    again), state (starting, idle or busy), request_id and since (Unix time).
+    under ``work`` the unpacked code. A JSON file holds function, pid, ``identity`` (by which ``local.processes``
+    recognises the process), state (starting, idle or busy), request_id and since (Unix time).
     """
 
     def __init__(self, python: Path, extra: Mapping[str, str], state: Path, work: Path, limit: int) -> None:
@@ -50,7 +50,7 @@ class Executor:
     def execute(
         self, func: dict[str, Any], config: dict[str, Any], event: Any, request_id: str, _started: float
     ) -> dict[str, Any]:
-        """One invocation, in the place (and with the arguments and result) of lambda_svc._execute_function_dispatch."""
+        """One invocation; replaces lambda_svc._execute_function_dispatch, with its arguments and result."""
         spec = self._spec(func, config)
         trace_id = f"Root=1-{int(time.time()):x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         outcome, stream = self.pool.invoke(spec, event, request_id, trace_id, lambda: self._log_stream(config))

@@ -1,4 +1,4 @@
-"""How many processes a function has: one more for each invocation that finds none free, up to a limit."""
+"""How many processes a function has: one more for each invocation that finds none idle, up to a limit."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from .process import FunctionProcess, FunctionSpec, Outcome
 
 @dataclass
 class _Environments:
-    """The processes of one function: the free ones, last used last, and the number of all."""
+    """The processes of one function: idle (most recently used last), busy, and the number that are starting."""
 
     name: str
     idle: list[FunctionProcess] = field(default_factory=list)
@@ -25,7 +25,7 @@ class _Environments:
 class Pool:
     """Runs invocations on processes made with ``make(spec, log_stream)``. Safe for threads.
 
-    AWS would add processes for ever; on a small machine an invocation beyond ``limit`` waits for a free one instead.
+    AWS would keep adding processes; on a small machine an invocation beyond ``limit`` waits for an idle one instead.
     """
 
     def __init__(self, make: Callable[[FunctionSpec, str], FunctionProcess], limit: int) -> None:
@@ -37,7 +37,7 @@ class Pool:
     def invoke(
         self, spec: FunctionSpec, event: Any, request_id: str, trace_id: str, log_stream: Callable[[], str]
     ) -> tuple[Outcome, str]:
-        """Run one invocation, waiting for a process if need be. Returns its outcome and its process's log stream."""
+        """Run one invocation, waiting for a process if necessary. Returns its outcome and its process's log stream."""
         process, failure = self._lease(spec, log_stream)
         try:
             return failure or process.invoke(event, request_id, trace_id), process.log_stream
@@ -45,7 +45,7 @@ class Pool:
             self._return(process)
 
     def retire(self, name: str) -> None:
-        """Kill the free processes of a function; those at work end after their invocation."""
+        """Kill the idle processes of a function; busy ones end after their invocation."""
         with self._changed:
             gone = [arn for arn, environments in self._functions.items() if environments.name == name]
             retired = [process for arn in gone for process in self._functions.pop(arn).idle]

@@ -1,4 +1,4 @@
-"""One function process seen from outside: start it, give it invocations, kill it when its time is up."""
+"""One function process, controlled from outside: start it, send it invocations, kill it when it times out."""
 
 import contextlib
 import json
@@ -17,17 +17,17 @@ from local.processes import identity
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
-# AWS gives the code outside the handler 10 s. Here two cores may be starting ten processes at once,
-# and being slow to start on such a machine is not a fault of the function.
+# AWS allows 10 s for the code outside the handler. Here two cores may be starting ten processes at once,
+# and a slow start on such a machine is not an error of the function.
 INIT_TIMEOUT = 60.0
 
-# What Lambda accepts as the answer of a synchronous invocation.
+# Lambda's limit on the response of a synchronous invocation.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """All that decides what a process of a function is like. Two equal specs may share processes.
+    """Everything that determines a process of a function. Equal specs may share processes.
 
     ``timeout`` is in seconds, ``memory`` in MB. ``task_root`` and ``opt`` are folders with the unpacked function and
     layers. ``environment`` is complete: the process gets these variables and no others.
@@ -67,7 +67,7 @@ class _Gone(Exception):
 class FunctionProcess:
     """A process that runs one invocation at a time. Not safe for threads: its pool lends it to one at a time.
 
-    ``watch(process)`` is called whenever ``state`` changes, so that others can see which process does what.
+    ``watch(process)`` is called whenever ``state`` changes, so that others can see what each process is doing.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FunctionProcess:
 
         self._channel, theirs = socket.socketpair()
         output, their_output = os.pipe()
-        # -X utf8: AWS's runtime has a UTF-8 locale whatever this machine's is. -I: nothing of the host's gets in.
+        # -X utf8: AWS's runtime has a UTF-8 locale whatever this machine's is. -I: nothing from the host leaks in.
         self._process = subprocess.Popen(
             [str(python), "-I", "-u", "-X", "utf8", str(BOOTSTRAP), str(theirs.fileno())],
             env={**spec.environment, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream},
@@ -95,7 +95,7 @@ class FunctionProcess:
             stdout=their_output,
             stderr=their_output,
             pass_fds=[theirs.fileno()],
-            # Of its own session: Ctrl-C at the terminal must reach it through us, and its children die with it.
+            # A session of its own: Ctrl-C at the terminal must reach it through us, and its children die with it.
             start_new_session=True,
         )
         self.identity = identity(self.pid)
@@ -106,20 +106,20 @@ class FunctionProcess:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._channel, selectors.EVENT_READ)
         self._selector.register(output, selectors.EVENT_READ)
-        self._note("starting")
+        self._set_state("starting")
 
     @property
     def pid(self) -> int:
-        """Its number, which is also that of its process group."""
+        """Its process ID, which is also its process group ID."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """False once the process has ended, or was told to."""
+        """False once the process has ended or was killed."""
         return self.state != "dead" and self._process.poll() is None
 
     def start(self) -> Outcome | None:
-        """Wait until the handler is loaded. Returns the failure if it could not be, with the process gone."""
+        """Wait until the handler is loaded. Returns the failure if it could not be, and the process is killed."""
         began = time.monotonic()
         try:
             message = self._receive(began + INIT_TIMEOUT)
@@ -131,7 +131,7 @@ class FunctionProcess:
             self.kill()
             return self._outcome(began, message["error"], failed=True)
         self._init_ms = (time.monotonic() - began) * 1000
-        self._note("idle")
+        self._set_state("idle")
         return None
 
     def invoke(self, event: Any, request_id: str, trace_id: str) -> Outcome:
@@ -145,7 +145,7 @@ class FunctionProcess:
             "trace_id": trace_id,
             "event": event,
         }
-        self._note("busy", request_id)
+        self._set_state("busy", request_id)
         try:
             self._channel.settimeout(self.spec.timeout)
             self._channel.sendall(json.dumps(call).encode() + b"\n")
@@ -167,7 +167,7 @@ class FunctionProcess:
             outcome = self._outcome(began, too_large, failed=True, memory_mb=memory_mb)
         else:
             outcome = self._outcome(began, json.loads(message["payload"]), failed=False, memory_mb=memory_mb)
-        self._note("idle")
+        self._set_state("idle")
         return outcome
 
     def interrupt(self) -> None:
@@ -176,7 +176,7 @@ class FunctionProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and let go of all that belongs to it. Safe to repeat."""
+        """Kill the process and release its resources. Safe to repeat."""
         if self.state == "dead":
             return
         self.interrupt()
@@ -185,9 +185,9 @@ class FunctionProcess:
         self._selector.close()
         self._channel.close()
         os.close(self._output)
-        self._note("dead")
+        self._set_state("dead")
 
-    def _note(self, state: str, request_id: str = "") -> None:
+    def _set_state(self, state: str, request_id: str = "") -> None:
         self.state, self.request_id, self.since = state, request_id, time.time()
         self._watch(self)
 
@@ -228,7 +228,7 @@ class FunctionProcess:
             self._lines += [line.decode(errors="replace") for line in whole]
 
     def _exit_reason(self) -> str:
-        """How the process ended, in Lambda's words."""
+        """How the process ended, in Lambda's wording."""
         try:
             status = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:  # it closed the socket, but lives on

@@ -23,11 +23,11 @@ RUNS = "/v1/models/runflow/tag-removal/runs"
 
 
 class Outside(ThreadingHTTPServer):
-    """A picture host and a receiver of callbacks. `answers` are statuses of callbacks, then 200."""
+    """A photo host and a receiver of callbacks. `answers` are statuses of callbacks, then 200."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.picture = b""
+        self.photo = b""
         self.answers: list[int] = []
         self.received: list[tuple[float, bytes]] = []
 
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Outside
 
     def do_GET(self) -> None:
-        self._answer(200, self.server.picture)
+        self._answer(200, self.server.photo)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -95,7 +95,7 @@ def runflow(*options: str) -> Iterator[httpx.Client]:
             yield client
 
 
-def picture() -> bytes:
+def photo() -> bytes:
     from tests.unit.local.runflow.harness import png
 
     return png()
@@ -126,7 +126,7 @@ def received(outside: Outside, count: int, seconds: float = 20) -> None:
 
 
 def test_a_run_goes_all_the_way(outside: Outside) -> None:
-    outside.picture = picture()
+    outside.photo = photo()
     with runflow("--pixels", "copy") as client:
         run = ended(client, create(client, outside))
         received(outside, 1)
@@ -136,13 +136,13 @@ def test_a_run_goes_all_the_way(outside: Outside) -> None:
         link = envelope["output"]["image_urls"][0]
         assert link.startswith(str(client.base_url))
         with httpx.Client(trust_env=False) as plain:
-            assert plain.get(link).content == outside.picture
+            assert plain.get(link).content == outside.photo
         assert client.get("/_admin/billing").json()["total"] == "0.14"
 
 
 def test_callbacks_are_tried_three_times(outside: Outside) -> None:
     """Callbacks are tried exactly three times, one and two seconds apart."""
-    outside.picture = picture()
+    outside.photo = photo()
     outside.answers = [500] * 9
     with runflow("--pixels", "copy") as client:
         run_id = create(client, outside)
@@ -187,7 +187,7 @@ def test_a_picture_host_that_is_gone_fails_the_run(outside: Outside) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_quietly_and_leaves_nothing(outside: Outside, tmp_path: Path, signum: signal.Signals) -> None:
-    outside.picture = picture()
+    outside.photo = photo()
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-m", "local.runflow", "--port", "0", "--pixels", "copy"],

@@ -1,4 +1,4 @@
-"""The sample pictures, drawn once for all tests."""
+"""The sample photos, drawn once for all tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 from local.samples import SAMPLES, Drawn, Sample
 
-PICTURES = [sample for sample in SAMPLES if sample.product is not None]
+PHOTOS = [sample for sample in SAMPLES if sample.product is not None]
 
 
 @cache

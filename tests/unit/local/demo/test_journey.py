@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from local.demo import journey
 from local.demo.photos import Photo
 
-ROW = {"job_id": "j", "state": "waiting", "uploaded_at": "100.5"}
+ITEM = {"job_id": "j", "state": "waiting", "uploaded_at": "100.5"}
 
 
 class Cloud:
-    """A stack: buckets as dictionaries, and the job table's rows as they are at each look."""
+    """A stack: buckets as dictionaries, and the job table's items as they are at each look."""
 
     description: Final = {"input_bucket": "in", "output_bucket": "out", "job_table": "jobs"}
 
@@ -42,8 +42,8 @@ class Cloud:
 
     def _paginate(self, **asked: Any) -> list[dict[str, Any]]:
         assert asked == {"TableName": "jobs", "ConsistentRead": True}
-        rows = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-        items = [{name: _typed(value) for name, value in row.items()} for row in rows]
+        plain = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        items = [{name: _typed(value) for name, value in item.items()} for item in plain]
         return [{"Items": [*items, {"pk": {"S": "gate"}}]}]
 
     def download_file(self, bucket: str, key: str, path: str) -> None:
@@ -94,25 +94,25 @@ def test_a_photo_that_cannot_be_put_is_over_and_the_others_go_on(tmp_path: Path)
     assert "too long" in photos[0].detail
 
 
-def test_waiting_follows_the_rows_until_all_have_ended(tmp_path: Path) -> None:
+def test_waiting_follows_the_items_until_all_have_ended(tmp_path: Path) -> None:
     a, b = photo(tmp_path, "a.jpg"), photo(tmp_path, "b.txt")
     a.uploaded_at = b.uploaded_at = 99.0
-    closed = ROW | {
+    closed = ITEM | {
         "key": "a.jpg",
         "state": "delivered",
         "closed_at": "103.75",
         "cost": "0.14",
         "outputs": ["a.jpg.webp"],
     }
-    skipped = ROW | {"key": "b.txt", "state": "skipped", "closed_at": "101", "reason": "not_an_image"}
-    stranger = ROW | {"key": "stranger.jpg"}
-    cloud = Cloud([[], [ROW | {"key": "a.jpg"}, stranger], [closed], [closed, skipped]])
+    skipped = ITEM | {"key": "b.txt", "state": "skipped", "closed_at": "101", "reason": "not_an_image"}
+    stranger = ITEM | {"key": "stranger.jpg"}
+    cloud = Cloud([[], [ITEM | {"key": "a.jpg"}, stranger], [closed], [closed, skipped]])
     changes: list[tuple[str, str]] = []
 
     journey.wait(cloud, [a, b], lambda: changes.append((a.state, b.state)))  # type: ignore[arg-type]
 
     assert changes[-1] == ("delivered", "skipped")
-    assert (a.seconds, a.cost, a.outputs) == (3.25, "0.14", ("a.jpg.webp",))
+    assert (a.seconds, a.cost, a.output_keys) == (3.25, "0.14", ("a.jpg.webp",))
     assert b.detail == "not an image"
 
 
@@ -120,15 +120,15 @@ def test_waiting_ends_when_nothing_moves_any_more(tmp_path: Path, monkeypatch: p
     a = photo(tmp_path, "a.jpg")
     a.uploaded_at = 99.0
     monkeypatch.setattr(journey, "PATIENCE_SECONDS", 0.05)
-    journey.wait(Cloud([[ROW | {"key": "a.jpg", "reason": "paused"}]]), [a], lambda: None)  # type: ignore[arg-type]
+    journey.wait(Cloud([[ITEM | {"key": "a.jpg", "reason": "paused"}]]), [a], lambda: None)  # type: ignore[arg-type]
     assert (a.state, a.detail, a.good) == ("waiting", "paused", False)
 
 
 def test_fetching_puts_originals_and_outputs_side_by_side(tmp_path: Path) -> None:
     cloud, results = Cloud(), tmp_path / "results"
     a, b, c = (photo(tmp_path, key, key.encode()) for key in ("x/a.jpg", "x/a.webp", "skipped.txt"))
-    a.state, a.outputs = "delivered", ("x/a.jpg.webp", "x/a.jpg.2.webp")
-    b.state, b.outputs = "delivered", ("x/a.webp",)
+    a.state, a.output_keys = "delivered", ("x/a.jpg.webp", "x/a.jpg.2.webp")
+    b.state, b.output_keys = "delivered", ("x/a.webp",)
     c.state = "skipped"
     cloud.outputs = {"x/a.jpg.webp": b"1", "x/a.jpg.2.webp": b"2", "x/a.webp": b"3"}
 
@@ -142,12 +142,12 @@ def test_fetching_puts_originals_and_outputs_side_by_side(tmp_path: Path) -> Non
         "x/a.webp": b"x/a.webp",
         "x/a.cleaned.webp": b"3",
     }
-    assert (a.good, len(a.cleaned)) == (True, 2)
+    assert (a.good, len(a.outputs)) == (True, 2)
 
 
 def test_an_output_that_is_not_there_is_no_success(tmp_path: Path) -> None:
     a = photo(tmp_path, "a.jpg")
-    a.state, a.outputs = "delivered", ("a.jpg.webp",)
+    a.state, a.output_keys = "delivered", ("a.jpg.webp",)
     journey.fetch(Cloud(), [a], tmp_path / "results")  # type: ignore[arg-type]
     assert (a.good, "gone" in a.detail) == (False, True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.demo.photos import Photo, cleaned_name, key_of, own_photos, sample_photos, verdict
+from local.demo.photos import Photo, key_of, output_name, own_photos, sample_photos, verdict
 from local.samples import SAMPLES
 
 
@@ -60,7 +60,7 @@ def test_a_name_that_is_not_utf_8_gives_a_key_that_is() -> None:
     ],
 )
 def test_an_output_goes_beside_its_photo_and_never_over_it(key: str, output_key: str, name: str) -> None:
-    assert str(cleaned_name(key, output_key)) == name
+    assert str(output_name(key, output_key)) == name
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_an_output_goes_beside_its_photo_and_never_over_it(key: str, output_key:
     ],
 )
 def test_the_verdict(allowed: tuple[str, ...], state: str, fetched: bool, good: bool) -> None:
-    photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, cleaned=[Path("x")] if fetched else [])
+    photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, outputs=[Path("x")] if fetched else [])
     assert verdict([photo]) == ([] if good else [photo])

@@ -1,4 +1,4 @@
-"""The contact sheet: both pictures of each pair, and names that can be read."""
+"""The contact sheet: photo and output of each pair, and names that can be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.demo.sheet import COLUMNS, MOST, SIDE, Pair, contact_sheet, legible, 
 RED, GREEN = (200, 20, 20), (20, 160, 60)
 
 
-def picture(path: Path, colour: tuple[int, ...], size: tuple[int, int] = (800, 600), **options: Any) -> Path:
+def image(path: Path, colour: tuple[int, ...], size: tuple[int, int] = (800, 600), **options: Any) -> Path:
     Image.new("RGB" if len(colour) == 3 else "RGBA", size, colour).save(path, **options)
     return path
 
@@ -25,7 +25,7 @@ def share(sheet: Image.Image, colour: tuple[int, int, int]) -> int:
 
 
 def test_every_pair_is_on_the_sheet(tmp_path: Path) -> None:
-    before, after = picture(tmp_path / "a.jpg", RED), picture(tmp_path / "a.webp", GREEN, quality=95)
+    before, after = image(tmp_path / "a.jpg", RED), image(tmp_path / "a.webp", GREEN, quality=95)
     one = SIDE * SIDE * 600 // 800
     for count in (1, 2, COLUMNS + 1):
         sheet = contact_sheet([Pair(before, after, "a.jpg", "cleaned")] * count, "Before and after", "note")
@@ -34,13 +34,13 @@ def test_every_pair_is_on_the_sheet(tmp_path: Path) -> None:
 
 
 def test_a_sheet_of_thousands_shows_the_first(tmp_path: Path) -> None:
-    pair = Pair(picture(tmp_path / "a.png", RED, (8, 8)), picture(tmp_path / "b.png", GREEN, (8, 8)), "a", "b")
+    pair = Pair(image(tmp_path / "a.png", RED, (8, 8)), image(tmp_path / "b.png", GREEN, (8, 8)), "a", "b")
     sheet = contact_sheet([pair] * (MOST + 50), "t", "n")
     assert share(sheet, RED) == MOST * 64
 
 
 def test_names_are_drawn_and_long_ones_stay_in_their_cell(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png", (250, 249, 247))
+    path = image(tmp_path / "a.png", (250, 249, 247))
     for name in ("a.jpg", "x" * 300 + ".jpg"):
         ink = np.asarray(contact_sheet([Pair(path, path, name, "")], "", "")).min(axis=2) < 100
         assert ink.sum() > 40
@@ -65,6 +65,6 @@ def test_letters_that_the_font_lacks_are_written_out(text: str, shown: str) -> N
 def test_thumbnails_are_upright_small_and_on_white(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert thumbnail(picture(tmp_path / "a.jpg", RED, (800, 400), exif=exif)).shape == (SIDE, SIDE // 2, 3)
-    clear = thumbnail(picture(tmp_path / "b.png", (0, 0, 0, 0), (40, 40)))
+    assert thumbnail(image(tmp_path / "a.jpg", RED, (800, 400), exif=exif)).shape == (SIDE, SIDE // 2, 3)
+    clear = thumbnail(image(tmp_path / "b.png", (0, 0, 0, 0), (40, 40)))
     assert (clear == 255).all()

@@ -24,13 +24,13 @@ from local.runflow.mock import MockRunflow, Settings, running
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parents[3] / "data" / "runflow" / "examples.json").read_text())
 KEY = "rf_live_local"
 RUNS = "/v1/models/runflow/tag-removal/runs"
-IMAGE = "https://pictures.test/shoe.png?X-Amz-Signature=secret"
+IMAGE = "https://photos.test/shoe.png?X-Amz-Signature=secret"
 CALLBACK = "https://shop.test/callbacks"
 
 
 @lru_cache
 def png(width: int = 16, height: int = 12) -> bytes:
-    """A small picture."""
+    """A small photo."""
     file = BytesIO()
     Image.new("RGB", (width, height), (120, 80, 40)).save(file, "PNG")
     return file.getvalue()
@@ -47,13 +47,13 @@ async def until(condition: Callable[[], bool]) -> None:
 class Harness:
     """The mock and what is around it.
 
-    `pictures` is what the picture host answers by path (bytes, a status, or an exception to raise), `answers` what the
+    `photos` is what the photo host answers by path (bytes, a status, or an exception to raise), `answers` what the
     shop answers to callbacks, one after the other and then 200; `callbacks` is what the shop received.
     """
 
     mock: MockRunflow
     http: httpx.AsyncClient
-    pictures: dict[str, bytes | int | Exception]
+    photos: dict[str, bytes | int | Exception]
     answers: list[int | Exception]
     callbacks: list[httpx.Request] = field(default_factory=list)
 
@@ -131,13 +131,13 @@ async def harness(**settings: Any) -> AsyncIterator[Harness]:
     """A running mock that does nothing to pixels and hardly waits between callbacks, unless told otherwise."""
     quick = {"pixels": "copy", "callback_delays": (0.01, 0.02)}
     behaviour = Behaviour(**quick | settings.pop("behaviour", {}))
-    pictures: dict[str, bytes | int | Exception] = {"/shoe.png": png()}
+    photos: dict[str, bytes | int | Exception] = {"/shoe.png": png()}
     answers: list[int | Exception] = []
     callbacks: list[httpx.Request] = []
 
     def outside(request: httpx.Request) -> httpx.Response:
-        if request.url.host == "pictures.test":
-            found = pictures.get(request.url.path, 404)
+        if request.url.host == "photos.test":
+            found = photos.get(request.url.path, 404)
             if isinstance(found, Exception):
                 raise found
             return httpx.Response(found) if isinstance(found, int) else httpx.Response(200, content=found)
@@ -153,7 +153,7 @@ async def harness(**settings: Any) -> AsyncIterator[Harness]:
         transport = httpx.ASGITransport(make_app(mock), client=("127.0.0.1", 4321))
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://runflow.test", headers=headers) as http:
-            yield Harness(mock, http, pictures, answers, callbacks)
+            yield Harness(mock, http, photos, answers, callbacks)
 
 
 def signed_by(secret: str, request: httpx.Request) -> bool:

@@ -78,8 +78,8 @@ async def test_another_organisation_is_403(runflow: Harness) -> None:
 async def test_only_what_was_made_is_charged() -> None:
     """Only what was made is charged, and an empty balance is 402."""
     async with harness(balance=Decimal("0.30")) as runflow:
-        runflow.pictures["/bad"] = 404
-        await runflow.done(input={"image_url": "https://pictures.test/bad"})
+        runflow.photos["/bad"] = 404
+        await runflow.done(input={"image_url": "https://photos.test/bad"})
         await runflow.done()
         await runflow.done()
         assert (await runflow.http.get("/v1/billing/balance")).json()["balance"] == "0.02"
@@ -110,7 +110,7 @@ async def test_billing_counts_by_client_ref(runflow: Harness) -> None:
     assert billing["by_client_ref"]["one"] == {"runs": 2, "paid": 2, "cost": "0.28"}
     assert billing["by_client_ref"][""]["runs"] == 1
     first = billing["per_run"][0]
-    assert (first["image"], first["cost"], first["metadata"]) == ("pictures.test/shoe.png", "0.14", {"job_id": "j-1"})
+    assert (first["image"], first["cost"], first["metadata"]) == ("photos.test/shoe.png", "0.14", {"job_id": "j-1"})
     assert "X-Amz" not in str(billing)
     assert "per_run" not in (await runflow.http.get("/_admin/billing?runs=false")).json()
 

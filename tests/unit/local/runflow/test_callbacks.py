@@ -52,7 +52,7 @@ async def test_a_run_calls_back_once_with_the_documented_envelope(runflow: Harne
 
 
 async def test_a_failed_run_calls_back_without_output(runflow: Harness) -> None:
-    runflow.pictures["/shoe.png"] = 403
+    runflow.photos["/shoe.png"] = 403
     await runflow.done(metadata={"job_id": "j-1"})
     (envelope,) = runflow.envelopes
     assert set(envelope) == set(EXAMPLE_CALLBACKS["failed_output_null"])

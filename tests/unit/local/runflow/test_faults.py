@@ -33,7 +33,7 @@ async def test_a_status_fires_on_every_route_so_many_times(runflow: Harness, on:
     run_id = (await runflow.done())["id"]
     method, path = PATHS["get_run" if on == "any" else on]
     path = path.format(run=run_id)
-    body = {"input": {"image_url": "https://pictures.test/shoe.png"}}
+    body = {"input": {"image_url": "https://photos.test/shoe.png"}}
     usual = (await runflow.http.request(method, path, json=body)).status_code
     await asyncio.sleep(0.05)  # a redelivery is over
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from local.runflow.pixels import Made, Unreadable, process, remove_tags
 from local.samples import Drawn, Sample
-from tests.unit.local.gallery import PICTURES, content, drawn
+from tests.unit.local.gallery import PHOTOS, content, drawn
 from tests.unit.local.runflow.harness import harness
 
 # How much of the difference that a tag makes may be left where it was, and how far anything else may have moved
@@ -39,7 +39,7 @@ def check(known: Drawn, cleaned: NDArray[np.uint8]) -> None:
     assert error(cleaned, known.clean, ~around) < MOVED
 
 
-@pytest.mark.parametrize("sample", PICTURES, ids=lambda sample: sample.path)
+@pytest.mark.parametrize("sample", PHOTOS, ids=lambda sample: sample.path)
 def test_every_tag_of_every_sample_is_painted_out(sample: Sample) -> None:
     made = process(content(sample))
 
@@ -49,13 +49,13 @@ def test_every_tag_of_every_sample_is_painted_out(sample: Sample) -> None:
 
 @pytest.mark.parametrize("mode", ["copy", "reencode"])
 def test_with_the_pixel_work_off_that_test_fails(mode: Any) -> None:
-    made = process(content(PICTURES[0]), mode=mode)
+    made = process(content(PHOTOS[0]), mode=mode)
 
     with pytest.raises(AssertionError, match="are left"):
-        check(drawn(PICTURES[0]), pixels_of(made))
+        check(drawn(PHOTOS[0]), pixels_of(made))
 
 
-@pytest.mark.parametrize("sample", PICTURES, ids=lambda sample: sample.path)
+@pytest.mark.parametrize("sample", PHOTOS, ids=lambda sample: sample.path)
 def test_a_picture_without_tags_stays_as_it_is(sample: Sample) -> None:
     clean = drawn(sample).clean
     assert remove_tags(clean) is clean
@@ -64,7 +64,7 @@ def test_a_picture_without_tags_stays_as_it_is(sample: Sample) -> None:
 @pytest.mark.parametrize("factor", [0.6, 2.0])
 def test_tags_are_found_at_other_sizes(factor: float) -> None:
     found = 0
-    for sample in PICTURES[:4]:
+    for sample in PHOTOS[:4]:
         known = drawn(sample)
         resized = [
             np.asarray(cv2.resize(each, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
@@ -153,10 +153,10 @@ def test_what_is_no_picture_is_refused(body: bytes) -> None:
 
 @pytest.mark.anyio
 async def test_the_mock_removes_the_tags_of_its_input() -> None:
-    sample = PICTURES[0]
+    sample = PHOTOS[0]
     async with harness(behaviour={"pixels": "remove"}) as runflow:
-        runflow.pictures["/shoe.png"] = content(sample)
+        runflow.photos["/shoe.png"] = content(sample)
         record = await runflow.done()
-        picture = await runflow.fetch(record["output"]["image_urls"][0])
-        assert picture.headers["content-type"] == "image/webp"
-        check(drawn(sample), pixels_of(Made(picture.content, "webp", "image/webp")))
+        output = await runflow.fetch(record["output"]["image_urls"][0])
+        assert output.headers["content-type"] == "image/webp"
+        check(drawn(sample), pixels_of(Made(output.content, "webp", "image/webp")))

@@ -80,7 +80,7 @@ async def test_spellings_of_cancelled(runflow: Harness, record_says: str, callba
 )  # fmt: skip
 async def test_output_of_a_failed_run(runflow: Harness, reading: str, example: str) -> None:
     await runflow.behave(failed_output=reading)
-    runflow.pictures["/shoe.png"] = 404
+    runflow.photos["/shoe.png"] = 404
     record = await runflow.done(metadata={"job_id": "j-1"})
     (envelope,) = runflow.envelopes
     assert shape(envelope) == shape(CALLBACKS[example])
@@ -88,7 +88,7 @@ async def test_output_of_a_failed_run(runflow: Harness, reading: str, example: s
 
 
 async def test_names_of_the_failure_fields(runflow: Harness) -> None:
-    runflow.pictures["/shoe.png"] = 404
+    runflow.photos["/shoe.png"] = 404
     run_id = (await runflow.done())["id"]
 
     await runflow.behave(failure_fields="errors_page")

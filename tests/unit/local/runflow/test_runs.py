@@ -46,8 +46,8 @@ async def test_a_run_ends_succeeded_with_links_duration_and_cost(runflow: Harnes
     assert record["cost"] == "0.14"
     assert record["duration_ms"] >= 0
     (link,) = record["output"]["image_urls"]
-    picture = await runflow.fetch(link)
-    assert (picture.status_code, picture.headers["content-type"], picture.content) == (200, "image/png", png())
+    output = await runflow.fetch(link)
+    assert (output.status_code, output.headers["content-type"], output.content) == (200, "image/png", png())
     moments = [datetime.fromisoformat(record[name]) for name in ("created_at", "started_at", "completed_at")]
     assert moments == sorted(moments)
     assert record["created_at"].endswith("+00:00")
@@ -136,14 +136,14 @@ async def test_metadata_comes_back_but_for_data_urls(runflow: Harness) -> None:
         (httpx.ConnectError("no route"), "INPUT_FETCH_FAILED"),
         (httpx.ReadTimeout("slow"), "INPUT_FETCH_FAILED"),
         (b"", "INPUT_VALIDATION_FAILED"),
-        (b"no picture", "INPUT_VALIDATION_FAILED"),
+        (b"no photo", "INPUT_VALIDATION_FAILED"),
         (b"GIF89a" + bytes(40), "INPUT_VALIDATION_FAILED"),
     ],
 )
 async def test_an_unusable_input_fails_the_run_free_of_charge(
     runflow: Harness, found: bytes | int | Exception, code: str
 ) -> None:
-    runflow.pictures["/shoe.png"] = found
+    runflow.photos["/shoe.png"] = found
 
     record = await runflow.done()
 
@@ -169,7 +169,7 @@ async def test_the_worker_fetches_exactly_the_url_that_was_given() -> None:
     from local.runflow.api import make_app
     from local.runflow.mock import Settings, running
 
-    url = "https://pictures.test/a%20b%2Bc%25d/%C3%A9.png?X-Amz-Signature=abc%2Fdef&x=1+1"
+    url = "https://photos.test/a%20b%2Bc%25d/%C3%A9.png?X-Amz-Signature=abc%2Fdef&x=1+1"
     client = httpx.AsyncClient(transport=httpx.MockTransport(outside))
     async with running(Settings(base_url="http://runflow.test"), client=client) as mock:
         transport = httpx.ASGITransport(make_app(mock), client=("127.0.0.1", 1))
@@ -195,7 +195,7 @@ async def test_a_data_url_is_worked_on_too(runflow: Harness) -> None:
 async def test_a_side_limit_fails_larger_inputs_in_the_published_words(runflow: Harness) -> None:
     published = EXAMPLES["failed_run_record"][0]["body"]
     await runflow.behave(max_side=4096)
-    runflow.pictures["/shoe.png"] = png(4097, 2)
+    runflow.photos["/shoe.png"] = png(4097, 2)
 
     record = await runflow.done()
 

@@ -136,8 +136,8 @@ async def test_sort_fields_and_projection(runflow: Harness) -> None:
 
 
 async def test_the_list_filters_on_the_present_state(runflow: Harness) -> None:
-    runflow.pictures["/bad"] = 404
-    bad = await runflow.done(input={"image_url": "https://pictures.test/bad"})
+    runflow.photos["/bad"] = 404
+    bad = await runflow.done(input={"image_url": "https://photos.test/bad"})
     good = await runflow.done(client_ref="good")
 
     assert [run["id"] for run in await runflow.listed(q="status_code:failed")] == [bad["id"]]

@@ -1,4 +1,4 @@
-"""The sample pictures: names and kinds the demo promises, and the same bytes every time."""
+"""The sample photos: names and kinds the demo promises, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from local.samples import SAMPLES, Sample, write_samples
-from tests.unit.local.gallery import PICTURES, content, drawn
+from tests.unit.local.gallery import PHOTOS, content, drawn
 
 NAMES = "".join(sample.path for sample in SAMPLES)
 
 
 def test_there_are_enough_of_every_kind() -> None:
-    kinds = Counter(Image.open(BytesIO(content(sample))).format for sample in PICTURES)
+    kinds = Counter(Image.open(BytesIO(content(sample))).format for sample in PHOTOS)
     assert sum(kinds.values()) >= 9
     assert min(kinds[kind] for kind in ("JPEG", "PNG", "WEBP")) >= 2
-    assert {tag.shape for sample in PICTURES for tag in sample.tags} == {"price", "round", "label"}
+    assert {tag.shape for sample in PHOTOS for tag in sample.tags} == {"price", "round", "label"}
 
 
 def test_the_names_are_as_odd_as_promised() -> None:
@@ -34,7 +34,7 @@ def test_the_names_are_as_odd_as_promised() -> None:
 
 
 def test_a_jpeg_and_a_png_of_one_name_are_different_pictures() -> None:
-    jpeg, png = (sample for sample in PICTURES if PurePosixPath(sample.path).stem == "a")
+    jpeg, png = (sample for sample in PHOTOS if PurePosixPath(sample.path).stem == "a")
     assert {PurePosixPath(each.path).suffix for each in (jpeg, png)} == {".jpg", ".png"}
     assert PurePosixPath(jpeg.path).parent == PurePosixPath(png.path).parent
     assert np.abs(drawn(jpeg).clean.astype(float) - drawn(png).clean).mean() > 20
@@ -46,11 +46,11 @@ def test_what_should_be_skipped_is_no_image() -> None:
     for sample in skipped:
         with pytest.raises(UnidentifiedImageError):
             Image.open(BytesIO(sample.content()))
-        with pytest.raises(ValueError, match="not a picture"):
+        with pytest.raises(ValueError, match="not a photo"):
             sample.draw()
 
 
-@pytest.mark.parametrize("sample", PICTURES, ids=lambda sample: sample.path)
+@pytest.mark.parametrize("sample", PHOTOS, ids=lambda sample: sample.path)
 def test_a_sample_shows_its_tags_where_it_says_and_nowhere_else(sample: Sample) -> None:
     known = drawn(sample)
     different = np.abs(known.tagged.astype(int) - known.clean).max(axis=2) > 12
