@@ -82,7 +82,7 @@ def test_the_console_shows_every_parameter_once_in_the_order_of_the_template(sta
                 "http://api.runflow.io",
                 "http://127.0.0.1",
                 "http://127.0.0.1.example.com:80",
-                "https://u:p@h",
+                "https://u:p@h",  # pragma: allowlist secret
                 "https://h/v1",
             ],
         ),
