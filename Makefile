@@ -43,7 +43,7 @@ docs: ## Draw the pages and pictures of docs/ that come from the code
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.draw
 
 .PHONY: check
-check: ## Lint and type-check the code; judge the template by cfn-lint, checkov and AWS's guard rules; look for secrets
+check: ## Lint and type-check the code, judge the template (cfn-lint, checkov, AWS's guard rules), look for secrets
 	$(setup) test sam policy
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check

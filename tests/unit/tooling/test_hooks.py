@@ -1,4 +1,4 @@
-""".pre-commit-config.yaml: a commit is judged by what `make check` runs. And the forms of secrets that are looked for."""
+"""The hooks before a commit are what `make check` runs; and the forms of secrets that one of them looks for."""
 
 from __future__ import annotations
 
