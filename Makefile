@@ -56,6 +56,12 @@ check: ## Lint and type-check the code, judge the template (cfn-lint, checkov, A
 	.venv/policy/bin/python bin/policy.py .build/transformed.json
 	.venv/policy/bin/python bin/credentials.py
 
+.PHONY: package
+package: ## Build the stack and put it into .build/detag.zip, from which sam deploy deploys without building
+	$(setup) sam
+	.venv/sam/bin/sam build
+	.venv/sam/bin/python bin/package.py .aws-sam/build .build/detag.zip
+
 .PHONY: fuzz
 fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED=1
 	$(setup) test
