@@ -25,7 +25,7 @@ def notes(changelog: str, tag: str) -> str:
     Each paragraph and each point is one line: GitHub shows a release's line breaks, which those of a file are not.
     Raises NoNotes if the tag names no version, or the changelog has no such section or nothing in it.
     """
-    if not re.fullmatch(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", tag):
+    if not re.fullmatch(r"v\d+\.\d+\.\d+", tag):
         raise NoNotes(f"{tag} names no version: a release's tag looks like v1.2.0")
     version = tag.removeprefix("v")
     sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]

@@ -48,7 +48,7 @@ first.
 
 ### Changed
 
-## [1.0.0-rc.1] - 2026-11-29
+## [1.0.0] - 2026-11-29
 
 - A try.
 
@@ -85,7 +85,7 @@ def test_a_paragraph_and_a_point_are_one_line_each() -> None:
     ]
 
 
-@pytest.mark.parametrize(("tag", "notes"), [("v1.1.0", "### Removed\n\n- All of it.\n"), ("v1.0.0-rc.1", "- A try.\n")])
+@pytest.mark.parametrize(("tag", "notes"), [("v1.1.0", "### Removed\n\n- All of it.\n"), ("v1.0.0", "- A try.\n")])
 def test_a_section_ends_where_the_next_or_the_links_begin(tag: str, notes: str) -> None:
     assert release_notes.notes(CHANGELOG, tag) == notes
 
