@@ -43,7 +43,7 @@ docs: ## Draw the pages and pictures of docs/ that come from the code
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.draw
 
 .PHONY: check
-check: ## Lint and type-check the code; judge the template by cfn-lint, checkov and AWS's guard rules
+check: ## Lint and type-check the code, judge the template (cfn-lint, checkov, AWS's guard rules), look for secrets
 	$(setup) test sam policy
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
@@ -54,6 +54,13 @@ check: ## Lint and type-check the code; judge the template by cfn-lint, checkov 
 	.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
 	.venv/sam/bin/cfn-lint .build/transformed.json
 	.venv/policy/bin/python bin/policy.py .build/transformed.json
+	.venv/policy/bin/python bin/credentials.py
+
+.PHONY: package
+package: ## Build the stack and put it into .build/detag.zip, from which sam deploy deploys without building
+	$(setup) sam
+	.venv/sam/bin/sam build
+	.venv/sam/bin/python bin/package.py .aws-sam/build .build/detag.zip
 
 .PHONY: fuzz
 fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED=1

@@ -5,11 +5,11 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	"$$python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
-# Byte code fits one minor version only: that of the functions' runtime.
+# Byte code fits one minor version only: that of the functions' runtime. bin/python is asked without PYTHON, which has been
+# tried, and answers with the path of what it finds.
 RUNTIME := 3.13
-RUNTIME_PYTHON := $(shell for python in "$(PYTHON)" python$(RUNTIME) bin/python; do \
-	"$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(RUNTIME)")' 2>/dev/null \
-	&& echo "$$python" && break; done)
+RUNTIME_PYTHON := $(shell for python in "$(PYTHON)" python$(RUNTIME) bin/python; do PYTHON= "$$python" -c 'import sys; \
+	print(sys.executable) if "%d.%d" % sys.version_info[:2] == "$(RUNTIME)" else sys.exit(1)' 2>/dev/null && break; done)
 
 # Compiles what was packaged; $(1) is where the runtime mounts it. Byte code that is checked by time would never be used,
 # because SAM gives every file in a package the same date in 1980; so it is not checked at all.

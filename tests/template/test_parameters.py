@@ -83,7 +83,7 @@ def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
                 "http://api.runflow.io",
                 "http://127.0.0.1",
                 "http://127.0.0.1.example.com:80",
-                "https://u:p@h",
+                "https://u:p@h",  # pragma: allowlist secret
                 "https://h/v1",
             ],
         ),

@@ -170,6 +170,7 @@ CASES = {
     "port 80": Case("https://pictures.test:80/x", "names port 80", NoLinkRule, reaches=(PUBLIC, 80)),
     "port 22": Case("https://pictures.test:22/x", "names port 22", NoLinkRule, reaches=(PUBLIC, 22)),
     "a user": Case("https://me@pictures.test/x", "holds a user name", NoLinkRule),
+    # pragma: allowlist nextline secret
     "user and password": Case("https://me:pw@pictures.test/x", "holds a user name", NoLinkRule),
     "a user that looks like the host": Case(
         "https://s3.amazonaws.com@evil.test/x",

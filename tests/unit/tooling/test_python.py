@@ -45,11 +45,11 @@ class Machine:
         return self.install(where, name, script)
 
     def run(
-        self, *path: str, arguments: tuple[str, ...] = ("tell",), pyenv: str = ""
+        self, *path: str, arguments: tuple[str, ...] = ("tell",), pyenv: str = "", python: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run bin/python with these folders as its PATH."""
+        """Run bin/python with these folders as its PATH, and with PYTHON."""
         folders = [str(self.folder / folder) for folder in path]
-        environment = {"PATH": os.pathsep.join(folders), "HOME": str(self.home)}
+        environment = {"PATH": os.pathsep.join(folders), "HOME": str(self.home), "PYTHON": python}
         if pyenv:
             environment["PYENV_ROOT"] = str(self.folder / pyenv)
         command = ["/bin/sh", str(ROOT / "bin" / "python"), *arguments]
@@ -115,6 +115,24 @@ def test_a_python_that_cannot_make_environments_is_passed_over(machine: Machine,
     good = machine.python("bin", "python3.11")
 
     assert machine.chosen("bin") == good
+
+
+def test_the_one_that_python_names_comes_before_all_others(machine: Machine) -> None:
+    machine.python("bin", "python3.13", (3, 13))
+    named = machine.python("bin", "python3.14", (3, 14))
+
+    assert machine.run("bin", python="python3.14").stdout.splitlines() == [str(named), "tell"]
+    assert machine.run("bin", python=str(named)).stdout.splitlines() == [str(named), "tell"]
+
+
+def test_another_is_not_taken_for_the_one_that_python_names(machine: Machine) -> None:
+    machine.python("bin", "python3.13", (3, 13))
+    machine.python("bin", "python3.15", (3, 15))
+
+    for named in ("python3.15", "python3.12"):
+        done = machine.run("bin", python=named)
+        assert (done.returncode, done.stdout) == (69, "")
+        assert done.stderr.startswith(f"PYTHON is set to {named}, ")
 
 
 def test_one_sentence_says_what_to_install_when_there_is_none(machine: Machine) -> None:
