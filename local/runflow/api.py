@@ -202,18 +202,18 @@ class _Api:
     # Runs
 
     async def create_run(self, request: Request) -> Response:
-        """Section 2."""
+        """Contract section 2."""
         if self._standin.faults.take("account", only=lambda rule: rule.do == "no_credit"):
             raise account.out_of_credit(self._standin.behaviour)
         run = self._standin.create_run(request.path_params["model"], await request.body())
         return _json(self._standin.record(run), self._standin.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
-        """Section 3; the output links are signed afresh."""
+        """Contract contract section 3; the output links are signed afresh."""
         return _json(self._standin.record(self._account.run(request.path_params["run_id"])))
 
     async def list_runs(self, request: Request) -> Response:
-        """Section 3, "Search"."""
+        """Contract contract section 3, "Search"."""
         behaviour = self._standin.behaviour
         asked = request.query_params
         test = query.parse_filter(asked.get("q", ""), behaviour.client_ref_filter)
@@ -227,22 +227,22 @@ class _Api:
         return _json(wire.list_body(records, page, behaviour))
 
     async def statuses(self, _request: Request) -> Response:
-        """Section 3."""
+        """Contract section 3."""
         return _json(wire.statuses(self._standin.behaviour))
 
     async def callback_history(self, request: Request) -> Response:
-        """Section 4, "Delivery history"."""
+        """Contract contract section 4, "Delivery history"."""
         run = self._account.run(request.path_params["run_id"])
         return _json(wire.callback_history(run, self._standin.behaviour))
 
     async def redeliver(self, request: Request) -> Response:
-        """Section 4, "Redelivery": a new delivery, rebuilt from the run's present state."""
+        """Contract contract section 4, "Redelivery": a new delivery, rebuilt from the run's present state."""
         run = self._account.run(request.path_params["run_id"])
         self._account.check_redelivery(run)
         delivery = self._standin.call_back(run, automatic=False)
         return _json(wire.delivery_record(delivery, self._standin.behaviour), 201)
 
-    # Callback secrets: section 5
+    # Callback secrets: contract section 5
 
     async def create_secret(self, request: Request) -> Response:
         """The only answer that shows the secret itself."""
@@ -286,15 +286,15 @@ class _Api:
     # The account, health, outputs
 
     async def balance(self, _request: Request) -> Response:
-        """Section 11."""
+        """Contract section 11."""
         return _json(wire.balance_record(self._account, self._standin.behaviour))
 
     async def me(self, _request: Request) -> Response:
-        """Section 1: the key is good."""
+        """Contract contract section 1: the key is good."""
         return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Runflow stand-in"})
 
     async def health(self, _request: Request) -> Response:
-        """Section 1; use the status only."""
+        """Contract contract section 1; use the status only."""
         return _json({"status": "ok", "ok": True})
 
     async def output(self, request: Request) -> Response:
