@@ -34,7 +34,7 @@ class Behaviour:
     client_ref_filter: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 14, "Search"
     list_key: Literal["items", "data", "results"] = "items"  # on no page; one official script has it (contract 16.2)
     list_cursors: Literal["next_pq", "next"] = "next_pq"  # contract 13.15
-    # Idempotency: `cached_errors` honours keys, and remembers the error answers too
+    # Idempotency: `cached_errors` honours keys, and remembers the error answers too (contract section 14)
     idempotency: Literal["honoured", "ignored", "conflict", "cached_errors"] = "honoured"  # contract 13.10
     # Errors, limits, money
     error_shape: Literal["flat", "nested", "detail"] = "flat"  # contract 13.7
