@@ -33,7 +33,7 @@ SUBMIT_BATCH_S: Final = 0.8
 DELIVER_S: Final = 1.0
 CALLBACK_S: Final = 0.08
 RUN_S: Final = 35.0
-"""How long a run takes: the sample of Runflow's documentation (contract section 4)."""
+"""How long a run takes: a sibling of the model was reported at 20 to 45 s (contract section 3, "Speed")."""
 WRITE_UNITS: Final = 16
 TRANSACTION_S: Final = 0.02
 ROW_BYTES: Final = 1_200

@@ -1,6 +1,6 @@
 """A mock of Runflow's public API on one machine, which also runs alone: `python -m local.runflow --help`.
 
-It answers as the contract of Runflow's API says (the sections named in this package are that contract's), fetches the
+It answers as the contract of Runflow's API says (docs/runflow-contract.md), fetches the
 photos it is given, paints out the price tags and stickers it finds, signs and sends callbacks, and counts what
 Runflow would have billed. The cleaning is a few lines of OpenCV: far weaker than Runflow's model.
 

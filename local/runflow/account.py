@@ -79,7 +79,7 @@ class Account:
         return key.strip()
 
     def check_rate(self, key: str, per_second: float) -> dict[str, str]:
-        """Take one request from the key's allowance, which holds one second's worth. Raises Problem 429 (section 7).
+        """Take one request from the key's allowance: one second's worth. Raises Problem 429 (contract section 7).
 
         Returns the headers that the older page has on every response, and the newer on none.
         """
@@ -101,14 +101,14 @@ class Account:
         return headers
 
     def check_credit(self, behaviour: Behaviour) -> None:
-        """Raises Problem 402 once there is not enough left for a run (section 11)."""
+        """Raises Problem 402 once there is not enough left for a run (contract section 11)."""
         if self.balance < self.price:
             raise out_of_credit(behaviour)
 
     # Runs
 
     def create_run(self, model: str, body: bytes, behaviour: Behaviour, fate: Callable[[str | None], Fate]) -> Run:
-        """A new queued run (section 2). Raises Problem 400, 402, 404 or 422, and then nothing was made."""
+        """A new queued run (contract section 2). Raises Problem 400, 402, 404 or 422, and then nothing was made."""
         if model != MODEL:
             raise Problem(404, "MODEL_NOT_FOUND", f"there is no model {model}")
         asked = read_create(body, behaviour)
@@ -128,7 +128,7 @@ class Account:
         return run
 
     def run(self, run_id: str) -> Run:
-        """A run that is known by now. Raises Problem 404 (section 3)."""
+        """A run that is known by now. Raises Problem 404 (contract section 3)."""
         run = self.runs.get(run_id)
         if run is None or self._age(run) < run.fate.forget_seconds:
             raise Problem(404, "RUN_NOT_FOUND", "there is no such run")
@@ -160,7 +160,7 @@ class Account:
             run.failure = Failure(fate.code, fate.message, fate.stage)
 
     def fail(self, run: Run, failure: Failure) -> None:
-        """The run failed by itself, which is free (section 11)."""
+        """The run failed by itself, which is free (contract section 11)."""
         run.failure = failure
         self._end(run, Status.FAILED, Decimal(0))
 
@@ -171,7 +171,7 @@ class Account:
         self.balance -= cost
 
     def new_delivery(self, run: Run, payload: bytes, behaviour: Behaviour, *, automatic: bool) -> Delivery:
-        """A callback of a run, to be signed with the secret that is current now (section 4)."""
+        """A callback of a run, to be signed with the secret that is current now (contract section 4)."""
         secret = self.current_secret()
         now = self.now()
         if secret is not None:
@@ -193,7 +193,7 @@ class Account:
         return delivery
 
     def check_redelivery(self, run: Run) -> None:
-        """Raises Problem 422 where a run's callback cannot be sent again now (section 4, "Redelivery")."""
+        """Raises Problem 422 where a run's callback cannot be sent again now (contract section 4, "Redelivery")."""
         if not run.status.terminal:
             raise invalid("run", "has not ended yet")
         if run.callback_url is None:
@@ -202,7 +202,7 @@ class Account:
             message = "a delivery is in flight"
             raise Problem(422, "validation_error", message, [{"error_type": "conflict", "message": message}])
 
-    # Callback secrets (section 5)
+    # Callback secrets (contract section 5)
 
     def current_secret(self) -> Secret | None:
         """The secret that signs, if any does."""
@@ -241,7 +241,7 @@ class Account:
         """Raises Problem 404. Deliveries already made stay signed with it."""
         del self.secrets[self.secret(secret_id).id]
 
-    # Idempotency (section 8)
+    # Idempotency (contract section 8)
 
     def remembered(self, key: str | None, place: str, body: bytes, behaviour: Behaviour) -> Answer | None:
         """The answer that this Idempotency-Key was given before at `place` (method and path).
@@ -325,7 +325,7 @@ def out_of_credit(behaviour: Behaviour) -> Problem:
 
 
 def read_create(body: bytes, behaviour: Behaviour) -> Json:
-    """The body of a create request, checked (section 2; section 12 for the model's inputs). Raises Problem 400 or 422.
+    """The body of a create request, checked (contract sections 2 and 12). Raises Problem 400 or 422.
 
     Unknown fields are ignored. Lengths: client_ref 255, callback_url 2048 (both documented for batches only).
     """
@@ -378,7 +378,7 @@ def scheme_of(url: str) -> str | None:
 
 
 def _stored_metadata(metadata: Json | None) -> Json | None:
-    """Metadata as it is kept: top-level `data:` strings become references to assets (section 13, item 24)."""
+    """Metadata as it is kept: top-level `data:` strings become references to assets (contract 13.24)."""
     if metadata is None:
         return None
     return {

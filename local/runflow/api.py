@@ -202,18 +202,18 @@ class _Api:
     # Runs
 
     async def create_run(self, request: Request) -> Response:
-        """Section 2."""
+        """Contract section 2."""
         if self._mock.faults.take("account", only=lambda rule: rule.do == "no_credit"):
             raise account.out_of_credit(self._mock.behaviour)
         run = self._mock.create_run(request.path_params["model"], await request.body())
         return _json(self._mock.record(run), self._mock.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
-        """Section 3; the output links are signed again."""
+        """Contract section 3; the output links are signed again."""
         return _json(self._mock.record(self._account.run(request.path_params["run_id"])))
 
     async def list_runs(self, request: Request) -> Response:
-        """Section 3, "Search"."""
+        """Contract section 3, "Search"."""
         behaviour = self._mock.behaviour
         asked = request.query_params
         test = query.parse_filter(asked.get("q", ""), behaviour.client_ref_filter)
@@ -227,22 +227,22 @@ class _Api:
         return _json(wire.list_body(records, page, behaviour))
 
     async def statuses(self, _request: Request) -> Response:
-        """Section 3."""
+        """Contract section 3."""
         return _json(wire.statuses(self._mock.behaviour))
 
     async def callback_history(self, request: Request) -> Response:
-        """Section 4, "Delivery history"."""
+        """Contract section 4, "Delivery history"."""
         run = self._account.run(request.path_params["run_id"])
         return _json(wire.callback_history(run, self._mock.behaviour))
 
     async def redeliver(self, request: Request) -> Response:
-        """Section 4, "Redelivery": a new delivery, rebuilt from the run's current state."""
+        """Contract section 4, "Redelivery": a new delivery, rebuilt from the run's current state."""
         run = self._account.run(request.path_params["run_id"])
         self._account.check_redelivery(run)
         delivery = self._mock.call_back(run, automatic=False)
         return _json(wire.delivery_record(delivery, self._mock.behaviour), 201)
 
-    # Callback secrets: section 5
+    # Callback secrets: contract section 5
 
     async def create_secret(self, request: Request) -> Response:
         """The only response that shows the secret itself."""
@@ -286,15 +286,15 @@ class _Api:
     # The account, health, outputs
 
     async def balance(self, _request: Request) -> Response:
-        """Section 11."""
+        """Contract section 11."""
         return _json(wire.balance_record(self._account, self._mock.behaviour))
 
     async def me(self, _request: Request) -> Response:
-        """Section 1: the key is valid."""
+        """Contract section 1: the key is valid."""
         return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Mock Runflow"})
 
     async def health(self, _request: Request) -> Response:
-        """Section 1; use the status only."""
+        """Contract section 1; use the status only."""
         return _json({"status": "ok", "ok": True})
 
     async def output(self, request: Request) -> Response:

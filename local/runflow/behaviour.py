@@ -1,4 +1,4 @@
-"""How the mock reads the contract where its pages disagree or say nothing (sections 13 and 14).
+"""How the mock reads the contract where its pages disagree or say nothing (contract sections 13 and 14).
 
 The defaults are what the model's own page says, or failing that the newest page. Everything here may be changed while
 the mock runs, through `POST /_admin/behaviour`.
@@ -18,43 +18,43 @@ class Behaviour:
     """One reading of everything the contract leaves open. Times in seconds."""
 
     # Runs
-    create_status: Literal[201, 200] = 201  # item 21
+    create_status: Literal[201, 200] = 201  # contract 13.21
     output_shape: Literal["image_urls", "outputs", "outputs_plain", "image", "url", "output_url"] = (
-        "image_urls"  # item 3
+        "image_urls"  # contract 13.3
     )
-    images_per_run: int = 1  # section 10, "Count"
-    cancelled_spelling: Literal["canceled", "cancelled"] = "canceled"  # item 1, the run's status_code
-    callback_cancelled_spelling: Literal["canceled", "cancelled"] = "cancelled"  # item 1, the callback's status
-    failed_output: Literal["null", "flat", "nested"] = "null"  # item 4
-    failure_fields: Literal["reference", "errors_page", "sdk", "failure_reason"] = "reference"  # item 6
-    completed_field: Literal["completed_at", "finished_at"] = "completed_at"  # item 22
-    timestamps: Literal["offset", "z"] = "offset"  # item 20, of what is read; callbacks always have the offset
-    client_ref_field: Literal["accepted", "rejected"] = "accepted"  # item 23
+    images_per_run: int = 1  # contract section 10, "Count"
+    cancelled_spelling: Literal["canceled", "cancelled"] = "canceled"  # contract 13.1, the run's status_code
+    callback_cancelled_spelling: Literal["canceled", "cancelled"] = "cancelled"  # contract 13.1, the callback's status
+    failed_output: Literal["null", "flat", "nested"] = "null"  # contract 13.4
+    failure_fields: Literal["reference", "errors_page", "sdk", "failure_reason"] = "reference"  # contract 13.6
+    completed_field: Literal["completed_at", "finished_at"] = "completed_at"  # contract 13.22
+    timestamps: Literal["offset", "z"] = "offset"  # contract 13.20, of what is read; callbacks always have the offset
+    client_ref_field: Literal["accepted", "rejected"] = "accepted"  # contract 13.23
     # The run list
-    client_ref_filter: Literal["honoured", "ignored", "rejected"] = "honoured"  # section 14, "Search"
+    client_ref_filter: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 14, "Search"
     list_key: Literal["items", "data", "results"] = "items"  # no page shows it
-    list_cursors: Literal["next_pq", "next"] = "next_pq"  # item 15
-    # Idempotency: `cached_errors` honours keys, and remembers the error answers too
-    idempotency: Literal["honoured", "ignored", "conflict", "cached_errors"] = "honoured"  # item 10, section 14
+    list_cursors: Literal["next_pq", "next"] = "next_pq"  # contract 13.15
+    # Idempotency: `cached_errors` honours keys, and remembers the error answers too (contract section 14)
+    idempotency: Literal["honoured", "ignored", "conflict", "cached_errors"] = "honoured"  # contract 13.10
     # Errors, limits, money
-    error_shape: Literal["flat", "nested", "detail"] = "flat"  # item 7
-    credit_code: Literal["INSUFFICIENT_CREDIT", "INSUFFICIENT_CREDITS"] = "INSUFFICIENT_CREDIT"  # item 8
-    rate_limit: float = 0.0  # requests per second of one key, with bursts of as many; 0: no limit (section 7)
-    rate_headers: bool = False  # item 11
-    balance_body: Literal["decimal", "cents"] = "decimal"  # item 12
+    error_shape: Literal["flat", "nested", "detail"] = "flat"  # contract 13.7
+    credit_code: Literal["INSUFFICIENT_CREDIT", "INSUFFICIENT_CREDITS"] = "INSUFFICIENT_CREDIT"  # contract 13.8
+    rate_limit: float = 0.0  # requests per second of one key, with bursts of as many; 0: no limit (contract section 7)
+    rate_headers: bool = False  # contract 13.11
+    balance_body: Literal["decimal", "cents"] = "decimal"  # contract 13.12
     # How often a callback is tried: `brief` is three times, 1 s and 2 s apart, on 5xx and network errors; `patient` is
     # on any answer but 2xx
-    callback_retries: Literal["brief", "patient"] = "brief"  # item 28
+    callback_retries: Literal["brief", "patient"] = "brief"  # contract 13.28
     callback_delays: tuple[float, ...] | None = None  # waits between attempts; None: (1, 2), patient (1, 2, 4, 8, 16)
-    callback_timeout: float = 10.0  # section 14
-    callback_history: Literal["array", "object", "envelope"] = "array"  # item 16
-    new_secret_signs: Literal["first", "newest", "never"] = "first"  # noqa: S105 - section 14, "Secrets"
+    callback_timeout: float = 10.0  # contract section 14
+    callback_history: Literal["array", "object", "envelope"] = "array"  # contract 13.16
+    new_secret_signs: Literal["first", "newest", "never"] = "first"  # noqa: S105 - contract section 14, "Secrets"
     # The work
-    output_seconds: float = 3600.0  # how long an output link lives (item 26)
-    output_type: Literal["webp", "same"] = "webp"  # section 10, "Format"
+    output_seconds: float = 3600.0  # how long an output link lives (contract 13.26)
+    output_type: Literal["webp", "same"] = "webp"  # contract section 10, "Format"
     pixels: Literal["remove", "reencode", "copy"] = "remove"  # `copy` returns the input's own bytes, for load tests
     run_seconds: float = 0.0  # a run takes at least this long
-    max_side: int | None = None  # longest side of an input, in pixels (section 10: 4096 is only a sample)
+    max_side: int | None = None  # longest side of an input, in pixels (contract section 10: 4096 is only a sample)
 
     @property
     def delays(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Sends callbacks and retries them (contract section 4; section 13, item 28)."""
+"""Sends callbacks and retries them (contract section 4; contract 13.28)."""
 
 from __future__ import annotations
 

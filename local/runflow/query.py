@@ -26,7 +26,8 @@ FILTERS: Final = (
     "model_id",
     "client_ref",
 )
-"""Fields that `q` and `sort_by` know. No page says that metadata or callback_url can be searched (section 14)."""
+"""Fields that `q` and `sort_by` know. No page says that metadata or callback_url can be searched (contract section
+14)."""
 _TIMES: Final = ("created_at", "started_at", "completed_at")
 
 _TOKEN: Final = re.compile(

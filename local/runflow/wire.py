@@ -24,7 +24,7 @@ EVENTS: Final[Mapping[Status, str]] = {
     Status.CANCELED: "run.cancelled",
     Status.PARTIAL_SUCCEEDED: "run.partial_succeeded",
 }
-"""The event of a callback by the run's status: two l in this name alone (section 4)."""
+"""The event of a callback by the run's status: two l in this name alone (contract section 4)."""
 
 
 def encode(value: object) -> bytes:
@@ -33,7 +33,7 @@ def encode(value: object) -> bytes:
 
 
 def sign(secret: str, body: bytes) -> str:
-    """`Runflow-Signature`: HMAC-SHA256 in lower-case hex, keyed with the whole secret, prefix included (section 4)."""
+    """`Runflow-Signature`: lower-case hex of the HMAC-SHA256 keyed with the whole secret (contract section 4)."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
@@ -51,12 +51,12 @@ def money(amount: Decimal | None) -> str | None:
 
 
 def status(run: Run, spelling: str) -> str:
-    """`status_code` of a run; only the cancelled one has two spellings (section 13, item 1)."""
+    """`status_code` of a run; only the cancelled one has two spellings (contract 13.1)."""
     return spelling if run.status is Status.CANCELED else run.status.value
 
 
 def output(run: Run, links: list[str], behaviour: Behaviour) -> Json | None:
-    """The output of a run that made something, in one of the shapes that are met (section 13, item 3)."""
+    """The output of a run that made something, in one of the shapes that are met (contract 13.3)."""
     if run.status not in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED):
         return None
     extras: Json = {"seed": None, "timing": None, "nsfw_detected": None}
@@ -74,7 +74,7 @@ def output(run: Run, links: list[str], behaviour: Behaviour) -> Json | None:
 
 
 def run_record(run: Run, links: list[str], account: Account, behaviour: Behaviour) -> Json:
-    """The run object of section 2; `links` are freshly signed output links, in order."""
+    """The run object of contract section 2; `links` are freshly signed output links, in order."""
     completed = time(run.completed_at, behaviour)
     record: Json = {
         "id": run.id,
@@ -114,7 +114,7 @@ def run_record(run: Run, links: list[str], account: Account, behaviour: Behaviou
 
 
 def _with_failure(record: Json, run: Run, behaviour: Behaviour) -> Json:
-    """The failure of a run under the names that one of the pages gives its fields (section 13, item 6)."""
+    """The failure of a run under the names that one of the pages gives its fields (contract 13.6)."""
     code, message, stage = (
         (run.failure.code, run.failure.message, run.failure.stage) if run.failure else (None, None, None)
     )
@@ -145,14 +145,14 @@ def search_row(run: Run, behaviour: Behaviour) -> Json:
 
 
 def list_body(items: list[Json], page: Page, behaviour: Behaviour) -> Json:
-    """One page of a list with its cursors (section 13, item 15)."""
+    """One page of a list with its cursors (contract 13.15)."""
     if behaviour.list_cursors == "next_pq":
         return {behaviour.list_key: items, "next_pq": page.next, "prev_pq": page.previous}
     return {behaviour.list_key: items, "first": None, "next": page.next, "previous": page.previous}
 
 
 def envelope(run: Run, links: list[str], behaviour: Behaviour) -> Json:
-    """The body of a callback (section 4). There is no client_ref in it; times have an offset."""
+    """The body of a callback (contract section 4). There is no client_ref in it; times have an offset."""
     result = output(run, links, behaviour)
     if run.failure is not None:
         error = {"code": run.failure.code, "message": run.failure.message}
@@ -175,7 +175,7 @@ def envelope(run: Run, links: list[str], behaviour: Behaviour) -> Json:
 
 
 def delivery_record(delivery: Delivery, behaviour: Behaviour) -> Json:
-    """One callback delivery with its attempts (section 4, "Delivery history")."""
+    """One callback delivery with its attempts (contract section 4, "Delivery history")."""
     text = delivery.payload_bytes.decode()
     return {
         "id": delivery.id,
@@ -211,7 +211,7 @@ def delivery_record(delivery: Delivery, behaviour: Behaviour) -> Json:
 
 
 def callback_history(run: Run, behaviour: Behaviour) -> object:
-    """The deliveries of a run, in one of the shapes of section 13, item 16. None where there is no single one."""
+    """The deliveries of a run, in one of the shapes of contract 13.16. None where there is no single one."""
     records = [delivery_record(delivery, behaviour) for delivery in run.deliveries]
     match behaviour.callback_history:
         case "array":
@@ -223,7 +223,7 @@ def callback_history(run: Run, behaviour: Behaviour) -> object:
 
 
 def secret_record(secret: Secret, account: Account, behaviour: Behaviour) -> Json:
-    """A callback secret without what it is (section 5)."""
+    """A callback secret without what it is (contract section 5)."""
     return {
         "id": secret.id,
         "org_id": account.org_id,
@@ -238,7 +238,7 @@ def secret_record(secret: Secret, account: Account, behaviour: Behaviour) -> Jso
 
 
 def balance_record(account: Account, behaviour: Behaviour) -> Json:
-    """What is left of the credit (section 13, item 12)."""
+    """What is left of the credit (contract 13.12)."""
     if behaviour.balance_body == "cents":
         return {"balance_cents": int(account.balance * 100), "currency": "USD"}
     opened = time(account.opened_at, behaviour)
@@ -254,7 +254,7 @@ def balance_record(account: Account, behaviour: Behaviour) -> Json:
 
 
 def error_body(problem: Problem, behaviour: Behaviour) -> Json:
-    """The error envelope (section 6) in one of the shapes of section 13, item 7."""
+    """The error envelope (contract section 6) in one of the shapes of contract 13.7."""
     match behaviour.error_shape:
         case "flat":
             return {"code": problem.code, "message": problem.message, "errors": problem.errors}
@@ -272,13 +272,13 @@ def error_body(problem: Problem, behaviour: Behaviour) -> Json:
 
 
 def error_headers(problem: Problem, behaviour: Behaviour) -> dict[str, str]:
-    """Headers that go with an error. The newest page has none on a 429 (section 13, item 11)."""
+    """Headers that go with an error. The newest page has none on a 429 (contract 13.11)."""
     return dict(problem.headers) if behaviour.rate_headers else {}
 
 
 STATUSES: Final = [Status.QUEUED, Status.DISPATCHING, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED,
                    Status.PARTIAL_SUCCEEDED]  # fmt: skip
-"""What GET /v1/runs/statuses lists (section 3)."""
+"""What GET /v1/runs/statuses lists (contract section 3)."""
 
 
 def statuses(behaviour: Behaviour) -> list[Json]:

@@ -36,7 +36,7 @@ def accepted(epoch: int) -> tuple[str, str]:
 
 
 def sign(key: str | bytes, body: bytes, digest: Any = hashlib.sha256) -> str:
-    """Lower-case hex HMAC, as the contract's section 4 has it."""
+    """Lower-case hex HMAC, as contract section 4 has it."""
     return hmac.new(key if isinstance(key, bytes) else key.encode(), body, digest).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Runflow's words under every reading of its contract. Items are those of its section 13."""
+"""Runflow's words under every reading of its contract."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_request_of_ours_has_the_fields_of_the_examples_and_no_others(example:
     assert set(example["body"]["input"]) <= {"image_url", "config"} == set(body["input"])
 
 
-# Item 1: canceled, cancelled
+# Contract 13.1: canceled, cancelled
 
 
 @pytest.mark.parametrize("word", ["canceled", "cancelled", "Cancelled", "CANCELED"])
@@ -155,7 +155,7 @@ def test_the_event_decides_before_the_status(event: str, status: str, meant: Run
     assert read(event=event, status=status).status is meant
 
 
-# Item 2: partial_succeeded
+# Contract 13.2: partial_succeeded
 
 
 def test_a_partial_success_has_ended_and_keeps_its_links() -> None:
@@ -163,7 +163,7 @@ def test_a_partial_success_has_ended_and_keeps_its_links() -> None:
     assert (told.status, told.links, told.status.terminal) == (RunStatus.PARTIAL, (A,), True)
 
 
-# Item 3: the shape of the output
+# Contract 13.3: the shape of the output
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_main_picture_is_the_one_that_is_called_result() -> None:
     assert links_of({"image_urls": [A, "https://x/a?name=/result_1.webp"]})[0] == A
 
 
-# Item 4: the output of a failure
+# Contract 13.4: the output of a failure
 
 
 @pytest.mark.parametrize("output", [None, {"code": "X"}, {"error": {"code": "X"}}, {"image_urls": [A]}, "x", 7, [A]])
@@ -225,7 +225,7 @@ def test_no_link_is_taken_from_a_failure(event: str, output: object) -> None:
     assert read(event=event, output=output).links == ()
 
 
-# Item 5: events
+# Contract 13.5: events
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_run_that_has_not_ended_is_told_as_it_is() -> None:
     assert read(event="run.started", status="running").status is RunStatus.RUNNING
 
 
-# Items 4, 6 and 7: what failed
+# Contract 13.4, 13.6 and 13.7: what failed
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_an_unknown_status_has_not_ended(word: object) -> None:
     assert (status_of(word), status_of(word).terminal) == (RunStatus.UNKNOWN, False)
 
 
-# Items 20 to 24, section 11
+# Contract 13.20 to 13.24 and contract section 11
 
 
 @pytest.mark.parametrize(

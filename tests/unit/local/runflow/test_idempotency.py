@@ -1,4 +1,4 @@
-"""Idempotency-Key under every reading of the contract (section 8; section 13, item 10)."""
+"""Idempotency-Key under every reading of the contract (contract section 8, contract 13.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings of the contract that can be chosen (section 13), and that each shows."""
+"""Readings that can be chosen (contract section 13), and that each shows."""
 
 from __future__ import annotations
 

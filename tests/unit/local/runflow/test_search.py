@@ -1,4 +1,4 @@
-"""The run list (contract section 3, "Search"; section 13, item 15)."""
+"""The run list (contract section 3, "Search", and contract 13.15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runflow over HTTPS. Section numbers are those of its contract."""
+"""Runflow over HTTPS."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from detag.ports.runs import RunPage, Unauthorized
 READ_SECONDS: Final = 10.0
 PAGE_SECONDS: Final = 20.0
 PAGE_LIMIT: Final = 500
-"""The most that a page may hold (section 3)."""
+"""The most that a page may hold (contract section 3)."""
 RECORD_BYTES: Final = 2 * 1024 * 1024
 PAGE_BYTES: Final = 32 * 1024 * 1024
 """A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
 MAX_RETRY_AFTER: Final = 32.0
-"""Where the official sample stops waiting (section 7)."""
+"""Where the official sample stops waiting (contract section 7)."""
 MAX_CONNECTIONS: Final = 32
 
 
@@ -167,7 +167,9 @@ class RunflowRuns:
 
 
 def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None) -> Outcome:
-    """What an answer to the POST means for the photo's money: by its status alone, but for the run's id (section 6)."""
+    """What an answer to the POST means for the photo's money: by its status alone, but for the run's id (contract
+    section 6).
+    """
     if 200 <= status < 300:
         run_id = run_id_of(record.get("id"))
         return Accepted(run_id) if run_id else Ambiguous(f"{status} without a run id")
@@ -178,14 +180,14 @@ def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None
 
 
 def retry_after_of(value: bytes | None) -> float | None:
-    """Seconds of a Retry-After header, capped; None for a date or anything else (section 7)."""
+    """Seconds of a Retry-After header, capped; None for a date or anything else (contract section 7)."""
     if value is None or not re.fullmatch(rb"\d{1,9}(\.\d{1,9})?", value):
         return None
     return min(float(value), MAX_RETRY_AFTER)
 
 
 def read_page(answer: object) -> RunPage:
-    """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (section 13, item 15).
+    """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (contract 13.15).
 
     Raises `Transient` for anything else: if a page that can't be read looked like the end of the list, the photo whose
     run is looked for would be sent, and paid, again.

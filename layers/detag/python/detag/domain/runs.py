@@ -40,7 +40,7 @@ _PERMANENT: Final = re.compile(r"(?i)valid|unsupported|moderat|nsfw|polic|too_la
 
 def permanent(code: str | None) -> bool:
     """Whether a failure's code says that the same photo would fail again. Runflow publishes one code only,
-    `INPUT_VALIDATION_FAILED` (section 6); others are judged by their words.
+    `INPUT_VALIDATION_FAILED` (contract section 6); others are judged by their words.
     """
     return code is not None and _PERMANENT.search(code) is not None
 
@@ -53,9 +53,9 @@ _STATUSES: Final = {
     "completed": RunStatus.SUCCEEDED,  # from the event's name
     "partial_succeeded": RunStatus.PARTIAL,
     "failed": RunStatus.FAILED,
-    "errored": RunStatus.FAILED,  # defended against by official code (section 3)
+    "errored": RunStatus.FAILED,  # defended against by official code (contract section 3)
     "timeout": RunStatus.FAILED,
-    "canceled": RunStatus.CANCELLED,  # both spellings (section 13, item 1)
+    "canceled": RunStatus.CANCELLED,  # both spellings (contract 13.1)
     "cancelled": RunStatus.CANCELLED,
 }
 
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def charged(self) -> bool:
-        """Whether money was or may have been taken: a run that failed with no positive cost is free (section 11)."""
+        """Whether money was or may have been taken: a failed run without a cost is free (contract section 11)."""
         if self.cost is not None and self.cost > 0:
             return True
         return self.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.CANCELLED)
@@ -117,11 +117,11 @@ def read_run(record: object) -> Run | None:
 
 
 def links_of(output: object) -> tuple[str, ...]:
-    """The image links in a run's output, the main image first; none for any other value (section 13, item 3).
+    """The image links in a run's output, the main image first; none for any other value (contract 13.3).
 
     The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may
     be strings or objects; those with a type other than image are left out. The main image is the one whose file name
-    starts with `result_`, else the first (section 10).
+    starts with `result_`, else the first (contract section 10).
     """
     links = tuple(dict.fromkeys(_links(output)))
     main = next((link for link in links if urlsplit(link).path.rpartition("/")[2].startswith("result_")), None)
@@ -156,7 +156,7 @@ def _is_link(text: str) -> bool:
 
 def failure_of(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Failure code and message of a run record, an error body, or a callback's output: the first of each family that is
-    set (section 13, items 4, 6 and 7). Any field may be missing or of another type.
+    set (contract 13.4, 13.6 and 13.7). Any field may be missing or of another type.
     """
     nested = record.get("error")
     error = _object(nested)
@@ -221,7 +221,7 @@ def read_callback(body: bytes) -> Callback | str:
     if job_id is None or metadata.get("app") != APP:
         return "not_ours"
     status = status_of(event.removeprefix("run.") if isinstance(event, str) and event.startswith("run.") else None)
-    if status is RunStatus.UNKNOWN:  # the event decides, then the status (section 13, items 1 and 5)
+    if status is RunStatus.UNKNOWN:  # the event decides, then the status (contract 13.1 and 13.5)
         status = status_of(envelope.get("status"))
     if status is RunStatus.UNKNOWN:
         return "unknown_event"
@@ -289,8 +289,8 @@ def create_body(
 ) -> str:
     """The bytes (ASCII JSON) of the POST that creates a run. The caller stores them before they are sent.
 
-    `config` is left out unless a ratio is asked for (section 12); metadata holds short plain strings only (section 13,
-    items 23 and 24).
+    `config` is left out unless a ratio is asked for (contract section 12); metadata holds short plain strings only
+    (contract 13.23 and 13.24).
     """
     sent: dict[str, Any] = {"image_url": image_url}
     if aspect_ratio:
@@ -356,7 +356,7 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def _time(value: object) -> float | None:
-    """Both `+00:00` and `Z` are met (section 13, item 20)."""
+    """Both `+00:00` and `Z` are met (contract 13.20)."""
     if not isinstance(value, str):
         return None
     try:

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 
 class LinkExpired(Exception):
-    """The link answered 401, 403, 404 or 410: a fresh one may work (contract section 13, item 26)."""
+    """The link answered 401, 403, 404 or 410: a fresh one may work (contract 13.26)."""
 
 
 class Unsafe(Exception):
