@@ -97,17 +97,17 @@ def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Stack) -> N
 
 
 def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Stack) -> None:
-    allowed = {}
-    for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items():
-        for statement in stack.statements(name):
-            if statement["Effect"] == "Allow":
-                allowed[stack.one_name(policy["Queues"])] = statement
-    assert set(allowed) == {"UploadQueue", "UploadRuleDeadLetterQueue"}
-    for queue, statement in allowed.items():
-        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-        assert statement["Action"] == "sqs:SendMessage"
-        assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
-        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
+    (allowed,) = [
+        (stack.names(policy["Queues"]), statement)
+        for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items()
+        for statement in stack.statements(name)
+        if statement["Effect"] == "Allow"
+    ]
+    queues, statement = allowed
+    assert queues == {"UploadQueue", "UploadRuleDeadLetterQueue"}
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
 
 
 def test_reconcile_runs_every_minute_and_ends_before_the_next(stack: Stack) -> None:
