@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 from detag.domain import job as jobs
 from detag.domain.job import CLOSED_ORDER, GATE_REASONS, OPEN_ORDER, REPAIRABLE, TRANSITIONS, Reason, State, Transition
 from detag.domain.reasons import ADVICE
-
-PLACE: Final = Path(__file__).parents[1] / "states.md"
+from docs.generate import markdown
 
 MEANS: Final = {
     State.WAITING: "It is not its turn: it has a reason to wait and a time at which it comes due.",
@@ -27,7 +25,7 @@ MEANS: Final = {
 HEAD: Final = """\
 # States of a job
 
-<!-- Drawn from the code by `make docs`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
+<!-- Made by `make generate`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
 
 A job is one uploaded version of one photo, and one row of the job table. It moves only by the transitions below. Each
 is a pure function of the row as it was read, and one conditional write: the row is replaced only while it still has the
@@ -50,14 +48,18 @@ def draw() -> str:
         "```mermaid\n" + "\n".join(_diagram()) + "\n```\n",
         RULES,
         "## States\n",
-        _table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
+        markdown.table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
         "## Transitions\n",
-        _table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
+        markdown.table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
         "A waiting job has a reason to wait. Those of the gate hold the whole intake, oldest first, until it opens.\n",
-        _table(("waiting for", "gate", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        markdown.table(
+            ("waiting for", "gate", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))
+        ),
         "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
-        _table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
+        markdown.table(
+            ("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))
+        ),
     )
     return "\n".join(parts)
 
@@ -103,8 +105,3 @@ def _waits(reason: Reason) -> tuple[str, ...]:
 def _ended(reason: Reason) -> tuple[str, ...]:
     advice = ADVICE[reason]
     return (f"`{reason}`", "yes" if reason in REPAIRABLE else "", advice.means, advice.do)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
