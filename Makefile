@@ -37,17 +37,18 @@ simulate: ## Run simulations: make simulate SEEDS=n FROM=k, or SEED=s to replay 
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.simulation \
 		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"} $${MUTANTS:+--mutants}
 
-.PHONY: docs
-docs: ## Draw the pages and pictures of docs/ that come from the code
+.PHONY: generate
+generate: ## Write the tables, pages and pictures that are made from the source
 	$(setup) test
-	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.draw
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate
 
 .PHONY: check
-check: ## Lint and type-check the code, judge the template (cfn-lint, checkov, AWS's guard rules), look for secrets
+check: ## Lint and type-check; say what is to be generated; judge the template; look for secrets
 	$(setup) test sam policy
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
 	.venv/test/bin/mypy
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate --check
 	.venv/sam/bin/sam validate --lint
 	.venv/sam/bin/cfn-lint template.yaml
 	@mkdir -p .build

@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.calls import IDLE_MINUTE, PER_PHOTO
 from benchmarks.machine import ROOT
+from detag.domain.metrics import Metric
 
 LIST: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "prices.json").read_text(encoding="utf-8"))
 MEMORY_GB: Final = {"submit": 0.5, "callback": 0.25, "deliver": 0.5, "reconcile": 0.5}
@@ -26,7 +27,8 @@ FETCH_MS: Final = 500.0
 """A 2 MB output over the Internet: assumed, 4 MB/s."""
 PHOTO_MB: Final = 5.0
 """The size of a photo, as cameras make them."""
-RUNFLOW_USD: Final = 0.14
+METRICS_OF_A_DELIVERY: Final = (Metric.SUBMITTED, Metric.ANSWERED_200, Metric.DELIVERED)
+"""What is counted, and so charged for, if all goes well."""
 COLD_SHARE: Final = 0.05
 """Invocations that begin with an init, which is billed as well."""
 LAMBDA_LOG_BYTES: Final = 360
@@ -36,6 +38,15 @@ ACCESS_LOG_BYTES: Final = 260
 MINUTES: Final = 43_800
 POLLS_A_MONTH: Final = 5 * 3 * MINUTES
 """Five pollers of Lambda's wait 20 s each at an idle queue (Lambda Developer Guide, "Using Lambda with Amazon SQS")."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose CloudFormation short forms do not matter here."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+TEMPLATE: Final[dict[str, Any]] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506
+RUNFLOW_USD: Final = float(TEMPLATE["Parameters"]["PricePerImageUsd"]["Default"])
 
 
 @dataclass(frozen=True)
@@ -111,19 +122,25 @@ def egress(photos: int = 1_000) -> Line:
     return Line(f"Egress: originals of {PHOTO_MB:.0f} MB", photos * PHOTO_MB / 1_000, "egress_gb")
 
 
+def standing() -> list[Line]:
+    """What a month costs of which nothing has to be measured."""
+    kinds = [resource["Type"] for resource in TEMPLATE["Resources"].values()]
+    return [
+        Line("Secrets", kinds.count("AWS::SecretsManager::Secret"), "secret_month"),
+        Line("Alarms", kinds.count("AWS::CloudWatch::Alarm"), "alarm_month"),
+        Line(f"Metrics: {Metric.GATE_HELD}, the only one while nothing happens", 1, "metric_month"),
+        Line("SQS: Lambda waiting at two queues", 2 * POLLS_A_MONTH, "sqs_request"),
+    ]
+
+
 def per_month(measured: Measured, *, email: bool = False) -> list[Line]:
     """A month without a photo, for everything that the template makes by default."""
-    template = _resources()
-    kinds = [resource["Type"] for resource in template.values()]
     slow = FULL_CORE_GB / MEMORY_GB["reconcile"]
     milliseconds = measured.cpu_ms["reconcile"] * slow + sum(IDLE_MINUTE.values()) * AWS_CALL_MS
     reads = IDLE_MINUTE["dynamodb.GetItem"] + IDLE_MINUTE["dynamodb.Query"] * 0.5
     logged = measured.logged["reconcile"] + LAMBDA_LOG_BYTES
     lines = [
-        Line("Secrets", kinds.count("AWS::SecretsManager::Secret"), "secret_month"),
-        Line("Alarms", kinds.count("AWS::CloudWatch::Alarm"), "alarm_month"),
-        Line("Metrics: GateHeld, the only one while nothing happens", 1, "metric_month"),
-        Line("SQS: Lambda waiting at two queues", 2 * POLLS_A_MONTH, "sqs_request"),
+        *standing(),
         Line(
             "Lambda: reconcile's time",
             MINUTES * MEMORY_GB["reconcile"] * milliseconds / 1_000,
@@ -134,19 +151,6 @@ def per_month(measured: Measured, *, email: bool = False) -> list[Line]:
         Line("CloudWatch: logs", MINUTES * logged / 1e9, "log_gb"),
     ]
     return [*lines, Line("KMS: the alarm topic's key (AlarmEmail)", 1, "key_month")] if email else lines
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose CloudFormation short forms do not matter here."""
-
-
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-
-
-def _resources() -> dict[str, Any]:
-    template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506
-    found: dict[str, Any] = template["Resources"]
-    return found
 
 
 def total(lines: list[Line], *, free_tier: bool = False) -> float:

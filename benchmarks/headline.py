@@ -1,19 +1,35 @@
-"""The few results that the README shows, from results.json: nothing is measured here."""
+"""The few results that the README shows, and what AWS costs, from results.json: nothing is measured here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
-Row = tuple[str, str]
+from benchmarks import cost
+from benchmarks.cost import LIST, RUNFLOW_USD
+from benchmarks.report import table
+
+STANDING: Final = {
+    "secret_month": "secrets",
+    "alarm_month": "alarms",
+    "metric_month": "one metric",
+    "sqs_request": "queue polling",
+}
+PLACE: Final = Path(__file__).parent / "results.json"
 
 
-def rows(results: str) -> Sequence[Row]:
+def values() -> dict[str, float]:
+    """What was measured, by name."""
+    return {name: float(one["value"]) for name, one in json.loads(PLACE.read_text(encoding="utf-8")).items()}
+
+
+def results() -> str:
     """What was measured, and what it came to. Raises KeyError where results.json lacks one."""
-    value = {name: float(one["value"]) for name, one in json.loads(results).items()}
+    value = values()
     submit, deliver, callback = (value[f"{name}_init_over_floor"] for name in ("submit", "deliver", "callback"))
     naive = submit / value["submit_init_over_naive"]
-    return (
+    rows = (
         (
             "cold start of `submit`, `deliver`, `callback`",
             (
@@ -38,15 +54,36 @@ def rows(results: str) -> Sequence[Row]:
             f"{value['load_photos']:,.0f} photos at once on the local stack",
             f"{value['load_lost']:.0f} lost, {value['load_paid_twice']:.0f} paid twice",
         ),
+    )
+    return table(("", ""), rows)
+
+
+def costs() -> str:
+    """What AWS and Runflow charge, by AWS's list and without the free tier."""
+    value = values()
+    idle = round(value["aws_usd_per_month_idle"], 2)
+    parts = {STANDING[line.price]: round(line.usd, 2) for line in cost.standing()}
+    parts["reconcile every minute"] = idle - sum(parts.values())  # of the rounded ones: what is shown adds up
+    items = ", ".join(f"{part} {usd:.2f}" for part, usd in parts.items())
+    metric, key, gigabyte = (LIST["prices"][name]["usd"] for name in ("metric_month", "key_month", "egress_gb"))
+    good = cost.METRICS_OF_A_DELIVERY
+    egress, free = cost.egress(), LIST["free_each_month"]["egress_gb"]
+    rows = (
+        ("a month without photos", f"${idle:.2f}: {items}", "-"),
+        ("the same with an `AlarmEmail`", f"${key:.0f} more, for the key of its topic", "-"),
         (
-            "AWS, for 1,000 photos",
+            "a month with photos",
             (
-                f"${value['aws_usd_per_1000']:.3f}, beside Runflow's $140; and $0.45 for the originals' way out of AWS "
-                "(5 MB each) beyond the free 100 GB a month"
+                f"${len(good) * metric:.2f} more, for the metrics {', '.join(f'`{name}`' for name in good)}; "
+                f"${metric:.2f} for each of the others that is written"
             ),
+            "-",
         ),
+        ("1,000 photos", f"${value['aws_usd_per_1000']:.2f}, storage aside", f"${1_000 * RUNFLOW_USD:.0f}"),
         (
-            "AWS, for a month without photos",
-            f"${value['aws_usd_per_month_idle']:.2f} without any free tier; `AlarmEmail` adds $1",
+            f"the originals of 1,000 photos ({cost.PHOTO_MB:.0f} MB each) on their way to Runflow",
+            f"${egress.usd:.2f}: ${gigabyte:.2f} a GB beyond the first {free} GB a month",
+            "-",
         ),
     )
+    return table(("", "AWS", "Runflow"), rows)

@@ -256,8 +256,9 @@ def _cost(results: Results) -> tuple[str, ...]:
                 ("**sum**", "", f"**{cost.total(month):.2f}**", f"**{cost.total(month, free_tier=True):.2f}**"),
             ],
         ),
-        "With `AlarmEmail` the topic's key adds $1.00. In a month with photos CloudWatch adds $0.30 for each metric that is "
-        "written, at most by the hour: `Submitted`, `Answered200`, `Delivered` if all goes well.",
+        f"With `AlarmEmail` the topic's key adds ${LIST['prices']['key_month']['usd']:.2f}. In a month with photos CloudWatch "
+        f"adds ${LIST['prices']['metric_month']['usd']:.2f} for each metric that is written, at most by the hour: "
+        f"{', '.join(f'`{name}`' for name in cost.METRICS_OF_A_DELIVERY)} if all goes well.",
     )
 
 

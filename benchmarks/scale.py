@@ -1,29 +1,22 @@
 """A million photos a day, ten million rows: the numbers of docs/scale.md, by arithmetic and by a simulation of a day.
 
-    python -m benchmarks.scale            writes them into docs/scale.md
-    python -m benchmarks.scale --check    says whether they are as this program has them (exit status 1 if not)
-
 Nothing is measured here: the durations are those of results.md, rounded up.
 """
 
 from __future__ import annotations
 
 import random
-import re
-import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from benchmarks.calls import IDLE_MINUTE, PER_PHOTO
+from benchmarks.cost import RUNFLOW_USD, Line
 from benchmarks.report import table
 from detag.domain.job import DUE_SHARDS
 from detag.domain.money import SHARDS
 from detag.services.reconcile import DUE_BATCH, RELEASE_BATCH
 
-PAGE: Final = Path(__file__).resolve().parents[1] / "docs/scale.md"
 DAY: Final = 86_400
 PHOTOS: Final = 1_000_000
 PEAK: Final = 3.0
@@ -195,13 +188,13 @@ def numbers() -> str:
     facts = [
         ("photos a second, mean and busiest hour", f"{MEAN:.1f} and {BUSIEST:.1f}"),
         ("runs at Runflow at the same time", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
-        ("what Runflow charges", f"${PHOTOS * 0.14:,.0f} a day"),
+        ("what Runflow charges", f"${PHOTOS * RUNFLOW_USD:,.0f} a day"),
         ("DynamoDB writes", f"{BUSIEST * WRITE_UNITS:,.0f} units a second in the busiest hour"),
         ("claims that meet another on their counter", f"{100 * collisions(BUSIEST):.1f} % (simulated); each waits 25 ms"),
         ("the fullest of the lanes of the due index", f"{100 * lanes():.1f} % above its share (simulated)"),
         ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); the line may be of any length"),
         ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, whatever the table holds: the indexes are sparse"),
-        ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units ($0.002), under 10 s"),
+        ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units (${Line('', status_units, 'dynamodb_read_unit').usd:.3f}), under 10 s"),
         ("10 million rows", f"{10_000_000 * ROW_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ROW_BYTES / 1e9:.0f} GB"),
         (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results in line at the most, worked off {few_hours:.0f} hours after midnight: more come than go"),
         (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} in line at the most, {enough_hours:.0f} hours"),
@@ -214,25 +207,3 @@ def numbers() -> str:
             f"**The first wall: {first.name}**, at {first.photos_per_second * DAY:,.0f} photos a day.",
         )
     )
-
-
-def written(text: str) -> str:
-    """The page with the numbers as this program has them."""
-    made = f"<!-- numbers: made by benchmarks/scale.py -->\n\n{numbers()}\n\n<!-- end of numbers -->"
-    return re.sub(r"<!-- numbers: .*?<!-- end of numbers -->", lambda _: made, text, flags=re.DOTALL)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status."""
-    before = PAGE.read_text(encoding="utf-8")
-    after = written(before)
-    if arguments == ["--check"]:
-        if before != after:
-            print("docs/scale.md is behind: run python -m benchmarks.scale")
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,14 +2,23 @@
 
     .venv/policy/bin/python bin/policy.py .build/transformed.json
 
-A finding is accepted only where the resource's own Metadata gives the reason:
+A finding is accepted only where the template gives the reason: for every resource of a type in its own Metadata, for
+one resource in that one's.
 
     Metadata:
-      checkov: {skip: [{id: CKV_AWS_18, comment: ...}]}
-      guard: {skip: [{id: CT.S3.PR.2, comment: ...}]}
+      AcceptedFindings:
+        AWS::S3::Bucket:
+          - {checks: [CKV_AWS_18, CT.S3.PR.2], reason: ...}
 
-An entry may name a `resource` that SAM makes of this one. Any other finding fails, and so does an entry without a
-reason or without a finding. The rules are those of AWS Control Tower's proactive controls, as the package
+    Resources:
+      OutputBucket:
+        Metadata:
+          AcceptedFindings:
+            - {checks: [CT.S3.PR.4], reason: ...}
+
+The template's Metadata may also name a resource that SAM makes. Types are those after the transform. Any other finding
+fails, and so does an acceptance without a reason, one without its finding, be it at a single resource of its type, and
+one that is given twice. The rules are those of AWS Control Tower's proactive controls, as the package
 cdk-validator-cfnguard carries them together with the cfn-guard program.
 """
 
@@ -23,7 +32,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +41,12 @@ PACKAGE = "cdklabs.cdk_validator_cfnguard"
 PROGRAMS = {"Linux": "ubuntu", "Darwin": "macos"}
 PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 RULES = "rules/control-tower/cfn-guard"
+ACCEPTED = "AcceptedFindings"
 COPIES = ("AWS::Lambda::EventInvokeConfig",)
 """What SAM makes of a function and gives the function's Metadata to."""
 
-Place = tuple[str, str, str]
-"""Tool, identifier of the check, logical id of the resource."""
+Place = tuple[str, str]
+"""Identifier of the check, which tells the tool by its prefix, and logical id of the resource."""
 
 
 class CannotJudge(Exception):
@@ -53,14 +63,24 @@ class Verdict:
 
 
 def accepted_in(template: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Every acceptance in a transformed template, with its reason ('' if it has none)."""
-    for name, resource in template["Resources"].items():
-        if resource["Type"] in COPIES:
-            continue
-        metadata = resource.get("Metadata") or {}
-        for tool in ("checkov", "guard"):
-            for entry in (metadata.get(tool) or {}).get("skip", []):
-                yield (tool, entry["id"], entry.get("resource", name)), str(entry.get("comment") or "").strip()
+    """Every acceptance in a transformed template, with its reason ('' if it has none).
+
+    One for a type comes once for each resource of the type.
+    """
+    resources = template["Resources"]
+    for owner, entries in template.get("Metadata", {}).get(ACCEPTED, {}).items():
+        of_type = [name for name, resource in resources.items() if resource["Type"] == owner]
+        for name in of_type or [owner]:
+            yield from _reasons(name, entries)
+    for name, resource in resources.items():
+        if resource["Type"] not in COPIES:
+            yield from _reasons(name, (resource.get("Metadata") or {}).get(ACCEPTED, []))
+
+
+def _reasons(resource: str, entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Place, str]]:
+    for entry in entries:
+        for check in entry["checks"]:
+            yield (check, resource), str(entry.get("reason") or "").strip()
 
 
 def without_metadata(template: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,20 +94,23 @@ def without_metadata(template: Mapping[str, Any]) -> dict[str, Any]:
 
 def judge(template: Mapping[str, Any], findings: Mapping[Place, str]) -> Verdict:
     """Hold the findings (with what each says) against the acceptances in the template."""
-    verdict, reasons = Verdict(), dict(accepted_in(template))
+    verdict, reasons = Verdict(), dict[Place, str]()
+    for place, reason in accepted_in(template):
+        check, resource = place
+        if place in reasons:
+            verdict.wrong.append(f"{resource}: {check} is accepted twice")
+        elif not reason:
+            verdict.wrong.append(f"{resource}: {check} is accepted without a reason")
+        elif resource not in template["Resources"]:
+            verdict.wrong.append(f"{resource}: there is no such resource or type, but {check} is accepted for it")
+        elif place not in findings:
+            verdict.wrong.append(f"{resource}: {check} is accepted, but not found here any more")
+        reasons[place] = reason
     for place, said in findings.items():
         if reasons.get(place):
             verdict.accepted[place] = reasons[place]
         else:
             verdict.unexplained[place] = said
-    for place, reason in reasons.items():
-        tool, check, resource = place
-        if not reason:
-            verdict.wrong.append(f"{resource}: {check} is accepted without a reason")
-        elif resource not in template["Resources"]:
-            verdict.wrong.append(f"{resource}: there is no such resource, but {check} is accepted for it")
-        elif place not in findings:
-            verdict.wrong.append(f"{resource}: {tool} finds no {check} here any more, but it is accepted")
     return verdict
 
 
@@ -107,7 +130,7 @@ def checkov(template: Path) -> tuple[int, dict[Place, str]]:
     for report in reports:
         passed += report["summary"]["passed"]
         for one in report["results"]["failed_checks"]:
-            findings["checkov", one["check_id"], one["resource"].rpartition(".")[2]] = one["check_name"]
+            findings[one["check_id"], one["resource"].rpartition(".")[2]] = one["check_name"]
     return passed, findings
 
 
@@ -161,7 +184,7 @@ def _findings(report: Any, rule: tuple[str, str]) -> Iterator[tuple[Place, str]]
             rule = named[1], named[2]
         path = report.get("path")
         if isinstance(path, str) and path.startswith("/Resources/"):
-            yield ("guard", rule[0], path.split("/")[2]), rule[1]
+            yield (rule[0], path.split("/")[2]), rule[1]
         for one in report.values():
             yield from _findings(one, rule)
 
@@ -179,13 +202,13 @@ def main(path: Path) -> int:
             return 1
     verdict = judge(template, first | second)
     print(f"{checks} checks of checkov and {rules} of AWS's guard rules find nothing")
-    for (tool, check, resource), said in sorted(verdict.unexplained.items()):
-        print(f"unexplained: {resource}: {tool} {check}: {said}")
+    for (check, resource), said in sorted(verdict.unexplained.items()):
+        print(f"unexplained: {resource}: {check}: {said}")
     for said in sorted(verdict.wrong):
         print(f"wrong: {said}")
-    resources = len({resource for _, _, resource in verdict.accepted})
+    resources = len({resource for _, resource in verdict.accepted})
     print(
-        f"{len(verdict.accepted)} findings on {resources} resources are accepted, each with its reason beside it; "
+        f"{len(verdict.accepted)} findings on {resources} resources are accepted, each with its reason; "
         f"{len(verdict.unexplained)} unexplained"
     )
     return bool(verdict.unexplained or verdict.wrong)

@@ -33,7 +33,7 @@ _Loader.add_multi_constructor("!", lambda _loader, _suffix, node: node.value)
 
 
 def _variables() -> dict[str, str]:
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - see _Loader
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # of a SafeLoader's kind
     known = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()} | MADE
     functions = [one["Properties"] for one in template["Resources"].values() if one["Type"].endswith("::Function")]
     variables = {name: value for one in functions for name, value in one["Environment"]["Variables"].items()}

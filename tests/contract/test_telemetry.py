@@ -14,6 +14,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
 from detag.adapters.telemetry import PowertoolsTelemetry
+from detag.domain.metrics import Metric
 from detag.ports.telemetry import Telemetry
 from detag.ports.telemetry_fake import FakeTelemetry
 
@@ -61,15 +62,15 @@ def side(request: pytest.FixtureRequest, name: str, capsys: pytest.CaptureFixtur
 
 
 def test_a_metric_is_the_sum_of_what_was_counted(side: Side) -> None:
-    side.telemetry.count("Submitted")
-    side.telemetry.count("Submitted")
-    side.telemetry.count("GateHeld", 2.5)
+    side.telemetry.count(Metric.SUBMITTED)
+    side.telemetry.count(Metric.SUBMITTED)
+    side.telemetry.count(Metric.GATE_HELD, 2.5)
     assert side.metrics() == {"Submitted": 2, "GateHeld": 2.5}
 
 
 def test_what_many_threads_count_is_all_there(side: Side) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: side.telemetry.count("Submitted"), range(1_950)))
+        list(pool.map(lambda _: side.telemetry.count(Metric.SUBMITTED), range(1_950)))
     assert side.metrics() == {"Submitted": 1_950}
 
 

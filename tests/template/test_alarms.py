@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from detag.domain import waits
+from tests.template.emitted import emitted
 from tests.template.stack import Stack
 
 OURS = {"Fn::Sub": "detag/${AWS::StackName}"}
@@ -27,31 +29,6 @@ def library(root: Path) -> Path:
     return root / "layers" / "detag" / "python"
 
 
-def reached(root: Path, module: str, seen: set[str] | None = None) -> set[str]:
-    """A module of the library and every one of ours that it imports, directly or not."""
-    seen = set() if seen is None else seen
-    path = library(root) / (module.replace(".", "/") + ".py")
-    if module in seen or not path.is_file():
-        return seen
-    seen.add(module)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("detag."):
-            reached(root, node.module, seen)
-    return seen
-
-
-def counted(root: Path, service: str) -> set[str]:
-    """The metrics that a service counts: `telemetry.count("Name", ...)` in its module or in one that it imports."""
-    names = set()
-    for module in reached(root, f"detag.services.{service}"):
-        for node in ast.walk(
-            ast.parse((library(root) / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
-        ):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "count":
-                names |= {str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant)}
-    return names
-
-
 def test_every_alarm_of_ours_is_on_a_counted_metric(stack: Stack, root: Path) -> None:
     """Every alarm of ours is on a metric that its service counts."""
     ours = {name: alarm for name, alarm in alarms(stack).items() if alarm["Namespace"] == OURS}
@@ -59,7 +36,7 @@ def test_every_alarm_of_ours_is_on_a_counted_metric(stack: Stack, root: Path) ->
     for name, alarm in ours.items():
         (service,) = dimensions(alarm).values()
         assert set(dimensions(alarm)) == {"service"}
-        assert alarm["MetricName"] in counted(root, service), name
+        assert alarm["MetricName"] in emitted(root, service), name
 
 
 def test_our_alarms_read_the_namespace_of_the_functions(stack: Stack) -> None:
@@ -116,14 +93,18 @@ def test_reconcile_reports_the_gate_last_and_always(root: Path) -> None:
     tree = ast.parse((library(root) / "detag/services/reconcile.py").read_text(encoding="utf-8"))
     (sweep,) = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "sweep"]
     assert isinstance(sweep.body[-1], ast.Return)
-    assert "count('GateHeld'" in ast.unparse(sweep.body[-2])
+    assert re.search(r"count\(('GateHeld'|Metric\.GATE_HELD)", ast.unparse(sweep.body[-2]))
     assert isinstance(sweep.body[-2], ast.Expr), "not under a condition"
     assert not [node for node in ast.walk(sweep) if isinstance(node, ast.Return) and node is not sweep.body[-1]]
 
 
 def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Path) -> None:
     services = (library(root) / "detag" / "services").glob("*.py")
-    finders = {path.stem for path in services if "_budget.charge_unmatched(" in path.read_text(encoding="utf-8")}
+    finders = {
+        {"submission": "submit"}.get(path.stem, path.stem)  # the service that it is part of
+        for path in services
+        if "_budget.charge_unmatched(" in path.read_text(encoding="utf-8")
+    }
     watched = [alarm for alarm in alarms(stack).values() if alarm["MetricName"] == "UnmatchedPaidRun"]
     assert {dimensions(alarm)["service"] for alarm in watched} == finders == {"submit", "deliver"}
     for alarm in watched:
@@ -134,9 +115,11 @@ def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Pa
         )
 
 
-def test_every_alarm_says_what_to_do_and_tells_the_topic(stack: Stack) -> None:
+def test_every_alarm_says_what_happened_then_what_to_do_and_tells_the_topic(stack: Stack) -> None:
     for name, alarm in alarms(stack).items():
-        assert len(alarm["AlarmDescription"]) > 60, name
+        happened, _, to_do = alarm["AlarmDescription"].partition(". ")
+        assert len(happened) > 30, name
+        assert len(to_do) > 30, name
         assert alarm["AlarmActions"] == {"Fn::If": ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], []]}, name
 
 

@@ -35,24 +35,21 @@ def test_the_two_working_queues_are_consumed_and_no_other(stack: Stack) -> None:
     assert set(stack.consumers()) == {"UploadQueue", "ResultQueue"}
 
 
-def test_a_message_is_invisible_for_six_timeouts(stack: Stack) -> None:
-    """A message stays invisible for six times its function's timeout."""
+def test_a_message_stays_invisible_for_six_times_its_functions_timeout(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         timeout = function_behind(stack, mapping)["Timeout"]
         waits = mapping.get("MaximumBatchingWindowInSeconds", 0)
         assert stack.properties(queue)["VisibilityTimeout"] >= 6 * timeout + waits, queue
 
 
-def test_the_arithmetic_of_visibility_timeouts_is_right(stack: Stack) -> None:
-    """The arithmetic written beside a visibility timeout is right."""
+def test_the_arithmetic_written_beside_a_visibility_timeout_is_right(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         timeout, visible = function_behind(stack, mapping)["Timeout"], stack.properties(queue)["VisibilityTimeout"]
         function = stack.one_name(mapping["FunctionName"])
         assert f"VisibilityTimeout: {visible}  # 6 x the {timeout} s timeout of {function}\n" in stack.text
 
 
-def test_a_message_has_five_chances_then_waits_for_a_person(stack: Stack) -> None:
-    """A working queue gives a message five chances, then keeps it for a person."""
+def test_a_working_queue_gives_a_message_five_chances_then_keeps_it_for_a_person(stack: Stack) -> None:
     for queue in stack.consumers():
         redrive = stack.properties(queue)["RedrivePolicy"]
         assert redrive["maxReceiveCount"] == 5, queue
@@ -73,15 +70,13 @@ def test_each_photo_of_a_batch_fails_alone(stack: Stack) -> None:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], queue
 
 
-def test_the_queues_leave_concurrency_for_callbacks(stack: Stack) -> None:
-    """The queues together leave a new account concurrency for callbacks."""
+def test_the_queues_together_leave_a_new_account_room_for_callbacks(stack: Stack) -> None:
     most = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in stack.consumers().values()]
     others = len(stack.of_type("AWS::Lambda::Function")) - len(most)
     assert sum(most) + others <= NEW_ACCOUNT_CONCURRENCY
 
 
-def test_no_function_reserves_concurrency_unless_asked_to(stack: Stack) -> None:
-    """No function reserves concurrency unless asked to, and then only callback."""
+def test_no_function_reserves_concurrency_unless_asked_to_and_then_only_callback(stack: Stack) -> None:
     reserved = {
         name: function["ReservedConcurrentExecutions"]
         for name, function in stack.of_type("AWS::Lambda::Function").items()
@@ -101,19 +96,18 @@ def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Stack) -> N
     assert stack.one_name(target["DeadLetterConfig"]["Arn"]) == "UploadRuleDeadLetterQueue"
 
 
-def test_only_the_rule_may_send_to_its_two_queues(stack: Stack) -> None:
-    """The rule, and nothing else outside, may send to its two queues."""
-    allowed = {}
-    for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items():
-        for statement in stack.statements(name):
-            if statement["Effect"] == "Allow":
-                allowed[stack.one_name(policy["Queues"])] = statement
-    assert set(allowed) == {"UploadQueue", "UploadRuleDeadLetterQueue"}
-    for queue, statement in allowed.items():
-        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-        assert statement["Action"] == "sqs:SendMessage"
-        assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
-        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
+def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Stack) -> None:
+    (allowed,) = [
+        (stack.names(policy["Queues"]), statement)
+        for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items()
+        for statement in stack.statements(name)
+        if statement["Effect"] == "Allow"
+    ]
+    queues, statement = allowed
+    assert queues == {"UploadQueue", "UploadRuleDeadLetterQueue"}
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
 
 
 def test_reconcile_runs_every_minute_and_ends_before_the_next(stack: Stack) -> None:

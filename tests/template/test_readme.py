@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from detag.domain.metrics import Metric
 from tests.template.stack import Stack
 
 
@@ -17,32 +16,10 @@ def readme(root: Path) -> str:
     return (root / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_tables_are_as_the_source_has_them(root: Path) -> None:
-    command = [sys.executable, str(root / "bin" / "readme.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_it_has_all_three_tables(readme: str, stack: Stack) -> None:
-    for name in stack.source["Parameters"]:
-        assert f"\n| `{name}` |" in readme
-    for row in ("\n| `spend_limit` |", "\n| `cancelled_at_runflow` |", "`shoe.jpg.webp`"):
-        assert row in readme
-
-
-def test_a_table_that_is_behind_is_noticed(root: Path, readme: str, tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    for name in ("benchmarks", "layers", "template.yaml"):
-        (tmp_path / name).symlink_to(root / name)
-    copy = tmp_path / "bin" / "readme.py"
-    copy.write_bytes((root / "bin" / "readme.py").read_bytes())
-    (tmp_path / "README.md").write_text(readme.replace("| `10` |", "| `11` |"), encoding="utf-8")
-    done = subprocess.run([sys.executable, str(copy), "--check"], capture_output=True, text=True, check=False)
-    assert (done.returncode, "behind" in done.stdout) == (1, True)
-
-
 def test_every_output_and_parameter_that_it_names_exists(readme: str, stack: Stack) -> None:
-    known = set(stack.source["Outputs"]) | set(stack.source["Parameters"]) | set(stack.source["Resources"])
+    known = (
+        set(Metric) | set(stack.source["Outputs"]) | set(stack.source["Parameters"]) | set(stack.source["Resources"])
+    )
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)`", readme))
     assert named - known == {"AdministratorAccess", "PowerUserAccess"}, "AWS's own policies"
     commands = {output for output in stack.source["Outputs"] if output.endswith("Command")}
@@ -63,12 +40,24 @@ def test_every_path_that_it_names_exists(root: Path, readme: str) -> None:
     assert [path for path in paths if not (root / path).exists()] == []
 
 
-def test_its_own_links_lead_somewhere(readme: str) -> None:
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", readme, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", readme)) <= headings
+def anchors(page: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/reference.md"])
+def test_its_own_links_lead_somewhere(root: Path, name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", (root / name).read_text(encoding="utf-8"))
+    for path, anchor in links:
+        target = (root / name).parent / path if path else root / name
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (path, anchor)
+
+
+def test_it_leads_to_each_table_of_the_reference(readme: str) -> None:
+    assert set(re.findall(r"\(docs/reference\.md#([a-z-]+)\)", readme)) == {
+        "parameters", "names-of-outputs", "reasons", "metrics", "alarms",
+    }  # fmt: skip
 
 
 def test_the_secrets_are_stored_in_the_shapes_that_are_read(readme: str, stack: Stack) -> None:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
 from detag.adapters.telemetry import InvocationFailed, PowertoolsTelemetry, line_fields
+from detag.domain.metrics import Metric
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def invoked(telemetry: PowertoolsTelemetry, request_id: str, error: Exception | 
 
     @telemetry.invocation
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        telemetry.count("Submitted")
+        telemetry.count(Metric.SUBMITTED)
         telemetry.info("sent")
         if error:
             raise error

@@ -18,8 +18,8 @@ from detag.adapters.job_items import (
 )
 from detag.domain.job import Illegal, Job, State
 from detag.domain.reasons import Reason
-from docs.draw import data_model
-from docs.draw.data_model import KINDS, Kind
+from docs.generate import data_model
+from docs.generate.data_model import KINDS, Kind
 from tests.unit.domain.test_job import MOVES, waiting
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"

@@ -1,4 +1,4 @@
-"""Pages and pictures that are drawn from the code: what is committed is what is drawn."""
+"""The page of states and the picture of duplicates say what is so (test_generated.py: they are what is drawn)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detag.domain.job import TRANSITIONS, State
-from docs.draw import data_model, duplicates, states
+from docs.generate import duplicates, states
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
 SHARED = {
@@ -19,10 +19,6 @@ SHARED = {
     "submission": ("submit",),
 }
 """Services inside others: who makes the moves that they make."""
-
-
-def test_the_page_of_states_is_the_one_that_the_code_draws() -> None:
-    assert states.PLACE.read_text(encoding="utf-8") == states.draw(), "run `make docs`"
 
 
 def test_it_names_every_state_and_every_transition() -> None:
@@ -63,14 +59,6 @@ def _decisions() -> dict[str, set[str]]:
 
 
 DECISIONS = _decisions()
-
-
-def test_the_page_of_the_job_table_is_the_one_that_the_code_draws() -> None:
-    assert data_model.PLACE.read_text(encoding="utf-8") == data_model.draw(), "run `make docs`"
-
-
-def test_the_chart_of_duplicates_is_what_the_simulation_draws() -> None:
-    assert duplicates.PLACE.read_text(encoding="utf-8") == duplicates.draw(), "run `make docs`"
 
 
 @pytest.mark.parametrize("times", duplicates.TIMES)

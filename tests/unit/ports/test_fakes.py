@@ -12,6 +12,7 @@ import pytest
 
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.metrics import Metric
 from detag.domain.money import free_images
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
@@ -238,7 +239,7 @@ def test_secrets_can_fail_to_be_read() -> None:
 def test_telemetry_can_be_looked_into() -> None:
     storm = Storm()
     telemetry = FakeTelemetry(storm)
-    telemetry.count("Submitted", 2)
+    telemetry.count(Metric.SUBMITTED, 2)
     telemetry.info("sent", job_id="1f3a")
     telemetry.warning("odd")
     assert telemetry.counts == {"Submitted": 2}

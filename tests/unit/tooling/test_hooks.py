@@ -19,6 +19,7 @@ HOOKS: list[dict[str, Any]] = [hook for repo in CONFIG["repos"] for hook in repo
 NOT_BEFORE_A_COMMIT = (
     "bin/python",
     "mkdir",
+    "PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate --check",
     ".venv/sam/bin/sam validate",
     ".venv/sam/bin/python tests/template/transform.py",
     ".venv/sam/bin/cfn-lint .build/",

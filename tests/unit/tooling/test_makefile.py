@@ -29,6 +29,11 @@ def test_no_target_is_taken_for_a_file() -> None:
     assert re.findall(r"^\.PHONY: (\S+)$", TEXT, re.MULTILINE) == TARGETS
 
 
+def test_what_is_generated_is_written_by_one_target_and_compared_by_another() -> None:
+    assert "-m docs.generate\n" in make("--dry-run", "generate")
+    assert "-m docs.generate --check\n" in make("--dry-run", "check")
+
+
 @pytest.mark.parametrize("newer", [r"\.ONESHELL", r"!=", r"\$\(file ", r"^\.SHELLFLAGS", r"::=", r"--output-sync"])
 def test_nothing_in_it_is_newer_than_make_3_81(newer: str) -> None:
     assert not re.search(newer, TEXT, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The judge of the template: a finding is explained beside its resource, or it fails."""
+"""The judge of the template: a finding is accepted with a reason, for a type or for a resource, or it fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-FINDING = ("checkov", "CKV_AWS_18", "Bucket")
+FINDING = ("CKV_AWS_18", "Bucket")
+LOGS = {"checks": ["CKV_AWS_18"], "reason": "nobody looks"}
 
 
 def load() -> ModuleType:
@@ -32,66 +33,94 @@ def template(**resources: Any) -> dict[str, Any]:
     return {"Resources": {name: {"Type": "AWS::S3::Bucket", **resource} for name, resource in resources.items()}}
 
 
-def accepting(*entries: dict[str, str], tool: str = "checkov", kind: str = "AWS::S3::Bucket") -> dict[str, Any]:
-    return {"Type": kind, "Metadata": {tool: {"skip": list(entries)}}}
+def accepting(*entries: dict[str, Any], kind: str = "AWS::S3::Bucket") -> dict[str, Any]:
+    return {"Type": kind, "Metadata": {"AcceptedFindings": list(entries)}}
 
 
-def test_a_finding_with_its_reason_is_accepted() -> None:
-    """A finding with its reason beside the resource is accepted."""
-    bucket = accepting({"id": "CKV_AWS_18", "comment": "nobody looks"})
-    verdict = policy.judge(template(Bucket=bucket), {FINDING: "no logs"})
+def for_type(owner: str, *entries: dict[str, Any], **resources: Any) -> dict[str, Any]:
+    return template(**resources) | {"Metadata": {"AcceptedFindings": {owner: list(entries)}}}
+
+
+def test_a_finding_with_its_reason_beside_the_resource_is_accepted() -> None:
+    verdict = policy.judge(template(Bucket=accepting(LOGS)), {FINDING: "no logs"})
     assert (verdict.accepted, verdict.unexplained, verdict.wrong) == ({FINDING: "nobody looks"}, {}, [])
 
 
+def test_one_reason_may_answer_several_checks() -> None:
+    both = {"checks": ["CKV_AWS_18", "CT.S3.PR.2"], "reason": "nobody looks"}
+    findings = {FINDING: "no logs", ("CT.S3.PR.2", "Bucket"): "no logs"}
+    verdict = policy.judge(template(Bucket=accepting(both)), findings)
+    assert (set(verdict.accepted), verdict.unexplained, verdict.wrong) == (set(findings), {}, [])
+
+
+def test_what_is_accepted_for_a_type_is_accepted_at_each_of_its_resources() -> None:
+    findings = {("CKV_AWS_18", name): "no logs" for name in ("A", "B")}
+    verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, A={}, B={}, Queue={"Type": "AWS::SQS::Queue"}), findings)
+    assert (set(verdict.accepted), verdict.unexplained, verdict.wrong) == (set(findings), {}, [])
+
+
 @pytest.mark.parametrize(
-    "resources",
+    "judged",
     [
-        {"Bucket": {}},
-        {"Bucket": accepting({"id": "CKV_AWS_19", "comment": "another check"})},
-        {"Bucket": accepting({"id": "CKV_AWS_18", "comment": "for the other tool"}, tool="guard")},
-        {"Bucket": {}, "Other": accepting({"id": "CKV_AWS_18", "comment": "another resource"})},
-        {"Bucket": accepting({"id": "CKV_AWS_18", "comment": "  "})},
-        {"Bucket": accepting({"id": "CKV_AWS_18"})},
+        template(Bucket={}),
+        template(Bucket=accepting({"checks": ["CKV_AWS_19"], "reason": "another check"})),
+        template(Bucket={}, Other=accepting(LOGS)),
+        template(Bucket=accepting({"checks": ["CKV_AWS_18"], "reason": "  "})),
+        template(Bucket=accepting({"checks": ["CKV_AWS_18"]})),
+        for_type("AWS::SQS::Queue", LOGS, Bucket={}, Queue={"Type": "AWS::SQS::Queue"}),
+        for_type("AWS::S3::Bucket", {"checks": ["CKV_AWS_18"]}, Bucket={}),
     ],
 )
-def test_a_finding_without_is_unexplained(resources: dict[str, Any]) -> None:
-    assert policy.judge(template(**resources), {FINDING: "no logs"}).unexplained == {FINDING: "no logs"}
+def test_a_finding_without_is_unexplained(judged: dict[str, Any]) -> None:
+    assert policy.judge(judged, {FINDING: "no logs"}).unexplained == {FINDING: "no logs"}
 
 
 def test_an_acceptance_without_a_reason_is_wrong() -> None:
-    verdict = policy.judge(template(Bucket=accepting({"id": "CKV_AWS_18", "comment": ""})), {FINDING: "no logs"})
-    assert verdict.wrong == ["Bucket: CKV_AWS_18 is accepted without a reason"]
+    said = ["Bucket: CKV_AWS_18 is accepted without a reason"]
+    blank = {"checks": ["CKV_AWS_18"], "reason": ""}
+    assert policy.judge(template(Bucket=accepting(blank)), {FINDING: "no logs"}).wrong == said
+    assert policy.judge(for_type("AWS::S3::Bucket", blank, Bucket={}), {FINDING: "no logs"}).wrong == said
 
 
 def test_an_acceptance_of_what_is_not_found_any_more_is_wrong() -> None:
-    verdict = policy.judge(template(Bucket=accepting({"id": "CKV_AWS_18", "comment": "once"})), {})
-    assert verdict.wrong == ["Bucket: checkov finds no CKV_AWS_18 here any more, but it is accepted"]
+    verdict = policy.judge(template(Bucket=accepting(LOGS)), {})
+    assert verdict.wrong == ["Bucket: CKV_AWS_18 is accepted, but not found here any more"]
 
 
-def test_what_sam_generates_is_accepted_at_its_resource() -> None:
-    """What SAM makes of a resource is accepted at that resource."""
-    entry = {"id": "CT.LAMBDA.PR.2", "resource": "Permission", "comment": "SAM writes it"}
-    function, finding = accepting(entry, tool="guard"), ("guard", "CT.LAMBDA.PR.2", "Permission")
-    assert policy.judge(template(Function=function, Permission={}), {finding: "public"}).accepted == {
+def test_what_is_accepted_for_a_type_must_be_found_at_each_of_its_resources() -> None:
+    """Else it is special to those where it is found, and a new resource must not have it by the way."""
+    verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, Bucket={}, Other={}), {FINDING: "no logs"})
+    assert verdict.wrong == ["Other: CKV_AWS_18 is accepted, but not found here any more"]
+
+
+def test_what_is_accepted_for_a_type_is_not_said_again_beside_a_resource() -> None:
+    verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, Bucket=accepting(LOGS)), {FINDING: "no logs"})
+    assert verdict.wrong == ["Bucket: CKV_AWS_18 is accepted twice"]
+
+
+def test_a_type_of_which_there_is_no_resource_is_wrong() -> None:
+    verdict = policy.judge(for_type("AWS::SQS::Queue", LOGS, Bucket={}), {})
+    assert verdict.wrong == ["AWS::SQS::Queue: there is no such resource or type, but CKV_AWS_18 is accepted for it"]
+
+
+def test_what_sam_makes_has_no_place_of_its_own_and_is_named_in_the_templates_metadata() -> None:
+    entry = {"checks": ["CT.LAMBDA.PR.2"], "reason": "SAM writes it"}
+    finding = ("CT.LAMBDA.PR.2", "Permission")
+    permission = {"Type": "AWS::Lambda::Permission"}
+    assert policy.judge(for_type("Permission", entry, Permission=permission), {finding: "public"}).accepted == {
         finding: "SAM writes it"
     }
-    assert policy.judge(template(Function=function), {}).wrong == [
-        "Permission: there is no such resource, but CT.LAMBDA.PR.2 is accepted for it"
-    ]
 
 
 def test_sams_copies_of_a_functions_metadata_do_not_count() -> None:
-    entry = {"id": "CKV_AWS_116", "comment": "none needed"}
+    entry = {"checks": ["CKV_AWS_116"], "reason": "none needed"}
     copy = accepting(entry, kind="AWS::Lambda::EventInvokeConfig")
-    verdict = policy.judge(
-        template(Function=accepting(entry), Copy=copy), {("checkov", "CKV_AWS_116", "Function"): "no queue"}
-    )
+    verdict = policy.judge(template(Function=accepting(entry), Copy=copy), {("CKV_AWS_116", "Function"): "no queue"})
     assert (len(verdict.accepted), verdict.wrong) == (1, [])
 
 
 def test_the_tools_do_not_see_what_is_accepted() -> None:
-    bucket = accepting({"id": "CKV_AWS_18", "comment": "nobody looks"}) | {"Properties": {"a": 1}}
-    bare = policy.without_metadata(template(Bucket=bucket))
+    bare = policy.without_metadata(template(Bucket=accepting(LOGS) | {"Properties": {"a": 1}}))
     assert bare == {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"a": 1}}}}
 
 
@@ -99,11 +128,11 @@ def test_a_rules_findings_are_read_out_of_cfn_guards_tree() -> None:
     message = {"custom_message": "\n   [CT.S3.PR.2]: Require logs\n   [FIX]: Log\n", "error_message": None}
     clause = {"Clause": {"Unary": {"check": {"value": {"path": "/Resources/Bucket/Properties", "value": {"x": []}}}}}}
     rule = {"Rule": {"name": "s3_logs", "checks": [{"Rule": {"messages": message, "checks": [clause, clause]}}]}}
-    assert dict(policy._findings(rule, ("s3_logs", ""))) == {("guard", "CT.S3.PR.2", "Bucket"): "Require logs"}
+    assert dict(policy._findings(rule, ("s3_logs", ""))) == {("CT.S3.PR.2", "Bucket"): "Require logs"}
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, path: Path, resources: dict[str, Any], found: dict[tuple[str, str, str], str]
+    monkeypatch: pytest.MonkeyPatch, path: Path, resources: dict[str, Any], found: dict[tuple[str, str], str]
 ) -> int:
     monkeypatch.setattr(policy, "checkov", lambda _: (5, found))
     monkeypatch.setattr(policy, "guard", lambda _: (3, {}))
@@ -112,19 +141,18 @@ def run(
     return code
 
 
-def test_the_report_ends_with_the_number_of_findings(
+def test_the_report_ends_with_the_number_of_what_is_accepted_and_what_is_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report ends with the number of what is accepted and what is not."""
-    bucket, path = accepting({"id": "CKV_AWS_18", "comment": "nobody looks"}), tmp_path / "template.json"
+    bucket, path = accepting(LOGS), tmp_path / "template.json"
     assert run(monkeypatch, path, {"Bucket": bucket}, {FINDING: "no logs"}) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "1 findings on 1 resources are accepted, each with its reason beside it; 0 unexplained"
+    assert said[-1] == "1 findings on 1 resources are accepted, each with its reason; 0 unexplained"
     assert run(monkeypatch, path, {"Bucket": {}}, {FINDING: "no logs"}) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[-2:] == [
-        "unexplained: Bucket: checkov CKV_AWS_18: no logs",
-        "0 findings on 0 resources are accepted, each with its reason beside it; 1 unexplained",
+        "unexplained: Bucket: CKV_AWS_18: no logs",
+        "0 findings on 0 resources are accepted, each with its reason; 1 unexplained",
     ]
     assert run(monkeypatch, path, {"Bucket": bucket}, {}) == 1, "an acceptance that is not needed fails too"
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from detag.domain.metrics import Metric
 from detag.ports.errors import Transient, safe_description
 from detag.ports.telemetry import Telemetry
 
@@ -37,7 +38,7 @@ def process(
             return message_id
         except Exception as error:  # noqa: BLE001 - a bug, or a message of nobody's: after its receives it waits for a person
             telemetry.warning("a message failed", message_id=message_id, error=safe_description(error))
-            telemetry.count("MessageFailed")
+            telemetry.count(Metric.MESSAGE_FAILED)
             return message_id
         return None
 

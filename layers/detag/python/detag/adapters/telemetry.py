@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
+from detag.domain.metrics import Metric
 from detag.ports.errors import safe_description
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class PowertoolsTelemetry:
                 self._metrics.flush_metrics()
             self._counted = False
 
-    def count(self, metric: str, value: float = 1) -> None:
+    def count(self, metric: Metric, value: float = 1) -> None:
         """See `Telemetry`."""
         with self._lock:
             self._counted = True

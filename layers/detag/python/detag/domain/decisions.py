@@ -51,6 +51,7 @@ from detag.domain.job import (
     supersede,
     wait_for_intake,
 )
+from detag.domain.metrics import Metric
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
@@ -85,7 +86,7 @@ class Step:
     why: str = ""
     code: str | None = None
     """Runflow's own code for a refusal or a failure."""
-    metric: str | None = None
+    metric: Metric | None = None
     warns: bool = False
     """Whether a person may want to look at it."""
     pauses: Reason | None = None
@@ -287,13 +288,13 @@ def after_post(
     match outcome:
         case Accepted(run_id):
             accepted = move(accept, run_id, now, now + waits.FIRST_POLL.seconds)
-            return Step(move=accepted, decision="run created", why=run_id, metric="Submitted", probe=Probe.PASSED)
+            return Step(move=accepted, decision="run created", why=run_id, metric=Metric.SUBMITTED, probe=Probe.PASSED)
         case Ambiguous(why, down):
             return Step(
                 move=move(await_confirmation, now + confirmation_seconds),
                 decision="awaiting confirmation",
                 why=f"no clear answer: {why}",
-                metric="AmbiguousSubmission",
+                metric=Metric.AMBIGUOUS_SUBMISSION,
                 warns=True,
                 pauses=Reason.RUNFLOW_DOWN if down and (probe or failures >= DOWN_AFTER) else None,
             )
@@ -450,7 +451,7 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     wait = waits.RUN_RETRY.seconds(job.attempt, uniform)
     again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
     why = "the URL had expired" if expired else f"attempt {job.attempt} of {max_attempts} failed free of charge"
-    return Step(move=again, decision="tried again", why=why, code=run.failure_code, metric="RunRetried")
+    return Step(move=again, decision="tried again", why=why, code=run.failure_code, metric=Metric.RUN_RETRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,7 +500,7 @@ def deliver_later(job: Job, why: str, *, now: float, run_timeout_hours: int) -> 
     if now - job.submitted_at > run_timeout_hours * 3_600.0 + waits.DELIVERY.seconds:
         return _give_up(Reason.UNDELIVERABLE, why, now)
     later = move(poll_later, _next_poll(job, now), why[:MAX_SAID])
-    return Step(move=later, decision="delivered later", why=why, metric="DeliveryRetried", warns=True)
+    return Step(move=later, decision="delivered later", why=why, metric=Metric.DELIVERY_RETRIED, warns=True)
 
 
 def found_stored(keys: tuple[str, ...], *, now: float) -> Step:

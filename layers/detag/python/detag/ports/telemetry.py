@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from detag.domain.metrics import Metric
+
 
 class Telemetry(Protocol):
     """Counts and lines. Nothing given here may hold a URL, a body, a header or a secret."""
 
-    def count(self, metric: str, value: float = 1) -> None:
+    def count(self, metric: Metric, value: float = 1) -> None:
         """Add to a metric of the namespace `detag`."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from detag.domain.metrics import Metric
 from detag.ports.effect_fake import Effect, no_effect
 
 
@@ -26,7 +27,7 @@ class FakeTelemetry:
         self.lines: list[Line] = []
         self._effect = effect
 
-    def count(self, metric: str, value: float = 1) -> None:
+    def count(self, metric: Metric, value: float = 1) -> None:
         """See `Telemetry`."""
         with self._effect("telemetry.count"):
             self.counts[metric] += value  # type: ignore[assignment]  # a Counter holds any number

@@ -10,6 +10,7 @@ from typing import Final
 from detag.domain.backoff import Uniform
 from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation, adopt
+from detag.domain.metrics import Metric
 from detag.domain.money import SHARDS, SPREAD_FROM, day_of, free_images, images_for, spread
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
@@ -110,7 +111,7 @@ class Budget:
                 self._set_today()
                 continue
             if charged:
-                self._telemetry.count("UnmatchedPaidRun")
+                self._telemetry.count(Metric.UNMATCHED_PAID_RUN)
                 self._telemetry.warning("a second run was paid for one photo", job_id=job.job_id, run_id=run.run_id)
             return
         raise Transient("the day budget is contended")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from detag.domain.metrics import Metric
 from detag.domain.runs import Callback, read_callback, result_message
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient, safe_description
@@ -135,7 +136,7 @@ class CallbackHandler:
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is judged: a second try may be
             self._telemetry.warning("a callback could not be judged", error=safe_description(error))
             status = 503
-        self._telemetry.count(f"Answered{status}")
+        self._telemetry.count(Metric(f"Answered{status}"))
         return status
 
     def _status(self, event: Mapping[str, Any]) -> int:
@@ -163,13 +164,13 @@ class CallbackHandler:
         if place is None:
             place = matching_secret(request.body, signature, self._secrets.newer())
         if place:
-            self._telemetry.count("PreviousSecretMatched")
+            self._telemetry.count(Metric.PREVIOUS_SECRET_MATCHED)
         return place is not None
 
     def _keep(self, body: bytes) -> int:
         callback = read_callback(body)
         if not isinstance(callback, Callback):
-            self._telemetry.count("UnusableCallback")
+            self._telemetry.count(Metric.UNUSABLE_CALLBACK)
             self._telemetry.warning("a signed callback of no use", why=callback)
             return 200
         try:

@@ -24,6 +24,7 @@ from detag.domain.decisions import (
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
 from detag.domain.job import Job, State, sequencer_rank
+from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
     RUN_ID,
@@ -143,7 +144,7 @@ class Deliver:
         # else the item's own due time leads to a search, which finds it
 
     def _unmatched(self, result: Result, why: str) -> None:
-        self._telemetry.count("UnmatchedCallback")
+        self._telemetry.count(Metric.UNMATCHED_CALLBACK)
         self._telemetry.warning("unmatched callback", why=why, job_id=result.job_id, run_id=result.run_id)
 
     # How the run ended

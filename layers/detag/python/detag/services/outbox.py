@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.job import Job, State, keep_pending, published
+from detag.domain.metrics import Metric
 from detag.domain.naming import readable, record_key
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
@@ -45,7 +46,7 @@ class Outbox:
         if pending:
             after = keep_pending(after, pending, self._next_try())
         self._jobs.save(before, after)
-        self._telemetry.count(after.state.value.title())
+        self._telemetry.count(Metric(after.state.value.title()))
         self._telemetry.info(
             f"photo {after.state}",
             job_id=after.job_id,

@@ -9,6 +9,7 @@ from detag.domain import intake as intakes
 from detag.domain import waits
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, extend_due, keep_pending, poll_later, release
+from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of, used_images
 from detag.domain.naming import readable
 from detag.domain.reasons import Reason
@@ -65,7 +66,7 @@ class Reconcile:
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
         intake = self._jobs.intake()
-        self._telemetry.count("GateHeld", float(intake.state == "paused"))
+        self._telemetry.count(Metric.GATE_HELD, float(intake.state == "paused"))
         return {"released": released, "resumed": resumed, "sent_to_deliver": ended, "still_running": still_running}
 
     # The intake

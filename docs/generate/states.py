@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from detag.domain import job as jobs
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, TRANSITIONS, State, Transition
 from detag.domain.reasons import Group, Reason
-from docs.draw.markdown import table
-
-PLACE: Final = Path(__file__).parents[1] / "states.md"
+from docs.generate import markdown
 
 MEANS: Final = {
     State.WAITING: "It is not its turn: it has a reason to wait and a time at which it comes due.",
-    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on the row, and a POST may be out.",
+    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on its item; a POST may be under way.",
     State.SUBMITTED: "Its run has an id. A callback or `reconcile` moves it on.",
-    State.DELIVERED: "The cleaned images are in the output bucket.",
+    State.DELIVERED: "Its outputs are in the output bucket.",
     State.FAILED: "It can't be done. A record in `_failed/` says why and what to do.",
     State.CANCELLED: "Somebody cancelled its run at Runflow, which charges for work done.",
     State.SKIPPED: "Nothing that can be cleaned. Nothing was paid.",
@@ -28,19 +25,19 @@ MEANS: Final = {
 HEAD: Final = """\
 # States of a job
 
-<!-- Drawn from the code by `make docs`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
+<!-- Made by `make generate`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
 
-A job is one uploaded version of one photo, and one row of the job table. It moves only by the transitions below. Each
-is a pure function of the row as it was read, and one conditional write: the row is replaced only while it still has the
-`rev` that was read. Where money moves, the same transaction moves it. Whoever loses such a race reads the row again and
-goes on from there.
+A job is one uploaded version of one photo, and one item of the job table. It moves only by the transitions below. Each
+is a pure function of the item as it was read, and one conditional write: the item is replaced only while it still has
+the version that was read. Where money moves, the same transaction moves it. Whoever loses such a race reads the item
+again and goes on from there.
 """
 
 RULES: Final = """\
 - Every open job has a due time. `reconcile` looks at whatever is due, every minute, message or no message.
 - Nothing leaves a closed state, but for one repair: a failed job whose reason is marked as repairable becomes
   `delivered` when the same run's paid result turns up after all.
-- A row keeps the body of its POST, which holds a live link to the photo, no longer than the job is open.
+- An item keeps the body of its POST, which holds the photo's presigned URL, no longer than the job is open.
 """
 
 
@@ -51,14 +48,18 @@ def draw() -> str:
         "```mermaid\n" + "\n".join(_diagram()) + "\n```\n",
         RULES,
         "## States\n",
-        table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
+        markdown.table(("state", "means"), ((f"`{state}`", MEANS[state]) for state in State)),
         "## Transitions\n",
-        table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
+        markdown.table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
         "A waiting job has a reason to wait. Where intake is paused, photos wait, oldest first, until it opens.\n",
-        table(("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))),
+        markdown.table(
+            ("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))
+        ),
         "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
-        table(("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))),
+        markdown.table(
+            ("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))
+        ),
     )
     return "\n".join(parts)
 

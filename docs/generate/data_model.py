@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 from detag.adapters.job_items import (
@@ -48,9 +47,8 @@ from detag.domain.job import (
     new,
 )
 from detag.domain.money import SHARDS, Shard
-from docs.draw.markdown import table
+from docs.generate.markdown import table
 
-PLACE: Final = Path(__file__).parents[1] / "data-model.md"
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
 LASTING: Final = f"{LASTING_SECONDS // DAY_SECONDS} days"
 
@@ -151,8 +149,8 @@ KINDS: Final = (
 HEAD: Final = """\
 # The job table
 
-<!-- Drawn from the code by `make docs`: change layers/detag/python/detag/adapters/job_items.py, or the docstrings of
-the fields in layers/detag/python/detag/domain. -->
+<!-- Drawn from the code by `make generate`: change layers/detag/python/detag/adapters/job_items.py, or the docstrings
+of the fields in layers/detag/python/detag/domain. -->
 
 One DynamoDB table keeps everything that must outlive a function. The prefix of its key `pk` says what an item is. Items
 are flat, in DynamoDB's own types, so that people can read them in the console. An attribute that has no value is left

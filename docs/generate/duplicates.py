@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from pathlib import Path
+from functools import cache, partial
 from typing import Final
 
 from detag.ports.runs_fake import PRICE
 from tests.simulation.photos import photo
 from tests.simulation.simulation import DAY, Simulation
 
-PLACE: Final = Path(__file__).parents[1] / "duplicates.svg"
 TIMES: Final = range(1, 21)
 UPLOADS: Final = 25
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 56, 56, 150, 48
 
 
+@cache
 def paid_runs(times: int) -> float:
     """Paid runs for each upload where each event, message and callback arrives so many times, and workers stall."""
     simulation = Simulation(times, faults=False)

@@ -1,0 +1,335 @@
+"""The page of decisions: each function of `detag.domain.decisions`, called with each kind of thing it may learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Final
+
+from detag.domain import decisions
+from detag.domain.decisions import (
+    DOWN_AFTER,
+    MAX_EXPIRED_URLS,
+    NO_OUTPUT_TRIES,
+    NO_OUTPUT_YET,
+    Adopt,
+    Again,
+    Candidate,
+    Fetch,
+    Forbidden,
+    Found,
+    Gone,
+    Idle,
+    Next,
+    NoneFound,
+    NotStored,
+    Overtaken,
+    Photo,
+    Step,
+    Stored,
+    Unanswered,
+    Unfinished,
+)
+from detag.domain.images import Head, sniff
+from detag.domain.intake import Intake
+from detag.domain.job import (
+    Job,
+    Reservation,
+    State,
+    Upload,
+    accept,
+    await_confirmation,
+    claim,
+    defer,
+    fail,
+    new,
+    poll_later,
+    resend,
+)
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.reasons import Reason
+from detag.domain.runs import Run, RunStatus
+from detag.domain.waits import WAITS, Backoff, Wait
+from detag.ports.runs_fake import tiny_picture
+from docs.generate import markdown
+
+NOW: Final = 1_795_431_600.0
+CONFIRMATION_SECONDS: Final = 630.0
+HOURS: Final = 24
+ATTEMPTS: Final = 3
+PHOTO: Final = tiny_picture("image/jpeg", b"shoe")
+UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
+
+WAITING: Final = new(UPLOAD, NOW - 50)
+SUBMITTING: Final = claim(
+    WAITING,
+    submission_no=1,
+    body="{}",
+    reservation=Reservation("2026-11-23", 1, 0),
+    content_type="image/jpeg",
+    source_metadata=(),
+    now=NOW - 30,
+    lease_until=NOW + 30,
+    url_expires_at=NOW + 3_600,
+)
+UNCONFIRMED: Final = await_confirmation(SUBMITTING, NOW)
+SENT_AGAIN: Final = resend(UNCONFIRMED, lease_until=NOW + 60)
+SUBMITTED: Final = accept(SUBMITTING, "run-1", NOW - 20, NOW)
+DELIVERED: Final = decisions.found_stored(("shoe.jpg.webp",), now=NOW).move.of(SUBMITTED)  # type: ignore[union-attr]
+TIMED_OUT: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
+"""A failed job that a paid result may still repair."""
+
+URLS: Final = ("https://outputs.example/1.webp",)
+SUCCEEDED: Final = Run("run-1", RunStatus.SUCCEEDED, links=URLS, cost=Decimal("0.14"))
+FAILED: Final = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR")
+
+HEAD: Final = """\
+# Decisions
+
+<!-- Drawn from the code by `make generate`: change layers/detag/python/detag/domain/decisions.py or waits.py. -->
+
+What is to be done about a job follows from what is known of it, by the functions of `detag.domain.decisions`. Each row
+below is one call of one of them. The decision, and why it was taken, is on the job's item (attribute `decision`), in
+the log line, and in the report of `reconcile` for photos that failed today. `{reason}` stands for what Runflow or S3
+said.
+
+*Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` for a reason, or what a photo that
+tests a paused intake has shown.
+"""
+
+HEADS: Final = ("known", "decision", "transition", "job then", "intake")
+
+
+def draw() -> str:
+    """The page, as Markdown."""
+    parts = [HEAD]
+    for title, about, rows in SECTIONS:
+        parts += [f"## {title}\n", f"{about}\n", markdown.table(HEADS, (_row(*row) for row in rows()))]
+    parts += [
+        "## Waits\n",
+        "Times in seconds. A wait that grows is a random part of its bound where it says `up to`.\n",
+        markdown.table(("wait", "seconds", "why"), ((one.name, _seconds(one), one.why) for one in WAITS)),
+    ]
+    return "\n".join(parts)
+
+
+Row = tuple[str, Job, object]
+
+
+def _row(known: str, job: Job, decided: object) -> list[str]:
+    if not isinstance(decided, Step):
+        return [known, _other(decided), "", "", ""]
+    after = decided.move.of(job) if decided.move else job
+    then = f"`{after.state}`" + (f" / `{after.reason}`" if after.reason else "")
+    wait = _wait(after)
+    name = f"`{decided.move.name}`" if decided.move else ""
+    intake = (
+        f"paused: `{decided.pauses}`" if decided.pauses else f"probe {decided.probe.value}" if decided.probe else ""
+    )
+    found = ", unless its output is stored" if decided.unless_stored else ""
+    return [known, decided.explained + found, name, then + wait if decided.move else "", intake]
+
+
+def _wait(job: Job) -> str:
+    moment = job.not_before if job.state is State.WAITING else job.due_at
+    seconds = (moment or NOW) - NOW
+    return f", in {seconds:.0f} s" if seconds > 0 else ""
+
+
+def _other(decided: object) -> str:
+    match decided:
+        case Idle(why):
+            return f"nothing: {why}"
+        case Again(why):
+            return f"the message comes again: {why}"
+        case Adopt(run_id, unmatched):
+            more = ", ".join(run.run_id for run in unmatched)
+            return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
+        case Reason():
+            return f"waits for intake: {decided}"
+        case Next():
+            return decided.value
+    return PASSED[type(decided)]
+
+
+PASSED: Final = {
+    type(None): "goes on",
+    Candidate: "its last bytes are read",
+    Photo: "it is sent",
+    Fetch: "the outputs are fetched",
+}
+
+
+def _most(_low: float, high: float) -> float:
+    return high
+
+
+def _resume() -> Iterator[Row]:
+    def row(known: str, job: Job) -> Row:
+        return known, job, decisions.resume(job, now=NOW, confirmation_seconds=CONFIRMATION_SECONDS)
+
+    yield row("waiting, its time has come", WAITING)
+    yield row("waiting, its time has not come", defer(WAITING, NOW + 60))
+    yield row("unconfirmed, its time has come", UNCONFIRMED)
+    yield row("submitting, under a lease", SUBMITTING)
+    yield row("submitting, the lease is over", replace(SUBMITTING, lease_until=NOW - 1))
+    yield row("submitted", SUBMITTED)
+    yield row("delivered", DELIVERED)
+
+
+def _admit() -> Iterator[Row]:
+    paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
+    probing = replace(paused, probe_job=WAITING.job_id)
+    yield "intake is open", WAITING, decisions.admit(WAITING, Intake(), paused=False)
+    yield "intake is paused", WAITING, decisions.admit(WAITING, paused, paused=False)
+    yield "intake is paused, the photo is its probe", WAITING, decisions.admit(WAITING, probing, paused=False)
+    yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
+    yield "it may not go on: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
+
+
+def _screen() -> Iterator[Row]:
+    def upload(known: str, **changes: Any) -> Row:
+        return known, WAITING, decisions.screen_upload(replace(UPLOAD, **changes), max_bytes=50_000_000, now=NOW)
+
+    yield upload("its event is older than 90 days", uploaded_at=0.0)
+    yield upload("its key ends in /", key="shoes/")
+    yield upload("it is empty", size=0)
+    yield upload("it is too large", size=50_000_001)
+    yield upload("no URL can name it", key="a/../b.jpg")
+
+    def head(known: str, seen: Head | Gone | Forbidden) -> Row:
+        return known, WAITING, decisions.screen_head(UPLOAD, seen, now=NOW)
+
+    good = Head(PHOTO, len(PHOTO), "e1", {})
+    yield head("it is gone", Gone())
+    yield head("it may not be read", Forbidden("{reason}"))
+    yield head("another was put in its place", replace(good, etag="e2"))
+    yield head("its first bytes are those of no image", replace(good, data=b"%PDF-1.7", size=8))
+    yield head("... of another type of image", replace(good, data=tiny_picture("image/gif", b"x"), size=100))
+    yield head("... of an image", good)
+
+    def tail(known: str, tail: bytes | Gone, metadata: Mapping[str, str], ratio: str | None = None) -> Row:
+        head = replace(good, metadata=metadata)
+        candidate = Candidate(sniff(head.data, head.size), head)
+        return known, WAITING, decisions.screen_tail(candidate, tail, default_ratio=ratio, now=NOW)
+
+    yield tail("it stops before its end", b"cut off", {})
+    yield tail("it is gone meanwhile", Gone(), {})
+    yield tail("its metadata asks for no shape that exists", PHOTO, {"aspect-ratio": "wide"})
+    yield tail("it is whole", PHOTO, {})
+    yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
+    yield "it is the newest of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+
+
+def _after_post() -> Iterator[Row]:
+    def row(known: str, outcome: Outcome, job: Job = SUBMITTING, *, failures: int = 1, probe: bool = False) -> Row:
+        step = decisions.after_post(
+            job,
+            outcome,
+            now=NOW,
+            confirmation_seconds=CONFIRMATION_SECONDS,
+            failures=failures,
+            probe=probe,
+            uniform=_most,
+        )
+        return known, job, step
+
+    yield row("2xx with a run id", Accepted("run-1"))
+    yield row("402, or a code of credit", Refused(402))
+    yield row("401, 403 or 404", Refused(401))
+    yield row("429", Refused(429))
+    yield row("429, Retry-After: 30", Refused(429, retry_after=30.0))
+    yield row("any other 4xx but 408 and 409", Refused(422, "{reason}", "{reason}"))
+    yield row("5xx, 408, no answer, 2xx without an id", Ambiguous("{reason}"))
+    yield row(f"the same, {DOWN_AFTER} times in a row", Ambiguous("{reason}"), failures=DOWN_AFTER)
+    yield row("the same, of a photo that tests a paused intake", Ambiguous("{reason}"), probe=True)
+    yield row("409", Ambiguous("{reason}", down=False))
+    yield row("429 to a request that was sent again", Refused(429), SENT_AGAIN)
+    yield row("any other 4xx to a request that was sent again", Refused(422, None, "{reason}"), SENT_AGAIN)
+
+
+def _after_list() -> Iterator[Row]:
+    def row(known: str, search: decisions.Search, *, may_send: bool = True, job: Job = UNCONFIRMED) -> Row:
+        return known, job, decisions.after_list(job, search, may_send=may_send, now=NOW, uniform=_most)
+
+    running = Run("run-2", RunStatus.RUNNING)
+    yield row("a run", Found([running]))
+    yield row("a run that failed, and one that runs", Found([FAILED, running]))
+    yield row("two runs that run", Found([replace(running, run_id="run-3"), running]))
+    yield row("none, and the URL is alive", NoneFound())
+    yield row("none, and the URL expires soon", NoneFound(), job=replace(UNCONFIRMED, url_expires_at=NOW + 10))
+    yield row("none, and intake is paused", NoneFound(), may_send=False)
+    yield row("the time was over before the list was", Unfinished("cursor"))
+    yield row("the list could not be read", Unanswered("{reason}"))
+
+
+def _after_run() -> Iterator[Row]:
+    def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
+        decided = decisions.after_run(job, run, now=NOW, max_attempts=ATTEMPTS, run_timeout_hours=HOURS, uniform=_most)
+        return known, job, decided
+
+    days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
+    yield row("succeeded, with output URLs", SUCCEEDED)
+    yield row("succeeded, with output URLs; the job had failed for want of it", SUCCEEDED, TIMED_OUT)
+    nothing = replace(SUCCEEDED, links=())
+    seen_often = replace(poll_later(SUBMITTED, NOW, NO_OUTPUT_YET), tries=NO_OUTPUT_TRIES)
+    yield row("succeeded, and shows no output", nothing)
+    yield row(f"succeeded, and shows no output, {NO_OUTPUT_TRIES} times in a row", nothing, seen_often)
+    yield row("succeeded, and shows no output; the job is closed", nothing, TIMED_OUT)
+    yield row("has not ended", Run("run-1", RunStatus.RUNNING))
+    yield row(f"has not ended after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
+    yield row("unknown to Runflow", None)
+    yield row("unknown to Runflow for an hour", None, days_ago)
+    yield row("cancelled at Runflow", Run("run-1", RunStatus.CANCELLED))
+    yield row("failed, free of charge", FAILED)
+    yield row("failed, and was charged", replace(FAILED, cost=Decimal("0.14")))
+    yield row("failed, because the photo is not valid", replace(FAILED, failure_code="INPUT_VALIDATION_FAILED"))
+    yield row(f"failed, for the {ATTEMPTS}rd time", FAILED, replace(SUBMITTED, attempt=ATTEMPTS))
+    expired = replace(SUBMITTED, url_expires_at=NOW - 1, attempt=ATTEMPTS)
+    yield row("failed, and the photo's URL had expired", FAILED, expired)
+    yield row("the same, too often", FAILED, replace(expired, expired_urls=MAX_EXPIRED_URLS))
+    yield row("failed; the job is closed", FAILED, TIMED_OUT)
+
+
+def _after_fetch() -> Iterator[Row]:
+    def row(known: str, fetched: Stored | Overtaken | NotStored, job: Job = SUBMITTED) -> Row:
+        return known, job, decisions.after_fetch(job, SUCCEEDED, fetched, now=NOW, run_timeout_hours=HOURS)
+
+    long_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
+    yield row("stored", Stored(("shoe.jpg.webp",), ""))
+    yield row("stored; the job had failed for want of it", Stored(("shoe.jpg.webp",), ""), TIMED_OUT)
+    yield row("some stored, others not safe to store", Stored(("shoe.jpg.webp",), "{reason}"))
+    yield row("none is safe to store", Stored((), "{reason}"))
+    yield row("a newer photo of this name was delivered", Overtaken())
+    yield row("not fetched or stored", NotStored("{reason}"))
+    yield row("not fetched or stored for days", NotStored("{reason}"), long_ago)
+    yield row("not fetched or stored; the job is closed", NotStored("{reason}"), TIMED_OUT)
+
+
+SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
+    ("A message about a job: `resume`", "Where the job stands.", _resume),
+    ("May it be sent now: `admit`, `turn_away`", "What intake says.", _admit),
+    (
+        "Is it a photo that can be cleaned: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
+        "In this order, the first that applies; no more of the photo is read than must be.",
+        _screen,
+    ),
+    ("After the POST: `after_post`", "What Runflow answered.", _after_post),
+    ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
+    ("After a run: `after_run`, `after_failure`", "What its record tells.", _after_run),
+    ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
+)
+
+
+def _seconds(one: Wait | Backoff) -> str:
+    if isinstance(one, Wait):
+        return f"{one.seconds:g}"
+    bound = ", ".join(f"{one.floor + min(one.cap, one.base * 2**tries):g}" for tries in range(3))
+    grows = one.base < one.cap
+    text = (
+        f"{'up to ' if one.jitter else ''}{bound}, ... {one.floor + one.cap:g}"
+        if grows
+        else f"up to {bound.split(',')[0]}"
+    )
+    return f"{text}; at least {one.floor:g}" if one.floor else text

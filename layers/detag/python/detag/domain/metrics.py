@@ -1,0 +1,77 @@
+"""Every metric: its name in CloudWatch, what it counts, and which functions count it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Metric(StrEnum):
+    """A metric of the stack's namespace. The names stay: alarms and dashboards are made of them."""
+
+    SUBMITTED = "Submitted"
+    AMBIGUOUS_SUBMISSION = "AmbiguousSubmission"
+    ANSWERED_200 = "Answered200"
+    ANSWERED_401 = "Answered401"
+    ANSWERED_413 = "Answered413"
+    ANSWERED_503 = "Answered503"
+    PREVIOUS_SECRET_MATCHED = "PreviousSecretMatched"  # noqa: S105 - a name
+    UNUSABLE_CALLBACK = "UnusableCallback"
+    UNMATCHED_CALLBACK = "UnmatchedCallback"
+    UNMATCHED_PAID_RUN = "UnmatchedPaidRun"
+    RUN_RETRIED = "RunRetried"
+    DELIVERY_RETRIED = "DeliveryRetried"
+    DELIVERED = "Delivered"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    SKIPPED = "Skipped"
+    SUPERSEDED = "Superseded"
+    MESSAGE_FAILED = "MessageFailed"
+    GATE_HELD = "GateHeld"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One metric for a person. `functions`: those that count it, and so the values of its dimension `service`."""
+
+    counts: str
+    functions: tuple[str, ...]
+
+
+METRICS: Final[dict[Metric, Entry]] = {
+    Metric.SUBMITTED: Entry("Runs that Runflow accepted.", ("submit",)),
+    Metric.AMBIGUOUS_SUBMISSION: Entry(
+        "Requests for a run whose outcome is unknown: they are confirmed before anything is sent again.", ("submit",)
+    ),
+    Metric.ANSWERED_200: Entry(
+        "Callbacks that Runflow signed, and whose result is queued or known to be of no use.", ("callback",)
+    ),
+    Metric.ANSWERED_401: Entry("Requests that no accepted secret has signed.", ("callback",)),
+    Metric.ANSWERED_413: Entry("Requests that are too large to be Runflow's.", ("callback",)),
+    Metric.ANSWERED_503: Entry(
+        "Callbacks that could not be verified or queued just now: Runflow sends them again.", ("callback",)
+    ),
+    Metric.PREVIOUS_SECRET_MATCHED: Entry(
+        "Callbacks signed with a secret that is not the first of the list, as while one is rotated.", ("callback",)
+    ),
+    Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about a run of ours.", ("callback",)),
+    Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or of a run that is not their job's.", ("deliver",)),
+    Metric.UNMATCHED_PAID_RUN: Entry(
+        "Paid runs that no job covers. Each is charged to the daily spend limit.", ("submit", "deliver")
+    ),
+    Metric.RUN_RETRIED: Entry("Failed runs after which the photo is sent again.", ("deliver",)),
+    Metric.DELIVERY_RETRIED: Entry("Outputs that could not be fetched or stored yet.", ("deliver",)),
+    Metric.DELIVERED: Entry("Photos whose outputs are in the output bucket.", ("deliver",)),
+    Metric.FAILED: Entry("Photos that ended as failed: a record in `_failed/` says why.", ("submit", "deliver")),
+    Metric.CANCELLED: Entry("Photos whose run somebody cancelled at Runflow.", ("deliver",)),
+    Metric.SKIPPED: Entry("Files that were not sent to Runflow, and cost nothing.", ("submit",)),
+    Metric.SUPERSEDED: Entry("Photos that were gone, or overtaken by a newer version.", ("submit", "deliver")),
+    Metric.MESSAGE_FAILED: Entry(
+        "Messages whose handling failed unexpectedly. After five tries they are in the dead-letter queue.",
+        ("submit", "deliver"),
+    ),
+    Metric.GATE_HELD: Entry(
+        "1 where intake is paused and 0 where it is not, once for each run that succeeded.", ("reconcile",)
+    ),
+}

@@ -1,0 +1,72 @@
+"""What is generated from the source is committed as it is generated, and `make generate` and `make check` see to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from docs import generate
+from docs.generate import FILES, PAGES, ROOT, TABLES, __main__
+
+PAGES_THERE = sorted(str(path.relative_to(ROOT)) for pattern in PAGES for path in ROOT.glob(pattern))
+
+
+@pytest.fixture(scope="module")
+def stale() -> set[str]:
+    return {str(path.relative_to(ROOT)) for path, _ in generate.stale()}
+
+
+@pytest.mark.parametrize("name", sorted({*FILES, *PAGES_THERE}))
+def test_it_is_as_the_source_has_it(stale: set[str], name: str) -> None:
+    assert name not in stale, "run `make generate`"
+
+
+def test_every_table_stands_on_one_page_and_no_page_names_another() -> None:
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in PAGES_THERE]
+    assert Counter(table for page in pages for table in generate.tables_in(page)) == dict.fromkeys(TABLES, 1)
+    for page in pages:
+        assert page.count(": made by `make generate` -->") == len(generate.tables_in(page)), "a mark without its end"
+
+
+def test_a_table_that_nobody_makes_is_an_error() -> None:
+    with pytest.raises(KeyError, match="wishes"):
+        generate.filled("<!-- wishes: made by `make generate` -->\n<!-- end of wishes -->")
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The generated files and pages in a folder of their own, with two of them out of date and one missing."""
+    for name in {*FILES, *PAGES_THERE}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    reference = tmp_path / "docs/reference.md"
+    reference.write_text(reference.read_text(encoding="utf-8").replace("| `10` |", "| `11` |"), encoding="utf-8")
+    (tmp_path / "docs/states.md").write_text("# States\n", encoding="utf-8")
+    (tmp_path / "docs/duplicates.svg").unlink()
+    monkeypatch.setattr(__main__, "ROOT", tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.*")}
+
+
+def test_check_names_what_is_out_of_date_and_writes_nothing(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(copy)
+    assert __main__.main(["--check"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name} is out of date: run `make generate`"
+        for name in ("docs/states.md", "docs/duplicates.svg", "docs/reference.md")
+    ]
+    assert contents(copy) == before
+
+
+def test_it_is_written_and_then_checked(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main([]) == 0
+    assert contents(copy) == {name: (ROOT / name).read_text(encoding="utf-8") for name in {*FILES, *PAGES_THERE}}
+    capsys.readouterr()
+    assert __main__.main(["--check"]) == 0
+    assert capsys.readouterr().out == ""
