@@ -71,8 +71,14 @@ def test_the_report_shows_what_failed_and_why() -> None:
     ("ending", "decision"),
     [
         (Ending(), "delivered"),
-        (Ending(status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED"), "not tried again: the same photo would fail again"),
-        (Ending(status="failed", cost=Decimal(0), code="MODEL_ERROR"), "tried again: attempt 1 of 3 failed free of charge"),
+        (
+            Ending(status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED"),
+            "not tried again: the same photo would fail again",
+        ),
+        (
+            Ending(status="failed", cost=Decimal(0), code="MODEL_ERROR"),
+            "tried again: attempt 1 of 3 failed free of charge",
+        ),
         (Ending(status="canceled"), "not tried again: cancelled at Runflow"),
     ],
 )
