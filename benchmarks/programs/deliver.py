@@ -28,7 +28,7 @@ import httpcore  # noqa: E402
 
 from detag import cold_start  # noqa: E402
 from detag.adapters.outputs import Guard, SafeFetcher  # noqa: E402
-from detag.domain.images import DELIVERABLE, sniff  # noqa: E402
+from detag.domain.images import sniff  # noqa: E402
 from detag.ports.outputs import Unsafe  # noqa: E402
 from detag.wiring import TLS, photo_store  # noqa: E402
 
@@ -51,7 +51,7 @@ def streamed() -> Callable[[int], None]:
 
     def once(length: int) -> None:
         with fetcher.open(f"https://{host}:{source_port}/links/{length}") as download:
-            image = sniff(download.head, download.length, DELIVERABLE)
+            image = sniff(download.head, download.length)
             photos.put("out.jpg", download.body, download.length, image.content_type, {}, None)
 
     return once

@@ -58,6 +58,7 @@ def submit(
         admission=Admission(
             aspect_ratio=settings.aspect_ratio,
             max_bytes=settings.max_image_megabytes * 1024 * 1024,
+            most_pixels=settings.max_image_megapixels * 1_000_000,
             paused=settings.paused,
             jobs=jobs,
             photos=photos,

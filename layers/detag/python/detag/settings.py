@@ -30,6 +30,7 @@ class SubmitSettings:
     daily_spend_limit_usd: Decimal | None
     aspect_ratio: str | None
     max_image_megabytes: int
+    max_image_megapixels: int
     url_lifetime_minutes: int
     confirmation_minutes: int
     paused: bool
@@ -130,6 +131,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "daily_spend_limit_usd": _limit,
     "aspect_ratio": aspect_ratio,
     "max_image_megabytes": _whole,
+    "max_image_megapixels": _whole,
     "url_lifetime_minutes": _whole,
     "confirmation_minutes": _whole,
     "max_attempts": _whole,

@@ -17,7 +17,16 @@ import httpcore
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
 from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, sniff
+from detag.domain.images import (
+    HEAD_BYTES,
+    LONG_HEAD_BYTES,
+    TAIL_BYTES,
+    Image,
+    NotAnImage,
+    check_tail,
+    headers_go_on,
+    sniff,
+)
 from detag.ports.errors import Transient
 from detag.ports.outputs import Download, LinkExpired, Unsafe
 
@@ -85,7 +94,7 @@ class Guard:
     def picture(self, head: bytes, length: int) -> Image | None:
         """Refuse what is no picture, whatever its Content-Type says."""
         try:
-            return sniff(head, length, DELIVERABLE)
+            return sniff(head, length)
         except NotAnImage as error:
             raise Unsafe(str(error)) from None
 
@@ -146,8 +155,9 @@ class _Picture:
 class SafeFetcher:
     """See `detag.ports.outputs.Fetcher`. One connection for each hop; nothing but the address and the path is sent.
 
-    No credentials, cookies or referrer go out. Memory stays at a few times `HEAD_BYTES` whatever the size; a body whose
-    length is not announced is first written to a temporary file, up to the same bound.
+    No credentials, cookies or referrer go out. Memory stays at a few times `HEAD_BYTES` whatever the size, or
+    `LONG_HEAD_BYTES` for a picture with long headers; a body whose length is not announced is first written to a
+    temporary file, up to the same bound.
     """
 
     def __init__(self, tls: ssl.SSLContext, guard: Guard | None = None, network: Network | None = None) -> None:
@@ -199,6 +209,9 @@ class SafeFetcher:
         body = _Body(chunks, length)
         reader = io.BufferedReader(body, HEAD_BYTES)
         head = reader.peek(HEAD_BYTES)[:HEAD_BYTES]
+        if headers_go_on(head, length):
+            head = reader.read(LONG_HEAD_BYTES)
+            reader = io.BufferedReader(_Joined(head, reader), HEAD_BYTES)
         image = self._guard.picture(head, length)
         body.ends(lambda tail: self._guard.end(image, head, tail))
         return _Picture(head, length, reader)
@@ -218,6 +231,19 @@ def _redirected(link: str, location: bytes) -> str:
         return urljoin(link, location.decode(errors="replace"))
     except ValueError:
         raise Unsafe("the link redirects to what is no URL") from None
+
+
+class _Joined(io.RawIOBase):
+    """Bytes that were read already, and the rest."""
+
+    def __init__(self, read: bytes, rest: BinaryIO) -> None:
+        self._read, self._rest = io.BytesIO(read), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._read.readinto(buffer) or self._rest.readinto(buffer)  # type: ignore[attr-defined]
 
 
 class _Body(io.RawIOBase):

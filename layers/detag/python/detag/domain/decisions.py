@@ -19,13 +19,18 @@ from typing import Final
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.images import (
+    LONG_HEAD_BYTES,
+    LONG_TAIL_BYTES,
     Head,
     Image,
     NotAnImage,
     TooManyPixels,
     Truncated,
+    UnreadableDimensions,
     Unsupported,
+    check_photo,
     check_tail,
+    headers_go_on,
     sniff,
 )
 from detag.domain.intake import Intake
@@ -173,6 +178,13 @@ class Forbidden:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMore:
+    """What was read of the photo does not tell: so many of its first, or last, bytes have to be read."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A photo whose first bytes are those of an image that can be cleaned."""
 
@@ -204,30 +216,40 @@ def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
     return None
 
 
-def screen_head(upload: Upload, seen: Head | Gone | Forbidden, *, now: float) -> Step | Candidate:
+def screen_head(
+    upload: Upload, seen: Head | Gone | Forbidden, *, most_pixels: int, now: float
+) -> Step | ReadMore | Candidate:
     """Why a photo is not sent, by its first bytes; else its last ones have to be read."""
     match seen:
         case Gone() | Forbidden():
             return _unreadable(seen, now)
         case Head() if upload.etag and seen.etag != upload.etag:
             return _superseded(Reason.REPLACED, "replaced before it was read", now)
+        case Head() if headers_go_on(seen.data, seen.size):
+            return ReadMore(LONG_HEAD_BYTES)
     try:
-        return Candidate(sniff(seen.data, seen.size), seen)
+        image = sniff(seen.data, seen.size)
+        check_photo(image, most_pixels)
+        return Candidate(image, seen)
     except NotAnImage as error:
         return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
 
 
 def screen_tail(
     candidate: Candidate, tail: bytes | Gone | Forbidden, *, default_ratio: str | None, now: float
-) -> Step | Photo:
+) -> Step | ReadMore | Photo:
     """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for."""
     if not isinstance(tail, bytes):
         return _unreadable(tail, now)
     image, head = candidate.image, candidate.head
     try:
-        check_tail(image, head.data, tail)
+        ends = check_tail(image, head.data, tail)
     except NotAnImage as error:
         return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+    if not ends and len(tail) < LONG_TAIL_BYTES:
+        return ReadMore(LONG_TAIL_BYTES)
+    if not ends:
+        return _skipped(Reason.TRUNCATED, "its end was not found: open it, save it anew and upload that", now)
     try:
         ratio = aspect_ratio(head.metadata.get("aspect-ratio") or default_ratio)
     except ValueError as error:
@@ -267,6 +289,7 @@ def _not_sent(closes: Move, reason: Reason) -> Step:
 _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
     Unsupported: Reason.UNSUPPORTED_TYPE,
     Truncated: Reason.TRUNCATED,
+    UnreadableDimensions: Reason.UNREADABLE_DIMENSIONS,
     TooManyPixels: Reason.TOO_MANY_PIXELS,
 }
 

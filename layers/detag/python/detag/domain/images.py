@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import filetype
-import imagesize
 
 HEAD_BYTES: Final = 65_536
-"""Enough for the header of any image met so far: a JPEG's EXIF block, with its thumbnail, holds at most 64 KiB, so a
-JPEG whose size lies behind it is read as one of unknown dimensions, not refused."""
+"""Enough for the headers of nearly every photo: EXIF with its thumbnail holds at most 64 KiB."""
+LONG_HEAD_BYTES: Final = 4_194_304
+"""For the few whose headers are longer: a profile for print, a depth map or a thermal image takes up to 3 MB."""
 TAIL_BYTES: Final = 65_536
-MAX_PIXELS: Final = 100_000_000
-"""Runflow names no limit for this model (contract section 10): this is twice the largest camera in common use."""
+LONG_TAIL_BYTES: Final = 4_194_304
+"""For the few with so much behind their end that the last bytes say nothing of the image, such as zeros."""
+MAX_OUTPUT_PIXELS: Final = 4_000_000_000
+"""Four times the most that MaxImageMegapixels allows: another aspect ratio makes an output larger than its photo, and
+what was paid for is not refused for that.
+"""
+MAX_SEGMENTS: Final = 1_000
+"""Parts of a header that are looked at: real ones have dozens."""
 
 ACCEPTED: Final = ("image/jpeg", "image/png", "image/webp")
 """What Runflow is known to take (contract section 10)."""
@@ -47,68 +52,258 @@ class Truncated(NotAnImage):
     """An image that stops before its end."""
 
 
+class UnreadableDimensions(NotAnImage):
+    """An image whose first bytes do not tell its width and height."""
+
+
 class TooManyPixels(NotAnImage):
-    """An image larger than `MAX_PIXELS`."""
+    """An image larger than is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Type and dimensions in pixels; dimensions are None where the first bytes do not tell them."""
+    """Type, and dimensions in pixels."""
 
     content_type: str
-    width: int | None
-    height: int | None
+    width: int
+    height: int
     size: int
     """Of the whole file, in bytes."""
     begins: int
     """Where its own pixels can begin at the earliest, in bytes from the start."""
+    animated: bool
 
 
-def sniff(head: bytes, size: int, accepted: tuple[str, ...] = ACCEPTED) -> Image:
+def headers_go_on(head: bytes, size: int) -> bool:
+    """Whether `LONG_HEAD_BYTES` are to be read of a file that begins with `head` and is `size` bytes long."""
+    content_type = _type_of(head)
+    layout = _LAYOUTS.get(content_type or "")
+    return layout is not None and len(head) < min(size, LONG_HEAD_BYTES) and layout(head).begins >= len(head)
+
+
+def sniff(head: bytes, size: int) -> Image:
     """The image that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind of it."""
-    content_type = filetype.guess_mime(head)
+    content_type = _type_of(head)
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
         )
-    if content_type not in accepted:
-        raise Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again")
+    if content_type not in _LAYOUTS:
+        raise _unsupported(content_type)
     if content_type == "image/webp" and int.from_bytes(head[4:8], "little") + 8 > size:
         raise Truncated("this WebP file stops before its end: upload it again")
-    width, height = _dimensions(head)
-    if width is None and len(head) == size:
-        raise Truncated("this image file stops before its end: upload it again")
-    if width and height and width * height > MAX_PIXELS:
-        raise TooManyPixels(
-            f"{width} x {height} pixels are more than {MAX_PIXELS // 1_000_000} million: make the photo smaller"
+    width, height, begins, animated = _LAYOUTS[content_type](head)
+    if not width or not height:
+        if begins >= size or size < _SMALLEST:
+            raise Truncated("this image file stops before its end: upload it again")
+        raise UnreadableDimensions("its headers do not tell its width and height: open it, save it anew and upload that")
+    if width * height > MAX_OUTPUT_PIXELS:
+        raise _too_large(width, height, MAX_OUTPUT_PIXELS)
+    return Image(content_type, width, height, size, begins, animated)
+
+
+def check_photo(image: Image, most_pixels: int) -> None:
+    """Refuse an image that the model does not take, or that is too large. Raises `Unsupported` or `TooManyPixels`."""
+    if image.animated:
+        raise Unsupported(
+            f"this {image.content_type} file is an animation: save one picture of it as JPEG, PNG or WebP and "
+            "upload that"
         )
-    return Image(content_type, width, height, size, _headers(head) if content_type == "image/jpeg" else 0)
+    if image.content_type not in ACCEPTED:
+        raise _unsupported(image.content_type)
+    if image.width * image.height > most_pixels:
+        raise _too_large(image.width, image.height, most_pixels)
 
 
-def check_tail(image: Image, head: bytes, tail: bytes) -> None:
-    """Refuse an image that was cut off. `tail` is its last bytes, at most `TAIL_BYTES`.
+def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
+    """Whether the first and the last bytes of an image show that it was not cut off; False where they do not tell.
 
-    A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras append data to both: the mark is looked for in
-    all of the tail, and a JPEG that says that a film follows it is not judged. A JPEG's headers do not count: the
-    thumbnail in them ends with the same mark. Raises `Truncated`.
+    A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras and tools append data to both. Headers do not
+    count: the thumbnail in them ends with the same mark. Raises `Truncated` where an image was cut off for certain.
     """
-    tail = tail[max(0, image.begins - (image.size - len(tail))) :]
-    mark = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}.get(image.content_type)
-    if mark and mark not in tail and not re.search(rb"MotionPhoto|MicroVideo|MPF\0", head):
+    mark = _MARKS.get(image.content_type)
+    if mark is None:
+        return True
+    before = image.size - len(tail)
+    if before <= len(head):  # they meet
+        tail, before = head + tail[len(head) - before :], 0
+    rest = tail[max(0, image.begins - before) :]
+    if mark in rest or mark in head[image.begins :]:
+        return True
+    is_jpeg = image.content_type == "image/jpeg"
+    if is_jpeg and _NO_SCAN.search(rest):  # something else follows, so the scan had its end
+        return True
+    if before <= image.begins or (is_jpeg and _SCAN.search(rest)):
         raise Truncated("this image file stops before its end: upload it again")
+    return False
 
 
-def _headers(head: bytes) -> int:
-    """How many bytes a JPEG's headers take up: the segments before its first scan or its end (ITU-T T.81, annex B)."""
+_MARKS: Final = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}
+_SCAN: Final = re.compile(rb"\xff[\x00\xd0-\xd7]")
+"""A stuffed byte or a restart mark: a scan (ITU-T T.81, B.1.1.2) goes on there."""
+_NO_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xc4\xcc\xda-\xdd\xe0-\xef\xfe]")
+"""What is neither in a scan nor between two of one image: tables, comments and the start of the next may be there."""
+_SMALLEST: Final = 33
+"""Bytes of the shortest header that tells dimensions: a file below was cut within it."""
+
+
+def _unsupported(content_type: str) -> Unsupported:
+    return Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again")
+
+
+def _too_large(width: int, height: int, most: int) -> TooManyPixels:
+    return TooManyPixels(f"{width} x {height} pixels are more than {most // 1_000_000} million: make the image smaller")
+
+
+# Types
+
+
+_SIGNATURES: Final = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff\xf7": "image/jls",
+    b"\xff\x0a": "image/jxl",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "image/jxl",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "image/jp2",
+    b"\xff\x4f\xff\x51": "image/j2c",
+    b"II+\0": "image/tiff",
+    b"MM\0+": "image/tiff",
+    b"II\x1a\0\0\0HEAPCCDR": "image/x-canon-crw",
+    b"FUJIFILMCCD-RAW": "image/x-fuji-raf",
+    b"IIU\0": "image/x-panasonic-rw2",
+    b"IIRO": "image/x-olympus-orf",
+    b"IIRS": "image/x-olympus-orf",
+    b"MMOR": "image/x-olympus-orf",
+    b"\0MRM": "image/x-minolta-mrw",
+    b"FOVb": "image/x-sigma-x3f",
+    b"v/1\x01": "image/x-exr",
+}
+"""Beginnings that `filetype` does not know, or takes for something else."""
+_BRANDS: Final = {
+    b"crx ": "image/x-canon-cr3",
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "image/heic"),
+    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic-sequence"),
+    **dict.fromkeys((b"mif1", b"mif2", b"msf1", b"miaf"), "image/heif"),
+}
+"""Brands of the ISO base media file format that stand for images; the last are general, and a compatible brand may say
+more (ISO/IEC 23008-12).
+"""
+
+
+def _type_of(head: bytes) -> str | None:
+    """A content type; None for what is not known."""
+    for signature, content_type in _SIGNATURES.items():
+        if head.startswith(signature):
+            return content_type
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        end = min(int.from_bytes(head[:4]), 256)
+        brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
+        found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+        return next((content_type for content_type in found if content_type != "image/heif"), "image/heif")
+    return filetype.guess_mime(head)
+
+
+# Headers
+
+
+class _Layout(NamedTuple):
+    """What an image's first bytes tell: dimensions are 0 where they do not, and `begins` is behind them where the headers
+    go on.
+    """
+
+    width: int
+    height: int
+    begins: int
+    animated: bool
+
+
+_MARKER: Final = re.compile(rb"\xff([^\x00\xff])")
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALONE: Final = frozenset((0x01, *range(0xD0, 0xD9)))
+"""Markers that no length follows."""
+
+
+def _jpeg(head: bytes) -> _Layout:
+    """Segments up to the first scan or the end (ITU-T T.81, annex B); whatever lies between two is skipped, as decoders
+    do.
+    """
+    width = height = 0
     at = 2
-    while head[at : at + 1] == b"\xff" and head[at + 1 : at + 2] not in (b"", b"\xda", b"\xd9"):
-        at += 1 if head[at + 1] == 0xFF else 2 + int.from_bytes(head[at + 2 : at + 4])
-    return at
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(head, at)
+        if found is None:
+            return _Layout(width, height, max(at, len(head)), animated=False)
+        marker, at = found[1][0], found.end()
+        if marker in (0xDA, 0xD9):
+            return _Layout(width, height, found.start(), animated=False)
+        if marker in _ALONE:
+            continue
+        if marker in _FRAMES and len(head) >= at + 7:
+            frame = int.from_bytes(head[at + 5 : at + 7]), int.from_bytes(head[at + 3 : at + 5])
+            width, height = max((width, height), frame, key=lambda sides: sides[0] * sides[1])
+        at += int.from_bytes(head[at : at + 2])
+    return _Layout(width, height, at, animated=False)
 
 
-def _dimensions(head: bytes) -> tuple[int, int] | tuple[None, None]:
-    try:
-        width, height = imagesize.get(io.BytesIO(head))
-    except Exception:  # noqa: BLE001 - a parser of a hostile file: whatever it raises, it did not find them
-        return None, None
-    return (width, height) if width > 0 and height > 0 else (None, None)
+def _png(head: bytes) -> _Layout:
+    """Chunks up to the first of the pixels (PNG specification, third edition, section 5)."""
+    has_header = head[12:16] == b"IHDR" and len(head) >= 24
+    width, height = (int.from_bytes(head[16:20]), int.from_bytes(head[20:24])) if has_header else (0, 0)
+    animated, at = False, 8
+    for _ in range(MAX_SEGMENTS):
+        kind = head[at + 4 : at + 8]
+        if kind in (b"IDAT", b"IEND"):
+            return _Layout(width, height, at, animated)
+        if len(kind) < 4:
+            return _Layout(width, height, max(at, len(head)), animated)
+        animated |= kind == b"acTL"
+        at += 12 + int.from_bytes(head[at : at + 4])
+    return _Layout(width, height, at, animated)
+
+
+def _webp(head: bytes) -> _Layout:
+    """The canvas, or else the one picture (RFC 9649, section 2; RFC 6386, section 9.1)."""
+    width = height = 0
+    animated = False
+    if head[12:16] == b"VP8X" and len(head) >= 30:
+        width, height = int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+        animated = bool(head[20] & 0x02)
+    elif head[12:16] == b"VP8L" and len(head) >= 25:
+        sides = int.from_bytes(head[21:25], "little")
+        width, height = (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+    elif head[12:16] == b"VP8 " and len(head) >= 30:  # two bits of each side say how it is to be scaled
+        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    return _Layout(width, height, 0, animated)
+
+
+def _gif(head: bytes) -> _Layout:
+    """The screen, widened to the frames that are seen: decoders go by either (GIF89a, sections 18 and 20)."""
+    if len(head) < 13:
+        return _Layout(0, 0, 0, animated=False)
+    width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    frames, at = 0, 13 + _table(head[10])
+    while len(head) >= at + 10 and head[at] in b"!,":
+        if head[at] == 0x2C:
+            left, top, across, down = (int.from_bytes(head[side : side + 2], "little") for side in range(at + 1, at + 9, 2))
+            width, height = max(width, left + across), max(height, top + down)
+            frames += 1
+            at += 11 + _table(head[at + 9])
+        else:
+            at += 2
+        while at < len(head) and head[at]:
+            at += 1 + head[at]
+        at += 1
+    return _Layout(width, height, 0, animated=frames > 1 or b"NETSCAPE2.0" in head)
+
+
+def _table(flags: int) -> int:
+    """Bytes of the colour table that a GIF's flags announce."""
+    return 3 * 2 ** ((flags & 0x07) + 1) if flags & 0x80 else 0
+
+
+_LAYOUTS: Final[dict[str, Callable[[bytes], _Layout]]] = {
+    "image/jpeg": _jpeg,
+    "image/png": _png,
+    "image/webp": _webp,
+    "image/gif": _gif,
+}

@@ -91,8 +91,8 @@ class Reason(StrEnum):
     UNSUPPORTED_TYPE = (
         "unsupported_type",
         Group.SKIPPED,
-        "The image is of a type that cannot be cleaned.",
-        "Save it as JPEG, PNG or WebP and upload it again.",
+        "The image is of a type that cannot be cleaned, or an animation.",
+        "Save it, or one picture of it, as JPEG, PNG or WebP and upload that.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
@@ -100,7 +100,13 @@ class Reason(StrEnum):
         "truncated",
         Group.SKIPPED,
         "The image stops before its end: the upload was cut off.",
-        "Upload it again.",
+        "Upload it again; where that does not help, open it, save it anew and upload that.",
+    )
+    UNREADABLE_DIMENSIONS = (
+        "unreadable_dimensions",
+        Group.SKIPPED,
+        "The image does not tell its width and height where they belong.",
+        "Open it, save it anew and upload that.",
     )
     TOO_LARGE = (
         "too_large",
@@ -112,7 +118,7 @@ class Reason(StrEnum):
         "too_many_pixels",
         Group.SKIPPED,
         "The image has too many pixels.",
-        "Make it smaller and upload it again.",
+        "Make it smaller, or raise MaxImageMegapixels.",
     )
     TOO_OLD = (
         "too_old",

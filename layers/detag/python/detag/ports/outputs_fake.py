@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
+from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, headers_go_on, sniff
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.outputs import Download, Unsafe
 
@@ -34,11 +34,14 @@ class FakeFetcher:
         """See `Fetcher`."""
         with self._effect("fetcher.open"):
             data = self._read(link)
+            head = data[:HEAD_BYTES]
+            if headers_go_on(head, len(data)):
+                head = data[:LONG_HEAD_BYTES]
             try:
-                check_tail(sniff(data[:HEAD_BYTES], len(data), DELIVERABLE), data[:HEAD_BYTES], data[-TAIL_BYTES:])
+                check_tail(sniff(head, len(data)), head, data[-TAIL_BYTES:])
             except NotAnImage as error:
                 raise Unsafe(str(error)) from None
-        yield _Picture(data[:HEAD_BYTES], len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
+        yield _Picture(head, len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
 
 
 class _Body(io.RawIOBase):

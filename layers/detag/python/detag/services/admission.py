@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detag.domain.decisions import (
+    Candidate,
     Forbidden,
     Gone,
     Photo,
+    ReadMore,
     Step,
     admit,
     screen_head,
@@ -45,6 +47,7 @@ class Admission:
         *,
         aspect_ratio: str | None,
         max_bytes: int,
+        most_pixels: int,
         paused: bool,
         jobs: JobStore,
         photos: PhotoStore,
@@ -52,7 +55,8 @@ class Admission:
         budget: Budget,
         clock: Clock,
     ) -> None:
-        self._aspect_ratio, self._max_bytes, self._paused = aspect_ratio, max_bytes, paused
+        self._aspect_ratio, self._max_bytes, self._most_pixels = aspect_ratio, max_bytes, most_pixels
+        self._paused = paused
         self._jobs, self._photos, self._runs, self._budget, self._clock = jobs, photos, runs, budget, clock
 
     def judge(self, job: Job) -> Verdict:
@@ -80,29 +84,34 @@ class Admission:
         refused = screen_upload(upload, max_bytes=self._max_bytes, now=now)
         if refused is not None:
             return refused
-        candidate = screen_head(upload, self._read_head(upload), now=now)
+        candidate: Step | ReadMore | Candidate = ReadMore(HEAD_BYTES)
+        while isinstance(candidate, ReadMore):
+            head = self._read_head(upload, candidate.length)
+            candidate = screen_head(upload, head, most_pixels=self._most_pixels, now=now)
         if isinstance(candidate, Step):
             return candidate
-        tail = self._read_tail(upload, candidate.head)
-        photo = screen_tail(candidate, tail, default_ratio=self._aspect_ratio, now=now)
+        photo: Step | ReadMore | Photo = ReadMore(TAIL_BYTES)
+        while isinstance(photo, ReadMore):
+            tail = self._read_tail(upload, candidate.head, photo.length)
+            photo = screen_tail(candidate, tail, default_ratio=self._aspect_ratio, now=now)
         if isinstance(photo, Step):
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
         return screen_rank(upload, newest, now=now) or photo
 
-    def _read_head(self, upload: Upload) -> Head | Gone | Forbidden:
+    def _read_head(self, upload: Upload, length: int) -> Head | Gone | Forbidden:
         try:
-            return self._photos.read_head(upload.bucket, upload.key, upload.version_id, HEAD_BYTES)
+            return self._photos.read_head(upload.bucket, upload.key, upload.version_id, length)
         except Missing:
             return Gone()
         except Denied as error:
             return Forbidden(str(error))
 
-    def _read_tail(self, upload: Upload, head: Head) -> bytes | Gone | Forbidden:
+    def _read_tail(self, upload: Upload, head: Head, length: int) -> bytes | Gone | Forbidden:
         if len(head.data) == head.size:
             return head.data
         try:
-            return self._photos.read_tail(upload.bucket, upload.key, upload.version_id, TAIL_BYTES)
+            return self._photos.read_tail(upload.bucket, upload.key, upload.version_id, length)
         except Missing:
             return Gone()
         except Denied as error:

@@ -204,7 +204,7 @@ class Deliver:
         return Stored(tuple(stored), refused)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
-        image = sniff(download.head, download.length, DELIVERABLE)
+        image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
         owner = ""
         for _ in range(ROUNDS):
