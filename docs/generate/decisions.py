@@ -26,12 +26,13 @@ from detag.domain.decisions import (
     NotStored,
     Overtaken,
     Photo,
+    ReadMore,
     Step,
     Stored,
     Unanswered,
     Unfinished,
 )
-from detag.domain.images import Head, sniff
+from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
 from detag.domain.intake import Intake
 from detag.domain.job import (
     Job,
@@ -59,6 +60,7 @@ CONFIRMATION_SECONDS: Final = 630.0
 HOURS: Final = 24
 ATTEMPTS: Final = 3
 PHOTO: Final = tiny_picture("image/jpeg", b"shoe")
+ANIMATION: Final = b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(9)
 UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
 
 WAITING: Final = new(UPLOAD, NOW - 50)
@@ -157,6 +159,7 @@ PASSED: Final = {
     type(None): "goes on",
     Candidate: "its last bytes are read",
     Photo: "it is sent",
+    ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
 }
 
@@ -198,8 +201,8 @@ def _screen() -> Iterator[Row]:
     yield upload("it is too large", size=50_000_001)
     yield upload("no URL can name it", key="a/../b.jpg")
 
-    def head(known: str, seen: Head | Gone | Forbidden) -> Row:
-        return known, WAITING, decisions.screen_head(UPLOAD, seen, now=NOW)
+    def head(known: str, seen: Head | Gone | Forbidden, most_pixels: int = 500_000_000) -> Row:
+        return known, WAITING, decisions.screen_head(UPLOAD, seen, most_pixels=most_pixels, now=NOW)
 
     good = Head(PHOTO, len(PHOTO), "e1", {})
     yield head("it is gone", Gone())
@@ -207,14 +210,22 @@ def _screen() -> Iterator[Row]:
     yield head("another was put in its place", replace(good, etag="e2"))
     yield head("its first bytes are those of no image", replace(good, data=b"%PDF-1.7", size=8))
     yield head("... of another type of image", replace(good, data=tiny_picture("image/gif", b"x"), size=100))
+    yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
+    yield head("... of too many pixels", good, most_pixels=1)
+    headers = b"\xff\xd8" + b"\xff\xe2\xff\xff" * 100
+    yield head("its headers go on", replace(good, data=headers.ljust(HEAD_BYTES, b"\0"), size=50_000_000))
+    longer = headers.ljust(LONG_HEAD_BYTES, b"\0")
+    yield head("they go on behind what is read of the few", replace(good, data=longer, size=50_000_000))
     yield head("... of an image", good)
 
-    def tail(known: str, tail: bytes | Gone, metadata: Mapping[str, str], ratio: str | None = None) -> Row:
-        head = replace(good, metadata=metadata)
+    def tail(known: str, tail: bytes | Gone, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
+        head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
         candidate = Candidate(sniff(head.data, head.size), head)
-        return known, WAITING, decisions.screen_tail(candidate, tail, default_ratio=ratio, now=NOW)
+        return known, WAITING, decisions.screen_tail(candidate, tail, default_ratio=None, now=NOW)
 
-    yield tail("it stops before its end", b"cut off", {})
+    yield tail("it stops before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
+    yield tail("nothing in its last bytes tells", bytes(TAIL_BYTES), {}, 50_000_000)
+    yield tail("nor in what is read of the few", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
     yield tail("it is gone meanwhile", Gone(), {})
     yield tail("its metadata asks for no shape that exists", PHOTO, {"aspect-ratio": "wide"})
     yield tail("it is whole", PHOTO, {})

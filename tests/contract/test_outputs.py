@@ -19,7 +19,7 @@ from tests.server import Server, serving
 from tests.wire import answer
 
 PICTURE = tiny_picture("image/webp", b"cleaned")
-LARGE = tiny_picture("image/png", b"x" * 300_000)
+LARGE = tiny_picture("image/webp", b"x" * 300_000)
 
 
 class Side(Protocol):

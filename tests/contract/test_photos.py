@@ -24,7 +24,7 @@ from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
 from detag.ports.outputs import Unsafe
 from detag.ports.photos import Denied, Existing, Missing, PhotoStore, PreconditionFailed
-from detag.ports.photos_fake import FakePhotoStore
+from detag.ports.photos_fake import FakePhotoStore, Stored
 from local.emulator import client as emulators
 from local.emulator.client import Emulator
 from tests.emulator import Aws
@@ -56,11 +56,15 @@ class Side:
     bucket: str
     upload: Callable[..., Upload]
     delete: Callable[..., None]
-    fetch: Callable[[str], bytes]
+    open_url: Callable[[str], Stored]
     """What anybody gets at a URL. Raises `Denied`."""
     outputs: Callable[[], dict[str, bytes]]
     remove_output: Callable[[str], None]
     wait: Callable[[float], None]
+
+    def fetch(self, url: str) -> bytes:
+        """The bytes that anybody gets at a URL. Raises `Denied`."""
+        return self.open_url(url).data
 
 
 @dataclass
@@ -110,9 +114,9 @@ def fake_side(name: str) -> Side:
     return Side(
         store,
         name,
-        lambda *arguments: read_upload(store.upload(name, *arguments)),
+        lambda *arguments, **named: read_upload(store.upload(name, *arguments, **named)),
         lambda *arguments: store.delete(name, *arguments),
-        store.read_url,
+        store.open_url,
         lambda: {key: stored.data for key, stored in store.outputs.items()},
         remove_output,
         clock.advance,
@@ -126,8 +130,9 @@ def s3_side(s3: S3, name: str) -> Side:
         client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
-    def upload(key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> Upload:
-        answer = client.put_object(Bucket=name, Key=key, Body=data, Metadata=metadata or {})
+    def upload(key: str, data: bytes, metadata: Mapping[str, str] | None = None, *, encoding: str = "") -> Upload:
+        stored_as = {"ContentType": "application/octet-stream"} | ({"ContentEncoding": encoding} if encoding else {})
+        answer = client.put_object(Bucket=name, Key=key, Body=data, Metadata=metadata or {}, **stored_as)
         return Upload(name, key, answer["VersionId"], "00", answer["ETag"].strip('"'), len(data), time.time())
 
     def delete(key: str, version_id: str | None = None) -> None:
@@ -142,14 +147,14 @@ def s3_side(s3: S3, name: str) -> Side:
         name,
         upload,
         delete,
-        lambda url: fetched(url, s3.ca),
+        lambda url: opened(url, s3.ca),
         outputs,
         lambda key: client.delete_object(Bucket=out, Key=key),
         time.sleep,
     )
 
 
-def fetched(url: str, ca: str | None) -> bytes:
+def opened(url: str, ca: str | None) -> Stored:
     """What a stranger gets who was given a URL."""
     context = ssl.create_default_context(cafile=ca) if ca else None
     opener = urllib.request.build_opener(
@@ -157,7 +162,12 @@ def fetched(url: str, ca: str | None) -> bytes:
     )
     try:
         with opener.open(url, timeout=10) as answer:
-            return cast("bytes", answer.read())
+            return Stored(
+                answer.read(),
+                answer.headers["ETag"].strip('"'),
+                content_type=answer.headers["Content-Type"],
+                content_encoding=answer.headers.get("Content-Encoding", ""),
+            )
     except urllib.error.HTTPError as error:
         with error:
             raise Denied(str(error.code)) from None
@@ -270,6 +280,20 @@ def test_a_url_gives_anybody_exactly_this_version_whatever_its_key(side: Side, k
     assert side.fetch(side.store.presign(side.bucket, key, None, 60)) == b"a newer one"
 
 
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_url_sends_a_photo_as_what_was_found(side: Side, encoding: str) -> None:
+    upload = side.upload("a.jpg", b"\xff\xd8 raw", encoding=encoding)
+    as_found = side.open_url(side.store.presign(side.bucket, "a.jpg", upload.version_id, 60, "image/jpeg"))
+    assert (as_found.data, as_found.content_type) == (b"\xff\xd8 raw", "image/jpeg")
+    assert as_found.content_encoding == "identity"
+
+
+def test_a_url_without_a_type_sends_what_was_stored(side: Side) -> None:
+    upload = side.upload("a.jpg", b"raw", encoding="gzip")
+    stored = side.open_url(side.store.presign(side.bucket, "a.jpg", upload.version_id, 60))
+    assert (stored.content_type, stored.content_encoding) == ("application/octet-stream", "gzip")
+
+
 def test_a_url_dies(side: Side) -> None:
     upload = side.upload("a.jpg", b"data")
     url = side.store.presign(side.bucket, "a.jpg", upload.version_id, 1)
@@ -281,11 +305,12 @@ def test_a_url_dies(side: Side) -> None:
 def test_a_url_cannot_be_turned_into_another(side: Side) -> None:
     first, second = side.upload("a.jpg", b"first"), side.upload("a.jpg", b"second")
     side.upload("b.jpg", b"other")
-    url = side.store.presign(side.bucket, "a.jpg", first.version_id, 60)
+    url = side.store.presign(side.bucket, "a.jpg", first.version_id, 60, "image/jpeg")
     for forged in (
         url.replace("a.jpg", "b.jpg"),
         url.replace(str(first.version_id), str(second.version_id)),
         url.replace("Expires=60", "Expires=600"),
+        url.replace("image%2Fjpeg", "text%2Fhtml"),
     ):
         assert forged != url
         with pytest.raises(Denied):

@@ -75,7 +75,7 @@ class FakeSide:
 
     def photo(self, name: str) -> str:
         self.photos.upload("in", f"{name}.png", tiny_picture("image/png", name.encode()))
-        return self.photos.presign("in", f"{name}.png", None, 3600)
+        return self.photos.presign("in", f"{name}.png", None, 3600, "image/png")
 
     def cleaned(self, name: str) -> bytes:
         return cleaned_picture(tiny_picture("image/png", name.encode()), "image/webp")

@@ -401,6 +401,19 @@ def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -
     assert named_and_true(released_aws)[0] is None
 
 
+def test_a_version_is_sent_as_its_url_says(aws: Aws, released_aws: Aws) -> None:
+    def sent_as(account: Aws) -> str:
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="photos")
+        s3.put_bucket_versioning(Bucket="photos", VersioningConfiguration={"Status": "Enabled"})
+        stored = s3.put_object(Bucket="photos", Key="a", Body=b"x", ContentType="text/plain")
+        asked = {"VersionId": stored["VersionId"], "ResponseContentType": "image/png"}
+        return str(s3.get_object(Bucket="photos", Key="a", **asked)["ContentType"])
+
+    assert sent_as(aws) == "image/png"
+    assert sent_as(released_aws) == "text/plain"
+
+
 def run_in_emulator_environment(source: str) -> str:
     """What a few lines print that run where MiniStack is installed."""
     done = subprocess.run(

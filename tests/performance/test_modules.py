@@ -26,10 +26,10 @@ ALLOWED = {
     "urllib3",
 }
 MORE = {
-    "submit": {"filetype", "h11", "httpcore", "imagesize"},
+    "submit": {"filetype", "h11", "httpcore"},
     "callback": set(),
-    "deliver": {"filetype", "h11", "httpcore", "imagesize"},
-    "reconcile": {"filetype", "h11", "httpcore", "imagesize"},
+    "deliver": {"filetype", "h11", "httpcore"},
+    "reconcile": {"filetype", "h11", "httpcore"},
 }
 MOST = {"submit": 500, "callback": 420, "deliver": 500, "reconcile": 480}
 """Modules, the standard library's included: a bound with room for another Python, not for another dependency."""

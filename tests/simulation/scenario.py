@@ -259,7 +259,8 @@ class Workload:
         job = simulation.jobs.jobs.get(job_id)
         number = job.submission_no if job else 1
         own = "https://evil.example/x.jpg"
-        ours = simulation.photos.presign("in", job.upload.key, job.upload.version_id, 60) if job else own
+        upload = job.upload if job else None
+        ours = simulation.photos.presign("in", upload.key, upload.version_id, 60, "image/jpeg") if upload else own
         client_ref, url = self.random.choice(((f"{job_id}.{number}", own), ("theirs", ours), ("theirs", own)))
         simulation.runflow.forge(job_id, client_ref, url)
 

@@ -482,7 +482,7 @@ def test_an_unrelated_run_is_never_adopted(simulation: Simulation, lie: str) -> 
     pass_time(simulation, 30.0)
     job = simulation.jobs.jobs[job_id]
     assert job.reason is Reason.UNCONFIRMED
-    ours = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60)
+    ours = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60, "image/jpeg")
     if lie == "the photo":
         simulation.runflow.forge(job_id, job.client_ref, "https://evil.example/shoe.jpg")
     else:

@@ -53,7 +53,7 @@ ODD = "Größe/a b+c%20d&e=f?g#h 😀.jpg"
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1"])
 def test_a_url_is_regional_and_virtual_hosted_and_names_its_version(region: str) -> None:
-    url = S3PhotoStore(client_of(region), "out").presign("photos", ODD, "v.1_/+=", 900)
+    url = S3PhotoStore(client_of(region), "out").presign("photos", ODD, "v.1_/+=", 900, "image/png")
     parts = urlsplit(url)
     query = {name: value for name, (value,) in parse_qs(parts.query).items()}
     assert (parts.scheme, parts.netloc) == ("https", f"photos.s3.{region}.amazonaws.com")
@@ -62,6 +62,7 @@ def test_a_url_is_regional_and_virtual_hosted_and_names_its_version(region: str)
     assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == ("900", "host")
     assert query["X-Amz-Credential"].split("/")[2:] == [region, "s3", "aws4_request"]
     assert query["X-Amz-Security-Token"] == "token/+="
+    assert (query["response-content-type"], query["response-content-encoding"]) == ("image/png", "identity")
 
 
 def test_a_url_names_no_version_where_there_is_none() -> None:

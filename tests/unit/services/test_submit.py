@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detag.domain.decisions import DOWN_AFTER
-from detag.domain.images import MAX_PIXELS
+from detag.domain.images import MAX_OUTPUT_PIXELS
 from detag.domain.job import RETENTION_SECONDS, State
 from detag.domain.money import used_images
 from detag.domain.reasons import Reason
@@ -62,7 +62,7 @@ def test_an_aspect_ratio_is_the_photos_own_or_the_parameters(metadata: dict[str,
 # Before paying
 
 
-HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + MAX_PIXELS.to_bytes(4, "big") + b"\0\0\0\x02\x08\0\0\0\0"
+HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + MAX_OUTPUT_PIXELS.to_bytes(4, "big") + b"\0\0\0\x02\x08\0\0\0\0"
 
 
 @pytest.mark.parametrize(

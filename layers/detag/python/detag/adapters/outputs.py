@@ -101,10 +101,11 @@ class Guard:
     def end(self, image: Image | None, head: bytes, tail: bytes) -> None:
         """Refuse a picture that stops before its end, as where Content-Length is less than was sent."""
         try:
-            if image:
-                check_tail(image, head, tail)
+            shown = image is None or check_tail(image, head, tail)
         except NotAnImage as error:
             raise Unsafe(str(error)) from None
+        if not shown:  # an output has no reason to hide its end, as a photo may
+            raise Unsafe("this image file stops before its end, or hides it")
 
 
 _ODD: Final = re.compile("[\x00-\x20\x7f\ud800-\udfff]")

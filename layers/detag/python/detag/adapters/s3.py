@@ -108,11 +108,14 @@ class S3PhotoStore:
                 return b""
             raise _unreadable(error) from None
 
-    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+    def presign(
+        self, bucket: str, key: str, version_id: str | None, seconds: int, content_type: str | None = None
+    ) -> str:
         """See `PhotoStore`. Made on this machine: no call."""
-        url: str = self._client.generate_presigned_url(
-            "get_object", Params=_version(bucket, key, version_id), ExpiresIn=seconds
-        )
+        where = _version(bucket, key, version_id)
+        if content_type:
+            where |= {"ResponseContentType": content_type, "ResponseContentEncoding": "identity"}
+        url: str = self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
         return url
 
     def existing(self, key: str) -> Existing | None:

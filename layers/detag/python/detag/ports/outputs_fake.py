@@ -38,9 +38,11 @@ class FakeFetcher:
             if headers_go_on(head, len(data)):
                 head = data[:LONG_HEAD_BYTES]
             try:
-                check_tail(sniff(head, len(data)), head, data[-TAIL_BYTES:])
+                shown = check_tail(sniff(head, len(data)), head, data[-TAIL_BYTES:])
             except NotAnImage as error:
                 raise Unsafe(str(error)) from None
+            if not shown:
+                raise Unsafe("this image file stops before its end, or hides it")
         yield _Picture(head, len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
 
 

@@ -40,8 +40,13 @@ class PhotoStore(Protocol):
         """At most the last `length` bytes. Raises `Missing` or `Denied`."""
         ...
 
-    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
-        """A URL from which anybody may read exactly this version for so long."""
+    def presign(
+        self, bucket: str, key: str, version_id: str | None, seconds: int, content_type: str | None = None
+    ) -> str:
+        """A URL from which anybody may read exactly this version for so long.
+
+        With a `content_type`, S3 sends it as that and unencoded, whatever the uploader had it stored as.
+        """
         ...
 
     def existing(self, key: str) -> Existing | None:

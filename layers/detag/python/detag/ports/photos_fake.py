@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -28,6 +28,7 @@ class Stored:
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/octet-stream"
+    content_encoding: str = ""
 
 
 class FakePhotoStore:
@@ -52,9 +53,13 @@ class FakePhotoStore:
 
     # What others do
 
-    def upload(self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Store an object, over whatever was there, and return the event that EventBridge would send."""
-        stored = _stored(data, metadata or {}, "application/octet-stream")
+    def upload(
+        self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str] | None = None, *, encoding: str = ""
+    ) -> dict[str, Any]:
+        """Store an object, over whatever was there, and return the event that EventBridge would send. `encoding`: what
+        the uploader says of it, rightly or not.
+        """
+        stored = replace(_stored(data, metadata or {}, "application/octet-stream"), content_encoding=encoding)
         version, versions = self._next(bucket), self._versions.setdefault((bucket, key), {})
         if bucket in self.unversioned:
             versions.clear()
@@ -84,7 +89,7 @@ class FakePhotoStore:
         else:
             versions[self._next(bucket)] = None
 
-    def read_url(self, url: str, at: float | None = None) -> bytes:
+    def open_url(self, url: str, at: float | None = None) -> Stored:
         """What a presigned URL gives anybody at a time, or now. Raises `Denied` (expired, or not as it was signed) or
         `Missing`.
         """
@@ -97,7 +102,12 @@ class FakePhotoStore:
         if (self._clock.now() if at is None else at) >= begins + seconds:
             raise Denied("Request has expired")
         bucket = parts.netloc.removesuffix(_HOST)
-        return self._readable(bucket, unquote(parts.path[1:]), query.get("versionId")).data
+        stored = self._readable(bucket, unquote(parts.path[1:]), query.get("versionId"))
+        return replace(
+            stored,
+            content_type=query.get("response-content-type", stored.content_type),
+            content_encoding=query.get("response-content-encoding", stored.content_encoding),
+        )
 
     def _next(self, bucket: str) -> str:
         self._count += 1
@@ -129,9 +139,13 @@ class FakePhotoStore:
             raise Denied("AccessDenied")
         return self._find(bucket, key, version_id)
 
-    def presign(self, bucket: str, key: str, version_id: str | None, seconds: int) -> str:
+    def presign(
+        self, bucket: str, key: str, version_id: str | None, seconds: int, content_type: str | None = None
+    ) -> str:
         """See `PhotoStore`."""
         version = f"versionId={version_id}&" if version_id else ""
+        if content_type:
+            version += f"response-content-encoding=identity&response-content-type={quote(content_type, safe='')}&"
         url = f"https://{bucket}{_HOST}/{quote(key)}?{version}X-Amz-Date={self._clock.now()}&X-Amz-Expires={seconds}"
         return f"{url}&X-Amz-Signature={_signature(url)}"
 

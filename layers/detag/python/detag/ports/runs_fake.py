@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -198,9 +199,14 @@ class FakeRuns:
     def _begin(self, run: FakeRun) -> None:
         starts, run.status = run.next_at, "running"
         try:
-            run.photo = self._photos.read_url(str(run.request["input"]["image_url"]), starts)
+            photo = self._photos.open_url(str(run.request["input"]["image_url"]), starts)
         except (Denied, Missing) as error:
             self._end(run, starts, "failed", "INPUT_UNREADABLE", f"image_url cannot be read: {error}", free=True)
+            return
+        run.photo = photo.data
+        sent_as = f"{photo.content_type} {photo.content_encoding}".strip()
+        if not re.fullmatch(r"image/\S+( identity)?", sent_as):
+            self._end(run, starts, "failed", "INPUT_UNREADABLE", f"image_url is sent as {sent_as}", free=True)
 
     def _end(
         self, run: FakeRun, when: float, status: str, code: str | None, message: str | None, *, free: bool = False

@@ -62,7 +62,9 @@ class Submission:
     def _claim(self, job: Job, photo: Photo, limit: int) -> Job | None:
         now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
         body = create_body(
-            image_url=self._photos.presign(upload.bucket, upload.key, upload.version_id, self._url_seconds),
+            image_url=self._photos.presign(
+                upload.bucket, upload.key, upload.version_id, self._url_seconds, photo.content_type
+            ),
             callback_url=self._callback_url,
             client_ref=f"{job.job_id}.{number}",
             job_id=job.job_id,
