@@ -13,10 +13,21 @@ from random import Random
 
 import pytest
 
-from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
+from detag.domain.images import (
+    DELIVERABLE,
+    HEAD_BYTES,
+    LONG_HEAD_BYTES,
+    TAIL_BYTES,
+    Image,
+    NotAnImage,
+    check_tail,
+    headers_go_on,
+    sniff,
+)
 from detag.ports.runs_fake import tiny_picture
 from tests.handlers import AWS
 from tests.security.harness import ENVIRON
+from tests.shapes import chunk, segment
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "layers" / "detag" / "python"
@@ -104,3 +115,32 @@ def test_a_spoilt_image_is_judged_at_once() -> None:
         longest = max(longest, time.process_time() - began)
     assert longest < 0.5
     assert min(judged.values()) > 400, judged
+
+
+SLOW = {
+    "fill bytes": b"\xff\xd8" + b"\xff" * LONG_HEAD_BYTES,
+    "fill bytes that lead nowhere": b"\xff\xd8\xff\xe0" + b"\xff\0" * (LONG_HEAD_BYTES // 2),
+    "bytes that are no headers": b"\xff\xd8\xff\xe0\0\2" + b"\0" * LONG_HEAD_BYTES,
+    "short segments": b"\xff\xd8" + segment(0xE0, b"") * (LONG_HEAD_BYTES // 4),
+    "restart marks": b"\xff\xd8\xff" + b"\xd0\xff" * (LONG_HEAD_BYTES // 2),
+    "short chunks": b"\x89PNG\r\n\x1a\n" + chunk(b"tEXt", b"") * (LONG_HEAD_BYTES // 12),
+    "short blocks of a GIF": b"GIF89a\1\0\1\0\0\0\0!\0" + b"\1\1" * (HEAD_BYTES // 2),
+    "frames of a GIF": b"GIF89a\1\0\1\0\0\0\0" + b",\0\0\0\0\1\0\1\0\0\2\0" * (HEAD_BYTES // 12),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_longest_head_is_judged_at_once(name: str) -> None:
+    data = SLOW[name][: HEAD_BYTES if "GIF" in name else LONG_HEAD_BYTES]
+    began = time.process_time()
+    headers_go_on(data, 10**9)
+    try:
+        sniff(data, 10**9)
+    except NotAnImage:
+        pass
+    image = Image("image/jpeg", 8, 8, 10**9, 2, animated=False)
+    try:
+        check_tail(image, data, data)
+    except NotAnImage:
+        pass
+    assert time.process_time() - began < 0.5

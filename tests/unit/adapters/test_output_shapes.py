@@ -38,7 +38,7 @@ def test_a_picture_with_long_headers_is_received_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("behind", ["a few bytes", "more than is read of them"])
-def test_dimensions_behind_long_headers_are_no_way_around_the_bound(behind: str) -> None:
+def test_long_headers_are_no_way_around_the_bound(behind: str) -> None:
     """Neither a picture that is too large, nor one that does not tell, is stored."""
     name = "JPEG of 4 billion pixels behind long headers"
     picture = SHAPES[name if behind == "a few bytes" else "JPEG with more headers than are read"].data
@@ -51,7 +51,7 @@ def test_a_gif_is_as_large_as_its_frame() -> None:
         received(gif((1, 1), (65_535, 65_535)))
 
 
-def test_a_picture_of_the_largest_photo_in_another_shape_is_received() -> None:
+def test_what_the_largest_photo_may_become_is_received() -> None:
     picture = claimed(jpeg(), 60_000, 60_000)
     assert received(picture) == picture
 

@@ -246,7 +246,7 @@ def _jpeg(head: bytes) -> _Layout:
 
 
 def _png(head: bytes) -> _Layout:
-    """Chunks up to the first of the pixels (PNG specification, third edition, section 5)."""
+    """Chunks up to the first of the pixels (W3C, "Portable Network Graphics")."""
     has_header = head[12:16] == b"IHDR" and len(head) >= 24
     width, height = (int.from_bytes(head[16:20]), int.from_bytes(head[20:24])) if has_header else (0, 0)
     animated, at = False, 8
@@ -277,7 +277,7 @@ def _webp(head: bytes) -> _Layout:
 
 
 def _gif(head: bytes) -> _Layout:
-    """The screen, widened to the frames that are seen: decoders go by either (GIF89a, sections 18 and 20)."""
+    """The screen, widened to the frames that are seen: decoders go by either (CompuServe, "GIF89a")."""
     if len(head) < 13:
         return _Layout(0, 0, 0, animated=False)
     width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
