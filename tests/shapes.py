@@ -1,4 +1,4 @@
-"""Files in the shapes that cameras, telephones and tools give to photos: small, made here, each with its right verdict."""
+"""Small files in the shapes that cameras, telephones and tools give to photos, each with the verdict that is right."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from detag.domain.reasons import Reason
 
@@ -99,12 +99,11 @@ def jpeg(size: tuple[int, int] = SIZE, mode: str = "RGB", **options: Any) -> byt
 
 PARTS: Final = (bytes(SEGMENT - 40),) * 2
 THUMBNAIL: Final = b"\xff\xd8 a thumbnail \xff\xd9"
-MULTI_PICTURE: Final = segment(0xE2, b"MPF\0MM\0*" + bytes(80))
 
 
 def multi_picture() -> bytes:
     """A photo with a second picture behind it, as HDR telephones write them."""
-    return headed(jpeg(LARGE), MULTI_PICTURE) + jpeg((80, 60), mode="L")
+    return saved("MPO", drawn(LARGE), save_all=True, append_images=[drawn((80, 60))], quality=92)
 
 
 def film(length: int = SLACK) -> bytes:
@@ -156,11 +155,6 @@ def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
     return head + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x44\x01\x00;"
 
 
-def wide() -> bytes:
-    """An sRGB profile, as an example of one that is for RGB alone."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
 UNSUPPORTED: Final = {
     "HEIC of ten bits": (branded(b"heix", b"mif1", b"heix"), "image/heic"),
     "HEIC in a general box": (branded(b"mif1", b"mif1", b"heic"), "image/heic"),
@@ -196,6 +190,7 @@ UNSUPPORTED: Final = {
     "GIF of one picture": (saved("GIF"), "image/gif"),
 }
 """Images of types that are not sent, each with the name of its type."""
+
 
 def moving_behind(length: int) -> bytes:
     """An animated PNG that only says so after so many bytes."""
@@ -265,9 +260,7 @@ CUT: Final = {
         lambda: jpeg(LARGE)[:100_000] + bytes(SLACK), Reason.TRUNCATED, tails=2
     ),
     "PNG cut": Shape(lambda: saved("PNG", drawn(LARGE))[:-20], Reason.TRUNCATED, tails=2),
-    "PNG cut in a long profile": Shape(
-        lambda: png(chunk(b"iCCP", bytes(SLACK)))[:100_000], Reason.TRUNCATED, heads=2
-    ),
+    "PNG cut in a long profile": Shape(lambda: png(chunk(b"iCCP", bytes(SLACK)))[:100_000], Reason.TRUNCATED, heads=2),
 }
 TOO_LARGE: Final = {
     "JPEG of 4 billion pixels behind long headers": Shape(
@@ -289,6 +282,6 @@ SHAPES: Final[dict[str, Shape]] = {
     **SENT,
     **CUT,
     **TOO_LARGE,
-    **{name: Shape(lambda data=data: data, Reason.UNSUPPORTED_TYPE) for name, (data, _) in UNSUPPORTED.items()},
+    **{name: Shape(partial(bytes, data), Reason.UNSUPPORTED_TYPE) for name, (data, _) in UNSUPPORTED.items()},
     **ANIMATIONS,
 }

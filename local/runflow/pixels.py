@@ -14,17 +14,18 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 Rgb = NDArray[np.uint8]
 Region = NDArray[np.bool_]
 
 WORK_SIDE: Final = 900
 """Tags are looked for, and what was behind them guessed, in a copy whose longest side has at most so many pixels."""
-MAX_PIXELS: Final = 100_000_000
+MAX_PIXELS: Final = 250_000_000
 
 _FORMATS: Final = {"JPEG": ("jpg", "image/jpeg"), "PNG": ("png", "image/png"), "WEBP": ("webp", "image/webp")}
 
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own bound is lower than MAX_PIXELS
 cv2.setNumThreads(1)  # runs are processed in parallel, one thread each
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
@@ -50,19 +51,21 @@ def process(
     aspect_ratio: str | None = None,
     max_side: int | None = None,
 ) -> Made:
-    """Process a JPEG, PNG or WebP. Raises Unreadable.
+    """Process a JPEG, PNG or WebP that is no animation; of several pictures in a JPEG, the first. Raises Unreadable.
 
     `copy` returns the input's own bytes once its header was read; `reencode` leaves the pixels alone. `aspect_ratio`
-    (such as 4:3) is reached by continuing the image's edges. Transparency and colour profile are kept, EXIF is not:
-    the image is turned upright instead.
+    (such as 4:3) is reached by continuing the image's edges. Transparency is kept, and a colour profile for RGB; other
+    colours become sRGB. EXIF is not kept: the image is turned upright instead.
     """
     try:
         image = Image.open(BytesIO(body))
     except (OSError, Image.DecompressionBombError):
         raise Unreadable("the input is not an image") from None
-    kind = image.format or ""
+    kind = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
     if kind not in _FORMATS:
         raise Unreadable(f"images of type {kind} are not supported")
+    if kind != "JPEG" and getattr(image, "is_animated", False):
+        raise Unreadable("animations are not supported")
     if max_side is not None and max(image.size) > max_side:
         raise Unreadable(f"image dimensions exceed {max_side}x{max_side}")
     if image.width * image.height > MAX_PIXELS:
@@ -72,7 +75,8 @@ def process(
     try:
         upright = ImageOps.exif_transpose(image)
         alpha = upright.convert("RGBA").getchannel("A") if upright.has_transparency_data else None
-        pixels = np.array(upright.convert("RGB"))
+        rgb, profile = _rgb(upright)
+        pixels = np.array(rgb)
     except (OSError, SyntaxError, ValueError) as error:
         raise Unreadable(f"the image is damaged ({error})") from None
     if mode == "remove":
@@ -82,7 +86,28 @@ def process(
         result.putalpha(alpha)
     if aspect_ratio is not None:
         result = _widen(result, aspect_ratio)
-    return _encode(result, "WEBP" if output_type == "webp" else kind, image.info.get("icc_profile"))
+    return _encode(result, "WEBP" if output_type == "webp" else kind, profile)
+
+
+def _rgb(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """An image in RGB, and the profile that its colours are meant in; None for sRGB."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    if image.mode.startswith("I"):  # of 16 bits a pixel, which Pillow would cut off at 255
+        image = Image.fromarray((np.array(image) >> 8).astype(np.uint8))
+    space = profile[16:20]
+    if space == b"RGB " and image.mode not in ("L", "LA", "CMYK"):
+        return image.convert("RGB"), profile
+    if {b"GRAY": "L", b"CMYK": "CMYK"}.get(space) == image.mode:
+        try:
+            seen = ImageCms.profileToProfile(image, BytesIO(profile), _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            seen = None
+        if seen is not None:
+            return seen, _SRGB.tobytes()
+    return image.convert("RGB"), None
+
+
+_SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _encode(image: Image.Image, kind: str, icc_profile: bytes | None) -> Made:

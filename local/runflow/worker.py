@@ -155,6 +155,9 @@ class Workers:
             async with self._client.stream("GET", url, follow_redirects=True) as answer:
                 if answer.status_code != 200:
                     raise Unfit("INPUT_FETCH_FAILED", f"image_url answered {answer.status_code}")
+                sent_as = answer.headers.get("content-type", "image/")
+                if not sent_as.startswith("image/"):  # some fetchers go by it, so no client should count on less
+                    raise Unfit("INPUT_VALIDATION_FAILED", f"image_url is sent as {sent_as}, which is no image")
                 async for chunk in answer.aiter_bytes():
                     body += chunk
                     if len(body) > MAX_BYTES:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -134,13 +135,9 @@ def test_the_longest_head_is_judged_at_once(name: str) -> None:
     data = SLOW[name][: HEAD_BYTES if "GIF" in name else LONG_HEAD_BYTES]
     began = time.process_time()
     headers_go_on(data, 10**9)
-    try:
+    with suppress(NotAnImage):
         sniff(data, 10**9)
-    except NotAnImage:
-        pass
     image = Image("image/jpeg", 8, 8, 10**9, 2, animated=False)
-    try:
+    with suppress(NotAnImage):
         check_tail(image, data, data)
-    except NotAnImage:
-        pass
     assert time.process_time() - began < 0.5

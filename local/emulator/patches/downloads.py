@@ -7,6 +7,9 @@ from ministack.services import s3
 
 from .hooks import hook, still_needed
 
+ENABLED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+
+
 def a_version_is_sent_as_the_url_says() -> None:
     """Apply ``response-content-type`` and the like to a version too, as S3 does (S3 API, GetObject).
 
@@ -31,7 +34,7 @@ def _sent_as(get_object: Any) -> str:
     bucket, key = "tried-out", "key"
     s3._create_bucket(bucket, b"", {})
     try:
-        s3._put_bucket_versioning(bucket, b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+        s3._put_bucket_versioning(bucket, ENABLED)
         _, stored, _ = s3._put_object(bucket, key, b"x", {})
         asked = {"versionId": stored["x-amz-version-id"], "response-content-type": "image/png", "X-Amz-Signature": "s"}
         _, sent, _ = get_object(bucket, key, {}, asked)

@@ -1,4 +1,4 @@
-"""Outputs in the shapes of real photographs: what was paid for is received, and nothing larger than anyone asked for."""
+"""Outputs in the shapes of real photographs: what was paid for is received, and nothing larger than a photo can be."""
 
 from __future__ import annotations
 

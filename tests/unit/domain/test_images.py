@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,22 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
-from tests.shapes import LARGE, SENT, SIZE, chunk, claimed, drawn, gif, headed, jpeg, moving, png, saved, scaled, segment
+from tests.shapes import (
+    LARGE,
+    SENT,
+    SIZE,
+    chunk,
+    claimed,
+    drawn,
+    gif,
+    headed,
+    jpeg,
+    moving,
+    png,
+    saved,
+    scaled,
+    segment,
+)
 
 SCAN = Random(3).randbytes(200_000).replace(b"\xff", b"\xff\0")
 """As it would be between the first scan's header and the end of a JPEG."""
@@ -107,7 +123,7 @@ def test_of_two_frames_the_larger_counts() -> None:
 
 
 @pytest.mark.parametrize("options", [{"quality": 80}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}])
-def test_a_webp_of_each_kind_is_as_large_as_it_is(options: dict[str, object]) -> None:
+def test_a_webp_of_each_kind_is_as_large_as_it_is(options: dict[str, Any]) -> None:
     data = saved("WEBP", **options)
     image = sniff(data, len(data))
     assert (image.width, image.height, image.animated) == (*SIZE, False)

@@ -8,6 +8,7 @@ from detag.domain.job import State
 from tests.shapes import ANIMATIONS, SENT, SHAPES, UNSUPPORTED
 from tests.unit.services.harness import Harness
 
+ONE_PICTURE = "save one picture of it as JPEG, PNG or WebP and upload that"
 ADVICE = "save the photo as JPEG, PNG or WebP and upload it again"
 
 
@@ -53,7 +54,9 @@ def test_an_image_of_another_type_is_told_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", ANIMATIONS)
 def test_every_animation_gets_the_same_sentence(name: str) -> None:
     detail = sent(ANIMATIONS[name].data).job.detail
-    assert detail.endswith("file is an animation: save one picture of it as JPEG, PNG or WebP and upload that")
+    assert detail and detail.endswith(
+        "file is an animation: save one picture of it as JPEG, PNG or WebP and upload that"
+    )
 
 
 @pytest.mark.parametrize(("megapixels", "state"), [(101, State.SKIPPED), (102, State.SUBMITTED)])

@@ -53,7 +53,7 @@ class Harness:
 
     mock: MockRunflow
     http: httpx.AsyncClient
-    photos: dict[str, bytes | int | Exception]
+    photos: dict[str, bytes | int | Exception | httpx.Response]
     answers: list[int | Exception]
     callbacks: list[httpx.Request] = field(default_factory=list)
 
@@ -131,7 +131,7 @@ async def harness(**settings: Any) -> AsyncIterator[Harness]:
     """A running mock that does nothing to pixels and hardly waits between callbacks, unless told otherwise."""
     quick = {"pixels": "copy", "callback_delays": (0.01, 0.02)}
     behaviour = Behaviour(**quick | settings.pop("behaviour", {}))
-    photos: dict[str, bytes | int | Exception] = {"/shoe.png": png()}
+    photos: dict[str, bytes | int | Exception | httpx.Response] = {"/shoe.png": png()}
     answers: list[int | Exception] = []
     callbacks: list[httpx.Request] = []
 
@@ -140,6 +140,8 @@ async def harness(**settings: Any) -> AsyncIterator[Harness]:
             found = photos.get(request.url.path, 404)
             if isinstance(found, Exception):
                 raise found
+            if isinstance(found, httpx.Response):
+                return found
             return httpx.Response(found) if isinstance(found, int) else httpx.Response(200, content=found)
         callbacks.append(request)
         answer = answers.pop(0) if answers else 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -13,12 +14,20 @@ from PIL import Image, ImageCms
 
 from local.runflow.pixels import Made, Unreadable, process, remove_tags
 from local.samples import Drawn, Sample
+from tests.shapes import ANIMATIONS, SENT
 from tests.unit.local.gallery import PHOTOS, content, drawn
 from tests.unit.local.runflow.harness import harness
 
 # How much of the difference that a tag makes may be left where it was, and how far anything else may have moved
 # (mean of RGB steps of 255). Measured on all samples: at most 0.10 left, and 1.5 elsewhere through WebP.
 LEFT, MOVED = 0.16, 2.5
+MADE_UP = (
+    "JPEG of 102 million pixels",
+    "JPEG of 200 million pixels",
+    "PNG with a long profile",
+    "WebP with scaling bits",
+)
+"""Shapes whose pixels or profile are not there."""
 
 
 def error(one: NDArray[np.uint8], other: NDArray[np.uint8], where: NDArray[np.bool_]) -> float:
@@ -124,6 +133,70 @@ def test_a_picture_that_lies_on_its_side_is_turned_upright() -> None:
 def test_other_colour_modes_are_read(mode: str, kind: str) -> None:
     made = Image.open(BytesIO(process(saved(Image.new(mode, (30, 20)), kind)).body))
     assert made.size == (30, 20)
+
+
+def test_a_multi_picture_jpeg_is_a_jpeg() -> None:
+    first, second = Image.new("RGB", (40, 30), (9, 99, 199)), Image.new("RGB", (20, 15))
+    body = saved(first, "MPO", save_all=True, append_images=[second])
+    assert Image.open(BytesIO(body)).format == "MPO"
+    made = process(body, output_type="same")
+    assert (made.content_type, Image.open(BytesIO(made.body)).size) == ("image/jpeg", (40, 30))
+
+
+@pytest.mark.parametrize("name", [name for name in SENT if name not in MADE_UP])
+def test_what_is_sent_is_processed(name: str) -> None:
+    assert process(SENT[name].data, mode="reencode").content_type == "image/webp"
+
+
+@pytest.mark.parametrize("name", ["animated PNG", "animated WebP", "animated GIF"])
+def test_an_animation_is_refused(name: str) -> None:
+    with pytest.raises(Unreadable):
+        process(ANIMATIONS[name].data, mode="reencode")
+
+
+def test_sixteen_bits_of_grey_stay_grey() -> None:
+    pixels = pixels_of(process(SENT["PNG of 16 bits"].data, mode="reencode"))
+    assert pixels[0, 0].max() < 20
+    assert pixels[-1, -1].min() > 235
+    assert 110 < pixels.mean() < 145
+
+
+def test_grey_is_seen_through_its_profile() -> None:
+    """Half the light is no half of sRGB's scale."""
+    made = process(saved(Image.new("L", (40, 30), 128), "JPEG", icc_profile=linear_grey()), mode="reencode")
+    assert pixels_of(made).mean() == pytest.approx(188, abs=3)
+    assert space_of(made) == "RGB "
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "RGB"])
+@pytest.mark.parametrize("space", [b"CMYK", b"GRAY", b"RGB "])
+def test_an_output_has_no_profile_of_other_colours(mode: str, space: bytes) -> None:
+    profile = bytes(16) + space + bytes(112)
+    made = process(saved(Image.new(mode, (40, 30)), "JPEG", icc_profile=profile), mode="reencode")
+    assert space_of(made) == ("RGB " if (mode, space) == ("RGB", b"RGB ") else "")
+
+
+def space_of(made: Made) -> str:
+    """The colours that an output's profile is for; nothing where it has none."""
+    profile: bytes = Image.open(BytesIO(made.body)).info.get("icc_profile", b"")
+    return profile[16:20].decode()
+
+
+def linear_grey() -> bytes:
+    """A profile (ICC.1:2001-04) for grey whose values are amounts of light."""
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 7) + b"linear\0" + bytes(78),
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D),
+        b"kTRC": b"curv" + bytes(8),
+    }
+    table, data = struct.pack(">I", len(tags)), b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(data), len(value))
+        data += value.ljust(-(-len(value) // 4) * 4, b"\0")
+    head = b"\0\0\0\0\0\0\0\0\2\x20\0\0mntrGRAYXYZ ".ljust(36, b"\0") + b"acsp"
+    head = head.ljust(68, b"\0") + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    whole = head.ljust(128, b"\0") + table + data
+    return struct.pack(">I", len(whole)) + whole[4:]
 
 
 @pytest.mark.parametrize(

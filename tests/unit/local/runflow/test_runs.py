@@ -127,6 +127,12 @@ async def test_metadata_comes_back_but_for_data_urls(runflow: Harness) -> None:
     assert runflow.envelopes[0]["metadata"] == record["metadata"]
 
 
+def sent_as(content_type: str, encoding: str = "identity") -> httpx.Response:
+    """An image as S3 sends it that was stored with such headers."""
+    headers = {"Content-Type": content_type, "Content-Encoding": encoding}
+    return httpx.Response(200, headers=headers, stream=httpx.ByteStream(png()))
+
+
 @pytest.mark.parametrize(
     ("found", "code"),
     [
@@ -138,10 +144,12 @@ async def test_metadata_comes_back_but_for_data_urls(runflow: Harness) -> None:
         (b"", "INPUT_VALIDATION_FAILED"),
         (b"no photo", "INPUT_VALIDATION_FAILED"),
         (b"GIF89a" + bytes(40), "INPUT_VALIDATION_FAILED"),
+        (sent_as("application/octet-stream"), "INPUT_VALIDATION_FAILED"),
+        (sent_as("image/png", "gzip"), "INPUT_FETCH_FAILED"),
     ],
 )
 async def test_an_unusable_input_fails_the_run_free_of_charge(
-    runflow: Harness, found: bytes | int | Exception, code: str
+    runflow: Harness, found: bytes | int | Exception | httpx.Response, code: str
 ) -> None:
     runflow.photos["/shoe.png"] = found
 

@@ -208,8 +208,9 @@ class SafeFetcher:
             length = int(announced)
         self._guard.size(length)
         body = _Body(chunks, length)
-        reader = io.BufferedReader(body, HEAD_BYTES)
-        head = reader.peek(HEAD_BYTES)[:HEAD_BYTES]
+        buffered = io.BufferedReader(body, HEAD_BYTES)
+        reader: BinaryIO = buffered
+        head = buffered.peek(HEAD_BYTES)[:HEAD_BYTES]
         if headers_go_on(head, length):
             head = reader.read(LONG_HEAD_BYTES)
             reader = io.BufferedReader(_Joined(head, reader), HEAD_BYTES)

@@ -96,7 +96,7 @@ def sniff(head: bytes, size: int) -> Image:
     if not width or not height:
         if begins >= size or size < _SMALLEST:
             raise Truncated("this image file stops before its end: upload it again")
-        raise UnreadableDimensions("its headers do not tell its width and height: open it, save it anew and upload that")
+        raise UnreadableDimensions("its headers tell no width and height: open it, save it anew and upload that")
     if width * height > MAX_OUTPUT_PIXELS:
         raise _too_large(width, height, MAX_OUTPUT_PIXELS)
     return Image(content_type, width, height, size, begins, animated)
@@ -200,15 +200,16 @@ def _type_of(head: bytes) -> str | None:
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
         found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         return next((content_type for content_type in found if content_type != "image/heif"), "image/heif")
-    return filetype.guess_mime(head)
+    known: str | None = filetype.guess_mime(head)
+    return known
 
 
 # Headers
 
 
 class _Layout(NamedTuple):
-    """What an image's first bytes tell: dimensions are 0 where they do not, and `begins` is behind them where the headers
-    go on.
+    """What an image's first bytes tell: dimensions are 0 where they do not, and `begins` is behind them where headers go
+    on.
     """
 
     width: int
@@ -284,7 +285,7 @@ def _gif(head: bytes) -> _Layout:
     frames, at = 0, 13 + _table(head[10])
     while len(head) >= at + 10 and head[at] in b"!,":
         if head[at] == 0x2C:
-            left, top, across, down = (int.from_bytes(head[side : side + 2], "little") for side in range(at + 1, at + 9, 2))
+            left, top, across, down = (int.from_bytes(head[at + n : at + n + 2], "little") for n in (1, 3, 5, 7))
             width, height = max(width, left + across), max(height, top + down)
             frames += 1
             at += 11 + _table(head[at + 9])

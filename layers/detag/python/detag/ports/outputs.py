@@ -19,7 +19,7 @@ class Download(Protocol):
 
     @property
     def head(self) -> bytes:
-        """Its first bytes, `HEAD_BYTES` or, where its headers are longer, `LONG_HEAD_BYTES`; `body` gives them again."""
+        """Its first bytes: `HEAD_BYTES` or, where its headers go on, `LONG_HEAD_BYTES`. `body` gives them again."""
         ...
 
     @property
