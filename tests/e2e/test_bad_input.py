@@ -25,6 +25,7 @@ from local.stack.stack import Options, running
 from tests.e2e.harness import Harness, number_of, photo
 from tests.e2e.test_authorised import Play, listen, log_of, secret
 from tests.fuzz.requests import sign
+from tests.shapes import SHAPES
 
 PATIENCE: Final = 40.0
 
@@ -62,6 +63,27 @@ def halved(image: bytes) -> bytes:
     return image[: len(image) // 2]
 
 
+SHAPED: Final = {
+    name: SHAPES[name]
+    for name in (
+        "JPEG cut behind long headers with a thumbnail",
+        "JPEG of 4 billion pixels behind long headers",
+        "JPEG that tells its height behind its scan",
+        "multi-picture JPEG, cut in its first picture",
+        "HEIC of ten bits",
+        "Canon CR3",
+        "BigTIFF",
+        "animated PNG",
+        "animated WebP",
+        "JPEG with 128 KB of headers",
+        "large JPEG with zeros behind its end",
+        "JPEG with a film behind its end",
+        "multi-picture JPEG",
+        "JPEG of four inks",
+        "PNG of 16 bits",
+    )
+}
+"""Shapes of real photographs, of each kind one or two."""
 BAD: Final = {
     "price list.txt": Bad("skipped", Reason.NOT_AN_IMAGE, b"Mug 14.90\nTeapot 29.00\n"),
     "a page, saved as.jpg": Bad("skipped", Reason.NOT_AN_IMAGE, b"<!doctype html><img src=shoe.jpg>"),
@@ -74,6 +96,7 @@ BAD: Final = {
     "half a.webp": Bad("skipped", Reason.TRUNCATED, halved(noise("WEBP", 600))),
     "too large.png": Bad("skipped", Reason.TOO_LARGE, noise("PNG", 700)),
     "a poster.png": Bad("skipped", Reason.TOO_MANY_PIXELS, drawn("PNG", 20_000, 5_001)),
+    **{f"{name}.bad": Bad("skipped", shape.reason, shape.data) for name, shape in SHAPED.items() if shape.reason},
     "ratio.jpg": Bad("failed", Reason.INVALID_ASPECT_RATIO, metadata={"aspect-ratio": "banana"}),
     "private/shoe.jpg": Bad("failed", Reason.NO_PERMISSION),
     "summer/../shoe.jpg": Bad("failed", Reason.UNUSABLE_NAME),
@@ -122,7 +145,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     options = Options(
         folder=tmp_path_factory.mktemp("bad") / "local stack",
         auth=True,
-        parameters={"MaxImageMegabytes": "1"},
+        parameters={"MaxImageMegabytes": "1", "MaxImageMegapixels": "100"},
         runflow=("--pixels", "reencode"),
     )
     with running(options) as stack:
@@ -182,9 +205,12 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     play.reopened()
 
     good = {"a PNG.jpg": noise("PNG", 40), "of its own shape.jpg": photo(2), "after them all.jpg": photo(3)}
+    good |= {name: shape.data for name, shape in SHAPED.items() if not shape.reason}
+    play.harness.s3.put_object(Bucket=bucket, Key="by a web tool.jpg", Body=photo(4), ContentEncoding="gzip")
     for key, image in good.items():
         shape = {"aspect_ratio": "4:3"} if "shape" in key else {}
         play.put(key, image, **shape)
+    good["by a web tool.jpg"] = photo(4)
     assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs_by_key(play)
 
     jobs, outputs = jobs_by_key(play), play.harness.outputs()
@@ -205,7 +231,8 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
         ("Photo Delivered", key, None) for key in good
     }
     closed = play.harness.report()["closed_today"]
-    assert closed == {"skipped": 11, "failed": len(failed), "superseded": 1, "delivered": len(good)}
+    skipped = sum(bad.state == "skipped" for bad in BAD.values())
+    assert closed == {"skipped": skipped, "failed": len(failed), "superseded": 1, "delivered": len(good)}
     counted = re.findall(r'"Skipped":\[([^]]*)\]', log_of(play, "submit"))
     assert sum(float(number) for batch in counted for number in batch.split(",")) == closed["skipped"]
 
@@ -215,6 +242,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     with Image.open(BytesIO(outputs["of its own shape.jpg.webp"])) as shaped:
         assert shaped.width * 3 == pytest.approx(shaped.height * 4, abs=4)
     assert number_of(outputs["after them all.jpg.webp"]) == 3
+    assert number_of(outputs["by a web tool.jpg.webp"]) == 4, "though it was stored as compressed"
     assert play.harness.billing()["creates"] == len(good), "nothing else was sent to Runflow"
     assert left_in_queues(play) == 0
 

@@ -48,6 +48,8 @@ INVARIANTS: Final = {
     "search first": "an unconfirmed photo is not sent again before the run list was searched",
     "photo URL valid": "no photo is sent with a presigned URL that has expired",
     "Retry-After respected": "a photo waits for as long as Runflow asked",
+    "judged by its bytes": "what can be cleaned is never skipped, and nothing else is sent",
+    "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run belongs to a job",
     "free retries only": "only a run that failed free of charge is tried again, and only so often",
@@ -78,6 +80,7 @@ class Checker:
         self._simulation = simulation
         self.broken: list[tuple[str, str]] = []
         self.names: dict[str, str] = {}
+        self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
         self._written = 0
@@ -109,8 +112,10 @@ class Checker:
 
     # What happens
 
-    def uploaded(self, upload: Upload, data: bytes) -> None:
-        """A photo was put into the bucket."""
+    def uploaded(self, upload: Upload, data: bytes, *, sent: bool) -> None:
+        """A photo was put into the bucket. `sent`: it can be cleaned."""
+        if not sent:
+            self._not_sent.add(upload.job_id)
         try:
             name = name_in(data)
         except ValueError:
@@ -337,6 +342,10 @@ class Checker:
         for job in simulation.jobs.jobs.values():
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)
+            good = not job.submission_no if job.job_id in self._not_sent else job.state is not State.SKIPPED
+            self.check("judged by its bytes", good, job)
+        for run in simulation.runflow.runs.values():
+            self.check("sent as what it is", not (run.message or "").startswith("image_url is sent as"), run)
         intake = simulation.intake
         self.check("nothing open", intake.reason is None, intake)
         for queue in (simulation.uploads, simulation.results):

@@ -118,6 +118,7 @@ DELIVER: Final = "detag.services.deliver:Deliver."
 RECONCILE: Final = "detag.services.reconcile:Reconcile."
 STORE: Final = "detag.ports.jobs_fake:FakeJobStore."
 JOB: Final = "detag.domain.job:"
+IMAGES: Final = "detag.domain.images:"
 
 MUTANTS: Final = (
     # One send
@@ -331,6 +332,50 @@ MUTANTS: Final = (
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
         ),
+    ),
+    # What is sent
+    _one(
+        "photo: its end",
+        "judged by its bytes",
+        DECISIONS + "screen_tail",
+        "check_tail(image, head.data, tail)",
+        "True",
+    ),
+    _one(
+        "photo: headers that go on",
+        "judged by its bytes",
+        DECISIONS + "screen_head",
+        "headers_go_on(seen.data, seen.size)",
+        "False",
+    ),
+    _one("photo: an animation", "judged by its bytes", IMAGES + "check_photo", "if image.animated:", "if False:"),
+    _one(
+        "photo: unknown dimensions",
+        "judged by its bytes",
+        IMAGES + "sniff",
+        "if not width or not height:",
+        "if False:",
+    ),
+    _one(
+        "photo: an end that is looked for in all that was read",
+        "judged by its bytes",
+        IMAGES + "check_tail",
+        "mark in rest or mark in head[image.begins:]",
+        "mark in rest[-1000:]",
+    ),
+    _one(
+        "photo: headers do not count",
+        "judged by its bytes",
+        IMAGES + "_png",
+        "kind in (b'IDAT', b'IEND')",
+        "False",
+    ),
+    _one(
+        "photo URL: type and encoding",
+        "sent as what it is",
+        SUBMISSION + "_claim",
+        "self._url_seconds, photo.content_type",
+        "self._url_seconds",
     ),
     # Intake
     _one(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from tests.simulation.photos import photo
+from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
 KEYS: Final = (
@@ -100,15 +100,19 @@ class Workload:
             left -= together
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
-            simulation.at(at, random.choice((self._not_an_image, self._empty, self._folder, self._cut, self._huge)))
+            simulation.at(
+                at, random.choice((self._not_an_image, self._empty, self._folder, self._not_cleaned, self._huge))
+            )
 
     def _upload(self, key: str) -> None:
         simulation = self.simulation
         content_type = "image/png" if key.endswith(".png") else "image/jpeg"
-        name = f"p{next(simulation.numbers)}"
+        number = next(simulation.numbers)
+        name = f"p{number}"
         if any(upload.key == key for upload in simulation.uploaded):
             simulation.profile.happens("upload overwritten")
-        upload = simulation.upload(key, photo(name, content_type), {"shop": "north"})
+        data, encoding = dressed(photo(name, content_type), number)
+        upload = simulation.upload(key, data, {"shop": "north"}, encoding=encoding)
         if simulation.profile.fires("upload deleted"):
             simulation.after(
                 self.random.choice((0.1, 5.0, 1200.0)), lambda: simulation.photos.delete("in", key, upload.version_id)
@@ -118,23 +122,24 @@ class Workload:
 
     def _not_an_image(self) -> None:
         self.simulation.profile.happens("upload not a photo")
-        self.simulation.upload("notes.txt", b"just words, no photo")
+        self.simulation.upload("notes.txt", b"just words, no photo", sent=False)
 
     def _empty(self) -> None:
         self.simulation.profile.happens("upload not a photo")
-        self.simulation.upload("empty.jpg", b"")
+        self.simulation.upload("empty.jpg", b"", sent=False)
 
     def _folder(self) -> None:
         self.simulation.profile.happens("upload not a photo")
-        self.simulation.upload("folder/", b"")
+        self.simulation.upload("folder/", b"", sent=False)
 
-    def _cut(self) -> None:
+    def _not_cleaned(self) -> None:
         self.simulation.profile.happens("upload not a photo")
-        self.simulation.upload("cut.jpg", photo("cut", "image/jpeg")[:-2])
+        key = tuple(NOT_SENT)[next(self.simulation.numbers) % len(NOT_SENT)]
+        self.simulation.upload(key, NOT_SENT[key], sent=False)
 
     def _huge(self) -> None:
         self.simulation.profile.happens("upload not a photo")
-        self.simulation.upload("huge.jpg", photo("huge", "image/jpeg"), size=60 * 1024 * 1024)
+        self.simulation.upload("huge.jpg", photo("huge", "image/jpeg"), size=60 * 1024 * 1024, sent=False)
 
     # The operator
 

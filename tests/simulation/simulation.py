@@ -442,10 +442,17 @@ class Simulation:
     # Uploads
 
     def upload(
-        self, key: str, data: bytes, metadata: dict[str, str] | None = None, *, size: int | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: dict[str, str] | None = None,
+        *,
+        size: int | None = None,
+        encoding: str = "",
+        sent: bool = True,
     ) -> Upload:
-        """Put a photo into the input bucket; its event is on its way."""
-        event = self.photos.upload("in", key, data, metadata)
+        """Put a photo into the input bucket; its event is on its way. `sent`: it can be cleaned."""
+        event = self.photos.upload("in", key, data, metadata, encoding=encoding)
         thing = event["detail"]["object"]
         if size is not None:
             thing["size"] = size
@@ -454,7 +461,7 @@ class Simulation:
         upload = read_upload(event)
         self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
-        self.checker.uploaded(upload, data)
+        self.checker.uploaded(upload, data, sent=sent)
         self._send_event(event)
         return upload
 

@@ -208,9 +208,7 @@ def _type_of(head: bytes) -> str | None:
 
 
 class _Layout(NamedTuple):
-    """What an image's first bytes tell: dimensions are 0 where they do not, and `begins` is behind them where headers go
-    on.
-    """
+    """What first bytes tell. Dimensions are 0 where they do not; `begins` is behind them where the headers go on."""
 
     width: int
     height: int
