@@ -259,6 +259,9 @@ CUT: Final = {
     "JPEG of which only the space was reserved": Shape(
         lambda: jpeg(LARGE)[:100_000] + bytes(SLACK), Reason.TRUNCATED, tails=2
     ),
+    "JPEG with more zeros behind its end than are read": Shape(
+        lambda: jpeg(LARGE) + bytes(4_500_000), Reason.TRUNCATED, tails=2
+    ),
     "PNG cut": Shape(lambda: saved("PNG", drawn(LARGE))[:-20], Reason.TRUNCATED, tails=2),
     "PNG cut in a long profile": Shape(lambda: png(chunk(b"iCCP", bytes(SLACK)))[:100_000], Reason.TRUNCATED, heads=2),
 }

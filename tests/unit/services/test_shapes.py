@@ -59,6 +59,11 @@ def test_every_animation_gets_the_same_sentence(name: str) -> None:
     )
 
 
+def test_no_upload_is_asked_for_where_it_may_not_help() -> None:
+    detail = sent(SHAPES["JPEG with more zeros behind its end than are read"].data).job.detail
+    assert detail == "its end was not found: open it, save it anew and upload that"
+
+
 @pytest.mark.parametrize(("megapixels", "state"), [(101, State.SKIPPED), (102, State.SUBMITTED)])
 def test_the_limit_of_pixels_is_a_setting(megapixels: int, state: State) -> None:
     harness = Harness(max_image_megapixels=megapixels)
