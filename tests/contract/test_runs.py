@@ -271,7 +271,8 @@ def test_a_run_bears_what_was_sent_with_it(side: Side) -> None:
     assert run.created_at is not None
 
 
-def test_a_run_that_ended_well_links_to_the_cleaned_photo_and_was_billed_once(side: Side) -> None:
+def test_a_run_that_ended_well_has_its_output_and_one_bill(side: Side) -> None:
+    """A run that ended well has the URL of its photo's output, and was billed once."""
     run_id = made(create(side))
     side.wait_until_ended()
     run = record(side, run_id)
@@ -352,7 +353,8 @@ def test_a_success_may_have_no_picture(side: Side) -> None:
     assert (record(side, run_id).status, record(side, run_id).links) == (RunStatus.SUCCEEDED, ())
 
 
-def test_a_photo_that_cannot_be_read_fails_its_run_free_of_charge(side: Side) -> None:
+def test_a_run_of_an_unreadable_photo_fails_free_of_charge(side: Side) -> None:
+    """A photo that cannot be read fails its run, free of charge."""
     run_id = made(side.runs.create(body_of(side.dead_url()), KEY, 10))
     side.wait_until_ended()
     run = record(side, run_id)
@@ -367,13 +369,15 @@ def test_a_run_that_never_was_is_unknown(side: Side) -> None:
 # The Idempotency-Key
 
 
-def test_the_same_bytes_under_the_same_key_are_one_run_where_keys_are_honoured(side: Side) -> None:
+def test_honoured_keys_make_one_run_of_the_same_bytes(side: Side) -> None:
+    """The same bytes under the same key are one run where keys are honoured."""
     side.idempotency("honoured")
     assert made(create(side, key=KEY)) == made(side.runs.create(body_of(side.photo("shoe")), KEY, 10))
     assert side.made() == 1
 
 
-def test_other_bytes_under_the_same_key_are_a_conflict_where_keys_are_honoured(side: Side) -> None:
+def test_honoured_keys_make_a_conflict_of_other_bytes(side: Side) -> None:
+    """Other bytes under the same key are a conflict where keys are honoured."""
     side.idempotency("honoured")
     made(create(side, key=KEY))
     again = create(side, number=2, key=KEY)
@@ -382,7 +386,8 @@ def test_other_bytes_under_the_same_key_are_a_conflict_where_keys_are_honoured(s
     assert side.made() == 1
 
 
-def test_the_same_bytes_under_the_same_key_are_two_runs_where_keys_are_ignored(side: Side) -> None:
+def test_ignored_keys_make_two_runs_of_the_same_bytes(side: Side) -> None:
+    """The same bytes under the same key are two runs where keys are ignored."""
     side.idempotency("ignored")
     assert made(create(side, key=KEY)) != made(create(side, key=KEY))
     assert side.made() == 2
@@ -425,9 +430,8 @@ def test_a_pause_that_is_asked_for_is_heard(side: Side) -> None:
 
 @pytest.mark.parametrize("effect", [False, True])
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, None])
-def test_an_answer_that_is_none_leaves_it_open_whether_there_is_a_run(
-    side: Side, status: int | None, effect: bool
-) -> None:
+def test_no_real_answer_leaves_it_open_whether_there_is_a_run(side: Side, status: int | None, effect: bool) -> None:
+    """What is no answer (an error of the server, a lost connection) leaves it open whether there is a run."""
     side.fault("create", Fault(status=status, effect=effect))
     outcome = create(side)
     assert isinstance(outcome, Ambiguous)

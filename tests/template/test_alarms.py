@@ -115,7 +115,8 @@ def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Pa
         )
 
 
-def test_every_alarm_says_what_happened_then_what_to_do_and_tells_the_topic(stack: Stack) -> None:
+def test_every_alarm_says_what_happened_then_what_to_do(stack: Stack) -> None:
+    """Every alarm says what happened, then what to do, and notifies the topic."""
     for name, alarm in alarms(stack).items():
         happened, _, to_do = alarm["AlarmDescription"].partition(". ")
         assert len(happened) > 30, name

@@ -34,7 +34,8 @@ def full() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full")
-def test_a_picture_that_finds_no_room_while_it_is_received_is_fetched_again_later() -> None:
+def test_a_disk_full_while_receiving_is_transient() -> None:
+    """An output for which the disk has no space while it is received is fetched again later."""
     wire = Wire([answer(body=PICTURE, Content_Length="none")])
     network = Network(Guard().address, resolve=resolver({"cdn.example": ["93.184.216.34"]}), inner=wire)
     fetcher = SafeFetcher(ssl.create_default_context(), Guard(), network)
@@ -43,7 +44,8 @@ def test_a_picture_that_finds_no_room_while_it_is_received_is_fetched_again_late
 
 
 @pytest.mark.usefixtures("full")
-def test_a_picture_that_finds_no_room_before_it_is_stored_is_stored_later() -> None:
+def test_a_disk_full_before_storing_is_transient() -> None:
+    """An output for which the disk has no space before it is stored is stored later."""
     client = botocore.session.get_session().create_client(
         "s3",
         region_name="eu-central-1",

@@ -45,9 +45,8 @@ def test_a_connection_is_used_again_while_it_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("seconds", [IDLE_SECONDS + 0.1, 3600.0, -1.0])
-def test_a_connection_is_not_used_again_after_a_pause_of_the_wall_clock(
-    monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> None:
+def test_no_connection_is_used_after_a_pause_of_the_wall_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A connection is not used again after a pause of the wall clock."""
     wire = Wire([answer(body=b"one"), answer(body=b"two")])
     connections = pool(wire)
     assert connections.request("GET", URL, extensions=in_a_minute()).content == b"one"
@@ -77,7 +76,9 @@ def test_the_deadline_is_one_for_all_the_operations_of_a_request() -> None:
     assert reading[0] - reading[1] >= 0.01
 
 
-def test_a_deadline_that_passes_before_tls_leaves_no_connection_open() -> None:
+def test_a_deadline_that_passes_before_tls_leaks_no_connection() -> None:
+    """A deadline that passes before TLS leaves no connection open."""
+
     class Slow(Wire):
         def connect_tcp(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
             time.sleep(0.1)
@@ -95,7 +96,8 @@ def test_a_request_without_a_deadline_is_a_bug() -> None:
         pool(Wire([answer()])).request("GET", URL)
 
 
-def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
+def test_a_silent_address_leaves_time_for_the_next() -> None:
+    """An address that does not answer leaves time for the next."""
     wire = Wire([answer(body=b"one")], refuse={"2600::1"})
     network = Network(resolve=lambda host, port: ["2600::1", "1.1.1.1"], inner=wire)
     connections = httpcore.ConnectionPool(ssl_context=TLS, network_backend=network)

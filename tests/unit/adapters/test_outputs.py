@@ -363,7 +363,8 @@ def test_a_redirect_to_nonsense_is_refused(location: str) -> None:
         fetch(LINK, Wire([redirect(location)]), Guard())
 
 
-def test_a_host_is_resolved_once_so_that_it_cannot_answer_differently_the_second_time() -> None:
+def test_a_host_is_resolved_once() -> None:
+    """A host is resolved once, so that it cannot answer differently the second time."""
     answers = iter([[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]])
     wire = Wire([answer(body=PICTURE)])
     guard = Guard()
@@ -397,13 +398,15 @@ def test_of_several_addresses_only_a_public_one_is_connected_to(addresses: list[
     assert wire.connected == [(PUBLIC, 443)]
 
 
-def test_the_next_public_address_is_tried_where_one_does_not_answer() -> None:
+def test_the_next_public_address_is_tried() -> None:
+    """Where one public address does not answer, the next is tried."""
     wire = Wire([answer(body=PICTURE)], refuse={"2600::1"})
     fetch("https://two.test/x", wire, Guard(), {"two.test": ["2600::1", "127.0.0.1", PUBLIC]})
     assert wire.connected == [("2600::1", 443), (PUBLIC, 443)]
 
 
-def test_a_host_whose_public_address_does_not_answer_is_tried_again_later() -> None:
+def test_a_host_that_does_not_answer_is_tried_again_later() -> None:
+    """A host whose public address does not answer is tried again later."""
     wire = Wire([], refuse={PUBLIC})
     with pytest.raises(Transient):
         fetch("https://two.test/x", wire, Guard(), {"two.test": [PUBLIC, "127.0.0.1"]})
@@ -435,7 +438,8 @@ def test_the_local_exception_opens_exactly_one_host_and_port() -> None:
             fetch(other, Wire([]), Guard(("127.0.0.1", 8099)), {"localhost": ["127.0.0.1"]})
 
 
-def test_the_local_exception_does_not_lead_away_from_this_machine() -> None:
+def test_the_local_exception_stays_on_this_machine() -> None:
+    """The local exception does not lead away from this machine."""
     with pytest.raises(Unsafe, match="private"):
         fetch("http://localhost:8099/x", Wire([]), Guard(("localhost", 8099)), {"localhost": ["10.0.0.1"]})
 
@@ -484,7 +488,8 @@ def test_a_body_shorter_than_its_length_is_tried_again_later(missing: int) -> No
         fetch(LINK, Wire([answer(body=whole[:-missing], Content_Length=str(len(whole)))]), Guard())
 
 
-def test_a_body_that_breaks_off_gives_an_error_at_every_further_reading() -> None:
+def test_a_broken_body_fails_at_every_further_reading() -> None:
+    """A body that breaks off gives an error at every further reading."""
     whole = tiny_picture("image/webp", b"x" * 300_000)
     wire = Wire([answer(body=whole[:200_000], Content_Length=str(len(whole)))])
     network = Network(Guard().address, resolve=resolver(NAMES), inner=wire)
@@ -500,7 +505,8 @@ def test_a_body_without_a_length_is_taken_to_its_end() -> None:
     assert fetch(LINK, Wire([parts]), Guard()) == picture
 
 
-def test_a_body_in_chunks_is_taken_to_its_end_whatever_length_it_says_besides() -> None:
+def test_a_body_in_chunks_is_read_to_its_end() -> None:
+    """A body in chunks is read to its end, whatever length it says besides."""
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (PICTURE[:7], PICTURE[7:])) + b"0\r\n\r\n"
     for length in ("none", "5", "500000"):
         parts = answer(body=chunks, Content_Length=length, Transfer_Encoding="chunked")
@@ -526,7 +532,8 @@ def test_an_endless_body_without_a_length_is_cut_at_the_bound() -> None:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("image/jpeg", 100), ("image/png", 100), ("image/png", 200_000)])
-def test_a_picture_that_was_cut_before_it_was_sent_never_gives_its_last_bytes(kind: str, size: int) -> None:
+def test_a_truncated_output_never_gives_its_last_bytes(kind: str, size: int) -> None:
+    """An output that was cut before it was sent never gives its last bytes."""
     cut = tiny_picture(kind, b"x" * size)[:-3]
     network = Network(Guard().address, resolve=resolver(NAMES), inner=Wire([answer(body=cut)]))
     seen = bytearray()

@@ -60,7 +60,8 @@ def test_a_secret_that_cannot_be_read_now_is_transient(stub: Stub, read: Reader,
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_secret_that_may_not_be_read_is_told_with_the_operation(stub: Stub, read: Reader) -> None:
+def test_a_denied_secret_names_the_operation(stub: Stub, read: Reader) -> None:
+    """A secret that may not be read raises an error that names the operation."""
     stub.add_client_error("get_secret_value", "AccessDeniedException", http_status_code=400)
     with pytest.raises(ClientError, match="GetSecretValue"):
         read(stub.client)

@@ -34,7 +34,8 @@ def sizes(messages: list[dict[str, Any]]) -> list[int]:
     return [len(request["Entries"]) for request in batch_requests(URL, messages)]
 
 
-def test_a_request_holds_at_most_ten_messages_each_with_an_id_of_its_own() -> None:
+def test_a_request_holds_at_most_ten_messages() -> None:
+    """A request holds at most ten messages, each with an id of its own."""
     requests = batch_requests(URL, [{"n": number} for number in range(21)])
     assert [len(request["Entries"]) for request in requests] == [10, 10, 1]
     assert requests[1] == {

@@ -126,7 +126,8 @@ def test_every_error_body_has_a_code_or_a_message(example: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("example", EXAMPLES["create_run_requests"][:1] + EXAMPLES["create_run_requests"][2:])
-def test_a_request_of_ours_has_the_fields_of_the_examples_and_no_others(example: dict[str, Any]) -> None:
+def test_a_request_has_exactly_the_fields_of_the_examples(example: dict[str, Any]) -> None:
+    """A request of ours has the fields of the examples and no others."""
     body = json.loads(ours(ratio="4:3"))
     assert set(example["body"]) <= set(body)
     assert set(example["body"]["input"]) <= {"image_url", "config"} == set(body["input"])
@@ -487,7 +488,8 @@ def ours(key: str = "a b.jpg", ratio: str | None = None) -> str:
     )
 
 
-def test_a_request_is_plain_ascii_and_has_no_config_unless_a_ratio_is_asked_for() -> None:
+def test_a_request_is_ascii_with_config_only_for_a_ratio() -> None:
+    """A request is plain ASCII, and has no config unless a ratio is asked for."""
     assert ours("Größe 😀.jpg").isascii()
     assert json.loads(ours())["input"] == {"image_url": A}
     assert json.loads(ours(ratio="4:3"))["input"] == {"image_url": A, "config": {"aspect_ratio": "4:3"}}
