@@ -344,7 +344,7 @@ def test_a_body_that_ends_early_stores_nothing(side: Side, missing: int) -> None
     assert side.outputs() == {}
 
 
-@pytest.mark.parametrize("error", [Transient("the link broke off"), Unsafe("larger than it said")])
+@pytest.mark.parametrize("error", [Transient("the connection broke off"), Unsafe("larger than it said")])
 def test_what_breaks_a_body_off_is_what_the_caller_hears(side: Side, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         side.store.put("a.jpg", stream(b"x" * 100_000, error), 200_000, "image/webp", {}, None)

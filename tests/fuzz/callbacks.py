@@ -121,8 +121,8 @@ class Bench:
 def _is(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if wanted["links"] is not ANY:
         return message == wanted
-    links = message["links"]
-    few = len(links) <= 16 and all(isinstance(link, str) and link.startswith("http") for link in links)
+    urls = message["links"]
+    few = len(urls) <= 16 and all(isinstance(url, str) and url.startswith("http") for url in urls)
     return few and message | {"links": ANY} == wanted
 
 

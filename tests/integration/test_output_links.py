@@ -14,11 +14,11 @@ from detag.adapters.http import Network, resolve
 from detag.adapters.outputs import Guard, SafeFetcher, Target
 from detag.ports.errors import Transient
 from detag.ports.outputs import Unsafe
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from tests.server import Server, certificate, serving
 from tests.wire import answer
 
-PICTURE = tiny_picture("image/webp", b"cleaned")
+PICTURE = tiny_image("image/webp", b"cleaned")
 
 
 class Open(Guard):

@@ -94,7 +94,7 @@ def test_two_types_of_one_photo_never_meet(key: str, source: str, one: str, othe
 
 
 @given(keys, types, types, numbers, numbers, owners)
-def test_the_pictures_of_one_photo_never_meet(
+def test_the_outputs_of_one_photo_never_meet(
     key: str, source: str, output: str, one: int, other: int, owner: str
 ) -> None:
     assume(one != other)

@@ -18,12 +18,12 @@ from detag.adapters.http import Network
 from detag.adapters.outputs import Guard, SafeFetcher, Target
 from detag.domain.images import HEAD_BYTES
 from detag.ports.errors import Transient
-from detag.ports.outputs import LinkExpired, Unsafe
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.outputs import OutputUrlExpired, Unsafe
+from detag.ports.runs_fake import tiny_image
 from tests.wire import Wire, answer, resolver
 
-PICTURE = tiny_picture("image/webp", b"cleaned")
-JPEG = tiny_picture("image/jpeg", b"cleaned")
+PICTURE = tiny_image("image/webp", b"cleaned")
+JPEG = tiny_image("image/jpeg", b"cleaned")
 HTML = b"<html><script>alert(1)</script></html>"
 PUBLIC = "93.184.216.34"
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -449,7 +449,7 @@ def test_the_local_exception_stays_on_this_machine() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_a_dead_link_is_told_from_a_bad_one(status: int) -> None:
-    with pytest.raises(LinkExpired, match=str(status)):
+    with pytest.raises(OutputUrlExpired, match=str(status)):
         fetch(LINK, Wire([answer(status, b"<Error>ExpiredToken</Error>")]), Guard())
 
 
@@ -483,14 +483,14 @@ def test_a_server_that_talks_nonsense_is_tried_again_later(parts: Sequence[bytes
 
 @pytest.mark.parametrize("missing", [1, len(PICTURE) - 30, 200_000])
 def test_a_body_shorter_than_its_length_is_tried_again_later(missing: int) -> None:
-    whole = tiny_picture("image/webp", b"x" * 300_000)
+    whole = tiny_image("image/webp", b"x" * 300_000)
     with pytest.raises(Transient):
         fetch(LINK, Wire([answer(body=whole[:-missing], Content_Length=str(len(whole)))]), Guard())
 
 
 def test_a_broken_body_fails_at_every_further_reading() -> None:
     """A body that breaks off gives an error at every further reading."""
-    whole = tiny_picture("image/webp", b"x" * 300_000)
+    whole = tiny_image("image/webp", b"x" * 300_000)
     wire = Wire([answer(body=whole[:200_000], Content_Length=str(len(whole)))])
     network = Network(Guard().address, resolve=resolver(NAMES), inner=wire)
     with SafeFetcher(TLS, None, network).open(LINK) as download:
@@ -500,7 +500,7 @@ def test_a_broken_body_fails_at_every_further_reading() -> None:
 
 
 def test_a_body_without_a_length_is_taken_to_its_end() -> None:
-    picture = tiny_picture("image/webp", b"x" * 200_000)
+    picture = tiny_image("image/webp", b"x" * 200_000)
     parts = answer(body=picture, Content_Length="none")
     assert fetch(LINK, Wire([parts]), Guard()) == picture
 
@@ -534,7 +534,7 @@ def test_an_endless_body_without_a_length_is_cut_at_the_bound() -> None:
 @pytest.mark.parametrize(("kind", "size"), [("image/jpeg", 100), ("image/png", 100), ("image/png", 200_000)])
 def test_a_truncated_output_never_gives_its_last_bytes(kind: str, size: int) -> None:
     """An output that was cut before it was sent never gives its last bytes."""
-    cut = tiny_picture(kind, b"x" * size)[:-3]
+    cut = tiny_image(kind, b"x" * size)[:-3]
     network = Network(Guard().address, resolve=resolver(NAMES), inner=Wire([answer(body=cut)]))
     seen = bytearray()
 
@@ -554,7 +554,7 @@ def test_a_truncated_output_never_gives_its_last_bytes(kind: str, size: int) -> 
 
 
 def test_the_head_takes_nothing_from_the_body() -> None:
-    picture = tiny_picture("image/webp", b"x" * 100_000)
+    picture = tiny_image("image/webp", b"x" * 100_000)
     network = Network(Guard().address, resolve=resolver(NAMES), inner=Wire([answer(body=picture)]))
     with SafeFetcher(TLS, None, network).open(LINK) as download:
         assert (download.head, download.length) == (picture[:HEAD_BYTES], len(picture))
@@ -566,7 +566,7 @@ def test_the_head_takes_nothing_from_the_body() -> None:
 @pytest.mark.parametrize("length", [None, "none"])
 def test_memory_stays_the_same_whatever_the_size(length: str | None) -> None:
     size = 64 * 1024 * 1024
-    head = tiny_picture("image/webp", b"")
+    head = tiny_image("image/webp", b"")
     start = b"RIFF" + (size - 8).to_bytes(4, "little") + head[8:]
 
     def large() -> Iterable[bytes]:

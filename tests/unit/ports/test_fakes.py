@@ -209,16 +209,16 @@ def test_a_queue_that_fails_afterwards_has_kept_the_batch() -> None:
 
 def test_what_is_sent_is_a_copy_of_plain_json() -> None:
     queue, events = FakeQueue(), FakeEvents()
-    message = {"links": ["a"]}
+    message = {"urls": ["a"]}
     queue.send([message])
     events.publish("Photo Delivered", message)
-    message["links"].append("b")
-    assert queue.sent == [{"links": ["a"]}]
-    assert events.published == [("Photo Delivered", {"links": ["a"]})]
+    message["urls"].append("b")
+    assert queue.sent == [{"urls": ["a"]}]
+    assert events.published == [("Photo Delivered", {"urls": ["a"]})]
     with pytest.raises(TypeError):
-        queue.send([{"links": {"a"}}])
+        queue.send([{"urls": {"a"}}])
     with pytest.raises(TypeError):
-        events.publish("Photo Delivered", {"links": {"a"}})
+        events.publish("Photo Delivered", {"urls": {"a"}})
 
 
 @pytest.mark.parametrize(("when", "kept"), [("before", 0), ("after", 1)])

@@ -19,7 +19,7 @@ from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, ki
 from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, sniff
 from detag.ports.errors import Transient
-from detag.ports.outputs import Download, LinkExpired, Unsafe
+from detag.ports.outputs import Download, OutputUrlExpired, Unsafe
 
 EXPIRED: Final = (400, 401, 403, 404, 410)
 """What a link answers when its time is over; 400 is S3's word for a signature whose own credentials have expired."""
@@ -186,7 +186,7 @@ class SafeFetcher:
 
     def _download(self, response: httpcore.Response, stack: ExitStack) -> Download:
         if response.status in EXPIRED:
-            raise LinkExpired(f"the link answered {response.status}")
+            raise OutputUrlExpired(f"the link answered {response.status}")
         if response.status != 200:
             raise Transient(f"the link answered {response.status}")
         self._guard.encoding(header(response, b"content-encoding"))

@@ -192,7 +192,7 @@ class _Whole:
         try:
             data = self._body.read(self._left if size < 0 else min(size, self._left))
             if not data:
-                raise Transient("the picture ended early")
+                raise Transient("the output ended early")
         except Exception as error:
             self.failure = error
             raise

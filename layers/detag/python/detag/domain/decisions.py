@@ -413,7 +413,7 @@ def after_run(
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
     if run is not None and run.status in GOOD:
-        return Fetch(run) if run.links else _without_output(job, run, now, run_timeout_hours)
+        return Fetch(run) if run.output_urls else _without_output(job, run, now, run_timeout_hours)
     if job.state is not State.SUBMITTED:
         return Idle("nothing to repair with")
     if run is None:

@@ -38,7 +38,7 @@ from detag.domain.runs import Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
-from detag.ports.outputs import Download, Fetcher, LinkExpired, Unsafe
+from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
@@ -125,7 +125,7 @@ class Deliver:
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with the callback's signed word in place of what it does not tell."""
-        signed = result.links if result.status in GOOD and run_id == job.run_id else ()
+        signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
             run = self._runs.get(run_id)
         except (Transient, Unauthorized, NotConfigured):
@@ -133,8 +133,8 @@ class Deliver:
                 raise
             run = None
         if run is None:
-            return Run(run_id, result.status, links=signed) if signed else None
-        return replace(run, links=signed) if signed and not run.links else run
+            return Run(run_id, result.status, output_urls=signed) if signed else None
+        return replace(run, output_urls=signed) if signed and not run.output_urls else run
 
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
         if run_id == job.run_id and job.state is State.SUBMITTED:
@@ -190,16 +190,16 @@ class Deliver:
         stored: list[str] = []
         refused = ""
         try:
-            for number, link in enumerate(run.links, 1):
+            for number, url in enumerate(run.output_urls, 1):
                 try:
-                    with self._fetcher.open(link) as download:
+                    with self._fetcher.open(url) as download:
                         stored.append(self._put(job, run, number, download))
                 except (Unsafe, NotAnImage) as error:
-                    refused = f"run {run.run_id}: image {number}: {error}"
+                    refused = f"run {run.run_id}: output {number}: {error}"
                     self._telemetry.warning("an output is not safe to store", job_id=job.job_id, why=refused)
         except _NewerDelivered:
             return Overtaken()
-        except (LinkExpired, Transient) as error:
+        except (OutputUrlExpired, Transient) as error:
             return NotStored(f"an output can't be fetched or stored: {error}")
         return Stored(tuple(stored), refused)
 
