@@ -67,7 +67,7 @@ def test_no_messages_are_no_request() -> None:
 def test_one_message_that_was_not_kept_is_transient(stub: Stub) -> None:
     failed = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
     stub.add_response("send_message_batch", {"Successful": [], "Failed": [failed]})
-    with pytest.raises(Transient, match="1 of 2 not kept: InternalError"):
+    with pytest.raises(Transient, match="1 of 2 rejected: InternalError"):
         SqsQueue(stub.client, URL).send([{"n": 1}, {"n": 2}])
 
 

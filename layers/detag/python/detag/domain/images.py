@@ -1,4 +1,4 @@
-"""What a file is, told from its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
+"""What a file is, by its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
 
 from __future__ import annotations
 

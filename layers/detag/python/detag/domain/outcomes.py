@@ -1,4 +1,4 @@
-"""What Runflow's answer to the POST that creates a run means for the photo's money."""
+"""What Runflow's answer to the POST that creates a run means for the budget."""
 
 from __future__ import annotations
 

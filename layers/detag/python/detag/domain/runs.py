@@ -1,4 +1,4 @@
-"""Runflow's words, read under every reading of its contract: run records, callbacks, output URLs, failures."""
+"""What Runflow sends, under every reading of its contract: run records, callbacks, output URLs, failures."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ MAX_OUTPUT_URLS_BYTES: Final = 131_072
 
 
 def read_callback(body: bytes) -> Callback | str:
-    """A callback's body, already proven to be Runflow's; or, in a word, why nothing is to be done about it."""
+    """A callback's body, already verified to be Runflow's; or why it is ignored, as a word for the log."""
     try:
         envelope = json.loads(body)
     except (ValueError, RecursionError):

@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run will go. A run that can't read its photo fails free of charge whatever is planned."""
+    """How a run will go. A run that cannot read its photo fails free of charge whatever is planned."""
 
     queued: float = 1.0
     """Seconds before the photo is read."""
@@ -110,8 +110,8 @@ class Habits:
     """How this Runflow reads its own contract. A test may change them at any time."""
 
     idempotency: Literal["honoured", "ignored", "conflict", "cached"] = "honoured"
-    """Of a known Idempotency-Key: the same run (another body: 409); no notice; 409 in any case; the first answer, be it
-    an error."""
+    """Of a known Idempotency-Key: the same run (another body: 409); another run; 409 in any case; the first answer,
+    even an error."""
     visible_after: float = 0.0
     """Seconds after which a run is in the list."""
     known_after: float = 0.0
@@ -120,7 +120,7 @@ class Habits:
     page_limit: int = 500
     output: Literal["image_urls", "outputs"] = "image_urls"
     credit: Decimal | None = None
-    """What is left to spend: at nothing, 402. None: no end of it."""
+    """What is left to spend: at 0, 402. None: unlimited."""
     configured: bool = True
     """Whether an API key is stored."""
     key_good: bool = True
@@ -300,7 +300,7 @@ class FakeRuns:
         with self._effect("runs.create"):
             self._key()
             if timeout <= 0:
-                raise Transient("no time is left to wait for Runflow's answer")
+                raise Transient("no time left to wait for Runflow's answer")
             self.tick()
             fault, now = self.fault("create"), self._clock.now()
             if fault is None:
