@@ -23,7 +23,6 @@ SETTINGS: dict[str, Any] = {
     "ReconcileFunction": settings.ReconcileSettings,
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
-RUNTIME_HAS = {"boto3", "botocore"}
 FUNCTIONS = tuple(SETTINGS)
 
 
@@ -164,7 +163,7 @@ def pinned(root: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", text, re.MULTILINE))
 
 
-def test_every_library_that_the_functions_import_is_in_the_layer_or_the_runtime(root: Path) -> None:
+def test_every_library_that_the_functions_import_is_in_the_layer(root: Path) -> None:
     sources = [*(root / "layers" / "detag" / "python").rglob("*.py"), *(root / "functions").glob("*/handler.py")]
     imported = set()
     for path in sources:
@@ -173,14 +172,10 @@ def test_every_library_that_the_functions_import_is_in_the_layer_or_the_runtime(
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split(".")[0])
-    needed = imported - set(sys.stdlib_module_names) - {"detag"} - RUNTIME_HAS
+    needed = imported - set(sys.stdlib_module_names) - {"detag"}
     packaged = {name.replace("-", "_").lower() for name in pinned(root)}
     only_for_types = {name for name in needed if name.startswith("mypy_boto3") or name == "typing_extensions"}
     assert needed - only_for_types - packaged == set()
-
-
-def test_the_layer_does_not_bring_what_the_runtime_has(root: Path) -> None:
-    assert not RUNTIME_HAS & set(pinned(root))
 
 
 def test_the_layers_requirements_are_hashed_and_name_no_index(root: Path) -> None:
