@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import certifi
+
 from benchmarks.machine import ROOT, RUNTIME
 
 SAM: Final = ROOT / ".venv/sam/bin/python"
@@ -89,8 +91,17 @@ def build(work: Path) -> Package:
     floor = work / "package" / "Floor"
     floor.mkdir()
     shutil.copy(ROOT / "benchmarks/floor/handler.py", floor)
-    subprocess.run([str(RUNTIME), "-m", "compileall", "-q", str(floor)], check=True)
+    _with_httpx(floor)
     return Package(work / "package")
+
+
+def _with_httpx(folder: Path) -> None:
+    """Put httpx beside a handler, whole, as pip installs it: the runtime has boto3, but not httpx."""
+    site = Path(certifi.__file__).parents[1]
+    for name in ("anyio", "certifi", "h11", "httpcore", "httpx", "idna"):
+        shutil.copytree(site / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(site / "typing_extensions.py", folder)
+    subprocess.run([str(RUNTIME), "-m", "compileall", "-q", str(folder)], check=True)
 
 
 def _unpacked(artifact: Path, work: Path) -> None:
