@@ -125,6 +125,14 @@ def test_the_services_that_are_kept_are_those_that_are_used(pruned: Path) -> Non
     assert len(kept) == 5
 
 
+def test_what_no_function_loads_is_left_out(whole: Path, pruned: Path) -> None:
+    table = json.loads((pruned / "botocore/data/endpoints.json").read_text(encoding="utf-8"))
+    assert {name for partition in table["partitions"] for name in partition["services"]} == services_used()
+    for left_out in ("anyio/*.py", "boto3/data/*", "aws_lambda_powertools/**/*.min.js"):
+        assert [*whole.glob(left_out)]
+        assert not [*pruned.glob(left_out)]
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_loads_every_package_from_the_layer_though_the_runtime_has_its_own(
     function: str, pruned: Path

@@ -185,6 +185,16 @@ def test_a_failure_is_told_by_its_kind_alone(answered: list[bytes], kind: str) -
     assert failure.value.__suppress_context__
 
 
+def test_a_failure_does_not_carry_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    bearer = "Bearer rf_live_secret"
+    with pytest.raises(RequestFailed) as ours:
+        body(over(Wire([[]])), a_request(Authorization=bearer))
+    assert vars(ours.value) == {}
+    with pytest.raises(httpx.RemoteProtocolError) as theirs:
+        plain(Wire([[]]), monkeypatch).get("https://a.test/x", headers={"Authorization": bearer})
+    assert theirs.value.request.headers["Authorization"] == bearer
+
+
 def test_what_cannot_be_sent_is_not_told() -> None:
     bearer = f"Bearer rf_live_{'5ec2e7'}\n"
     with pytest.raises(RequestFailed) as failure:
