@@ -39,7 +39,7 @@ class Account:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Every client that is made in the block, and every connection, leads here."""
-        aws.session.events.register("before-send", self._answer, unique_id="account")
+        aws.session.events.register("before-send", self._answer, unique_id="account")  # type: ignore[arg-type]
         try:
             with patch.object(httpcore, "SyncBackend", lambda: _Network(self)):
                 yield
