@@ -134,7 +134,7 @@ def test_a_client_with_a_folder_reads_no_bundle(
     assert set(read) == {None}
 
 
-def test_botocore_is_the_version_that_its_private_method_was_tested_with() -> None:
+def test_botocore_is_the_version_that_was_tested() -> None:
     """Where it is not: read what changed around it, see that the tests here pass, and raise `TESTED_WITH`."""
     assert pinned()["botocore"] == botocore.__version__ == TESTED_WITH
 

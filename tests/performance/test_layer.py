@@ -88,7 +88,7 @@ def pruned(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_service_is_called_at_the_same_place_in_every_region(whole: Path, pruned: Path) -> None:
+def test_the_pruned_sdk_calls_the_same_endpoints(whole: Path, pruned: Path) -> None:
     """Endpoint and scope of the signature, as the whole SDK has them; of regions that nobody has heard of, too."""
     (expected_by, expected), (found_by, found) = (program(ENDPOINTS, str(folder)) for folder in (whole, pruned))
     assert (Path(expected_by).parents[1], Path(found_by).parents[1]) == (whole, pruned)
@@ -134,9 +134,7 @@ def test_what_no_function_loads_is_left_out(whole: Path, pruned: Path) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_loads_every_package_from_the_layer_though_the_runtime_has_its_own(
-    function: str, pruned: Path
-) -> None:
+def test_the_layers_packages_come_before_the_runtimes(function: str, pruned: Path) -> None:
     """As Lambda has it: the function, /opt/python, then the packages of the runtime."""
     paths = [ROOT / "functions" / function, ROOT / "layers/detag/python", pruned]
     loaded = program(LOADED, *map(str, paths), python=RUNTIME)
@@ -165,7 +163,7 @@ def test_both_layers_stay_small_with_their_byte_code(pruned: Path, tmp_path: Pat
     assert 10_000_000 < size < MOST_BYTES
 
 
-def test_an_sdk_that_is_laid_out_otherwise_is_not_pruned_in_silence(pruned: Path, tmp_path: Path) -> None:
+def test_pruning_what_is_laid_out_otherwise_fails(pruned: Path, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("prune", layer.SOURCE / "prune.py")
     assert spec
     assert spec.loader

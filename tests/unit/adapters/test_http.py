@@ -85,7 +85,7 @@ def test_a_connection_is_not_used_again_after_a_pause_of_the_wall_clock(
     assert wire.lines[0].closed
 
 
-def test_a_connection_is_not_used_again_after_a_pause_of_the_stopwatch_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stopwatch_ends_trust_in_a_connection_too(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire([answer(body=b"one"), answer(body=b"two")])
     connections = over(wire)
     assert body(connections) == b"one"
@@ -95,7 +95,8 @@ def test_a_connection_is_not_used_again_after_a_pause_of_the_stopwatch_either(mo
     assert wire.lines[0].closed
 
 
-def test_every_thread_has_a_connection_and_none_waits_beyond_its_deadline() -> None:
+def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
+    """As many as there may be are in use; `submit` has ten threads."""
     wire = Wire([answer(body=b"x")] * MAX_CONNECTIONS)
     connections = over(wire)
     held = [connections.send(a_request(), stream=True) for _ in range(MAX_CONNECTIONS)]
@@ -138,7 +139,8 @@ def test_a_deadline_that_passes_before_tls_leaves_no_connection_open() -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0])
-def test_a_request_without_a_deadline_is_a_bug_whatever_timeouts_httpx_has(timeout: float | None) -> None:
+def test_a_request_without_a_deadline_is_a_bug(timeout: float | None) -> None:
+    """Whatever timeouts httpx has."""
     with pytest.raises(ValueError, match="deadline"):
         over(Wire([answer()])).get("https://a.test/x", timeout=timeout)
     with pytest.raises(ValueError, match="deadline"):
@@ -265,9 +267,9 @@ def test_nothing_is_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_never_followed_not_even_if_httpx_is_told_to(
-    status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_is_never_followed(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if httpx is told to."""
+
     def answers() -> list[Iterable[bytes]]:
         return [answer(status, Location="https://b.test/y"), answer()]
 

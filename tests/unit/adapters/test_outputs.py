@@ -254,7 +254,8 @@ def test_it_reaches_its_target_without_the_guard(case: Case) -> None:
     assert wire.connected[-1] == case.reaches
 
 
-def test_what_httpx_takes_for_no_host_is_refused_whatever_our_own_rule() -> None:
+def test_what_httpx_takes_for_no_host_is_refused() -> None:
+    """With our own rule for hosts, and without it."""
     for guard in (Guard(), NoHostRule()):
         wire = Wire([answer(body=PICTURE)])
         with pytest.raises(Unsafe):

@@ -73,7 +73,7 @@ def client(tls: ssl.SSLContext, network: Network) -> httpx.Client:
 
 
 def read_all(response: httpx.Response, most: int) -> bytes:
-    """A response's body. Raises `RequestFailed`, too where it goes on beyond `most` bytes."""
+    """A response's body. Raises `RequestFailed` where it breaks off, and where it goes on beyond `most` bytes."""
     data = bytearray()
     for chunk in response.iter_raw():
         data += chunk
