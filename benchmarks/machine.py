@@ -137,9 +137,7 @@ def described() -> dict[str, str]:
         ]
         model = names[0] if names else model
     script = (
-        "import sys, json, ssl; from importlib.metadata import version;"
-        "print(json.dumps({'Python': sys.version.split()[0], 'boto3': version('boto3'),"
-        " 'OpenSSL': ssl.OPENSSL_VERSION}))"
+        "import sys, json, ssl;print(json.dumps({'Python': sys.version.split()[0], 'OpenSSL': ssl.OPENSSL_VERSION}))"
     )
     found = json.loads(
         subprocess.run([str(RUNTIME), "-I", "-c", script], capture_output=True, text=True, check=True).stdout
@@ -148,7 +146,7 @@ def described() -> dict[str, str]:
     pinned = dict(
         line.split()[0].split("==") for line in layer.splitlines() if "==" in line and not line.startswith(" ")
     )
-    wanted = {name: pinned[name] for name in ("aws-lambda-powertools", "httpcore", "certifi")}
+    wanted = {name: pinned[name] for name in ("aws-lambda-powertools", "boto3", "httpx", "certifi")}
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {model}",
         "system": f"{platform.system()} {platform.release().split('-')[0]}",

@@ -24,7 +24,7 @@ host, port = endpoint.hostname or "", endpoint.port or 0
 source_port = int(os.environ.get("SOURCE_PORT", port))
 
 import certifi  # noqa: E402
-import httpcore  # noqa: E402
+import httpx  # noqa: E402
 
 from detag import cold_start  # noqa: E402
 from detag.adapters.outputs import Guard, SafeFetcher  # noqa: E402
@@ -60,10 +60,10 @@ def streamed() -> Callable[[int], None]:
 def fetched(length: int, take: Callable[[BinaryIO], None]) -> None:
     """An ordinary client that gives the body as a file."""
     with (
-        httpcore.ConnectionPool(ssl_context=TLS) as pool,
-        pool.stream("GET", f"https://{host}:{source_port}/links/{length}") as answer,
+        httpx.Client(verify=TLS) as client,
+        client.stream("GET", f"https://{host}:{source_port}/links/{length}") as answer,
     ):
-        take(io.BufferedReader(Chunks(answer.iter_stream()), 1 << 16))
+        take(io.BufferedReader(Chunks(answer.iter_bytes()), 1 << 16))
 
 
 class Chunks(io.RawIOBase):

@@ -557,6 +557,19 @@ def test_a_repaired_job_is_counted_on_the_day_of_its_repair(store: JobStore) -> 
     assert (store.counts(DAY).closed, store.counts(NEXT_DAY).closed) == ({}, {"delivered": 1})
 
 
+def test_closed_jobs_are_found_newest_first(store: JobStore) -> None:
+    def failed(number: int, closed_at: float) -> str:
+        job = saved(store, job_of(number), state=State.FAILED, reason=Reason.REFUSED, due_at=None, closed_at=closed_at)
+        return job.job_id
+
+    first, second, tomorrow = failed(1, EPOCH), failed(2, EPOCH + 1), failed(3, EPOCH + 86_400)
+    saved(store, job_of(4), state=State.DELIVERED, reason=None, due_at=None, closed_at=EPOCH)
+    assert store.closed(State.FAILED, DAY, 10) == [second, first]
+    assert store.closed(State.FAILED, DAY, 1) == [second]
+    assert store.closed(State.FAILED, DAY, 0) == []
+    assert store.closed(State.FAILED, NEXT_DAY, 10) == [tomorrow]
+
+
 # Many at once
 
 

@@ -115,7 +115,7 @@ def test_tls_where_plain_http_is_spoken_gives_nothing(trusting: ssl.SSLContext) 
 
 # Addresses, as this machine's own resolver reads them
 
-DISGUISES = ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "017700000001"]
+DISGUISES = ["2130706433", "0x7f000001", "0x7f.1", "127.1", "017700000001"]
 
 
 class Undisguised(Guard):
@@ -125,7 +125,7 @@ class Undisguised(Guard):
         super().link(Target(target.scheme, target.host, 443, target.path), user)
 
 
-@pytest.mark.parametrize("host", [*DISGUISES, "127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", [*DISGUISES, "0177.0.0.1", "127.0.0.1", "localhost"])  # one is no host to httpx
 def test_no_form_of_this_machines_address_is_connected_to(host: str, trusting: ssl.SSLContext) -> None:
     with serving(lambda path: answer(body=PICTURE)) as plain:
         with pytest.raises(Unsafe):

@@ -15,7 +15,7 @@ from detag.adapters.dynamodb import TRIES, DynamoJobStore
 from detag.adapters.job_items import intake_item, job_item
 from detag.adapters.job_requests import due_shard_request, get_request
 from detag.domain.intake import Intake
-from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Reservation, Upload, new
+from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Reservation, State, Upload, new
 from detag.domain.money import SHARDS, DayBudget, spread
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
@@ -232,6 +232,7 @@ CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
     "save_intake": ("put_item", lambda store: store.save_intake(Intake(), Intake(version=1))),
     "override": ("get_item", lambda store: store.override()),
     "due": ("query", lambda store: store.due(EPOCH, 10)),
+    "closed": ("query", lambda store: store.closed(State.FAILED, DAY, 10)),
     "waiting_for_intake": ("query", lambda store: store.waiting_for_intake(10)),
     "counts": ("query", lambda store: store.counts(DAY)),
 }

@@ -157,7 +157,6 @@ CASES = {
             "2130706433",
             "0x7f000001",
             "0x7f.1",
-            "0177.0.0.1",
             "127.1",
             "127.0.1",
             "017700000001",
@@ -256,6 +255,15 @@ def test_it_reaches_its_target_without_the_guard(case: Case) -> None:
     assert wire.connected[-1] == case.reaches
 
 
+def test_what_httpx_takes_for_no_host_is_refused() -> None:
+    """With our own rule for hosts, and without it."""
+    for guard in (Guard(), NoHostRule()):
+        wire = Wire([answer(body=PICTURE)])
+        with pytest.raises(Unsafe):
+            fetch("https://0177.0.0.1/x", wire, guard, {"0177.0.0.1": ["127.0.0.1"]})
+        assert wire.connected == []
+
+
 REFUSED_BEFORE = [name for name, case in CASES.items() if len(case.answers) == 1 and case.off in (
     NoLinkRule, NoHostRule, NoAddressRule, NoRules)]  # fmt: skip
 
@@ -348,6 +356,17 @@ def test_nothing_goes_out_but_what_was_asked_for() -> None:
         "User-Agent: detag/1\r\nConnection: close\r\n\r\n".encode()
         for host, path in (("pictures.test", "/outputs/1.webp?X-Amz-Signature=secret"), ("other.test", "/y"))
     ]
+    assert wire.all_closed
+
+
+def test_each_link_has_a_connection_of_its_own() -> None:
+    wire = Wire([[*answer(body=PICTURE), *answer(body=PICTURE)], answer(body=PICTURE)])
+    guard = Guard()
+    fetcher = SafeFetcher(TLS, guard, Network(guard.address, resolve=resolver(NAMES), inner=wire))
+    for _ in "12":
+        with fetcher.open(LINK) as download:
+            assert download.body.read() == PICTURE
+    assert wire.connected == [(PUBLIC, 443)] * 2
     assert wire.all_closed
 
 

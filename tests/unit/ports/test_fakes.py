@@ -67,6 +67,7 @@ STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
     "save_intake": lambda store: store.save_intake(Intake(), Intake(reason=Reason.PAUSED, version=1)),
     "override": lambda store: store.override(),
     "due": lambda store: store.due(EPOCH, 10),
+    "closed": lambda store: store.closed(State.FAILED, "2026-11-23", 10),
     "waiting_for_intake": lambda store: store.waiting_for_intake(10),
     "counts": lambda store: store.counts(DAY),
 }

@@ -8,12 +8,13 @@ from typing import Final
 
 import certifi
 
-from detag.adapters.aws import aws_client, aws_config, roots
+from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.clock import SystemClock
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.adapters.eventbridge import EventBridgeEvents
 from detag.adapters.hosts import local_exception
 from detag.adapters.outputs import Guard, SafeFetcher
+from detag.adapters.roots import roots
 from detag.adapters.runflow import RunflowRuns
 from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.adapters.secrets import ApiKey

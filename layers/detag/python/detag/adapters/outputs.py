@@ -7,16 +7,16 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final
 from urllib.parse import quote, urljoin, urlsplit
 
-import httpcore
+import httpx
 
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
-from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
+from detag.adapters.http import USER_AGENT, Network, RequestFailed, client, header, location, request_to
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, sniff
 from detag.ports.errors import Transient
 from detag.ports.outputs import Download, OutputUrlExpired, Unsafe
@@ -130,8 +130,8 @@ def _receiving() -> Iterator[None]:
     """Around whatever reads from the network: of a failure only the kind is told, its text may hold the link."""
     try:
         yield
-    except FAILURES as error:
-        raise Transient(f"the picture cannot be received: {type(error).__name__}") from None
+    except RequestFailed as error:
+        raise Transient(f"the picture cannot be received: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,8 @@ class SafeFetcher:
     """
 
     def __init__(self, tls: ssl.SSLContext, guard: Guard | None = None, network: Network | None = None) -> None:
-        self._tls, self._guard = tls, guard or Guard()
-        self._network = network or Network(self._guard.address)
+        self._guard = guard or Guard()
+        self._client = client(tls, network or Network(self._guard.address))
 
     @contextmanager
     def open(self, link: str) -> Iterator[Download]:
@@ -162,35 +162,35 @@ class SafeFetcher:
                 response = self._follow(link, time.monotonic() + self._guard.seconds, stack)
             yield self._download(response, stack)
 
-    def _follow(self, link: str, deadline: float, stack: ExitStack) -> httpcore.Response:
+    def _follow(self, link: str, deadline: float, stack: ExitStack) -> httpx.Response:
         for _ in range(self._guard.redirects + 1):
-            response = stack.enter_context(self._get(target_of(link, self._guard), deadline))
-            if response.status not in REDIRECTS:
+            response = stack.enter_context(closing(self._get(target_of(link, self._guard), deadline)))
+            if response.status_code not in REDIRECTS:
                 return response
-            link = _redirected(link, header(response, b"location") or b"")
+            link = _redirected(link, location(response))
         raise Unsafe(f"the link redirects more than {self._guard.redirects} times")
 
-    @contextmanager
-    def _get(self, target: Target, deadline: float) -> Iterator[httpcore.Response]:
-        scheme, host, path = target.scheme.encode(), target.host.encode(), target.path.encode()
-        url = httpcore.URL(scheme=scheme, host=host, port=target.port, target=path)
+    def _get(self, target: Target, deadline: float) -> httpx.Response:
         headers = [
             (b"Accept", b"image/*"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", USER_AGENT),
-            (b"Connection", b"close"),
+            (b"Connection", b"close"),  # it serves this one link
         ]
-        connection = httpcore.HTTPConnection(url.origin, ssl_context=self._tls, network_backend=self._network)
-        with connection.stream("GET", url, headers=headers, extensions=until(deadline)) as response:
-            yield response
+        try:
+            origin = httpx.URL(scheme=target.scheme, host=target.host, port=target.port)
+        except httpx.InvalidURL:
+            raise Unsafe("the link is not a URL") from None
+        request = request_to(origin, "GET", target.path.encode(), headers, deadline)
+        return self._client.send(request, stream=True)
 
-    def _download(self, response: httpcore.Response, stack: ExitStack) -> Download:
-        if response.status in EXPIRED:
-            raise OutputUrlExpired(f"the link answered {response.status}")
-        if response.status != 200:
-            raise Transient(f"the link answered {response.status}")
+    def _download(self, response: httpx.Response, stack: ExitStack) -> Download:
+        if response.status_code in EXPIRED:
+            raise OutputUrlExpired(f"the link answered {response.status_code}")
+        if response.status_code != 200:
+            raise Transient(f"the link answered {response.status_code}")
         self._guard.encoding(header(response, b"content-encoding"))
-        chunks, announced = response.iter_stream(), header(response, b"content-length")
+        chunks, announced = response.iter_raw(), header(response, b"content-length")
         if announced is None or header(response, b"transfer-encoding") is not None:
             chunks, length = self._spool(chunks, stack.enter_context(temporary_file()))
         else:

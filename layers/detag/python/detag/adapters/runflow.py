@@ -7,13 +7,23 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-import httpcore
+import httpx
 
-from detag.adapters.http import FAILURES, IDLE_SECONDS, USER_AGENT, Network, TooLong, header, read_all, until
+from detag.adapters.http import (
+    USER_AGENT,
+    Headers,
+    Network,
+    RequestFailed,
+    client,
+    header,
+    read_all,
+    request_to,
+)
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
 from detag.ports.errors import Transient
@@ -28,7 +38,6 @@ PAGE_BYTES: Final = 32 * 1024 * 1024
 """A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
 MAX_RETRY_AFTER: Final = 32.0
 """Where the official sample stops waiting (contract section 7)."""
-MAX_CONNECTIONS: Final = 32
 
 
 class ApiKey(Protocol):
@@ -77,19 +86,14 @@ class RunflowRuns:
         page_limit: int = PAGE_LIMIT,
     ) -> None:
         parts = urlsplit(api_url)
-        self._origin = (parts.scheme.encode(), (parts.hostname or "").encode(), parts.port)
+        self._origin = httpx.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port)
         self._path = parts.path.rstrip("/")
         self._api_key, self._page_limit = api_key, page_limit
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls,
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=network or Network(),
-        )
+        self._client = client(tls, network or Network())
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._client.close()
 
     def ready(self) -> None:
         """See `Runs`."""
@@ -108,8 +112,8 @@ class RunflowRuns:
             answer = self._call(
                 "POST", f"/v1/models/{quote(MODEL)}/runs", key, timeout, RECORD_BYTES, headers, body.encode()
             )
-        except (*FAILURES, TooLong) as error:
-            return Ambiguous(f"no answer: {type(error).__name__}")
+        except RequestFailed as error:
+            return Ambiguous(f"no answer: {error}")
         return outcome_of(answer.status, answer.record(), answer.retry_after)
 
     def get(self, run_id: str) -> Run | None:
@@ -133,8 +137,8 @@ class RunflowRuns:
     def _read(self, path: str, seconds: float, most: int) -> _Answer:
         try:
             return self._call("GET", path, self._api_key(), seconds, most)
-        except (*FAILURES, TooLong) as error:
-            raise Transient(f"Runflow cannot be reached: {type(error).__name__}") from None
+        except RequestFailed as error:
+            raise Transient(f"Runflow cannot be reached: {error}") from None
 
     def _call(
         self,
@@ -143,24 +147,20 @@ class RunflowRuns:
         key: str,
         seconds: float,
         most: int,
-        headers: list[tuple[bytes, bytes]] | None = None,
+        headers: Headers = (),
         content: bytes | None = None,
     ) -> _Answer:
-        scheme, host, port = self._origin
-        url = httpcore.URL(scheme=scheme, host=host, port=port, target=(self._path + path).encode())
         common = [
             (b"Authorization", b"Bearer " + key.encode()),
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", USER_AGENT),
         ]
-        request = self._pool.stream(
-            method, url, headers=common + (headers or []), content=content, extensions=until(time.monotonic() + seconds)
-        )
-        with request as response:
-            answer = _Answer(
-                response.status, read_all(response, most), retry_after_of(header(response, b"retry-after"))
-            )
+        target = (self._path + path).encode()
+        request = request_to(self._origin, method, target, [*common, *headers], time.monotonic() + seconds, content)
+        with closing(self._client.send(request, stream=True)) as response:
+            body = read_all(response, most)
+        answer = _Answer(response.status_code, body, retry_after_of(header(response, b"retry-after")))
         if answer.status in (401, 403):
             self._api_key.forget()
         return answer

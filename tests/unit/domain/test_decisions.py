@@ -1,0 +1,306 @@
+"""Decisions: each way that a job can go has one step, with its reason in words; nothing here touches a store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detag.domain import decisions, waits
+from detag.domain.decisions import (
+    Adopt,
+    Again,
+    Fetch,
+    Found,
+    Idle,
+    NoneFound,
+    NotStored,
+    Overtaken,
+    Probe,
+    Step,
+    Stored,
+    Unanswered,
+    Unfinished,
+)
+from detag.domain.job import (
+    Illegal,
+    Job,
+    Reservation,
+    State,
+    Upload,
+    accept,
+    await_confirmation,
+    claim,
+    fail,
+    new,
+    poll_later,
+    resend,
+    skip,
+)
+from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.reasons import Group, Reason
+from detag.domain.runs import Run, RunStatus
+
+NOW = 1_795_431_600.0
+CONFIRMATION = 630.0
+WAITING = new(Upload("in", "shoe.jpg", "v1", "0055", "e1", 100, NOW - 60), NOW - 50)
+SUBMITTING = claim(
+    WAITING,
+    submission_no=1,
+    body="{}",
+    reservation=Reservation("2026-11-23", 1, 0),
+    content_type="image/jpeg",
+    source_metadata=(),
+    now=NOW - 30,
+    lease_until=NOW + 30,
+    url_expires_at=NOW + 3_600,
+)
+UNCONFIRMED = await_confirmation(SUBMITTING, NOW)
+SENT_AGAIN = resend(UNCONFIRMED, lease_until=NOW + 60)
+SUBMITTED = accept(SUBMITTING, "run-1", NOW - 20, NOW)
+REPAIRABLE = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
+FAILED_RUN = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR", failure_message="it broke")
+
+
+def longest(_low: float, high: float) -> float:
+    return high
+
+
+def after_post(outcome: Outcome, job: Job = SUBMITTING, failures: int = 0, *, probe: bool = False) -> Step:
+    return decisions.after_post(
+        job,
+        outcome,
+        now=NOW,
+        confirmation_seconds=CONFIRMATION,
+        failures=failures,
+        probe=probe,
+        uniform=longest,
+    )
+
+
+def after_failure(job: Job = SUBMITTED, run: Run = FAILED_RUN, most: int = 3) -> Step:
+    return decisions.after_failure(job, run, now=NOW, max_attempts=most, uniform=longest)
+
+
+def made(step: Step, job: Job) -> Job:
+    assert step.move is not None
+    return step.move.of(job)
+
+
+# Why a photo was not tried again
+
+
+@pytest.mark.parametrize(
+    ("job", "run", "why"),
+    [
+        (SUBMITTED, replace(FAILED_RUN, cost=Decimal("0.14")), "charged"),
+        (replace(SUBMITTED, attempt=3), FAILED_RUN, "attempts used up, 3 of 3"),
+        (SUBMITTED, replace(FAILED_RUN, failure_code="INPUT_VALIDATION_FAILED"), "the same photo would fail again"),
+        (
+            replace(SUBMITTED, attempt=3, url_expires_at=NOW, expired_urls=decisions.MAX_EXPIRED_URLS),
+            FAILED_RUN,
+            "attempts used up, 3 of 3",
+        ),
+    ],
+)
+def test_a_run_that_is_not_tried_again_says_why(job: Job, run: Run, why: str) -> None:
+    step = after_failure(job, run)
+    assert step.explained == f"not tried again: {why}"
+    after = made(step, job)
+    assert (after.state, after.reason, after.detail) == (State.FAILED, Reason.RUN_FAILED, "Runflow: it broke")
+    assert (after.reservation is None) is not run.charged, "what was charged stays counted"
+
+
+def test_a_run_that_is_tried_again_says_which_attempt_failed() -> None:
+    step = after_failure()
+    assert step.explained == "tried again: attempt 1 of 3 failed free of charge"
+    after = made(step, SUBMITTED)
+    assert (after.state, after.reason, after.attempt) == (State.WAITING, Reason.RETRY, 2)
+    assert after.not_before == NOW + waits.RUN_RETRY.seconds(1, longest)
+
+
+def test_an_expired_url_is_no_attempt() -> None:
+    job = replace(SUBMITTED, url_expires_at=NOW, attempt=3)
+    step = after_failure(job)
+    assert step.explained == "tried again: the URL had expired"
+    assert (made(step, job).attempt, made(step, job).expired_urls) == (3, 1)
+
+
+# The POST
+
+OUTCOMES = st.one_of(
+    st.builds(Accepted, run_id=st.just("run-1")),
+    st.builds(
+        Refused,
+        status=st.integers(400, 499).filter(lambda status: status not in (408, 409)),
+        code=st.none() | st.sampled_from(["INSUFFICIENT_CREDITS", "RATE_LIMITED"]),
+        message=st.none() | st.text(max_size=2_000),
+        retry_after=st.none() | st.floats(0, 32),
+    ),
+    st.builds(Ambiguous, why=st.just("no answer"), down=st.booleans()),
+)
+
+
+@given(outcome=OUTCOMES, again=st.booleans(), failures=st.integers(0, 5), probe=st.booleans())
+def test_every_answer_to_the_post_has_a_step(outcome: Outcome, again: bool, failures: int, probe: bool) -> None:
+    """Whatever Runflow answers, the move is one that the table of transitions allows, and no open job is forgotten."""
+    job = SENT_AGAIN if again else SUBMITTING
+    step = after_post(outcome, job, failures, probe=probe)
+    assert step == after_post(outcome, job, failures, probe=probe), "the same is known, the same is decided"
+    after = made(step, job)
+    assert after.state.terminal or after.due_at is not None
+    assert step.decision
+    assert len(step.explained) <= 600
+    if after.state is State.SUBMITTED:
+        assert isinstance(outcome, Accepted)
+    if isinstance(outcome, Ambiguous):
+        assert (after.reason, after.body, after.reservation) == (Reason.UNCONFIRMED, job.body, job.reservation)
+    if again and not after.state.terminal and after.state is not State.SUBMITTED:
+        assert after.reason is Reason.UNCONFIRMED, "a refusal speaks of this POST, not of the one before it"
+    if step.pauses:
+        assert step.pauses.group is Group.INTAKE
+
+
+def test_three_unclear_answers_in_a_row_pause_intake() -> None:
+    failures = 0
+    found = []
+    for outcome in (Ambiguous("5xx"), Ambiguous("5xx"), Ambiguous("409", down=False), *[Ambiguous("5xx")] * 3):
+        failures = decisions.count_failures(failures, outcome)
+        found.append(after_post(outcome, failures=failures).pauses)
+    assert found == [None] * 5 + [Reason.RUNFLOW_DOWN]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "probe", "pauses"),
+    [
+        (Accepted("run-1"), Probe.PASSED, None),
+        (Refused(429), Probe.INCONCLUSIVE, None),
+        (Refused(422), Probe.INCONCLUSIVE, None),
+        (Refused(402), None, Reason.OUT_OF_CREDIT),
+        (Refused(400, "INSUFFICIENT_CREDITS"), None, Reason.OUT_OF_CREDIT),
+        (Refused(403), None, Reason.UNAUTHORIZED),
+        (Ambiguous("5xx"), None, Reason.RUNFLOW_DOWN),
+        (Ambiguous("409", down=False), None, None),
+    ],
+)
+def test_what_a_probe_has_shown(outcome: Outcome, probe: Probe | None, pauses: Reason | None) -> None:
+    step = after_post(outcome, probe=True)
+    assert (step.probe, step.pauses) == (probe, pauses)
+
+
+def test_retry_after_is_the_least_that_is_waited() -> None:
+    assert made(after_post(Refused(429, retry_after=30.0)), SUBMITTING).not_before == NOW + 30.0
+
+
+# The search
+
+
+def test_of_several_runs_one_that_did_not_fail_is_adopted() -> None:
+    running, other = Run("run-2", RunStatus.RUNNING), Run("run-3", RunStatus.SUCCEEDED)
+    found = decisions.after_list(
+        UNCONFIRMED, Found([FAILED_RUN, running, other]), may_send=True, now=NOW, uniform=longest
+    )
+    assert found == Adopt("run-2", (other,)), "the failed one was free"
+
+
+@pytest.mark.parametrize("search", [NoneFound(), Unfinished("cursor"), Unanswered("timeout")])
+@pytest.mark.parametrize("may_send", [True, False])
+@pytest.mark.parametrize("left", [waits.URL_MARGIN.seconds, waits.URL_MARGIN.seconds + 1])
+def test_nothing_is_sent_again_without_proof(search: decisions.Search, may_send: bool, left: float) -> None:
+    """Only a list that was read to its end, an open intake and a URL that lives let the same bytes be sent again."""
+    job = replace(UNCONFIRMED, url_expires_at=NOW + left)
+    step = decisions.after_list(job, search, may_send=may_send, now=NOW, uniform=longest)
+    assert isinstance(step, Step)
+    after = made(step, job)
+    proven = isinstance(search, NoneFound)
+    assert (after.state is State.SUBMITTING) is (proven and may_send and left > waits.URL_MARGIN.seconds)
+    assert (after.reason is Reason.UNCONFIRMED) is not proven
+
+
+# The run
+
+RUNS = st.none() | st.builds(
+    Run,
+    run_id=st.just("run-1"),
+    status=st.sampled_from(RunStatus),
+    output_urls=st.sampled_from([(), ("https://outputs.example/1.webp",)]),
+    cost=st.none() | st.sampled_from([Decimal(0), Decimal("0.14")]),
+    failure_code=st.none() | st.sampled_from(["MODEL_ERROR", "INPUT_VALIDATION_FAILED"]),
+)
+AGES = st.sampled_from([0.0, 3_601.0, 90_000.0, 500_000.0])
+JOBS = st.builds(
+    lambda job, age, tries, attempt: replace(job, submitted_at=NOW - age, tries=tries, attempt=attempt),
+    st.sampled_from([SUBMITTED, poll_later(SUBMITTED, NOW, decisions.NO_OUTPUT_YET), REPAIRABLE]),
+    AGES,
+    st.integers(0, 5),
+    st.integers(1, 3),
+)
+
+
+@given(job=JOBS, run=RUNS)
+def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
+    decided = decisions.after_run(job, run, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
+    if isinstance(decided, Fetch):
+        assert run is not None
+        assert run.output_urls
+    elif job.state is State.FAILED:
+        assert isinstance(decided, Idle), "a closed job is repaired by an output, and by nothing else"
+    else:
+        assert isinstance(decided, Step)
+        after = made(decided, job)
+        assert after.state.terminal or after.due_at is not None
+        if after.state is State.WAITING:
+            assert run is not None
+            assert run.status is RunStatus.FAILED
+            assert not run.charged
+        if run is not None and run.charged and after.state.terminal:
+            assert after.reservation is not None, "what was charged stays counted"
+
+
+@given(
+    job=JOBS,
+    fetched=st.sampled_from(
+        [Stored(("shoe.jpg",), ""), Stored((), "unsafe"), Overtaken(), NotStored("S3 throttled")],
+    ),
+)
+def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken | NotStored) -> None:
+    run = Run("run-1", RunStatus.SUCCEEDED, cost=Decimal("0.14"))
+    decided = decisions.after_fetch(job, run, fetched, now=NOW, run_timeout_hours=24)
+    if isinstance(fetched, Stored) and fetched.keys:
+        assert isinstance(decided, Step)
+        assert made(decided, job).state is State.DELIVERED
+    elif job.state is State.FAILED:
+        assert isinstance(decided, Again if isinstance(fetched, NotStored) else Idle)
+    else:
+        assert isinstance(decided, Step)
+        after = made(decided, job)
+        assert after.state is not State.DELIVERED
+        assert after.reservation is not None
+
+
+def test_what_is_given_up_may_have_been_stored() -> None:
+    """A job is given up for want of its output only after one more look at the output bucket."""
+    old = replace(SUBMITTED, submitted_at=NOW - 500_000.0)
+    unknown = decisions.after_run(old, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
+    late = decisions.deliver_later(old, "S3 throttled", now=NOW, run_timeout_hours=24)
+    for step in (unknown, late):
+        assert isinstance(step, Step)
+        assert step.unless_stored
+
+
+# What is screened
+
+
+def test_a_step_keeps_its_job_where_nothing_changes() -> None:
+    waiting = made(decisions.turn_away(WAITING, Reason.PAUSED), WAITING)
+    assert decisions.turn_away(waiting, Reason.PAUSED).move is None
+    assert decisions.turn_away(waiting, Reason.SPEND_LIMIT, pauses=True).pauses is Reason.SPEND_LIMIT
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.group is not Group.SKIPPED])
+def test_no_other_reason_skips_a_photo(reason: Reason) -> None:
+    with pytest.raises(Illegal):
+        skip(WAITING, reason, "x", NOW)
