@@ -1,5 +1,5 @@
-"""The network under Runflow's API and its links: deadlines, connections that are not trusted, and all that httpx does
-by itself and may not do here. Each of the latter is shown to happen where it is not switched off.
+"""The network under Runflow's API and output URLs: deadlines, connections that are not trusted, and all that httpx does by
+itself and may not do here. Each of the latter is shown to happen where it is not switched off.
 """
 
 from __future__ import annotations
