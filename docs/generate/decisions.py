@@ -317,7 +317,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("After the POST: `after_post`", "What Runflow answered.", _after_post),
     ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
-    ("After a run: `after_run`, `after_failure`", "What its record tells.", _after_run),
+    ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
 )
 

@@ -507,7 +507,7 @@ def test_the_list_is_empty_before_the_first_run(side: Side) -> None:
     assert (page.runs, page.next) == ((), None)
 
 
-def test_the_list_shows_what_a_look_up_goes_by(side: Side) -> None:
+def test_the_list_shows_what_a_search_goes_by(side: Side) -> None:
     url = side.photo("shoe")
     run_id = made(side.runs.create(body_of(url), KEY, 10))
     side.wait_until_ended()

@@ -98,8 +98,8 @@ class Bench:
             wrong.append("the secrets were read for a signature that is none")
         if len(new) > 1 or (reads and new and new[0] - self.reads[reads - 1] < REREAD_SECONDS):
             wrong.append(f"the secrets were read at {self.reads[reads - 1 :]}")
-        told = repr(self.telemetry.lines)
-        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in told]
+        logged = repr(self.telemetry.lines)
+        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in logged]
         return status, wrong
 
     def _judged(self, request: Case, status: int | None, sent: list[dict[str, Any]]) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """Requests to the callback route, each made from a seed and its number alone: evidence times body, drawn apart.
 
-Every kind says beforehand how its request is to be answered, so that nothing here repeats what the receiver does. Two
+Every kind says beforehand how its request is to be answered, so that nothing here repeats what the handler does. Two
 words for kinds: the *evidence* is how the signature came about, the *body* is what was signed.
 """
 

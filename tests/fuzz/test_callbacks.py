@@ -105,7 +105,7 @@ def not_decoding_base64(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(callback, "read_request", lambda event: REAL_READ({**event, "isBase64Encoded": False}))
 
 
-def a_503_for_what_is_garbled(patch: pytest.MonkeyPatch) -> None:
+def a_503_for_what_is_malformed(patch: pytest.MonkeyPatch) -> None:
     def read(event: Mapping[str, Any]) -> Request:
         try:
             return REAL_READ(event)
@@ -216,7 +216,7 @@ def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
         stripping_the_prefix,
         signing_what_was_parsed,
         not_decoding_base64,
-        a_503_for_what_is_garbled,
+        a_503_for_what_is_malformed,
         no_cap,
         reading_the_secret_at_every_mismatch,
         never_reading_it_again,

@@ -1,4 +1,4 @@
-"""Properties of the callback function's receiver: whatever is sent, and however secrets are rotated."""
+"""Properties of the callback handler: whatever is sent, and however secrets are rotated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def usable(**changes: Any) -> bytes:
 
 
 class Side:
-    """A receiver with everything around it in memory; the times of its secret reads."""
+    """A handler with everything around it in memory; the times of its secret reads."""
 
     def __init__(self, *secrets: str) -> None:
         self.clock, self.queue, self.telemetry = FakeClock(), FakeQueue(), FakeTelemetry()

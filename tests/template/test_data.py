@@ -81,8 +81,8 @@ def test_the_topics_key_lets_alarms_publish(stack: Stack) -> None:
 
 
 def tls_only(statement: dict[str, Any]) -> bool:
-    told = (statement["Effect"], statement["Principal"], statement.get("Condition"))
-    return told == ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}})
+    found = (statement["Effect"], statement["Principal"], statement.get("Condition"))
+    return found == ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def policies_of(stack: Stack, kind: str, field: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which errors of AWS may pass by themselves, and what is told of them."""
+"""Which errors of AWS may pass by themselves, and what is kept of them."""
 
 from __future__ import annotations
 

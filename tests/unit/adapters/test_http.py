@@ -1,5 +1,5 @@
-"""The network under Runflow's API and output URLs: deadlines, connections that are not trusted, and all that httpx does by
-itself and may not do here. Each of the latter is shown to happen where it is not switched off.
+"""The network under Runflow's API and output URLs: deadlines, connections that are not trusted, and all that httpx does
+by itself and may not do here. Each of the latter is shown to happen where it is not switched off.
 """
 
 from __future__ import annotations
@@ -242,11 +242,11 @@ def test_urls_and_headers_would_be_logged(caplog: pytest.LogCaptureFixture) -> N
     over(Wire([answered])).get(
         "https://a.test/x?X-Amz-Signature=secret2", extensions={"deadline": time.monotonic() + 60}
     )
-    told = {record.name.partition(".")[0]: "" for record in caplog.records}
+    logged = {record.name.partition(".")[0]: "" for record in caplog.records}
     for record in caplog.records:
-        told[record.name.partition(".")[0]] += record.getMessage()
-    assert "secret2" in told["httpx"]
-    assert "secret1" in told["httpcore"]
+        logged[record.name.partition(".")[0]] += record.getMessage()
+    assert "secret2" in logged["httpx"]
+    assert "secret1" in logged["httpcore"]
 
 
 def test_a_servers_cookie_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,10 +232,10 @@ def test_a_refusal_need_not_be_json(body: bytes, message: str | None) -> None:
     ["{}", '{"message": %s}', '{"error": {"message": %s}}', '{"detail": %s}', '{"detail": [{"input": %s}]}', "%s"],
 )
 def test_no_error_repeats_a_url_or_a_key(shape: str) -> None:
-    told = json.dumps(
+    echoed = json.dumps(
         "for https://b.s3.amazonaws.com/k?X-Amz-Signature=secret1 with Bearer rf_live_secret2 and whsec_secret3"
     )
-    body = (shape % told if "%" in shape else shape).encode()
+    body = (shape % echoed if "%" in shape else shape).encode()
     for escaped in (body, body.replace(b"/", b"\\/")):
         outcome = created(answer(422, escaped))
         assert isinstance(outcome, Refused)

@@ -1,4 +1,4 @@
-"""How secrets are read, and that no error tells them."""
+"""How secrets are read, and that no error shows them."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_a_value_of_another_shape_is_never_told(stub: Stub, read: Reader, text: 
         read(stub.client)
     chain: BaseException | None = raised.value
     while chain is not None:
-        told = "".join(traceback.format_exception_only(chain)) + repr(vars(chain))
-        assert "s3cr3t" not in told
+        shown = "".join(traceback.format_exception_only(chain)) + repr(vars(chain))
+        assert "s3cr3t" not in shown
         chain = chain.__cause__ or chain.__context__
 
 

@@ -40,9 +40,9 @@ def callback(**fields: Any) -> Callback | str:
 
 
 def read(**fields: Any) -> Callback:
-    told = callback(**fields)
-    assert isinstance(told, Callback), told
-    return told
+    found = callback(**fields)
+    assert isinstance(found, Callback), found
+    return found
 
 
 # Every body of the examples
@@ -67,10 +67,10 @@ def test_no_example_is_left_out() -> None:
 @pytest.mark.parametrize("name", READ_AS)
 def test_every_callback_of_the_examples_is_read_when_it_is_ours(name: str) -> None:
     body = CALLBACKS[name] | {"run_id": RUN_ID, "metadata": OURS}
-    told = read_callback(json.dumps(body).encode())
-    assert isinstance(told, Callback)
-    assert (told.job_id, told.run_id, told.event) == (JOB_ID, RUN_ID, body["event"])
-    assert (told.status, len(told.output_urls)) == READ_AS[name]
+    found = read_callback(json.dumps(body).encode())
+    assert isinstance(found, Callback)
+    assert (found.job_id, found.run_id, found.event) == (JOB_ID, RUN_ID, body["event"])
+    assert (found.status, len(found.output_urls)) == READ_AS[name]
 
 
 @pytest.mark.parametrize("name", READ_AS)
@@ -160,8 +160,8 @@ def test_the_event_decides_before_the_status(event: str, status: str, meant: Run
 
 
 def test_a_partial_success_has_ended_and_keeps_its_output_urls() -> None:
-    told = read(event="run.partial_succeeded", output={"image_urls": [A]})
-    assert (told.status, told.output_urls, told.status.terminal) == (RunStatus.PARTIAL, (A,), True)
+    found = read(event="run.partial_succeeded", output={"image_urls": [A]})
+    assert (found.status, found.output_urls, found.status.terminal) == (RunStatus.PARTIAL, (A,), True)
 
 
 # Contract 13.3: the shape of the output
@@ -454,15 +454,15 @@ def test_urls_that_are_too_long_together_are_left_to_the_record() -> None:
 def test_the_largest_message_fits_a_queue(character: str) -> None:
     most = MAX_OUTPUT_URLS_BYTES // (len(json.dumps(character)) - 2)
     for length in range(most - 40, most + 40):
-        told = read(
+        found = read(
             event="run.completed" + "!" * 100, status="succeeded", output={"url": "https://x/" + character * length}
         )
-        assert len(json.dumps(result_message(told)).encode()) < 256 * 1024
+        assert len(json.dumps(result_message(found)).encode()) < 256 * 1024
 
 
 def test_a_message_comes_back_as_it_was_sent() -> None:
-    told = read(output={"image_urls": [A, B]})
-    result = read_result(json.loads(json.dumps(result_message(told))))
+    found = read(output={"image_urls": [A, B]})
+    result = read_result(json.loads(json.dumps(result_message(found))))
     assert (result.job_id, result.run_id, result.status, result.output_urls) == (
         JOB_ID,
         RUN_ID,
@@ -571,6 +571,6 @@ def test_somebody_elses_words_are_made_fit_for_a_log(text: str, safe: str) -> No
 
 
 def test_what_failed_is_made_fit_too() -> None:
-    told = {"failure_code": "rf_live_abc", "failure_message": "at https://b.s3.amazonaws.com/k?X-Amz-Signature=0"}
-    assert failure_of(told) == ("<left out>", "at <left out>")
+    found = {"failure_code": "rf_live_abc", "failure_message": "at https://b.s3.amazonaws.com/k?X-Amz-Signature=0"}
+    assert failure_of(found) == ("<left out>", "at <left out>")
     assert failure_of({"code": "X" * 200}) == ("X" * 99 + "…", None)

@@ -232,7 +232,7 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         # Of an idle connection, "readable" means "dropped". A function that was frozen meanwhile learns neither of the
-        # drop nor, on its stopwatch, of the time: only the wall clock tells. A POST on a dead connection gets no clear answer.
+        # drop nor, on its stopwatch, of the time: only by the wall clock. A POST on a dead connection gets no answer.
         if info == "is_readable" and not 0 <= time.time() - self._used <= IDLE_SECONDS:
             return True
         return self._inner.get_extra_info(info)

@@ -190,7 +190,7 @@ def read_page(answer: object) -> RunPage:
     """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (contract 13.15).
 
     Raises `Transient` for anything else: if a page that cannot be read looked like the end of the list, the photo whose
-    run is looked for would be sent, and paid, again.
+    run is searched for would be sent, and paid for, again.
     """
     record = answer if isinstance(answer, Mapping) else {"data": answer}
     entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)

@@ -30,7 +30,7 @@ def line_fields(fields: dict[str, object]) -> dict[str, Any]:
 
 
 class InvocationFailed(Exception):
-    """What Lambda is told, and logs, of an error that ends an invocation; see `safe_description`."""
+    """What Lambda gets, and logs, of an error that ends an invocation; see `safe_description`."""
 
 
 class PowertoolsTelemetry:

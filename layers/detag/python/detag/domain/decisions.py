@@ -324,7 +324,7 @@ def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
 
 
 def count_failures(failures: int, outcome: Outcome) -> int:
-    """How many answers in a row speak for an outage, after this one."""
+    """How many answers in a row point to an outage, after this one."""
     return failures + 1 if isinstance(outcome, Ambiguous) and outcome.down else 0
 
 

@@ -53,7 +53,7 @@ class TooManyPixels(NotAnImage):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Type and dimensions in pixels; dimensions are None where the first bytes do not tell them."""
+    """Type and dimensions in pixels; dimensions are None where the first bytes do not have them."""
 
     content_type: str
     width: int | None

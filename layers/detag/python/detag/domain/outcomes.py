@@ -29,7 +29,7 @@ class Ambiguous:
 
     why: str
     down: bool = True
-    """Whether it speaks for an outage: a 409 does not."""
+    """Whether it points to an outage: a 409 does not."""
 
 
 Outcome = Accepted | Refused | Ambiguous

@@ -45,7 +45,7 @@ class Reason(StrEnum):
     UNCONFIRMED = (
         "unconfirmed",
         Group.WAITING,
-        "Runflow's answer was lost. detag waits and looks for the run before it sends again, so as not to pay twice.",
+        "Runflow's answer was lost. detag waits and searches for the run before sending again, so as not to pay twice.",
         "Nothing: it goes on by itself.",
     )
     RETRY = ("retry", Group.WAITING, "The run failed free of charge.", "Nothing: it is tried again by itself.")

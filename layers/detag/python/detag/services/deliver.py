@@ -124,7 +124,7 @@ class Deliver:
         self._close(job, run)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
-        """The run's record, with the callback's signed word in place of what it does not tell."""
+        """The run's record, with the callback's signed output URLs where it has none."""
         signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
             run = self._runs.get(run_id)

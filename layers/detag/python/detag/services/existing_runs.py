@@ -56,7 +56,7 @@ class ExistingRuns:
         return Found(found) if found else Unfinished(cursor)
 
     def _proven(self, page: RunPage, job: Job) -> Iterator[Run]:
-        """The runs of a page that name the job and prove to be its own; a list may tell less of a run than its record.
+        """The runs of a page that name the job and prove to be its own; a list may show less of a run than its record.
 
         A record may leave `input` empty (contract section 2): then the name is enough: sending again could cost twice.
         """

@@ -27,7 +27,7 @@ DUE_BATCH: Final = 1_000
 RELEASE_BATCH: Final = 500
 """Released a minute at most: what `submit` works off in that time."""
 LIST_FROM: Final = 50
-"""Overdue runs from which the run list is paged instead of asking for each: a page tells of 500."""
+"""Overdue runs from which the run list is paged instead of asking for each: a page has 500."""
 MAX_PAGES: Final = 20
 MAX_ASKED: Final = 200
 SPARE_SECONDS: Final = 10.0
@@ -212,7 +212,7 @@ class Reconcile:
     # The report
 
     def report(self) -> dict[str, Any]:
-        """How things stand, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
+        """The status report, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
         day = day_of(self._clock.now())
         counts, intake, override = self._jobs.counts(day), self._jobs.intake(), self._jobs.override()
         budget = self._jobs.day_budget(day)
