@@ -199,7 +199,7 @@ def take_down(folder: Path) -> bool:
 
     First the launcher, which stops the others in good order; then those that it left behind, if it was killed.
     """
-    if not folders.is_ours(folder):
+    if not folders.is_claimed(folder):
         return False
     ended = False
     for record in _recorded(folder).values():

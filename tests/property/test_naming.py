@@ -142,13 +142,13 @@ uploads = st.builds(
     uploaded_at=st.just(0.0),
 )
 run_ids = st.none() | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=64)
-told_costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.floats(0, 1e9).map(repr)
+costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.floats(0, 1e9).map(repr)
 
 
 @given(
     uploads,
     run_ids,
-    told_costs,
+    costs,
     st.dictionaries(st.text(min_size=1, max_size=40), st.text(max_size=600), max_size=12),
 )
 @example(

@@ -230,7 +230,7 @@ def photo(name: str) -> bytes:
 
 
 def play(harness: Harness) -> None:
-    """Every function, every way that a photo may end, every refusal; and messages of nobody's."""
+    """Every function, every way that a photo may end, every refusal; and messages that nobody sends."""
     names = ("good", "run fails", "html output", "cancelled run", "again")
     events = [harness.photos.upload(BUCKET, f"{name}.jpg", photo(name), {"title": name}) for name in names]
     events.append(harness.photos.upload(BUCKET, "notes.txt", b"MARKphoto"))

@@ -92,7 +92,7 @@ def test_an_acceptance_of_what_is_not_found_any_more_is_wrong() -> None:
 def test_a_type_must_be_found_at_each_of_its_resources() -> None:
     """What is accepted for a type must be found at each of its resources.
 
-    Else it is special to those where it is found, and a new resource must not have it by the way.
+    Else it is special to those where it is found, and a new resource must not have it unnoticed.
     """
     verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, Bucket={}, Other={}), {FINDING: "no logs"})
     assert verdict.wrong == ["Other: CKV_AWS_18 is accepted, but not found here any more"]
