@@ -106,7 +106,7 @@ def _byte_code(package: Package) -> Package:
 
 
 def _garbage(package: Package) -> Package:
-    _replaced(package, "DetagLayer/python/detag/init.py", "gc.disable()", "gc.enable()")
+    _replaced(package, "DetagLayer/python/detag/cold_start.py", "gc.disable()", "gc.enable()")
     return package
 
 
