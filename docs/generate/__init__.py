@@ -65,6 +65,11 @@ def tables_in(page: str) -> list[str]:
     return [match["name"] for match in _MARKED.finditer(page)]
 
 
+def generated_in(page: str) -> list[str]:
+    """What stands between the marks of a page."""
+    return [match[0] for match in _MARKED.finditer(page)]
+
+
 def stale(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     """Each file that is not as the source has it, with the text that it should have."""
     for name, made in FILES.items():
