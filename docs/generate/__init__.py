@@ -25,6 +25,7 @@ from docs.generate import (
     parameters,
     reasons,
     states,
+    status,
 )
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,6 +44,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "costs": headline.costs,
     "results": headline.results,
     "scale": scale.numbers,
+    "status": status.example,
 }
 PAGES: Final = ("*.md", "docs/**/*.md")
 _MARKED: Final = re.compile(

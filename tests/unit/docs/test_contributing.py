@@ -109,6 +109,14 @@ def test_a_file_that_is_not_listed_would_be_noticed() -> None:
     assert holding(parameter.words | {"max_attempts"}) > parameter.by_hand | parameter.generated
 
 
+def test_every_path_in_the_table_of_folders_exists() -> None:
+    folders = re.search(r"\| folder \| what is there \|\n.*\n((?:\|.*\n)+)", PAGE)
+    assert folders is not None
+    paths = [path for row in folders[1].splitlines() for path in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert len(paths) >= 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_environment_is_there_with_its_requirements() -> None:
     rows = re.findall(r"^\| `\.venv/(\w+)` \| .* \| `([\w/.]+)` \|$", PAGE, re.MULTILINE)
     files = {path.stem for path in (ROOT / "requirements").glob("*.in")}
