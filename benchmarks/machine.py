@@ -25,7 +25,7 @@ LAMBDA: Final = {
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "made up",
-    # A role's credentials have a token of about this length: it is in every presigned URL, and so on every row.
+    # A role's credentials have a token of about this length: it is in every presigned URL, and so on every item.
     "AWS_SESSION_TOKEN": "x" * 800,
     "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
     "AWS_LAMBDA_FUNCTION_NAME": "function",

@@ -202,9 +202,9 @@ def _delivery(delivery: warm.Delivery) -> tuple[str, ...]:
         ]
         rows.append((text, *cells))
     return (
-        "## Deliver, from the link to S3",
+        "## Deliver, from the output URL to S3",
         f"Over TLS on both sides, {delivery.repetitions} of each: time, CPU, and the most memory beyond what the process "
-        "had. On the way through, type, length and end of the picture are checked; the SDK's CRC trailer goes to S3 last, and "
+        "had. On the way through, type, length and end of the output are checked; the SDK's CRC trailer goes to S3 last, and "
         "a body that is cut off or refused is never an object (tests/contract/test_photos.py).",
         table(("way", "2 MB", "20 MB", "100 MB"), rows),
         "![100 MB](plots/deliver.svg)",

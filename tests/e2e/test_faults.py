@@ -88,7 +88,7 @@ def _inject_faults(harness: Harness) -> None:
         harness.wait_until_idle("repeated callbacks")
     with harness.faults(  # 12
         {"on": "run", "do": "fail", "times": 5},
-        {"on": "output_link", "do": "expire", "times": 5, "skip": 5},
+        {"on": "output_url", "do": "expire", "times": 5, "skip": 5},
         {"on": "output", "do": "drop", "times": 3},
     ):
         harness.drop("failed runs", EACH)

@@ -35,7 +35,7 @@ def test_the_main_path_of_one_photo(stack: Stack) -> None:
     (delivery,) = sent if isinstance(sent, list) else [sent]
     assert (delivery["status_code"], delivery["attempt_count"]) == ("delivered", 1), delivery
     assert delivery["signing_secret_id"], delivery
-    kept = [line for line in log_of(stack, "callback") if line.get("message") == "callback kept"]
+    kept = [line for line in log_of(stack, "callback") if line.get("message") == "callback queued"]
     assert job["run_id"] in [line["run_id"] for line in kept]
     assert httpx.post(names["callback_url"], json={"run_id": job["run_id"]}).status_code == 401, "unsigned"
 

@@ -98,8 +98,8 @@ class Bench:
             wrong.append("the secrets were read for a signature that is none")
         if len(new) > 1 or (reads and new and new[0] - self.reads[reads - 1] < REREAD_SECONDS):
             wrong.append(f"the secrets were read at {self.reads[reads - 1 :]}")
-        told = repr(self.telemetry.lines)
-        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in told]
+        logged = repr(self.telemetry.lines)
+        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in logged]
         return status, wrong
 
     def _judged(self, request: Case, status: int | None, sent: list[dict[str, Any]]) -> Iterable[str]:
@@ -121,8 +121,8 @@ class Bench:
 def _is(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if wanted["links"] is not ANY:
         return message == wanted
-    links = message["links"]
-    few = len(links) <= 16 and all(isinstance(link, str) and link.startswith("http") for link in links)
+    urls = message["links"]
+    few = len(urls) <= 16 and all(isinstance(url, str) and url.startswith("http") for url in urls)
     return few and message | {"links": ANY} == wanted
 
 

@@ -100,7 +100,7 @@ def test_two_types_of_one_photo_never_meet(key: str, source: str, one: str, othe
 
 
 @given(keys, types, types, numbers, numbers, owners)
-def test_the_pictures_of_one_photo_never_meet(
+def test_the_outputs_of_one_photo_never_meet(
     key: str, source: str, output: str, one: int, other: int, owner: str
 ) -> None:
     assume(one != other)
@@ -162,9 +162,9 @@ told_costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(
 )
 @example(Upload("b" * 63, "é" * 512, "v" * 1_024, "F" * 64, "e", 1, 0.0), "r" * 64, "1E-999999", {"n": "v"})
 def test_metadata_is_what_a_header_holds_and_s3_takes(
-    upload: Upload, run_id: str | None, told: str | None, own: dict[str, str]
+    upload: Upload, run_id: str | None, cost: str | None, own: dict[str, str]
 ) -> None:
-    run = read_run({"id": "r", "cost": told})
+    run = read_run({"id": "r", "cost": cost})
     assert run is not None
     metadata = output_metadata(Job(upload=upload, run_id=run_id), own, run.cost)
     assert sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) <= MAX_METADATA_BYTES

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, sniff
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from tests.handlers import AWS
 from tests.security.harness import ENVIRON
 
@@ -90,7 +90,7 @@ def spoilt(chance: Random, image: bytes) -> bytes:
 def test_a_spoilt_image_is_judged_at_once() -> None:
     """A spoilt image is judged at once, whatever was done to it."""
     chance = Random(4)
-    images = [tiny_picture(kind, b"x" * 60) for kind in DELIVERABLE]
+    images = [tiny_image(kind, b"x" * 60) for kind in DELIVERABLE]
     longest, judged = 0.0, {"good": 0, "bad": 0}
     for _ in range(4_000):
         data = spoilt(chance, chance.choice(images))

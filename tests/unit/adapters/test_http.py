@@ -1,4 +1,4 @@
-"""The network under Runflow's API and its links: deadlines, connections that are not trusted, and all that httpx does
+"""The network under Runflow's API and output URLs: deadlines, connections that are not trusted, and all that httpx does
 by itself and may not do here. Each of the latter is shown to happen where it is not switched off.
 """
 
@@ -73,9 +73,8 @@ def test_a_connection_is_used_again_while_it_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("seconds", [IDLE_SECONDS + 0.1, 3600.0, -1.0])
-def test_a_connection_is_not_used_again_after_a_pause_of_the_wall_clock(
-    monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> None:
+def test_no_connection_is_used_after_a_pause_of_the_wall_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A connection is not used again after a pause of the wall clock."""
     wire = Wire([answer(body=b"one"), answer(body=b"two")])
     connections = over(wire)
     assert body(connections) == b"one"
@@ -125,7 +124,9 @@ def test_the_deadline_is_one_for_all_the_operations_of_a_request() -> None:
     assert reading[0] - reading[1] >= 0.01
 
 
-def test_a_deadline_that_passes_before_tls_leaves_no_connection_open() -> None:
+def test_a_deadline_that_passes_before_tls_leaks_no_connection() -> None:
+    """A deadline that passes before TLS leaves no connection open."""
+
     class Slow(Wire):
         def connect_tcp(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
             time.sleep(0.1)
@@ -147,7 +148,8 @@ def test_a_request_without_a_deadline_is_a_bug(timeout: float | None) -> None:
         Network(resolve=resolver(NAMES), inner=Wire([])).connect_tcp("a.test", 443)
 
 
-def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
+def test_a_silent_address_leaves_time_for_the_next() -> None:
+    """An address that does not answer leaves time for the next."""
     wire = Wire([answer(body=b"one")], refuse={"2600::1"})
     network = Network(resolve=lambda host, port: ["2600::1", "1.1.1.1"], inner=wire)
     assert body(client(TLS, network)) == b"one"
@@ -240,11 +242,11 @@ def test_urls_and_headers_would_be_logged(caplog: pytest.LogCaptureFixture) -> N
     over(Wire([answered])).get(
         "https://a.test/x?X-Amz-Signature=secret2", extensions={"deadline": time.monotonic() + 60}
     )
-    told = {record.name.partition(".")[0]: "" for record in caplog.records}
+    logged = {record.name.partition(".")[0]: "" for record in caplog.records}
     for record in caplog.records:
-        told[record.name.partition(".")[0]] += record.getMessage()
-    assert "secret2" in told["httpx"]
-    assert "secret1" in told["httpcore"]
+        logged[record.name.partition(".")[0]] += record.getMessage()
+    assert "secret2" in logged["httpx"]
+    assert "secret1" in logged["httpcore"]
 
 
 def test_a_servers_cookie_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ def test_it_is_as_the_source_has_it(stale: set[str], name: str) -> None:
     assert name not in stale, "run `make generate`"
 
 
-def test_every_table_stands_on_one_page_and_no_page_names_another() -> None:
+def test_every_table_stands_on_exactly_one_page() -> None:
+    """Every table stands on one page, and no page names one that is not made."""
     pages = [(ROOT / name).read_text(encoding="utf-8") for name in PAGES_THERE]
     assert Counter(table for page in pages for table in generate.tables_in(page)) == dict.fromkeys(TABLES, 1)
     for page in pages:

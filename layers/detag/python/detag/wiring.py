@@ -48,5 +48,5 @@ def runs(settings: SubmitSettings | DeliverSettings | ReconcileSettings) -> Runf
 
 
 def fetcher(environ: Mapping[str, str]) -> SafeFetcher:
-    """Output links; those of the local stack too, where this is one (see `local_exception`)."""
+    """Output URLs; those of the local stack too, where this is one (see `local_exception`)."""
     return SafeFetcher(TLS, Guard(local_exception(environ.get("DETAG_LOCAL_OUTPUTS"), environ.get("AWS_ENDPOINT_URL"))))

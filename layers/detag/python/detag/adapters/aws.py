@@ -49,7 +49,7 @@ THROTTLES: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-"""The words that AWS services have for "too fast"."""
+"""The codes that AWS services have for "too fast"."""
 PASSING: Final = THROTTLES | {
     "InternalError",
     "InternalFailure",
@@ -110,7 +110,7 @@ def passing(error: ClientError) -> bool:
 def calling(operation: str) -> Iterator[None]:
     """Around one AWS call: what may pass is raised as `Transient`, all else as it is, with the operation named.
 
-    Of a broken connection only the kind is told: its text holds the URL.
+    Of a broken connection only the kind is kept: its text holds the URL.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""HTTP with a bound on the whole of it, for Runflow's API and for the links it gives.
+"""HTTP with a bound on the whole of it, for Runflow's API and for its output URLs.
 
 httpx does the talking, over a network of ours: that is where one deadline is kept for a whole request, and where an
 address is judged and pinned. What httpx does beyond sending what it was given, and should not here, is switched off in
@@ -232,7 +232,7 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         # Of an idle connection, "readable" means "dropped". A function that was frozen meanwhile learns neither of the
-        # drop nor, on its stopwatch, of the time: only the wall clock tells. A POST on a dead connection ends in doubt.
+        # drop nor, on its stopwatch, of the time: only by the wall clock. A POST on a dead connection gets no answer.
         if info == "is_readable" and not 0 <= time.time() - self._used <= IDLE_SECONDS:
             return True
         return self._inner.get_extra_info(info)

@@ -1,4 +1,4 @@
-"""Output links, opened like hostile input: only at public addresses, only so long, only so much, only pictures."""
+"""Output URLs, opened like hostile input: only at public addresses, only so long, only so much, only images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, ki
 from detag.adapters.http import USER_AGENT, Network, RequestFailed, client, header, location, request_to
 from detag.domain.images import DELIVERABLE, HEAD_BYTES, TAIL_BYTES, Image, NotAnImage, check_tail, sniff
 from detag.ports.errors import Transient
-from detag.ports.outputs import Download, LinkExpired, Unsafe
+from detag.ports.outputs import Download, OutputUrlExpired, Unsafe
 
 EXPIRED: Final = (400, 401, 403, 404, 410)
-"""What a link answers when its time is over; 400 is S3's word for a signature whose own credentials have expired."""
+"""What an expired URL answers; 400 is S3's word for a signature whose own credentials have expired."""
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a link leads: `host` in lower case, `path` with its query."""
+    """Where a URL leads: `host` in lower case, `path` with its query."""
 
     scheme: str
     host: str
@@ -37,60 +37,60 @@ class Target:
 
 
 class Guard:
-    """What a link may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
+    """What a URL may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
 
     most_bytes = 200 * 1024 * 1024
     seconds = 60.0
-    """For one link, its redirects included, from the first packet to the last byte."""
+    """For one URL, its redirects included, from the first packet to the last byte."""
     redirects = 3
 
     def __init__(self, local: tuple[str, int] | None = None) -> None:
         self._local = local
 
-    def link(self, target: Target, user: str | None) -> None:
-        """Refuse a link for how it is written."""
+    def url(self, target: Target, user: str | None) -> None:
+        """Refuse a URL for how it is written."""
         if user is not None:
-            raise Unsafe("the link holds a user name")
+            raise Unsafe("the URL holds a user name")
         if target.scheme == "http" and (target.host, target.port) == self._local:
             return
         if target.scheme != "https":
-            raise Unsafe(f"the link is not https but {target.scheme[:20]!r}")
+            raise Unsafe(f"the URL is not https but {target.scheme[:20]!r}")
         if target.port != 443:
-            raise Unsafe(f"the link names port {target.port}")
+            raise Unsafe(f"the URL names port {target.port}")
         self.host(target.host)
 
     def host(self, host: str) -> None:
         """Refuse a host that is neither a name nor an address in its usual form: 2130706433, 0x7f.1."""
         if not is_address(host) and is_number(host):
-            raise Unsafe("the link's host is an address in disguise")
+            raise Unsafe("the URL's host is an address in disguise")
         if not is_address(host) and not is_name(host):
-            raise Unsafe("the link's host is not a name")
+            raise Unsafe("the URL's host is not a name")
 
     def address(self, host: str, port: int, address: str) -> None:
         """Refuse an address that the host has."""
         kind = kind_of(address)
         if kind and not ((host, port) == self._local and is_loopback(address)):
-            raise Unsafe(f"the link leads to {kind} address")
+            raise Unsafe(f"the URL leads to {kind} address")
 
     def encoding(self, encoding: bytes | None) -> None:
         """Refuse a compressed body: what it unpacks to has no bound. Some stores leave the word aws-chunked behind."""
         if (encoding or b"").lower() not in (b"", b"identity", b"aws-chunked"):
-            raise Unsafe("the picture is sent compressed")
+            raise Unsafe("the output is sent compressed")
 
     def size(self, length: int) -> None:
         """Refuse a body for its length in bytes, as announced or as received so far."""
         if length > self.most_bytes:
-            raise Unsafe(f"the picture is larger than {self.most_bytes} bytes")
+            raise Unsafe(f"the output is larger than {self.most_bytes} bytes")
 
-    def picture(self, head: bytes, length: int) -> Image | None:
-        """Refuse what is no picture, whatever its Content-Type says."""
+    def image(self, head: bytes, length: int) -> Image | None:
+        """Refuse what is no image, whatever its Content-Type says."""
         try:
             return sniff(head, length, DELIVERABLE)
         except NotAnImage as error:
             raise Unsafe(str(error)) from None
 
     def end(self, image: Image | None, head: bytes, tail: bytes) -> None:
-        """Refuse a picture that stops before its end, as where Content-Length is less than was sent."""
+        """Refuse an image that stops before its end, as where Content-Length is less than was sent."""
         try:
             if image:
                 check_tail(image, head, tail)
@@ -102,23 +102,23 @@ _ODD: Final = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
 """What no URL holds: blanks, control characters, and halves of characters, which JSON can write."""
 
 
-def target_of(link: str, guard: Guard) -> Target:
-    """A link taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
-    if len(link) > 8_192 or _ODD.search(link):
-        raise Unsafe("the link is not a URL")
+def target_of(url: str, guard: Guard) -> Target:
+    """A URL taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
+    if len(url) > 8_192 or _ODD.search(url):
+        raise Unsafe("not a URL")
     try:
-        parts = urlsplit(link)
+        parts = urlsplit(url)
         port = parts.port
         host = parts.hostname or ""
     except ValueError:
-        raise Unsafe("the link is not a URL") from None
+        raise Unsafe("not a URL") from None
     if ("[" in parts.netloc) != (":" in host):
-        raise Unsafe("the link's host is not a name")
+        raise Unsafe("the URL's host is not a name")
     path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     if port is None:
         port = 80 if parts.scheme == "http" else 443
     target = Target(parts.scheme, host, port, path)
-    guard.link(target, parts.username)
+    guard.url(target, parts.username)
     return target
 
 
@@ -127,15 +127,15 @@ _KEPT: Final = "".join(map(chr, range(33, 127)))
 
 @contextmanager
 def _receiving() -> Iterator[None]:
-    """Around whatever reads from the network: of a failure only the kind is told, its text may hold the link."""
+    """Around whatever reads from the network: of a failure only the kind is logged, its text may hold the URL."""
     try:
         yield
     except RequestFailed as error:
-        raise Transient(f"the picture cannot be received: {error}") from None
+        raise Transient(f"the output could not be received: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Download:
     """See `detag.ports.outputs.Download`."""
 
     head: bytes
@@ -155,40 +155,40 @@ class SafeFetcher:
         self._client = client(tls, network or Network(self._guard.address))
 
     @contextmanager
-    def open(self, link: str) -> Iterator[Download]:
+    def open(self, url: str) -> Iterator[Download]:
         """See `Fetcher`."""
         with ExitStack() as stack:
             with _receiving():
-                response = self._follow(link, time.monotonic() + self._guard.seconds, stack)
+                response = self._follow(url, time.monotonic() + self._guard.seconds, stack)
             yield self._download(response, stack)
 
-    def _follow(self, link: str, deadline: float, stack: ExitStack) -> httpx.Response:
+    def _follow(self, url: str, deadline: float, stack: ExitStack) -> httpx.Response:
         for _ in range(self._guard.redirects + 1):
-            response = stack.enter_context(closing(self._get(target_of(link, self._guard), deadline)))
+            response = stack.enter_context(closing(self._get(target_of(url, self._guard), deadline)))
             if response.status_code not in REDIRECTS:
                 return response
-            link = _redirected(link, location(response))
-        raise Unsafe(f"the link redirects more than {self._guard.redirects} times")
+            url = _redirected(url, location(response))
+        raise Unsafe(f"the URL redirects more than {self._guard.redirects} times")
 
     def _get(self, target: Target, deadline: float) -> httpx.Response:
         headers = [
             (b"Accept", b"image/*"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", USER_AGENT),
-            (b"Connection", b"close"),  # it serves this one link
+            (b"Connection", b"close"),  # it serves this one URL
         ]
         try:
             origin = httpx.URL(scheme=target.scheme, host=target.host, port=target.port)
         except httpx.InvalidURL:
-            raise Unsafe("the link is not a URL") from None
+            raise Unsafe("not a URL") from None
         request = request_to(origin, "GET", target.path.encode(), headers, deadline)
         return self._client.send(request, stream=True)
 
     def _download(self, response: httpx.Response, stack: ExitStack) -> Download:
         if response.status_code in EXPIRED:
-            raise LinkExpired(f"the link answered {response.status_code}")
+            raise OutputUrlExpired(f"the URL answered {response.status_code}")
         if response.status_code != 200:
-            raise Transient(f"the link answered {response.status_code}")
+            raise Transient(f"the URL answered {response.status_code}")
         self._guard.encoding(header(response, b"content-encoding"))
         chunks, announced = response.iter_raw(), header(response, b"content-length")
         if announced is None or header(response, b"transfer-encoding") is not None:
@@ -199,9 +199,9 @@ class SafeFetcher:
         body = _Body(chunks, length)
         reader = io.BufferedReader(body, HEAD_BYTES)
         head = reader.peek(HEAD_BYTES)[:HEAD_BYTES]
-        image = self._guard.picture(head, length)
+        image = self._guard.image(head, length)
         body.ends(lambda tail: self._guard.end(image, head, tail))
-        return _Picture(head, length, reader)
+        return _Download(head, length, reader)
 
     def _spool(self, chunks: Iterator[bytes], file: IO[bytes]) -> tuple[Iterator[bytes], int]:
         length = 0
@@ -213,15 +213,15 @@ class SafeFetcher:
         return iter(lambda: file.read(HEAD_BYTES), b""), length
 
 
-def _redirected(link: str, location: bytes) -> str:
+def _redirected(url: str, location: bytes) -> str:
     try:
-        return urljoin(link, location.decode(errors="replace"))
+        return urljoin(url, location.decode(errors="replace"))
     except ValueError:
-        raise Unsafe("the link redirects to what is no URL") from None
+        raise Unsafe("the URL redirects to what is no URL") from None
 
 
 class _Body(io.RawIOBase):
-    """Exactly `length` bytes of some chunks, and the last of them only once the end of the picture was judged."""
+    """Exactly `length` bytes of some chunks, and the last of them only once the end of the image was checked."""
 
     def __init__(self, chunks: Iterator[bytes], length: int) -> None:
         self._chunks, self._left = chunks, length
@@ -260,5 +260,5 @@ class _Body(io.RawIOBase):
         with _receiving():
             chunk = next(self._chunks, b"")
         if not chunk:
-            raise Transient("the picture ended early")
+            raise Transient("the output ended early")
         return chunk

@@ -106,7 +106,7 @@ class RunflowRuns:
         """
         key = self._api_key()
         if timeout <= 0:
-            raise Transient("no time is left to wait for Runflow's answer")
+            raise Transient("no time left to wait for Runflow's answer")
         headers = [(b"Content-Type", b"application/json"), (b"Idempotency-Key", idempotency_key.encode())]
         try:
             answer = self._call(
@@ -123,7 +123,7 @@ class RunflowRuns:
             return None
         run = read_run(_expected(answer))
         if run is None or run.run_id != run_id:
-            raise Transient("Runflow answered with no record of this run")
+            raise Transient("Runflow's answer is not the record of this run")
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
@@ -167,7 +167,7 @@ class RunflowRuns:
 
 
 def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None) -> Outcome:
-    """What an answer to the POST means for the photo's money: by its status alone, but for the run's id (contract
+    """What an answer to the POST means for the budget: by its status alone, but for the run's id (contract
     section 6).
     """
     if 200 <= status < 300:
@@ -189,8 +189,8 @@ def retry_after_of(value: bytes | None) -> float | None:
 def read_page(answer: object) -> RunPage:
     """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (contract 13.15).
 
-    Raises `Transient` for anything else: if a page that can't be read looked like the end of the list, the photo whose
-    run is looked for would be sent, and paid, again.
+    Raises `Transient` for anything else: if a page that cannot be read looked like the end of the list, the photo whose
+    run is searched for would be sent, and paid for, again.
     """
     record = answer if isinstance(answer, Mapping) else {"data": answer}
     entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)
@@ -209,7 +209,7 @@ def _cursor(record: Mapping[str, Any]) -> str | None:
     if isinstance(cursor, str) and "?" in cursor:  # a URL in place of a cursor
         cursor = next(iter(parse_qs(urlsplit(cursor).query).get("pq", ())), "")
     if cursor is not None and (not isinstance(cursor, str) or not cursor or "://" in cursor):
-        raise Transient("Runflow's list goes on, but not how")
+        raise Transient("Runflow's list goes on without a usable cursor")
     return cursor
 
 

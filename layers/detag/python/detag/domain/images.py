@@ -1,4 +1,4 @@
-"""What a file is, told from its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
+"""What a file is, by its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TooManyPixels(NotAnImage):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Type and dimensions in pixels; dimensions are None where the first bytes do not tell them."""
+    """Type and dimensions in pixels; dimensions are None where the first bytes do not have them."""
 
     content_type: str
     width: int | None

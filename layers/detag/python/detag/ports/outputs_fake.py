@@ -1,4 +1,4 @@
-"""Output links in memory."""
+"""Output URLs in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detag.ports.outputs import Download, Unsafe
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Download:
     head: bytes
     length: int
     body: BinaryIO
@@ -23,22 +23,23 @@ class _Picture:
 class FakeFetcher:
     """See `detag.ports.outputs.Fetcher`. Its effects are "fetcher.open" and, at each reading of a body, "fetcher.read".
 
-    `read` gives what a link leads to, such as `FakeRuns.read_link`; it raises `LinkExpired`, `Unsafe` or `Transient`.
+    `read` gives what a URL leads to, such as `FakeRuns.read_output_url`; it raises `OutputUrlExpired`, `Unsafe` or
+    `Transient`.
     """
 
     def __init__(self, read: Callable[[str], bytes], effect: Effect = no_effect) -> None:
         self._read, self._effect = read, effect
 
     @contextmanager
-    def open(self, link: str) -> Iterator[Download]:
+    def open(self, url: str) -> Iterator[Download]:
         """See `Fetcher`."""
         with self._effect("fetcher.open"):
-            data = self._read(link)
+            data = self._read(url)
             try:
                 check_tail(sniff(data[:HEAD_BYTES], len(data), DELIVERABLE), data[:HEAD_BYTES], data[-TAIL_BYTES:])
             except NotAnImage as error:
                 raise Unsafe(str(error)) from None
-        yield _Picture(data[:HEAD_BYTES], len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
+        yield _Download(data[:HEAD_BYTES], len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
 
 
 class _Body(io.RawIOBase):

@@ -37,7 +37,7 @@ class Verdict:
 
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. `paused`
-    holds until an operator overrides it.
+    applies unless an operator overrides it.
     """
 
     def __init__(
