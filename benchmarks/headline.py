@@ -1,4 +1,4 @@
-"""The few results that the README shows, and what AWS costs, from results.json: nothing is measured here."""
+"""The few results that docs/operating.md shows, and what AWS costs, from results.json: nothing is measured here."""
 
 from __future__ import annotations
 

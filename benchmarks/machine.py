@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from tests.environment import ENVIRON
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = ROOT / ".venv/runtime/bin/python"
 PROGRAMS: Final = Path(__file__).parent / "programs"
@@ -29,26 +31,14 @@ LAMBDA: Final = {
     "AWS_LAMBDA_FUNCTION_NAME": "function",
     "TZ": ":UTC",
 }
-SETTINGS: Final = {
-    "JOB_TABLE": "jobs",
+SETTINGS: Final = ENVIRON | {
     "INPUT_BUCKET": "photos",
     "OUTPUT_BUCKET": "outputs",
-    "EVENT_BUS": "default",
-    "RUNFLOW_API_KEY_ARN": "arn:aws:secretsmanager:us-east-1:111122223333:secret:RunflowApiKey",
-    "CALLBACK_SECRETS_ARN": "arn:aws:secretsmanager:us-east-1:111122223333:secret:CallbackSecrets",
-    "CALLBACK_URL": "https://abc123.execute-api.us-east-1.amazonaws.com/callbacks",
-    "PRICE_PER_IMAGE_USD": "0.14",
     "DAILY_SPEND_LIMIT_USD": "none",
-    "ASPECT_RATIO": "",
-    "MAX_IMAGE_MEGABYTES": "50",
-    "URL_LIFETIME_MINUTES": "60",
-    "CONFIRMATION_MINUTES": "10",
-    "MAX_ATTEMPTS": "3",
-    "RUN_TIMEOUT_HOURS": "24",
-    "PAUSED": "false",
     "POWERTOOLS_METRICS_NAMESPACE": "detag/bench",
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
+"""What functions are deployed with: the template's defaults, but for a limit that would end a run."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _reopen_intake(harness: Harness) -> None:
     """Some faults pause intake. Time passes until it lets photos through again, so that the next fault meets them."""
     for _ in range(20):
         report = harness.report()
-        if report["intake"]["state"] != "paused":
+        if report["intake"]["state"] == "open":
             return
         harness.pass_time(HOUR / 6)
         harness.wait(lambda jobs: not harness.busy(), 3)

@@ -32,7 +32,7 @@ from tests.handlers import context, handler
 ANSWER: Final = {"headers": {"content-type": "text/plain"}, "body": "detag\n"}
 REREAD_SECONDS: Final = 30.0
 STORED_BEFORE: Final = 60.0
-"""How long before it signs a new secret is stored: the README's and SECURITY.md's minute."""
+"""How long before it signs a new secret is stored: docs/deploying.md's and SECURITY.md's minute."""
 QUEUE_FAILS: Final = 0.02
 ENVIRON: Final = {
     "RESULT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/111122223333/results",

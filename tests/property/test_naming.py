@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from detag.domain.images import DELIVERABLE
 from detag.domain.job import Job, Upload, sequencer_rank
 from detag.domain.naming import (
     MAX_KEY_BYTES,
@@ -49,6 +50,11 @@ keys = (short_keys | long_keys).filter(bool)
 
 
 # Outputs
+
+
+def test_every_type_that_may_be_delivered_has_an_ending() -> None:
+    assert set(EXTENSIONS) == set(DELIVERABLE)
+    assert {output_key("shoe", "", kind) for kind in DELIVERABLE} == {f"shoe{end}" for end in EXTENSIONS.values()}
 
 
 @given(keys, types, types, numbers, owners)

@@ -67,7 +67,8 @@ def test_check_names_what_is_out_of_date_and_writes_nothing(copy: Path, capsys: 
 
 def test_it_is_written_and_then_checked(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main([]) == 0
-    assert contents(copy) == {name: (ROOT / name).read_text(encoding="utf-8") for name in {*FILES, *PAGES_THERE}}
+    assert set(contents(copy)) == {*FILES, *PAGES_THERE}
+    assert contents(copy)["docs/states.md"] == FILES["docs/states.md"]()
     capsys.readouterr()
     assert __main__.main(["--check"]) == 0
     assert capsys.readouterr().out == ""

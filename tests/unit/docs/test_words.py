@@ -62,6 +62,7 @@ WORDS: Final = (
         "settling",
         "unconfirmed",
         {
+            "CHANGELOG.md": "says what it was called",
             "docs/glossary.md": "its last column: an earlier reason",
             "layers/detag/python/detag/domain/reasons.py": "the alias by which earlier items are read",
             "tests/contract/test_jobs.py": "an item under the earlier reason",
