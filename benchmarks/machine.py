@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from tests import environment
+from tests.environment import ENVIRON
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = ROOT / ".venv/runtime/bin/python"
@@ -31,7 +31,7 @@ LAMBDA: Final = {
     "AWS_LAMBDA_FUNCTION_NAME": "function",
     "TZ": ":UTC",
 }
-SETTINGS: Final = environment.ENVIRON | {
+SETTINGS: Final = ENVIRON | {
     "INPUT_BUCKET": "photos",
     "OUTPUT_BUCKET": "outputs",
     "DAILY_SPEND_LIMIT_USD": "none",

@@ -100,7 +100,7 @@ class FakeSide:
         self.fake.habits.visible_after = seconds
 
     def short_urls(self) -> None:
-        self.fake.habits.url_seconds = 1
+        self.fake.habits.output_url_seconds = 1
 
     def spend_all(self) -> None:
         self.fake.habits.credit = Decimal(0)

@@ -66,7 +66,7 @@ class Runflow(FakeRuns):
             self.gentle = random.random() < 0.2
             habits.idempotency = random.choice(READINGS)
             habits.page_limit = random.choice((3, 10, 500))
-            habits.url_seconds = random.choice((30.0, 900.0, 3600.0))
+            habits.output_url_seconds = random.choice((30.0, 900.0, 3600.0))
             habits.output = random.choice(("image_urls", "outputs"))
             if simulation.profile.has("run listed late"):
                 habits.visible_after = random.uniform(10.0, simulation.confirmation_minutes * 60.0)

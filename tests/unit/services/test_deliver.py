@@ -233,10 +233,10 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
 
 def test_an_expired_output_url_is_renewed_by_asking_again() -> None:
     harness = ended()
-    harness.runs.habits.url_seconds = -1.0
+    harness.runs.habits.output_url_seconds = -1.0
     job = harness.arrive()
     assert job.state is State.SUBMITTED and job.due_at is not None
-    harness.runs.habits.url_seconds = 3600.0
+    harness.runs.habits.output_url_seconds = 3600.0
     assert harness.arrive().state is State.DELIVERED
 
 

@@ -116,7 +116,7 @@ class Habits:
     """Seconds after which a run is in the list."""
     known_after: float = 0.0
     """Seconds after which a run can be asked for."""
-    url_seconds: float = 3_600.0
+    output_url_seconds: float = 3_600.0
     page_limit: int = 500
     output: Literal["image_urls", "outputs"] = "image_urls"
     credit: Decimal | None = None
@@ -256,7 +256,7 @@ class FakeRuns:
     def _output(self, run: FakeRun) -> dict[str, Any] | None:
         if run.status not in ("succeeded", "partial_succeeded"):
             return None
-        expires = self._clock.now() + self.habits.url_seconds
+        expires = self._clock.now() + self.habits.output_url_seconds
         kind = run.ending.content_type.removeprefix("image/")
         urls = []
         for number in range(1, run.ending.images + 1):
