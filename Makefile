@@ -38,7 +38,7 @@ simulate: ## Run simulations: make simulate SEEDS=n FROM=k, or SEED=s to replay 
 		$${SEEDS:+--seeds "$$SEEDS"} $${FROM:+--from "$$FROM"} $${SEED:+--seed "$$SEED"} $${MUTANTS:+--mutants}
 
 .PHONY: generate
-generate: ## Write the tables, pages and pictures that are made from the source
+generate: ## Write the tables, pages and diagrams that are made from the source
 	$(setup) test
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate
 

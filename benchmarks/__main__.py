@@ -58,9 +58,6 @@ def _measured(work: Path, quick: bool, photos: int) -> report.Results:
     _said(f"Cold starts, {repetitions} of each")
     with machine.stubs(certificate) as port:
         starts = cold.measure(built, port, repetitions, work)
-    bundled_mb = package.megabytes(work / "bundled" / "DependenciesLayer") - package.megabytes(
-        built.folder / "DependenciesLayer"
-    )
     _said("Batches of ten uploads")
     batch = warm.batches(built, certificate, work, 1 if quick else 5)
     _said("Outputs on their way to S3")
@@ -79,7 +76,6 @@ def _measured(work: Path, quick: bool, photos: int) -> report.Results:
         machine=machine.described(),
         cold=starts,
         layer_mb=layer_mb,
-        bundled_mb=bundled_mb,
         batch=batch,
         delivery=delivery,
         callback=callbacks,

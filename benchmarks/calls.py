@@ -1,4 +1,4 @@
-"""The calls on a photo's way, as numbers: tests/performance/test_calls.py counts them, the costs are made of them."""
+"""The calls for a photo, as numbers: tests/performance/test_calls.py counts them, the costs are made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PER_PHOTO: Final[dict[str, dict[str, int]]] = {
         "dynamodb.GetItem": 3,  # the job, the operator's override, the intake
         "s3.GetObject": 1,  # what a HEAD would tell, and the first 64 KiB; one more for the end of a larger photo
         "dynamodb.UpdateItem": 1,  # the newest sequencer of the key
-        "dynamodb.TransactWriteItems": 1,  # the claim and its slot of the day's limit
+        "dynamodb.TransactWriteItems": 1,  # the claim and its image of the day budget
         "Runflow.POST": 1,
         "dynamodb.PutItem": 1,  # the run's id
     },

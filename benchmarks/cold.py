@@ -18,8 +18,8 @@ from benchmarks.stubs import ETAG, SECRET
 
 FUNCTIONS: Final = ("submit", "callback", "deliver", "reconcile")
 AWS: Final = "DetagLayer/python/detag/adapters/aws.py"
-SERVICES: Final = ("dynamodb", "events", "s3", "secretsmanager", "sqs")
-BUNDLED: Final = "with: a pruned botocore in the layer"
+MODELS: Final = "DependenciesLayer/python/botocore/data"
+PRUNED: Final = "floor, on the layer's packages"
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Result:
 
 def measure(package: Package, port: int, repetitions: int, work: Path) -> Result:
     """All of it, one of each in turn."""
-    folders = {"floor": package.alone("Floor"), "naive": package.alone("NaiveFunction")}
+    folders = {"floor": package.alone("Floor", "FloorPackages"), "naive": package.alone("NaiveFunction")}
+    folders[PRUNED] = package.alone("Floor", "DependenciesLayer/python")
     folders |= {name: package.function(name) for name in FUNCTIONS}
     without = {
         name: take(package.copy(work / f"without-{number}")) for number, (name, take) in enumerate(LEVERS.items())
     }
     folders |= {f"without: {name}": changed.function("submit") for name, changed in without.items()}
-    folders[BUNDLED] = bundled(package.copy(work / "bundled")).function("submit")
     events = first_events(work)
     init: dict[str, list[float]] = {name: [] for name in folders}
     first: dict[str, list[float]] = {name: [] for name in (*events, *(f"without: {name}" for name in LEVERS))}
@@ -63,25 +63,6 @@ def measure(package: Package, port: int, repetitions: int, work: Path) -> Result
         {name: middle(values) for name, values in first.items()},
         repetitions,
     )
-
-
-def bundled(package: Package) -> Package:
-    """A package that brings botocore along, cut to the models of our services, in place of the runtime's own."""
-    site = next((ROOT / ".venv/runtime/lib").glob("python3.*/site-packages"))
-    into = package.folder / "DependenciesLayer/python"
-
-    def unused(folder: str, names: list[str]) -> list[str]:
-        is_data = Path(folder) == site / "botocore/data"
-        return [
-            name for name in names if name == "__pycache__" or (is_data and "." not in name and name not in SERVICES)
-        ]
-
-    for name in ("botocore", "urllib3", "dateutil"):
-        shutil.copytree(site / name, into / name, ignore=unused)
-    shutil.copy(site / "six.py", into)
-    shutil.copy(package.folder / "DetagLayer/python/detag/adapters/data/endpoints.json", into / "botocore/data")
-    package.compiled("DependenciesLayer")
-    return package
 
 
 def first_events(work: Path) -> dict[str, Path]:
@@ -125,22 +106,31 @@ def _byte_code(package: Package) -> Package:
 
 
 def _garbage(package: Package) -> Package:
-    _replaced(package, "DetagLayer/python/detag/init.py", "gc.disable()", "gc.enable()")
+    _replaced(package, "DetagLayer/python/detag/cold_start.py", "gc.disable()", "gc.enable()")
     return package
 
 
-def _botocore(package: Package) -> Package:
-    _replaced(package, AWS, "import certifi\n", "import certifi\nimport boto3\n")
-    return package
-
-
-def _walk(package: Package) -> Package:
-    _replaced(package, AWS, "def list_available_services(", "def left_as_it_is(")
+def _models(package: Package) -> Package:
+    shutil.copytree(_whole() / "data", package.folder / MODELS, dirs_exist_ok=True, ignore=_table)
     return package
 
 
 def _endpoints(package: Package) -> Package:
-    (package.folder / "DetagLayer/python/detag/adapters/data/endpoints.json").unlink()
+    shutil.copy(_whole() / "data/endpoints.json", package.folder / MODELS)
+    return package
+
+
+def _whole() -> Path:
+    """The runtime's botocore: the same version, with everything."""
+    return next((ROOT / ".venv/runtime/lib").glob("python3.*/site-packages/botocore"))
+
+
+def _table(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "endpoints.json"]
+
+
+def _session(package: Package) -> Package:
+    _replaced(package, AWS, "make: Any = session.client", "make: Any = Session().client")
     return package
 
 
@@ -152,8 +142,8 @@ def _roots(package: Package) -> Package:
 LEVERS: Final[dict[str, Callable[[Package], Package]]] = {
     "byte code in the package": _byte_code,
     "no garbage collection during init": _garbage,
-    "botocore without boto3": _botocore,
-    "no walk through all of botocore's services": _walk,
+    "the models of five services": _models,
     "endpoints.json of five services": _endpoints,
+    "one session for all clients": _session,
     "root certificates by hash": _roots,
 }

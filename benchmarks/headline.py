@@ -1,4 +1,4 @@
-"""The few results that the README shows, and what AWS costs, from results.json: nothing is measured here."""
+"""The few results that docs/operating.md shows, and what AWS costs, from results.json: nothing is measured here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def results() -> str:
         (
             "cold start of `submit`, `deliver`, `callback`",
             (
-                f"{submit:.2f}, {deliver:.2f}, {callback:.2f} x the CPU of `import boto3` and an S3 client; "
+                f"{submit:.2f}, {deliver:.2f}, {callback:.2f} x the CPU of boto3 and httpx with a client of each; "
                 f"the usual function: {naive:.1f} x"
             ),
         ),

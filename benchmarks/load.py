@@ -78,17 +78,17 @@ class _LoadTest:
             dropped = pool.submit(self._drop, began)
             self._watch(began)
             dropped_s = dropped.result()
-        rows = self._rows()
-        closed = [float(row["closed_at"]) for row in rows if "closed_at" in row]
+        items = self._items()
+        closed = [float(item["closed_at"]) for item in items if "closed_at" in item]
         return Load(
             photos=self._photos,
-            lost=self._photos - self._delivered(rows),
+            lost=self._photos - self._delivered(items),
             paid_twice=self._paid_twice(),
             dead_letters=self._dead_letters(),
             dropped_s=dropped_s,
             drained_s=max(closed, default=wall) - wall,
             busy=dict(self._busy),
-            spans=_spans(rows),
+            spans=_spans(items),
             samples=self._samples,
         )
 
@@ -104,7 +104,7 @@ class _LoadTest:
         return time.monotonic() - began
 
     def _watch(self, began: float) -> None:
-        """Sample the processes often and the rows now and then, until all are closed."""
+        """Sample the processes often and the job table now and then, until all are closed."""
         moved, last = time.monotonic(), -1
         while True:
             for _ in range(10):
@@ -112,7 +112,7 @@ class _LoadTest:
                 for name, kind in self._stack.description["functions"].items():
                     self._busy[name] = max(self._busy[name], busy[kind])
                 time.sleep(0.3)
-            states = Counter(row["state"] for row in self._rows())
+            states = Counter(item["state"] for item in self._items())
             done = sum(states[state] for state in CLOSED)
             self._samples.append((time.monotonic() - began, dict(states)))
             self._report(f"{done} of {self._photos} done after {time.monotonic() - began:.0f} s")
@@ -121,24 +121,24 @@ class _LoadTest:
             if done == self._photos or time.monotonic() - moved > PATIENCE_S:
                 return
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _items(self) -> list[dict[str, Any]]:
         names = ("pk", "key", "state", "uploaded_at", "claimed_at", "submitted_at", "closed_at")
         pages = self._table.get_paginator("scan").paginate(
             TableName=self._stack.description["job_table"],
             ProjectionExpression=", ".join(f"#{name}" for name in names),
             ExpressionAttributeNames={f"#{name}": name for name in names},
         )
-        rows = [
+        items = [
             {name: next(iter(value.values())) for name, value in item.items()}
             for page in pages
             for item in page["Items"]
         ]
-        return [row for row in rows if row["pk"].startswith("job#")]
+        return [item for item in items if item["pk"].startswith("job#")]
 
-    def _delivered(self, rows: Sequence[dict[str, Any]]) -> int:
-        """Photos whose row says so and whose own output is there."""
+    def _delivered(self, items: Sequence[dict[str, Any]]) -> int:
+        """Photos whose item says so and whose own output is there."""
         bucket = self._stack.description["output_bucket"]
-        done = {row["key"] for row in rows if row["state"] == "delivered"}
+        done = {item["key"] for item in items if item["state"] == "delivered"}
 
         def is_there(number: int) -> bool:
             key = f"{number}.jpg"
@@ -163,12 +163,12 @@ class _LoadTest:
         return sum(int(answer["Attributes"]["ApproximateNumberOfMessages"]) for answer in asked)
 
 
-def _spans(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+def _spans(items: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
     moments = ("uploaded_at", "claimed_at", "submitted_at", "closed_at")
-    whole = [[float(row[name]) for name in moments] for row in rows if all(name in row for name in moments)]
+    whole = [[float(item[name]) for name in moments] for item in items if all(name in item for name in moments)]
     spans = {}
     for number, state in enumerate(STATES):
-        seconds = [row[number + 1] - row[number] for row in whole]
+        seconds = [times[number + 1] - times[number] for times in whole]
         cuts = quantiles(seconds, n=20) if len(seconds) > 1 else [0.0] * 19
         spans[state] = (cuts[9], cuts[18])
     return spans

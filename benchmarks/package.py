@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import certifi
+
 from benchmarks.machine import ROOT, RUNTIME
 
 SAM: Final = ROOT / ".venv/sam/bin/python"
@@ -35,9 +37,9 @@ class Package:
         folders = (f"{name.title()}Function", "DetagLayer/python", "DependenciesLayer/python")
         return os.pathsep.join(str(self.folder / one) for one in folders)
 
-    def alone(self, name: str) -> str:
-        """The same for a function without layers."""
-        return str(self.folder / name)
+    def alone(self, *names: str) -> str:
+        """The same for a function with these folders and no layers."""
+        return os.pathsep.join(str(self.folder / name) for name in names)
 
     def copy(self, folder: Path) -> Package:
         """A copy, of what `submit` is made of, that can be changed."""
@@ -86,11 +88,20 @@ def build(work: Path) -> Package:
         for artifact in folder.iterdir():
             if artifact.is_dir():
                 _unpacked(artifact, work)
-    floor = work / "package" / "Floor"
+    _floor(work / "package")
+    return Package(work / "package")
+
+
+def _floor(folder: Path) -> None:
+    """The floor, and beside it httpx, whole, as pip installs it: the runtime has boto3, but not httpx."""
+    floor, packages = folder / "Floor", folder / "FloorPackages"
     floor.mkdir()
     shutil.copy(ROOT / "benchmarks/floor/handler.py", floor)
-    subprocess.run([str(RUNTIME), "-m", "compileall", "-q", str(floor)], check=True)
-    return Package(work / "package")
+    site = Path(certifi.__file__).parents[1]
+    for name in ("anyio", "certifi", "h11", "httpcore", "httpx", "idna"):
+        shutil.copytree(site / name, packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(site / "typing_extensions.py", packages)
+    subprocess.run([str(RUNTIME), "-m", "compileall", "-q", str(floor), str(packages)], check=True)
 
 
 def _unpacked(artifact: Path, work: Path) -> None:
@@ -108,15 +119,15 @@ def _unpacked(artifact: Path, work: Path) -> None:
 def trust(package: Package, authority: Path) -> None:
     """Have the layer trust one more authority, as it trusts the others."""
     subprocess.run(["openssl", "version"], check=True, stdout=subprocess.DEVNULL)
-    certifi = package.folder / "DependenciesLayer" / CERTIFI
+    folder = package.folder / "DependenciesLayer" / CERTIFI
     digits = subprocess.run(
         ["openssl", "x509", "-noout", "-subject_hash", "-in", str(authority)],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.strip()
-    shutil.copy(authority, certifi / "roots" / f"{digits}.0")
-    bundle = certifi / "cacert.pem"
+    shutil.copy(authority, folder / "roots" / f"{digits}.0")
+    bundle = folder / "cacert.pem"
     bundle.chmod(0o644)
     with bundle.open("a", encoding="ascii") as file:
         file.write(authority.read_text(encoding="ascii"))

@@ -1,4 +1,4 @@
-"""A million photos a day, ten million rows: the numbers of docs/scale.md, by arithmetic and by a simulation of a day.
+"""A million photos a day, ten million items: the numbers of docs/scale.md, by arithmetic and by a simulation of a day.
 
 Nothing is measured here: the durations are those of results.md, rounded up.
 """
@@ -29,8 +29,8 @@ RUN_S: Final = 35.0
 """How long a run takes: a sibling of the model was reported at 20 to 45 s (contract section 3, "Speed")."""
 WRITE_UNITS: Final = 16
 TRANSACTION_S: Final = 0.02
-ROW_BYTES: Final = 1_200
-INDEX_ROW_BYTES: Final = 150
+ITEM_BYTES: Final = 1_200
+INDEX_ITEM_BYTES: Final = 150
 CONCURRENCY: Final = 4
 
 MEAN: Final = PHOTOS / DAY
@@ -61,7 +61,7 @@ def limits() -> list[Limit]:
             ours=True,
         ),
         Limit(
-            "release of a line that was held",
+            "release of photos that waited for intake",
             RELEASE_BATCH / 60,
             f"{RELEASE_BATCH} a minute (RELEASE_BATCH)",
             "services/reconcile.py",
@@ -109,7 +109,7 @@ def limits() -> list[Limit]:
         Limit(
             "the index `due`",
             1_000 * DUE_SHARDS / 4,
-            f"{DUE_SHARDS} lanes of 1,000 units a second, 4 for a photo: in, moved (2), out",
+            f"{DUE_SHARDS} shards of 1,000 units a second, 4 for a photo: in, moved (2), out",
             "DynamoDB Developer Guide, partitions; domain/job.py",
         ),
         Limit(
@@ -125,7 +125,7 @@ def limits() -> list[Limit]:
             "S3 User Guide, performance guidelines",
         ),
         Limit(
-            "the day's counters",
+            "the shards of a day's budget",
             SHARDS / TRANSACTION_S,
             f"{SHARDS} items, one transaction at a time on each, {1_000 * TRANSACTION_S:.0f} ms",
             "domain/money.py; a transaction locks its items",
@@ -149,20 +149,20 @@ def day(concurrency: int, seed: int = 1) -> tuple[int, float]:
 
 
 def collisions(rate: float, photos: int = 200_000, seed: int = 1) -> float:
-    """The share of claims that meet another one's transaction on their counter, if they come by chance."""
+    """The share of claims that meet another one's transaction on their shard, if they come by chance."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
     free_at = [0.0] * SHARDS
     now, met = 0.0, 0
     for _ in range(photos):
         now += chance.expovariate(rate)
-        counter = chance.randrange(SHARDS)
-        met += now < free_at[counter]
-        free_at[counter] = max(now, free_at[counter]) + TRANSACTION_S
+        shard = chance.randrange(SHARDS)
+        met += now < free_at[shard]
+        free_at[shard] = max(now, free_at[shard]) + TRANSACTION_S
     return met / photos
 
 
-def lanes(jobs: int = PHOTOS, seed: int = 1) -> float:
-    """How much more than its share the fullest lane of the due index holds."""
+def unevenness(jobs: int = PHOTOS, seed: int = 1) -> float:
+    """How much more than its share the fullest shard of the due index has."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
     return max(Counter(chance.getrandbits(32) % DUE_SHARDS for _ in range(jobs)).values()) / (jobs / DUE_SHARDS) - 1
 
@@ -179,8 +179,8 @@ def numbers() -> str:
         )
         for limit in limits()
     ]
-    pages = PHOTOS * INDEX_ROW_BYTES / 1_048_576
-    status_units = PHOTOS * INDEX_ROW_BYTES / 4_096 / 2
+    pages = PHOTOS * INDEX_ITEM_BYTES / 1_048_576
+    status_units = PHOTOS * INDEX_ITEM_BYTES / 4_096 / 2
     idle = IDLE_MINUTE["dynamodb.GetItem"] + IDLE_MINUTE["dynamodb.Query"] / 2
     needed = int(BUSIEST * DELIVER_S) + 1
     few, few_hours = day(CONCURRENCY)
@@ -190,12 +190,12 @@ def numbers() -> str:
         ("runs at Runflow at the same time", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
         ("what Runflow charges", f"${PHOTOS * RUNFLOW_USD:,.0f} a day"),
         ("DynamoDB writes", f"{BUSIEST * WRITE_UNITS:,.0f} units a second in the busiest hour"),
-        ("claims that meet another on their counter", f"{100 * collisions(BUSIEST):.1f} % (simulated); each waits 25 ms"),
-        ("the fullest of the lanes of the due index", f"{100 * lanes():.1f} % above its share (simulated)"),
+        ("claims that meet another on their shard", f"{100 * collisions(BUSIEST):.1f} % (simulated); each waits 25 ms"),
+        ("the fullest shard of the due index", f"{100 * unevenness():.1f} % above its share (simulated)"),
         ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); the line may be of any length"),
         ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, whatever the table holds: the indexes are sparse"),
         ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units (${Line('', status_units, 'dynamodb_read_unit').usd:.3f}), under 10 s"),
-        ("10 million rows", f"{10_000_000 * ROW_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ROW_BYTES / 1e9:.0f} GB"),
+        ("10 million items", f"{10_000_000 * ITEM_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ITEM_BYTES / 1e9:.0f} GB"),
         (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results in line at the most, worked off {few_hours:.0f} hours after midnight: more come than go"),
         (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} in line at the most, {enough_hours:.0f} hours"),
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """AWS and Runflow on loopback, over TLS, answering at once (or after a given time): `python -m benchmarks.stubs`.
 
 They answer every call that detag's functions make as for a photo without trouble, and count what was asked:
-GET /counts. Rows are kept only with --keep (GET /jobs lists them), and always counted in DynamoDB's units. It prints
+GET /counts. Items are kept only with --keep (GET /jobs lists them), and always counted in DynamoDB's units. It prints
 its port and serves until its standard input ends.
 """
 
@@ -23,7 +23,7 @@ API_KEY: Final = "rf_live_of_the_benchmarks"
 SECRET: Final = "whsec_of_the_benchmarks"  # noqa: S105 - of a stub
 RUN_ID: Final = "0198c0de-7a11-7000-8000-0123456789ab"
 ETAG: Final = "0123456789abcdef0123456789abcdef"
-COUNTERS: Final = 16
+SHARDS: Final = 16
 
 counts: Counter[str] = Counter()
 
@@ -104,7 +104,7 @@ def runflow(method: str, port: int) -> object:
     """The answer of Runflow's API: every run has succeeded."""
     if method == "POST":
         return {"id": RUN_ID, "status_code": "queued"}
-    output = {"outputs": [{"url": f"https://127.0.0.1:{port}/links/{OUTPUT}", "type": "image"}]}
+    output = {"outputs": [{"url": f"https://127.0.0.1:{port}/run-outputs/{OUTPUT}", "type": "image"}]}
     return {"id": RUN_ID, "status_code": "succeeded", "output": output, "cost": "0.14"}
 
 
@@ -158,7 +158,7 @@ class Connection(threading.Thread):
             self._answer(
                 channel, 201 if method == "POST" else 200, json.dumps(runflow(method, self._raw_port)).encode()
             )
-        elif url.startswith("/links/"):
+        elif url.startswith("/run-outputs/"):
             counts["Runflow.output"] += 1
             size = int(url.rpartition("/")[2])
             self._answer(channel, 200, _large.setdefault(size, jpeg(size)), "image/jpeg")
@@ -225,7 +225,7 @@ class Connection(threading.Thread):
 @click.command()
 @click.option("--certificate", type=click.Path(exists=True, path_type=Path), required=True, help="With its key (PEM).")
 @click.option("--runflow-ms", type=float, default=0.0, help="How long Runflow thinks.")
-@click.option("--keep", is_flag=True, help="Keep the rows of the job table.")
+@click.option("--keep", is_flag=True, help="Keep the items of the job table.")
 def main(certificate: Path, runflow_ms: float, keep: bool) -> None:
     """Serve on a free port of 127.0.0.1."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

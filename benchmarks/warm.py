@@ -109,8 +109,8 @@ def callback_event(job_id: str, size: int = 4_096) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "events/callback.json").read_text(encoding="utf-8"))
     body = json.loads(event["body"])
     body["metadata"]["job_id"] = job_id
-    link = body["output"]["outputs"][0]
-    link["url"] += "0" * max(0, size - len(json.dumps(body)))
+    output = body["output"]["outputs"][0]
+    output["url"] += "0" * max(0, size - len(json.dumps(body)))
     event["body"] = json.dumps(body)
     event["headers"]["runflow-signature"] = hmac.new(
         SECRET.encode(), event["body"].encode(), hashlib.sha256

@@ -93,7 +93,7 @@ def without_metadata(template: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def judge(template: Mapping[str, Any], findings: Mapping[Place, str]) -> Verdict:
-    """Hold the findings (with what each says) against the acceptances in the template."""
+    """Compare the findings (with what each says) with the acceptances in the template."""
     verdict, reasons = Verdict(), dict[Place, str]()
     for place, reason in accepted_in(template):
         check, resource = place

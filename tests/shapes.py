@@ -43,21 +43,21 @@ def _made(make: Callable[[], bytes]) -> bytes:
     return make()
 
 
-# Pictures
+# Images
 
 
 def drawn(size: tuple[int, int] = SIZE, mode: str = "RGB") -> Image.Image:
-    """A picture that compresses about as badly as a photo."""
+    """An image that compresses about as badly as a photo."""
     across, down = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     grain = np.random.default_rng(size[0]).integers(0, 60, (size[1], size[0], 3))
     waves = np.stack([across % 196, down % 196, (across + down) % 196], axis=2)
     return Image.fromarray((waves + grain).astype(np.uint8)).convert(mode)
 
 
-def saved(kind: str, picture: Image.Image | None = None, **options: Any) -> bytes:
-    """A picture as a file."""
+def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    """An image as a file."""
     file = io.BytesIO()
-    (picture or drawn()).save(file, kind, **options)
+    (image or drawn()).save(file, kind, **options)
     return file.getvalue()
 
 
@@ -101,8 +101,8 @@ PARTS: Final = (bytes(SEGMENT - 40),) * 2
 THUMBNAIL: Final = b"\xff\xd8 a thumbnail \xff\xd9"
 
 
-def multi_picture() -> bytes:
-    """A photo with a second picture behind it, as HDR telephones write them."""
+def multi_image() -> bytes:
+    """A photo with a second image behind it, as HDR telephones write them."""
     return saved("MPO", drawn(LARGE), save_all=True, append_images=[drawn((80, 60))], quality=92)
 
 
@@ -187,7 +187,7 @@ UNSUPPORTED: Final = {
     "OpenEXR": (b"v/1\x01\x02\0\0\0" + bytes(200), "image/x-exr"),
     "Photoshop": (b"8BPS\0\x01" + bytes(200), "image/vnd.adobe.photoshop"),
     "BMP": (saved("BMP"), "image/bmp"),
-    "GIF of one picture": (saved("GIF"), "image/gif"),
+    "GIF of one frame": (saved("GIF"), "image/gif"),
 }
 """Images of types that are not sent, each with the name of its type."""
 
@@ -229,9 +229,9 @@ SENT: Final = {
     "large JPEG with 128 KB of headers": Shape(lambda: headed(jpeg(LARGE), profile(*PARTS)), heads=2, tails=0),
     "JPEG with a megabyte of headers": Shape(lambda: headed(jpeg(), profile(*PARTS * 8)), heads=2),
     "PNG with a long profile": Shape(lambda: png(chunk(b"iCCP", bytes(SLACK))), heads=2),
-    # Several pictures in one
-    "multi-picture JPEG": Shape(multi_picture, tails=1),
-    "multi-picture JPEG with a film": Shape(lambda: multi_picture() + film(), tails=1),
+    # Several images in one
+    "multi-image JPEG": Shape(multi_image, tails=1),
+    "multi-image JPEG with a film": Shape(lambda: multi_image() + film(), tails=1),
     # Colours
     "JPEG of four inks": Shape(lambda: jpeg(mode="CMYK")),
     "grey JPEG": Shape(lambda: jpeg(mode="L")),
@@ -242,10 +242,10 @@ SENT: Final = {
     "WebP with scaling bits": Shape(lambda: scaled(saved("WEBP"))),
 }
 CUT: Final = {
-    "multi-picture JPEG, cut in its first picture": Shape(
-        lambda: multi_picture()[: len(jpeg(LARGE)) // 2], Reason.TRUNCATED, tails=1
+    "multi-image JPEG, cut in its first image": Shape(
+        lambda: multi_image()[: len(jpeg(LARGE)) // 2], Reason.TRUNCATED, tails=1
     ),
-    "motion photo, cut in its picture": Shape(
+    "motion photo, cut in its photo": Shape(
         lambda: headed(jpeg(LARGE), segment(0xE1, b"MotionPhoto MicroVideo"))[:-30_000], Reason.TRUNCATED, tails=1
     ),
     "JPEG cut behind long headers with a thumbnail": Shape(

@@ -45,12 +45,12 @@ def client_per_call() -> None:
     from detag.adapters.runflow import RunflowRuns
     from detag.adapters.s3 import s3_config
 
-    jobs, photos, runs = handler.jobs, handler.photos, handler.submit._runs
-    secrets, events = runs._api_key._client, handler.closing._events._client
+    jobs, photos, runs = handler.submit._jobs, handler.submit._submission._photos, handler.submit._submission._runs
+    secrets, events = runs._api_key._client, handler.submit._steps._outbox._events
     jobs._client = PerCall("dynamodb", aws_config(), jobs._client.meta)
     photos._client = PerCall("s3", s3_config(os.environ["AWS_ENDPOINT_URL"]), photos._client.meta)
     runs._api_key._client = PerCall("secretsmanager", aws_config(), secrets.meta)
-    handler.closing._events._client = PerCall("events", aws_config(), events.meta)
+    events._client = PerCall("events", aws_config(), events._client.meta)
 
     def create(*arguments: Any) -> Any:
         tls = ssl.create_default_context(cafile=certifi.where())

@@ -24,7 +24,7 @@ host, port = endpoint.hostname or "", endpoint.port or 0
 source_port = int(os.environ.get("SOURCE_PORT", port))
 
 import certifi  # noqa: E402
-import httpcore  # noqa: E402
+import httpx  # noqa: E402
 
 from detag import cold_start  # noqa: E402
 from detag.adapters.outputs import Guard, SafeFetcher  # noqa: E402
@@ -34,9 +34,9 @@ from detag.wiring import TLS, photo_store  # noqa: E402
 
 
 class Loopback(Guard):
-    """The guard of links, open for the stub: https at its port. What the picture has to be is checked as ever."""
+    """The guard of output URLs, open for the stub: https at its port. What the output has to be is checked as ever."""
 
-    def link(self, target: Any, user: str | None) -> None:
+    def url(self, target: Any, user: str | None) -> None:
         """Only the stub."""
         if (target.scheme, target.host, target.port) != ("https", host, source_port):
             raise Unsafe("not the stub")
@@ -50,7 +50,7 @@ def streamed() -> Callable[[int], None]:
     photos, fetcher = photo_store("outputs", os.environ), SafeFetcher(TLS, Loopback())
 
     def once(length: int) -> None:
-        with fetcher.open(f"https://{host}:{source_port}/links/{length}") as download:
+        with fetcher.open(f"https://{host}:{source_port}/run-outputs/{length}") as download:
             image = sniff(download.head, download.length)
             photos.put("out.jpg", download.body, download.length, image.content_type, {}, None)
 
@@ -60,10 +60,10 @@ def streamed() -> Callable[[int], None]:
 def fetched(length: int, take: Callable[[BinaryIO], None]) -> None:
     """An ordinary client that gives the body as a file."""
     with (
-        httpcore.ConnectionPool(ssl_context=TLS) as pool,
-        pool.stream("GET", f"https://{host}:{source_port}/links/{length}") as answer,
+        httpx.Client(verify=TLS) as client,
+        client.stream("GET", f"https://{host}:{source_port}/run-outputs/{length}") as answer,
     ):
-        take(io.BufferedReader(Chunks(answer.iter_stream()), 1 << 16))
+        take(io.BufferedReader(Chunks(answer.iter_bytes()), 1 << 16))
 
 
 class Chunks(io.RawIOBase):
@@ -116,7 +116,7 @@ def bare_sockets() -> Callable[[int], None]:
 
     def once(length: int) -> None:
         with closing(connected(source_port)) as source, closing(connected(port)) as sink:
-            source.sendall(f"GET /links/{length} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            source.sendall(f"GET /run-outputs/{length} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             sink.sendall(f"PUT /outputs-bucket HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
             got = source.recv(1 << 16)
             got = got[got.index(b"\r\n\r\n") + 4 :]

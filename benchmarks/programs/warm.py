@@ -30,7 +30,7 @@ def open_to_the_stub() -> None:
     from detag.wiring import TLS
 
     class Loopback(Guard):
-        def link(self, target: Any, user: str | None) -> None:
+        def url(self, target: Any, user: str | None) -> None:
             assert target.port == urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
 
         def address(self, host: str, port: int, address: str) -> None:

@@ -25,6 +25,7 @@ from docs.generate import (
     parameters,
     reasons,
     states,
+    status,
 )
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,6 +44,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "costs": headline.costs,
     "results": headline.results,
     "scale": scale.numbers,
+    "status": status.example,
 }
 PAGES: Final = ("*.md", "docs/**/*.md")
 _MARKED: Final = re.compile(
@@ -63,6 +65,11 @@ def filled(page: str) -> str:
 def tables_in(page: str) -> list[str]:
     """The names of the tables that a page holds, in its order."""
     return [match["name"] for match in _MARKED.finditer(page)]
+
+
+def generated_in(page: str) -> list[str]:
+    """What stands between the marks of a page."""
+    return [match[0] for match in _MARKED.finditer(page)]
 
 
 def stale(root: Path = ROOT) -> Iterator[tuple[Path, str]]:

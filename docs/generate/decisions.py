@@ -52,14 +52,14 @@ from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
 from detag.domain.waits import WAITS, Backoff, Wait
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from docs.generate import markdown
 
 NOW: Final = 1_795_431_600.0
 CONFIRMATION_SECONDS: Final = 630.0
 HOURS: Final = 24
 ATTEMPTS: Final = 3
-PHOTO: Final = tiny_picture("image/jpeg", b"shoe")
+PHOTO: Final = tiny_image("image/jpeg", b"shoe")
 ANIMATION: Final = b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(9)
 UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
 
@@ -83,7 +83,7 @@ TIMED_OUT: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
 """A failed job that a paid result may still repair."""
 
 URLS: Final = ("https://outputs.example/1.webp",)
-SUCCEEDED: Final = Run("run-1", RunStatus.SUCCEEDED, links=URLS, cost=Decimal("0.14"))
+SUCCEEDED: Final = Run("run-1", RunStatus.SUCCEEDED, output_urls=URLS, cost=Decimal("0.14"))
 FAILED: Final = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR")
 
 HEAD: Final = """\
@@ -209,7 +209,7 @@ def _screen() -> Iterator[Row]:
     yield head("it may not be read", Forbidden("{reason}"))
     yield head("another was put in its place", replace(good, etag="e2"))
     yield head("its first bytes are those of no image", replace(good, data=b"%PDF-1.7", size=8))
-    yield head("... of another type of image", replace(good, data=tiny_picture("image/gif", b"x"), size=100))
+    yield head("... of another type of image", replace(good, data=tiny_image("image/gif", b"x"), size=100))
     yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
     yield head("... of too many pixels", good, most_pixels=1)
     headers = b"\xff\xd8" + b"\xff\xe2\xff\xff" * 100
@@ -283,7 +283,7 @@ def _after_run() -> Iterator[Row]:
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
     yield row("succeeded, with output URLs", SUCCEEDED)
     yield row("succeeded, with output URLs; the job had failed for want of it", SUCCEEDED, TIMED_OUT)
-    nothing = replace(SUCCEEDED, links=())
+    nothing = replace(SUCCEEDED, output_urls=())
     seen_often = replace(poll_later(SUBMITTED, NOW, NO_OUTPUT_YET), tries=NO_OUTPUT_TRIES)
     yield row("succeeded, and shows no output", nothing)
     yield row(f"succeeded, and shows no output, {NO_OUTPUT_TRIES} times in a row", nothing, seen_often)
@@ -328,7 +328,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("After the POST: `after_post`", "What Runflow answered.", _after_post),
     ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
-    ("After a run: `after_run`, `after_failure`", "What its record tells.", _after_run),
+    ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
 )
 

@@ -1,4 +1,4 @@
-"""`callback`: judges a signed callback over its raw bytes and makes it durable."""
+"""`callback`: verifies a callback over its raw bytes and queues it."""
 
 from __future__ import annotations
 

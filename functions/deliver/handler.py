@@ -34,5 +34,5 @@ cold_start.done()
 
 @telemetry.invocation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A batch of the result queue; returns the messages that are to come again."""
+    """A batch of the result queue; returns the messages that are to be retried."""
     return process(event, deliver.handle, telemetry)

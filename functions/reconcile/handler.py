@@ -1,4 +1,4 @@
-"""`reconcile`: every minute, the road for whatever no message leads on; and the answer to how things stand."""
+"""`reconcile`: every minute, moves on what no message will; invoked by a person, also the status report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ cold_start.done()
 
 @telemetry.invocation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A minute's round; asked by a person (any other event than the schedule's), also how things stand after it."""
+    """One sweep; invoked by a person (any other event than the schedule's), also the status report after it."""
     done = reconcile.sweep(CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000)
     if event.get("source") == "aws.events":
         return {"done": done}

@@ -35,6 +35,6 @@ cold_start.done()
 
 @telemetry.invocation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A batch of the upload queue; returns the messages that are to come again."""
+    """A batch of the upload queue; returns the messages that are to be retried."""
     deadline = CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000
     return process(event, lambda message: submit.handle(message, deadline), telemetry, pool.map)

@@ -67,7 +67,7 @@ class _Admin:
                 "routes": ["billing", "faults", "faults/{id}", "behaviour", "balance", "reset"],
                 "faults": {
                     "on": {"any": "every one of: " + ", ".join(ROUTES)},
-                    "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_link)"],
+                    "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_url)"],
                     "do": {
                         on: {do: {"meaning": kind.meaning, **kind.options} for do, kind in dos.items()}
                         for on, dos in kinds.items()

@@ -1,4 +1,4 @@
-"""Runflow's public routes (contract sections 1 to 5, 11), and the links to outputs."""
+"""Runflow's public routes (contract sections 1 to 5, 11), and the outputs."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class _Api:
         return _json(self._mock.record(run), self._mock.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
-        """Contract section 3; the output links are signed again."""
+        """Contract section 3; the output URLs are signed again."""
         return _json(self._mock.record(self._account.run(request.path_params["run_id"])))
 
     async def list_runs(self, request: Request) -> Response:
@@ -298,7 +298,7 @@ class _Api:
         return _json({"status": "ok", "ok": True})
 
     async def output(self, request: Request) -> Response:
-        """An output by its signed link. Errors are XML, as from a storage service."""
+        """An output by its signed URL. Errors are XML, as from a storage service."""
         try:
             if "Authorization" in request.headers:
                 raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")

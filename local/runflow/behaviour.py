@@ -50,7 +50,7 @@ class Behaviour:
     callback_history: Literal["array", "object", "envelope"] = "array"  # contract 13.16
     new_secret_signs: Literal["first", "newest", "never"] = "first"  # noqa: S105 - contract section 14, "Secrets"
     # The work
-    output_seconds: float = 3600.0  # how long an output link lives (contract 13.26)
+    output_seconds: float = 3600.0  # how long an output URL lives (contract 13.26)
     output_type: Literal["webp", "same"] = "webp"  # contract section 10, "Format"
     pixels: Literal["remove", "reencode", "copy"] = "remove"  # `copy` returns the input's own bytes, for load tests
     run_seconds: float = 0.0  # a run takes at least this long

@@ -52,7 +52,7 @@ KINDS: Final[dict[str, dict[str, Kind]]] = dict.fromkeys((*ROUTES, "any"), _HTTP
         "cancel": Kind("the run is cancelled", {"cost": None}, True),
         "partial": Kind("the run ends partial_succeeded, with its output", {"cost": None}, True),
         "empty": Kind(
-            "the run succeeds, and is charged, without any output link",
+            "the run succeeds, and is charged, without any output URL",
             {"cost": None, "status_code": "succeeded"},
             True,
         ),
@@ -67,7 +67,7 @@ KINDS: Final[dict[str, dict[str, Kind]]] = dict.fromkeys((*ROUTES, "any"), _HTTP
         "delay": Kind("it is sent so many seconds later", {"seconds": 5.0}),
         "corrupt": Kind("it is corrupted on the way: body, truncated, signature or unsigned", {"how": "body"}, True),
     },
-    "output_link": {"expire": Kind("the link has expired from the start", exclusive=True)},
+    "output_url": {"expire": Kind("the URL has expired from the start", exclusive=True)},
     "account": {
         "no_credit": Kind("creating a run is answered with 402", exclusive=True),
         "revoke_key": Kind("the API key (null: every key) is answered with 401", {"key": None}, True),
@@ -186,7 +186,7 @@ def _parse(posted: object, rule_id: str) -> Rule:
         raise invalid("body.on", f"must be one of {list(KINDS)}")
     if not isinstance(do, str) or do not in KINDS[on]:
         raise invalid("body.do", f"on {on} must be one of {list(KINDS[on])}")
-    about_runs = on in ("run", "callback", "output_link")
+    about_runs = on in ("run", "callback", "output_url")
     known = {"on", "do", "times", "share", "seed", "skip"} | ({"client_ref"} if about_runs else set())
     defaults = KINDS[on][do].options
     if unknown := set(posted) - known - set(defaults):

@@ -56,20 +56,20 @@ class MockRunflow:
         return run
 
     def record(self, run: Run) -> dict[str, object]:
-        """A run as the API shows it, with fresh links (contract section 3)."""
-        return wire.run_record(run, self.links(run), self.account, self.behaviour)
+        """A run as the API shows it, with fresh output URLs (contract section 3)."""
+        return wire.run_record(run, self.output_urls(run), self.account, self.behaviour)
 
-    def links(self, run: Run) -> list[str]:
-        """Freshly signed links to a run's outputs."""
-        links = []
+    def output_urls(self, run: Run) -> list[str]:
+        """Freshly signed URLs of a run's outputs."""
+        urls = []
         for output in run.outputs:
-            dead = self.faults.take("output_link", client_ref=run.client_ref)
-            links.append(self.outputs.link(run.id, output.name, 0 if dead else self.behaviour.output_seconds))
-        return links
+            dead = self.faults.take("output_url", client_ref=run.client_ref)
+            urls.append(self.outputs.url(run.id, output.name, 0 if dead else self.behaviour.output_seconds))
+        return urls
 
     def call_back(self, run: Run, *, automatic: bool) -> Delivery:
         """Send a callback with the run's current state. The run has a callback_url and has ended."""
-        payload = wire.encode(wire.envelope(run, self.links(run), self.behaviour))
+        payload = wire.encode(wire.envelope(run, self.output_urls(run), self.behaviour))
         delivery = self.account.new_delivery(run, payload, self.behaviour, automatic=automatic)
         self.callback_sender.send(run, delivery, self.behaviour)
         return delivery

@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Output:
-    """One output file. `name` is its file name, which is also the end of its link."""
+    """One output file. `name` is its file name, which is also the end of its URL's path."""
 
     name: str
     content_type: str

@@ -1,4 +1,4 @@
-"""Output files and their time-limited links (contract section 10, "Outputs")."""
+"""Output files and their time-limited URLs (contract section 10, "Outputs")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.runflow.problems import Problem
 
 
 class Outputs:
-    """Files under `folder`, one folder per run, served at `base_url`/outputs/ by links that are signed and expire."""
+    """Files under `folder`, one folder per run, served at `base_url`/outputs/ by URLs that are signed and expire."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self._folder = folder
@@ -28,16 +28,16 @@ class Outputs:
         (folder / name).write_bytes(body)
         return Output(name, content_type, len(body))
 
-    def link(self, run_id: str, name: str, seconds: float) -> str:
-        """A link that is valid for so many seconds; with 0 or less it has expired already."""
+    def url(self, run_id: str, name: str, seconds: float) -> str:
+        """A URL that is valid for so many seconds; with 0 or less it has expired already."""
         expires = f"{time() + seconds:.3f}"
         signature = self._signature(run_id, name, expires)
         return f"{self._base_url}/outputs/{run_id}/{name}?Expires={expires}&Signature={signature}"
 
     def open(self, run_id: str, name: str, expires: str, signature: str) -> Path:
-        """The file behind a link. Raises Problem 403 for one that expired or was forged, 404 if the file is gone."""
+        """The file behind a URL. Raises Problem 403 for one that expired or was forged, 404 if the file is gone."""
         if not hmac.compare_digest(signature.encode(), self._signature(run_id, name, expires).encode()):
-            raise Problem(403, "SignatureDoesNotMatch", "The link's signature does not match.")
+            raise Problem(403, "SignatureDoesNotMatch", "The URL's signature does not match.")
         if time() >= float(expires):
             raise Problem(403, "AccessDenied", "Request has expired")
         path = self._folder / run_id / name

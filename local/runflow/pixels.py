@@ -51,7 +51,7 @@ def process(
     aspect_ratio: str | None = None,
     max_side: int | None = None,
 ) -> Made:
-    """Process a JPEG, PNG or WebP that is no animation; of several pictures in a JPEG, the first. Raises Unreadable.
+    """Process a JPEG, PNG or WebP that is no animation; of several images in a JPEG, the first. Raises Unreadable.
 
     `copy` returns the input's own bytes once its header was read; `reencode` leaves the pixels alone. `aspect_ratio`
     (such as 4:3) is reached by continuing the image's edges. Transparency is kept, and a colour profile for RGB; other

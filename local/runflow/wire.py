@@ -55,26 +55,26 @@ def status(run: Run, spelling: str) -> str:
     return spelling if run.status is Status.CANCELED else run.status.value
 
 
-def output(run: Run, links: list[str], behaviour: Behaviour) -> Json | None:
+def output(run: Run, urls: list[str], behaviour: Behaviour) -> Json | None:
     """The output of a run that made something, in one of the shapes that are met (contract 13.3)."""
     if run.status not in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED):
         return None
     extras: Json = {"seed": None, "timing": None, "nsfw_detected": None}
     match behaviour.output_shape:
         case "image_urls":
-            return {"image_urls": links}
+            return {"image_urls": urls}
         case "outputs":
-            return {"outputs": [{"url": link, "type": "image"} for link in links], **extras}
+            return {"outputs": [{"url": url, "type": "image"} for url in urls], **extras}
         case "outputs_plain":
-            return {"outputs": links, **extras}
+            return {"outputs": urls, **extras}
         case "image":
-            return {"image": {"url": links[0]} if links else None}
+            return {"image": {"url": urls[0]} if urls else None}
         case "url" | "output_url" as name:
-            return {name: links[0] if links else None}
+            return {name: urls[0] if urls else None}
 
 
-def run_record(run: Run, links: list[str], account: Account, behaviour: Behaviour) -> Json:
-    """The run object of contract section 2; `links` are freshly signed output links, in order."""
+def run_record(run: Run, urls: list[str], account: Account, behaviour: Behaviour) -> Json:
+    """The run object of contract section 2; `urls` are freshly signed output URLs, in order."""
     completed = time(run.completed_at, behaviour)
     record: Json = {
         "id": run.id,
@@ -101,7 +101,7 @@ def run_record(run: Run, links: list[str], account: Account, behaviour: Behaviou
         "has_node_runs": False,
         "links": {},
         "node_runs": [],
-        "output": output(run, links, behaviour),
+        "output": output(run, urls, behaviour),
         "context": {},
         "duration_ms": run.duration_ms,
         "cost": money(run.cost),
@@ -151,9 +151,9 @@ def list_body(items: list[Json], page: Page, behaviour: Behaviour) -> Json:
     return {behaviour.list_key: items, "first": None, "next": page.next, "previous": page.previous}
 
 
-def envelope(run: Run, links: list[str], behaviour: Behaviour) -> Json:
+def envelope(run: Run, urls: list[str], behaviour: Behaviour) -> Json:
     """The body of a callback (contract section 4). There is no client_ref in it; times have an offset."""
-    result = output(run, links, behaviour)
+    result = output(run, urls, behaviour)
     if run.failure is not None:
         error = {"code": run.failure.code, "message": run.failure.message}
         shapes: dict[str, Json | None] = {

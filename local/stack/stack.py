@@ -199,7 +199,7 @@ def take_down(folder: Path) -> bool:
 
     First the launcher, which stops the others in good order; then those that it left behind, if it was killed.
     """
-    if not folders.is_ours(folder):
+    if not folders.is_claimed(folder):
         return False
     ended = False
     for record in _recorded(folder).values():
@@ -234,7 +234,7 @@ def _answers(url: str) -> bool:
 
 
 def _make_callback_secret(runflow_url: str, api_key: str) -> str:
-    """Create and promote a callback secret by Runflow's own API, as the README does for the real one."""
+    """Create and promote a callback secret by Runflow's own API, as docs/deploying.md does for the real one."""
     headers = {"Authorization": f"Bearer {api_key}"}
     with httpx.Client(base_url=runflow_url, headers=headers, trust_env=False) as runflow:
         made = runflow.post("/v1/callback-secrets", json={"label": "detag"}).raise_for_status().json()

@@ -557,7 +557,7 @@ def test_a_repaired_job_is_counted_on_the_day_of_its_repair(store: JobStore) -> 
     assert (store.counts(DAY).closed, store.counts(NEXT_DAY).closed) == ({}, {"delivered": 1})
 
 
-def test_the_jobs_of_a_final_state_and_day_are_found_newest_first(store: JobStore) -> None:
+def test_closed_jobs_are_found_newest_first(store: JobStore) -> None:
     def failed(number: int, closed_at: float) -> str:
         job = saved(store, job_of(number), state=State.FAILED, reason=Reason.REFUSED, due_at=None, closed_at=closed_at)
         return job.job_id

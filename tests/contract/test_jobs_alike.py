@@ -27,7 +27,7 @@ Call = Callable[[JobStore], object]
 
 
 @dataclass
-class Story:
+class Workload:
     """Calls drawn at random. Jobs and intakes are remembered as they were meant to be saved, so that many are stale."""
 
     chance: random.Random
@@ -105,9 +105,9 @@ def answer(store: JobStore, call: Call) -> object:
         return type(error)
 
 
-def whole(store: JobStore, story: Story) -> tuple[Any, ...]:
+def whole(store: JobStore, workload: Workload) -> tuple[Any, ...]:
     """Everything that a store can show."""
-    found = [store.get(job_id) for job_id in sorted({job.job_id for job in story.jobs})]
+    found = [store.get(job_id) for job_id in sorted({job.job_id for job in workload.jobs})]
     day_budgets = [store.day_budget(day) for day in DAYS]
     assert all(budget is None or len(budget) == SHARDS for budget in day_budgets)
     return found, day_budgets, store.intake(), [counted(store.counts(day)) for day in DAYS]
@@ -118,13 +118,13 @@ def test_the_fake_and_dynamodb_answer_alike(aws: Aws, name: str, job_table: dict
     client = aws.client("dynamodb")
     client.create_table(TableName=name, **job_table)
     real, fake = DynamoJobStore(client, name, FakeClock()), FakeJobStore(FakeClock())
-    story, answers = Story(random.Random(seed)), []
+    workload, answers = Workload(random.Random(seed)), []
     for _ in range(250):
-        call = story.call()
+        call = workload.call()
         said = answer(real, call)
         assert said == answer(fake, call)
         answers.append(said)
-    assert whole(real, story) == whole(fake, story)
+    assert whole(real, workload) == whole(fake, workload)
     assert {Conflict, BudgetChanged, ShardEmpty, None, True, False} <= {
         said for said in answers if not isinstance(said, tuple)
     }

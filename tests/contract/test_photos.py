@@ -201,7 +201,8 @@ def put(side: Side, key: str, data: bytes, replaces: Existing | None = None, **m
 # Reading
 
 
-def test_the_start_of_a_photo_comes_with_what_is_known_of_the_whole(side: Side) -> None:
+def test_the_head_of_a_photo_comes_with_what_is_known_of_it(side: Side) -> None:
+    """The first bytes of a photo come with what is known of the whole."""
     upload = side.upload("a.jpg", b"0123456789", {"aspect-ratio": "4:3"})
     start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 4)
     assert (start.data, start.size, start.etag, start.metadata) == (b"0123", 10, upload.etag, {"aspect-ratio": "4:3"})
@@ -271,7 +272,8 @@ def test_a_deleted_photo_is_missing_unless_its_version_is_named(side: Side) -> N
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_url_gives_anybody_exactly_this_version_whatever_its_key(side: Side, key: str) -> None:
+def test_a_presigned_url_gives_anybody_exactly_this_version(side: Side, key: str) -> None:
+    """A presigned URL gives anybody exactly this version, whatever its key."""
     upload = side.upload(key, b"mine " + key.encode())
     url = side.store.presign(side.bucket, key, upload.version_id, 60)
     side.upload(key, b"a newer one")
@@ -350,7 +352,8 @@ def test_an_output_replaces_the_very_one_that_was_seen(side: Side) -> None:
     assert side.outputs() == {"a.jpg": b"second"}
 
 
-def test_an_output_is_not_stored_where_the_one_that_was_seen_has_gone(side: Side) -> None:
+def test_no_output_replaces_one_that_has_gone_since_it_was_seen(side: Side) -> None:
+    """An output is not stored where the one that was seen has gone."""
     put(side, "a.jpg", b"first")
     seen = side.store.existing("a.jpg")
     side.remove_output("a.jpg")
@@ -366,7 +369,7 @@ def test_a_body_that_ends_early_stores_nothing(side: Side, missing: int) -> None
     assert side.outputs() == {}
 
 
-@pytest.mark.parametrize("error", [Transient("the link broke off"), Unsafe("larger than it said")])
+@pytest.mark.parametrize("error", [Transient("the connection broke off"), Unsafe("larger than it said")])
 def test_what_breaks_a_body_off_is_what_the_caller_hears(side: Side, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         side.store.put("a.jpg", stream(b"x" * 100_000, error), 200_000, "image/webp", {}, None)

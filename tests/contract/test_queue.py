@@ -55,7 +55,8 @@ def test_more_messages_than_one_call_takes_all_arrive(side: Side) -> None:
     assert numbers(side.received()) == list(range(25))
 
 
-def test_messages_that_are_too_long_for_one_call_together_all_arrive(side: Side) -> None:
+def test_messages_that_need_several_calls_all_arrive(side: Side) -> None:
+    """Messages that are together too long for one call all arrive."""
     side.queue.send([{"n": number, "text": "x" * 100_000} for number in range(7)])
     assert numbers(side.received()) == list(range(7))
 

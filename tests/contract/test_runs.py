@@ -18,11 +18,11 @@ from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import Run, RunStatus, create_body
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
-from detag.ports.outputs import Fetcher, LinkExpired
+from detag.ports.outputs import Fetcher, OutputUrlExpired
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
-from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRuns, Fault, cleaned_picture, tiny_picture
+from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRuns, Fault, clean, tiny_image
 from tests.mock_runflow import API_KEY, Runflow
 
 JOB = "0123456789abcdef0123456789abcdef"
@@ -38,10 +38,10 @@ class Side(Protocol):
     def fetcher(self) -> Fetcher: ...
 
     def photo(self, name: str) -> str:
-        """A URL at which a picture of this name is, for as long as the test takes."""
+        """A URL at which a photo of this name is, for as long as the test takes."""
 
     def cleaned(self, name: str) -> bytes:
-        """What comes of that picture."""
+        """The output of that photo."""
 
     def dead_url(self) -> str: ...
     def fault(self, on: str, fault: Fault) -> None:
@@ -52,7 +52,7 @@ class Side(Protocol):
 
     def idempotency(self, reading: str) -> None: ...
     def hide_next(self, seconds: float) -> None: ...
-    def short_links(self) -> None: ...
+    def short_urls(self) -> None: ...
     def spend_all(self) -> None: ...
     def key(self, *, stored: bool = True, good: bool = True) -> None: ...
     def wait_until_ended(self) -> None: ...
@@ -71,14 +71,14 @@ class FakeSide:
         self.photos = FakePhotoStore(self.clock)
         self.runs = self.fake = FakeRuns(self.photos, self.clock)
         self.fake.habits.page_limit = 2
-        self.fetcher = FakeFetcher(self.fake.read_link)
+        self.fetcher = FakeFetcher(self.fake.read_output_url)
 
     def photo(self, name: str) -> str:
-        self.photos.upload("in", f"{name}.png", tiny_picture("image/png", name.encode()))
+        self.photos.upload("in", f"{name}.png", tiny_image("image/png", name.encode()))
         return self.photos.presign("in", f"{name}.png", None, 3600, "image/png")
 
     def cleaned(self, name: str) -> bytes:
-        return cleaned_picture(tiny_picture("image/png", name.encode()), "image/webp")
+        return clean(tiny_image("image/png", name.encode()), "image/webp")
 
     def dead_url(self) -> str:
         self.photos.upload("in", "dead.png", b"")
@@ -99,8 +99,8 @@ class FakeSide:
     def hide_next(self, seconds: float) -> None:
         self.fake.habits.visible_after = seconds
 
-    def short_links(self) -> None:
-        self.fake.habits.link_seconds = 1
+    def short_urls(self) -> None:
+        self.fake.habits.output_url_seconds = 1
 
     def spend_all(self) -> None:
         self.fake.habits.credit = Decimal(0)
@@ -150,11 +150,11 @@ class HttpSide:
         self.fetcher = SafeFetcher(tls, Guard((host, int(port))))
 
     def photo(self, name: str) -> str:
-        self.runflow.photos[f"/{name}.png"] = tiny_picture("image/png", name.encode())
+        self.runflow.photos[f"/{name}.png"] = tiny_image("image/png", name.encode())
         return f"{self.runflow.photos_url}/{name}.png"
 
     def cleaned(self, name: str) -> bytes:
-        return tiny_picture("image/png", name.encode())
+        return tiny_image("image/png", name.encode())
 
     def dead_url(self) -> str:
         return f"{self.runflow.photos_url}/dead.png"
@@ -188,7 +188,7 @@ class HttpSide:
     def hide_next(self, seconds: float) -> None:
         self.runflow.fault("run", "hide", seconds=seconds)
 
-    def short_links(self) -> None:
+    def short_urls(self) -> None:
         self.runflow.behave(output_seconds=1)
 
     def spend_all(self) -> None:
@@ -271,45 +271,46 @@ def test_a_run_bears_what_was_sent_with_it(side: Side) -> None:
     assert run.created_at is not None
 
 
-def test_a_run_that_ended_well_links_to_the_cleaned_photo_and_was_billed_once(side: Side) -> None:
+def test_a_run_that_ended_well_has_its_output_and_one_bill(side: Side) -> None:
+    """A run that ended well has the URL of its photo's output, and was billed once."""
     run_id = made(create(side))
     side.wait_until_ended()
     run = record(side, run_id)
     assert (run.status, run.cost, side.billed()) == (RunStatus.SUCCEEDED, Decimal("0.14"), Decimal("0.14"))
-    assert len(run.links) == 1
-    with side.fetcher.open(run.links[0]) as download:
+    assert len(run.output_urls) == 1
+    with side.fetcher.open(run.output_urls[0]) as download:
         assert download.body.read() == side.cleaned("shoe")
 
 
-def test_each_run_links_to_its_own_photo(side: Side) -> None:
+def test_each_run_has_the_output_of_its_own_photo(side: Side) -> None:
     ids = {name: made(create(side, name, number)) for number, name in enumerate(("shoe", "hat", "bag"), 1)}
     side.wait_until_ended()
     for name, run_id in ids.items():
-        with side.fetcher.open(record(side, run_id).links[0]) as download:
+        with side.fetcher.open(record(side, run_id).output_urls[0]) as download:
             assert download.body.read() == side.cleaned(name)
     assert len({side.cleaned(name) for name in ids}) == 3
 
 
-def test_a_run_may_have_several_pictures(side: Side) -> None:
+def test_a_run_may_have_several_outputs(side: Side) -> None:
     side.ending(Ending(images=3))
     run_id = made(create(side))
     side.wait_until_ended()
-    links = record(side, run_id).links
-    assert len(set(links)) == 3
-    for link in links:
-        with side.fetcher.open(link) as download:
+    urls = record(side, run_id).output_urls
+    assert len(set(urls)) == 3
+    for url in urls:
+        with side.fetcher.open(url) as download:
             assert sniff(download.head, download.length).width
 
 
-def test_a_link_dies_and_the_record_has_a_fresh_one(side: Side) -> None:
-    side.short_links()
+def test_an_output_url_expires_and_the_record_has_a_fresh_one(side: Side) -> None:
+    side.short_urls()
     run_id = made(create(side))
     side.wait_until_ended()
-    stale = record(side, run_id).links[0]
+    stale = record(side, run_id).output_urls[0]
     side.wait(1.1)
-    with pytest.raises(LinkExpired), side.fetcher.open(stale):
+    with pytest.raises(OutputUrlExpired), side.fetcher.open(stale):
         pass
-    with side.fetcher.open(record(side, run_id).links[0]) as download:
+    with side.fetcher.open(record(side, run_id).output_urls[0]) as download:
         assert download.body.read() == side.cleaned("shoe")
 
 
@@ -320,7 +321,7 @@ def test_a_failed_run_says_why_and_is_free(side: Side, status: str) -> None:
     side.wait_until_ended()
     run = record(side, run_id)
     assert (run.status, run.failure_code, run.failure_message) == (RunStatus.FAILED, "MODEL_ERROR", "the model gave up")
-    assert (run.links, run.charged, side.billed()) == ((), False, Decimal(0))
+    assert (run.output_urls, run.charged, side.billed()) == ((), False, Decimal(0))
 
 
 def test_a_failed_run_may_have_been_charged(side: Side) -> None:
@@ -334,25 +335,26 @@ def test_a_cancelled_run_is_told_from_a_failed_one(side: Side) -> None:
     side.ending(CANCELLED)
     run_id = made(create(side))
     side.wait_until_ended()
-    assert (record(side, run_id).status, record(side, run_id).links) == (RunStatus.CANCELLED, ())
+    assert (record(side, run_id).status, record(side, run_id).output_urls) == (RunStatus.CANCELLED, ())
 
 
-def test_a_partial_success_is_one_with_links(side: Side) -> None:
+def test_a_partial_success_is_one_with_output_urls(side: Side) -> None:
     side.ending(Ending(status="partial_succeeded"))
     run_id = made(create(side))
     side.wait_until_ended()
     run = record(side, run_id)
-    assert (run.status, len(run.links), side.billed()) == (RunStatus.PARTIAL, 1, Decimal("0.14"))
+    assert (run.status, len(run.output_urls), side.billed()) == (RunStatus.PARTIAL, 1, Decimal("0.14"))
 
 
-def test_a_success_may_have_no_picture(side: Side) -> None:
+def test_a_success_may_have_no_output(side: Side) -> None:
     side.ending(Ending(images=0))
     run_id = made(create(side))
     side.wait_until_ended()
-    assert (record(side, run_id).status, record(side, run_id).links) == (RunStatus.SUCCEEDED, ())
+    assert (record(side, run_id).status, record(side, run_id).output_urls) == (RunStatus.SUCCEEDED, ())
 
 
-def test_a_photo_that_cannot_be_read_fails_its_run_free_of_charge(side: Side) -> None:
+def test_a_run_of_an_unreadable_photo_fails_free_of_charge(side: Side) -> None:
+    """A photo that cannot be read fails its run, free of charge."""
     run_id = made(side.runs.create(body_of(side.dead_url()), KEY, 10))
     side.wait_until_ended()
     run = record(side, run_id)
@@ -367,13 +369,15 @@ def test_a_run_that_never_was_is_unknown(side: Side) -> None:
 # The Idempotency-Key
 
 
-def test_the_same_bytes_under_the_same_key_are_one_run_where_keys_are_honoured(side: Side) -> None:
+def test_honoured_keys_make_one_run_of_the_same_bytes(side: Side) -> None:
+    """The same bytes under the same key are one run where keys are honoured."""
     side.idempotency("honoured")
     assert made(create(side, key=KEY)) == made(side.runs.create(body_of(side.photo("shoe")), KEY, 10))
     assert side.made() == 1
 
 
-def test_other_bytes_under_the_same_key_are_a_conflict_where_keys_are_honoured(side: Side) -> None:
+def test_honoured_keys_make_a_conflict_of_other_bytes(side: Side) -> None:
+    """Other bytes under the same key are a conflict where keys are honoured."""
     side.idempotency("honoured")
     made(create(side, key=KEY))
     again = create(side, number=2, key=KEY)
@@ -382,7 +386,8 @@ def test_other_bytes_under_the_same_key_are_a_conflict_where_keys_are_honoured(s
     assert side.made() == 1
 
 
-def test_the_same_bytes_under_the_same_key_are_two_runs_where_keys_are_ignored(side: Side) -> None:
+def test_ignored_keys_make_two_runs_of_the_same_bytes(side: Side) -> None:
+    """The same bytes under the same key are two runs where keys are ignored."""
     side.idempotency("ignored")
     assert made(create(side, key=KEY)) != made(create(side, key=KEY))
     assert side.made() == 2
@@ -425,9 +430,8 @@ def test_a_pause_that_is_asked_for_is_heard(side: Side) -> None:
 
 @pytest.mark.parametrize("effect", [False, True])
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, None])
-def test_an_answer_that_is_none_leaves_it_open_whether_there_is_a_run(
-    side: Side, status: int | None, effect: bool
-) -> None:
+def test_no_real_answer_leaves_it_open_whether_there_is_a_run(side: Side, status: int | None, effect: bool) -> None:
+    """What is no answer (an error of the server, a lost connection) leaves it open whether there is a run."""
     side.fault("create", Fault(status=status, effect=effect))
     outcome = create(side)
     assert isinstance(outcome, Ambiguous)
@@ -503,7 +507,7 @@ def test_the_list_is_empty_before_the_first_run(side: Side) -> None:
     assert (page.runs, page.next) == ((), None)
 
 
-def test_the_list_shows_what_a_look_up_goes_by(side: Side) -> None:
+def test_the_list_shows_what_a_search_goes_by(side: Side) -> None:
     url = side.photo("shoe")
     run_id = made(side.runs.create(body_of(url), KEY, 10))
     side.wait_until_ended()

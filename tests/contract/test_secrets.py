@@ -74,7 +74,8 @@ def test_a_secret_that_was_replaced_is_read_at_once(side: Side) -> None:
     "text",
     ["whsec_1", '{"secrets": "whsec_1"}', '{"secrets": []}', '{"secrets": ["whsec_1", ""]}', '{"secret": ["whsec_1"]}'],
 )
-def test_secrets_of_another_shape_are_unset_and_the_message_shows_none_of_them(secret: Secret, text: str) -> None:
+def test_callback_secrets_of_another_shape_are_unset(secret: Secret, text: str) -> None:
+    """Secrets of another shape are unset, and the message shows none of them."""
     secret.put(text)
     with pytest.raises(Unset, match="shape") as raised:
         SecretsManagerCallbackSecrets(secret.client, secret.arn).read()

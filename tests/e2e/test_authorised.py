@@ -123,7 +123,7 @@ class Play:
     def reopened(self) -> None:
         """Go on until the intake is open again."""
         for _ in range(10):
-            if self.harness.report()["intake"]["state"] != "paused":
+            if self.harness.report()["intake"]["state"] == "open":
                 return
             self.harness.pass_time(5 * MINUTE)
             time.sleep(0.5)

@@ -69,7 +69,7 @@ SHAPED: Final = {
         "JPEG cut behind long headers with a thumbnail",
         "JPEG of 4 billion pixels behind long headers",
         "JPEG that tells its height behind its scan",
-        "multi-picture JPEG, cut in its first picture",
+        "multi-image JPEG, cut in its first image",
         "HEIC of ten bits",
         "Canon CR3",
         "BigTIFF",
@@ -78,7 +78,7 @@ SHAPED: Final = {
         "JPEG with 128 KB of headers",
         "large JPEG with zeros behind its end",
         "JPEG with a film behind its end",
-        "multi-picture JPEG",
+        "multi-image JPEG",
         "JPEG of four inks",
         "PNG of 16 bits",
     )

@@ -88,7 +88,7 @@ def _inject_faults(harness: Harness) -> None:
         harness.wait_until_idle("repeated callbacks")
     with harness.faults(  # 12
         {"on": "run", "do": "fail", "times": 5},
-        {"on": "output_link", "do": "expire", "times": 5, "skip": 5},
+        {"on": "output_url", "do": "expire", "times": 5, "skip": 5},
         {"on": "output", "do": "drop", "times": 3},
     ):
         harness.drop("failed runs", EACH)
@@ -99,7 +99,7 @@ def _reopen_intake(harness: Harness) -> None:
     """Some faults pause intake. Time passes until it lets photos through again, so that the next fault meets them."""
     for _ in range(20):
         report = harness.report()
-        if report["intake"]["state"] != "paused":
+        if report["intake"]["state"] == "open":
             return
         harness.pass_time(HOUR / 6)
         harness.wait(lambda jobs: not harness.busy(), 3)

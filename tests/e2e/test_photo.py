@@ -18,7 +18,7 @@ SAMPLE = next(sample for sample in SAMPLES if sample.tags and sample.path.endswi
 
 
 def test_the_main_path_of_one_photo(stack: Stack) -> None:
-    """A file dropped in, a signed POST received, a cleaned object in S3."""
+    """A file dropped in, a signed POST received, an output in S3."""
     s3, names = stack.client("s3"), stack.description
     key = "e2e/crème + 50% off 🏷.jpg"
 
@@ -35,11 +35,11 @@ def test_the_main_path_of_one_photo(stack: Stack) -> None:
     (delivery,) = sent if isinstance(sent, list) else [sent]
     assert (delivery["status_code"], delivery["attempt_count"]) == ("delivered", 1), delivery
     assert delivery["signing_secret_id"], delivery
-    kept = [line for line in log_of(stack, "callback") if line.get("message") == "callback kept"]
+    kept = [line for line in log_of(stack, "callback") if line.get("message") == "callback queued"]
     assert job["run_id"] in [line["run_id"] for line in kept]
     assert httpx.post(names["callback_url"], json={"run_id": job["run_id"]}).status_code == 401, "unsigned"
 
-    # a cleaned object in S3.
+    # an output in S3.
     output = s3.get_object(Bucket=names["output_bucket"], Key=f"{key}.webp")
     assert output["ContentType"] == "image/webp"
     assert output["Metadata"]["detag-job-id"] == job["job_id"]

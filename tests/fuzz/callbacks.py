@@ -32,7 +32,7 @@ from tests.handlers import context, handler
 ANSWER: Final = {"headers": {"content-type": "text/plain"}, "body": "detag\n"}
 REREAD_SECONDS: Final = 30.0
 STORED_BEFORE: Final = 60.0
-"""How long before it signs a new secret is stored: the README's and SECURITY.md's minute."""
+"""How long before it signs a new secret is stored: docs/deploying.md's and SECURITY.md's minute."""
 QUEUE_FAILS: Final = 0.02
 ENVIRON: Final = {
     "RESULT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/111122223333/results",
@@ -98,8 +98,8 @@ class Bench:
             wrong.append("the secrets were read for a signature that is none")
         if len(new) > 1 or (reads and new and new[0] - self.reads[reads - 1] < REREAD_SECONDS):
             wrong.append(f"the secrets were read at {self.reads[reads - 1 :]}")
-        told = repr(self.telemetry.lines)
-        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in told]
+        logged = repr(self.telemetry.lines)
+        wrong += [f"a line holds {word}" for word in ("https:", "Amz", str(request.event["headers"])) if word in logged]
         return status, wrong
 
     def _judged(self, request: Case, status: int | None, sent: list[dict[str, Any]]) -> Iterable[str]:
@@ -121,8 +121,8 @@ class Bench:
 def _is(message: dict[str, Any], wanted: dict[str, Any]) -> bool:
     if wanted["links"] is not ANY:
         return message == wanted
-    links = message["links"]
-    few = len(links) <= 16 and all(isinstance(link, str) and link.startswith("http") for link in links)
+    urls = message["links"]
+    few = len(urls) <= 16 and all(isinstance(url, str) and url.startswith("http") for url in urls)
     return few and message | {"links": ANY} == wanted
 
 

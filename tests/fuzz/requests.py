@@ -1,6 +1,6 @@
 """Requests to the callback route, each made from a seed and its number alone: evidence times body, drawn apart.
 
-Every kind says beforehand how its request is to be answered, so that nothing here repeats what the receiver does. Two
+Every kind says beforehand how its request is to be answered, so that nothing here repeats what the handler does. Two
 words for kinds: the *evidence* is how the signature came about, the *body* is what was signed.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 MIB: Final = 1_048_576
 ROTATION: Final = 1_000
 """Requests between two rotations of the signing secret."""
-ANY: Final = ["any links at all"]
+ANY: Final = ["any output URLs at all"]
 MAYBE: Final[dict[str, Any]] = {"maybe": "usable or not: some versions of Python read what others don't"}
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
@@ -88,12 +88,12 @@ def envelope(rng: Random) -> tuple[dict[str, Any], dict[str, Any]]:
         ]
     )
     good = meaning in ("succeeded", "partial_succeeded")
-    links = [f"https://out.example.com/{run_id}/{n}.webp?X-Amz-Signature=0" for n in range(rng.randint(1, 4))]
+    urls = [f"https://out.example.com/{run_id}/{n}.webp?X-Amz-Signature=0" for n in range(rng.randint(1, 4))]
     output = rng.choice(
         [
-            {"image_urls": links},
-            {"outputs": [{"url": link, "type": "image"} for link in links], "seed": None, "timing": {"inference": 1.5}},
-            {"outputs": links},
+            {"image_urls": urls},
+            {"outputs": [{"url": url, "type": "image"} for url in urls], "seed": None, "timing": {"inference": 1.5}},
+            {"outputs": urls},
         ]
     )
     body = {
@@ -106,7 +106,7 @@ def envelope(rng: Random) -> tuple[dict[str, Any], dict[str, Any]]:
         "completed_at": rng.choice([None, "2026-11-23T09:30:36.000000Z"]),
         "metadata": {"app": "detag", "v": "1", "job_id": job_id, "client_ref": f"{job_id}.1", "key": _words(rng)},
     }
-    message = {"job_id": job_id, "run_id": run_id, "event": event, "status": meaning, "links": links if good else []}
+    message = {"job_id": job_id, "run_id": run_id, "event": event, "status": meaning, "links": urls if good else []}
     return body, message
 
 
@@ -241,8 +241,8 @@ def wrong_type(rng: Random) -> Sent:
     elif inner == "event":
         known = _known(body["status"])
         status = {"canceled": "cancelled"}.get(body["status"], body["status"])
-        links = message["links"] if status in ("succeeded", "partial_succeeded") else []
-        expected = {**message, "event": "", "status": status, "links": links} if known else None
+        urls = message["links"] if status in ("succeeded", "partial_succeeded") else []
+        expected = {**message, "event": "", "status": status, "links": urls} if known else None
         if wrong == "":
             expected = expected and {**expected, "event": ""}
     elif inner == "status":
@@ -313,27 +313,27 @@ def twice_named(rng: Random) -> Sent:
     return Sent(('{"run_id": "' + "f" * 32 + '", "metadata": 0, ' + text[1:]).encode(), message)
 
 
-def many_links(rng: Random) -> Sent:
+def many_urls(rng: Random) -> Sent:
     body, message = envelope(rng)
     count = rng.choice([15, 16, 17, 100, 5_000])
-    links = [f"https://out.example.com/{n}?s={'x' * rng.choice([0, 50])}" for n in range(count)]
+    urls = [f"https://out.example.com/{n}?s={'x' * rng.choice([0, 50])}" for n in range(count)]
     body |= {"event": "run.completed", "status": "succeeded"}
-    body["output"] = rng.choice([{"image_urls": links}, {"outputs": [{"url": link} for link in links]}])
-    message |= {"event": "run.completed", "status": "succeeded", "links": links if count <= 16 else []}
+    body["output"] = rng.choice([{"image_urls": urls}, {"outputs": [{"url": url} for url in urls]}])
+    message |= {"event": "run.completed", "status": "succeeded", "links": urls if count <= 16 else []}
     return Sent(json.dumps(body).encode(), message)
 
 
-def long_links(rng: Random) -> Sent:
-    """Links that are long, or become so: a character outside of ASCII is up to twelve in a queue's message."""
+def long_urls(rng: Random) -> Sent:
+    """URLs that are long, or become so: a character outside of ASCII is up to twelve in a queue's message."""
     body, message = envelope(rng)
     tail = rng.choice(["a", "é", "中", "😀", "\ud800"]) * rng.choice([10, 1_000, 4_000, 12_000])
-    links = [f"https://out.example.com/{n}/{tail}" for n in range(rng.randint(1, 16))]
-    body |= {"event": "run.completed", "status": "succeeded", "output": {"image_urls": links}}
+    urls = [f"https://out.example.com/{n}/{tail}" for n in range(rng.randint(1, 16))]
+    body |= {"event": "run.completed", "status": "succeeded", "output": {"image_urls": urls}}
     text = json.dumps(body).encode()
     return Sent(text, message | {"event": "run.completed", "status": "succeeded", "links": ANY})
 
 
-def odd_links(rng: Random) -> Sent:
+def odd_urls(rng: Random) -> Sent:
     body, message = envelope(rng)
     odd: list[Any] = [
         *(
@@ -396,9 +396,9 @@ BODIES: Final[dict[str, tuple[float, Callable[[Random], Sent]]]] = {
     "no run id": (5, no_run),
     "not ours": (5, not_ours),
     "field twice": (2, twice_named),
-    "many links": (2, many_links),
-    "long links": (1.5, long_links),
-    "odd links": (5, odd_links),
+    "many URLs": (2, many_urls),
+    "long URLs": (1.5, long_urls),
+    "odd URLs": (5, odd_urls),
     "1 MiB and more": (0.3, large),
     "large binary": (0.3, large_binary),
     "other encoding": (3, other_encoding),

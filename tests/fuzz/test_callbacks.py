@@ -105,7 +105,7 @@ def not_decoding_base64(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(callback, "read_request", lambda event: REAL_READ({**event, "isBase64Encoded": False}))
 
 
-def a_503_for_what_is_garbled(patch: pytest.MonkeyPatch) -> None:
+def a_503_for_what_is_malformed(patch: pytest.MonkeyPatch) -> None:
     def read(event: Mapping[str, Any]) -> Request:
         try:
             return REAL_READ(event)
@@ -166,12 +166,12 @@ def batches_too(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(callback, "read_callback", read)
 
 
-def as_many_links_as_there_are(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(runs, "MAX_LINKS", 10**9)
+def as_many_urls_as_there_are(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(runs, "MAX_OUTPUT_URLS", 10**9)
 
 
-def links_of_any_length(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(runs, "MAX_LINKS_BYTES", 10**9)
+def urls_of_any_length(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(runs, "MAX_OUTPUT_URLS_BYTES", 10**9)
 
 
 def sending_twice(patch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
         stripping_the_prefix,
         signing_what_was_parsed,
         not_decoding_base64,
-        a_503_for_what_is_garbled,
+        a_503_for_what_is_malformed,
         no_cap,
         reading_the_secret_at_every_mismatch,
         never_reading_it_again,
@@ -226,8 +226,8 @@ def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
         any_job_id,
         anybodys_runs,
         batches_too,
-        as_many_links_as_there_are,
-        links_of_any_length,
+        as_many_urls_as_there_are,
+        urls_of_any_length,
         sending_twice,
         a_400_for_a_queue_that_fails,
         a_400_for_what_is_of_no_use,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from local.processes import wait_until
+from tests import layer
 from tests.emulator import Aws
 
 from .conftest import MakeFunction, zipped
@@ -135,13 +138,13 @@ def test_what_cannot_run_says_why(
 def test_the_function_comes_before_its_layers(aws: Aws, make_function: MakeFunction) -> None:
     """The function comes before its layers, and later layers over earlier ones."""
 
-    def layer(name: str, files: dict[str, str]) -> str:
+    def published(name: str, files: dict[str, str]) -> str:
         content = {"ZipFile": zipped({f"python/{path}": text for path, text in files.items()})}
         arn: str = aws.client("lambda").publish_layer_version(LayerName=name, Content=content)["LayerVersionArn"]
         return arn
 
-    first = layer("first", {"ours.py": "WHO = 'first'", "both.py": "WHO = 'first'", "only.py": "WHO = 'first'"})
-    second = layer("second", {"both.py": "WHO = 'second'", "json/__init__.py": "WHO = 'second'"})
+    first = published("first", {"ours.py": "WHO = 'first'", "both.py": "WHO = 'first'", "only.py": "WHO = 'first'"})
+    second = published("second", {"both.py": "WHO = 'second'", "json/__init__.py": "WHO = 'second'"})
     files = {
         "handler.py": "import sys, ours, both, only\n"
         "def lambda_handler(event, context): return [ours.WHO, both.WHO, only.WHO, sys.path[:3]]",
@@ -153,6 +156,21 @@ def test_the_function_comes_before_its_layers(aws: Aws, make_function: MakeFunct
     version = f"python{sys.version_info.major}"
     assert path[1].rpartition("/python/lib/")[2].startswith(version)
     assert path[2].endswith("/python")
+
+
+def test_the_layers_sdk_comes_before_the_runtimes(aws: Aws, make_function: MakeFunction, tmp_path: Path) -> None:
+    layer.prune(layer.installed(tmp_path / "python"))
+    archive = shutil.make_archive(str(tmp_path / "layer"), "zip", tmp_path, "python")
+    content = {"ZipFile": Path(archive).read_bytes()}
+    arn = aws.client("lambda").publish_layer_version(LayerName="dependencies", Content=content)["LayerVersionArn"]
+    source = """
+import boto3, botocore, sys, urllib3
+def lambda_handler(event, context): return [[m.__file__ for m in (boto3, botocore, urllib3)], sys.path[2]]
+"""
+    with_layer, without = make_function(source, Layers=[arn]), make_function(source, "bare")
+    files, opt = with_layer().payload
+    assert all(file.startswith(f"{opt}/") for file in files), files
+    assert all("site-packages" in file for file in without().payload[0])
 
 
 def test_nothing_is_there_that_the_runtime_does_not_bring(make_function: MakeFunction) -> None:

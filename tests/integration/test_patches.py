@@ -327,15 +327,15 @@ def left_after(account: Aws, answer: Any) -> list[str]:
     )
     found: list[str] = []
 
-    def settled() -> bool:
+    def emptied() -> bool:
         messages = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", [])
         found.extend(message["Body"] for message in messages)
         counts = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         waiting = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return all(counts[name] == "0" for name in waiting)
 
-    assert wait_until(settled, 15, pause=0.1)
-    settled()
+    assert wait_until(emptied, 15, pause=0.1)
+    emptied()
     return sorted(found)
 
 

@@ -61,7 +61,8 @@ def test_plain_http_is_refused_by_every_queue_whoever_calls(tmp_path: Path) -> N
         )
 
 
-def test_by_tls_the_account_is_served_and_of_all_others_only_the_rule_may_send(tmp_path: Path) -> None:
+def test_only_the_account_and_the_rule_are_served(tmp_path: Path) -> None:
+    """By TLS the account is served; of all others only the rule may send."""
     with running(tmp_path / "emulator", auth=True, tls=True) as emulator:
         aws = Aws(emulator)
         names, sqs = deployed(aws), aws.client("sqs")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import inspect
 import shutil
 import ssl
 import subprocess
@@ -13,14 +15,20 @@ from pathlib import Path
 from threading import Thread
 from unittest.mock import patch
 
+import botocore
 import certifi
 import pytest
 from botocore.exceptions import SSLError
+from botocore.httpsession import URLLib3Session
 
 from detag.adapters.aws import aws_client, aws_config
+from detag.adapters.roots import TESTED_WITH
+from tests.layer import pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "layers/dependencies/roots.py"
+METHOD = "e901bea927531cd9c7b976717f05430d6e2ecd9f3b92513ad9909d2520d840b5"
+"""Of the source of the one method of botocore that has a private name and is replaced."""
 
 
 def openssl(*arguments: str) -> None:
@@ -124,6 +132,18 @@ def test_a_client_with_a_folder_reads_no_bundle(
     queues(endpoint, folder, monkeypatch)
     assert read
     assert set(read) == {None}
+
+
+def test_botocore_is_the_version_that_was_tested() -> None:
+    """Where it is not: read what changed around it, see that the tests here pass, and raise `TESTED_WITH`."""
+    assert pinned()["botocore"] == botocore.__version__ == TESTED_WITH
+
+
+def test_botocores_private_method_is_as_it_was() -> None:
+    source = inspect.getsource(URLLib3Session.__dict__["_setup_ssl_cert"])
+    assert hashlib.sha256(source.encode()).hexdigest() == METHOD
+    assert source.count("conn.ca_certs") == 2
+    assert "self._setup_ssl_cert(conn, request.url, self._verify)" in inspect.getsource(URLLib3Session.send)
 
 
 def test_without_a_folder_the_bundle_is_read(

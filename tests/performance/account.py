@@ -39,12 +39,12 @@ class Account:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Every client that is made in the block, and every connection, leads here."""
-        aws._session.register("before-send", self._answer, unique_id="account")  # type: ignore[arg-type]
+        aws.session.events.register("before-send", self._answer, unique_id="account")  # type: ignore[arg-type]
         try:
             with patch.object(httpcore, "SyncBackend", lambda: _Network(self)):
                 yield
         finally:
-            aws._session.unregister("before-send", unique_id="account")
+            aws.session.events.unregister("before-send", unique_id="account")
 
     def counted(self) -> dict[str, int]:
         """The calls since this was last asked."""

@@ -1,4 +1,4 @@
-"""Bytes held while an output goes from its link to S3: some blocks, whatever its size."""
+"""Bytes held while an output goes from its URL to S3: some blocks, whatever its size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_HELD = 4 * 1_048_576
 """Bytes: the first 64 KiB, a chunk of botocore's (1 MiB) with its copy, and what a request is made of."""
 
 
-def picture(size: int) -> Iterator[bytes]:
+def output(size: int) -> Iterator[bytes]:
     """A JPEG of `size` bytes, made while it is sent."""
     frame = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x1e\x00\x28\x01\x01\x11\x00\xff\xda"
     yield frame
@@ -49,10 +49,10 @@ def test_delivering_holds_a_few_blocks_whatever_the_size(megabytes: int, monkeyp
             held = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert size < account.stored < size * 1.01, "the picture, and the marks of its chunks"
+    assert size < account.stored < size * 1.01, "the output, and the marks of its chunks"
     assert held < MOST_HELD
 
 
 def _parts(head: bytes, size: int) -> Iterator[bytes]:
     yield head
-    yield from picture(size)
+    yield from output(size)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +61,6 @@ def test_the_page_of_results_shows_each_measure(results: dict[str, dict[str, Any
     for plot in ("cold", "deliver", "load"):
         assert f"(plots/{plot}.svg)" in page
         assert (ROOT / f"benchmarks/plots/{plot}.svg").read_text(encoding="utf-8").startswith("<svg")
-
-
-def test_the_endpoints_are_those_of_botocore() -> None:
-    done = subprocess.run(
-        [sys.executable, "bin/endpoints.py", "--check"],
-        cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'layers/detag/python'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_line_costs_its_quantity_at_its_price() -> None:

@@ -1,4 +1,4 @@
-"""Properties of the callback function's receiver: whatever is sent, and however secrets are rotated."""
+"""Properties of the callback handler: whatever is sent, and however secrets are rotated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from detag import app
-from detag.domain.runs import MAX_LINKS, read_callback, read_result, result_message
+from detag.domain.runs import MAX_OUTPUT_URLS, read_callback, read_result, result_message
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
 from detag.ports.queue import MAX_MESSAGE_BYTES
@@ -48,7 +48,7 @@ def usable(**changes: Any) -> bytes:
 
 
 class Side:
-    """A receiver with everything around it in memory; the times of its secret reads."""
+    """A handler with everything around it in memory; the times of its secret reads."""
 
     def __init__(self, *secrets: str) -> None:
         self.clock, self.queue, self.telemetry = FakeClock(), FakeQueue(), FakeTelemetry()
@@ -74,14 +74,14 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
-links = st.lists(st.text(st.characters(), max_size=2_000).map("https://x.example/".__add__), max_size=24)
+urls = st.lists(st.text(st.characters(), max_size=2_000).map("https://x.example/".__add__), max_size=24)
 envelopes = st.fixed_dictionaries(
     {},
     optional={
         "event": values | st.sampled_from(["run.completed", "run.failed", "run.cancelled", "batch.completed"]),
         "run_id": values | st.just(RUN_ID),
         "status": values | st.sampled_from(["succeeded", "failed", "canceled"]),
-        "output": values | links.map(lambda found: {"image_urls": found}),
+        "output": values | urls.map(lambda found: {"image_urls": found}),
         "metadata": values | st.just({"app": "detag", "job_id": JOB_ID}),
         "batch_id": values,
     },
@@ -97,7 +97,7 @@ def test_what_runflow_signed_is_answered_200(body: bytes) -> None:
     assert len(side.queue.sent) == 1 - side.telemetry.counts["UnusableCallback"]
     for message in side.queue.sent:
         assert len(json.dumps(message)) < MAX_MESSAGE_BYTES
-        assert len(message["links"]) <= MAX_LINKS
+        assert len(message["links"]) <= MAX_OUTPUT_URLS
         assert read_result(message).run_id == json.loads(body)["run_id"]
 
 
@@ -142,8 +142,8 @@ def test_a_message_is_read_back_as_it_was_meant(envelope: dict[str, Any]) -> Non
     found = read_callback(json.dumps(envelope).encode())
     if not isinstance(found, str):
         result = read_result(json.loads(json.dumps(result_message(found))))
-        assert (result.job_id, result.run_id, result.status, result.links) == (
-            found.job_id, found.run_id, found.status, found.links,
+        assert (result.job_id, result.run_id, result.status, result.output_urls) == (
+            found.job_id, found.run_id, found.status, found.output_urls,
         )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from detag.domain.images import (
     sniff,
 )
 from detag.domain.runs import aspect_ratio
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 
 SIZE = (97, 61)
 
@@ -56,14 +56,14 @@ def looked(data: bytes, *, photo: bool = True) -> tuple[str, int, int]:
 
 
 def noise(size: tuple[int, int] = SIZE, mode: str = "RGB") -> Pillow.Image:
-    """A picture that does not compress."""
+    """An image that does not compress."""
     chance = random.Random(7)
     return Pillow.frombytes("RGB", size, chance.randbytes(size[0] * size[1] * 3)).convert(mode)
 
 
-def saved(kind: str, picture: Pillow.Image | None = None, **options: Any) -> bytes:
+def saved(kind: str, image: Pillow.Image | None = None, **options: Any) -> bytes:
     file = io.BytesIO()
-    (picture or noise()).save(file, kind, **options)
+    (image or noise()).save(file, kind, **options)
     return file.getvalue()
 
 
@@ -169,13 +169,13 @@ def test_a_large_file_is_judged_by_its_two_ends(kind: str, options: dict[str, An
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM", "ICO", "PCX", "TGA", "GIF", "JPEG2000"])
-def test_a_picture_of_another_type_is_not_taken(kind: str) -> None:
+def test_an_image_of_another_type_is_not_taken(kind: str) -> None:
     with pytest.raises(NotAnImage):
         looked(saved(kind))
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "GIF", "JPEG2000"])
-def test_a_picture_that_is_known_but_not_taken_says_so(kind: str) -> None:
+def test_an_image_that_is_known_but_not_taken_says_so(kind: str) -> None:
     with pytest.raises(Unsupported, match="save the photo as JPEG, PNG or WebP"):
         looked(saved(kind))
 
@@ -185,8 +185,8 @@ def test_a_gif_may_be_delivered() -> None:
 
 
 @pytest.mark.parametrize("kind", DELIVERABLE)
-def test_the_pictures_of_the_fakes_are_pictures(kind: str) -> None:
-    assert looked(tiny_picture(kind, b"a note"), photo=False) == (kind, 8, 8)
+def test_the_images_of_the_fakes_are_images(kind: str) -> None:
+    assert looked(tiny_image(kind, b"a note"), photo=False) == (kind, 8, 8)
 
 
 @pytest.mark.parametrize(

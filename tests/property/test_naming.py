@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from detag.domain.images import DELIVERABLE
 from detag.domain.job import Job, Upload, sequencer_rank
 from detag.domain.naming import (
     MAX_KEY_BYTES,
@@ -49,6 +50,11 @@ keys = (short_keys | long_keys).filter(bool)
 
 
 # Outputs
+
+
+def test_every_type_that_may_be_delivered_has_an_ending() -> None:
+    assert set(EXTENSIONS) == set(DELIVERABLE)
+    assert {output_key("shoe", "", kind) for kind in DELIVERABLE} == {f"shoe{end}" for end in EXTENSIONS.values()}
 
 
 @given(keys, types, types, numbers, owners)
@@ -94,7 +100,7 @@ def test_two_types_of_one_photo_never_meet(key: str, source: str, one: str, othe
 
 
 @given(keys, types, types, numbers, numbers, owners)
-def test_the_pictures_of_one_photo_never_meet(
+def test_the_outputs_of_one_photo_never_meet(
     key: str, source: str, output: str, one: int, other: int, owner: str
 ) -> None:
     assume(one != other)
@@ -142,13 +148,13 @@ uploads = st.builds(
     uploaded_at=st.just(0.0),
 )
 run_ids = st.none() | st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=64)
-told_costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.floats(0, 1e9).map(repr)
+costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.floats(0, 1e9).map(repr)
 
 
 @given(
     uploads,
     run_ids,
-    told_costs,
+    costs,
     st.dictionaries(st.text(min_size=1, max_size=40), st.text(max_size=600), max_size=12),
 )
 @example(
@@ -156,9 +162,9 @@ told_costs = st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(
 )
 @example(Upload("b" * 63, "é" * 512, "v" * 1_024, "F" * 64, "e", 1, 0.0), "r" * 64, "1E-999999", {"n": "v"})
 def test_metadata_is_what_a_header_holds_and_s3_takes(
-    upload: Upload, run_id: str | None, told: str | None, own: dict[str, str]
+    upload: Upload, run_id: str | None, cost: str | None, own: dict[str, str]
 ) -> None:
-    run = read_run({"id": "r", "cost": told})
+    run = read_run({"id": "r", "cost": cost})
     assert run is not None
     metadata = output_metadata(Job(upload=upload, run_id=run_id), own, run.cost)
     assert sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) <= MAX_METADATA_BYTES

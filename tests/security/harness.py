@@ -35,7 +35,7 @@ from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
-from detag.ports.runs_fake import Ending, FakeRuns, Fault, tiny_picture
+from detag.ports.runs_fake import Ending, FakeRuns, Fault, tiny_image
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from tests import environment
 from tests.fuzz.requests import sign
@@ -102,7 +102,7 @@ class Harness:
         self.events = FakeEvents(effect)
         self.uploads, self.results = FakeQueue("uploads", effect), FakeQueue("results", effect)
         self.secrets = FakeCallbackSecrets(SECRET, effect=effect)
-        self.fetcher = FakeFetcher(self.runs.read_link, effect)
+        self.fetcher = FakeFetcher(self.runs.read_output_url, effect)
         self.returned: list[Any] = []
         self.worked_off: dict[str, list[dict[str, Any]]] = {"uploads": [], "results": []}
         self._out = io.StringIO()
@@ -226,11 +226,11 @@ def _root_log(stream: io.StringIO) -> Iterator[None]:
 
 def photo(name: str) -> bytes:
     """A marked photo."""
-    return tiny_picture("image/jpeg", f"MARKphoto {name}".encode())
+    return tiny_image("image/jpeg", f"MARKphoto {name}".encode())
 
 
 def play(harness: Harness) -> None:
-    """Every function, every way that a photo may end, every refusal; and messages of nobody's."""
+    """Every function, every way that a photo may end, every refusal; and messages that nobody sends."""
     names = ("good", "run fails", "html output", "cancelled run", "again")
     events = [harness.photos.upload(BUCKET, f"{name}.jpg", photo(name), {"title": name}) for name in names]
     events.append(harness.photos.upload(BUCKET, "notes.txt", b"MARKphoto"))

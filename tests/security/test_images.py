@@ -25,7 +25,7 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from tests.handlers import AWS
 from tests.security.harness import ENVIRON
 from tests.shapes import chunk, segment
@@ -63,7 +63,8 @@ def test_the_layer_brings_nothing_that_decodes_images() -> None:
     names = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
     assert names == {
         *("aws-lambda-powertools", "jmespath", "typing-extensions"),
-        *("httpcore", "h11", "certifi"),
+        *("boto3", "botocore", "python-dateutil", "s3transfer", "six", "urllib3"),
+        *("httpx", "httpcore", "h11", "certifi", "idna", "anyio"),
         "filetype",
     }
 
@@ -101,7 +102,7 @@ def spoilt(chance: Random, image: bytes) -> bytes:
 def test_a_spoilt_image_is_judged_at_once() -> None:
     """A spoilt image is judged at once, whatever was done to it."""
     chance = Random(4)
-    images = [tiny_picture(kind, b"x" * 60) for kind in DELIVERABLE]
+    images = [tiny_image(kind, b"x" * 60) for kind in DELIVERABLE]
     longest, judged = 0.0, {"good": 0, "bad": 0}
     for _ in range(4_000):
         data = spoilt(chance, chance.choice(images))

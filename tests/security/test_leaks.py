@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -60,6 +61,8 @@ EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
     "ParamValidationError": lambda: ParamValidationError(report=f"Invalid type for Item.body, value: {URL}"),
     "httpcore.ConnectError": lambda: httpcore.ConnectError(URL),
     "httpcore.LocalProtocolError": lambda: httpcore.LocalProtocolError("Illegal header b'Bearer rf_live_MARKkey'"),
+    "httpx.ConnectError": lambda: httpx.ConnectError(URL, request=httpx.Request("GET", URL)),
+    "httpx.InvalidURL": lambda: httpx.InvalidURL(f"Invalid URL in location header: {URL}"),
     "ssl.SSLError": lambda: ssl.SSLCertVerificationError(f"certificate is not for {URL}"),
     "OSError": lambda: OSError(5, "MARKexception", "/tmp/MARKexception"),
     "UnicodeEncodeError": lambda: UnicodeEncodeError("utf-8", "MARKexception", 0, 1, "MARKexception"),

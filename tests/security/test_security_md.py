@@ -13,6 +13,7 @@ from tests.template.stack import Stack, read_stack
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEPLOYING = (ROOT / "docs/deploying.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,8 @@ def test_both_secrets_say_how_they_are_rotated() -> None:
         assert words in TEXT
 
 
-def test_the_readme_leads_to_it() -> None:
+def test_the_pages_lead_to_it() -> None:
     assert "SECURITY.md" in README
-    assert re.search(r"^### 5\. Make a callback secret", README, re.MULTILINE), "SECURITY.md names the step"
+    assert "SECURITY.md" in DEPLOYING
+    assert re.search(r"^## 5\. Make a callback secret", DEPLOYING, re.MULTILINE), "SECURITY.md names the step"
+    assert TEXT.count("step 5](docs/deploying.md#5-make-a-callback-secret-store-it-promote-it)") == 2

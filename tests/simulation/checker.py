@@ -353,7 +353,7 @@ class Checker:
             for message in queue.died:
                 fair = len(message.why) == MAX_RECEIVES and all(map(_is_fair, message.why))
                 self.check("dead letters explained", fair or queue is simulation.results, message)
-        failures = [line for line in simulation.telemetry.lines if line.message == "a message failed"]
+        failures = [line for line in simulation.telemetry.lines if line.message == "message failed"]
         self.check("no unexpected error", not failures, *(line.fields.get("error") for line in failures))
         self._bill()
         self._newest()

@@ -504,7 +504,7 @@ MUTANTS: Final = (
         "paid and not yet stored",
         "nothing paid is lost",
         DELIVER + "_fetch",
-        'NotStored(f"an output can\'t be fetched or stored: {error}")',
+        "NotStored(f'an output could not be fetched or stored: {error}')",
         "Stored((), 'gone')",
     ),
     _one(

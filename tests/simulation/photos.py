@@ -27,7 +27,7 @@ def dressed(photo: bytes, number: int) -> tuple[bytes, str]:
             return photo + bytes(70_000), ""
         case 1 if photo.startswith(b"\xff\xd8"):  # with a profile for print
             return photo[:2] + (b"\xff\xe2\x9c\x40" + bytes(39_998)) * 2 + photo[2:], ""
-        case 2 if photo.startswith(b"\xff\xd8"):  # with a second picture
+        case 2 if photo.startswith(b"\xff\xd8"):  # with a second image
             return photo[:2] + b"\xff\xe2\0\x10MPF\0MM\0*" + bytes(6) + photo[2:] + photo, ""
         case 3:  # by a tool that compresses pages, but not photos
             return photo, "gzip"
@@ -68,7 +68,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 NOT_SENT: Final = {
     "cut.jpg": photo("cut", "image/jpeg")[:-2],
-    "cut multi-picture.jpg": dressed(photo("cut", "image/jpeg"), 2)[0].split(b"\xff\xd9")[0],
+    "cut multi-image.jpg": dressed(photo("cut", "image/jpeg"), 2)[0].split(b"\xff\xd9")[0],
     "telephone.heic": b"\0\0\0\x18ftypheix\0\0\0\0mif1heix" + bytes(80),
     "moving.webp": b"RIFF\x1e\0\0\0WEBPVP8X\n\0\0\0\2\0\0\0\x07\0\0\x07\0\0ANIM\0\0\0\0",
     "without a height.jpg": photo("flat", "image/jpeg").replace(b"\xff\xc0\0\x0b\x08\0\x08", b"\xff\xc0\0\x0b\x08\0\0"),

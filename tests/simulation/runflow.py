@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run
-from detag.ports.outputs import LinkExpired, Unsafe
+from detag.ports.outputs import OutputUrlExpired, Unsafe
 from detag.ports.runs import RunPage
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
@@ -66,7 +66,7 @@ class Runflow(FakeRuns):
             self.gentle = random.random() < 0.2
             habits.idempotency = random.choice(READINGS)
             habits.page_limit = random.choice((3, 10, 500))
-            habits.link_seconds = random.choice((30.0, 900.0, 3600.0))
+            habits.output_url_seconds = random.choice((30.0, 900.0, 3600.0))
             habits.output = random.choice(("image_urls", "outputs"))
             if simulation.profile.has("run listed late"):
                 habits.visible_after = random.uniform(10.0, simulation.confirmation_minutes * 60.0)
@@ -145,8 +145,8 @@ class Runflow(FakeRuns):
     def read(self, url: str) -> bytes:
         """What an output URL gives to `FakeFetcher`."""
         try:
-            data = self.read_link(url)
-        except LinkExpired:
+            data = self.read_output_url(url)
+        except OutputUrlExpired:
             self._simulation.profile.happens("output URL expired")
             raise
         place = url.partition("?")[0].split("/")

@@ -220,11 +220,11 @@ def test_a_paid_output_that_cannot_be_stored_is_repaired_later(
     simulation.runflow.endings = [SLOW]
     job = upload(simulation)
     pass_time(simulation, 30.0)
-    simulation.runflow.habits.link_seconds = -1.0
+    simulation.runflow.habits.output_url_seconds = -1.0
     pass_time(simulation, 5 * DAY)
     assert simulation.jobs.jobs[job].reason is Reason.UNDELIVERABLE
     assert not simulation.results.died, "it is the job that waits, not the message"
-    simulation.runflow.habits.link_seconds = HOUR
+    simulation.runflow.habits.output_url_seconds = HOUR
     for run in simulation.runflow.runs.values():
         simulation.runflow.call_back(run)
     rest(simulation)
@@ -407,7 +407,7 @@ def test_a_lost_callback_costs_minutes(simulation: Simulation) -> None:
 
 def test_an_expired_output_url_is_renewed_from_the_runs_record(simulation: Simulation) -> None:
     simulation.runflow.endings = [SLOW]
-    simulation.runflow.habits.link_seconds = 20.0
+    simulation.runflow.habits.output_url_seconds = 20.0
     job = upload(simulation)
     pass_time(simulation, 20.0)
     simulation.runflow.deaf = True

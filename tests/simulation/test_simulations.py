@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from detag.domain.waits import LEASE
 from tests.simulation.checker import INVARIANTS
 from tests.simulation.fault_profile import KINDS
 from tests.simulation.scenario import Verdict, play
@@ -62,7 +64,7 @@ def test_a_seed_is_one_simulation() -> None:
 
 
 def test_a_broken_simulation_is_counted_named_and_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detag.services.submit.LEASE_SECONDS", 1.0)
+    monkeypatch.setattr("detag.domain.waits.LEASE", replace(LEASE, seconds=1.0))
     verdict = next(verdict for verdict in map(play, range(50)) if verdict.broken)
     assert {name for name, _ in verdict.broken} <= set(INVARIANTS)
     assert "one send per lease" in {name for name, _ in verdict.broken}

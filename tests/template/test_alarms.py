@@ -1,4 +1,4 @@
-"""Alarms go off on metrics that somebody emits, and somebody is told."""
+"""Alarms go off on metrics that somebody emits, and somebody is notified."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_no_alarm_is_on_a_namespace_that_nobody_fills(stack: Stack) -> None:
 
 
 def test_every_dead_letter_queue_has_an_alarm(stack: Stack) -> None:
-    watched = {
+    alarmed = {
         stack.one_name(dimensions(alarm)["QueueName"]): alarm
         for alarm in alarms(stack).values()
         if alarm["Namespace"] == "AWS/SQS"
     }
-    assert set(watched) == set(stack.of_type("AWS::SQS::Queue")) - set(stack.consumers())
-    for queue, alarm in watched.items():
+    assert set(alarmed) == set(stack.of_type("AWS::SQS::Queue")) - set(stack.consumers())
+    for queue, alarm in alarmed.items():
         assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible", queue
         assert dimensions(alarm) == {"QueueName": {"Fn::GetAtt": [queue, "QueueName"]}}
         assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
@@ -65,7 +65,7 @@ def test_every_dead_letter_queue_has_an_alarm(stack: Stack) -> None:
 
 
 def test_a_held_intake_is_told_after_five_minutes(stack: Stack) -> None:
-    alarm = alarms(stack)["IntakeHeldAlarm"]
+    alarm = alarms(stack)["IntakePausedAlarm"]
     assert (alarm["MetricName"], dimensions(alarm)) == ("GateHeld", {"service": "reconcile"})
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
     assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == (
@@ -105,9 +105,9 @@ def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Pa
         for path in services
         if "_budget.charge_unmatched(" in path.read_text(encoding="utf-8")
     }
-    watched = [alarm for alarm in alarms(stack).values() if alarm["MetricName"] == "UnmatchedPaidRun"]
-    assert {dimensions(alarm)["service"] for alarm in watched} == finders == {"submit", "deliver"}
-    for alarm in watched:
+    alarmed = [alarm for alarm in alarms(stack).values() if alarm["MetricName"] == "UnmatchedPaidRun"]
+    assert {dimensions(alarm)["service"] for alarm in alarmed} == finders == {"submit", "deliver"}
+    for alarm in alarmed:
         assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == (
             "GreaterThanThreshold",
             0,
@@ -115,7 +115,8 @@ def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Pa
         )
 
 
-def test_every_alarm_says_what_happened_then_what_to_do_and_tells_the_topic(stack: Stack) -> None:
+def test_every_alarm_says_what_happened_then_what_to_do(stack: Stack) -> None:
+    """Every alarm says what happened, then what to do, and notifies the topic."""
     for name, alarm in alarms(stack).items():
         happened, _, to_do = alarm["AlarmDescription"].partition(". ")
         assert len(happened) > 30, name

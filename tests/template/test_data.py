@@ -65,7 +65,8 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
         assert queue["SqsManagedSseEnabled"] is True, name
 
 
-def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Stack) -> None:
+def test_the_topics_key_lets_alarms_publish(stack: Stack) -> None:
+    """The topic is encrypted with a key that lets alarms publish."""
     assert stack.one_name(stack.properties("AlarmTopic")["KmsMasterKeyId"]) == "AlarmKey"
     key = stack.properties("AlarmKey")
     assert key["EnableKeyRotation"] is True
@@ -80,8 +81,8 @@ def test_the_topic_is_encrypted_with_a_key_that_lets_alarms_publish(stack: Stack
 
 
 def tls_only(statement: dict[str, Any]) -> bool:
-    told = (statement["Effect"], statement["Principal"], statement.get("Condition"))
-    return told == ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}})
+    found = (statement["Effect"], statement["Principal"], statement.get("Condition"))
+    return found == ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def policies_of(stack: Stack, kind: str, field: str) -> dict[str, str]:
@@ -176,7 +177,8 @@ def test_no_secret_is_in_a_parameter_or_a_variable(stack: Stack) -> None:
     assert not re.search(r"(rf_live_|whsec_)[A-Za-z0-9]", stack.text)
 
 
-def test_nothing_has_a_physical_name_so_that_two_stacks_fit_in_one_account(stack: Stack) -> None:
+def test_nothing_has_a_physical_name(stack: Stack) -> None:
+    """Nothing has a physical name, so that two stacks fit in one account."""
     references = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig")
     for name, resource in stack.deployed["Resources"].items():
         if resource["Type"] not in references:  # their FunctionName says whose they are

@@ -15,6 +15,8 @@ from detag.ports.runs_fake import PRICE
 from tests.template.stack import Stack
 
 PAGES = ("README.md", "SECURITY.md", "CHANGELOG.md", "template.yaml", "docs/**/*.md")
+MANY = 4_000
+"""The photos of the README's example."""
 RUNFLOWS_OWN = "runflow-contract.md"
 """What Runflow says of its prices."""
 
@@ -44,6 +46,7 @@ def test_no_page_has_a_figure_of_its_own(root: Path, stack: Stack) -> None:
         limit,
         price,
         limit // price * price,  # what whole images come to
+        MANY * price,
         Decimal(str(prices["key_month"]["usd"])),
         Decimal(str(prices["metric_month"]["usd"])),
         Decimal(targets["aws_usd_per_month_idle"]["target"].removeprefix("<= ")),
@@ -55,13 +58,22 @@ def test_no_page_has_a_figure_of_its_own(root: Path, stack: Stack) -> None:
     assert [(name, figure) for name, figure in sorted(found) if Decimal(figure.replace(",", "")) not in known] == []
 
 
-def test_the_readmes_arithmetic_is_right(root: Path, stack: Stack) -> None:
+def test_the_arithmetic_of_the_pages_is_right(root: Path, stack: Stack) -> None:
     limit, price = limit_and_price(stack)
-    readme = (root / "README.md").read_text(encoding="utf-8")
+    page = {
+        name: " ".join((root / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "docs/deploying.md", "docs/operating.md")
+    }
     images = int(limit // price)
-    assert f"${limit} of credit, which is {images} photos" in readme
-    assert f"${limit} pays for {images}, which is ${images * price}" in readme
-    assert f'"images": 2, "usd": "{2 * price}", "limit_usd": "{images * price}"' in readme
+    assert (
+        f"**${price} for each photo sent**, tag or no tag: {MANY:,} photos are ${MANY * price:.0f}."
+        in page["README.md"]
+    )
+    assert f"${limit}, which is {images} photos, until you change it." in page["README.md"]
+    assert f"{MANY:,} photos take {-(-MANY // images)} days at that." in page["README.md"]
+    assert f"${limit} of credit, which is {images} photos" in page["docs/deploying.md"]
+    assert f"${limit} pays for {images}, which is ${images * price}" in page["docs/operating.md"]
+    assert f'"images": 3, "usd": "{3 * price}", "limit_usd": "{images * price}"' in page["docs/operating.md"]
 
 
 def test_one_price_of_an_image_is_meant_everywhere(stack: Stack) -> None:

@@ -35,21 +35,23 @@ def test_the_two_working_queues_are_consumed_and_no_other(stack: Stack) -> None:
     assert set(stack.consumers()) == {"UploadQueue", "ResultQueue"}
 
 
-def test_a_message_stays_invisible_for_six_times_its_functions_timeout(stack: Stack) -> None:
+def test_visibility_timeouts_are_six_times_the_functions_timeout(stack: Stack) -> None:
+    """A message stays invisible for six times its function's timeout."""
     for queue, mapping in stack.consumers().items():
         timeout = function_behind(stack, mapping)["Timeout"]
         waits = mapping.get("MaximumBatchingWindowInSeconds", 0)
         assert stack.properties(queue)["VisibilityTimeout"] >= 6 * timeout + waits, queue
 
 
-def test_the_arithmetic_written_beside_a_visibility_timeout_is_right(stack: Stack) -> None:
+def test_the_arithmetic_beside_a_visibility_timeout_is_right(stack: Stack) -> None:
     for queue, mapping in stack.consumers().items():
         timeout, visible = function_behind(stack, mapping)["Timeout"], stack.properties(queue)["VisibilityTimeout"]
         function = stack.one_name(mapping["FunctionName"])
         assert f"VisibilityTimeout: {visible}  # 6 x the {timeout} s timeout of {function}\n" in stack.text
 
 
-def test_a_working_queue_gives_a_message_five_chances_then_keeps_it_for_a_person(stack: Stack) -> None:
+def test_a_message_has_five_chances_before_it_is_dead(stack: Stack) -> None:
+    """A working queue gives a message five chances, then moves it where a person can look at it."""
     for queue in stack.consumers():
         redrive = stack.properties(queue)["RedrivePolicy"]
         assert redrive["maxReceiveCount"] == 5, queue
@@ -70,13 +72,15 @@ def test_each_photo_of_a_batch_fails_alone(stack: Stack) -> None:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], queue
 
 
-def test_the_queues_together_leave_a_new_account_room_for_callbacks(stack: Stack) -> None:
+def test_the_queues_leave_concurrency_for_callbacks(stack: Stack) -> None:
+    """The queues together leave a new account's concurrency enough for callbacks."""
     most = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in stack.consumers().values()]
     others = len(stack.of_type("AWS::Lambda::Function")) - len(most)
     assert sum(most) + others <= NEW_ACCOUNT_CONCURRENCY
 
 
-def test_no_function_reserves_concurrency_unless_asked_to_and_then_only_callback(stack: Stack) -> None:
+def test_only_callback_reserves_concurrency_and_only_if_asked(stack: Stack) -> None:
+    """No function reserves concurrency unless asked to, and then only callback."""
     reserved = {
         name: function["ReservedConcurrentExecutions"]
         for name, function in stack.of_type("AWS::Lambda::Function").items()
@@ -96,7 +100,8 @@ def test_the_rule_retries_for_a_day_and_then_keeps_the_upload(stack: Stack) -> N
     assert stack.one_name(target["DeadLetterConfig"]["Arn"]) == "UploadRuleDeadLetterQueue"
 
 
-def test_the_rule_and_nothing_else_outside_may_send_to_its_two_queues(stack: Stack) -> None:
+def test_nothing_outside_but_the_rule_may_send_to_its_queues(stack: Stack) -> None:
+    """The rule, and nothing else outside, may send to its two queues."""
     (allowed,) = [
         (stack.names(policy["Queues"]), statement)
         for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items()

@@ -1,4 +1,4 @@
-"""The README says what the source says."""
+"""The README and the pages for whoever deploys and runs the stack say what the source says."""
 
 from __future__ import annotations
 
@@ -8,36 +8,52 @@ from pathlib import Path
 import pytest
 
 from detag.domain.metrics import Metric
-from tests.template.stack import Stack
+from tests.template.stack import ROOT, Stack
+
+FOR_OPERATORS = ("README.md", "docs/deploying.md", "docs/operating.md")
+WITH_LINKS = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
+LINES = 160
+AWS_OWN = {"AdministratorAccess", "PowerUserAccess"}
 
 
 @pytest.fixture(scope="module")
-def readme(root: Path) -> str:
-    return (root / "README.md").read_text(encoding="utf-8")
+def pages(root: Path) -> dict[str, str]:
+    return {name: (root / name).read_text(encoding="utf-8") for name in FOR_OPERATORS}
 
 
-def test_every_output_and_parameter_that_it_names_exists(readme: str, stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def readme(pages: dict[str, str]) -> str:
+    return pages["README.md"]
+
+
+def test_the_readme_is_short(readme: str) -> None:
+    assert len(readme.splitlines()) <= LINES
+
+
+def test_the_readmes_two_commands_stand_in_one_block(readme: str) -> None:
+    """Whoever clones the repository, and the machine that judges a change, take them from there."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    first = [line.partition("#")[0].strip() for line in blocks[0].splitlines()]
+    assert (first[0], first[-1]) == ("make demo", "make test")
+
+
+def test_every_output_and_parameter_that_they_name_exists(pages: dict[str, str], stack: Stack) -> None:
     known = (
         set(Metric) | set(stack.source["Outputs"]) | set(stack.source["Parameters"]) | set(stack.source["Resources"])
     )
-    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)`", readme))
-    assert named - known == {"AdministratorAccess", "PowerUserAccess"}, "AWS's own policies"
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)`", "\n".join(pages.values())))
+    assert named - known == AWS_OWN
     commands = {output for output in stack.source["Outputs"] if output.endswith("Command")}
-    assert [command for command in commands if command not in readme] == []
+    assert [command for command in commands if command not in pages["README.md"]] == []
+    capitals = set(re.findall(r"\b([A-Z]+_(?:BUCKET|TABLE|URL))\b", "\n".join(pages.values())))
+    outputs = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper() for name in stack.source["Outputs"]}
+    assert {name for name in capitals if name not in outputs and f"{name}_NAME" not in outputs} == set()
 
 
-def test_every_make_target_that_it_names_exists(root: Path, readme: str) -> None:
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.MULTILINE))
+def test_every_make_target_that_they_name_exists(root: Path, pages: dict[str, str]) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", "\n".join(pages.values()), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {"demo", "test", "check", "local"} <= named <= targets
-
-
-def test_every_path_that_it_names_exists(root: Path, readme: str) -> None:
-    folders = re.search(r"\| folder \| what is there \|\n.*\n((?:\|.*\n)+)", readme)
-    assert folders is not None
-    paths = [path for row in folders[1].splitlines() for path in re.findall(r"`([^`]+)`", row.split("|")[1])]
-    assert len(paths) >= 10
-    assert [path for path in paths if not (root / path).exists()] == []
+    assert {"demo", "test", "local", "package"} <= named <= targets
 
 
 def anchors(page: str) -> set[str]:
@@ -45,29 +61,37 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/reference.md"])
-def test_its_own_links_lead_somewhere(root: Path, name: str) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", (root / name).read_text(encoding="utf-8"))
-    for path, anchor in links:
+@pytest.mark.parametrize("name", WITH_LINKS)
+def test_a_pages_own_links_lead_somewhere(root: Path, name: str) -> None:
+    text = re.sub(
+        r"^```.*?^```$|`[^`]*`", "", (root / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    for link in re.findall(r"\]\((?!https?:)([^)]*)\)", text):
+        path, _, anchor = re.sub(r"\s", "", link).partition("#")
         target = (root / name).parent / path if path else root / name
-        assert target.exists(), path
-        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (path, anchor)
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
-def test_it_leads_to_each_table_of_the_reference(readme: str) -> None:
+def test_it_leads_to_every_page_and_each_table_of_the_reference(root: Path, readme: str) -> None:
+    linked = set(re.findall(r"\]\((?!https?:)([^)#\s]*)", readme))
+    pages = {str(path.relative_to(root)) for pattern in ("*.md", "docs/*.md") for path in root.glob(pattern)}
+    assert pages - {"README.md"} <= linked
     assert set(re.findall(r"\(docs/reference\.md#([a-z-]+)\)", readme)) == {
         "parameters", "names-of-outputs", "reasons", "metrics", "alarms",
     }  # fmt: skip
 
 
-def test_the_secrets_are_stored_in_the_shapes_that_are_read(readme: str, stack: Stack) -> None:
-    assert """{"api_key": "%s"}""" in readme
-    assert """{"secrets": ["%s"]}""" in readme
+def test_the_secrets_are_stored_in_the_shapes_that_are_read(pages: dict[str, str], stack: Stack) -> None:
+    deploying = pages["docs/deploying.md"]
+    assert """{"api_key": "%s"}""" in deploying
+    assert """{"secrets": ["%s"]}""" in deploying
     assert '{"api_key": "rf_live_..."}' in stack.properties("RunflowApiKey")["Description"]
     assert '{"secrets": ["whsec_..."]}' in stack.properties("CallbackSecrets")["Description"]
 
 
-def test_it_says_that_nobody_has_run_it_on_a_real_account(readme: str) -> None:
-    """It says plainly that nobody has run it on a real account yet."""
-    assert "**This has not been run on a real AWS account yet.**" in readme
-    assert readme.count("- [ ] ") >= 8
+def test_it_says_that_nobody_has_run_it_on_a_real_account(pages: dict[str, str]) -> None:
+    """It says plainly that nobody has run it on a real account yet, and what the first to do so should look at."""
+    for name in ("README.md", "docs/deploying.md"):
+        assert "**This has not been run on a real AWS account yet.**" in pages[name]
+    assert pages["docs/deploying.md"].count("- [ ] ") >= 8

@@ -49,7 +49,8 @@ def test_every_metric_is_there(reference: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_emits_the_metrics_that_are_said_to_be_its_own_and_no_other(root: Path, function: str) -> None:
+def test_a_function_emits_exactly_the_metrics_listed_for_it(root: Path, function: str) -> None:
+    """A function emits the metrics that are said to be its own, and no other."""
     assert emitted(root, function) == {metric.value for metric, entry in METRICS.items() if function in entry.functions}
 
 
@@ -69,7 +70,8 @@ def test_metrics_keep_the_names_that_dashboards_know() -> None:
     }  # fmt: skip
 
 
-def test_every_alarm_is_there_with_its_metric_and_with_what_to_do(reference: str, stack: Stack) -> None:
+def test_every_alarm_is_listed_with_its_metric_and_remedy(reference: str, stack: Stack) -> None:
+    """Every alarm is there, with its metric and with what to do."""
     shown = {row[0]: row for row in rows(reference, "Alarms")}
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     assert list(shown) == list(alarms)

@@ -172,13 +172,13 @@ def environment(stack: Stack, function: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_may_use_just_what_its_variables_name(stack: Stack, function: str) -> None:
-    told = {name for name in stack.names(environment(stack, function)) if name in stack.deployed["Resources"]}
+    named = {name for name in stack.names(environment(stack, function)) if name in stack.deployed["Resources"]}
     used = set().union(*allowed(stack, function).values()) & set(stack.deployed["Resources"])
     used -= {f"{function}Logs"}
     used -= {
         queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function
     }
-    assert used == told - {"HttpApi"}
+    assert used == named - {"HttpApi"}
 
 
 def test_triggers_may_invoke_their_own_function_alone(stack: Stack) -> None:

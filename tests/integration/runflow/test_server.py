@@ -133,10 +133,10 @@ def test_a_run_goes_all_the_way(outside: Outside) -> None:
 
         envelope = json.loads(outside.received[0][1])
         assert (envelope["run_id"], envelope["event"]) == (run["id"], "run.completed")
-        link = envelope["output"]["image_urls"][0]
-        assert link.startswith(str(client.base_url))
+        url = envelope["output"]["image_urls"][0]
+        assert url.startswith(str(client.base_url))
         with httpx.Client(trust_env=False) as plain:
-            assert plain.get(link).content == outside.photo
+            assert plain.get(url).content == outside.photo
         assert client.get("/_admin/billing").json()["total"] == "0.14"
 
 
@@ -179,7 +179,7 @@ def test_answers_do_not_wait_for_an_acknowledgement() -> None:
     assert sorted(taken)[15] < 0.03
 
 
-def test_a_picture_host_that_is_gone_fails_the_run(outside: Outside) -> None:
+def test_a_photo_host_that_is_gone_fails_the_run(outside: Outside) -> None:
     with runflow() as client:
         run = ended(client, create(client, outside, input={"image_url": "http://127.0.0.1:9/x.png"}))
         assert (run["status_code"], run["failure_code"]) == ("failed", "INPUT_FETCH_FAILED")

@@ -1,4 +1,4 @@
-"""Which errors of AWS may pass by themselves, and what is told of them."""
+"""Which errors of AWS may pass by themselves, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_throttles_faults_and_contention_are_transient(code: str, status: int) -
     "code",
     ["ConditionalCheckFailedException", "ValidationException", "AccessDeniedException", "ResourceNotFoundException"],
 )
-def test_other_errors_are_raised_as_they_are_with_the_operation_named(code: str) -> None:
+def test_other_errors_are_raised_as_they_are(code: str) -> None:
+    """Other errors are raised as they are, with the operation named."""
     with pytest.raises(ClientError, match=code) as raised, calling("PutItem"):
         raise refusal(code)
     assert raised.value.__notes__ == [f"while calling PutItem: {code}"]
@@ -68,7 +69,8 @@ def test_other_errors_are_raised_as_they_are_with_the_operation_named(code: str)
         SSLError(endpoint_url=URL, error=OSError("handshake")),
     ],
 )
-def test_a_broken_connection_is_transient_and_its_url_is_not_told(error: Exception) -> None:
+def test_a_broken_connection_is_transient_and_hides_its_url(error: Exception) -> None:
+    """A broken connection is transient, and its URL is not in the message."""
     with pytest.raises(Transient, match=f"GetObject: {type(error).__name__}") as raised, calling("GetObject"):
         raise error
     assert "5ec2e7" not in "".join(traceback.format_exception(raised.value))

@@ -1,4 +1,4 @@
-"""A full disk is a passing fault: the paid picture is fetched again later, and its message is no dead letter."""
+"""A full disk is a passing fault: the paid output is fetched again later, and its message is no dead letter."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from detag.adapters.http import Network
 from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.ports.errors import Transient
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from tests.wire import Wire, answer, resolver
 
-PICTURE = tiny_picture("image/webp", b"x" * 300_000)
+OUTPUT = tiny_image("image/webp", b"x" * 300_000)
 
 
 @pytest.fixture
@@ -34,16 +34,18 @@ def full() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full")
-def test_a_picture_that_finds_no_room_while_it_is_received_is_fetched_again_later() -> None:
-    wire = Wire([answer(body=PICTURE, Content_Length="none")])
+def test_a_disk_full_while_receiving_is_transient() -> None:
+    """An output for which the disk has no space while it is received is fetched again later."""
+    wire = Wire([answer(body=OUTPUT, Content_Length="none")])
     network = Network(Guard().address, resolve=resolver({"cdn.example": ["93.184.216.34"]}), inner=wire)
     fetcher = SafeFetcher(ssl.create_default_context(), Guard(), network)
-    with pytest.raises(Transient, match=r"no room .*EFBIG"), fetcher.open("https://cdn.example/a.webp"):
+    with pytest.raises(Transient, match="temporary file failed: EFBIG"), fetcher.open("https://cdn.example/a.webp"):
         pass
 
 
 @pytest.mark.usefixtures("full")
-def test_a_picture_that_finds_no_room_before_it_is_stored_is_stored_later() -> None:
+def test_a_disk_full_before_storing_is_transient() -> None:
+    """An output for which the disk has no space before it is stored is stored later."""
     client = botocore.session.get_session().create_client(
         "s3",
         region_name="eu-central-1",
@@ -53,8 +55,8 @@ def test_a_picture_that_finds_no_room_before_it_is_stored_is_stored_later() -> N
         config=s3_config("http://127.0.0.1:9"),
     )
     store = S3PhotoStore(cast("Any", client), "cleaned")
-    with pytest.raises(Transient, match="no room"):
-        store.put("a.webp", io.BytesIO(PICTURE), len(PICTURE), "image/webp", {}, None)
+    with pytest.raises(Transient, match="temporary file failed"):
+        store.put("a.webp", io.BytesIO(OUTPUT), len(OUTPUT), "image/webp", {}, None)
 
 
 def test_a_disk_too_full_for_any_file_is_no_other_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

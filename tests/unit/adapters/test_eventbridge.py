@@ -39,7 +39,8 @@ def test_an_event_that_was_taken_is_done_with(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure"])
-def test_an_event_that_was_not_taken_is_transient_though_the_call_went_well(stub: Stub, code: str) -> None:
+def test_a_rejected_entry_is_transient(stub: Stub, code: str) -> None:
+    """An event that was not taken is transient, though the call went well."""
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": code, "ErrorMessage": "later"}]})
     with pytest.raises(Transient, match=code):
         EventBridgeEvents(stub.client, "default").publish("Photo Failed", {})

@@ -29,16 +29,15 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(text) for text in stream.getvalue().splitlines()]
 
 
-def test_a_line_says_where_it_was_written_and_not_where_it_was_passed_on(
+def test_a_line_says_where_it_was_written(
     log: tuple[PowertoolsTelemetry, io.StringIO],
 ) -> None:
+    """A log line says where it was written, not where it was passed on."""
     telemetry, stream = log
     telemetry.info("expected")
     telemetry.warning("less expected")
     written = lines(stream)
-    assert [line["location"].rpartition(":")[0] for line in written] == [
-        "test_a_line_says_where_it_was_written_and_not_where_it_was_passed_on"
-    ] * 2
+    assert [line["location"].rpartition(":")[0] for line in written] == ["test_a_line_says_where_it_was_written"] * 2
     assert [line["level"] for line in written] == ["INFO", "WARNING"]
 
 
@@ -104,9 +103,10 @@ def test_an_invocation_that_counts_nothing_sends_no_metrics(
     assert capsys.readouterr().out == ""
 
 
-def test_of_an_error_that_ends_an_invocation_only_the_kind_is_told(
+def test_only_the_kind_of_a_fatal_error_is_logged(
     log: tuple[PowertoolsTelemetry, io.StringIO],
 ) -> None:
+    """Of an error that ends an invocation, only the kind is logged."""
     signature = "5ec2" * 16
     with pytest.raises(InvocationFailed, match="RuntimeError") as raised:
         invoked(log[0], "r1", RuntimeError(f"https://photos/a.jpg?X-Amz-Signature={signature}"))

@@ -63,7 +63,8 @@ def said(status: int, body: Any = None, **headers: str) -> list[bytes]:
 # What is sent
 
 
-def test_a_post_is_the_stored_bytes_under_their_key_and_nothing_else() -> None:
+def test_a_post_is_the_stored_bytes_under_their_key() -> None:
+    """A POST is the stored bytes under their key, and nothing else."""
     wire = Wire([said(201, {"id": RUN_ID})])
     assert runs_over(wire).create(BODY, KEY, 10) == Accepted(RUN_ID)
     assert wire.sent == [
@@ -231,10 +232,10 @@ def test_a_refusal_need_not_be_json(body: bytes, message: str | None) -> None:
     ["{}", '{"message": %s}', '{"error": {"message": %s}}', '{"detail": %s}', '{"detail": [{"input": %s}]}', "%s"],
 )
 def test_no_error_repeats_a_url_or_a_key(shape: str) -> None:
-    told = json.dumps(
+    echoed = json.dumps(
         "for https://b.s3.amazonaws.com/k?X-Amz-Signature=secret1 with Bearer rf_live_secret2 and whsec_secret3"
     )
-    body = (shape % told if "%" in shape else shape).encode()
+    body = (shape % echoed if "%" in shape else shape).encode()
     for escaped in (body, body.replace(b"/", b"\\/")):
         outcome = created(answer(422, escaped))
         assert isinstance(outcome, Refused)
@@ -287,7 +288,8 @@ def test_a_broken_connection_leaves_it_open(parts: list[bytes]) -> None:
     assert outcome.down
 
 
-def test_a_connection_that_cannot_be_made_leaves_it_open_and_speaks_for_an_outage() -> None:
+def test_a_failed_connection_is_ambiguous_and_means_an_outage() -> None:
+    """A connection that cannot be made leaves it open whether there is a run, and speaks for an outage."""
     wire = Wire([], refuse={"1.1.1.1"})
     assert runs_over(wire).create(BODY, KEY, 10) == Ambiguous("no answer: ConnectError")
 

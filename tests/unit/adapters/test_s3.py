@@ -52,7 +52,8 @@ ODD = "Größe/a b+c%20d&e=f?g#h 😀.jpg"
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1"])
-def test_a_url_is_regional_and_virtual_hosted_and_names_its_version(region: str) -> None:
+def test_a_url_is_regional_virtual_hosted_and_versioned(region: str) -> None:
+    """A URL is regional and virtual-hosted, and names its version."""
     url = S3PhotoStore(client_of(region), "out").presign("photos", ODD, "v.1_/+=", 900, "image/png")
     parts = urlsplit(url)
     query = {name: value for name, (value,) in parse_qs(parts.query).items()}
@@ -122,7 +123,8 @@ def test_an_answer_with_the_whole_is_cut_to_what_was_asked_for(stub: Stubber, st
 ANY_READ = {"Bucket": "in", "Key": "a", "Range": "bytes=0-3"}
 
 
-def test_an_object_that_was_empty_and_is_not_any_more_is_read_again_later(stub: Stubber, store: S3PhotoStore) -> None:
+def test_an_object_that_is_no_longer_empty_is_read_again_later(stub: Stubber, store: S3PhotoStore) -> None:
+    """An object that was empty, and is not any more, is read again later."""
     stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
     stub.add_response("head_object", {"ContentLength": 7, "ETag": '"e"', "Metadata": {}}, {"Bucket": "in", "Key": "a"})
     with pytest.raises(Transient):

@@ -1,4 +1,4 @@
-"""How secrets are read, and that no error tells them."""
+"""How secrets are read, and that no error shows them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def test_a_secret_that_cannot_be_read_now_is_transient(stub: Stub, read: Reader,
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_secret_that_may_not_be_read_is_told_with_the_operation(stub: Stub, read: Reader) -> None:
+def test_a_denied_secret_names_the_operation(stub: Stub, read: Reader) -> None:
+    """A secret that may not be read raises an error that names the operation."""
     stub.add_client_error("get_secret_value", "AccessDeniedException", http_status_code=400)
     with pytest.raises(ClientError, match="GetSecretValue"):
         read(stub.client)
@@ -74,8 +75,8 @@ def test_a_value_of_another_shape_is_never_told(stub: Stub, read: Reader, text: 
         read(stub.client)
     chain: BaseException | None = raised.value
     while chain is not None:
-        told = "".join(traceback.format_exception_only(chain)) + repr(vars(chain))
-        assert "s3cr3t" not in told
+        shown = "".join(traceback.format_exception_only(chain)) + repr(vars(chain))
+        assert "s3cr3t" not in shown
         chain = chain.__cause__ or chain.__context__
 
 

@@ -34,7 +34,8 @@ def sizes(messages: list[dict[str, Any]]) -> list[int]:
     return [len(request["Entries"]) for request in batch_requests(URL, messages)]
 
 
-def test_a_request_holds_at_most_ten_messages_each_with_an_id_of_its_own() -> None:
+def test_a_request_holds_at_most_ten_messages() -> None:
+    """A request holds at most ten messages, each with an id of its own."""
     requests = batch_requests(URL, [{"n": number} for number in range(21)])
     assert [len(request["Entries"]) for request in requests] == [10, 10, 1]
     assert requests[1] == {
@@ -66,7 +67,7 @@ def test_no_messages_are_no_request() -> None:
 def test_one_message_that_was_not_kept_is_transient(stub: Stub) -> None:
     failed = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
     stub.add_response("send_message_batch", {"Successful": [], "Failed": [failed]})
-    with pytest.raises(Transient, match="1 of 2 not kept: InternalError"):
+    with pytest.raises(Transient, match="1 of 2 rejected: InternalError"):
         SqsQueue(stub.client, URL).send([{"n": 1}, {"n": 2}])
 
 

@@ -150,7 +150,7 @@ def test_any_other_is_reported(text: str, page: Page) -> None:
     assert list(wrong(text, page))
 
 
-def test_the_numbers_of_the_page_are_in_order_and_none_is_missing(page: Page) -> None:
+def test_the_numbers_of_the_page_are_in_order_without_a_gap(page: Page) -> None:
     assert page.sections == {str(number) for number in range(1, 17)}
     counts = {"8": 5, "10": 4, "13": 28, "15": 9, "16": 9}
     assert page.items == tuple(f"{section}.{item}" for section, last in counts.items() for item in range(1, last + 1))

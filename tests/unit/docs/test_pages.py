@@ -1,4 +1,4 @@
-"""The page of states and the picture of duplicates say what is so (test_generated.py: they are what is drawn)."""
+"""The page of states and the diagram of duplicates say what is so (test_generated.py: they are what is drawn)."""
 
 from __future__ import annotations
 

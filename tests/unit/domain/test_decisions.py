@@ -226,7 +226,7 @@ RUNS = st.none() | st.builds(
     Run,
     run_id=st.just("run-1"),
     status=st.sampled_from(RunStatus),
-    links=st.sampled_from([(), ("https://outputs.example/1.webp",)]),
+    output_urls=st.sampled_from([(), ("https://outputs.example/1.webp",)]),
     cost=st.none() | st.sampled_from([Decimal(0), Decimal("0.14")]),
     failure_code=st.none() | st.sampled_from(["MODEL_ERROR", "INPUT_VALIDATION_FAILED"]),
 )
@@ -245,7 +245,7 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
     decided = decisions.after_run(job, run, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
     if isinstance(decided, Fetch):
         assert run is not None
-        assert run.links
+        assert run.output_urls
     elif job.state is State.FAILED:
         assert isinstance(decided, Idle), "a closed job is repaired by an output, and by nothing else"
     else:

@@ -90,7 +90,7 @@ def test_all_that_follows_the_headers_tells_for_certain() -> None:
 
 @pytest.mark.parametrize("length", [0, 20_000, 100_000])
 def test_a_png_is_judged_behind_its_headers(length: int) -> None:
-    """The end mark of a picture in its headers does not count."""
+    """The end mark of an image in its headers does not count."""
     data = png(chunk(b"eXIf", b"IEND\xaeB`\x82" + bytes(length)))
     with pytest.raises(Truncated):
         check_tail(sniff(data, len(data)), data[:-12], data[:-12][-TAIL_BYTES:])
@@ -141,7 +141,7 @@ def test_a_gif_is_as_large_as_its_largest_frame() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
-def test_an_animation_is_told_from_a_picture(kind: str) -> None:
+def test_an_animation_is_told_from_a_photo(kind: str) -> None:
     for data, moves in ((moving(kind), True), (saved(kind), False)):
         assert sniff(data, len(data)).animated is moves
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from detag.domain.runs import (
-    MAX_LINKS,
-    MAX_LINKS_BYTES,
+    MAX_OUTPUT_URLS,
+    MAX_OUTPUT_URLS_BYTES,
     Callback,
     RunStatus,
     create_body,
     failure_of,
-    links_of,
+    output_urls_of,
     read_callback,
     read_result,
     read_run,
@@ -40,9 +40,9 @@ def callback(**fields: Any) -> Callback | str:
 
 
 def read(**fields: Any) -> Callback:
-    told = callback(**fields)
-    assert isinstance(told, Callback), told
-    return told
+    found = callback(**fields)
+    assert isinstance(found, Callback), found
+    return found
 
 
 # Every body of the examples
@@ -67,10 +67,10 @@ def test_no_example_is_left_out() -> None:
 @pytest.mark.parametrize("name", READ_AS)
 def test_every_callback_of_the_examples_is_read_when_it_is_ours(name: str) -> None:
     body = CALLBACKS[name] | {"run_id": RUN_ID, "metadata": OURS}
-    told = read_callback(json.dumps(body).encode())
-    assert isinstance(told, Callback)
-    assert (told.job_id, told.run_id, told.event) == (JOB_ID, RUN_ID, body["event"])
-    assert (told.status, len(told.links)) == READ_AS[name]
+    found = read_callback(json.dumps(body).encode())
+    assert isinstance(found, Callback)
+    assert (found.job_id, found.run_id, found.event) == (JOB_ID, RUN_ID, body["event"])
+    assert (found.status, len(found.output_urls)) == READ_AS[name]
 
 
 @pytest.mark.parametrize("name", READ_AS)
@@ -93,19 +93,19 @@ OUTPUTS = [
 ]
 
 
-@pytest.mark.parametrize(("example", "links"), list(zip(EXAMPLES["run_output_success"], OUTPUTS, strict=True)))
-def test_every_output_of_the_examples_gives_its_link(example: dict[str, Any], links: tuple[str, ...]) -> None:
-    assert links_of(example["output"]) == links
+@pytest.mark.parametrize(("example", "urls"), list(zip(EXAMPLES["run_output_success"], OUTPUTS, strict=True)))
+def test_every_output_of_the_examples_gives_its_url(example: dict[str, Any], urls: tuple[str, ...]) -> None:
+    assert output_urls_of(example["output"]) == urls
     run = read_run({"id": RUN_ID, "status_code": "succeeded", "output": example["output"]})
     assert run is not None
-    assert run.links == links
+    assert run.output_urls == urls
 
 
 @pytest.mark.parametrize("example", EXAMPLES["create_run_responses"])
 def test_the_record_of_the_reference_is_read(example: dict[str, Any]) -> None:
     run = read_run(example["body"])
     assert run is not None
-    assert (run.run_id, run.status, run.links, run.cost) == (RUN_ID, RunStatus.RUNNING, (), None)
+    assert (run.run_id, run.status, run.output_urls, run.cost) == (RUN_ID, RunStatus.RUNNING, (), None)
     assert (run.client_ref, run.job_id, run.image_url) == ("<string>", None, None)
     assert run.created_at == 1699335116
 
@@ -126,7 +126,8 @@ def test_every_error_body_has_a_code_or_a_message(example: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("example", EXAMPLES["create_run_requests"][:1] + EXAMPLES["create_run_requests"][2:])
-def test_a_request_of_ours_has_the_fields_of_the_examples_and_no_others(example: dict[str, Any]) -> None:
+def test_a_request_has_exactly_the_fields_of_the_examples(example: dict[str, Any]) -> None:
+    """A request of ours has the fields of the examples and no others."""
     body = json.loads(ours(ratio="4:3"))
     assert set(example["body"]) <= set(body)
     assert set(example["body"]["input"]) <= {"image_url", "config"} == set(body["input"])
@@ -158,16 +159,16 @@ def test_the_event_decides_before_the_status(event: str, status: str, meant: Run
 # Contract 13.2: partial_succeeded
 
 
-def test_a_partial_success_has_ended_and_keeps_its_links() -> None:
-    told = read(event="run.partial_succeeded", output={"image_urls": [A]})
-    assert (told.status, told.links, told.status.terminal) == (RunStatus.PARTIAL, (A,), True)
+def test_a_partial_success_has_ended_and_keeps_its_output_urls() -> None:
+    found = read(event="run.partial_succeeded", output={"image_urls": [A]})
+    assert (found.status, found.output_urls, found.status.terminal) == (RunStatus.PARTIAL, (A,), True)
 
 
 # Contract 13.3: the shape of the output
 
 
 @pytest.mark.parametrize(
-    ("output", "links"),
+    ("output", "urls"),
     [
         ({"outputs": [{"url": A}]}, (A,)),
         ({"outputs": [{"url": A, "type": "image"}, {"url": B, "type": "video"}, {"url": C, "type": None}]}, (A, C)),
@@ -205,15 +206,15 @@ def test_a_partial_success_has_ended_and_keeps_its_links() -> None:
         (A, ()),
     ],
 )
-def test_links_are_found_in_every_shape_in_the_official_order(output: object, links: tuple[str, ...]) -> None:
-    assert links_of(output) == links
-    assert read(output=output).links == links
+def test_urls_are_found_in_every_shape_in_the_official_order(output: object, urls: tuple[str, ...]) -> None:
+    assert output_urls_of(output) == urls
+    assert read(output=output).output_urls == urls
 
 
-def test_the_main_picture_is_the_one_that_is_called_result() -> None:
+def test_the_main_output_is_the_one_that_is_called_result() -> None:
     steps = [f"https://x/{name}.webp" for name in ("step_1", "result_7", "step_result_2", "result_8")]
-    assert links_of({"image_urls": steps}) == (steps[1], steps[0], steps[2], steps[3])
-    assert links_of({"image_urls": [A, "https://x/a?name=/result_1.webp"]})[0] == A
+    assert output_urls_of({"image_urls": steps}) == (steps[1], steps[0], steps[2], steps[3])
+    assert output_urls_of({"image_urls": [A, "https://x/a?name=/result_1.webp"]})[0] == A
 
 
 # Contract 13.4: the output of a failure
@@ -221,8 +222,8 @@ def test_the_main_picture_is_the_one_that_is_called_result() -> None:
 
 @pytest.mark.parametrize("output", [None, {"code": "X"}, {"error": {"code": "X"}}, {"image_urls": [A]}, "x", 7, [A]])
 @pytest.mark.parametrize("event", ["run.failed", "run.cancelled"])
-def test_no_link_is_taken_from_a_failure(event: str, output: object) -> None:
-    assert read(event=event, output=output).links == ()
+def test_no_url_is_taken_from_a_failure(event: str, output: object) -> None:
+    assert read(event=event, output=output).output_urls == ()
 
 
 # Contract 13.5: events
@@ -363,7 +364,13 @@ def test_a_record_without_a_usable_id_is_none(record: object) -> None:
 def test_a_field_of_another_type_is_as_good_as_none(fields: dict[str, Any]) -> None:
     run = read_run({"id": RUN_ID, **fields})
     assert run is not None
-    assert (run.status, run.links, run.cost, run.job_id, run.image_url) == (RunStatus.UNKNOWN, (), None, None, None)
+    assert (run.status, run.output_urls, run.cost, run.job_id, run.image_url) == (
+        RunStatus.UNKNOWN,
+        (),
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("value", ["a", "0198c0de-7a11", "A_b-9", "x" * 64])
@@ -428,37 +435,45 @@ def test_a_run_without_our_mark_is_not_ours(metadata: object) -> None:
 # What is sent on
 
 
-def test_too_many_links_are_left_to_the_record() -> None:
-    links = [f"https://x/{number}" for number in range(MAX_LINKS + 1)]
-    assert read(output={"image_urls": links[:-1]}).links == tuple(links[:-1])
-    assert read(output={"image_urls": links}).links == ()
+def test_too_many_urls_are_left_to_the_record() -> None:
+    urls = [f"https://x/{number}" for number in range(MAX_OUTPUT_URLS + 1)]
+    assert read(output={"image_urls": urls[:-1]}).output_urls == tuple(urls[:-1])
+    assert read(output={"image_urls": urls}).output_urls == ()
 
 
-def test_links_that_are_too_long_together_are_left_to_the_record() -> None:
-    links = ["https://x/1", "https://x/2" + "a" * (MAX_LINKS_BYTES - len(json.dumps(["https://x/1", "https://x/2"])))]
-    assert read(output={"image_urls": links}).links == tuple(links)
-    assert read(output={"image_urls": [links[0], links[1] + "a"]}).links == ()
+def test_urls_that_are_too_long_together_are_left_to_the_record() -> None:
+    urls = [
+        "https://x/1",
+        "https://x/2" + "a" * (MAX_OUTPUT_URLS_BYTES - len(json.dumps(["https://x/1", "https://x/2"]))),
+    ]
+    assert read(output={"image_urls": urls}).output_urls == tuple(urls)
+    assert read(output={"image_urls": [urls[0], urls[1] + "a"]}).output_urls == ()
 
 
 @pytest.mark.parametrize("character", ["a", "é", "\ud83d\ude00", '"', "\x00"])
 def test_the_largest_message_fits_a_queue(character: str) -> None:
-    room = MAX_LINKS_BYTES // (len(json.dumps(character)) - 2)
-    for length in range(room - 40, room + 40):
-        told = read(
+    most = MAX_OUTPUT_URLS_BYTES // (len(json.dumps(character)) - 2)
+    for length in range(most - 40, most + 40):
+        found = read(
             event="run.completed" + "!" * 100, status="succeeded", output={"url": "https://x/" + character * length}
         )
-        assert len(json.dumps(result_message(told)).encode()) < 256 * 1024
+        assert len(json.dumps(result_message(found)).encode()) < 256 * 1024
 
 
 def test_a_message_comes_back_as_it_was_sent() -> None:
-    told = read(output={"image_urls": [A, B]})
-    result = read_result(json.loads(json.dumps(result_message(told))))
-    assert (result.job_id, result.run_id, result.status, result.links) == (JOB_ID, RUN_ID, RunStatus.SUCCEEDED, (A, B))
+    found = read(output={"image_urls": [A, B]})
+    result = read_result(json.loads(json.dumps(result_message(found))))
+    assert (result.job_id, result.run_id, result.status, result.output_urls) == (
+        JOB_ID,
+        RUN_ID,
+        RunStatus.SUCCEEDED,
+        (A, B),
+    )
 
 
 def test_a_message_of_reconcile_names_job_and_run_only() -> None:
     result = read_result({"job_id": JOB_ID, "run_id": RUN_ID})
-    assert (result.status, result.links) == (RunStatus.UNKNOWN, ())
+    assert (result.status, result.output_urls) == (RunStatus.UNKNOWN, ())
 
 
 @pytest.mark.parametrize("message", [{}, {"job_id": "j"}, {"job_id": 7}, {"job_id": None, "run_id": RUN_ID}])
@@ -469,8 +484,8 @@ def test_a_message_without_a_job_is_an_error(message: dict[str, Any]) -> None:
 
 def test_what_is_wrong_in_a_message_is_left_out() -> None:
     result = read_result({"job_id": JOB_ID, "run_id": "a/b", "status": 7, "links": [7, A, None], "more": 1})
-    assert (result.run_id, result.status, result.links) == (None, RunStatus.UNKNOWN, (A,))
-    assert read_result({"job_id": JOB_ID, "links": "x"}).links == ()
+    assert (result.run_id, result.status, result.output_urls) == (None, RunStatus.UNKNOWN, (A,))
+    assert read_result({"job_id": JOB_ID, "links": "x"}).output_urls == ()
 
 
 # What is sent to Runflow
@@ -487,7 +502,8 @@ def ours(key: str = "a b.jpg", ratio: str | None = None) -> str:
     )
 
 
-def test_a_request_is_plain_ascii_and_has_no_config_unless_a_ratio_is_asked_for() -> None:
+def test_a_request_is_ascii_with_config_only_for_a_ratio() -> None:
+    """A request is plain ASCII, and has no config unless a ratio is asked for."""
     assert ours("Größe 😀.jpg").isascii()
     assert json.loads(ours())["input"] == {"image_url": A}
     assert json.loads(ours(ratio="4:3"))["input"] == {"image_url": A, "config": {"aspect_ratio": "4:3"}}
@@ -555,6 +571,6 @@ def test_somebody_elses_words_are_made_fit_for_a_log(text: str, safe: str) -> No
 
 
 def test_what_failed_is_made_fit_too() -> None:
-    told = {"failure_code": "rf_live_abc", "failure_message": "at https://b.s3.amazonaws.com/k?X-Amz-Signature=0"}
-    assert failure_of(told) == ("<left out>", "at <left out>")
+    found = {"failure_code": "rf_live_abc", "failure_message": "at https://b.s3.amazonaws.com/k?X-Amz-Signature=0"}
+    assert failure_of(found) == ("<left out>", "at <left out>")
     assert failure_of({"code": "X" * 200}) == ("X" * 99 + "…", None)

@@ -1,4 +1,4 @@
-"""What an upload's event tells."""
+"""What an upload's event says."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def test_the_recorded_event_is_read_with_its_odd_key_as_it_is() -> None:
 
 
 def test_an_object_without_a_version_is_known_by_its_sequencer() -> None:
-    told = event()
+    sent = event()
     for absent in ("null", "", None):
-        told["detail"]["object"]["version-id"] = absent
-        assert read_upload(told).version_id is None
+        sent["detail"]["object"]["version-id"] = absent
+        assert read_upload(sent).version_id is None
 
 
 @pytest.mark.parametrize("missing", ["key", "sequencer"])
 def test_an_event_that_lacks_what_names_the_job_says_so(missing: str) -> None:
-    told = event()
-    del told["detail"]["object"][missing]
+    sent = event()
+    del sent["detail"]["object"][missing]
     with pytest.raises(ValueError, match=missing):
-        read_upload(told)
+        read_upload(sent)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_what_is_no_event_says_so(garbage: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("key", ["../a.jpg", "a/../b.jpg", "./a.jpg", "a/./b.jpg", "a/..", ".", ".."])
 def test_no_address_leads_to_a_name_with_a_part_of_only_dots(key: str) -> None:
-    told = event()
-    told["detail"]["object"]["key"] = key
-    upload = read_upload(told)
+    sent = event()
+    sent["detail"]["object"]["key"] = key
+    upload = read_upload(sent)
     assert not upload.is_addressable
     address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
     assert unquote(httpx.URL(address).path) != f"/{key}", "what a client makes of it"
@@ -62,16 +62,16 @@ def test_no_address_leads_to_a_name_with_a_part_of_only_dots(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["a..jpg", "...", "a/.../b", ".hidden", "a../b", "//a", "%2e%2e/a", "a\\..\\b"])
 def test_an_address_leads_to_any_other_name(key: str) -> None:
-    told = event()
-    told["detail"]["object"]["key"] = key
-    upload = read_upload(told)
+    sent = event()
+    sent["detail"]["object"]["key"] = key
+    upload = read_upload(sent)
     assert upload.is_addressable
     address = f"https://bucket.s3.eu-central-1.amazonaws.com/{quote(key)}"
     assert unquote(httpx.URL(address).raw_path.decode()) == f"/{key}"
 
 
 def test_a_folder_marker_ends_in_a_slash() -> None:
-    told = event()
-    told["detail"]["object"]["key"] = "autumn/"
-    assert read_upload(told).is_folder_marker
+    sent = event()
+    sent["detail"]["object"]["key"] = "autumn/"
+    assert read_upload(sent).is_folder_marker
     assert not read_upload(event()).is_folder_marker

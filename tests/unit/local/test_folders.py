@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.emulator import client
-from local.folders import claim, is_ours
+from local.folders import claim, is_claimed
 from local.stack.stack import Options, running, take_down
 
 
@@ -16,7 +16,7 @@ def test_a_missing_or_empty_folder_becomes_the_stacks_own(tmp_path: Path) -> Non
         if folder.name == "empty":
             folder.mkdir()
         assert claim(folder) == folder
-        assert is_ours(folder)
+        assert is_claimed(folder)
         (folder / "something of the stack").touch()
         assert claim(folder) == folder
 

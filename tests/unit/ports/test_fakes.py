@@ -27,7 +27,7 @@ from detag.ports.telemetry_fake import FakeTelemetry, Line
 DAY = "2026-11-23"
 
 
-class Storm:
+class Failing:
     """An effect that fails at the n-th call of a name, before or after it happens; it also keeps the names."""
 
     def __init__(self, name: str = "", when: str = "before", nth: int = 1) -> None:
@@ -79,24 +79,24 @@ def everything(store: FakeJobStore) -> tuple[object, ...]:
     return *(dict(one) for one in kept), list(store.writes), store._intake
 
 
-def opened(storm: Storm) -> FakeJobStore:
-    store = FakeJobStore(FakeClock(), storm)
+def opened(effect: Failing) -> FakeJobStore:
+    store = FakeJobStore(FakeClock(), effect)
     store.set_day_budget(DAY, 71)
-    storm.names.clear()
+    effect.names.clear()
     return store
 
 
 @pytest.mark.parametrize("method", STORE_CALLS)
 def test_every_call_of_the_job_store_goes_through_its_effect(method: str) -> None:
-    storm = Storm()
-    store = opened(storm)
+    effect = Failing()
+    store = opened(effect)
     STORE_CALLS[method](store)
-    assert storm.names == [f"jobs.{method}"]
+    assert effect.names == [f"jobs.{method}"]
 
 
 @pytest.mark.parametrize("method", STORE_CALLS)
 def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> None:
-    store = opened(Storm(f"jobs.{method}", nth=2 if method == "set_day_budget" else 1))
+    store = opened(Failing(f"jobs.{method}", nth=2 if method == "set_day_budget" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -105,7 +105,7 @@ def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> Non
 
 @pytest.mark.parametrize("method", CHANGES)
 def test_a_call_that_fails_afterwards_has_changed_something(method: str) -> None:
-    store = opened(Storm(f"jobs.{method}", "after", nth=2 if method == "set_day_budget" else 1))
+    store = opened(Failing(f"jobs.{method}", "after", nth=2 if method == "set_day_budget" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -113,7 +113,7 @@ def test_a_call_that_fails_afterwards_has_changed_something(method: str) -> None
 
 
 def test_a_conflict_is_raised_before_a_failure_afterwards() -> None:
-    store = opened(Storm("jobs.save", "after", nth=2))
+    store = opened(Failing("jobs.save", "after", nth=2))
     store.save(job_of(), moved(job_of()))
     with pytest.raises(Conflict):
         store.save(job_of(), moved(job_of()))
@@ -172,7 +172,7 @@ def test_a_longer_lag_stops_an_index_and_does_not_turn_it_back() -> None:
 
 def test_the_job_store_shows_everything_that_was_written() -> None:
     clock = FakeClock()
-    store = opened(Storm())
+    store = opened(Failing())
     store._clock = clock
     first = moved(job_of(), reservation=Reservation(DAY, 1, 0))
     store.save(job_of(), first)
@@ -187,22 +187,22 @@ def test_the_job_store_shows_everything_that_was_written() -> None:
 
 
 def test_what_was_refused_is_not_shown_as_written() -> None:
-    store = opened(Storm())
+    store = opened(Failing())
     with pytest.raises(ShardEmpty):
         store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 72, 0)), limit=71)
     assert (store.writes, store.jobs) == ([], {})
 
 
 def test_a_queue_that_fails_halfway_keeps_the_batches_before() -> None:
-    storm = Storm("queue.uploads.send", "before", nth=2)
-    queue = FakeQueue("uploads", storm)
+    effect = Failing("queue.uploads.send", "before", nth=2)
+    queue = FakeQueue("uploads", effect)
     with pytest.raises(Transient):
         queue.send([{"n": number} for number in range(25)])
     assert [message["n"] for message in queue.sent] == list(range(10))
 
 
 def test_a_queue_that_fails_afterwards_has_kept_the_batch() -> None:
-    queue = FakeQueue("uploads", Storm("queue.uploads.send", "after"))
+    queue = FakeQueue("uploads", Failing("queue.uploads.send", "after"))
     with pytest.raises(Transient):
         queue.send([{"n": number} for number in range(25)])
     assert len(queue.sent) == 10
@@ -210,39 +210,39 @@ def test_a_queue_that_fails_afterwards_has_kept_the_batch() -> None:
 
 def test_what_is_sent_is_a_copy_of_plain_json() -> None:
     queue, events = FakeQueue(), FakeEvents()
-    message = {"links": ["a"]}
+    message = {"urls": ["a"]}
     queue.send([message])
     events.publish("Photo Delivered", message)
-    message["links"].append("b")
-    assert queue.sent == [{"links": ["a"]}]
-    assert events.published == [("Photo Delivered", {"links": ["a"]})]
+    message["urls"].append("b")
+    assert queue.sent == [{"urls": ["a"]}]
+    assert events.published == [("Photo Delivered", {"urls": ["a"]})]
     with pytest.raises(TypeError):
-        queue.send([{"links": {"a"}}])
+        queue.send([{"urls": {"a"}}])
     with pytest.raises(TypeError):
-        events.publish("Photo Delivered", {"links": {"a"}})
+        events.publish("Photo Delivered", {"urls": {"a"}})
 
 
 @pytest.mark.parametrize(("when", "kept"), [("before", 0), ("after", 1)])
 def test_the_event_bus_fails_before_or_after(when: str, kept: int) -> None:
-    events = FakeEvents(Storm("events.publish", when))
+    events = FakeEvents(Failing("events.publish", when))
     with pytest.raises(Transient):
         events.publish("Photo Failed", {})
     assert len(events.published) == kept
 
 
 def test_secrets_can_fail_to_be_read() -> None:
-    secrets = FakeCallbackSecrets("whsec_1", effect=Storm("secrets.read"))
+    secrets = FakeCallbackSecrets("whsec_1", effect=Failing("secrets.read"))
     with pytest.raises(Transient):
         secrets.read()
     assert secrets.read() == (b"whsec_1",)
 
 
 def test_telemetry_can_be_looked_into() -> None:
-    storm = Storm()
-    telemetry = FakeTelemetry(storm)
+    effect = Failing()
+    telemetry = FakeTelemetry(effect)
     telemetry.count(Metric.SUBMITTED, 2)
     telemetry.info("sent", job_id="1f3a")
     telemetry.warning("odd")
     assert telemetry.counts == {"Submitted": 2}
     assert telemetry.lines == [Line("info", "sent", {"job_id": "1f3a"}), Line("warning", "odd")]
-    assert storm.names == ["telemetry.count", "telemetry.info", "telemetry.warning"]
+    assert effect.names == ["telemetry.count", "telemetry.info", "telemetry.warning"]

@@ -15,7 +15,7 @@ from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
-from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_picture
+from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_image
 from detag.ports.telemetry_fake import FakeTelemetry
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 from tests.environment import settings
@@ -44,7 +44,7 @@ class Harness:
         deployed = {"daily_spend_limit_usd": limit}
         submit = settings(SubmitSettings, **{"max_image_megabytes": 1, "paused": paused} | deployed | changes)
         self.submit = app.submit(submit, **common, **ends)
-        fetcher = FakeFetcher(self.runs.read_link, self._effect)
+        fetcher = FakeFetcher(self.runs.read_output_url, self._effect)
         self.deliver = app.deliver(settings(DeliverSettings, **deployed), **common, **ends, fetcher=fetcher)
         reconcile = settings(ReconcileSettings, **deployed | {"paused": paused})
         self.reconcile = app.reconcile(reconcile, **common, uploads=self.uploads, results=self.results)
@@ -71,7 +71,7 @@ class Harness:
     def upload(self, key: str = "shoe.jpg", data: bytes | None = None, **metadata: str) -> dict[str, Any]:
         """An event of a photo that was just uploaded."""
         note = f"{key}{len(self.photos.puts)}{self.clock.time}".encode()
-        return self.photos.upload("in", key, tiny_picture("image/jpeg", note) if data is None else data, metadata)
+        return self.photos.upload("in", key, tiny_image("image/jpeg", note) if data is None else data, metadata)
 
     def send(self, message: Mapping[str, Any], seconds: float = 30.0) -> Job:
         """`submit` handles a message; the job after it."""

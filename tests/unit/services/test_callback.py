@@ -130,8 +130,8 @@ def test_the_event_decides_and_then_the_status(harness: Harness, event: str | No
 
 
 def test_too_many_urls_are_left_out_and_the_message_still_fits(harness: Harness) -> None:
-    links = [f"https://outputs.example/{number}" for number in range(200)]
-    assert harness.post_signed(envelope(output={"image_urls": links})) == 200
+    urls = [f"https://outputs.example/{number}" for number in range(200)]
+    assert harness.post_signed(envelope(output={"image_urls": urls})) == 200
     assert harness.queue.sent[0]["links"] == []
 
 

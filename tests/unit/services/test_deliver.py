@@ -16,7 +16,7 @@ from detag.domain.waits import DELIVERY, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import PreconditionFailed
 from detag.ports.photos_fake import Stored
-from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, cleaned_picture
+from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, clean
 from tests.unit.services.harness import Harness, submitted
 
 FREE = Ending(status="failed", cost=Decimal(0), code="INTERNAL", message="try again")
@@ -45,7 +45,7 @@ def test_an_output_is_stored_and_the_job_closed() -> None:
     assert (job.state, job.outputs, job.cost, job.partial) == (State.DELIVERED, ("shoe.jpg.webp",), "0.14", False)
     stored = harness.photos.outputs["shoe.jpg.webp"]
     assert stored.content_type == "image/webp"
-    assert stored.data == cleaned_picture(harness.run.photo or b"", "image/webp")
+    assert stored.data == clean(harness.run.photo or b"", "image/webp")
     assert (stored.metadata[JOB_ID], stored.metadata[RUN_ID]) == (job.job_id, job.run_id)
     assert [kind for kind, _ in harness.events.published] == ["Photo Delivered"]
     assert (job.body, job.due_at, job.source_metadata) == (None, None, ())
@@ -233,10 +233,10 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
 
 def test_an_expired_output_url_is_renewed_by_asking_again() -> None:
     harness = ended()
-    harness.runs.habits.link_seconds = -1.0
+    harness.runs.habits.output_url_seconds = -1.0
     job = harness.arrive()
     assert job.state is State.SUBMITTED and job.due_at is not None
-    harness.runs.habits.link_seconds = 3600.0
+    harness.runs.habits.output_url_seconds = 3600.0
     assert harness.arrive().state is State.DELIVERED
 
 
@@ -274,8 +274,8 @@ def test_a_success_without_an_output_fails_after_some_reads() -> None:
 def test_one_unsafe_output_among_several_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """One unsafe output among several is left out, and the result marked as partial."""
     harness = ended(Ending(images=3))
-    real = harness.runs.picture
-    monkeypatch.setattr(harness.runs, "picture", lambda run, number: b"<html>" if number == 2 else real(run, number))
+    real = harness.runs.output_of
+    monkeypatch.setattr(harness.runs, "output_of", lambda run, number: b"<html>" if number == 2 else real(run, number))
     job = harness.arrive()
     assert (job.outputs, job.partial) == (("shoe.jpg.webp", "shoe.jpg.3.webp"), True)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from detag.domain.job import State
+from detag.domain.reasons import Reason
 from tests.shapes import ANIMATIONS, SENT, SHAPES, UNSUPPORTED
 from tests.unit.services.harness import Harness
 
-ONE_PICTURE = "save one picture of it as JPEG, PNG or WebP and upload that"
+ONE_FRAME = "save one frame of it as JPEG, PNG or WebP and upload that"
 ADVICE = "save the photo as JPEG, PNG or WebP and upload it again"
 
 
@@ -54,9 +55,7 @@ def test_an_image_of_another_type_is_told_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", ANIMATIONS)
 def test_every_animation_gets_the_same_sentence(name: str) -> None:
     detail = sent(ANIMATIONS[name].data).job.detail
-    assert detail and detail.endswith(
-        "file is an animation: save one picture of it as JPEG, PNG or WebP and upload that"
-    )
+    assert detail and detail.endswith(f"file is an animation: {ONE_FRAME}")
 
 
 def test_no_upload_is_asked_for_where_it_may_not_help() -> None:
@@ -68,3 +67,22 @@ def test_no_upload_is_asked_for_where_it_may_not_help() -> None:
 def test_the_limit_of_pixels_is_a_setting(megapixels: int, state: State) -> None:
     harness = Harness(max_image_megapixels=megapixels)
     assert harness.send(harness.upload(data=SENT["JPEG of 102 million pixels"].data)).state is state
+
+
+@pytest.mark.parametrize("size", [0, 65_536, 70_000])
+def test_a_photo_replaced_between_two_reads_is_superseded(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first bytes were its own, its last ones are not: it is read again later, and then its ETag is another's."""
+    harness = Harness()
+    harness.photos.unversioned.add("in")
+    event = harness.upload(data=SENT["large JPEG"].data)
+    read_tail = harness.photos.read_tail
+
+    def replaced(bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+        harness.upload(data=bytes(size))
+        return read_tail(bucket, key, version_id, length)
+
+    monkeypatch.setattr(harness.photos, "read_tail", replaced)
+    assert harness.send(event).state is State.WAITING
+    harness.wait(60.0)
+    harness.send_to(harness.job)
+    assert (harness.job.state, harness.job.reason) == (State.SUPERSEDED, Reason.REPLACED)

@@ -111,7 +111,7 @@ def test_a_lost_write_is_nobodys_decision() -> None:
     assert not harness.jobs.jobs
 
 
-def test_a_run_that_meets_a_conflict_opens_the_intake_all_the_same(monkeypatch: Any) -> None:
+def test_a_run_opens_the_intake_though_its_save_conflicts(monkeypatch: Any) -> None:
     harness = Harness()
     harness.faults = [Fault(402)]
     harness.send(harness.upload())

@@ -16,7 +16,7 @@ from detag.domain.money import used_images
 from detag.domain.reasons import Reason
 from detag.domain.waits import LEASE
 from detag.ports.errors import Conflict, Transient
-from detag.ports.runs_fake import Fault, tiny_picture
+from detag.ports.runs_fake import Fault, tiny_image
 from tests.environment import ENVIRON
 from tests.unit.services.harness import PRICE, Harness, submitted
 
@@ -55,7 +55,7 @@ def test_the_body_names_the_job_twice_and_holds_plain_strings() -> None:
 )
 def test_an_aspect_ratio_is_the_photos_own_or_the_parameters(metadata: dict[str, str], parameter: str) -> None:
     harness = Harness(aspect_ratio=parameter)
-    harness.send(harness.photos.upload("in", "shoe.jpg", tiny_picture("image/jpeg", b"x"), metadata))
+    harness.send(harness.photos.upload("in", "shoe.jpg", tiny_image("image/jpeg", b"x"), metadata))
     assert json.loads(harness.runs.posts[0][0])["input"]["config"] == {"aspect_ratio": "4:3"}
 
 
@@ -70,10 +70,10 @@ HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + MAX_OUTPUT_PIXELS.to_bytes(4, "big") +
     [
         ("folder/", b"", Reason.FOLDER_MARKER),
         ("a.jpg", b"", Reason.EMPTY),
-        ("a.jpg", tiny_picture("image/jpeg", b"x") + b"\0" * 1024 * 1024, Reason.TOO_LARGE),
+        ("a.jpg", tiny_image("image/jpeg", b"x") + b"\0" * 1024 * 1024, Reason.TOO_LARGE),
         ("a.txt", b"words", Reason.NOT_AN_IMAGE),
-        ("a.gif", tiny_picture("image/gif", b"x"), Reason.UNSUPPORTED_TYPE),
-        ("a.jpg", tiny_picture("image/jpeg", b"x")[:-2], Reason.TRUNCATED),
+        ("a.gif", tiny_image("image/gif", b"x"), Reason.UNSUPPORTED_TYPE),
+        ("a.jpg", tiny_image("image/jpeg", b"x")[:-2], Reason.TRUNCATED),
         ("a.png", HUGE + b"IEND\xaeB`\x82", Reason.TOO_MANY_PIXELS),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_photo_that_was_replaced_is_superseded() -> None:
     harness = Harness()
     harness.photos.unversioned.add("in")
     event = harness.upload()
-    harness.upload(data=tiny_picture("image/jpeg", b"another"))
+    harness.upload(data=tiny_image("image/jpeg", b"another"))
     assert (harness.send(event).state, harness.job.reason) == (State.SUPERSEDED, Reason.REPLACED)
 
 
@@ -124,7 +124,7 @@ def test_a_photo_that_may_not_be_read_fails() -> None:
 
 def test_a_ratio_that_is_none_fails_and_says_so() -> None:
     harness = Harness()
-    job = harness.send(harness.photos.upload("in", "a.jpg", tiny_picture("image/jpeg", b"x"), {"aspect-ratio": "wide"}))
+    job = harness.send(harness.photos.upload("in", "a.jpg", tiny_image("image/jpeg", b"x"), {"aspect-ratio": "wide"}))
     assert (job.state, job.reason) == (State.FAILED, Reason.INVALID_ASPECT_RATIO)
 
 

@@ -29,7 +29,8 @@ def test_no_target_is_taken_for_a_file() -> None:
     assert re.findall(r"^\.PHONY: (\S+)$", TEXT, re.MULTILINE) == TARGETS
 
 
-def test_what_is_generated_is_written_by_one_target_and_compared_by_another() -> None:
+def test_generate_writes_and_check_compares() -> None:
+    """What is generated is written by one target and compared by another."""
     assert "-m docs.generate\n" in make("--dry-run", "generate")
     assert "-m docs.generate --check\n" in make("--dry-run", "check")
 

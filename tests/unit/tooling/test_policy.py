@@ -41,7 +41,8 @@ def for_type(owner: str, *entries: dict[str, Any], **resources: Any) -> dict[str
     return template(**resources) | {"Metadata": {"AcceptedFindings": {owner: list(entries)}}}
 
 
-def test_a_finding_with_its_reason_beside_the_resource_is_accepted() -> None:
+def test_a_finding_with_a_reason_beside_it_is_accepted() -> None:
+    """A finding with its reason beside the resource is accepted."""
     verdict = policy.judge(template(Bucket=accepting(LOGS)), {FINDING: "no logs"})
     assert (verdict.accepted, verdict.unexplained, verdict.wrong) == ({FINDING: "nobody looks"}, {}, [])
 
@@ -53,7 +54,8 @@ def test_one_reason_may_answer_several_checks() -> None:
     assert (set(verdict.accepted), verdict.unexplained, verdict.wrong) == (set(findings), {}, [])
 
 
-def test_what_is_accepted_for_a_type_is_accepted_at_each_of_its_resources() -> None:
+def test_a_type_is_accepted_at_each_of_its_resources() -> None:
+    """What is accepted for a type is accepted at each of its resources."""
     findings = {("CKV_AWS_18", name): "no logs" for name in ("A", "B")}
     verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, A={}, B={}, Queue={"Type": "AWS::SQS::Queue"}), findings)
     assert (set(verdict.accepted), verdict.unexplained, verdict.wrong) == (set(findings), {}, [])
@@ -87,13 +89,17 @@ def test_an_acceptance_of_what_is_not_found_any_more_is_wrong() -> None:
     assert verdict.wrong == ["Bucket: CKV_AWS_18 is accepted, but not found here any more"]
 
 
-def test_what_is_accepted_for_a_type_must_be_found_at_each_of_its_resources() -> None:
-    """Else it is special to those where it is found, and a new resource must not have it by the way."""
+def test_a_type_must_be_found_at_each_of_its_resources() -> None:
+    """What is accepted for a type must be found at each of its resources.
+
+    Else it is special to those where it is found, and a new resource must not have it unnoticed.
+    """
     verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, Bucket={}, Other={}), {FINDING: "no logs"})
     assert verdict.wrong == ["Other: CKV_AWS_18 is accepted, but not found here any more"]
 
 
-def test_what_is_accepted_for_a_type_is_not_said_again_beside_a_resource() -> None:
+def test_a_type_is_not_said_again_beside_a_resource() -> None:
+    """What is accepted for a type is not said again beside a resource."""
     verdict = policy.judge(for_type("AWS::S3::Bucket", LOGS, Bucket=accepting(LOGS)), {FINDING: "no logs"})
     assert verdict.wrong == ["Bucket: CKV_AWS_18 is accepted twice"]
 
@@ -103,7 +109,8 @@ def test_a_type_of_which_there_is_no_resource_is_wrong() -> None:
     assert verdict.wrong == ["AWS::SQS::Queue: there is no such resource or type, but CKV_AWS_18 is accepted for it"]
 
 
-def test_what_sam_makes_has_no_place_of_its_own_and_is_named_in_the_templates_metadata() -> None:
+def test_what_sam_makes_is_named_in_the_templates_metadata() -> None:
+    """What SAM makes has no place of its own, and is named in the template's metadata."""
     entry = {"checks": ["CT.LAMBDA.PR.2"], "reason": "SAM writes it"}
     finding = ("CT.LAMBDA.PR.2", "Permission")
     permission = {"Type": "AWS::Lambda::Permission"}
@@ -141,9 +148,10 @@ def run(
     return code
 
 
-def test_the_report_ends_with_the_number_of_what_is_accepted_and_what_is_not(
+def test_the_report_ends_with_how_many_are_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The report ends with the number of what is accepted and of what is not."""
     bucket, path = accepting(LOGS), tmp_path / "template.json"
     assert run(monkeypatch, path, {"Bucket": bucket}, {FINDING: "no logs"}) == 0
     said = capsys.readouterr().out.splitlines()

@@ -15,6 +15,7 @@ LOCKED = [LAYER, *sorted(path.with_suffix(".txt") for path in (ROOT / "requireme
 # Assembled here, so that this file does not name them either.
 REGISTRIES = ["py" + "pi.org", "python" + "hosted.org", "registry.npm" + "js.org", "deb." + "debian.org"]
 SDK = {"boto3", "botocore", "s3transfer"}
+CARD = {"aws-lambda-powertools", "boto3", "httpx"}
 
 
 def requirements(path: Path) -> list[str]:
@@ -69,14 +70,19 @@ def test_tests_run_with_the_versions_of_the_tested_code() -> None:
     """The tests run with the versions that the tested code runs with."""
     tests = pins(ROOT / "requirements" / "test.txt")
 
-    for other in (LAYER, ROOT / "requirements" / "run.txt", ROOT / "requirements" / "runtime.txt"):
+    for other in (LAYER, ROOT / "requirements" / "run.txt"):
         for name, versions in pins(other).items():
             assert tests[name] == versions, f"{name} of {other.name}"
 
 
-def test_the_layer_brings_nothing_that_the_runtime_has() -> None:
-    assert not SDK & set(pins(LAYER))
-    assert set(pins(ROOT / "requirements" / "runtime.txt")) >= SDK
+@pytest.mark.parametrize("name", ["run", "runtime", "test"])
+def test_the_layers_packages_have_one_version_wherever_they_run(name: str) -> None:
+    layer, other = pins(LAYER), pins(ROOT / "requirements" / f"{name}.txt")
+
+    assert layer.keys() >= CARD
+    shared = layer.keys() & other.keys()
+    assert shared >= (SDK if name == "runtime" else SDK | {"httpx"})
+    assert {package: other[package] for package in shared} == {package: layer[package] for package in shared}
 
 
 def test_emulator_and_sam_cli_transform_the_template_alike() -> None:

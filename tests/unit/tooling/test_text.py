@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def texts() -> dict[str, bytes]:
-    """The committed files by path, without pictures and archives."""
+    """The committed files by path, without images and archives."""
     return {str(path.relative_to(ROOT)): data for path in committed() if b"\0" not in (data := path.read_bytes())}
 
 

@@ -44,7 +44,8 @@ def test_they_are_the_three_that_are_checked_here() -> None:
 
 
 @each_workflow
-def test_every_action_is_pinned_by_a_whole_hash_with_its_version_beside_it(path: Path) -> None:
+def test_every_action_is_pinned_by_a_whole_hash(path: Path) -> None:
+    """Every action is pinned by a whole hash, with its version beside it."""
     used = re.findall(r"^ *(?:- )?uses: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert used
@@ -81,7 +82,8 @@ def test_nothing_is_put_into_a_script_but_by_the_environment(path: Path) -> None
 
 
 @each_workflow
-def test_every_job_ends_and_no_two_of_a_kind_get_into_each_others_way(path: Path) -> None:
+def test_every_job_has_a_timeout_and_a_concurrency_group(path: Path) -> None:
+    """Every job ends, and no two of a kind get into each other's way."""
     assert read(path)["concurrency"]["group"]
     for name, job in jobs(path).items():
         assert ("uses" in job) or 0 < job["timeout-minutes"] <= 90, name
@@ -97,7 +99,8 @@ def test_what_it_calls_exists(path: Path) -> None:
     assert set(re.findall(r"(?<![\w./-])bin/[\w.]+", scripts)) <= files
 
 
-def test_everything_is_tried_on_every_python_and_system_that_the_requirements_are_pinned_for() -> None:
+def test_everything_is_tried_on_every_pinned_python_and_system() -> None:
+    """Everything is tried on every Python and system that the requirements are pinned for."""
     lock = (ROOT / "bin" / "lock").read_text(encoding="utf-8")
     pinned = re.search(r"for version in ([\d. ]+);", lock)
     lowest, highest = re.findall(r"\((3, \d+)\)", (ROOT / "bin" / "python").read_text(encoding="utf-8"))
@@ -112,7 +115,8 @@ def test_everything_is_tried_on_every_python_and_system_that_the_requirements_ar
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make check", "make package"]
 
 
-def test_the_functions_are_released_with_the_byte_code_of_their_runtime() -> None:
+def test_releases_have_the_byte_code_of_their_runtime() -> None:
+    """The functions are released with the byte code of their runtime."""
     runtime = re.search(r"^RUNTIME := (\S+)$", (ROOT / "sam.mk").read_text(encoding="utf-8"), re.MULTILINE)
     assert runtime is not None
     for name in ("release.yml", "deploy.yml"):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from detag.ports.runs import Runs
     from detag.ports.secrets import CallbackSecrets
     from detag.ports.telemetry import Telemetry
+    from detag.services.admission import Admission
     from detag.services.budget import Budget
     from detag.services.callback import CallbackHandler
     from detag.services.deliver import Deliver
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
     from detag.services.steps import Steps
+    from detag.services.submission import Submission
     from detag.services.submit import Submit
     from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
@@ -43,42 +45,21 @@ def submit(
 ) -> Submit:
     """From uploads to runs."""
     from detag.domain.waits import CLOCK_SKEW
-    from detag.services.admission import Admission
     from detag.services.existing_runs import ExistingRuns
-    from detag.services.submission import Submission
     from detag.services.submit import Submit
 
-    confirmation_seconds = settings.confirmation_minutes * 60.0 + CLOCK_SKEW
     budget = _budget(settings, jobs, clock, telemetry, uniform)
     steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
+    confirmation_seconds = settings.confirmation_minutes * 60.0 + CLOCK_SKEW
+    submission = _submission(
+        settings, confirmation_seconds, jobs, photos, runs, steps, budget, clock, telemetry, uniform
+    )
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=confirmation_seconds,
         jobs=jobs,
-        admission=Admission(
-            aspect_ratio=settings.aspect_ratio,
-            max_bytes=settings.max_image_megabytes * 1024 * 1024,
-            most_pixels=settings.max_image_megapixels * 1_000_000,
-            paused=settings.paused,
-            jobs=jobs,
-            photos=photos,
-            runs=runs,
-            budget=budget,
-            clock=clock,
-        ),
-        submission=Submission(
-            callback_url=settings.callback_url,
-            url_seconds=settings.url_lifetime_minutes * 60,
-            confirmation_seconds=confirmation_seconds,
-            jobs=jobs,
-            photos=photos,
-            runs=runs,
-            steps=steps,
-            budget=budget,
-            clock=clock,
-            telemetry=telemetry,
-            uniform=uniform,
-        ),
+        admission=_admission(settings, jobs, photos, runs, budget, clock),
+        submission=submission,
         existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
         steps=steps,
         budget=budget,
@@ -152,6 +133,53 @@ def reconcile(
         budget=_budget(settings, jobs, clock, telemetry, uniform),
         clock=clock,
         telemetry=telemetry,
+    )
+
+
+def _admission(
+    settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, runs: Runs, budget: Budget, clock: Clock
+) -> Admission:
+    from detag.services.admission import Admission
+
+    return Admission(
+        aspect_ratio=settings.aspect_ratio,
+        max_bytes=settings.max_image_megabytes * 1024 * 1024,
+        most_pixels=settings.max_image_megapixels * 1_000_000,
+        paused=settings.paused,
+        jobs=jobs,
+        photos=photos,
+        runs=runs,
+        budget=budget,
+        clock=clock,
+    )
+
+
+def _submission(
+    settings: SubmitSettings,
+    confirmation_seconds: float,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    steps: Steps,
+    budget: Budget,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform,
+) -> Submission:
+    from detag.services.submission import Submission
+
+    return Submission(
+        callback_url=settings.callback_url,
+        url_seconds=settings.url_lifetime_minutes * 60,
+        confirmation_seconds=confirmation_seconds,
+        jobs=jobs,
+        photos=photos,
+        runs=runs,
+        steps=steps,
+        budget=budget,
+        clock=clock,
+        telemetry=telemetry,
+        uniform=uniform,
     )
 
 

@@ -1,4 +1,4 @@
-"""A batch of queue messages: each on its own, the failed ones reported: one bad message never holds the others."""
+"""A batch of queue messages, each on its own: the failed ones are reported, and the others are done with."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def process(
                 raise ValueError("a message must be a JSON object")
             handle(message)
         except Transient as error:
-            telemetry.warning("to be tried again", message_id=message_id, error=str(error))
+            telemetry.warning("message will be retried", message_id=message_id, error=str(error))
             return message_id
-        except Exception as error:  # noqa: BLE001 - a bug, or a message of nobody's: after its receives it waits for a person
-            telemetry.warning("a message failed", message_id=message_id, error=safe_description(error))
+        except Exception as error:  # noqa: BLE001 - a bug, or no message of ours: at last it is in the dead-letter queue
+            telemetry.warning("message failed", message_id=message_id, error=safe_description(error))
             telemetry.count(Metric.MESSAGE_FAILED)
             return message_id
         return None

@@ -8,12 +8,13 @@ from typing import Final
 
 import certifi
 
-from detag.adapters.aws import aws_client, aws_config, roots
+from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.clock import SystemClock
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.adapters.eventbridge import EventBridgeEvents
 from detag.adapters.hosts import local_exception
 from detag.adapters.outputs import Guard, SafeFetcher
+from detag.adapters.roots import roots
 from detag.adapters.runflow import RunflowRuns
 from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.adapters.secrets import ApiKey
@@ -47,5 +48,5 @@ def runs(settings: SubmitSettings | DeliverSettings | ReconcileSettings) -> Runf
 
 
 def fetcher(environ: Mapping[str, str]) -> SafeFetcher:
-    """Output links; those of the local stack too, where this is one (see `local_exception`)."""
+    """Output URLs; those of the local stack too, where this is one (see `local_exception`)."""
     return SafeFetcher(TLS, Guard(local_exception(environ.get("DETAG_LOCAL_OUTPUTS"), environ.get("AWS_ENDPOINT_URL"))))

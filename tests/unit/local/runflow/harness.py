@@ -112,11 +112,11 @@ class Harness:
         """What would have been billed."""
         return dict((await self.http.get("/_admin/billing")).json())
 
-    async def fetch(self, link: str) -> httpx.Response:
-        """Follow an output link."""
+    async def fetch(self, url: str) -> httpx.Response:
+        """Fetch an output."""
         del self.http.headers["Authorization"]
         try:
-            return await self.http.get(link)
+            return await self.http.get(url)
         finally:
             self.http.headers["Authorization"] = f"Bearer {KEY}"
 

@@ -223,7 +223,7 @@ async def test_a_callback_keeps_the_secret_it_was_made_with(runflow: Harness) ->
     assert signed_by(old["plain_secret"], runflow.callbacks[0])
 
 
-async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: Harness) -> None:
+async def test_a_redelivery_is_a_new_delivery_with_fresh_urls(runflow: Harness) -> None:
     made = await secret(runflow)
     record = await runflow.done()
     answer = await runflow.http.post(f"/v1/runs/{record['id']}/callback-redeliveries")
@@ -234,8 +234,8 @@ async def test_a_redelivery_is_a_new_delivery_with_fresh_links(runflow: Harness)
     first, second = runflow.callbacks
     assert first.content != second.content
     assert signed_by(made["plain_secret"], second)
-    links = [json.loads(request.content)["output"]["image_urls"][0] for request in (first, second)]
-    assert [(await runflow.fetch(link)).status_code for link in links] == [200, 200]
+    urls = [json.loads(request.content)["output"]["image_urls"][0] for request in (first, second)]
+    assert [(await runflow.fetch(url)).status_code for url in urls] == [200, 200]
     assert [each["is_automatic"] for each in await history(runflow, record["id"])] == [True, False]
 
 

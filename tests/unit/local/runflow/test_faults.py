@@ -250,9 +250,9 @@ async def test_a_callback_may_be_spoilt(runflow: Harness, how: str) -> None:
     assert ("Runflow-Signature" in spoilt.headers) == (how != "unsigned")
 
 
-async def test_output_links_may_be_dead_from_the_start(runflow: Harness) -> None:
-    await runflow.fault("output_link", "expire", times=1)
-    record = await runflow.done()  # the callback's link is the first
+async def test_output_urls_may_have_expired_from_the_start(runflow: Harness) -> None:
+    await runflow.fault("output_url", "expire", times=1)
+    record = await runflow.done()  # the callback's URL is the first
     assert (await runflow.fetch(runflow.envelopes[0]["output"]["image_urls"][0])).status_code == 403
     assert (await runflow.fetch(record["output"]["image_urls"][0])).status_code == 200
 
@@ -328,7 +328,7 @@ async def test_several_rules_may_be_posted_at_once(runflow: Harness) -> None:
     assert answer.status_code == 201
     assert [rule["on"] for rule in answer.json()] == ["me", "run"]
     index = (await runflow.http.get("/_admin")).json()["faults"]["do"]
-    assert set(index) == {"any", "run", "callback", "output_link", "account"}
+    assert set(index) == {"any", "run", "callback", "output_url", "account"}
 
 
 def test_a_fault_is_taken_once_per_occasion() -> None:

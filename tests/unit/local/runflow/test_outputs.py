@@ -1,4 +1,4 @@
-"""Output links (contract section 10, "Outputs")."""
+"""Output URLs (contract section 10, "Outputs")."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.local.runflow.harness import Harness
 pytestmark = pytest.mark.anyio
 
 
-async def link_of(runflow: Harness, run_id: str) -> str:
+async def url_of(runflow: Harness, run_id: str) -> str:
     return str((await runflow.run(run_id))["output"]["image_urls"][0])
 
 
@@ -26,17 +26,17 @@ async def test_an_output_url_expires_with_403(runflow: Harness) -> None:
     expired = await runflow.fetch(old)
     assert (expired.status_code, expired.headers["content-type"]) == (403, "application/xml")
     assert "expired" in expired.text
-    assert (await runflow.fetch(await link_of(runflow, record["id"]))).status_code == 200
+    assert (await runflow.fetch(await url_of(runflow, record["id"]))).status_code == 200
 
 
-async def test_a_link_that_was_tampered_with_is_403(runflow: Harness) -> None:
-    link = (await runflow.done())["output"]["image_urls"][0]
-    other = await link_of(runflow, (await runflow.done())["id"])
-    path, _, query = link.partition("?")
+async def test_a_url_that_was_tampered_with_is_403(runflow: Harness) -> None:
+    url = (await runflow.done())["output"]["image_urls"][0]
+    other = await url_of(runflow, (await runflow.done())["id"])
+    path, _, query = url.partition("?")
     for wrong in (
         path,
-        link.replace("Expires=1", "Expires=9"),
-        link[:-1] + ("0" if link[-1] != "0" else "1"),
+        url.replace("Expires=1", "Expires=9"),
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
         f"{path}?{other.partition('?')[2]}",
         f"{path}?Expires=x&Signature=y",
         f"{path}?{query}".replace("result_1", "result_2"),
@@ -44,19 +44,19 @@ async def test_a_link_that_was_tampered_with_is_403(runflow: Harness) -> None:
         assert (await runflow.fetch(wrong)).status_code == 403, wrong
 
 
-async def test_a_link_refuses_a_second_kind_of_authorization(runflow: Harness) -> None:
-    link = (await runflow.done())["output"]["image_urls"][0]
-    assert (await runflow.http.get(link)).status_code == 400
+async def test_a_url_refuses_a_second_kind_of_authorization(runflow: Harness) -> None:
+    url = (await runflow.done())["output"]["image_urls"][0]
+    assert (await runflow.http.get(url)).status_code == 400
 
 
-async def test_a_link_tells_length_and_type_and_serves_ranges(runflow: Harness) -> None:
-    link = (await runflow.done())["output"]["image_urls"][0]
-    whole = await runflow.fetch(link)
+async def test_a_url_tells_length_and_type_and_serves_ranges(runflow: Harness) -> None:
+    url = (await runflow.done())["output"]["image_urls"][0]
+    whole = await runflow.fetch(url)
     assert int(whole.headers["content-length"]) == len(whole.content)
     del runflow.http.headers["Authorization"]
-    part = await runflow.http.get(link, headers={"Range": "bytes=0-7"})
+    part = await runflow.http.get(url, headers={"Range": "bytes=0-7"})
     assert (part.status_code, part.content) == (206, whole.content[:8])
-    head = await runflow.http.head(link)
+    head = await runflow.http.head(url)
     assert (head.status_code, head.content) == (200, b"")
 
 

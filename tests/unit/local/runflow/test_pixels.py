@@ -65,7 +65,7 @@ def test_with_the_pixel_work_off_that_test_fails(mode: Any) -> None:
 
 
 @pytest.mark.parametrize("sample", PHOTOS, ids=lambda sample: sample.path)
-def test_a_picture_without_tags_stays_as_it_is(sample: Sample) -> None:
+def test_a_photo_without_tags_stays_as_it_is(sample: Sample) -> None:
     clean = drawn(sample).clean
     assert remove_tags(clean) is clean
 
@@ -118,7 +118,7 @@ def test_transparency_and_colour_profile_are_kept() -> None:
     assert made.info["icc_profile"] == profile
 
 
-def test_a_picture_that_lies_on_its_side_is_turned_upright() -> None:
+def test_a_photo_that_lies_on_its_side_is_turned_upright() -> None:
     image = Image.new("RGB", (40, 20), (255, 0, 0))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -202,7 +202,7 @@ def linear_grey() -> bytes:
 @pytest.mark.parametrize(
     ("ratio", "size"), [("1:1", (40, 40)), ("16:9", (53, 30)), ("3:4", (40, 53)), ("4:3", (40, 30))]
 )
-def test_a_ratio_is_reached_by_adding_to_the_picture(ratio: str, size: tuple[int, int]) -> None:
+def test_a_ratio_is_reached_by_adding_to_the_photo(ratio: str, size: tuple[int, int]) -> None:
     body = saved(Image.new("RGB", (40, 30), (10, 200, 10)), "PNG")
     made = Image.open(BytesIO(process(body, aspect_ratio=ratio, output_type="same").body))
     assert made.size == size
@@ -219,7 +219,7 @@ def test_a_ratio_is_reached_by_adding_to_the_picture(ratio: str, size: tuple[int
         b"\x89PNG\r\n\x1a\n",
     ],
 )
-def test_what_is_no_picture_is_refused(body: bytes) -> None:
+def test_what_is_no_image_is_refused(body: bytes) -> None:
     with pytest.raises(Unreadable):
         process(body)
 

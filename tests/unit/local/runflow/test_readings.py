@@ -24,7 +24,7 @@ def shape(value: Any) -> Any:
     return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
 
 
-def links(output: dict[str, Any]) -> list[str]:
+def output_urls(output: dict[str, Any]) -> list[str]:
     if "outputs" in output:
         return [each["url"] if isinstance(each, dict) else each for each in output["outputs"]]
     return output.get("image_urls") or [output.get("url") or output.get("output_url") or output["image"]["url"]]
@@ -41,14 +41,14 @@ async def test_output_shapes(runflow: Harness, reading: str, example: dict[str, 
     assert shape(record["output"]) == shape(example)
     assert shape(runflow.envelopes[0]["output"]) == shape(example)
     for output in (record["output"], runflow.envelopes[0]["output"]):
-        assert (await runflow.fetch(links(output)[0])).status_code == 200
+        assert (await runflow.fetch(output_urls(output)[0])).status_code == 200
 
 
 async def test_more_images_than_one(runflow: Harness) -> None:
     await runflow.behave(images_per_run=3)
     record = await runflow.done()
     assert len(set(record["output"]["image_urls"])) == 3
-    assert all("/result_" in link for link in record["output"]["image_urls"])
+    assert all("/result_" in url for url in record["output"]["image_urls"])
 
 
 async def test_create_status(runflow: Harness) -> None:

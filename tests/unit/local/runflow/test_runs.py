@@ -39,14 +39,14 @@ async def test_run_ids_are_uuid7_in_the_order_of_creation(runflow: Harness) -> N
     assert ids == sorted(ids)
 
 
-async def test_a_run_ends_succeeded_with_links_duration_and_cost(runflow: Harness) -> None:
+async def test_a_run_ends_succeeded_with_output_urls_duration_and_cost(runflow: Harness) -> None:
     record = await runflow.done()
 
     assert record["status_code"] == "succeeded"
     assert record["cost"] == "0.14"
     assert record["duration_ms"] >= 0
-    (link,) = record["output"]["image_urls"]
-    output = await runflow.fetch(link)
+    (url,) = record["output"]["image_urls"]
+    output = await runflow.fetch(url)
     assert (output.status_code, output.headers["content-type"], output.content) == (200, "image/png", png())
     moments = [datetime.fromisoformat(record[name]) for name in ("created_at", "started_at", "completed_at")]
     assert moments == sorted(moments)

@@ -33,7 +33,7 @@ def test_the_names_are_as_odd_as_promised() -> None:
     assert len({sample.path for sample in SAMPLES}) == len(SAMPLES)
 
 
-def test_a_jpeg_and_a_png_of_one_name_are_different_pictures() -> None:
+def test_a_jpeg_and_a_png_of_one_name_are_different_photos() -> None:
     jpeg, png = (sample for sample in PHOTOS if PurePosixPath(sample.path).stem == "a")
     assert {PurePosixPath(each.path).suffix for each in (jpeg, png)} == {".jpg", ".png"}
     assert PurePosixPath(jpeg.path).parent == PurePosixPath(png.path).parent

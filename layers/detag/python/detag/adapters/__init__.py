@@ -1,1 +1,1 @@
-"""The ports, kept by AWS and Runflow."""
+"""The ports, implemented on AWS and Runflow."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import certifi
+import botocore.session
+from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
@@ -18,20 +17,13 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
-from botocore.httpsession import URLLib3Session
-from botocore.loaders import Loader
-from botocore.session import Session
-from botocore.utils import get_environ_proxies
 
+from detag.adapters.roots import roots, trust
 from detag.ports.errors import Transient
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError
 
-SERVICES: Final = ("dynamodb", "events", "s3", "secretsmanager", "sqs")
-DATA: Final = Path(__file__).with_name("data")
-"""Where bin/endpoints.py puts botocore's table of endpoints, cut to these services: read at every cold start, 37 times
-smaller."""
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
@@ -57,7 +49,7 @@ THROTTLES: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-"""The words that AWS services have for "too fast"."""
+"""The codes that AWS services have for "too fast"."""
 PASSING: Final = THROTTLES | {
     "InternalError",
     "InternalFailure",
@@ -88,54 +80,18 @@ def aws_config(*, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) 
     )
 
 
-def roots() -> str | None:
-    """The folder that layers/dependencies/roots.py makes of certifi's bundle; None where it was not made.
-
-    OpenSSL opens the one certificate of it that it needs. The bundle costs 17 ms of CPU whenever it is read, and
-    botocore reads it for every connection.
-    """
-    folder = Path(certifi.__file__).with_name("roots")
-    return str(folder) if folder.is_dir() else None
-
-
-class _Https(URLLib3Session):
-    """Botocore's own way to send a request, but for where its trust comes from."""
-
-    roots: str
-
-    def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
-        # The hook has a private name. Should botocore rename it, then this does nothing, and the bundle is read again.
-        super()._setup_ssl_cert(conn, url, verify)  # type: ignore[misc]
-        conn.ca_certs, conn.ca_cert_dir = None, self.roots
-
-
-class _Data(Loader):
-    """Botocore's models, without the walk through its 440 services by which it learns that there are these."""
-
-    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - all types are the same to us
-        """Those that we use."""
-        return list(SERVICES)
-
-
-_session: Final = Session()
-_session.register_component("data_loader", _Data([str(DATA)]))
+_core: Final = botocore.session.get_session()
+session: Final = Session(botocore_session=_core)
+"""One for all clients: the first makes what the others share."""
 
 
 def aws_client(service: str, config: Config) -> Any:
-    """A client of one of `SERVICES`: what `boto3.client` makes, without the import of boto3 and of its transfers."""
-    client: Any = _session.create_client(service, config=config)
-    options: Any = config  # whose attributes the stubs do not know
+    """A client of one of the services that layers/dependencies/prune.py keeps."""
+    make: Any = session.client
+    client = make(service, config=config)
     folder = roots()
-    if folder and not _session.get_config_variable("ca_bundle"):  # an operator's AWS_CA_BUNDLE beats ours
-        https: Any = _Https(
-            proxies=get_environ_proxies(client.meta.endpoint_url),
-            timeout=(options.connect_timeout, options.read_timeout),  # type: ignore[arg-type]
-            max_pool_connections=options.max_pool_connections,
-            # As botocore's own client has it. Without it every body waits for the acknowledgement of its header: 40 ms.
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
-        )
-        https.roots = folder
-        client.meta.events.register("before-send", lambda request, **_: https.send(request))
+    if folder and not _core.get_config_variable("ca_bundle"):  # an operator's AWS_CA_BUNDLE beats ours
+        trust(client, config, folder)
     return client
 
 
@@ -154,7 +110,7 @@ def passing(error: ClientError) -> bool:
 def calling(operation: str) -> Iterator[None]:
     """Around one AWS call: what may pass is raised as `Transient`, all else as it is, with the operation named.
 
-    Of a broken connection only the kind is told: its text holds the URL.
+    Of a broken connection only the kind is kept: its text holds the URL.
     """
     try:
         yield

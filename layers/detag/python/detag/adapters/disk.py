@@ -15,11 +15,11 @@ from detag.ports.errors import Transient
 def temporary_file() -> Iterator[IO[bytes]]:
     """A file without a name, gone afterwards.
 
-    Raises `Transient` where it can't be made, written or read, outbox it included: that writes what is left.
+    Raises `Transient` where it cannot be made, written, read or closed: closing writes what is left.
     """
     try:
         with tempfile.TemporaryFile() as file:
             yield file
     except OSError as error:
         why = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        raise Transient(f"no room to keep the picture meanwhile: {why}") from None
+        raise Transient(f"temporary file failed: {why}") from None

@@ -30,7 +30,6 @@ from detag.adapters.job_items import (
 from detag.adapters.job_requests import (
     Request,
     charge_requests,
-    closed_request,
     day_budget_request,
     day_budget_writes,
     due_shard_request,
@@ -223,7 +222,7 @@ class DynamoJobStore:
         if limit < 1:
             return []
         with calling("Query"):
-            answer = self._client.query(**closed_request(self._table, state, day, limit))
+            answer = self._client.query(**outcome_request(self._table, state, day, limit))
         return [job_id_of(item) for item in answer["Items"]]
 
     def counts(self, day: str) -> Counts:

@@ -29,9 +29,9 @@ class EventBridgeEvents:
         self._client, self._bus = client, bus
 
     def publish(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """See `Events`. PutEvents answers 200 for an event that it did not take: its entry tells."""
+        """See `Events`. PutEvents answers 200 even for an event that it rejected: its entry says so."""
         with calling("PutEvents"):
             answer = self._client.put_events(**put_events_request(self._bus, detail_type, detail))
         if answer["FailedEntryCount"]:
             codes = ", ".join(entry.get("ErrorCode", "no reason given") for entry in answer["Entries"])
-            raise Transient(f"PutEvents: not taken: {codes}")
+            raise Transient(f"PutEvents: rejected: {codes}")

@@ -1,4 +1,4 @@
-"""What a host and an address are: the public Internet, this machine, or something that no link may lead to."""
+"""What a host and an address are: the public Internet, this machine, or something that no URL may lead to."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ def read_intake(item: Mapping[str, Any]) -> Intake:
 def read_override(item: Mapping[str, Any]) -> Override:
     """What an operator wrote by hand: `paused` true or false, `limit_usd` an amount or "none", each as text or not.
 
-    What can't be understood pauses: nothing is paid for on a guess.
+    What cannot be understood pauses: nothing is paid for on a guess.
     """
     values = {name: str(value).strip().lower() for name, attribute in item.items() for value in attribute.values()}
     paused, limit = values.get("paused"), values.get("limit_usd")

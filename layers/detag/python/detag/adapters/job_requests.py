@@ -173,26 +173,13 @@ def due_shard_request(table: str, shard: str, until: float | None = None, limit:
     return request if limit is None else request | {"Limit": limit}
 
 
-def outcome_request(table: str, state: State, day: str) -> Request:
-    """A Query that counts the jobs of one final state and day."""
-    return {
+def outcome_request(table: str, state: State, day: str, limit: int | None = None) -> Request:
+    """A Query of the jobs of one final state and day: their count, or at most `limit` of them, newest first."""
+    request = {
         "TableName": table,
         "IndexName": OUTCOMES_INDEX.name,
         "KeyConditionExpression": "#outcome = :outcome",
         "ExpressionAttributeNames": {"#outcome": OUTCOMES_INDEX.partition},
         "ExpressionAttributeValues": {":outcome": {"S": outcome_of(state, day)}},
-        "Select": "COUNT",
     }
-
-
-def closed_request(table: str, state: State, day: str, limit: int) -> Request:
-    """A Query of the jobs of one final state and day, newest first."""
-    return {
-        "TableName": table,
-        "IndexName": OUTCOMES_INDEX.name,
-        "KeyConditionExpression": "#outcome = :outcome",
-        "ExpressionAttributeNames": {"#outcome": OUTCOMES_INDEX.partition},
-        "ExpressionAttributeValues": {":outcome": {"S": outcome_of(state, day)}},
-        "ScanIndexForward": False,
-        "Limit": limit,
-    }
+    return request | ({"Select": "COUNT"} if limit is None else {"ScanIndexForward": False, "Limit": limit})

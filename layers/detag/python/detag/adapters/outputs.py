@@ -1,4 +1,4 @@
-"""Output links, opened like hostile input: only at public addresses, only so long, only so much, only pictures."""
+"""Output URLs, opened like hostile input: only at public addresses, only so long, only so much, only images."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final
 from urllib.parse import quote, urljoin, urlsplit
 
-import httpcore
+import httpx
 
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
-from detag.adapters.http import FAILURES, USER_AGENT, Network, header, until
+from detag.adapters.http import USER_AGENT, Network, RequestFailed, client, header, location, request_to
 from detag.domain.images import (
     HEAD_BYTES,
     LONG_HEAD_BYTES,
@@ -28,16 +28,16 @@ from detag.domain.images import (
     sniff,
 )
 from detag.ports.errors import Transient
-from detag.ports.outputs import Download, LinkExpired, Unsafe
+from detag.ports.outputs import Download, OutputUrlExpired, Unsafe
 
 EXPIRED: Final = (400, 401, 403, 404, 410)
-"""What a link answers when its time is over; 400 is S3's word for a signature whose own credentials have expired."""
+"""What an expired URL answers; 400 is S3's word for a signature whose own credentials have expired."""
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a link leads: `host` in lower case, `path` with its query."""
+    """Where a URL leads: `host` in lower case, `path` with its query."""
 
     scheme: str
     host: str
@@ -46,60 +46,60 @@ class Target:
 
 
 class Guard:
-    """What a link may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
+    """What a URL may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
 
     most_bytes = 200 * 1024 * 1024
     seconds = 60.0
-    """For one link, its redirects included, from the first packet to the last byte."""
+    """For one URL, its redirects included, from the first packet to the last byte."""
     redirects = 3
 
     def __init__(self, local: tuple[str, int] | None = None) -> None:
         self._local = local
 
-    def link(self, target: Target, user: str | None) -> None:
-        """Refuse a link for how it is written."""
+    def url(self, target: Target, user: str | None) -> None:
+        """Refuse a URL for how it is written."""
         if user is not None:
-            raise Unsafe("the link holds a user name")
+            raise Unsafe("the URL holds a user name")
         if target.scheme == "http" and (target.host, target.port) == self._local:
             return
         if target.scheme != "https":
-            raise Unsafe(f"the link is not https but {target.scheme[:20]!r}")
+            raise Unsafe(f"the URL is not https but {target.scheme[:20]!r}")
         if target.port != 443:
-            raise Unsafe(f"the link names port {target.port}")
+            raise Unsafe(f"the URL names port {target.port}")
         self.host(target.host)
 
     def host(self, host: str) -> None:
         """Refuse a host that is neither a name nor an address in its usual form: 2130706433, 0x7f.1."""
         if not is_address(host) and is_number(host):
-            raise Unsafe("the link's host is an address in disguise")
+            raise Unsafe("the URL's host is an address in disguise")
         if not is_address(host) and not is_name(host):
-            raise Unsafe("the link's host is not a name")
+            raise Unsafe("the URL's host is not a name")
 
     def address(self, host: str, port: int, address: str) -> None:
         """Refuse an address that the host has."""
         kind = kind_of(address)
         if kind and not ((host, port) == self._local and is_loopback(address)):
-            raise Unsafe(f"the link leads to {kind} address")
+            raise Unsafe(f"the URL leads to {kind} address")
 
     def encoding(self, encoding: bytes | None) -> None:
         """Refuse a compressed body: what it unpacks to has no bound. Some stores leave the word aws-chunked behind."""
         if (encoding or b"").lower() not in (b"", b"identity", b"aws-chunked"):
-            raise Unsafe("the picture is sent compressed")
+            raise Unsafe("the output is sent compressed")
 
     def size(self, length: int) -> None:
         """Refuse a body for its length in bytes, as announced or as received so far."""
         if length > self.most_bytes:
-            raise Unsafe(f"the picture is larger than {self.most_bytes} bytes")
+            raise Unsafe(f"the output is larger than {self.most_bytes} bytes")
 
-    def picture(self, head: bytes, length: int) -> Image | None:
-        """Refuse what is no picture, whatever its Content-Type says."""
+    def image(self, head: bytes, length: int) -> Image | None:
+        """Refuse what is no image, whatever its Content-Type says."""
         try:
             return sniff(head, length)
         except NotAnImage as error:
             raise Unsafe(str(error)) from None
 
     def end(self, image: Image | None, head: bytes, tail: bytes) -> None:
-        """Refuse a picture that stops before its end, as where Content-Length is less than was sent."""
+        """Refuse an image that stops before its end, as where Content-Length is less than was sent."""
         try:
             shown = image is None or check_tail(image, head, tail)
         except NotAnImage as error:
@@ -112,23 +112,23 @@ _ODD: Final = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
 """What no URL holds: blanks, control characters, and halves of characters, which JSON can write."""
 
 
-def target_of(link: str, guard: Guard) -> Target:
-    """A link taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
-    if len(link) > 8_192 or _ODD.search(link):
-        raise Unsafe("the link is not a URL")
+def target_of(url: str, guard: Guard) -> Target:
+    """A URL taken apart, once for all: what is judged here is what is connected to. Raises `Unsafe`."""
+    if len(url) > 8_192 or _ODD.search(url):
+        raise Unsafe("not a URL")
     try:
-        parts = urlsplit(link)
+        parts = urlsplit(url)
         port = parts.port
         host = parts.hostname or ""
     except ValueError:
-        raise Unsafe("the link is not a URL") from None
+        raise Unsafe("not a URL") from None
     if ("[" in parts.netloc) != (":" in host):
-        raise Unsafe("the link's host is not a name")
+        raise Unsafe("the URL's host is not a name")
     path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     if port is None:
         port = 80 if parts.scheme == "http" else 443
     target = Target(parts.scheme, host, port, path)
-    guard.link(target, parts.username)
+    guard.url(target, parts.username)
     return target
 
 
@@ -137,15 +137,15 @@ _KEPT: Final = "".join(map(chr, range(33, 127)))
 
 @contextmanager
 def _receiving() -> Iterator[None]:
-    """Around whatever reads from the network: of a failure only the kind is told, its text may hold the link."""
+    """Around whatever reads from the network: of a failure only the kind is logged, its text may hold the URL."""
     try:
         yield
-    except FAILURES as error:
-        raise Transient(f"the picture cannot be received: {type(error).__name__}") from None
+    except RequestFailed as error:
+        raise Transient(f"the output could not be received: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Download:
     """See `detag.ports.outputs.Download`."""
 
     head: bytes
@@ -157,66 +157,65 @@ class SafeFetcher:
     """See `detag.ports.outputs.Fetcher`. One connection for each hop; nothing but the address and the path is sent.
 
     No credentials, cookies or referrer go out. Memory stays at a few times `HEAD_BYTES` whatever the size, or
-    `LONG_HEAD_BYTES` for a picture with long headers; a body whose length is not announced is first written to a
+    `LONG_HEAD_BYTES` for an image with long headers; a body whose length is not announced is first written to a
     temporary file, up to the same bound.
     """
 
     def __init__(self, tls: ssl.SSLContext, guard: Guard | None = None, network: Network | None = None) -> None:
-        self._tls, self._guard = tls, guard or Guard()
-        self._network = network or Network(self._guard.address)
+        self._guard = guard or Guard()
+        self._client = client(tls, network or Network(self._guard.address))
 
     @contextmanager
-    def open(self, link: str) -> Iterator[Download]:
+    def open(self, url: str) -> Iterator[Download]:
         """See `Fetcher`."""
         with ExitStack() as stack:
             with _receiving():
-                response = self._follow(link, time.monotonic() + self._guard.seconds, stack)
+                response = self._follow(url, time.monotonic() + self._guard.seconds, stack)
             yield self._download(response, stack)
 
-    def _follow(self, link: str, deadline: float, stack: ExitStack) -> httpcore.Response:
+    def _follow(self, url: str, deadline: float, stack: ExitStack) -> httpx.Response:
         for _ in range(self._guard.redirects + 1):
-            response = stack.enter_context(self._get(target_of(link, self._guard), deadline))
-            if response.status not in REDIRECTS:
+            response = stack.enter_context(closing(self._get(target_of(url, self._guard), deadline)))
+            if response.status_code not in REDIRECTS:
                 return response
-            link = _redirected(link, header(response, b"location") or b"")
-        raise Unsafe(f"the link redirects more than {self._guard.redirects} times")
+            url = _redirected(url, location(response))
+        raise Unsafe(f"the URL redirects more than {self._guard.redirects} times")
 
-    @contextmanager
-    def _get(self, target: Target, deadline: float) -> Iterator[httpcore.Response]:
-        scheme, host, path = target.scheme.encode(), target.host.encode(), target.path.encode()
-        url = httpcore.URL(scheme=scheme, host=host, port=target.port, target=path)
+    def _get(self, target: Target, deadline: float) -> httpx.Response:
         headers = [
             (b"Accept", b"image/*"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", USER_AGENT),
-            (b"Connection", b"close"),
+            (b"Connection", b"close"),  # it serves this one URL
         ]
-        connection = httpcore.HTTPConnection(url.origin, ssl_context=self._tls, network_backend=self._network)
-        with connection.stream("GET", url, headers=headers, extensions=until(deadline)) as response:
-            yield response
+        try:
+            origin = httpx.URL(scheme=target.scheme, host=target.host, port=target.port)
+        except httpx.InvalidURL:
+            raise Unsafe("not a URL") from None
+        request = request_to(origin, "GET", target.path.encode(), headers, deadline)
+        return self._client.send(request, stream=True)
 
-    def _download(self, response: httpcore.Response, stack: ExitStack) -> Download:
-        if response.status in EXPIRED:
-            raise LinkExpired(f"the link answered {response.status}")
-        if response.status != 200:
-            raise Transient(f"the link answered {response.status}")
+    def _download(self, response: httpx.Response, stack: ExitStack) -> Download:
+        if response.status_code in EXPIRED:
+            raise OutputUrlExpired(f"the URL answered {response.status_code}")
+        if response.status_code != 200:
+            raise Transient(f"the URL answered {response.status_code}")
         self._guard.encoding(header(response, b"content-encoding"))
-        chunks, announced = response.iter_stream(), header(response, b"content-length")
+        chunks, announced = response.iter_raw(), header(response, b"content-length")
         if announced is None or header(response, b"transfer-encoding") is not None:
             chunks, length = self._spool(chunks, stack.enter_context(temporary_file()))
         else:
             length = int(announced)
         self._guard.size(length)
         body = _Body(chunks, length)
-        buffered = io.BufferedReader(body, HEAD_BYTES)
-        reader: BinaryIO = buffered
-        head = buffered.peek(HEAD_BYTES)[:HEAD_BYTES]
+        reader: io.BufferedReader = io.BufferedReader(body, HEAD_BYTES)
+        head = reader.peek(HEAD_BYTES)[:HEAD_BYTES]
         if headers_go_on(head, length):
-            head = reader.read(LONG_HEAD_BYTES)
-            reader = io.BufferedReader(_Joined(head, reader), HEAD_BYTES)
-        image = self._guard.picture(head, length)
+            reader = io.BufferedReader(reader, LONG_HEAD_BYTES)
+            head = reader.peek(LONG_HEAD_BYTES)
+        image = self._guard.image(head, length)
         body.ends(lambda tail: self._guard.end(image, head, tail))
-        return _Picture(head, length, reader)
+        return _Download(head, length, reader)
 
     def _spool(self, chunks: Iterator[bytes], file: IO[bytes]) -> tuple[Iterator[bytes], int]:
         length = 0
@@ -228,28 +227,15 @@ class SafeFetcher:
         return iter(lambda: file.read(HEAD_BYTES), b""), length
 
 
-def _redirected(link: str, location: bytes) -> str:
+def _redirected(url: str, location: bytes) -> str:
     try:
-        return urljoin(link, location.decode(errors="replace"))
+        return urljoin(url, location.decode(errors="replace"))
     except ValueError:
-        raise Unsafe("the link redirects to what is no URL") from None
-
-
-class _Joined(io.RawIOBase):
-    """Bytes that were read already, and the rest."""
-
-    def __init__(self, read: bytes, rest: BinaryIO) -> None:
-        self._read, self._rest = io.BytesIO(read), rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._read.readinto(buffer) or self._rest.readinto(buffer)  # type: ignore[attr-defined]
+        raise Unsafe("the URL redirects to what is no URL") from None
 
 
 class _Body(io.RawIOBase):
-    """Exactly `length` bytes of some chunks, and the last of them only once the end of the picture was judged."""
+    """Exactly `length` bytes of some chunks, and the last of them only once the end of the image was checked."""
 
     def __init__(self, chunks: Iterator[bytes], length: int) -> None:
         self._chunks, self._left = chunks, length
@@ -288,5 +274,5 @@ class _Body(io.RawIOBase):
         with _receiving():
             chunk = next(self._chunks, b"")
         if not chunk:
-            raise Transient("the picture ended early")
+            raise Transient("the output ended early")
         return chunk

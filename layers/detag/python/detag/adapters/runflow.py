@@ -7,13 +7,23 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-import httpcore
+import httpx
 
-from detag.adapters.http import FAILURES, IDLE_SECONDS, USER_AGENT, Network, TooLong, header, read_all, until
+from detag.adapters.http import (
+    USER_AGENT,
+    Headers,
+    Network,
+    RequestFailed,
+    client,
+    header,
+    read_all,
+    request_to,
+)
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
 from detag.ports.errors import Transient
@@ -28,7 +38,6 @@ PAGE_BYTES: Final = 32 * 1024 * 1024
 """A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
 MAX_RETRY_AFTER: Final = 32.0
 """Where the official sample stops waiting (contract section 7)."""
-MAX_CONNECTIONS: Final = 32
 
 
 class ApiKey(Protocol):
@@ -77,19 +86,14 @@ class RunflowRuns:
         page_limit: int = PAGE_LIMIT,
     ) -> None:
         parts = urlsplit(api_url)
-        self._origin = (parts.scheme.encode(), (parts.hostname or "").encode(), parts.port)
+        self._origin = httpx.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port)
         self._path = parts.path.rstrip("/")
         self._api_key, self._page_limit = api_key, page_limit
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls,
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=network or Network(),
-        )
+        self._client = client(tls, network or Network())
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._client.close()
 
     def ready(self) -> None:
         """See `Runs`."""
@@ -102,14 +106,14 @@ class RunflowRuns:
         """
         key = self._api_key()
         if timeout <= 0:
-            raise Transient("no time is left to wait for Runflow's answer")
+            raise Transient("no time left to wait for Runflow's answer")
         headers = [(b"Content-Type", b"application/json"), (b"Idempotency-Key", idempotency_key.encode())]
         try:
             answer = self._call(
                 "POST", f"/v1/models/{quote(MODEL)}/runs", key, timeout, RECORD_BYTES, headers, body.encode()
             )
-        except (*FAILURES, TooLong) as error:
-            return Ambiguous(f"no answer: {type(error).__name__}")
+        except RequestFailed as error:
+            return Ambiguous(f"no answer: {error}")
         return outcome_of(answer.status, answer.record(), answer.retry_after)
 
     def get(self, run_id: str) -> Run | None:
@@ -119,7 +123,7 @@ class RunflowRuns:
             return None
         run = read_run(_expected(answer))
         if run is None or run.run_id != run_id:
-            raise Transient("Runflow answered with no record of this run")
+            raise Transient("Runflow's answer is not the record of this run")
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
@@ -133,8 +137,8 @@ class RunflowRuns:
     def _read(self, path: str, seconds: float, most: int) -> _Answer:
         try:
             return self._call("GET", path, self._api_key(), seconds, most)
-        except (*FAILURES, TooLong) as error:
-            raise Transient(f"Runflow cannot be reached: {type(error).__name__}") from None
+        except RequestFailed as error:
+            raise Transient(f"Runflow cannot be reached: {error}") from None
 
     def _call(
         self,
@@ -143,31 +147,27 @@ class RunflowRuns:
         key: str,
         seconds: float,
         most: int,
-        headers: list[tuple[bytes, bytes]] | None = None,
+        headers: Headers = (),
         content: bytes | None = None,
     ) -> _Answer:
-        scheme, host, port = self._origin
-        url = httpcore.URL(scheme=scheme, host=host, port=port, target=(self._path + path).encode())
         common = [
             (b"Authorization", b"Bearer " + key.encode()),
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", USER_AGENT),
         ]
-        request = self._pool.stream(
-            method, url, headers=common + (headers or []), content=content, extensions=until(time.monotonic() + seconds)
-        )
-        with request as response:
-            answer = _Answer(
-                response.status, read_all(response, most), retry_after_of(header(response, b"retry-after"))
-            )
+        target = (self._path + path).encode()
+        request = request_to(self._origin, method, target, [*common, *headers], time.monotonic() + seconds, content)
+        with closing(self._client.send(request, stream=True)) as response:
+            body = read_all(response, most)
+        answer = _Answer(response.status_code, body, retry_after_of(header(response, b"retry-after")))
         if answer.status in (401, 403):
             self._api_key.forget()
         return answer
 
 
 def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None) -> Outcome:
-    """What an answer to the POST means for the photo's money: by its status alone, but for the run's id (contract
+    """What an answer to the POST means for the budget: by its status alone, but for the run's id (contract
     section 6).
     """
     if 200 <= status < 300:
@@ -189,8 +189,8 @@ def retry_after_of(value: bytes | None) -> float | None:
 def read_page(answer: object) -> RunPage:
     """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (contract 13.15).
 
-    Raises `Transient` for anything else: if a page that can't be read looked like the end of the list, the photo whose
-    run is looked for would be sent, and paid, again.
+    Raises `Transient` for anything else: if a page that cannot be read looked like the end of the list, the photo whose
+    run is searched for would be sent, and paid for, again.
     """
     record = answer if isinstance(answer, Mapping) else {"data": answer}
     entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)
@@ -209,7 +209,7 @@ def _cursor(record: Mapping[str, Any]) -> str | None:
     if isinstance(cursor, str) and "?" in cursor:  # a URL in place of a cursor
         cursor = next(iter(parse_qs(urlsplit(cursor).query).get("pq", ())), "")
     if cursor is not None and (not isinstance(cursor, str) or not cursor or "://" in cursor):
-        raise Transient("Runflow's list goes on, but not how")
+        raise Transient("Runflow's list goes on without a usable cursor")
     return cursor
 
 

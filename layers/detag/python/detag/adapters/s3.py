@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 READ_SECONDS: Final = 20.0
-"""S3 may think that long about a large object that has just been sent."""
+"""S3 may take that long to answer for a large object that has just been sent."""
 BLOCK: Final = 65_536
 _OURS: Final = frozenset({"InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
 """Codes of a 403 that speak of the caller's clock and credentials, not of the object: they pass."""
@@ -69,7 +69,7 @@ class S3PhotoStore:
         self._client, self._output_bucket = client, output_bucket
 
     def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
-        """See `PhotoStore`. One GET; a HEAD besides only for an empty object, of which no range can be had."""
+        """See `PhotoStore`. One GET; a HEAD besides only for an empty object, which has no range."""
         where = _version(bucket, key, version_id)
         try:
             with calling("GetObject"):
@@ -77,7 +77,7 @@ class S3PhotoStore:
                 with closing(answer["Body"]) as body:
                     data = body.read(length)
                 if len(data) < min(length, answer["ContentLength"]):
-                    raise Transient("GetObject: the answer broke off")
+                    raise Transient("GetObject: the answer ended early")
         except ClientError as error:
             if _status(error) == 416:
                 return self._empty(where)
@@ -163,7 +163,7 @@ class S3PhotoStore:
             with calling("PutObject"):
                 self._client.put_object(**request, Body=body)
         except UnseekableStreamError:
-            raise Transient("PutObject: broken off, and a stream cannot be sent twice") from None
+            raise Transient("PutObject: interrupted, and a stream cannot be sent twice") from None
         except ClientError as error:
             code = error_code(error)
             if _status(error) == 412 or (code == "NoSuchKey" and "IfMatch" in request):
@@ -182,7 +182,7 @@ class S3PhotoStore:
 
 
 class _Whole:
-    """A body that gives exactly `length` bytes or an error, which it remembers: a half is never taken for the whole."""
+    """A body that gives exactly `length` bytes or an error, which it remembers: a part is never taken for the whole."""
 
     def __init__(self, body: BinaryIO, length: int) -> None:
         self._body, self._left = body, length
@@ -195,7 +195,7 @@ class _Whole:
         try:
             data = self._body.read(self._left if size < 0 else min(size, self._left))
             if not data:
-                raise Transient("the picture ended early")
+                raise Transient("the output ended early")
         except Exception as error:
             self.failure = error
             raise

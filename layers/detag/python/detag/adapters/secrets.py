@@ -60,7 +60,7 @@ def _fetch(client: SecretsManagerClient, arn: str) -> str:
             raise Unset("it has no value") from None
         raise
     if "SecretString" not in answer:
-        raise Unset("it has no value of text")
+        raise Unset("it has no value as text")
     return answer["SecretString"]
 
 

@@ -25,16 +25,16 @@ def batch_requests(queue_url: str, messages: Sequence[Mapping[str, Any]]) -> lis
 
 def _batches(messages: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, str]]]:
     entries: list[dict[str, str]] = []
-    room = MAX_MESSAGE_BYTES
+    left = MAX_MESSAGE_BYTES
     for message in messages:
         body = json.dumps(message, separators=(",", ":"))
         if len(body) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(body)} bytes is too long for the queue")
-        if len(entries) == MAX_BATCH or len(body) > room:
+        if len(entries) == MAX_BATCH or len(body) > left:
             yield entries
-            entries, room = [], MAX_MESSAGE_BYTES
+            entries, left = [], MAX_MESSAGE_BYTES
         entries.append({"Id": str(len(entries)), "MessageBody": body})
-        room -= len(body)
+        left -= len(body)
     if entries:
         yield entries
 
@@ -52,4 +52,4 @@ class SqsQueue:
                 answer = self._client.send_message_batch(**request)
             if failed := answer.get("Failed"):
                 codes = ", ".join(sorted({entry["Code"] for entry in failed}))
-                raise Transient(f"SendMessageBatch: {len(failed)} of {len(request['Entries'])} not kept: {codes}")
+                raise Transient(f"SendMessageBatch: {len(failed)} of {len(request['Entries'])} rejected: {codes}")

@@ -30,7 +30,7 @@ def line_fields(fields: dict[str, object]) -> dict[str, Any]:
 
 
 class InvocationFailed(Exception):
-    """What Lambda is told, and logs, of an error that ends an invocation; see `told`."""
+    """What Lambda gets, and logs, of an error that ends an invocation; see `safe_description`."""
 
 
 class PowertoolsTelemetry:
@@ -42,8 +42,8 @@ class PowertoolsTelemetry:
         self._counted = False
 
     def invocation(self, handler: Handler) -> Handler:
-        """Decorates a Lambda handler: its lines carry the request's id, its metrics leave when it ends, and of an error
-        that ends it nothing is told but what `told` tells. Raises `InvocationFailed`.
+        """Decorates a Lambda handler: its lines carry the request's id, its metrics are sent when it ends, and an
+        error that ends it is logged as `safe_description` has it. Raises `InvocationFailed`.
         """
 
         @wraps(handler)

@@ -1,4 +1,4 @@
-"""What is to be done about a job, given what is known: all that decides a move is here, and nothing here does anything.
+"""What is to be done about a job, given what is known: all that decides a move is here, and nothing here does I/O.
 
 A decision is a pure function from a job, and what was just learnt about it, to one of
 
@@ -6,7 +6,7 @@ A decision is a pure function from a job, and what was just learnt about it, to 
     `Idle`      nothing to do, and why
     or a value that names what else must be found out or done first.
 
-Services ask, then carry out what they are told. `docs/decision-tables.md` shows each of these functions as a table.
+Services ask, then carry out the answer. `docs/decision-tables.md` shows each of these functions as a table.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class Photo:
 
 
 def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
-    """Why an upload is not sent, by what its event tells; None where the photo has to be read."""
+    """Why an upload is not sent, by what its event says; None where the photo has to be read."""
     if now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
@@ -212,7 +212,7 @@ def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
     if upload.size > max_bytes:
         return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {max_bytes}", now)
     if not upload.is_addressable:
-        return _failed_unpaid(Reason.UNUSABLE_NAME, "no web address can name it", now)
+        return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
 
 
@@ -347,7 +347,7 @@ def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
 
 
 def count_failures(failures: int, outcome: Outcome) -> int:
-    """How many answers in a row speak for an outage, after this one."""
+    """How many answers in a row point to an outage, after this one."""
     return failures + 1 if isinstance(outcome, Ambiguous) and outcome.down else 0
 
 
@@ -436,7 +436,7 @@ def after_run(
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
     if run is not None and run.status in GOOD:
-        return Fetch(run) if run.links else _without_output(job, run, now, run_timeout_hours)
+        return Fetch(run) if run.output_urls else _without_output(job, run, now, run_timeout_hours)
     if job.state is not State.SUBMITTED:
         return Idle("nothing to repair with")
     if run is None:
@@ -492,7 +492,7 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """An output can't be fetched or stored now."""
+    """An output could not be fetched or stored now."""
 
     why: str
 

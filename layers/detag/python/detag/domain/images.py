@@ -1,4 +1,4 @@
-"""What a file is, told from its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
+"""What a file is, by its first and last bytes. No pixel is decoded here, or anywhere in the functions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TooManyPixels(NotAnImage):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Type, and dimensions in pixels."""
+    """Type and dimensions in pixels."""
 
     content_type: str
     width: int
@@ -106,8 +106,7 @@ def check_photo(image: Image, most_pixels: int) -> None:
     """Refuse an image that the model does not take, or that is too large. Raises `Unsupported` or `TooManyPixels`."""
     if image.animated:
         raise Unsupported(
-            f"this {image.content_type} file is an animation: save one picture of it as JPEG, PNG or WebP and "
-            "upload that"
+            f"this {image.content_type} file is an animation: save one frame of it as JPEG, PNG or WebP and upload that"
         )
     if image.content_type not in ACCEPTED:
         raise _unsupported(image.content_type)
@@ -261,7 +260,7 @@ def _png(head: bytes) -> _Layout:
 
 
 def _webp(head: bytes) -> _Layout:
-    """The canvas, or else the one picture (RFC 9649, section 2; RFC 6386, section 9.1)."""
+    """The canvas, or else the only frame (RFC 9649, section 2; RFC 6386, section 9.1)."""
     width = height = 0
     animated = False
     if head[12:16] == b"VP8X" and len(head) >= 30:

@@ -167,11 +167,11 @@ class Job:
     claimed_at: float = 0.0
     """When the latest submission was claimed: the search for an existing run goes back this far."""
     maybe_submitted: bool = False
-    """Whether a POST of this job had no clear outcome and was followed by another: a second run may exist."""
+    """Whether a POST of this job had no clear outcome and was followed by another: an unmatched run may exist."""
     search_from: str | None = None
     """Where the search for an existing run goes on that was too long for one process: a cursor of the run list."""
     content_type: str | None = None
-    """The photo's type, as its first bytes tell."""
+    """The photo's type, by its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
     """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
     run_id: str | None = None
@@ -307,7 +307,7 @@ def new(upload: Upload, now: float) -> Job:
 # Before paying
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, can't be read for the moment")
+@transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, cannot be read now")
 def defer(job: Job, not_before: float) -> Job:
     """Save a job that has no item yet: from here on its own due time brings it back, not its message."""
     _require(job.version == 0, "defer", job)
@@ -477,7 +477,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     State.SUBMITTED,
     to=State.SUBMITTED,
     by="reconcile, deliver",
-    when="still running, or the result can't be stored yet",
+    when="still running, or the result cannot be stored yet",
 )
 def poll_later(job: Job, due_at: float, detail: str | None = None) -> Job:
     """Ask for the run again later."""
@@ -531,12 +531,12 @@ def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | 
     State.SUBMITTED,
     to=State.FAILED,
     by="submit, deliver",
-    when="it can't be done; a person may want to know",
+    when="it cannot be done; a person may want to know",
 )
 def fail(
     job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None
 ) -> Job:
-    """Close a job that can't be done. `free`: nothing was or will be charged, so the reservation is returned."""
+    """Close a job that cannot be done. `free`: nothing was or will be charged, so the reservation is returned."""
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
     closed = _closed(job, reason, detail, now)

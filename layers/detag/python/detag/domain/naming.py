@@ -27,7 +27,7 @@ _EXTENSIONS: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": "
 
 
 def output_key(key: str, source_type: str | None, output_type: str, number: int = 1, owner: str = "") -> str:
-    """Where image `number` (from 1) of a photo goes.
+    """Where output `number` (from 1) of a photo goes.
 
     The same type keeps the name; another is appended, never replaced, so that `shoe.jpg` and `shoe.png` never meet:
     `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, the start of a job id, is put in where the name is taken by
@@ -51,14 +51,14 @@ def _fit(key: str, tail: str) -> str:
     if len((key + tail).encode()) <= MAX_KEY_BYTES:
         return key + tail
     mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
-    room = MAX_KEY_BYTES - len((mark + tail).encode())
-    return key.encode()[:room].decode(errors="ignore") + mark + tail
+    left = MAX_KEY_BYTES - len((mark + tail).encode())
+    return key.encode()[:left].decode(errors="ignore") + mark + tail
 
 
 def source_of(bucket: str, key: str) -> str:
     """A source as output metadata names it: percent-encoded ASCII; a long one by its hash.
 
-    At most 700 characters, so that there is room for a version id of the longest kind (1,024 bytes) and all the rest.
+    At most 700 characters, so that a version id of the longest kind (1,024 bytes) and all the rest still fit.
     """
     encoded = quote(f"{bucket}/{key}")
     return encoded if len(encoded) <= 700 else "sha256:" + hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
@@ -77,12 +77,12 @@ def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal 
     }
     if cost is not None:
         metadata["detag-cost"] = str(cost)
-    room = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
+    left = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
     for name, value in sorted(source_metadata.items()):
         size = len(name.encode()) + len(value.encode())
-        if size <= room and not name.startswith("detag-") and _carried(name) and _carried(value):
+        if size <= left and not name.startswith("detag-") and _carried(name) and _carried(value):
             metadata[name] = value
-            room -= size
+            left -= size
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""What Runflow's answer to the POST that creates a run means for the photo's money."""
+"""What Runflow's answer to the POST that creates a run means for the budget."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ambiguous:
 
     why: str
     down: bool = True
-    """Whether it speaks for an outage: a 409 does not."""
+    """Whether it points to an outage: a 409 does not."""
 
 
 Outcome = Accepted | Refused | Ambiguous

@@ -45,7 +45,7 @@ class Reason(StrEnum):
     UNCONFIRMED = (
         "unconfirmed",
         Group.WAITING,
-        "Runflow's answer was lost. detag waits and looks for the run before it sends again, so as not to pay twice.",
+        "Runflow's answer was lost. detag waits and searches for the run before sending again, so as not to pay twice.",
         "Nothing: it goes on by itself.",
     )
     RETRY = ("retry", Group.WAITING, "The run failed free of charge.", "Nothing: it is tried again by itself.")
@@ -92,7 +92,7 @@ class Reason(StrEnum):
         "unsupported_type",
         Group.SKIPPED,
         "The image is of a type that cannot be cleaned, or an animation.",
-        "Save it, or one picture of it, as JPEG, PNG or WebP and upload that.",
+        "Save it, or one frame of it, as JPEG, PNG or WebP and upload that.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
@@ -144,7 +144,7 @@ class Reason(StrEnum):
         "newer_delivered",
         Group.SUPERSEDED,
         "A newer photo of the same name was delivered meanwhile.",
-        "Nothing: the newer picture stays.",
+        "Nothing: the newer output stays.",
     )
 
     NO_PERMISSION = (
@@ -156,7 +156,7 @@ class Reason(StrEnum):
     UNUSABLE_NAME = (
         "unusable_name",
         Group.FAILED,
-        "A part of the photo's name is only . or .., so no web address leads to it.",
+        "A part of the photo's name is only . or .., so no URL can name it.",
         "Upload it again under another name.",
     )
     INVALID_ASPECT_RATIO = (
@@ -180,36 +180,36 @@ class Reason(StrEnum):
     NO_OUTPUT = (
         "no_output",
         Group.FAILED,
-        "Runflow said that it was done, but gave no picture.",
+        "Runflow said that it was done, but gave no output.",
         "Show the run id to Runflow: it may have been charged.",
         True,
     )
     BAD_OUTPUT = (
         "bad_output",
         Group.FAILED,
-        "What Runflow gave back was not a picture that is safe to store.",
+        "Runflow's output was not an image that is safe to store.",
         "Show the run id to Runflow: it may have been charged.",
         True,
     )
     UNDELIVERABLE = (
         "undeliverable",
         Group.FAILED,
-        "The cleaned picture could not be fetched or stored for days.",
-        "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the picture is stored then.",
+        "The output could not be fetched or stored for days.",
+        "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the output is stored then.",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
         "The run did not end in time.",
-        "Nothing: if it ends after all, the picture is stored. Or upload it again.",
+        "Nothing: if it ends after all, its output is stored. Or upload it again.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
         "Runflow does not know the run any more.",
-        "If it turns up, the picture is stored. Or upload it again.",
+        "If it turns up, its output is stored. Or upload it again.",
         True,
     )
 

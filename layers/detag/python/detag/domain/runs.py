@@ -1,4 +1,4 @@
-"""Runflow's words, read under every reading of its contract: run records, callbacks, output links, failures."""
+"""What Runflow sends, under every reading of its contract: run records, callbacks, output URLs, failures."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Run:
 
     run_id: str
     status: RunStatus
-    links: tuple[str, ...] = ()
+    output_urls: tuple[str, ...] = ()
     cost: Decimal | None = None
     client_ref: str | None = None
     job_id: str | None = None
@@ -105,7 +105,7 @@ def read_run(record: object) -> Run | None:
     return Run(
         run_id=run_id,
         status=status_of(record.get("status_code") or record.get("status")),
-        links=links_of(record.get("output")),
+        output_urls=output_urls_of(record.get("output")),
         cost=_decimal(record.get("cost")),
         client_ref=_text(record.get("client_ref")) or _text(metadata.get("client_ref")),
         job_id=_job_id(metadata),
@@ -116,38 +116,38 @@ def read_run(record: object) -> Run | None:
     )
 
 
-def links_of(output: object) -> tuple[str, ...]:
-    """The image links in a run's output, the main image first; none for any other value (contract 13.3).
+def output_urls_of(output: object) -> tuple[str, ...]:
+    """The output URLs in a run's output, the main one first; none for any other value (contract 13.3).
 
     The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may
-    be strings or objects; those with a type other than image are left out. The main image is the one whose file name
+    be strings or objects; those with a type other than image are left out. The main one is that whose file name
     starts with `result_`, else the first (contract section 10).
     """
-    links = tuple(dict.fromkeys(_links(output)))
-    main = next((link for link in links if urlsplit(link).path.rpartition("/")[2].startswith("result_")), None)
-    return links if main is None else (main, *(link for link in links if link != main))
+    urls = tuple(dict.fromkeys(_output_urls(output)))
+    main = next((url for url in urls if urlsplit(url).path.rpartition("/")[2].startswith("result_")), None)
+    return urls if main is None else (main, *(url for url in urls if url != main))
 
 
-def _links(output: object) -> Iterator[str]:
+def _output_urls(output: object) -> Iterator[str]:
     if not isinstance(output, Mapping):
         return
     for entries in (output.get("outputs"), output.get("image_urls")):
         for entry in entries if isinstance(entries, list) else ():
-            yield from _link(entry)
+            yield from _output_url(entry)
     for entry in (output.get("image"), output.get("url"), output.get("output_url")):
-        yield from _link(entry)
+        yield from _output_url(entry)
 
 
-def _link(entry: object) -> Iterator[str]:
+def _output_url(entry: object) -> Iterator[str]:
     if isinstance(entry, Mapping):
         if entry.get("type") not in (None, "image"):
             return
         entry = entry.get("url") or entry.get("image_url")
-    if isinstance(entry, str) and _is_link(entry):
+    if isinstance(entry, str) and _is_url(entry):
         yield entry
 
 
-def _is_link(text: str) -> bool:
+def _is_url(text: str) -> bool:
     try:
         return urlsplit(text).scheme in ("http", "https")
     except ValueError:
@@ -180,7 +180,7 @@ _SECRETS: Final = re.compile(
 
 
 def redacted(text: str, most: int = 500) -> str:
-    """Somebody else's words, fit for a log or a row: no URL, key or control character, at most `most` characters."""
+    """Somebody else's words, fit for a log or an item: no URL, key or control character, at most `most` characters."""
     safe = _SECRETS.sub("<left out>", text)
     safe = "".join(character if character.isprintable() else " " for character in safe)
     return safe if len(safe) <= most else safe[: most - 1] + "…"
@@ -194,16 +194,16 @@ class Callback:
     run_id: str
     event: str
     status: RunStatus
-    links: tuple[str, ...]
+    output_urls: tuple[str, ...]
 
 
-MAX_LINKS: Final = 16
-MAX_LINKS_BYTES: Final = 131_072
-"""Of all the links as ASCII JSON: half of what a message may hold (SQS Developer Guide, "Message quotas")."""
+MAX_OUTPUT_URLS: Final = 16
+MAX_OUTPUT_URLS_BYTES: Final = 131_072
+"""Of all output URLs as ASCII JSON: half of what a message may hold (SQS Developer Guide, "Message quotas")."""
 
 
 def read_callback(body: bytes) -> Callback | str:
-    """A callback's body, already proven to be Runflow's; or, in a word, why nothing is to be done about it."""
+    """A callback's body, already verified to be Runflow's; or why it is ignored, as a word for the log."""
     try:
         envelope = json.loads(body)
     except (ValueError, RecursionError):
@@ -225,10 +225,10 @@ def read_callback(body: bytes) -> Callback | str:
         status = status_of(envelope.get("status"))
     if status is RunStatus.UNKNOWN:
         return "unknown_event"
-    links = links_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
-    if len(links) > MAX_LINKS or len(json.dumps(links)) > MAX_LINKS_BYTES:
-        links = ()
-    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, links)
+    urls = output_urls_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
+    if len(urls) > MAX_OUTPUT_URLS or len(json.dumps(urls)) > MAX_OUTPUT_URLS_BYTES:
+        urls = ()
+    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class Result:
     job_id: str
     run_id: str | None
     status: RunStatus = RunStatus.UNKNOWN
-    links: tuple[str, ...] = ()
+    output_urls: tuple[str, ...] = ()
 
 
 def result_message(callback: Callback) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def result_message(callback: Callback) -> dict[str, Any]:
         "run_id": callback.run_id,
         "event": callback.event,
         "status": callback.status.value,
-        "links": list(callback.links),
+        "links": list(callback.output_urls),  # the key stays: messages under it may be in the queue during a deploy
     }
 
 
@@ -257,12 +257,12 @@ def read_result(message: Mapping[str, Any]) -> Result:
     job_id = message.get("job_id")
     if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
         raise ValueError("a result message must name a job_id of 32 hex digits")
-    links = message.get("links")
+    urls = message.get("links")
     return Result(
         job_id=job_id,
         run_id=run_id_of(message.get("run_id")),
         status=status_of(message.get("status")),
-        links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
+        output_urls=tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""What starts a job: the EventBridge event of an upload, or a word from reconcile."""
+"""What starts a job: the EventBridge event of an upload, or a message from reconcile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detag.domain.job import Upload
 
 
 def read_upload(event: Mapping[str, Any]) -> Upload:
-    """The upload that an S3 "Object Created" event of EventBridge tells of.
+    """The upload that an S3 "Object Created" event of EventBridge describes.
 
     The key is as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide, "EventBridge
     event message structure"). Raises ValueError, naming what is missing.

@@ -51,7 +51,7 @@ INTERRUPTED: Final = Backoff(
 LEASE: Final = Wait(
     "lease of a claim",
     FUNCTION_TIMEOUT + CLOCK_SKEW,
-    "a worker is killed before its lease ends, whatever the clocks say: it can't wake later and send",
+    "a worker is killed before its lease ends, whatever the clocks say: it cannot wake later and send",
 )
 SEARCH_AGAIN: Final = Backoff(
     "a search for an existing run that failed", 60.0, 1_800.0, "until Runflow can tell, nothing is sent", floor=60.0
@@ -92,7 +92,7 @@ FRESH_URL: Final = Wait(
     "so long it surely lives, whatever credentials signed it: what Runflow says then is about the photo",
 )
 DELIVERY: Final = Wait(
-    "for an output that can't be stored", 72 * 3_600.0, "paid already: tried for days beyond the time a run may take"
+    "for an output that cannot be stored", 72 * 3_600.0, "paid already: tried for days beyond the time a run may take"
 )
 
 # Messages that may be lost

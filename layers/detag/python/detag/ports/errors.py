@@ -17,11 +17,11 @@ class Transient(Exception):
 
 
 class Conflict(Exception):
-    """The row is not as it was read: read it again and go on from its state."""
+    """The item changed since it was read: read it again and go on from its state."""
 
 
 def safe_description(error: BaseException) -> str:
-    """An error nobody expected, as a log may tell it: its kind, its notes, and the place in detag that it came through.
+    """An unexpected error as it may be logged: its kind, its notes, and the place in detag that it came through.
 
     Never its own text: an SDK's, a parser's or a server's may hold a URL, a body or a key.
     """

@@ -33,7 +33,7 @@ class JobStore(Protocol):
     """Every read of an item is consistent; `due`, `waiting_for_intake` and `counts` may lag. All raise `Transient`."""
 
     def get(self, job_id: str) -> Job | None:
-        """A job; None where it has no item, or has one no more."""
+        """A job; None where it has no item, or its item has expired."""
         ...
 
     def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The cleaned images, as Runflow's links give them: hostile input until proven otherwise."""
+"""The outputs behind Runflow's URLs: hostile input until proven otherwise."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 
-class LinkExpired(Exception):
-    """The link answered 401, 403, 404 or 410: a fresh one may work (contract 13.26)."""
+class OutputUrlExpired(Exception):
+    """The URL answered 401, 403, 404 or 410: a fresh one may work (contract 13.26)."""
 
 
 class Unsafe(Exception):
-    """The link, or what it gave, may not be used. The message says why, without the link."""
+    """The URL, or what it gave, may not be used. The message says why, without the URL."""
 
 
 class Download(Protocol):
@@ -34,8 +34,8 @@ class Download(Protocol):
 
 
 class Fetcher(Protocol):
-    """Opens output links."""
+    """Opens output URLs."""
 
-    def open(self, link: str) -> AbstractContextManager[Download]:
-        """Begin a download. Raises `LinkExpired`, `Unsafe` or `Transient`."""
+    def open(self, url: str) -> AbstractContextManager[Download]:
+        """Begin a download. Raises `OutputUrlExpired`, `Unsafe` or `Transient`."""
         ...

@@ -1,4 +1,4 @@
-"""Output links in memory."""
+"""Output URLs in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detag.ports.outputs import Download, Unsafe
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Download:
     head: bytes
     length: int
     body: BinaryIO
@@ -23,17 +23,18 @@ class _Picture:
 class FakeFetcher:
     """See `detag.ports.outputs.Fetcher`. Its effects are "fetcher.open" and, at each reading of a body, "fetcher.read".
 
-    `read` gives what a link leads to, such as `FakeRuns.read_link`; it raises `LinkExpired`, `Unsafe` or `Transient`.
+    `read` gives what a URL leads to, such as `FakeRuns.read_output_url`; it raises `OutputUrlExpired`, `Unsafe` or
+    `Transient`.
     """
 
     def __init__(self, read: Callable[[str], bytes], effect: Effect = no_effect) -> None:
         self._read, self._effect = read, effect
 
     @contextmanager
-    def open(self, link: str) -> Iterator[Download]:
+    def open(self, url: str) -> Iterator[Download]:
         """See `Fetcher`."""
         with self._effect("fetcher.open"):
-            data = self._read(link)
+            data = self._read(url)
             head = data[:HEAD_BYTES]
             if headers_go_on(head, len(data)):
                 head = data[:LONG_HEAD_BYTES]
@@ -43,7 +44,7 @@ class FakeFetcher:
                 raise Unsafe(str(error)) from None
             if not shown:
                 raise Unsafe("this image file stops before its end, or hides it")
-        yield _Picture(head, len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
+        yield _Download(head, len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))
 
 
 class _Body(io.RawIOBase):

@@ -172,7 +172,7 @@ class FakePhotoStore:
             while data and len(data) < length and (more := body.read(length - len(data))):
                 data += more
             if len(data) < length:
-                raise Transient("the picture ended early")
+                raise Transient("the output ended early")
             there = self.outputs.get(key)
             if (there and there.etag) != (replaces and replaces.etag):
                 raise PreconditionFailed("PreconditionFailed")

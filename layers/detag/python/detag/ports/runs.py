@@ -29,11 +29,11 @@ class Runs(Protocol):
     """Runflow's API. No call is repeated by the adapter."""
 
     def ready(self) -> None:
-        """Raises `NotConfigured` where there is no API key to call with, `Transient` where it can't be read."""
+        """Raises `NotConfigured` where there is no API key to call with, `Transient` where it cannot be read."""
         ...
 
     def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
-        """Send one POST and tell how it ended; gives up after about `timeout` seconds. Raises `NotConfigured` and
+        """Send one POST and return how it ended; gives up after about `timeout` seconds. Raises `NotConfigured` and
         `Transient` only before anything is sent.
         """
         ...

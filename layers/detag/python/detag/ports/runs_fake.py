@@ -21,14 +21,14 @@ from detag.domain.runs import Run, read_run
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.outputs import LinkExpired, Unsafe
+from detag.ports.outputs import OutputUrlExpired, Unsafe
 from detag.ports.photos import Denied, Missing
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.runs import NotConfigured, RunPage, Unauthorized
 
 PRICE: Final = Decimal("0.14")
 HOST: Final = "outputs.runflow.test"
-_KEY: Final = b"signs the links of this fake"
+_KEY: Final = b"signs the URLs of this fake"
 _ENDS: Final = {"jpeg": "jpg"}
 
 Answer = TypeVar("Answer")
@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run will go. A run that can't read its photo fails free of charge whatever is planned."""
+    """How a run will go. A run that cannot read its photo fails free of charge whatever is planned."""
 
     queued: float = 1.0
     """Seconds before the photo is read."""
@@ -67,7 +67,7 @@ class Ending:
     images: int = 1
     content_type: str = "image/webp"
     instead: bytes | None = None
-    """What the links give in place of cleaned pictures."""
+    """What the output URLs give in place of the outputs."""
 
 
 FAILED: Final = Ending(status="failed", cost=Decimal(0), code="MODEL_ERROR", message="the model gave up")
@@ -111,17 +111,17 @@ class Habits:
     """How this Runflow reads its own contract. A test may change them at any time."""
 
     idempotency: Literal["honoured", "ignored", "conflict", "cached"] = "honoured"
-    """Of a known Idempotency-Key: the same run (another body: 409); no notice; 409 in any case; the first answer, be it
-    an error."""
+    """Of a known Idempotency-Key: the same run (another body: 409); another run; 409 in any case; the first answer,
+    even an error."""
     visible_after: float = 0.0
     """Seconds after which a run is in the list."""
     known_after: float = 0.0
     """Seconds after which a run can be asked for."""
-    link_seconds: float = 3_600.0
+    output_url_seconds: float = 3_600.0
     page_limit: int = 500
     output: Literal["image_urls", "outputs"] = "image_urls"
     credit: Decimal | None = None
-    """What is left to spend: at nothing, 402. None: no end of it."""
+    """What is left to spend: at 0, 402. None: unlimited."""
     configured: bool = True
     """Whether an API key is stored."""
     key_good: bool = True
@@ -142,7 +142,7 @@ class FakeRuns:
     """See `detag.ports.runs.Runs`. Its effects are "runs.<method>".
 
     `ending` plans each run when it is made, from the request's body; `fault` is asked before each "create", "get" and
-    "page"; `cleaned` draws what comes out. An effect that raises after "runs.create" must not raise what the
+    "page"; `cleaned` draws the outputs. An effect that raises after "runs.create" must not raise what the
     port promises only before: an answer that was lost is a `Fault`.
     """
 
@@ -168,7 +168,7 @@ class FakeRuns:
         self._late: list[tuple[float, str, str]] = []
         self._answers: dict[str, tuple[str, Outcome]] = {}
         self._photos, self._clock, self._effect = photos, clock, effect
-        self._cleaned = cleaned or cleaned_picture
+        self._clean = cleaned or clean
 
     # What Runflow does by itself
 
@@ -225,7 +225,7 @@ class FakeRuns:
             self._end(run, self._clock.now(), "canceled", None, None)
 
     def record(self, run: FakeRun) -> dict[str, Any]:
-        """The run record of the API (contract section 2), its links signed anew."""
+        """The run record of the API (contract section 2), its output URLs signed anew."""
         return {
             "id": run.run_id,
             "status_code": run.status,
@@ -243,7 +243,7 @@ class FakeRuns:
         }
 
     def callback(self, run: FakeRun) -> bytes:
-        """The body that is POSTed to the run's callback_url (contract section 4), its links signed now."""
+        """The body that is POSTed to the run's callback_url (contract section 4), its output URLs signed now."""
         word = {"succeeded": "completed", "canceled": "cancelled"}.get(run.status, run.status)
         record = self.record(run)
         return json.dumps(
@@ -262,33 +262,33 @@ class FakeRuns:
     def _output(self, run: FakeRun) -> dict[str, Any] | None:
         if run.status not in ("succeeded", "partial_succeeded"):
             return None
-        expires = self._clock.now() + self.habits.link_seconds
+        expires = self._clock.now() + self.habits.output_url_seconds
         kind = run.ending.content_type.removeprefix("image/")
-        links = []
+        urls = []
         for number in range(1, run.ending.images + 1):
-            link = f"https://{HOST}/outputs/{run.run_id}/{number}.{_ENDS.get(kind, kind)}?expires={expires}"
-            links.append(f"{link}&signature={_signature(link)}")
+            url = f"https://{HOST}/outputs/{run.run_id}/{number}.{_ENDS.get(kind, kind)}?expires={expires}"
+            urls.append(f"{url}&signature={_signature(url)}")
         if self.habits.output == "image_urls":
-            return {"image_urls": links}
-        return {"outputs": [{"url": link, "type": "image"} for link in links], "seed": None}
+            return {"image_urls": urls}
+        return {"outputs": [{"url": url, "type": "image"} for url in urls], "seed": None}
 
-    def read_link(self, link: str) -> bytes:
-        """What an output link gives. Raises `LinkExpired`, or `Unsafe` for a link that is none of Runflow's."""
-        parts = urlsplit(link)
-        unsigned, _, signature = link.partition("&signature=")
+    def read_output_url(self, url: str) -> bytes:
+        """What an output URL gives. Raises `OutputUrlExpired`, or `Unsafe` for a URL that is none of Runflow's."""
+        parts = urlsplit(url)
+        unsigned, _, signature = url.partition("&signature=")
         run = self.runs.get(parts.path.split("/")[2]) if parts.netloc == HOST and parts.path.count("/") == 3 else None
         if run is None or signature != _signature(unsigned):
-            raise Unsafe("not a link of Runflow's")
+            raise Unsafe("not a URL of Runflow's")
         if run.lost or self._clock.now() >= float(parse_qs(parts.query)["expires"][0]):
-            raise LinkExpired("the link answered 403")
-        return self.picture(run, int(parts.path.rpartition("/")[2].partition(".")[0]))
+            raise OutputUrlExpired("the URL answered 403")
+        return self.output_of(run, int(parts.path.rpartition("/")[2].partition(".")[0]))
 
-    def picture(self, run: FakeRun, number: int = 1) -> bytes:
-        """Output image `number` of a run: drawn from the bytes that it read, and from nothing else."""
+    def output_of(self, run: FakeRun, number: int = 1) -> bytes:
+        """Output `number` of a run: drawn from the bytes that it read, and from nothing else."""
         if run.ending.instead is not None:
             return run.ending.instead
         source = (run.photo or b"") + (b"" if number == 1 else str(number).encode())
-        return self._cleaned(source, run.ending.content_type)
+        return self._clean(source, run.ending.content_type)
 
     # The port
 
@@ -306,7 +306,7 @@ class FakeRuns:
         with self._effect("runs.create"):
             self._key()
             if timeout <= 0:
-                raise Transient("no time is left to wait for Runflow's answer")
+                raise Transient("no time left to wait for Runflow's answer")
             self.tick()
             fault, now = self.fault("create"), self._clock.now()
             if fault is None:
@@ -391,17 +391,15 @@ def _signature(unsigned: str) -> str:
     return hmac.new(_KEY, unsigned.encode(), hashlib.sha256).hexdigest()
 
 
-# Pictures
+# Image files
 
 
-def cleaned_picture(photo: bytes, content_type: str) -> bytes:
-    """What comes of a photo: a small picture of a type that names the photo by its hash, so that no two are taken for
-    each other.
-    """
-    return tiny_picture(content_type, b"cleaned " + hashlib.sha256(photo).hexdigest().encode())
+def clean(photo: bytes, content_type: str) -> bytes:
+    """The output of a photo: a small image of a type that names the photo by its hash. No two photos have the same."""
+    return tiny_image(content_type, b"cleaned " + hashlib.sha256(photo).hexdigest().encode())
 
 
-def tiny_picture(content_type: str, note: bytes) -> bytes:
+def tiny_image(content_type: str, note: bytes) -> bytes:
     """A file of some hundred bytes that holds `note` and has the beginning and the end of a JPEG, PNG, WebP or GIF.
 
     Raises KeyError for another type.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Unset(Exception):
-    """The secret has no value yet, or not one of the shape that the README gives. The message says which."""
+    """The secret has no value yet, or not one of the shape that docs/deploying.md gives. The message says which."""
 
 
 class CallbackSecrets(Protocol):

@@ -22,6 +22,7 @@ from detag.domain.images import HEAD_BYTES, TAIL_BYTES, Head
 from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
+from detag.ports.errors import Transient
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Denied, Missing, PhotoStore
 from detag.ports.runs import NotConfigured, Runs
@@ -39,7 +40,7 @@ class Verdict:
 
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. `paused`
-    holds until an operator overrides it.
+    applies unless an operator overrides it.
     """
 
     def __init__(
@@ -111,8 +112,11 @@ class Admission:
         if len(head.data) == head.size:
             return head.data
         try:
-            return self._photos.read_tail(upload.bucket, upload.key, upload.version_id, length)
+            tail = self._photos.read_tail(upload.bucket, upload.key, upload.version_id, length)
         except Missing:
             return Gone()
         except Denied as error:
             return Forbidden(str(error))
+        if len(tail) < min(length, head.size):
+            raise Transient("the photo was replaced while it was read")
+        return tail

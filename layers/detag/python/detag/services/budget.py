@@ -1,4 +1,4 @@
-"""What may be spent today, and what was spent without being asked."""
+"""What may be spent today, and what was spent without a reservation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Budget:
             try:
                 limit = None if text == "none" else max(Decimal(0), Decimal(text))
             except InvalidOperation:
-                self._telemetry.warning('the override limit_usd is neither an amount nor "none": the parameter holds')
+                self._telemetry.warning("override limit_usd is invalid, using the parameter")
         return images_for(limit, self.price)
 
     def reserve(self, job: Job, claimed: Callable[[Reservation], Job], limit: int) -> Job | None:
@@ -71,7 +71,7 @@ class Budget:
                 shard = with_images[int(self._uniform(0, len(with_images))) % len(with_images)]
             else:
                 return after
-        raise Transient("the day budget is contended")
+        raise Transient("day budget contended")
 
     def left(self, limit: int) -> int:
         """Images that are left today under a limit; the day budget gets the limit if it has another.
@@ -100,10 +100,10 @@ class Budget:
             else:
                 self._telemetry.info("run adopted", job_id=job.job_id, run_id=run_id)
                 return after
-        raise Transient("the day budget is contended")
+        raise Transient("day budget contended")
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
-        """Charge a second paid run of a job to today's budget, once, and sound the alarm. Raises `Transient`."""
+        """Charge an unmatched run of a job to today's budget, once, and count it. Raises `Transient`."""
         for _ in range(ROUNDS):
             try:
                 charged = self._jobs.charge(run.run_id, self._unreserved())
@@ -112,9 +112,9 @@ class Budget:
                 continue
             if charged:
                 self._telemetry.count(Metric.UNMATCHED_PAID_RUN)
-                self._telemetry.warning("a second run was paid for one photo", job_id=job.job_id, run_id=run.run_id)
+                self._telemetry.warning("unmatched paid run", job_id=job.job_id, run_id=run.run_id)
             return
-        raise Transient("the day budget is contended")
+        raise Transient("day budget contended")
 
     def _unreserved(self) -> Reservation:
         """One image of the shard that has the most left."""
@@ -130,4 +130,4 @@ class Budget:
         try:
             self._jobs.set_day_budget(day, limit)
         except Conflict:
-            self._telemetry.info("another worker set the day budget", day=day)
+            self._telemetry.info("day budget set by another worker", day=day)

@@ -1,4 +1,4 @@
-"""`callback`: a signed word from Runflow, judged over its raw bytes and made durable."""
+"""`callback`: a callback is verified over its raw bytes, then queued."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def matching_secret(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> 
 class SecretList:
     """The accepted secrets, cached.
 
-    However many requests come, the secret is read at most every `REREAD_SECONDS`, or `RETRY_SECONDS` while it can't be
-    read.
+    However many requests come, the secret is read at most every `REREAD_SECONDS`, or `RETRY_SECONDS` while it cannot
+    be read.
     """
 
     def __init__(self, source: CallbackSecrets, clock: Clock) -> None:
@@ -85,7 +85,7 @@ class SecretList:
         self._lock = threading.Lock()
 
     def current(self) -> tuple[bytes, ...]:
-        """The secrets; older ones than `CACHE_SECONDS` only where they can't be read now.
+        """The secrets; older ones than `CACHE_SECONDS` only where they cannot be read now.
 
         Raises `Unset`, or whatever keeps them from being read.
         """
@@ -120,7 +120,9 @@ class SecretList:
 
 
 class CallbackHandler:
-    """Answers callbacks as the design's table says."""
+    """Answers callbacks: nothing is parsed before its signature is verified, and nothing is answered 200 before it is
+    queued.
+    """
 
     def __init__(self, *, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
         self._secrets, self._results, self._telemetry = secrets, results, telemetry
@@ -128,13 +130,14 @@ class CallbackHandler:
     def handle(self, event: Mapping[str, Any]) -> int:
         """The HTTP status for an API Gateway event.
 
-        401 for bad evidence, 413 for a body that is too large, 503 where we can't judge or keep it (Runflow tries
-        again on 5xx only), 200 for anything that Runflow signed, once it is durable or known to be of no use.
+        401 for what no accepted secret signed, 413 for a body that is too large, 503 where it could not be verified or
+        queued (Runflow retries on 5xx only), 200 for anything that Runflow signed, once it is queued or known to be of
+        no use.
         """
         try:
             status = self._status(event)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is judged: a second try may be
-            self._telemetry.warning("a callback could not be judged", error=safe_description(error))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the callback is not verified: a retry may be
+            self._telemetry.warning("callback could not be processed", error=safe_description(error))
             status = 503
         self._telemetry.count(Metric(f"Answered{status}"))
         return status
@@ -148,11 +151,8 @@ class CallbackHandler:
             return 413
         try:
             genuine = self._is_genuine(request)
-        except Unset as error:
-            self._telemetry.warning("callbacks can't be judged: the secret is not set", error=str(error))
-            return 503
-        except Transient:
-            self._telemetry.warning("callbacks can't be judged: the secret can't be read")
+        except (Unset, Transient) as error:
+            self._telemetry.warning("callback signature could not be verified", error=str(error))
             return 503
         return self._keep(request.body) if genuine else 401
 
@@ -171,12 +171,12 @@ class CallbackHandler:
         callback = read_callback(body)
         if not isinstance(callback, Callback):
             self._telemetry.count(Metric.UNUSABLE_CALLBACK)
-            self._telemetry.warning("a signed callback of no use", why=callback)
+            self._telemetry.warning("signed callback ignored", why=callback)
             return 200
         try:
             self._results.send([result_message(callback)])
         except Transient:
-            self._telemetry.warning("a callback could not be kept", run_id=callback.run_id)
+            self._telemetry.warning("callback could not be queued", run_id=callback.run_id)
             return 503
-        self._telemetry.info("callback kept", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
+        self._telemetry.info("callback queued", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
         return 200

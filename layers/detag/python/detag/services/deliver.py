@@ -38,7 +38,7 @@ from detag.domain.runs import Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
-from detag.ports.outputs import Download, Fetcher, LinkExpired, Unsafe
+from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
@@ -82,13 +82,13 @@ class Deliver:
         """Bring the job that a message speaks of to its end, if its run has ended.
 
         Returns where the message is done with: whatever is left to do is due on the item. Raises `Transient` where it
-        should come again, ValueError where it is no message of ours.
+        should be retried, ValueError for any other message.
         """
         result = read_result(message)
         for _ in range(ROUNDS):
             job = self._jobs.get(result.job_id)
             if job is None:
-                self._unmatched(result, "no such job")
+                self._unmatched(result, "job not found")
                 return
             try:
                 self._go_on(job, result)
@@ -96,7 +96,7 @@ class Deliver:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             else:
                 return
-        raise Transient("the item is contended")
+        raise Transient("job contended")
 
     def _go_on(self, job: Job, result: Result) -> None:
         if job.pending:
@@ -124,8 +124,8 @@ class Deliver:
         self._close(job, run)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
-        """The run's record, with the callback's signed word in place of what it does not tell."""
-        signed = result.links if result.status in GOOD and run_id == job.run_id else ()
+        """The run's record, with the callback's signed output URLs where it has none."""
+        signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
             run = self._runs.get(run_id)
         except (Transient, Unauthorized, NotConfigured):
@@ -133,12 +133,12 @@ class Deliver:
                 raise
             run = None
         if run is None:
-            return Run(run_id, result.status, links=signed) if signed else None
-        return replace(run, links=signed) if signed and not run.links else run
+            return Run(run_id, result.status, output_urls=signed) if signed else None
+        return replace(run, output_urls=signed) if signed and not run.output_urls else run
 
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
         if run_id == job.run_id and job.state is State.SUBMITTED:
-            self._take(job, self._deliver_later(job, f"Runflow can't be asked about the run: {error}"))
+            self._take(job, self._deliver_later(job, f"the run could not be read: {error}"))
         elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
@@ -190,17 +190,17 @@ class Deliver:
         stored: list[str] = []
         refused = ""
         try:
-            for number, link in enumerate(run.links, 1):
+            for number, url in enumerate(run.output_urls, 1):
                 try:
-                    with self._fetcher.open(link) as download:
+                    with self._fetcher.open(url) as download:
                         stored.append(self._put(job, run, number, download))
                 except (Unsafe, NotAnImage) as error:
-                    refused = f"run {run.run_id}: image {number}: {error}"
-                    self._telemetry.warning("an output is not safe to store", job_id=job.job_id, why=refused)
+                    refused = f"run {run.run_id}: output {number}: {error}"
+                    self._telemetry.warning("output not safe to store", job_id=job.job_id, why=refused)
         except _NewerDelivered:
             return Overtaken()
-        except (LinkExpired, Transient) as error:
-            return NotStored(f"an output can't be fetched or stored: {error}")
+        except (OutputUrlExpired, Transient) as error:
+            return NotStored(f"an output could not be fetched or stored: {error}")
         return Stored(tuple(stored), refused)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
@@ -218,9 +218,9 @@ class Deliver:
             try:
                 self._photos.put(key, download.body, download.length, image.content_type, metadata, existing)
             except PreconditionFailed:
-                raise Transient("another delivery wrote the same key at the same time") from None
+                raise Transient("another delivery wrote the same key") from None
             return key
-        raise Transient("no free name for the output")
+        raise Transient("no free key for the output")
 
     def _is_done(self, job: Job, existing: Existing) -> bool:
         """Whether this very output is there already. Raises `_NewerDelivered` where a newer one is."""

@@ -28,7 +28,7 @@ class ExistingRuns:
     def find_existing_run(self, job: Job, deadline: float) -> Search:
         """Every run of a job that the list shows back to its claim.
 
-        What is newer than a search's first page can't be ours: the time for confirmation was over by then. No page is
+        What is newer than a search's first page cannot be ours: the time for confirmation was over by then. No page is
         asked for beyond `deadline`, on the monotonic clock.
         """
         try:
@@ -45,7 +45,7 @@ class ExistingRuns:
             try:
                 page = self._runs.page(cursor)
             except Transient:
-                if number == 0:  # it may be the cursor that is at fault: from the top again
+                if number == 0:  # the cursor may be at fault: the next search begins at the top
                     raise
                 break
             found += self._proven(page, job)
@@ -56,20 +56,20 @@ class ExistingRuns:
         return Found(found) if found else Unfinished(cursor)
 
     def _proven(self, page: RunPage, job: Job) -> Iterator[Run]:
-        """The runs of a page that name the job and prove to be its own; a list may tell less of a run than its record.
+        """The runs of a page that name the job and prove to be its own; a list may show less of a run than its record.
 
-        A record may leave `input` empty (contract section 2): then the name is enough; to send again would pay twice.
+        A record may leave `input` empty (contract section 2): then the name is enough: sending again could cost twice.
         """
         for listed in page.runs:
             if not _names(listed, job) or listed.run_id in job.earlier_runs:
                 continue
             run = listed if listed.image_url and listed.client_ref else self._runs.get(listed.run_id)
             if run is None:
-                raise Transient("a run of this name is in the list and not known yet")
+                raise Transient("a listed run cannot be read yet")
             if belongs_to(run, job, self._photos) or (run.image_url is None and client_ref_matches(run, job)):
                 yield run
             else:
-                self._telemetry.warning("a run that is not ours names our job", job_id=job.job_id, run_id=run.run_id)
+                self._telemetry.warning("run names our job and is not ours", job_id=job.job_id, run_id=run.run_id)
 
 
 def _names(run: Run, job: Job) -> bool:

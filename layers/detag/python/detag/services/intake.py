@@ -13,13 +13,13 @@ from detag.ports.telemetry import Telemetry
 
 
 class IntakeControl:
-    """One conditional write for each move; whoever loses a race leaves the intake to the other."""
+    """One conditional write for each move; the worker that loses a race leaves the intake as the other set it."""
 
     def __init__(self, *, jobs: JobStore, clock: Clock, telemetry: Telemetry) -> None:
         self._jobs, self._clock, self._telemetry = jobs, clock, telemetry
 
     def pause(self, reason: Reason, *, probe: bool) -> None:
-        """Pause intake. A paused one stays as it is, whatever stragglers bring; only its probe may speak again."""
+        """Pause intake. A paused one stays as it is, whatever late answers say; only its probe may pause it again."""
         intake = self._jobs.intake()
         if intake.reason is None or intake.draining or probe:
             self.save(intake, intakes.pause(intake, reason, self._clock.now()))
@@ -33,11 +33,11 @@ class IntakeControl:
             self.save(intake, intakes.inconclusive(intake, self._clock.now()))
 
     def save(self, before: Intake, after: Intake) -> bool:
-        """Save a move of the intake; False where another worker has moved it."""
+        """Save a move of the intake; False where another worker has changed it."""
         try:
             self._jobs.save_intake(before, after)
         except Conflict:
-            self._telemetry.info("another worker moved the intake")
+            self._telemetry.info("intake changed by another worker")
             return False
-        self._telemetry.warning("intake", state=after.state, reason=after.reason)
+        self._telemetry.warning("intake changed", state=after.state, reason=after.reason)
         return True

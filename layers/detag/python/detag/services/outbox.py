@@ -1,4 +1,4 @@
-"""The end of a job, published to whoever wants to know."""
+"""The end of a job, published as an event and a record."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def pending_for(job: Job) -> tuple[str, ...]:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """A closed job as its event tells it: plain JSON values, nothing secret."""
+    """A closed job as its event has it: plain JSON values, nothing secret."""
     return {
         "job_id": job.job_id,
         "bucket": job.upload.bucket,

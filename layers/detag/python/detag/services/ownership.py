@@ -15,5 +15,5 @@ def belongs_to(run: Run, job: Job, photos: PhotoStore) -> bool:
 
 
 def client_ref_matches(run: Run, job: Job) -> bool:
-    """Whether a run is called what a submission of the job calls it."""
+    """Whether a run has the name that a submission of the job gives it."""
     return (run.client_ref or "").startswith(job.job_id + ".")

@@ -1,4 +1,4 @@
-"""`reconcile`: every minute, the road for whatever no message leads on."""
+"""`reconcile`: every minute, moves on what no message will: what is due, what waits for intake, lost callbacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DUE_BATCH: Final = 1_000
 RELEASE_BATCH: Final = 500
 """Released a minute at most: what `submit` works off in that time."""
 LIST_FROM: Final = 50
-"""Overdue runs from which the run list is paged instead of asking for each: a page tells of 500."""
+"""Overdue runs from which the run list is paged instead of asking for each: a page has 500."""
 MAX_PAGES: Final = 20
 MAX_ASKED: Final = 200
 SPARE_SECONDS: Final = 10.0
@@ -36,7 +36,7 @@ NEWEST_FAILED: Final = 10
 
 
 class Reconcile:
-    """One minute's round. `paused` holds until an operator overrides it."""
+    """One minute's sweep. `paused` applies unless an operator overrides it."""
 
     def __init__(
         self,
@@ -157,14 +157,14 @@ class Reconcile:
             elif self._save(job, extend_due(job, now + waits.RESUME.seconds)):
                 resumed.append({"job_id": job.job_id})
         self._uploads.send(resumed)
-        ended, watched = self._ask(overdue, deadline)
+        ended, still_running = self._ask(overdue, deadline)
         self._results.send(publishing + ended)
-        return len(resumed), len(publishing) + len(ended), watched
+        return len(resumed), len(publishing) + len(ended), still_running
 
     def _ask(self, overdue: list[Job], deadline: float) -> tuple[list[dict[str, Any]], int]:
-        """Ask Runflow about overdue runs: those that need `deliver` become messages, the others are watched on."""
+        """Ask Runflow about overdue runs: those that need `deliver` become messages, the others are polled later."""
         ended: list[dict[str, Any]] = []
-        watched = 0
+        still_running = 0
         try:
             listed = self._listed(overdue, deadline) if len(overdue) >= LIST_FROM else {}
             asked = 0
@@ -182,10 +182,10 @@ class Reconcile:
                     if self._save(job, extend_due(job, now + waits.REDELIVER.seconds)):
                         ended.append({"job_id": job.job_id, "run_id": job.run_id})
                 elif self._save(job, poll_later(job, now + waits.POLL.seconds(job.tries, max))):
-                    watched += 1
+                    still_running += 1
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._telemetry.warning("Runflow can't be asked: overdue runs wait for the next minute", error=str(error))
-        return ended, watched
+            self._telemetry.warning("overdue runs could not be read", error=str(error))
+        return ended, still_running
 
     def _is_late(self, job: Job, now: float) -> bool:
         return now - job.submitted_at > self._run_timeout_seconds
@@ -212,7 +212,7 @@ class Reconcile:
     # The report
 
     def report(self) -> dict[str, Any]:
-        """How things stand, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
+        """The status report, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
         day = day_of(self._clock.now())
         counts, intake, override = self._jobs.counts(day), self._jobs.intake(), self._jobs.override()
         budget = self._jobs.day_budget(day)

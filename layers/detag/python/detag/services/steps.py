@@ -26,7 +26,7 @@ class Steps:
         worker that dies in between leaves a job that comes due. `probe`: this job tests a paused intake. Raises
         `Conflict` where the job is not as it was read, or `Transient`.
         """
-        self._tell(job, step)
+        self._log(job, step)
         if step.pauses is not None:
             self._intake.pause(step.pauses, probe=probe)
         after = job if step.move is None else self._save(job, replace(step.move.of(job), decision=step.explained))
@@ -44,11 +44,11 @@ class Steps:
         self._jobs.save(before, after)
         return after
 
-    def _tell(self, job: Job, step: Step) -> None:
+    def _log(self, job: Job, step: Step) -> None:
         if step.metric is not None:
             self._telemetry.count(step.metric)
-        tell = self._telemetry.warning if step.warns else self._telemetry.info
-        tell(
+        log = self._telemetry.warning if step.warns else self._telemetry.info
+        log(
             step.decision,
             job_id=job.job_id,
             key=readable(job.upload.key),

@@ -122,7 +122,7 @@ class Submission:
         try:
             return self._runs.create(job.body, job.idempotency_key, timeout)
         except (NotConfigured, Transient) as error:  # raised only before anything is sent
-            self._telemetry.warning("not sent", job_id=job.job_id, error=str(error))
+            self._telemetry.warning("request not sent", job_id=job.job_id, error=str(error))
             return None
 
     def _own(self, job_id: str, run_id: str) -> None:

@@ -58,8 +58,8 @@ class Submit:
         """Bring the job that a message names as far as it goes now.
 
         `deadline` is the moment, on the monotonic clock, at which this process is killed. Returns where the message is
-        done with: whatever is left to do is due on the item. Raises `Transient` where it should come again, ValueError
-        where it is no message of ours.
+        done with: whatever is left to do is due on the item. Raises `Transient` where it should be retried, ValueError
+        for any other message.
         """
         for _ in range(ROUNDS):
             job = self._load(message)
@@ -74,7 +74,7 @@ class Submit:
                 return
             else:
                 return
-        raise Transient("the item is contended")
+        raise Transient("job contended")
 
     def _load(self, message: Mapping[str, Any]) -> Job | None:
         if "job_id" in message:
@@ -84,7 +84,7 @@ class Submit:
             return job
         upload = read_upload(message)
         if upload.bucket != self._input_bucket:
-            raise ValueError(f"an event of another bucket: {upload.bucket}")
+            raise ValueError(f"an event from another bucket: {upload.bucket}")
         return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
 
     def _go_on(self, job: Job, deadline: float) -> None:
@@ -126,7 +126,7 @@ class Submit:
             self._begin(after, deadline)
 
     def _interrupted(self, job: Job, error: Transient) -> None:
-        """An item comes due by itself: its message need not come again, and never ends as a dead letter."""
+        """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
         self._telemetry.warning("interrupted", job_id=job.job_id, error=str(error))
         if job.version:
             return
@@ -134,4 +134,4 @@ class Submit:
         try:
             self._jobs.save(job, defer(job, self._clock.now() + wait))
         except Conflict:
-            self._telemetry.info("another worker saved the job", job_id=job.job_id)
+            self._telemetry.info("job saved by another worker", job_id=job.job_id)

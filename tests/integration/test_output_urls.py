@@ -1,4 +1,4 @@
-"""Output links over real sockets and real TLS: what only the network itself can show of `detag.adapters.outputs`."""
+"""Output URLs over real sockets and real TLS: what only the network itself can show of `detag.adapters.outputs`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from detag.adapters.http import Network, resolve
 from detag.adapters.outputs import Guard, SafeFetcher, Target
 from detag.ports.errors import Transient
 from detag.ports.outputs import Unsafe
-from detag.ports.runs_fake import tiny_picture
+from detag.ports.runs_fake import tiny_image
 from tests.server import Server, certificate, serving
 from tests.wire import answer
 
-PICTURE = tiny_picture("image/webp", b"cleaned")
+OUTPUT = tiny_image("image/webp", b"cleaned")
 
 
 class Open(Guard):
     """Lets any address and any port through: the server of a test is on this machine."""
 
-    def link(self, target: Target, user: str | None) -> None:
+    def url(self, target: Target, user: str | None) -> None:
         pass
 
     def address(self, host: str, port: int, address: str) -> None:
@@ -37,12 +37,12 @@ class Hasty(Open):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return certificate(tmp_path_factory.mktemp("certificates"), "pictures.test")
+    return certificate(tmp_path_factory.mktemp("certificates"), "outputs.test")
 
 
 @pytest.fixture(scope="module")
 def trusting(own: tuple[Path, Path]) -> ssl.SSLContext:
-    """Trusts the certificate of pictures.test, and no other."""
+    """Trusts the certificate of outputs.test, and no other."""
     return ssl.create_default_context(cafile=str(own[0]))
 
 
@@ -54,17 +54,17 @@ def shown() -> list[str | None]:
 
 @pytest.fixture
 def server(own: tuple[Path, Path], shown: list[str | None]) -> Iterator[Server]:
-    """pictures.test, which has only a picture."""
+    """outputs.test, which has only an output."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(*own)
     tls.sni_callback = lambda _socket, name, _context: shown.append(name)
-    with serving(lambda path: answer(body=PICTURE), tls) as running:
+    with serving(lambda path: answer(body=OUTPUT), tls) as running:
         yield running
 
 
-def fetch(link: str, tls: ssl.SSLContext, guard: Guard, names: Callable[[str, int], list[str]] = resolve) -> bytes:
+def fetch(url: str, tls: ssl.SSLContext, guard: Guard, names: Callable[[str, int], list[str]] = resolve) -> bytes:
     network = Network(guard.address, resolve=names)
-    with SafeFetcher(tls, guard, network).open(link) as download:
+    with SafeFetcher(tls, guard, network).open(url) as download:
         return download.body.read()
 
 
@@ -79,8 +79,8 @@ def here(_host: str, _port: int) -> list[str]:
 def test_a_pinned_address_is_spoken_to_under_the_hosts_name(
     server: Server, trusting: ssl.SSLContext, shown: list[str | None]
 ) -> None:
-    assert fetch(f"https://pictures.test:{server.port}/a", trusting, Open(), here) == PICTURE
-    assert (shown, server.asked) == (["pictures.test"], ["GET /a HTTP/1.1"])
+    assert fetch(f"https://outputs.test:{server.port}/a", trusting, Open(), here) == OUTPUT
+    assert (shown, server.asked) == (["outputs.test"], ["GET /a HTTP/1.1"])
 
 
 def test_a_certificate_of_another_host_is_not_accepted(server: Server, trusting: ssl.SSLContext) -> None:
@@ -93,41 +93,41 @@ def test_a_certificate_of_another_host_is_not_accepted(server: Server, trusting:
 
 def test_a_certificate_that_nobody_vouches_for_is_not_accepted(server: Server) -> None:
     with pytest.raises(Transient):
-        fetch(f"https://pictures.test:{server.port}/a", ssl.create_default_context(), Open(), here)
+        fetch(f"https://outputs.test:{server.port}/a", ssl.create_default_context(), Open(), here)
     assert server.asked == []
 
 
 def test_any_certificate_is_accepted_where_none_is_checked(server: Server) -> None:
     careless = ssl.create_default_context()
     careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
-    assert fetch(f"https://other.test:{server.port}/a", careless, Open(), here) == PICTURE
+    assert fetch(f"https://other.test:{server.port}/a", careless, Open(), here) == OUTPUT
 
 
 def test_plain_http_where_tls_is_spoken_gives_nothing(server: Server, trusting: ssl.SSLContext) -> None:
     with pytest.raises(Transient):
-        fetch(f"http://pictures.test:{server.port}/a", trusting, Open(), here)
+        fetch(f"http://outputs.test:{server.port}/a", trusting, Open(), here)
 
 
 def test_tls_where_plain_http_is_spoken_gives_nothing(trusting: ssl.SSLContext) -> None:
-    with serving(lambda path: answer(body=PICTURE)) as plain, pytest.raises(Transient):
-        fetch(f"https://pictures.test:{plain.port}/a", trusting, Hasty(), here)
+    with serving(lambda path: answer(body=OUTPUT)) as plain, pytest.raises(Transient):
+        fetch(f"https://outputs.test:{plain.port}/a", trusting, Hasty(), here)
 
 
 # Addresses, as this machine's own resolver reads them
 
-DISGUISES = ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "017700000001"]
+DISGUISES = ["2130706433", "0x7f000001", "0x7f.1", "127.1", "017700000001"]
 
 
 class Undisguised(Guard):
-    """The guard of links, but for the port, which here cannot be 443."""
+    """The guard of URLs, but for the port, which here cannot be 443."""
 
-    def link(self, target: Target, user: str | None) -> None:
-        super().link(Target(target.scheme, target.host, 443, target.path), user)
+    def url(self, target: Target, user: str | None) -> None:
+        super().url(Target(target.scheme, target.host, 443, target.path), user)
 
 
-@pytest.mark.parametrize("host", [*DISGUISES, "127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", [*DISGUISES, "0177.0.0.1", "127.0.0.1", "localhost"])  # one is no host to httpx
 def test_no_form_of_this_machines_address_is_connected_to(host: str, trusting: ssl.SSLContext) -> None:
-    with serving(lambda path: answer(body=PICTURE)) as plain:
+    with serving(lambda path: answer(body=OUTPUT)) as plain:
         with pytest.raises(Unsafe):
             fetch(f"https://{host}:{plain.port}/a", trusting, Undisguised())
         assert plain.asked == []
@@ -140,8 +140,8 @@ def test_every_form_of_it_leads_there_without_the_guard(host: str, trusting: ssl
     except OSError:
         assert host in DISGUISES  # this machine's resolver knows no such form
         return
-    with serving(lambda path: answer(body=PICTURE)) as plain:
-        assert fetch(f"http://{host}:{plain.port}/a", trusting, Open()) == PICTURE
+    with serving(lambda path: answer(body=OUTPUT)) as plain:
+        assert fetch(f"http://{host}:{plain.port}/a", trusting, Open()) == OUTPUT
 
 
 # Time
@@ -157,7 +157,7 @@ def bytewise(data: bytes) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))]
 
 
-HEADERS, BODY = answer(body=PICTURE)
+HEADERS, BODY = answer(body=OUTPUT)
 CHUNKED = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\n%c\r\n" % byte for byte in BODY]]
 SLOW: dict[str, Callable[[], Iterable[bytes]]] = {
     "a body that drips": lambda: chain([HEADERS], drip(bytewise(BODY))),
@@ -172,28 +172,28 @@ SLOW: dict[str, Callable[[], Iterable[bytes]]] = {
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_slow_server_is_left_at_the_deadline(kind: str, trusting: ssl.SSLContext) -> None:
     with serving(lambda path: SLOW[kind]()) as server, pytest.raises(Transient):
-        fetch(f"http://pictures.test:{server.port}/a", trusting, Hasty(), here)
+        fetch(f"http://outputs.test:{server.port}/a", trusting, Hasty(), here)
 
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_slow_server_is_waited_for_without_the_deadline(kind: str, trusting: ssl.SSLContext) -> None:
     with serving(lambda path: SLOW[kind]()) as server:
-        assert fetch(f"http://pictures.test:{server.port}/a", trusting, Open(), here) == PICTURE
+        assert fetch(f"http://outputs.test:{server.port}/a", trusting, Open(), here) == OUTPUT
 
 
 def test_a_handshake_that_never_ends_is_left_at_the_deadline(trusting: ssl.SSLContext) -> None:
     with serving(lambda path: []) as silent, pytest.raises(Transient):  # it waits for the end of a request
-        fetch(f"https://pictures.test:{silent.port}/a", trusting, Hasty(), here)
+        fetch(f"https://outputs.test:{silent.port}/a", trusting, Hasty(), here)
     assert silent.asked == []
 
 
 def test_redirects_do_not_begin_the_time_anew(trusting: ssl.SSLContext) -> None:
     def slowly(path: str) -> Iterator[bytes]:
         time.sleep(0.3)
-        yield from answer(302, b"", Location=path + "x") if len(path) < 4 else answer(body=PICTURE)
+        yield from answer(302, b"", Location=path + "x") if len(path) < 4 else answer(body=OUTPUT)
 
     with serving(slowly) as server:
-        link = f"http://pictures.test:{server.port}/a"
+        url = f"http://outputs.test:{server.port}/a"
         with pytest.raises(Transient):
-            fetch(link, trusting, Hasty(), here)
-        assert fetch(link, trusting, Open(), here) == PICTURE
+            fetch(url, trusting, Hasty(), here)
+        assert fetch(url, trusting, Open(), here) == OUTPUT

@@ -1,0 +1,153 @@
+"""Words that were given up for the field's own: none comes back, but for names that are stored and cannot change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.unit.tooling.test_text import texts
+
+TABLES: Final = {
+    "layers/detag/python/detag/adapters/job_items.py": "the tables of stored names",
+    "docs/data-model.md": "drawn from these tables",
+    "docs/glossary.md": "its last column: what is stored under an earlier name",
+}
+STORED: Final = TABLES | {"tests/unit/adapters/test_job_items.py": "items as they are stored"}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A retired word as a pattern, whatever its case; an example; what is said instead; where it stays, and why."""
+
+    pattern: str
+    example: str
+    instead: str
+    stays: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.IGNORECASE)
+
+
+WORDS: Final = (
+    Word(r"\bpurses?\b", "self._purse = Purse(); the purse", "budget"),
+    Word(r"\bslots?\b(?!=True)", "two slots", "image", STORED),
+    Word(r"\bledgers?\b", "the ledger", "day budget"),
+    Word(r"\bdebts?\b|_debts?\b", "settle_debt", "pending"),
+    Word(
+        r"\bow(e|es|ed|ing)\b",
+        "what is owed",
+        "pending",
+        TABLES | {"tests/e2e/test_authorised.py": "writes an item as it is stored"},
+    ),
+    Word(
+        r"\bgates?\b|_gate\b",
+        "self._gate, the gate",
+        "intake",
+        STORED
+        | {
+            "tests/e2e/harness.py": "reads the item by its key",
+            "tests/unit/adapters/test_job_requests.py": "a request for the item by its key",
+            "tests/unit/local/demo/test_journey.py": "the item by its key",
+        },
+    ),
+    Word(
+        r"\bsettl(e|es|ed|ing)\b|\bsettl(e|ing)_",
+        "settling",
+        "unconfirmed",
+        {
+            "CHANGELOG.md": "says what it was called",
+            "docs/glossary.md": "its last column: an earlier reason",
+            "layers/detag/python/detag/domain/reasons.py": "the alias by which earlier items are read",
+            "tests/contract/test_jobs.py": "an item under the earlier reason",
+            "tests/unit/adapters/test_dynamodb_errors.py": "the same, in an index",
+            "tests/unit/adapters/test_job_items.py": "the same",
+            "tests/unit/domain/test_job.py": "the alias",
+        },
+    ),
+    Word(
+        r"\bdoubt(s|ed|ful|fully)?\b",
+        "a doubtful submission",
+        "unconfirmed, maybe_submitted",
+        TABLES | {"tests/e2e/test_authorised.py": "reads the attribute as it is stored"},
+    ),
+    Word(r"\blook-ups?\b|\blook_up\b|_look_up_", "a look-up", "find_existing_run, search"),
+    Word(r"\bstray\b|\bsecond paid run\b", "a stray run", "unmatched run"),
+    Word(
+        r"\blanes?\b",
+        "eight lanes",
+        "shard",
+        STORED
+        | {
+            "benchmarks/stubs.py": "the index, by the attribute as it is stored",
+            "template.yaml": "the index's key, which cannot be renamed in place",
+            "tests/e2e/test_authorised.py": "writes an item as it is stored",
+            "tests/property/test_job_items.py": "items as they are stored",
+            "tests/unit/adapters/test_dynamodb_errors.py": "items as they are stored",
+        },
+    ),
+    Word(
+        r"\brevs?\b|\.rev\b",
+        "job.rev",
+        "version",
+        STORED
+        | {
+            "docs/generate/data_model.py": "writes docs/data-model.md",
+            "layers/detag/python/detag/adapters/job_requests.py": "the condition on the stored attribute",
+            "tests/e2e/*.py": "writes items as they are stored",
+        },
+    ),
+    Word(r"\btold\(", "told(error)", "safe_description"),
+    Word(r"\bGarbled\b|\bReceiver\(", "Garbled", "MalformedRequest, CallbackHandler"),
+    Word(r"\bis_ours\b|\bbears_our_name\b", "is_ours(run)", "belongs_to, client_ref_matches"),
+    Word(r"\bpostpone\b|\bgive_back\b", "postpone(job)", "defer, abandon_claim"),
+    Word(r"\binit\.ends\b|\bdetag/init\.py\b", "init.ends()", "cold_start.done"),
+    Word(r"\bmends?\b|\bmended\b", "local/emulator/mends", "patches"),
+    Word(r"\bstand-?ins?\b|\bcouriers?\b", "a stand-in's courier", "mock Runflow, callback sender"),
+    Word(r"\bstorm(s|y)?\b|\bstor(y|ies)\b|\bstrikes?\b", "a storm's story", "fault profile, trace, fires"),
+    Word(r"\bworlds\b|\bWorld\(", "2,000 worlds", "simulations"),
+    Word(r"\bpictures?\b|_pictures?\b", "the cleaned picture", "photo, output, image (as a type of file), diagram"),
+    Word(r"\bcleaned[ _](image|photo|object)s?\b", "the cleaned photo", "output"),
+    Word(r"\boutput[ _]links?\b|\bLinkExpired\b|\blinks_of\b|\bMAX_LINKS\b", "LinkExpired", "output URL"),
+    Word(r"\bmakes? good\b|\bin vain\b|\bof nobody's\b", "makes good callbacks", "recovers lost callbacks"),
+    Word(r"\bthe road for\b|\bno message leads on\b", "the road for", "what reconcile does, said plainly"),
+)
+NOT_READ: Final = ("tests/data/*", "requirements/*.txt", "layers/dependencies/requirements.txt", "*.svg")
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[tuple[str, int, str]]:
+    """Every committed line of text: file, number, line. Not those of this file, nor what others wrote."""
+    here = str(Path(__file__).resolve().relative_to(Path(__file__).resolve().parents[3]))
+    return [
+        (name, number, line)
+        for name, data in texts().items()
+        if name != here and not any(fnmatch(name, pattern) for pattern in NOT_READ)
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1)
+    ]
+
+
+def hits(word: Word, lines: list[tuple[str, int, str]]) -> Iterator[tuple[str, int, str]]:
+    compiled = word.compiled
+    return (place for place in lines if compiled.search(place[2]))
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: word.example)
+def test_a_retired_word_is_not_used(word: Word, lines: list[tuple[str, int, str]]) -> None:
+    assert word.compiled.search(word.example), "the pattern finds its own example"
+    found = [place for place in hits(word, lines) if not any(fnmatch(place[0], name) for name in word.stays)]
+    assert found == [], f"say: {word.instead}"
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if word.stays], ids=lambda word: word.example)
+def test_a_word_stays_only_where_it_is(word: Word, lines: list[tuple[str, int, str]]) -> None:
+    """No place is allowed that does not need it any more."""
+    files = {place[0] for place in hits(word, lines)}
+    unused = [name for name in word.stays if not any(fnmatch(file, name) for file in files)]
+    assert unused == []
