@@ -48,7 +48,7 @@ from detag.domain.job import (
     poll_later,
     resend,
 )
-from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
 from detag.domain.waits import WAITS, Backoff, Wait
@@ -179,6 +179,7 @@ def _resume() -> Iterator[Row]:
     yield row("submitting, the lease is over", replace(SUBMITTING, lease_until=NOW - 1))
     yield row("submitted", SUBMITTED)
     yield row("delivered", DELIVERED)
+    yield "a new upload that could not be judged now", WAITING, decisions.put_off("{reason}", now=NOW, uniform=_most)
 
 
 def _admit() -> Iterator[Row]:
@@ -234,7 +235,9 @@ def _screen() -> Iterator[Row]:
 
 
 def _after_post() -> Iterator[Row]:
-    def row(known: str, outcome: Outcome, job: Job = SUBMITTING, *, failures: int = 1, probe: bool = False) -> Row:
+    def row(
+        known: str, outcome: Outcome | NotSent, job: Job = SUBMITTING, *, failures: int = 1, probe: bool = False
+    ) -> Row:
         step = decisions.after_post(
             job,
             outcome,
@@ -249,6 +252,7 @@ def _after_post() -> Iterator[Row]:
     yield row("2xx with a run id", Accepted("run-1"))
     yield row("402, or a code of credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
+    yield row("nothing was sent: no time was left, or no key", NotSent("{reason}"))
     yield row("429", Refused(429))
     yield row("429, Retry-After: 30", Refused(429, retry_after=30.0))
     yield row("any other 4xx but 408 and 409", Refused(422, "{reason}", "{reason}"))
@@ -319,7 +323,7 @@ def _after_fetch() -> Iterator[Row]:
 
 
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
-    ("A message about a job: `resume`", "Where the job stands.", _resume),
+    ("A message about a job: `resume`, `put_off`", "Where the job stands.", _resume),
     ("May it be sent now: `admit`, `turn_away`", "What intake says.", _admit),
     (
         "Is it a photo that can be cleaned: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",

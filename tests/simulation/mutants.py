@@ -496,8 +496,8 @@ MUTANTS: Final = (
         "interrupted before the item was created",
         "dead letters explained",
         SUBMIT + "_interrupted",
-        "if job.version:\n        return",
-        "raise error",
+        "if job.version:",
+        "raise error\n    if job.version:",
         400,
     ),
     _one(

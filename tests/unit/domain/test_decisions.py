@@ -40,7 +40,7 @@ from detag.domain.job import (
     resend,
     skip,
 )
-from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Group, Reason
 from detag.domain.runs import Run, RunStatus
 
@@ -69,7 +69,7 @@ def longest(_low: float, high: float) -> float:
     return high
 
 
-def after_post(outcome: Outcome, job: Job = SUBMITTING, failures: int = 0, *, probe: bool = False) -> Step:
+def after_post(outcome: Outcome | NotSent, job: Job = SUBMITTING, failures: int = 0, *, probe: bool = False) -> Step:
     return decisions.after_post(
         job,
         outcome,
@@ -141,11 +141,14 @@ OUTCOMES = st.one_of(
         retry_after=st.none() | st.floats(0, 32),
     ),
     st.builds(Ambiguous, why=st.just("no answer"), down=st.booleans()),
+    st.builds(NotSent, why=st.just("no key")),
 )
 
 
 @given(outcome=OUTCOMES, again=st.booleans(), failures=st.integers(0, 5), probe=st.booleans())
-def test_every_answer_to_the_post_has_a_step(outcome: Outcome, again: bool, failures: int, probe: bool) -> None:
+def test_every_answer_to_the_post_has_a_step(
+    outcome: Outcome | NotSent, again: bool, failures: int, probe: bool
+) -> None:
     """Whatever Runflow answers, the move is one that the table of transitions allows, and no open job is forgotten."""
     job = SENT_AGAIN if again else SUBMITTING
     step = after_post(outcome, job, failures, probe=probe)
@@ -162,6 +165,14 @@ def test_every_answer_to_the_post_has_a_step(outcome: Outcome, again: bool, fail
         assert after.reason is Reason.UNCONFIRMED, "a refusal speaks of this POST, not of the one before it"
     if step.pauses:
         assert step.pauses.group is Group.INTAKE
+
+
+def test_what_was_not_sent_says_nothing_of_runflow() -> None:
+    step = after_post(NotSent("no key"), failures=2, probe=True)
+    assert (step.explained, step.pauses, step.probe) == ("not sent now: no key", None, None)
+    assert decisions.count_failures(2, NotSent("no key")) == 2
+    assert made(step, SUBMITTING).reservation is None
+    assert made(after_post(NotSent("no key"), SENT_AGAIN), SENT_AGAIN).reason is Reason.UNCONFIRMED
 
 
 def test_three_unclear_answers_in_a_row_pause_intake() -> None:

@@ -51,9 +51,7 @@ def submit(
     budget = _budget(settings, jobs, clock, telemetry, uniform)
     steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
     confirmation_seconds = settings.confirmation_minutes * 60.0 + CLOCK_SKEW
-    submission = _submission(
-        settings, confirmation_seconds, jobs, photos, runs, steps, budget, clock, telemetry, uniform
-    )
+    submission = _submission(settings, confirmation_seconds, jobs, photos, runs, steps, budget, clock, uniform)
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=confirmation_seconds,
@@ -163,7 +161,6 @@ def _submission(
     steps: Steps,
     budget: Budget,
     clock: Clock,
-    telemetry: Telemetry,
     uniform: Uniform,
 ) -> Submission:
     from detag.services.submission import Submission
@@ -178,7 +175,6 @@ def _submission(
         steps=steps,
         budget=budget,
         clock=clock,
-        telemetry=telemetry,
         uniform=uniform,
     )
 

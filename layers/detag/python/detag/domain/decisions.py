@@ -40,10 +40,12 @@ from detag.domain.job import (
     Move,
     State,
     Upload,
+    abandon_claim,
     accept,
     await_confirmation,
     back_off,
     cancel,
+    defer,
     deliver,
     fail,
     keep_unconfirmed,
@@ -57,7 +59,7 @@ from detag.domain.job import (
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
-from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
+from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
 
@@ -142,6 +144,12 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
         case State.WAITING:
             return Next.BEGIN
     return Idle(f"already {job.state}")
+
+
+def put_off(why: str, *, now: float, uniform: Uniform) -> Step:
+    """A new upload that could not be judged is written down: from then on its own due time leads back to it."""
+    later = move(defer, now + waits.INTERRUPTED.seconds(0, uniform))
+    return Step(move=later, decision="interrupted", why=why, warns=True)
 
 
 # Before paying
@@ -299,7 +307,7 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 
 def after_post(
     job: Job,
-    outcome: Outcome,
+    outcome: Outcome | NotSent,
     *,
     now: float,
     confirmation_seconds: float,
@@ -312,6 +320,8 @@ def after_post(
         case Accepted(run_id):
             accepted = move(accept, run_id, now, now + waits.FIRST_POLL.seconds)
             return Step(move=accepted, decision="run created", why=run_id, metric=Metric.SUBMITTED, probe=Probe.PASSED)
+        case NotSent(why):
+            return Step(move=move(abandon_claim, now), decision="not sent now", why=why, warns=True)
         case Ambiguous(why, down):
             return Step(
                 move=move(await_confirmation, now + confirmation_seconds),
@@ -346,8 +356,10 @@ def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
     )
 
 
-def count_failures(failures: int, outcome: Outcome) -> int:
+def count_failures(failures: int, outcome: Outcome | NotSent) -> int:
     """How many answers in a row point to an outage, after this one."""
+    if isinstance(outcome, NotSent):
+        return failures
     return failures + 1 if isinstance(outcome, Ambiguous) and outcome.down else 0
 
 

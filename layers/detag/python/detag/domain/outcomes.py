@@ -32,4 +32,11 @@ class Ambiguous:
     """Whether it points to an outage: a 409 does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Nothing was sent."""
+
+    why: str
+
+
 Outcome = Accepted | Refused | Ambiguous

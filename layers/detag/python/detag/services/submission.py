@@ -7,8 +7,8 @@ from typing import Final
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Photo, after_post, count_failures, turn_away
-from detag.domain.job import Job, Reservation, abandon_claim, claim
-from detag.domain.outcomes import Accepted, Outcome
+from detag.domain.job import Job, Reservation, claim
+from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, create_body
 from detag.ports.clock import Clock
@@ -16,7 +16,6 @@ from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.photos import PhotoStore
 from detag.ports.runs import NotConfigured, Runs
-from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.steps import Steps
 
@@ -42,13 +41,12 @@ class Submission:
         steps: Steps,
         budget: Budget,
         clock: Clock,
-        telemetry: Telemetry,
         uniform: Uniform,
     ) -> None:
         self._callback_url, self._url_seconds = callback_url, url_seconds
         self._confirmation_seconds = confirmation_seconds
         self._jobs, self._photos, self._runs, self._steps, self._budget = jobs, photos, runs, steps, budget
-        self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
+        self._clock, self._uniform = clock, uniform
         self._failures = 0
 
     def begin(self, job: Job, photo: Photo, deadline: float, *, limit: int, probe: bool) -> None:
@@ -93,9 +91,6 @@ class Submission:
         `deadline` is the moment, on the monotonic clock, at which this process is killed.
         """
         outcome = self._post(job, deadline)
-        if outcome is None:
-            self._jobs.save(job, abandon_claim(job, self._clock.now()))
-            return
         self._failures = count_failures(self._failures, outcome)
         step = after_post(
             job,
@@ -114,16 +109,14 @@ class Submission:
             self._own(job.job_id, outcome.run_id)
             self._steps.probed(step, probe=probe)
 
-    def _post(self, job: Job, deadline: float) -> Outcome | None:
-        """How the POST ended; None where nothing was sent."""
+    def _post(self, job: Job, deadline: float) -> Outcome | NotSent:
         timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
         if timeout <= 0 or job.body is None:
-            return None
+            return NotSent("too little time is left")
         try:
             return self._runs.create(job.body, job.idempotency_key, timeout)
         except (NotConfigured, Transient) as error:  # raised only before anything is sent
-            self._telemetry.warning("request not sent", job_id=job.job_id, error=str(error))
-            return None
+            return NotSent(str(error))
 
     def _own(self, job_id: str, run_id: str) -> None:
         """The item changed while the POST was under way: the run is ours all the same."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Adopt, Idle, Next, Photo, Search, Step, Unanswered, after_list, resume
-from detag.domain.job import Job, State, defer, new
+from detag.domain.decisions import Adopt, Idle, Next, Photo, Search, Step, Unanswered, after_list, put_off, resume
+from detag.domain.job import Job, State, new
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
@@ -127,11 +127,10 @@ class Submit:
 
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
-        self._telemetry.warning("interrupted", job_id=job.job_id, error=str(error))
         if job.version:
+            self._telemetry.warning("interrupted", job_id=job.job_id, why=str(error))
             return
-        wait = waits.INTERRUPTED.seconds(0, self._uniform)
         try:
-            self._jobs.save(job, defer(job, self._clock.now() + wait))
+            self._steps.take(job, put_off(str(error), now=self._clock.now(), uniform=self._uniform))
         except Conflict:
             self._telemetry.info("job saved by another worker", job_id=job.job_id)
