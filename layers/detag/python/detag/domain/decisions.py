@@ -227,7 +227,7 @@ def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
 def screen_head(
     upload: Upload, seen: Head | Gone | Forbidden, *, most_pixels: int, now: float
 ) -> Step | ReadMore | Candidate:
-    """Why a photo is not sent, by its first bytes; else its last ones have to be read."""
+    """Why a photo is not sent, by its first bytes; else more of them, or its last ones, have to be read."""
     match seen:
         case Gone() | Forbidden():
             return _unreadable(seen, now)
@@ -246,14 +246,16 @@ def screen_head(
 def screen_tail(
     candidate: Candidate, tail: bytes | Gone | Forbidden, *, default_ratio: str | None, now: float
 ) -> Step | ReadMore | Photo:
-    """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for."""
+    """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for; `ReadMore`
+    where these bytes do not tell.
+    """
     if not isinstance(tail, bytes):
         return _unreadable(tail, now)
     image, head = candidate.image, candidate.head
     try:
         ends = check_tail(image, head.data, tail)
-    except NotAnImage as error:
-        return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+    except Truncated as error:
+        return _skipped(Reason.TRUNCATED, str(error), now)
     if not ends and len(tail) < LONG_TAIL_BYTES:
         return ReadMore(LONG_TAIL_BYTES)
     if not ends:
