@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from detag.domain import decisions
+from detag.domain import decisions, waits
 from detag.domain.decisions import (
     DOWN_AFTER,
     MAX_EXPIRED_URLS,
@@ -31,6 +31,7 @@ from detag.domain.decisions import (
     Stored,
     Unanswered,
     Unfinished,
+    Whose,
 )
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
 from detag.domain.intake import Intake
@@ -111,10 +112,21 @@ def draw() -> str:
     parts += [
         "## Waits\n",
         "Times in seconds. A wait that grows is a random part of its bound where it says `up to`.\n",
-        markdown.table(("wait", "seconds", "why"), ((one.name, _seconds(one), one.why) for one in WAITS)),
+        markdown.table(
+            ("wait", "seconds", "why"), [*((one.name, _seconds(one), one.why) for one in WAITS), *OF_PARAMETERS]
+        ),
     ]
     return "\n".join(parts)
 
+
+OF_PARAMETERS: Final = (
+    (
+        "for confirmation",
+        f"`ConfirmationMinutes` x 60 + {waits.CLOCK_SKEW:g}",
+        "a run that an unclear answer may have made must be visible by then, whatever the clocks say",
+    ),
+    ("for a run to end", "`RunTimeoutHours` x 3,600", "Runflow names no longest time"),
+)
 
 Row = tuple[str, Job, object]
 
@@ -150,8 +162,8 @@ def _other(decided: object) -> str:
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
         case Reason():
             return f"waits for intake: {decided}"
-        case Next():
-            return decided.value
+        case Next() | Whose():
+            return str(decided.value)
     return PASSED[type(decided)]
 
 
@@ -279,6 +291,28 @@ def _after_list() -> Iterator[Row]:
     yield row("the list could not be read", Unanswered("{reason}"))
 
 
+def _whose_run() -> Iterator[Row]:
+    def row(known: str, job: Job, run_id: str) -> Row:
+        return known, job, decisions.whose_run(job, run_id)
+
+    yield row("the run that its job knows", SUBMITTED, "run-1")
+    yield row("a run that failed before", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
+    yield row("any, and its job has none yet", UNCONFIRMED, "run-1")
+    yield row("another run, and its job has one", SUBMITTED, "run-2")
+    yield row("another run, and its job is closed", DELIVERED, "run-2")
+
+
+def _after_poll() -> Iterator[Row]:
+    def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
+        return known, job, decisions.after_poll(job, run, now=NOW, run_timeout_hours=HOURS)
+
+    yield row("it has not ended", Run("run-1", RunStatus.RUNNING))
+    yield row("it has ended", SUCCEEDED)
+    yield row("Runflow does not know it", None)
+    days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
+    yield row(f"it has not ended after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
+
+
 def _after_run() -> Iterator[Row]:
     def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
         decided = decisions.after_run(job, run, now=NOW, max_attempts=ATTEMPTS, run_timeout_hours=HOURS, uniform=_most)
@@ -332,6 +366,8 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("After the POST: `after_post`", "What Runflow answered.", _after_post),
     ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
+    ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
+    ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
 )

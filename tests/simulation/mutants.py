@@ -178,14 +178,14 @@ MUTANTS: Final = (
     _one(
         "confirmation",
         "confirmation awaited first",
-        "detag.app:submit",
+        "detag.app:_confirmation_seconds",
         "settings.confirmation_minutes * 60.0",
         "0.0",
     ),
     _one(
         "confirmation: two clocks",
         "confirmation awaited first",
-        "detag.app:submit",
+        "detag.app:_confirmation_seconds",
         "+ CLOCK_SKEW",
         "",
         400,
@@ -316,7 +316,7 @@ MUTANTS: Final = (
     _one(
         "adoption: after a search", "own run", EXISTING + "_proven", "belongs_to(run, job, self._photos)", "True", 400
     ),
-    _one("earlier runs", "no unexpected error", DELIVER + "_go_on", "or run_id in job.earlier_runs", "", 400),
+    _one("earlier runs", "no unexpected error", DECISIONS + "whose_run", "run_id in job.earlier_runs", "False", 400),
     _one(
         "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
     ),

@@ -46,7 +46,7 @@ def test_the_decision_is_on_the_item_and_in_the_log() -> None:
     assert (job.state, job.decision) == (State.FAILED, "not tried again: charged")
     lines = [line for line in harness.telemetry.lines if line.message == "not tried again"]
     assert [line.fields["why"] for line in lines] == ["charged"]
-    (closed,) = [line for line in harness.telemetry.lines if line.message == "photo failed"]
+    (closed,) = [line for line in harness.telemetry.lines if line.message == "job closed"]
     assert closed.fields["decision"] == "not tried again: charged"
     ((_, event),) = [one for one in harness.events.published if one[0] == "Photo Failed"]
     assert event["decision"] == "not tried again: charged"
@@ -60,6 +60,7 @@ def test_the_report_shows_what_failed_and_why() -> None:
         {
             "key": "shoe.jpg",
             "job_id": job.job_id,
+            "state": "failed",
             "reason": "run_failed",
             "detail": job.detail,
             "decision": "not tried again: charged",

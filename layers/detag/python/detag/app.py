@@ -44,19 +44,19 @@ def submit(
     uniform: Uniform = random.uniform,
 ) -> Submit:
     """From uploads to runs."""
-    from detag.domain.waits import CLOCK_SKEW
     from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
     budget = _budget(settings, jobs, clock, telemetry, uniform)
     steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
-    confirmation_seconds = settings.confirmation_minutes * 60.0 + CLOCK_SKEW
-    submission = _submission(settings, confirmation_seconds, jobs, photos, runs, steps, budget, clock, uniform)
+    submission = _submission(
+        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
+    )
     return Submit(
         input_bucket=settings.input_bucket,
-        confirmation_seconds=confirmation_seconds,
+        confirmation_seconds=_confirmation_seconds(settings),
         jobs=jobs,
-        admission=_admission(settings, jobs, photos, runs, budget, clock),
+        admission=_admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock),
         submission=submission,
         existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
         steps=steps,
@@ -135,7 +135,7 @@ def reconcile(
 
 
 def _admission(
-    settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, runs: Runs, budget: Budget, clock: Clock
+    settings: SubmitSettings, *, jobs: JobStore, photos: PhotoStore, runs: Runs, budget: Budget, clock: Clock
 ) -> Admission:
     from detag.services.admission import Admission
 
@@ -154,7 +154,7 @@ def _admission(
 
 def _submission(
     settings: SubmitSettings,
-    confirmation_seconds: float,
+    *,
     jobs: JobStore,
     photos: PhotoStore,
     runs: Runs,
@@ -168,7 +168,7 @@ def _submission(
     return Submission(
         callback_url=settings.callback_url,
         url_seconds=settings.url_lifetime_minutes * 60,
-        confirmation_seconds=confirmation_seconds,
+        confirmation_seconds=_confirmation_seconds(settings),
         jobs=jobs,
         photos=photos,
         runs=runs,
@@ -177,6 +177,12 @@ def _submission(
         clock=clock,
         uniform=uniform,
     )
+
+
+def _confirmation_seconds(settings: SubmitSettings) -> float:
+    from detag.domain.waits import CLOCK_SKEW
+
+    return settings.confirmation_minutes * 60.0 + CLOCK_SKEW
 
 
 def _budget(

@@ -39,7 +39,8 @@ from detag.adapters.job_requests import (
     put_request,
     save_requests,
 )
-from detag.domain.backoff import Uniform, backoff
+from detag.domain import waits
+from detag.domain.backoff import Uniform
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.domain.money import SHARDS, DayBudget, spread, with_limit
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TRIES: Final = 8
-PAUSE_SECONDS: Final = 0.05
-LONGEST_PAUSE_SECONDS: Final = 0.8
-"""For contention on one item: full jitter of 0.05, 0.1, ... 0.8, 0.8 s between eight tries, 1.6 s on the average."""
 CONDITION_FAILED: Final = "ConditionalCheckFailed"
 CONTENTION: Final = THROTTLES | {"TransactionConflict"}
 
@@ -300,7 +298,7 @@ class DynamoJobStore:
         """A few tries with growing pauses between them; raises `Transient` after the last."""
         for number in range(TRIES):
             if number:
-                self._sleep(backoff(number - 1, self._uniform, base=PAUSE_SECONDS, cap=LONGEST_PAUSE_SECONDS))
+                self._sleep(waits.CONTENTION.seconds(number - 1, self._uniform))
             yield
         raise Transient(f"{operation}: contended")
 

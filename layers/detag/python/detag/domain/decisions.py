@@ -47,6 +47,7 @@ from detag.domain.job import (
     cancel,
     defer,
     deliver,
+    extend_due,
     fail,
     keep_unconfirmed,
     move,
@@ -143,7 +144,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
             return Next.SEARCH
         case State.WAITING:
             return Next.BEGIN
-    return Idle(f"already {job.state}")
+    return Idle("already done")
 
 
 def put_off(why: str, *, now: float, uniform: Uniform) -> Step:
@@ -428,7 +429,44 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
     return Step(move=again, decision="sent again", why="no run exists")
 
 
+# Whose run it is
+
+
+class Whose(Enum):
+    """What a run is to a job whose name it bears."""
+
+    OWN = "it is the job's run"
+    EARLIER = "it is an earlier run of the job: ignored"
+    NEW = "the job has no run yet: adopted"
+    UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
+
+
+def whose_run(job: Job, run_id: str) -> Whose:
+    """What a run that proved to belong to a job is to it."""
+    if run_id == job.run_id:
+        return Whose.OWN
+    if run_id in job.earlier_runs:
+        return Whose.EARLIER
+    return Whose.NEW if job.run_id is None and not job.state.terminal else Whose.UNMATCHED
+
+
 # After a run
+
+
+SENT_TO_DELIVER: Final = "sent to deliver"
+
+
+def after_poll(job: Job, run: Run | None, *, now: float, run_timeout_hours: int) -> Step:
+    """What reconcile does about a run that sent no callback in time; `run` is None where Runflow does not know it."""
+    if run is None:
+        why = "Runflow does not know the run"
+    elif run.status.terminal:
+        why = f"the run has ended: {run.status}"
+    elif _is_late(job, now, run_timeout_hours):
+        why = f"the run did not end within {run_timeout_hours} hours"
+    else:
+        return _poll_later(job, "the run has not ended", now)
+    return Step(move=move(extend_due, now + waits.REDELIVER.seconds), decision=SENT_TO_DELIVER, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +496,7 @@ def after_run(
             return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
         return _poll_later(job, "Runflow does not know the run yet", now, keep=True)
     if not run.status.terminal:
-        if now - job.submitted_at > run_timeout_hours * 3_600.0:
+        if _is_late(job, now, run_timeout_hours):
             return _fail(Reason.TIMED_OUT, f"the run did not end within {run_timeout_hours} hours", now)
         return _poll_later(job, "the run has not ended", now)
     if run.status is RunStatus.CANCELLED:
@@ -553,6 +591,10 @@ def _without_output(job: Job, run: Run, now: float, run_timeout_hours: int) -> S
     if job.tries < NO_OUTPUT_TRIES or job.detail != NO_OUTPUT_YET:
         return deliver_later(job, NO_OUTPUT_YET, now=now, run_timeout_hours=run_timeout_hours)
     return _fail(Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no output", now, run)
+
+
+def _is_late(job: Job, now: float, run_timeout_hours: int) -> bool:
+    return now - job.submitted_at > run_timeout_hours * 3_600.0
 
 
 def _poll_later(job: Job, why: str, now: float, *, keep: bool = False) -> Step:

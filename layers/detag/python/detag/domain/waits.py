@@ -105,6 +105,24 @@ REDELIVER: Final = Wait(
 )
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
 
+# Callbacks and contention
+
+SECRET_CACHE: Final = Wait("callback secrets are cached", 300.0, "they seldom change, and each read costs money")
+SECRET_REREAD: Final = Wait(
+    "between reads after a mismatch",
+    30.0,
+    "a new secret is known within this time, and strangers can't drive the reads",
+)
+SECRET_RETRY: Final = Wait(
+    "after secrets that could not be read", 5.0, "Secrets Manager failed: it is not asked at once"
+)
+CONTENTION: Final = Backoff(
+    "for an item that others write",
+    0.05,
+    0.8,
+    "eight tries, 1.6 s of pauses on the average: below a function's timeout",
+)
+
 WAITS: Final[tuple[Wait | Backoff, ...]] = (
     RATE_LIMITED,
     INTERRUPTED,
@@ -124,4 +142,8 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,
+    SECRET_CACHE,
+    SECRET_REREAD,
+    SECRET_RETRY,
+    CONTENTION,
 )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from detag.domain import waits
 from detag.domain.metrics import Metric
 from detag.domain.runs import Callback, read_callback, result_message
 from detag.ports.clock import Clock
@@ -24,9 +25,9 @@ MAX_BODY_BYTES: Final = 1_048_576
 """An ordinary envelope is a few KB; the guide's own sample takes up to 5 MB (contract section 4). API Gateway takes
 10 MB, Lambda's event 6 MB.
 """
-CACHE_SECONDS: Final = 300.0
-REREAD_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 5.0
+CACHE_SECONDS: Final = waits.SECRET_CACHE.seconds
+REREAD_SECONDS: Final = waits.SECRET_REREAD.seconds
+RETRY_SECONDS: Final = waits.SECRET_RETRY.seconds
 _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}\Z")
 
 

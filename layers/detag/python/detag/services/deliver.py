@@ -17,10 +17,12 @@ from detag.domain.decisions import (
     Overtaken,
     Step,
     Stored,
+    Whose,
     after_fetch,
     after_run,
     deliver_later,
     found_stored,
+    whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
 from detag.domain.job import Job, State, sequencer_rank
@@ -102,21 +104,24 @@ class Deliver:
         if job.pending:
             job = self._outbox.publish_pending(job)
         run_id = result.run_id or job.run_id
-        if run_id is None or run_id in job.earlier_runs:
+        if run_id is None:
             return
-        if run_id == job.run_id and job.state.terminal and not job.repairable:
-            self._telemetry.info(f"already {job.state}", job_id=job.job_id)
+        whose = whose_run(job, run_id)
+        if whose is Whose.EARLIER:
+            return
+        if whose is Whose.OWN and job.state.terminal and not job.repairable:
+            self._telemetry.info("already done", job_id=job.job_id, state=job.state)
             return
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
             self._no_answer(job, run_id, error)
             return
-        if run_id != job.run_id:
+        if whose is not Whose.OWN:
             if run is None or not belongs_to(run, job, self._photos):
                 self._unmatched(result, "not a run of this job")
                 return
-            if job.run_id is not None or job.state.terminal:
+            if whose is Whose.UNMATCHED:
                 if run.charged:
                     self._budget.charge_unmatched(job, run)
                 return

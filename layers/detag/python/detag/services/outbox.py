@@ -48,8 +48,9 @@ class Outbox:
         self._jobs.save(before, after)
         self._telemetry.count(Metric(after.state.value.title()))
         self._telemetry.info(
-            f"photo {after.state}",
+            "job closed",
             job_id=after.job_id,
+            state=after.state,
             key=readable(after.upload.key),
             reason=after.reason,
             detail=after.detail,

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from detag.domain import intake as intakes
 from detag.domain import waits
+from detag.domain.decisions import SENT_TO_DELIVER, Step, after_poll
 from detag.domain.intake import Intake
-from detag.domain.job import Job, State, extend_due, keep_pending, poll_later, release
+from detag.domain.job import Job, State, extend_due, keep_pending, release
 from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of, used_images
 from detag.domain.naming import readable
@@ -22,6 +23,7 @@ from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
+from detag.services.steps import log_step, made
 
 DUE_BATCH: Final = 1_000
 RELEASE_BATCH: Final = 500
@@ -32,7 +34,7 @@ MAX_PAGES: Final = 20
 MAX_ASKED: Final = 200
 SPARE_SECONDS: Final = 10.0
 NEWEST_FAILED: Final = 10
-"""Failed photos of today that the report names."""
+"""Photos that failed, and that were cancelled, today: so many of each are in the report."""
 
 
 class Reconcile:
@@ -52,7 +54,7 @@ class Reconcile:
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._run_timeout_seconds, self._paused = run_timeout_hours * 3_600.0, paused
+        self._run_timeout_hours, self._paused = run_timeout_hours, paused
         self._jobs, self._uploads, self._results = jobs, uploads, results
         self._runs, self._intake, self._budget = runs, intake, budget
         self._clock, self._telemetry = clock, telemetry
@@ -177,18 +179,16 @@ class Reconcile:
                         continue
                     asked += 1
                     run = self._runs.get(job.run_id or "")
-                now = self._clock.now()
-                if run is None or run.status.terminal or self._is_late(job, now):
-                    if self._save(job, extend_due(job, now + waits.REDELIVER.seconds)):
-                        ended.append({"job_id": job.job_id, "run_id": job.run_id})
-                elif self._save(job, poll_later(job, now + waits.POLL.seconds(job.tries, max))):
+                step = after_poll(job, run, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
+                if not self._take(job, step):
+                    continue
+                if step.decision == SENT_TO_DELIVER:
+                    ended.append({"job_id": job.job_id, "run_id": job.run_id})
+                else:
                     still_running += 1
         except (Transient, Unauthorized, NotConfigured) as error:
             self._telemetry.warning("overdue runs could not be read", error=str(error))
         return ended, still_running
-
-    def _is_late(self, job: Job, now: float) -> bool:
-        return now - job.submitted_at > self._run_timeout_seconds
 
     def _listed(self, overdue: list[Job], deadline: float) -> dict[str, Run]:
         wanted = {job.run_id for job in overdue}
@@ -201,6 +201,13 @@ class Reconcile:
             if cursor is None or len(found) == len(wanted) or self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
                 break
         return found
+
+    def _take(self, job: Job, step: Step) -> bool:
+        after = made(job, step)
+        saved = self._save(job, after)
+        if saved:
+            log_step(self._telemetry, after, step)
+        return saved
 
     def _save(self, before: Job, after: Job) -> bool:
         try:
@@ -239,15 +246,21 @@ class Reconcile:
 
     def _failed(self, day: str) -> list[dict[str, Any]]:
         """The newest failures of a day: which photo, and what was decided about it last, and why."""
-        jobs = (self._jobs.get(job_id) for job_id in self._jobs.closed(State.FAILED, day, NEWEST_FAILED))
+        closed = [
+            job_id
+            for state in (State.FAILED, State.CANCELLED)
+            for job_id in self._jobs.closed(state, day, NEWEST_FAILED)
+        ]
+        jobs = (self._jobs.get(job_id) for job_id in closed)
         return [
             {
                 "key": readable(job.upload.key),
                 "job_id": job.job_id,
+                "state": job.state,
                 "reason": job.reason,
                 "detail": job.detail,
                 "decision": job.decision,
             }
             for job in jobs
-            if job is not None and job.state is State.FAILED
+            if job is not None and job.state in (State.FAILED, State.CANCELLED)
         ]

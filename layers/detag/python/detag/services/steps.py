@@ -26,10 +26,14 @@ class Steps:
         worker that dies in between leaves a job that comes due. `probe`: this job tests a paused intake. Raises
         `Conflict` where the job is not as it was read, or `Transient`.
         """
-        self._log(job, step)
+        after = made(job, step)
+        if step.metric is not None:
+            self._telemetry.count(step.metric)
+        log_step(self._telemetry, after, step)
         if step.pauses is not None:
             self._intake.pause(step.pauses, probe=probe)
-        after = job if step.move is None else self._save(job, replace(step.move.of(job), decision=step.explained))
+        if after is not job:
+            after = self._save(job, after)
         self.probed(step, probe=probe)
         return after
 
@@ -44,15 +48,20 @@ class Steps:
         self._jobs.save(before, after)
         return after
 
-    def _log(self, job: Job, step: Step) -> None:
-        if step.metric is not None:
-            self._telemetry.count(step.metric)
-        log = self._telemetry.warning if step.warns else self._telemetry.info
-        log(
-            step.decision,
-            job_id=job.job_id,
-            key=readable(job.upload.key),
-            why=step.why,
-            code=step.code,
-            run_id=job.run_id,
-        )
+
+def made(job: Job, step: Step) -> Job:
+    """The job after a step, with the decision on it; the job itself where the step moves nothing."""
+    return job if step.move is None else replace(step.move.of(job), decision=step.explained)
+
+
+def log_step(telemetry: Telemetry, after: Job, step: Step) -> None:
+    """One line for a decision: what was decided, about which photo, and why."""
+    log = telemetry.warning if step.warns else telemetry.info
+    log(
+        step.decision,
+        job_id=after.job_id,
+        key=readable(after.upload.key),
+        why=step.why,
+        code=step.code,
+        run_id=after.run_id or (after.earlier_runs or (None,))[-1],
+    )

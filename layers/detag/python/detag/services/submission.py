@@ -6,7 +6,7 @@ from typing import Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Photo, after_post, count_failures, turn_away
+from detag.domain.decisions import Photo, Whose, after_post, count_failures, turn_away, whose_run
 from detag.domain.job import Job, Reservation, claim
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
@@ -121,9 +121,10 @@ class Submission:
     def _own(self, job_id: str, run_id: str) -> None:
         """The item changed while the POST was under way: the run is ours all the same."""
         job = self._jobs.get(job_id)
-        if job is None or job.run_id == run_id or run_id in job.earlier_runs:
+        if job is None:
             return
-        if job.run_id is None and not job.state.terminal:
-            self._budget.adopt(job, run_id, self._clock.now() + waits.FIRST_POLL.seconds)
-        else:
-            self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))
+        match whose_run(job, run_id):
+            case Whose.NEW:
+                self._budget.adopt(job, run_id, self._clock.now() + waits.FIRST_POLL.seconds)
+            case Whose.UNMATCHED:
+                self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))

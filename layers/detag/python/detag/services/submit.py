@@ -96,7 +96,7 @@ class Submit:
             case Step() as step:
                 self._steps.take(job, step)
             case Idle(why):
-                self._telemetry.info(why, job_id=job.job_id, reason=job.reason)
+                self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
 
     def _begin(self, job: Job, deadline: float) -> None:
         verdict = self._admission.judge(job)
