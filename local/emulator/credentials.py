@@ -1,6 +1,7 @@
 """Requires the keys of this run, as another user of this machine reaches loopback too.
 
-MiniStack takes every caller for the account's root unless ``AUTH`` is on, and some of its routes from anybody even then.
+MiniStack takes every caller for the account's root unless ``AUTH`` is on, and lets anybody use some of its routes even
+then.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ PUBLIC = "/_aws/execute-api/"
 def required(app: App) -> App:
     """`app`, answering 403 to a request that is not signed with a key of this run.
 
-    Signed is what SigV4 or, as S3 still takes it, SigV2 covers: in the Authorization header or in a presigned URL. The
-    keys are the root's in this process's environment, and those that MiniStack has given out to roles and users.
+    Signed is by SigV4, in the Authorization header or in a presigned URL, or by SigV2 in a presigned URL, which is what
+    boto3 makes unless told otherwise. The keys are the root's, which are in this process's environment, and those that
+    MiniStack has given to roles and users.
     """
     _fit()
 
@@ -75,7 +77,9 @@ def _fit() -> None:
     hook(sigv4, "parse_header_signature", "headers")
     hook(sigv4, "parse_query_signature", "query_params")
     hook(
-        sigv4, "header_signature_failure", "signature secret method raw_path query_params headers body presigned explain"
+        sigv4,
+        "header_signature_failure",
+        "signature secret method raw_path query_params headers body presigned explain",
     )
 
 
@@ -88,7 +92,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _attempted(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> bool:
-    return headers.get("authorization", "").startswith(("AWS4-HMAC-SHA256 ", "AWS ")) or any(
+    return headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ") or any(
         name in query for name in ("X-Amz-Signature", "Signature")
     )
 
@@ -115,34 +119,26 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
 
 
 def _signed(scope: Scope, headers: Mapping[str, str], query: Mapping[str, list[str]], body: bytes) -> bool:
-    path = scope["raw_path"].decode("latin-1")
+    method, path = scope["method"], scope["raw_path"].decode("latin-1")
     in_query = "authorization" not in headers
-    if not in_query and headers["authorization"].startswith("AWS "):
-        key = headers["authorization"].removeprefix("AWS ").partition(":")[0]
-        return _signed_by_sigv2(key, scope["method"], path, headers, query)
     if in_query and "AWSAccessKeyId" in query:
-        return _signed_by_sigv2(query["AWSAccessKeyId"][0], scope["method"], path, headers, query)
+        key = query["AWSAccessKeyId"][0]
+        request = iam_evaluator.SignedRequest(key, method, path, query, headers, sigv2=True, auth_path=path)
+        return isinstance(iam_evaluator._sigv2_check(request, _account(key)), iam_evaluator.ResolvedCredential)
     signature = sigv4.parse_query_signature(query) if in_query else sigv4.parse_header_signature(headers)
     if not isinstance(signature, sigv4.HeaderSignature) or signature.region_set is not None:
         return False
+    key = signature.access_key_id
     token = query.get("X-Amz-Security-Token", [""])[0] if in_query else headers.get("x-amz-security-token", "")
-    found = iam_evaluator.resolve_credential(signature.access_key_id, _account(signature.access_key_id), token)
+    found = iam_evaluator.resolve_credential(key, _account(key), token)
     if not isinstance(found, iam_evaluator.ResolvedCredential):
         return False
     failure = sigv4.header_signature_failure(
-        signature, found.secret_access_key, scope["method"], path, query, headers, body, presigned=in_query
+        signature, found.secret_access_key, method, path, query, headers, body, presigned=in_query
     )
     return failure is None
 
 
-def _signed_by_sigv2(
-    key: str, method: str, path: str, headers: Mapping[str, str], query: Mapping[str, list[str]]
-) -> bool:
-    request = iam_evaluator.SignedRequest(key, method, path, query, headers, sigv2=True, auth_path=path)
-    account = _account(key) or os.environ.get("MINISTACK_ACCOUNT_ID", "000000000000")
-    return isinstance(iam_evaluator._sigv2_check(request, account), iam_evaluator.ResolvedCredential)
-
-
-def _account(key: str) -> str | None:
-    """The account that MiniStack takes the key for, where the key itself says it."""
-    return key if re.fullmatch(r"\d{12}", key) else None
+def _account(key: str) -> str:
+    """The account that MiniStack takes a key for: that which the key itself names, or its only other one."""
+    return key if re.fullmatch(r"\d{12}", key) else "000000000000"

@@ -213,15 +213,18 @@ def take_down(folder: Path) -> bool:
 
 
 def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_file: str | None) -> Child:
-    """The mock Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys."""
-    command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
+    """The mock Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys of AWS."""
+    command = [sys.executable, "-m", "local.runflow", "--port", str(port), *options.runflow]
     if ca_file:
         command += ["--ca-file", ca_file]
     return Child(
         "mock Runflow",
         command,
         log=folder / "logs" / "runflow.log",
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "MOCK_RUNFLOW_API_KEYS": api_key,
+        },
         cwd=REPOSITORY,
     )
 

@@ -39,6 +39,26 @@ def test_stack_json_describes_it(stack: Stack) -> None:
     assert (stack.folder / "stack.json").stat().st_mode & 0o077 == 0, "it is for its owner's eyes"
 
 
+def test_no_key_is_among_the_arguments_of_a_process(stack: Stack) -> None:
+    """Every user of the machine can list the processes with their arguments."""
+    vault = stack.client("secretsmanager")
+    stored = [
+        vault.get_secret_value(SecretId=stack.description[name])["SecretString"]
+        for name in ("runflow_api_key_arn", "callback_secrets_arn")
+    ]
+    keys = [json.loads(stored[0])["api_key"], *json.loads(stored[1])["secrets"]]
+    keys += [stack.env["AWS_ACCESS_KEY_ID"], stack.env["AWS_SECRET_ACCESS_KEY"]]
+    assert all(len(key) > 20 for key in keys)
+    listed = subprocess.run(["ps", "-Awwo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "local.runflow" in listed
+    assert "local.emulator" in listed
+    assert [key for key in keys if key in listed] == []
+    assert {path.name for path in stack.folder.iterdir() if path.is_file() and path.stat().st_mode & 0o044} <= {
+        ".detag-local",
+        "aws-config",
+    }, "what holds a key is for its owner's eyes"
+
+
 def test_the_functions_have_the_templates_environment(stack: Stack) -> None:
     """The functions have what the template gives them, and the one address of local outputs."""
     lambdas, names = stack.client("lambda"), stack.description
