@@ -25,6 +25,7 @@ ALL = (
     uploads.an_event_names_the_version,
     permissions.a_batch_of_messages_needs_the_single_permission,
     permissions.a_wildcard_covers_a_line_break_too,
+    permissions.events_are_judged_by_their_sources,
 )
 
 
