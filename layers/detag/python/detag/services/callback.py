@@ -24,7 +24,6 @@ MAX_BODY_BYTES: Final = 1_048_576
 """An ordinary envelope is a few KB; the guide's own sample takes up to 5 MB (contract section 4). API Gateway takes
 10 MB, Lambda's event 6 MB.
 """
-_MAX_BASE64: Final = -(-MAX_BODY_BYTES // 3) * 4
 CACHE_SECONDS: Final = 300.0
 REREAD_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 5.0
@@ -56,7 +55,8 @@ def read_request(event: Mapping[str, Any]) -> Request:
     headers = event.get("headers") or {}
     if not isinstance(text, str) or not isinstance(headers, Mapping):
         raise MalformedRequest
-    if len(text) > (_MAX_BASE64 if event.get("isBase64Encoded") else MAX_BODY_BYTES):
+    most = -(-MAX_BODY_BYTES // 3) * 4 if event.get("isBase64Encoded") else MAX_BODY_BYTES
+    if len(text) > most:
         raise BodyTooLarge
     signature = next((value for name, value in headers.items() if str(name).lower() == "runflow-signature"), None)
     try:
