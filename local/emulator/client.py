@@ -33,12 +33,13 @@ class Emulator:
 
     def reset(self) -> None:
         """Forget everything: all resources of all services, and all function processes."""
-        request = AWSRequest("POST", f"{self.endpoint_url}/_ministack/reset", data=b"")
+        url = f"{self.endpoint_url}/_ministack/reset"
+        request = AWSRequest("POST", url, data=b"")
         keys = Credentials(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"])
         SigV4Auth(keys, "ministack", self.env["AWS_REGION"]).add_auth(request)
         context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        signed = urllib.request.Request(request.url, b"", dict(request.headers))  # noqa: S310 - ours, on loopback
+        signed = urllib.request.Request(url, b"", dict(request.headers))  # noqa: S310 - ours, on loopback
         with urllib.request.build_opener(*handlers).open(signed, timeout=30):
             pass
 

@@ -222,11 +222,18 @@ def function(trace: Path) -> str:
     return json.dumps(settings)
 
 
+def session_of(emulator: client.Emulator) -> boto3.Session:
+    """Its own keys and region."""
+    env = emulator.env
+    return boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
+
+
 def traces(emulator: client.Emulator, runflow: str, trace: Path) -> list[str]:
     """What the page has left behind."""
-    env, found = emulator.env, []
-    session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
-    lambdas, s3 = (session.client(name, endpoint_url=emulator.endpoint_url) for name in ("lambda", "s3"))  # type: ignore[call-overload]
+    found: list[str] = []
+    session = session_of(emulator)
+    lambdas = session.client("lambda", endpoint_url=emulator.endpoint_url)
+    s3 = session.client("s3", endpoint_url=emulator.endpoint_url)
     found += [f"a function: {each['FunctionName']}" for each in lambdas.list_functions()["Functions"]]
     buckets = [each["Name"] for each in s3.list_buckets()["Buckets"]]
     found += [f"a bucket: {name}" for name in buckets if name != "ours"]
@@ -267,7 +274,7 @@ def rebound(program: str, profile: Path, url: str) -> str:
 
 def main() -> None:
     """Attack, look, tell."""
-    parser = argparse.ArgumentParser(prog="python -m tests.security.browser", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m tests.security.browser", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help=f"write what the browser sent to {RECORDED.name}")
     options = parser.parse_args()
     program = browser()
@@ -281,14 +288,8 @@ def main() -> None:
             serving(Server()) as recorder,
             serving(Server("page")) as page,
         ):
-            env = emulator.env
-            boto3.client(
-                "s3",
-                endpoint_url=emulator.endpoint_url,
-                aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-                region_name=env["AWS_REGION"],
-            ).create_bucket(Bucket="ours")
+            s3 = session_of(emulator).client("s3", endpoint_url=emulator.endpoint_url)
+            s3.create_bucket(Bucket="ours")
             words = {"EMULATOR": emulator.endpoint_url, "RUNFLOW": runflow, "RECORDER": recorder.url}
             page.page = PAGE.replace("= FUNCTION", f"= {json.dumps(function(trace))}")
             for word, value in words.items():
