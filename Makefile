@@ -69,6 +69,11 @@ fuzz: ## Throw made-up requests at the callback function: make fuzz N=50000 SEED
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.fuzz.callbacks \
 		--requests $${N:-50000} --seed $${SEED:-1}
 
+.PHONY: browser
+browser: ## Attack the local servers from a page in headless Chromium, which must be on the PATH
+	$(setup) test emulator runtime
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.security.browser
+
 .PHONY: bench
 bench: ## Measure everything and write benchmarks/results.md: make bench, or QUICK=1
 	$(setup) test run emulator sam runtime

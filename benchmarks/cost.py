@@ -46,6 +46,12 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 TEMPLATE: Final[dict[str, Any]] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506
+REFUSED_LOG_BYTES: Final = 205
+"""What a refused callback leaves in the function's log: its count."""
+FLOOD_A_SECOND: Final = int(
+    TEMPLATE["Resources"]["HttpApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"]
+)
+"""What API Gateway lets through: requests beyond its throttle are answered 429 and not charged for."""
 RUNFLOW_USD: Final = float(TEMPLATE["Parameters"]["PricePerImageUsd"]["Default"])
 
 
@@ -120,6 +126,19 @@ def per_1000(measured: Measured) -> list[Line]:
 def egress(photos: int = 1_000) -> Line:
     """The originals sent to Runflow, which is outside AWS as far as is known."""
     return Line(f"Egress: originals of {PHOTO_MB:.0f} MB", photos * PHOTO_MB / 1_000, "egress_gb")
+
+
+def flood(cpu_ms: float) -> list[Line]:
+    """A day of refused callbacks, as many as the throttle lets through; each takes `cpu_ms` of a full core."""
+    requests = 86_400 * FLOOD_A_SECOND
+    seconds = requests * cpu_ms / 1_000 * FULL_CORE_GB / MEMORY_GB["callback"]
+    logged = requests * (REFUSED_LOG_BYTES + LAMBDA_LOG_BYTES + ACCESS_LOG_BYTES)
+    return [
+        Line("API Gateway: requests", requests, "http_api_request"),
+        Line("Lambda: requests", requests, "lambda_request"),
+        Line("Lambda: time", seconds * MEMORY_GB["callback"], "lambda_gb_second_arm64"),
+        Line("CloudWatch: logs", logged / 1e9, "log_gb"),
+    ]
 
 
 def standing() -> list[Line]:

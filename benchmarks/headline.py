@@ -85,5 +85,10 @@ def costs() -> str:
             f"${egress.usd:.2f}: ${gigabyte:.2f} a GB beyond the first {free} GB a month",
             "-",
         ),
+        (
+            f"a day of {cost.FLOOD_A_SECOND:,} callbacks a second that nobody has signed, the most that get through",
+            f"${cost.total(cost.flood(value['callback_cpu_ms_p99'])):.0f}",
+            "-",
+        ),
     )
     return table(("", "AWS", "Runflow"), rows)

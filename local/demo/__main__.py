@@ -23,7 +23,7 @@ from local.demo.journey import fetch, upload, wait
 from local.demo.photos import Photo, own_photos, sample_photos, verdict
 from local.demo.sheet import MOST, Pair, contact_sheet
 from local.emulator.client import REPOSITORY
-from local.stack import Options, Stack, running
+from local.stack import Options, Stack, isolate, running
 
 console = Console(highlight=False)
 
@@ -51,6 +51,7 @@ def main(photos: Path | None, output: Path) -> None:
     # SIGINT as well: Python leaves it ignored when a shell started us in the background.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _interrupt)
+    isolate()
     try:
         sys.exit(demo(photos, output))
     except (ValueError, RuntimeError) as error:

@@ -1,7 +1,7 @@
 """Serve AWS on 127.0.0.1: ``python -m local.emulator --state FOLDER`` with the interpreter of ``.venv/emulator``.
 
-Prints its URL once it accepts requests, and writes ``emulator.json`` (endpoint_url, pid, ca_bundle) to the state
-folder.
+Prints its URL once it accepts requests, and writes ``emulator.json`` (endpoint_url, access_key, secret_key, pid,
+ca_bundle) to the state folder, for its owner's eyes. It answers only what is signed with these keys, made for this run.
 SIGTERM and SIGINT stop it; this also stops its function processes and deletes its temporary files.
 """
 

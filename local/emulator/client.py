@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 from local.folders import claim
 from local.processes import Child
 
@@ -29,9 +33,14 @@ class Emulator:
 
     def reset(self) -> None:
         """Forget everything: all resources of all services, and all function processes."""
-        context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
         url = f"{self.endpoint_url}/_ministack/reset"
-        with urllib.request.urlopen(url, data=b"", context=context, timeout=30):  # noqa: S310 - ours, on loopback
+        request = AWSRequest("POST", url, data=b"")
+        keys = Credentials(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(keys, "ministack", self.env["AWS_REGION"]).add_auth(request)
+        context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
+        handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        signed = urllib.request.Request(url, b"", dict(request.headers))  # noqa: S310 - ours, on loopback
+        with urllib.request.build_opener(*handlers).open(signed, timeout=30):
             pass
 
 
@@ -74,8 +83,8 @@ def running(
         announced = json.loads(announcement.read_text())
         env = {
             "AWS_ENDPOINT_URL": announced["endpoint_url"],
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": announced["access_key"],
+            "AWS_SECRET_ACCESS_KEY": announced["secret_key"],
             "AWS_DEFAULT_REGION": region,
             "AWS_REGION": region,
         }

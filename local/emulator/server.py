@@ -4,30 +4,25 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from local.folders import claim
+from local.loopback import Message, Receive, Scope, Send, programs_only
 
 from .runtime.pool import Pool
 
 HOST = "127.0.0.1"
 STOP = (signal.SIGTERM, signal.SIGINT)
-
-# The account's own keys. With ``auth`` these are the root user's; a function gets those of its role.
-ACCESS_KEY, SECRET_KEY = "test", "test"
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -92,8 +87,9 @@ def _prepare_environment(options: Options, port: int, work: Path) -> None:
         "SFTP_ENABLED": "0",
         # Keeps MiniStack away from a Docker daemon on this machine.
         "DOCKER_HOST": f"unix://{work}/no-docker.sock",
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        # Of this run only. With ``auth`` they are the root user's, and a function gets those of its role.
+        "AWS_ACCESS_KEY_ID": f"LOCAL{secrets.token_hex(8).upper()}",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
         "LOG_LEVEL": "WARNING",
         **({"AUTH": "true"} if options.auth else {}),
         **({"USE_SSL": "1"} if options.tls else {}),
@@ -116,11 +112,12 @@ def _patch(options: Options, work: Path) -> Pool:
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
 
-    from . import decisions, patches
+    from . import credentials, decisions, patches
     from .patches.hooks import hook
     from .runtime.executor import Executor
 
     patches.apply_all()
+    credentials.unguessable_sessions()
     if options.auth:
         decisions.record(options.state / "logs" / "decisions.jsonl")
     extra = {"AWS_ENDPOINT_URL": os.environ["DETAG_EMULATOR_URL"], **(options.function_env or {})}
@@ -154,28 +151,39 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
+    from . import credentials
+
     for signum in STOP:
         asyncio.get_running_loop().add_signal_handler(signum, end)
+    port = listener.getsockname()[1]
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    ready = {"endpoint_url": os.environ["DETAG_EMULATOR_URL"], "pid": os.getpid(), "ca_bundle": None}
+    ready = {
+        "endpoint_url": os.environ["DETAG_EMULATOR_URL"],
+        "access_key": os.environ["AWS_ACCESS_KEY_ID"],
+        "secret_key": os.environ["AWS_SECRET_ACCESS_KEY"],
+        "pid": os.getpid(),
+        "ca_bundle": None,
+    }
+    guarded = programs_only(credentials.required(ministack.app), port)
     if options.tls:
         from ministack.core import tls
 
         config.certfile, config.keyfile = tls.resolve_tls_material()
         ready["ca_bundle"] = str(_ca_bundle())
 
-    async def app(scope: Message, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def announce(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 draft = options.state / "emulator.json.new"
+                draft.touch(mode=0o600)
                 draft.write_text(json.dumps(ready))
                 draft.replace(options.state / "emulator.json")
                 print(ready["endpoint_url"], flush=True)
 
-        await ministack.app(scope, receive, announce if scope["type"] == "lifespan" else send)
+        await guarded(scope, receive, announce if scope["type"] == "lifespan" else send)
 
     await serve(app, config, shutdown_trigger=asyncio.Event().wait)

@@ -34,7 +34,13 @@ class Usd(click.ParamType[Decimal]):
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--port", default=8099, type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option(
-    "--api-key", "api_keys", multiple=True, default=["rf_live_local"], help="An accepted API key; repeatable."
+    "--api-key",
+    "api_keys",
+    multiple=True,
+    default=["rf_live_local"],
+    envvar="MOCK_RUNFLOW_API_KEYS",  # an argument can be read by every user of the machine
+    show_envvar=True,
+    help="An accepted API key; repeatable.",
 )
 @click.option("--balance", type=Usd(), default="1000.00", help="Initial credit, in USD.")
 @click.option("--price", type=Usd(), default="0.14", help="Price of a run that succeeds, in USD.")

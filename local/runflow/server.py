@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from local.loopback import programs_only
 from local.runflow.api import make_app
 from local.runflow.mock import Settings, running
 
@@ -80,7 +81,7 @@ async def _serve(settings: Settings, sock: socket.socket, ready: Callable[[], No
     async with running(settings) as mock:
         server = Server(
             uvicorn.Config(
-                make_app(mock, hang_up),
+                programs_only(make_app(mock, hang_up), sock.getsockname()[1]),
                 http=Protocol,
                 ws="none",
                 lifespan="off",

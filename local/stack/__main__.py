@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -13,8 +12,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from local.emulator.client import REPOSITORY, VENVS
+from local.emulator.client import REPOSITORY
 
+from .isolation import isolate
 from .stack import Options, Stack, function_processes, is_up, running, take_down
 
 console = Console(highlight=False)
@@ -61,6 +61,7 @@ def up(
         parameters=dict(pair.split("=", 1) for pair in parameters),
         runflow=runflow,
     )
+    isolate()
     began = time.monotonic()
     try:
         with running(options, lambda text: console.print(f"{text} ...", style="dim")) as stack:
@@ -103,19 +104,17 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> None:
 def _explain(stack: Stack) -> None:
     """Print what to type next, in lines that can be copied."""
     described = stack.description
-    env = os.path.relpath(stack.folder / "env")
-    env = str(stack.folder / "env") if env.startswith("..") else f"./{env}"
-    aws = _command("aws")
+    aws, sam = (shlex.quote(_in_shell(stack.folder / "bin" / name)) for name in ("aws", "sam"))
     lines = [
         "Upload a photo and look at the result:",
         "",
-        f"  . {shlex.quote(env)}",
         f"  {aws} s3 cp photo.jpg s3://{described['input_bucket']}/",
         f"  {aws} s3 ls --recursive s3://{described['output_bucket']}/",
-        f"  {_command('sam')} remote invoke ReconcileFunction --stack-name {described['stack_name']}",
+        f"  {sam} remote invoke ReconcileFunction --stack-name {described['stack_name']}",
         "",
         f"AWS emulator      {described['endpoint_url']}",
         f"Mock Runflow      {described['runflow_url']} (admin: {described['runflow_admin_url']})",
+        f"For a shell       . {shlex.quote(_in_shell(stack.folder / 'env'))}",
         f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
         f"Logs              {os.path.relpath(stack.folder / 'logs')}",
         "",
@@ -125,14 +124,10 @@ def _explain(stack: Stack) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _command(name: str) -> str:
-    """The user's own command if there is one, otherwise that of the SAM environment.
-
-    The latter runs as a module: the `aws` script that pip writes does not start from a path with a space.
-    """
-    if shutil.which(name):
-        return name
-    return f"{shlex.quote(os.path.relpath(VENVS / 'sam/bin/python'))} -m {name}cli"
+def _in_shell(path: Path) -> str:
+    """A file as `.` finds it: without a slash it would look on the PATH."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else f"./{relative}"
 
 
 def _watch(stack: Stack) -> None:

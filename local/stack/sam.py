@@ -2,10 +2,12 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,6 +54,7 @@ class Sam:
 
     def _run(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
+        _put_off_version_check(self._folder / "sam")
         log = self._logs / f"sam-{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -86,6 +89,12 @@ class Sam:
             "__SAM_CLI_APP_DIR": str(self._folder / "sam"),
             **env,
         }
+
+
+def _put_off_version_check(settings: Path) -> None:
+    """Tell SAM that it has just asked PyPI for a newer version of itself, which it does each week unless it has."""
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time(), "telemetryEnabled": False}))
 
 
 def _inputs() -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ from local.emulator import client
 from local.emulator.client import REPOSITORY
 from local.processes import Child
 
+from . import isolation
 from .sam import Sam
 
 HOST = "127.0.0.1"
@@ -182,8 +182,8 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         vault.put_secret_value(
             SecretId=description["callback_secrets_arn"], SecretString=json.dumps({"secrets": [callback_secret]})
         )
-        _write(folder / "env", "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
-        stack.callback((folder / "env").unlink, missing_ok=True)
+        stack.callback(_remove_commands, folder)
+        _write_commands(folder, env)
         _write(folder / "stack.json", json.dumps(description, indent=2) + "\n")
         yield up
 
@@ -207,21 +207,25 @@ def take_down(folder: Path) -> bool:
     for record in function_processes(folder):
         ended |= processes.end(record["pid"], record["identity"], patience=0.0)
         (folder / "functions" / f"{record['pid']}.json").unlink(missing_ok=True)
-    for name in ("pids.json", "stack.json", "env"):
+    for name in ("pids.json", "stack.json"):
         (folder / name).unlink(missing_ok=True)
+    _remove_commands(folder)
     return ended
 
 
 def _start_runflow(options: Options, folder: Path, port: int, api_key: str, ca_file: str | None) -> Child:
-    """The mock Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys."""
-    command = [sys.executable, "-m", "local.runflow", "--port", str(port), "--api-key", api_key, *options.runflow]
+    """The mock Runflow. It reads photos by presigned URL and posts callbacks: it needs the CA, but no keys of AWS."""
+    command = [sys.executable, "-m", "local.runflow", "--port", str(port), *options.runflow]
     if ca_file:
         command += ["--ca-file", ca_file]
     return Child(
         "mock Runflow",
         command,
         log=folder / "logs" / "runflow.log",
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "MOCK_RUNFLOW_API_KEYS": api_key,
+        },
         cwd=REPOSITORY,
     )
 
@@ -248,6 +252,21 @@ def _client_settings(folder: Path) -> dict[str, str]:
     # Version 1 of the command would otherwise fetch any argument that looks like a URL, a queue's among them.
     _write(config, "[default]\ncli_follow_urlparam = false\n")
     return {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-credentials")}
+
+
+def _write_commands(folder: Path, env: Mapping[str, str]) -> None:
+    """Write ``env``, for a shell, and the programs ``bin/aws`` and ``bin/sam``."""
+    commands = folder / "bin"
+    commands.mkdir(exist_ok=True)
+    _write(folder / "env", isolation.environment_script(env, commands))
+    for name in isolation.MODULES:
+        _write(commands / name, isolation.command_script(name, folder / "env", env["AWS_ENDPOINT_URL"]))
+        (commands / name).chmod(0o700)
+
+
+def _remove_commands(folder: Path) -> None:
+    for name in ("env", *(f"bin/{command}" for command in isolation.MODULES)):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _outputs(stack: Stack, stack_name: str) -> dict[str, str]:

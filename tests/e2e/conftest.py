@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from local.processes import Child
 from local.stack import Stack, described
 
 
-def launch(folder: Path, *options: str) -> Child:
-    """Start ``up`` and return at once."""
+def launch(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Child:
+    """Start ``up`` and return at once. ``env`` is added to the environment."""
     return Child(
         "local stack",
         [sys.executable, "-m", "local.stack", "up", "--folder", str(folder), *options],
         log=folder.with_name(folder.name + ".log"),
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": "100", **(env or {})},
         cwd=REPOSITORY,
     )
 
@@ -42,14 +42,19 @@ class Launched:
     said: str
 
 
+def when_up(folder: Path, launcher: Child) -> Launched:
+    """Wait until it has said all that it says when it is up."""
+    launcher.wait_until_ready(lambda: "It runs until" in launcher.log.read_text(), 120)
+    return Launched(described(folder), launcher, launcher.log.read_text())
+
+
 @pytest.fixture(scope="session")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """The stack that the tests share, in a folder with a space in its name."""
     folder = tmp_path_factory.mktemp("e2e") / "local stack"
     launcher = launch(folder)
     try:
-        launcher.wait_until_ready((folder / "stack.json").exists, 120)
-        yield Launched(described(folder), launcher, launcher.log.read_text())
+        yield when_up(folder, launcher)
     finally:
         launcher.stop(patience=30)
 

@@ -22,6 +22,7 @@ import pytest
 from local.emulator.client import Emulator, running
 from local.processes import identity, is_alive, wait_until
 from tests.emulator import Aws
+from tests.template.stack import read_stack
 
 from .conftest import Function, deploy, zipped
 
@@ -279,3 +280,43 @@ def test_a_bucket_policy_is_enforced(guarded_aws: Aws) -> None:
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": arn}
     s3.put_bucket_policy(Bucket=names["Bucket"], Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
     assert function(names).payload["get"] == "AccessDenied"
+
+
+ANNOUNCES = """
+import boto3
+from botocore.exceptions import ClientError
+
+def lambda_handler(event, context):
+    try:
+        boto3.client("events").put_events(Entries=[{"Detail": "{}", "DetailType": "x", **entry} for entry in event])
+        return "allowed"
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("sources", "allowed"),
+    [
+        ([{"Source": "detag"}], True),
+        ([{"Source": "detag"}, {"Source": "detag"}], True),
+        ([{"Source": "aws.s3"}], False),
+        ([{"Source": "detag"}, {"Source": "aws.s3"}], False),
+        ([{}], False),
+    ],
+)
+def test_events_are_announced_in_our_own_name_only(
+    guarded_aws: Aws, sources: list[dict[str, str]], allowed: bool
+) -> None:
+    """The template's own condition; of the call without a source its first half alone would be true."""
+    (condition,) = (
+        statement["Condition"]
+        for statement in read_stack().statements("SubmitFunctionRole")
+        if statement["Sid"] == "AnnounceOutcomes"
+    )
+    statement = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}
+    for condition_in_force, answer in ((condition, allowed), ({**condition, "Null": {}}, allowed or sources == [{}])):
+        guarded_aws.emulator.reset()
+        names = deploy(guarded_aws, role(statement | {"Condition": condition_in_force}))
+        function = create(guarded_aws, {"handler.py": ANNOUNCES}, names["Role"])
+        assert function(sources).payload == ("allowed" if answer else "AccessDeniedException")

@@ -69,7 +69,7 @@ def test_only_the_account_and_the_rule_are_served(tmp_path: Path) -> None:
         others = boto3.client(
             "sqs",
             aws_access_key_id=ANOTHER_ACCOUNT,
-            aws_secret_access_key="test",
+            aws_secret_access_key=emulator.env["AWS_SECRET_ACCESS_KEY"],
             region_name=emulator.env["AWS_REGION"],
             endpoint_url=emulator.endpoint_url,
             verify=emulator.env["AWS_CA_BUNDLE"],

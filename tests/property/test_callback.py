@@ -137,6 +137,17 @@ def test_a_body_above_the_cap_is_answered_413_whoever_signed_it(over: int, good:
     assert not side.reads
 
 
+@given(over=st.integers(-3, 3), encoded=st.booleans(), padding=st.sampled_from([b" ", "\u00e9".encode()]))
+def test_the_limit_is_of_the_decoded_body(over: int, encoded: bool, padding: bytes) -> None:
+    """Whichever way it comes: judging the length of a text first lets nothing larger in, and keeps nothing out."""
+    side, length = Side(), MAX_BODY_BYTES + over
+    body = (padding * MAX_BODY_BYTES)[: length - length % len(padding)]
+    sent = event(body, sign(SECRET, body))
+    if not encoded:
+        sent |= {"body": body.decode(), "isBase64Encoded": False}
+    assert side.handler.handle(sent) == (413 if len(body) > MAX_BODY_BYTES else 200)
+
+
 @given(envelope=envelopes)
 def test_a_message_is_read_back_as_it_was_meant(envelope: dict[str, Any]) -> None:
     found = read_callback(json.dumps(envelope).encode())

@@ -39,6 +39,14 @@ def test_the_throttle_is_far_above_our_own_bursts(stack: Stack) -> None:
     assert "RouteSettings" not in stage
 
 
+def test_the_throttle_is_below_that_of_a_whole_account(stack: Stack) -> None:
+    """In every region: the newer ones allow an account a burst of 1,250 (API Gateway Developer Guide, "Quotas")."""
+    (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
+    route = stage["DefaultRouteSettings"]
+    assert route["ThrottlingRateLimit"] < 2_500
+    assert route["ThrottlingBurstLimit"] < 1_250
+
+
 def test_access_logs_hold_no_path_no_query_and_no_header(stack: Stack) -> None:
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     settings = stage["AccessLogSettings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,39 @@ def test_it_says_that_nobody_has_run_it_on_a_real_account(pages: dict[str, str])
     for name in ("README.md", "docs/deploying.md"):
         assert "**This has not been run on a real AWS account yet.**" in pages[name]
     assert pages["docs/deploying.md"].count("- [ ] ") >= 8
+
+
+def test_no_command_shows_a_key_to_the_other_users_of_the_machine(root: Path, tmp_path: Path) -> None:
+    """They can list the arguments of every process. What the shell does by itself, as `printf`, is no process."""
+    page = (root / "docs/deploying.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    script = "\n".join(block for block in blocks if "RUNFLOW" in block or "runflow" in block)
+    script = re.sub(r"^read -rs (\w+).*$", r"\1=of-\1", script, flags=re.MULTILINE)
+    programs, calls = tmp_path / "programs", tmp_path / "calls"
+    for folder in (programs, calls):
+        folder.mkdir()
+    for name in ("curl", "aws", "sam"):
+        (programs / name).write_text(
+            f"""#!/bin/sh
+place="{calls}/$$"
+printf '%s\\n' "$@" > "$place.arguments"
+cat > "$place.input"
+"""
+        )
+        (programs / name).chmod(0o755)
+    subprocess.run(
+        ["/bin/sh", "-eu"],
+        input=script,
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:/usr/bin:/bin"},
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    called = sorted(calls.glob("*.arguments"))
+    assert len(called) == script.count("https://api.runflow.io/") == 3
+    for arguments in called:
+        assert "of-RUNFLOW_API_KEY" not in arguments.read_text()
+        told = arguments.with_suffix(".input").read_text()
+        assert told == 'header = "Authorization: Bearer of-RUNFLOW_API_KEY"\n'
+    assert (tmp_path / "api-key.json").read_text() == '{"api_key": "of-RUNFLOW_API_KEY"}'

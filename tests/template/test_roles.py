@@ -159,7 +159,10 @@ def test_events_are_sent_in_our_own_name_only(stack: Stack) -> None:
         for statement in stack.statements(f"{function}Role"):
             if "events:PutEvents" in as_list(statement["Action"]):
                 senders.add(function)
-                assert statement["Condition"] == {"ForAllValues:StringEquals": {"events:source": "detag"}}
+                assert statement["Condition"] == {
+                    "ForAllValues:StringEquals": {"events:source": "detag"},
+                    "Null": {"events:source": "false"},  # tests/integration/test_emulator.py shows what for
+                }
                 assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")
     assert senders == {name for name in FUNCTIONS if "EVENT_BUS" in environment(stack, name)}
     assert all(environment(stack, name)["EVENT_BUS"] == "default" for name in senders)

@@ -26,6 +26,7 @@ ALL = (
     downloads.a_version_is_sent_as_the_url_says,
     permissions.a_batch_of_messages_needs_the_single_permission,
     permissions.a_wildcard_covers_a_line_break_too,
+    permissions.events_are_judged_by_their_sources,
 )
 
 

@@ -1,6 +1,7 @@
 """Patches to what a role must allow, for an emulator that enforces roles."""
 
 import functools
+import json
 import re
 from typing import Any
 
@@ -45,3 +46,24 @@ def a_wildcard_covers_a_line_break_too() -> None:
 
     still_needed(not iam_evaluator.fnmatch_iam_cs("a\nb", "a*"), "a wildcard covers a line break")
     iam_evaluator._fnmatch_compile = compiled
+
+
+def events_are_judged_by_their_sources() -> None:
+    """Give ``PutEvents`` the condition keys ``events:source`` and ``events:detail-type``, each with a value for every
+    event (EventBridge User Guide, "Using IAM policy conditions").
+    """
+    original = hook(iam_actions, "request_tag_context", "service iam_action body params")
+
+    @functools.wraps(original)
+    def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
+        context: dict[str, Any] = original(service, iam_action, body, params)
+        if iam_action != "events:PutEvents":
+            return context
+        keys = {"events:source": "Source", "events:detail-type": "DetailType"}
+        entries = json.loads(body).get("Entries", [])
+        named = {key: [entry[name] for entry in entries if entry.get(name)] for key, name in keys.items()}
+        return {**context, **{key: values for key, values in named.items() if values}}
+
+    body = json.dumps({"Entries": [{"Source": "a"}]}).encode()
+    still_needed("events:source" not in original("events", "events:PutEvents", body, {}), "events:source")
+    iam_actions.request_tag_context = request_tag_context

@@ -1,0 +1,183 @@
+"""Somebody else's words keep no secret, in whatever form it comes, and lose no ordinary word."""
+
+from __future__ import annotations
+
+import string
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detag.domain.runs import redacted
+
+HEX: Final = "3f9c2a7be1d04856" * 4
+BASE64: Final = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3Qx+/7Zk1Vg="
+AWS_SECRET: Final = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+HOST: Final = "shop.s3.eu-central-1.amazonaws.com/a%20shoe.jpg"
+
+FORMS: Final[dict[str, tuple[str, str]]] = {
+    "a key": ("key rf_live_4bV9xQ is unknown", "4bV9xQ"),
+    "a key with hyphens": ("key rf_live_4bV9-xQ2m-77 is unknown", "xQ2m"),
+    "a key with points": ("key rf_live_4bV9.xQ2m~77 is unknown", "xQ2m"),
+    "a key written with hyphens": ("key rf-live-4bV9xQ is unknown", "4bV9xQ"),
+    "a key in an address": ("at a_rf_live_4bV9xQ", "4bV9xQ"),
+    "a percent-encoded key": ("at rf%5Flive%5F4bV9xQ", "4bV9xQ"),
+    "a callback secret": ("signed with whsec_4bV9xQ", "4bV9xQ"),
+    "a base64 callback secret": (f"signed with whsec_{BASE64}", "/7Zk1Vg"),
+    "a bare base64 secret": (f"signed with {BASE64}", "/7Zk1Vg"),
+    "a bare digest": (f"expected {HEX}", HEX[:8]),
+    "a header's digest": (f"Runflow-Signature: {HEX}", HEX[:8]),
+    "an AWS key's id": ("by AKIA4BV9XQ2M77ZKLP3T", "4BV9XQ"),
+    "a session's key id": ("by ASIA4BV9XQ2M77ZKLP3T", "4BV9XQ"),
+    "an AWS secret": (f"with {AWS_SECRET}", "K7MDENG"),
+    "a JSON web token": ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.4bV9-xQ", "4bV9-xQ"),
+    "a presigned URL": (f"cannot read https://{HOST}?X-Amz-Signature={HEX}", HEX[:8]),
+    "one without a scheme": (f"cannot read {HOST}?X-Amz-Signature={HEX}", "shop.s3"),
+    "one with slashes only": (f"cannot read //{HOST}?Signature=4bV9%2B&Expires=1", "4bV9"),
+    "one signed the old way": (f"cannot read {HOST}?AWSAccessKeyId=AKIA&Signature=4bV9%2B&Expires=1", "4bV9"),
+    "one of Google's": ("cannot read storage/b/k?X-Goog-Signature=4bV9xQ", "4bV9xQ"),
+    "one of Azure's": ("cannot read acct.blob/k?sv=2024&sig=4bV9%2BxQ%3D", "4bV9"),
+    "an encoded one": (f"cannot read https%3A%2F%2F{HOST}%3FX-Amz-Signature%3D{HEX}", HEX[:8]),
+    "one encoded twice": (f"cannot read https%253A%252F%252F{HOST}%253FX-Amz-Signature%253D{HEX}", HEX[:8]),
+    "an encoded one without a scheme": (f"cannot read {HOST}%3FX-Amz-Signature%3D4bV9xQ", "4bV9xQ"),
+    "one in JSON": (f'{{"input": "https:\\/\\/{HOST}?a=1\\u0026X-Amz-Signature=4bV9xQ"}}', "4bV9xQ"),
+    "one with an escaped colon": (f"at https\\u003a//{HOST}", "shop.s3"),
+    "one in quotes": (f"cannot read '{HOST}?Signature=4bV9xQ'", "4bV9xQ"),
+    "a parameter on its own": ("X-Amz-Security-Token=FwoG4bV9xQ", "4bV9xQ"),
+    "a parameter as a field": ('"X-Amz-Signature": "4bV9xQ"', "4bV9xQ"),
+    "a parameter as a header": ("x-amz-signature: 4bV9xQ", "4bV9xQ"),
+    "a parameter with underscores": ("x_amz_signature=4bVxQ", "4bVxQ"),
+    "a field of a key": ('{"api_key": "hunter"}', "hunter"),
+    "a field of a password": ("password=hunter", "hunter"),
+    "a bearer": ("Authorization: Bearer 4bV9.xQ", "4bV9"),
+    "a bearer on its own": ("Bearer 4bV9.xQ", "4bV9"),
+    "an encoded bearer": ("bearer%204bV9.xQ", "4bV9"),
+    "a bearer as a field": ('"bearer": "4bV9.xQ"', "4bV9"),
+    "basic credentials": ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+    "a user and a password": ("at joe:hunter@db.example.com", "hunter"),
+    "a cookie": ("Set-Cookie: sid=4bV9xQ", "4bV9xQ"),
+    "an address of another scheme": ("at s3://shop/a.jpg", "shop"),
+    "an image in an address": ("data:image/png;base64,iVBOR4bV9xQ", "4bV9xQ"),
+    "text split by NUL": ("key rf_\0live_4bV9\0xQ", "xQ"),
+    "text split by an escape character": ("key rf_live\x1b_4bV9xQ", "4bV9xQ"),
+    "text split by zero width": ("key whs\u200bec_4bV9xQ", "4bV9xQ"),
+    "a link split by NUL": (f"at ht\0tps://{HOST}?a", "shop.s3"),
+    "a signature split by NUL": (f"at {HOST}?X-Amz-\0Signature=4bV9xQ", "4bV9xQ"),
+}
+
+ORDINARY: Final = (
+    "The input image could not be decoded: unexpected end of data.",
+    "INPUT_VALIDATION_FAILED: image_url must be an image, at most 20 MB (got 4096x4096).",
+    "Run 0198c0de-7a11-7000-8000-0123456789ab of job 0123456789abcdef0123456789abcdef timed out after 300 s.",
+    "Runflow: no capacity. Try again at 10:30 (UTC+02:00); 3/5 workers busy?",
+    "invalid token: expected a string, not null; body.metadata.key: field required",
+    "The signature is missing. Signature: missing. secret: none. password: required",
+    "image/jpeg is not image/webp; see summer-2024/shoes/black-leather-boot_left.jpg",
+    "a_very_long_identifier_of_a_stage_that_nobody_would_call_a_secret_at_all",
+    "Authorization is required; the bearer of this must be a member, basic plans cannot",
+    "ratio=16:9, seed=42, steps=30, sort_by=created_at:desc&limit=50",
+    "user@example.com has no access",
+    "Surf_live_show is not a model. AKIA is not a region. eyJ is nothing.",
+)
+
+
+@pytest.mark.parametrize(("text", "secret"), FORMS.values(), ids=FORMS)
+def test_a_secret_is_left_out_in_every_form(text: str, secret: str) -> None:
+    assert secret in "".join(character for character in text if character.isprintable()), "there is something to find"
+    for around in ("{}", "it said: {}", "({})", "'{}'", '{{"message": "{}"}}', "first\nline\n{}\nlast line"):
+        safe = redacted(around.format(text))
+        assert secret not in safe.replace(" ", "")
+        assert "<left out>" in safe
+
+
+def test_there_are_enough_forms() -> None:
+    assert len(FORMS) >= 24
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_words_stay(text: str) -> None:
+    assert redacted(text) == text
+
+
+words = st.text(string.ascii_letters, min_size=1, max_size=14)
+plain = st.lists(
+    st.one_of(
+        words,
+        words.map(lambda word: f"{word},"),
+        words.map(lambda word: f"({word})"),
+        st.tuples(words, words).map("-".join),
+        st.tuples(words, words).map("_".join),
+        st.tuples(words, words).map("/".join),
+        st.tuples(words, words).map("'s ".join),
+        st.integers(0, 10**12).map(str),
+        st.decimals(0, 10**6, places=2).map(str),
+        st.uuids().map(str),
+        st.tuples(st.integers(1, 9999), st.integers(1, 9999)).map(lambda size: f"{size[0]}x{size[1]}"),
+    ),
+    max_size=24,
+).map(" ".join)
+
+
+@given(text=plain)
+def test_plain_text_is_kept_as_it_is(text: str) -> None:
+    assert redacted(text, 10_000) == text
+
+
+token = st.text(string.ascii_letters + string.digits + "-_.~+/", min_size=12, max_size=80).map(lambda text: f"k7{text}")
+MAKERS: Final[tuple[Callable[[str], str], ...]] = (
+    "rf_live_{}".format,
+    "whsec_{}=".format,
+    "Authorization: Bearer {}".format,
+    "https://shop.s3.amazonaws.com/a.jpg?X-Amz-Signature={}".format,
+    "shop.s3.amazonaws.com/a.jpg?Expires=1&Signature={}".format,
+    "shop.s3.amazonaws.com%2Fa.jpg%3FX-Amz-Signature%3D{}".format,
+    '"plain_secret": "{}"'.format,
+    "X-Amz-Security-Token: {}".format,
+)
+UNSEEN: Final = "\0\x01\x08\x1b\x1c\x7f\x9b\xad\u200b\u200d\u2060\ufeff\u202e\ud800\ue000"
+
+
+@given(core=token, make=st.sampled_from(MAKERS), before=plain, after=plain, data=st.data())
+def test_no_secret_is_kept_whatever_is_put_within_it(
+    core: str, make: Callable[[str], str], before: str, after: str, data: st.DataObject
+) -> None:
+    secret = make(core)
+    places = data.draw(st.lists(st.integers(0, len(secret)), max_size=6))
+    for place in sorted(places, reverse=True):
+        secret = secret[:place] + data.draw(st.sampled_from(UNSEEN)) + secret[place:]
+    safe = redacted(f"{before} {secret} {after}", 10_000)
+    assert core not in safe.replace(" ", "")
+    assert safe.isprintable()
+    assert "<left out>" in safe
+
+
+@given(secret=st.binary(min_size=32, max_size=64), before=plain)
+def test_random_bytes_are_left_out_in_hex(secret: bytes, before: str) -> None:
+    assert secret.hex() not in redacted(f"{before} {secret.hex()}", 10_000)
+
+
+@given(text=st.text(st.characters(), max_size=2_000), most=st.integers(20, 300))
+def test_any_text_is_printable_and_short_afterwards(text: str, most: int) -> None:
+    safe = redacted(text, most)
+    assert len(safe) <= most
+    assert safe.isprintable()
+    assert redacted(safe, most) == safe, "there is nothing more to leave out"
+
+
+@given(padding=st.integers(0, 40))
+def test_a_secret_at_the_place_where_a_long_text_is_cut_is_not_half_shown(padding: int) -> None:
+    """What is left out makes the text shorter, so that its far parts come into view."""
+    links = " ".join(["https://shop.s3.amazonaws.com/" + "a" * 170] * 20)
+    text = f"{links[: 4_000 - 60 - padding]} with {AWS_SECRET * 2} at the end of it"
+    safe = redacted(text)
+    assert AWS_SECRET[:12] not in safe
+
+
+def test_a_long_text_is_judged_at_once() -> None:
+    for text in ("a" * 5_000_000, "?" * 5_000_000, "a:" * 2_000_000, "https%" * 800_000, "eyJ" * 1_000_000):
+        began = time.process_time()
+        redacted(text)
+        assert time.process_time() - began < 0.5
