@@ -168,7 +168,7 @@ def test_any_text_is_printable_and_short_afterwards(text: str, most: int) -> Non
 
 
 @given(padding=st.integers(0, 40))
-def test_a_secret_at_the_place_where_a_long_text_is_cut_is_not_half_shown(padding: int) -> None:
+def test_a_secret_where_a_long_text_is_cut_is_not_half_shown(padding: int) -> None:
     """What is left out makes the text shorter, so that its far parts come into view."""
     links = " ".join(["https://shop.s3.amazonaws.com/" + "a" * 170] * 20)
     text = f"{links[: 4_000 - 60 - padding]} with {AWS_SECRET * 2} at the end of it"

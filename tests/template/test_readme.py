@@ -98,7 +98,7 @@ def test_it_says_that_nobody_has_run_it_on_a_real_account(pages: dict[str, str])
     assert pages["docs/deploying.md"].count("- [ ] ") >= 8
 
 
-def test_no_command_shows_a_key_to_the_other_users_of_the_machine(root: Path, tmp_path: Path) -> None:
+def test_no_command_has_a_key_among_its_arguments(root: Path, tmp_path: Path) -> None:
     """They can list the arguments of every process. What the shell does by itself, as `printf`, is no process."""
     page = (root / "docs/deploying.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
