@@ -31,7 +31,8 @@ counts: Counter[str] = Counter()
 def jpeg(size: int) -> bytes:
     """A file of `size` bytes (at least 1,000) that begins and ends as a JPEG of 4000 x 3000 pixels."""
     frame = b"\xff\xc0\x00\x0b\x08" + (3000).to_bytes(2, "big") + (4000).to_bytes(2, "big") + b"\x01\x01\x11\x00"
-    return b"\xff\xd8" + frame + b"\x00" * (size - 4 - len(frame)) + b"\xff\xd9"
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"  # its headers end here, as a photo's do
+    return b"\xff\xd8" + frame + scan + b"\x00" * (size - 4 - len(frame) - len(scan)) + b"\xff\xd9"
 
 
 PHOTO: Final = jpeg(40_000)
