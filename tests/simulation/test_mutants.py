@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.checker import INVARIANTS
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import play
 
 

@@ -1,0 +1,10 @@
+"""Every guard that is taken away, by the part of detag that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import pipeline
+
+MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS,)
