@@ -58,7 +58,7 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about a run of ours.", ("callback",)),
     Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or of a run that is not their job's.", ("deliver",)),
     Metric.UNMATCHED_PAID_RUN: Entry(
-        "Paid runs that no job covers. Each is charged to the daily spend limit.", ("submit", "deliver")
+        "Paid runs that match no job. Each is charged to the daily spend limit.", ("submit", "deliver")
     ),
     Metric.RUN_RETRIED: Entry("Failed runs after which the photo is sent again.", ("deliver",)),
     Metric.DELIVERY_RETRIED: Entry("Outputs that could not be fetched or stored yet.", ("deliver",)),
