@@ -10,7 +10,9 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from detag.domain.uploads import read_upload
+from detag.domain.uploads import ignoring, read_upload
+from detag.settings import SubmitSettings
+from tests.environment import settings
 
 EVENTS = Path(__file__).parents[3] / "events"
 
@@ -75,3 +77,50 @@ def test_a_folder_marker_ends_in_a_slash() -> None:
     sent["detail"]["object"]["key"] = "autumn/"
     assert read_upload(sent).is_folder_marker
     assert not read_upload(event()).is_folder_marker
+
+
+IGNORED = settings(SubmitSettings).ignored_names
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "autumn/@eaDir/shoe.jpg/SYNOPHOTO_THUMB_XL.jpg",
+        ".@__thumb/shoe.jpg",
+        "autumn/.thumbnails/shoe.jpg",
+        ".hidden/autumn/shoe.jpg",
+        ".shoe.jpg.Xq81Kd",
+        "autumn/._shoe.jpg",
+        "~$shoe.jpg",
+        "shoe.jpg.filepart",
+        "shoe.jpg.part",
+        "shoe.jpg.tmp",
+        "SHOE.JPG.TMP",
+        "shoe.jpg.crdownload",
+        ".line\nbreak.jpg",
+    ],
+)
+def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
+    assert ignoring(IGNORED, key) is not None
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["shoe.jpg", "autumn/part/shoe.jpg", "tmp/shoe.jpg", "eaDir/shoe.jpg", "shoe.part.jpg", "~shoe.jpg", "a b/c..jpg"],
+)
+def test_any_other_name_is_not(key: str) -> None:
+    assert ignoring(IGNORED, key) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "found"),
+    [
+        ((), ".hidden", None),
+        (("*.tmp", "a?b"), "a?b/c.jpg", "a?b"),
+        (("a?b", "[ab]"), "axb/a.jpg", None),
+        (("draft*-*",), "DRAFT of a-shoe.jpg", "draft*-*"),
+        (("draft*-*",), "draft/-", None),
+    ],
+)
+def test_only_a_star_is_special_and_none_reaches_over_a_slash(names: tuple[str, ...], key: str, found: str) -> None:
+    assert ignoring(names, key) == found

@@ -314,6 +314,15 @@ def defer(job: Job, not_before: float) -> Job:
     return replace(job, not_before=not_before, due_at=not_before)
 
 
+@transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not let the photo be read, as yet")
+def await_access(job: Job, not_before: float, detail: str) -> Job:
+    """Read the photo again later: rights take a while to reach S3."""
+    _require(job.reason is not Reason.UNCONFIRMED, "await_access", job)
+    tries = job.tries + 1 if job.reason is Reason.ACCESS_DENIED else 1
+    waits = _unsent(job, Reason.ACCESS_DENIED, not_before=not_before, due_at=not_before)
+    return replace(waits, tries=tries, detail=detail)
+
+
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is paused, or older photos go first")
 def wait_for_intake(job: Job, reason: Reason) -> Job:
     """Wait, in the order of the uploads, until the intake releases the job. Its reservation is returned."""
