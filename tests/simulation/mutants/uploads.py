@@ -30,7 +30,13 @@ MUTANTS: Final = (
         "isinstance(seen, Head) and _is_of(job.upload, seen)",
         "True",
     ),
-    one("replaced: by its version", "deleted is deleted", DECISIONS + "_is_of", "seen.version_id == version", "True"),
+    one(
+        "replaced: by its version",
+        "deleted is deleted",
+        DECISIONS + "_is_of",
+        "seen.version_id == upload.version",
+        "True",
+    ),
     one(
         "replaced: by its ETag",
         "deleted is deleted",

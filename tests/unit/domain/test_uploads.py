@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -34,6 +35,14 @@ def test_an_object_without_a_version_is_known_by_its_sequencer() -> None:
     for absent in ("null", "", None):
         sent["detail"]["object"]["version-id"] = absent
         assert read_upload(sent).version_id is None
+
+
+@pytest.mark.parametrize("version_id", ["null", "", None])
+def test_two_uploads_of_no_version_are_two_jobs(version_id: str | None) -> None:
+    first = replace(read_upload(event()), version_id=version_id, sequencer="01")
+    second = replace(first, sequencer="02")
+    assert first.job_id != second.job_id
+    assert first.job_id == replace(first, version_id=None).job_id
 
 
 @pytest.mark.parametrize("missing", ["key", "sequencer"])
@@ -77,6 +86,11 @@ def test_a_folder_marker_ends_in_a_slash() -> None:
     sent["detail"]["object"]["key"] = "autumn/"
     assert read_upload(sent).is_folder_marker
     assert not read_upload(event()).is_folder_marker
+
+
+def test_ignored_names_are_read_without_the_blanks_around_them() -> None:
+    assert settings(SubmitSettings, ignored_names=" @eaDir , *.tmp,, ").ignored_names == ("@eaDir", "*.tmp")
+    assert settings(SubmitSettings, ignored_names="").ignored_names == ()
 
 
 IGNORED = settings(SubmitSettings).ignored_names

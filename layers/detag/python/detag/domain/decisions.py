@@ -302,9 +302,8 @@ def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
 
 def _is_of(upload: Upload, seen: Head) -> bool:
     """Whether what was read is the very upload: by its version, and by its ETag where the bucket keeps no versions."""
-    version = upload.version_id if upload.version_id != "null" else None
-    if version or seen.version_id:
-        return seen.version_id == version
+    if upload.version or seen.version_id:
+        return seen.version_id == upload.version
     return not upload.etag or seen.etag == upload.etag
 
 

@@ -82,8 +82,13 @@ class Upload:
 
         Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
         """
-        tail = ("version", self.version_id) if self.version_id else ("sequencer", self.sequencer)
+        tail = ("version", self.version) if self.version else ("sequencer", self.sequencer)
         return hashlib.sha256(json.dumps([self.bucket, self.key, *tail]).encode()).hexdigest()[:32]
+
+    @property
+    def version(self) -> str | None:
+        """The version's id, if it is one: where S3 keeps no versions, it calls the only one null."""
+        return self.version_id if self.version_id not in ("", "null") else None
 
     @property
     def rank(self) -> str:
