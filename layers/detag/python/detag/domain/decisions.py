@@ -481,7 +481,9 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     """
     if isinstance(seen, Head) and _is_of(job.upload, seen):
         return again
-    return Step(move=move(start_over, now), decision="started over", why="no run exists, and the photo is not there")
+    return Step(
+        move=move(start_over, now), decision="started over", why="no run exists, and the photo is gone or unreadable"
+    )
 
 
 # Whose run it is
