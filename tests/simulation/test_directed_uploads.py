@@ -145,7 +145,7 @@ def test_an_upload_is_judged_on_arrival_though_intake_is_paused(simulation: Simu
     assert len(simulation.runflow.runs) == 1
 
 
-# Held for long
+# Waiting for long
 
 
 def held_for(simulation: Simulation, days: float) -> str:
