@@ -17,7 +17,7 @@ from botocore.httpsession import URLLib3Session
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.job import Job, Reservation, State, Trouble, Upload, new
 from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
@@ -149,6 +149,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         content_type="image/jpeg",
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
+        troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
         reservation=Reservation(DAY, 1, 0),
     )
     store.save(replace(job, version=0, reservation=None), job)

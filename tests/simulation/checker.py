@@ -7,6 +7,7 @@ fakes' insides, which no service can.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,13 +53,14 @@ INVARIANTS: Final = {
     "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run belongs to a job",
-    "free retries only": "only a run that failed free of charge is tried again, and only so often",
+    "free retries only": "only a run that failed free of charge is tried again, and only so often, whatever expired",
     "intake reopens": "two hours after every cause is gone the intake is open, and no photo waits for it",
     "no failure for a paused intake": "no photo fails because of a key, of credit, of the spend limit or of an outage",
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
+    "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
     "newest wins": "at its key is the newest version that was delivered",
     "own output": "no output shows another photo's pixels",
@@ -71,6 +73,13 @@ INVARIANTS: Final = {
     "no secret logged": "no log line holds a URL, a body, a key or a secret",
     "unmatched run charged once": "an unmatched paid run is charged to the day budget once, with one alarm",
 }
+
+
+HOUR: Final = 3_600.0
+ASKED_FOR: Final = 6 * 86_400.0
+"""For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
+EXPIRED_URLS: Final = 5
+"""How many runs of a photo may fail because its URL had expired, before such a failure counts as an attempt."""
 
 
 class Checker:
@@ -184,6 +193,9 @@ class Checker:
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
             free = made is not None and made.ended and not made.billed
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
+            self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
+        if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
+            self._given_up(after)
         if after.state is State.SUBMITTING and (before is None or after.submission_no != before.submission_no):
             place = (after.upload.bucket, after.upload.key)
             newest = self._highest.get(place, "")
@@ -206,6 +218,21 @@ class Checker:
             self._simulation.profile.happens("callback before the response")
         if (before.reservation if before else None) != after.reservation:
             self._money(before.reservation if before else None, after)
+
+    def _given_up(self, job: Job) -> None:
+        """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
+        now, run = self._simulation.time, self._simulation.runflow.runs.get(job.run_id or "")
+        if run is None:
+            return
+        since = {
+            Reason.UNKNOWN_RUN: self._simulation.runflow.unknown_since.get(run.run_id, now) + HOUR,
+            Reason.TIMED_OUT: job.submitted_at + self._simulation.run_timeout_hours * HOUR,
+            Reason.NO_OUTPUT: (run.completed_at or now) + HOUR,
+            Reason.UNDELIVERABLE: (run.completed_at or now) + 72 * HOUR,
+            Reason.BAD_OUTPUT: run.completed_at or math.inf,
+        }
+        if job.reason in since:
+            self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
 
     def _money(self, before: Reservation | None, after: Job) -> None:
         """The day budget has changed with the job; a new reservation is within some limit in force."""
@@ -422,10 +449,9 @@ class Checker:
             return
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
-        if job.state is State.FAILED and job.reason in (Reason.TIMED_OUT, Reason.UNKNOWN_RUN):
-            late = (run.completed_at or 0) >= (job.closed_at or 0) or job.reason is Reason.UNKNOWN_RUN
-            known = self.kept_at.get(run.run_id, 0.0) > (job.closed_at or 0)
-            self.check("nothing paid is lost", late and (not known or self._newer_delivered(job)), job)
+        if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
+            return  # so late that nobody asked any more
+        if job.state is State.FAILED and self._newer_delivered(job):
             return
         dropped = job.state is State.SUPERSEDED and job.reason is Reason.NEWER_DELIVERED
         self.check("nothing paid is lost", job.state is State.DELIVERED or dropped, run.run_id, job)

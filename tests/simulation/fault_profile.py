@@ -75,6 +75,7 @@ RATES: Final = {
     "run cancelled": (0.3, (0.05, 0.2)),
     "run partial": (0.3, (0.1, 0.3)),
     "run slow": (0.4, (0.1, 0.3)),
+    "run queued too long": (0.1, (1.0,)),
     "run never ends": (0.25, (0.03, 0.1)),
     "run ends after its timeout": (0.35, (0.05, 0.15)),
     "run without an output": (0.25, (0.05, 0.1)),

@@ -77,6 +77,8 @@ class Runflow(FakeRuns):
         """How often a page of the list was read."""
         self.asked: list[str] = []
         """Every run that was asked for by its id."""
+        self.unknown_since: dict[str, float] = {}
+        """Since when detag was told of a run, each time that it asked, that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
         self.foreign: set[str] = set()
@@ -121,6 +123,9 @@ class Runflow(FakeRuns):
         run = super().get(run_id)
         if run is None:
             self._simulation.profile.happens("run unknown at first")
+            self.unknown_since.setdefault(run_id, self._simulation.time)
+        else:
+            self.unknown_since.pop(run_id, None)
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
@@ -229,6 +234,8 @@ class Runflow(FakeRuns):
             queued = seconds = 0.001
         elif fires("run slow"):
             queued = random.uniform(60, 2 * simulation.url_lifetime_minutes * 60)
+        if fires("run queued too long"):
+            queued = random.uniform(1.05, 1.3) * simulation.url_lifetime_minutes * 60
         if fires("run never ends"):
             seconds = math.inf
         elif fires("run ends after its timeout"):

@@ -224,7 +224,7 @@ MUTANTS: Final = (
             Change(DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
-                "return Idle('nothing to repair with')",
+                "return _ask_later(job, 'the run has not ended well', now)",
                 "return Step(move=Move(lambda job: __import__('dataclasses').replace("
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
@@ -351,7 +351,7 @@ MUTANTS: Final = (
         "a run unknown to Runflow",
         "one terminal state",
         DECISIONS + "after_run",
-        "now - job.submitted_at > waits.UNKNOWN_RUN.seconds",
+        "_lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now)",
         "False",
         400,
     ),

@@ -30,6 +30,7 @@ from detag.domain.job import (
     Job,
     Reservation,
     State,
+    Trouble,
     Upload,
     accept,
     await_confirmation,
@@ -279,7 +280,7 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
 )
 def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken | NotStored) -> None:
     run = Run("run-1", RunStatus.SUCCEEDED, cost=Decimal("0.14"))
-    decided = decisions.after_fetch(job, run, fetched, now=NOW, run_timeout_hours=24)
+    decided = decisions.after_fetch(job, run, fetched, now=NOW)
     if isinstance(fetched, Stored) and fetched.keys:
         assert isinstance(decided, Step)
         assert made(decided, job).state is State.DELIVERED
@@ -294,9 +295,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken |
 
 def test_what_is_given_up_may_have_been_stored() -> None:
     """A job is given up for want of its output only after one more look at the output bucket."""
-    old = replace(SUBMITTED, submitted_at=NOW - 500_000.0)
+    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0), (Trouble.UNKNOWN, NOW - 500_000.0)))
     unknown = decisions.after_run(old, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
-    late = decisions.deliver_later(old, "S3 throttled", now=NOW, run_timeout_hours=24)
+    late = decisions.deliver_later(old, "S3 throttled", Trouble.NOT_STORED, now=NOW)
     for step in (unknown, late):
         assert isinstance(step, Step)
         assert step.unless_stored

@@ -181,7 +181,7 @@ class Reason(StrEnum):
         "no_output",
         Group.FAILED,
         "Runflow said that it was done, but gave no output.",
-        "Show the run id to Runflow: it may have been charged.",
+        "It is asked for again for a week. Then show the run id to Runflow: it may have been charged.",
         True,
     )
     BAD_OUTPUT = (
@@ -195,21 +195,21 @@ class Reason(StrEnum):
         "undeliverable",
         Group.FAILED,
         "The output could not be fetched or stored for days.",
-        "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the output is stored then.",
+        "Read the detail and fix the cause: it is tried again for a week. Then redeliver the run's callback.",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
         "The run did not end in time.",
-        "Nothing: if it ends after all, its output is stored. Or upload it again.",
+        "Nothing: if it ends within a week after all, its output is stored. Or upload it again.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
         "Runflow does not know the run any more.",
-        "If it turns up, its output is stored. Or upload it again.",
+        "If it turns up within a week, its output is stored. Or upload it again.",
         True,
     )
 

@@ -85,6 +85,8 @@ class Run:
     failure_code: str | None = None
     failure_message: str | None = None
     created_at: float | None = None
+    is_record: bool = True
+    """Whether Runflow's own record says so; False: its callback alone, while the record cannot be read."""
 
     @property
     def charged(self) -> bool:

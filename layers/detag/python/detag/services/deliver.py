@@ -25,7 +25,7 @@ from detag.domain.decisions import (
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
-from detag.domain.job import Job, State, sequencer_rank
+from detag.domain.job import Job, State, Trouble, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
@@ -138,12 +138,13 @@ class Deliver:
                 raise
             run = None
         if run is None:
-            return Run(run_id, result.status, output_urls=signed) if signed else None
+            return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
         return replace(run, output_urls=signed) if signed and not run.output_urls else run
 
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
-        if run_id == job.run_id and job.state is State.SUBMITTED:
-            self._take(job, self._deliver_later(job, f"the run could not be read: {error}"))
+        if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
+            why = f"the run could not be read: {error}"
+            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()))
         elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
@@ -165,13 +166,9 @@ class Deliver:
         )
         if isinstance(decided, Fetch):
             fetched = self._fetch(job, decided.run)
-            now, hours = self._clock.now(), self._run_timeout_hours
-            self._take(job, after_fetch(job, decided.run, fetched, now=now, run_timeout_hours=hours))
+            self._take(job, after_fetch(job, decided.run, fetched, now=self._clock.now()))
         else:
             self._take(job, decided)
-
-    def _deliver_later(self, job: Job, why: str) -> Step | Again:
-        return deliver_later(job, why, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
 
     def _take(self, job: Job, decided: Step | Idle | Again) -> None:
         match decided:

@@ -1,0 +1,174 @@
+"""Paid results that come late, slowly or under another name: one simulation each, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pytest
+
+from detag.domain.job import State
+from detag.domain.reasons import Reason
+from detag.ports.runs_fake import PRICE, Ending
+from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
+from tests.simulation.mutant import Change
+from tests.simulation.simulation import DAY, Simulation
+
+# Late
+
+
+@pytest.mark.parametrize("hours", [25.0, 60.0, 120.0])
+def test_a_result_that_no_callback_tells_of_is_asked_for(simulation: Simulation, hours: float) -> None:
+    """A run that ends after its time is asked for, for days: nobody has to redeliver a callback."""
+    simulation.runflow.deaf = True
+    simulation.runflow.endings = [Ending(seconds=hours * HOUR)]
+    job = upload(simulation)
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "failed", "delivered"]
+    assert simulation.runflow.billed == PRICE
+
+
+def test_a_late_result_is_asked_for_ever_more_rarely(simulation: Simulation) -> None:
+    """For a week, and then no more."""
+    simulation.runflow.endings = [Ending(seconds=math.inf)]
+    job = upload(simulation)
+    pass_time(simulation, 25 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.TIMED_OUT
+    closed, asked = simulation.time, len(simulation.runflow.asked)
+    rest(simulation)
+    assert 5 <= len(simulation.runflow.asked) - asked <= 12
+    (last,) = [write.at for write in simulation.jobs.writes if write.after.ask_at is None and write.at > closed]
+    assert 5 * DAY < last - closed < 8 * DAY
+    assert simulation.jobs.jobs[job].expires_at is not None
+
+
+@pytest.mark.parametrize("known_after", [2 * HOUR, 3 * DAY])
+def test_a_run_that_was_unknown_for_hours_is_delivered(simulation: Simulation, known_after: float) -> None:
+    simulation.runflow.deaf = True
+    simulation.runflow.habits.known_after = known_after
+    job = upload(simulation)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+
+
+def test_a_run_unknown_for_ten_minutes_of_a_long_run_goes_on(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hour counts from when it is first unknown, and not from the submission."""
+    simulation.runflow.endings = [Ending(seconds=6 * HOUR)]
+    job = upload(simulation)
+    pass_time(simulation, 5 * HOUR)
+    (run,) = simulation.runflow.runs.values()
+    run.lost = True
+    pass_time(simulation, 50 * 60.0)
+    run.lost = False
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "delivered"]
+
+
+def test_an_output_shown_half_an_hour_late_is_no_failure(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = simulation.runflow.record
+    shown_at = simulation.time + 0.6 * HOUR
+    monkeypatch.setattr(
+        simulation.runflow,
+        "record",
+        lambda run: real(run) | ({} if simulation.time > shown_at else {"output": None}),
+    )
+    job = upload(simulation)
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "delivered"]
+
+
+def test_days_of_a_bad_key_do_not_count_against_s3(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One throttle after five days of a bad key is a trouble of its own."""
+    simulation.runflow.endings = [SLOW]
+    job = upload(simulation)
+    pass_time(simulation, 20.0)
+    simulation.runflow.habits.key_good = False
+    pass_time(simulation, 5 * DAY)
+    simulation.runflow.habits.key_good = True
+    failures = iter([True])
+    real = simulation.fetcher.open
+
+    def once(url: str, *rest: float) -> object:
+        simulation.runflow.habits.output_url_seconds = -1.0 if next(failures, False) else HOUR
+        return real(url, *rest)
+
+    monkeypatch.setattr(simulation.fetcher, "open", once)
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "delivered"]
+
+
+def gave_up(simulation: Simulation) -> Iterable[str]:
+    simulation.run_out(simulation.time + 12 * DAY)
+    simulation.checker.at_rest()
+    return {name for name, _ in simulation.checker.broken}
+
+
+def test_an_unknown_run_given_up_after_a_minute_is_noticed(simulation: Simulation) -> None:
+    early = Change(
+        "detag.domain.decisions:after_run",
+        "_lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now)",
+        "now - job.submitted_at > 60.0",
+    )
+    simulation.runflow.deaf, simulation.runflow.habits.known_after = True, 0.4 * HOUR
+    with early.made():
+        upload(simulation)
+        assert "given up in time" in gave_up(simulation)
+
+
+def test_a_photo_whose_urls_expire_for_ever_ends(simulation: Simulation) -> None:
+    """However often its URL expires in Runflow's queue: six runs that failed are an attempt."""
+    simulation.max_attempts = 1
+    simulation.runflow.endings = [Ending(queued=2 * HOUR)] * 20
+    job = upload(simulation)
+    rest(simulation)
+    assert simulation.jobs.jobs[job].reason is Reason.RUN_FAILED
+    assert len(simulation.runflow.sent) == 6
+
+
+def test_urls_that_expire_without_bound_are_noticed(simulation: Simulation) -> None:
+    boundless = Change(
+        "detag.domain.decisions:after_failure",
+        "now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS",
+        "now >= job.url_expires_at",
+    )
+    simulation.runflow.endings = [Ending(queued=2 * HOUR)] * 20
+    with boundless.made():
+        upload(simulation)
+        assert "free retries only" in gave_up(simulation)
+
+
+# Links that nobody has proved
+
+
+def unproven(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A message whose link leads to nothing that is safe to store, while the run still runs and Runflow answers 503."""
+    simulation.runflow.endings = [Ending(queued=10.0, seconds=600.0)]
+    job = upload(simulation)
+    pass_time(simulation, 30.0)
+    (run,) = simulation.runflow.runs.values()
+    simulation.runflow.down = True
+    message = {"job_id": job, "run_id": run.run_id, "status": "succeeded", "links": ["https://evil.example/1.webp"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.fetcher, "_read", lambda url: b"<html>")
+        simulation.results.put(message, safely=True)
+        pass_time(simulation, 60.0)
+    simulation.runflow.down = False
+    return job
+
+
+def test_an_unproven_link_does_not_close_a_running_job(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the run cannot be read, a callback whose link leads nowhere is no word of its end."""
+    job = unproven(simulation, monkeypatch)
+    assert simulation.jobs.jobs[job].state is State.SUBMITTED
+    rest(simulation)
+    assert states(simulation, job) == ["submitting", "submitted", "delivered"]
+
+
+def test_an_unproven_link_that_closed_a_job_is_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Change("detag.domain.decisions:after_fetch", "refused and (not run.is_record)", "False").made():
+        unproven(simulation, monkeypatch)
+    assert "given up in time" in gave_up(simulation)
