@@ -13,8 +13,10 @@ from detag.domain.decisions import (
     MAX_EXPIRED_URLS,
     Adopt,
     Again,
+    Busy,
     Candidate,
     Fetch,
+    Fetched,
     Forbidden,
     Found,
     Gone,
@@ -23,6 +25,7 @@ from detag.domain.decisions import (
     NoneFound,
     NotStored,
     Overtaken,
+    Partway,
     Photo,
     ReadMore,
     Step,
@@ -350,7 +353,7 @@ def _after_run() -> Iterator[Row]:
 
 
 def _after_fetch() -> Iterator[Row]:
-    def row(known: str, fetched: Stored | Overtaken | NotStored, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
+    def row(known: str, fetched: Fetched, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
         return known, job, decisions.after_fetch(job, run, fetched, now=NOW)
 
     unread = replace(SUCCEEDED, is_record=False)
@@ -359,6 +362,8 @@ def _after_fetch() -> Iterator[Row]:
     yield row("some stored, others not safe to store", Stored(("shoe.jpg.webp",), "{reason}"))
     yield row("none is safe to store", Stored((), "{reason}"))
     yield row("none is safe to store, and the run could not be read", Stored((), "{reason}"), run=unread)
+    yield row("some stored, and the time was over", Partway(("shoe.jpg.webp",)))
+    yield row("another worker stores outputs of this name", Busy())
     yield row("a newer photo of this name was delivered", Overtaken())
     yield row("not fetched or stored", NotStored("{reason}"))
     yield row("not fetched or stored for days", NotStored("{reason}"), _in(Trouble.NOT_STORED, 5 * 86_400))

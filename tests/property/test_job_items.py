@@ -72,6 +72,8 @@ jobs = st.builds(
     earlier_runs=st.lists(ids, max_size=5).map(tuple),
     reservation=st.none() | reservations,
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),
+    done=st.lists(st.just("") | texts, max_size=5).map(tuple),
+    leftovers=st.lists(texts, max_size=5).map(tuple),
     cost=some_text,
     partial=st.booleans(),
     pending=st.lists(st.sampled_from(["event", "record"]), max_size=2).map(tuple),

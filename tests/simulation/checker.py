@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import NO_LIMIT, day_of, used_images
-from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key
+from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
 from detag.domain.reasons import Reason
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
@@ -64,6 +64,7 @@ INVARIANTS: Final = {
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
     "newest wins": "at its key is the newest version that was delivered",
     "own output": "no output shows another photo's pixels",
+    "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every outcome that has one, and for no other",
     "records": "a record was written for every failure, and for no other",
@@ -106,6 +107,7 @@ class Checker:
         self._listed: dict[int, float] = {}
         self._looked_for: dict[str, float] = {}
         self._owners: dict[str, str] = {}
+        self._outputs_of: dict[str, set[str]] = {}
         self._used: Counter[str] = Counter()
         self._charged: set[str] = set()
         self.kept_at: dict[str, float] = {}
@@ -344,6 +346,9 @@ class Checker:
                 continue  # a record
             source = stored.metadata[SOURCE_KEY]
             self.check("own name", self._owners.setdefault(key, source) == source, key, source)
+            of_run = self._outputs_of.setdefault(stored.metadata[RUN_ID], set())
+            of_run.add(key)
+            self.check("so many outputs", len(of_run) <= 16, key, len(of_run))
             job = self._simulation.jobs.jobs.get(stored.metadata[JOB_ID])
             good = job is not None and is_output(stored.data)
             if good and job is not None:

@@ -82,6 +82,7 @@ RATES: Final = {
     "run with a bad output": (0.25, (0.05, 0.1)),
     "run with an unsafe output URL": (0.25, (0.05, 0.1)),
     "run reports no cost": (0.3, (0.1, 0.5)),
+    "output slow": (0.3, (0.1, 0.5)),
     "output of another type": (0.5, (0.3, 1.0)),
     "several outputs": (0.3, (0.1, 0.3)),
     "upload deleted": (0.4, (0.05, 0.2)),

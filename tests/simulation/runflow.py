@@ -72,7 +72,7 @@ class Runflow(FakeRuns):
                 habits.visible_after = random.uniform(10.0, simulation.confirmation_minutes * 60.0)
             if simulation.profile.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
-        self.page_seconds = 0.0
+        self.page_seconds = self.output_seconds = 0.0
         self.pages = 0
         """How often a page of the list was read."""
         self.asked: list[str] = []
@@ -155,6 +155,11 @@ class Runflow(FakeRuns):
             self._simulation.profile.happens("output URL expired")
             raise
         place = url.partition("?")[0].split("/")
+        seconds = self.output_seconds
+        if self._simulation.profile.fires("output slow"):
+            seconds = self._simulation.random.uniform(10.0, 59.0)
+        if seconds:
+            self._simulation.wait(seconds)
         if (place[-2], int(place[-1].partition(".")[0])) in self.unsafe_outputs:
             raise Unsafe("the URL leads to a private address")
         return data

@@ -376,9 +376,11 @@ class Simulation:
         return results
 
     def _deliver(self, event: dict[str, Any]) -> dict[str, Any] | str:
-        answer: dict[str, Any] | str = self.invoke(
-            "deliver", lambda worker: process(event, worker.service.handle, self.telemetry)
-        )
+        def handler(worker: Worker) -> dict[str, Any]:
+            deadline = self.clock.monotonic() + TIMEOUTS["deliver"]
+            return process(event, lambda message: worker.service.handle(message, deadline), self.telemetry)
+
+        answer: dict[str, Any] | str = self.invoke("deliver", handler)
         return answer
 
     def receive(self, body: bytes, signature: str | None) -> int:

@@ -169,6 +169,58 @@ def test_an_unproven_link_does_not_close_a_running_job(simulation: Simulation, m
 
 
 def test_an_unproven_link_that_closed_a_job_is_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Change("detag.domain.decisions:after_fetch", "refused and (not run.is_record)", "False").made():
+    with Change("detag.domain.decisions:is_proven", "run.is_record or not refused", "True").made():
         unproven(simulation, monkeypatch)
     assert "given up in time" in gave_up(simulation)
+
+
+# Many, and slow
+
+
+def test_of_five_hundred_links_sixteen_are_stored(simulation: Simulation) -> None:
+    """The others are told of: the delivery is partial, and says why."""
+    simulation.runflow.endings = [Ending(seconds=5.0, images=500)]
+    job_id = upload(simulation)
+    rest(simulation)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.state, len(job.outputs), job.partial) == (State.DELIVERED, 16, True)
+    assert job.decision == "delivered: without outputs 17 to 500: too many"
+
+
+def test_links_without_bound_are_noticed(simulation: Simulation) -> None:
+    boundless = Change("detag.services.deliver:Deliver._store", "run.output_urls[:MAX_OUTPUT_URLS]", "run.output_urls")
+    simulation.runflow.endings = [Ending(seconds=5.0, images=500)]
+    with boundless.made():
+        upload(simulation)
+        assert "so many outputs" in gave_up(simulation)
+
+
+@pytest.mark.parametrize("images", [1, 3, 16])
+def test_outputs_that_outlast_an_invocation_are_stored(simulation: Simulation, images: int) -> None:
+    """Each invocation goes on where the one before it stopped, and none is killed."""
+    simulation.runflow.output_seconds = 59.0
+    simulation.runflow.endings = [Ending(seconds=5.0, images=images)]
+    job = upload(simulation)
+    rest(simulation)
+    assert len(simulation.jobs.jobs[job].outputs) == images
+    assert len(simulation.photos.puts) == images, "nothing is fetched twice"
+    assert not simulation.results.died
+    assert simulation.telemetry.counts["DeliveryRetried"] == 0, "it takes its time, and is in no trouble"
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        ("detag.services.deliver:Deliver._store", "left < waits.OUTPUT.seconds and len(done) > len(job.done)", "False"),
+        ("detag.domain.job:poll_later", "done=done)", "done=())"),
+    ],
+    ids=["deadline", "progress"],
+)
+def test_an_invocation_without_a_guard_of_its_time_is_noticed(
+    simulation: Simulation, place: str, old: str, new: str
+) -> None:
+    simulation.runflow.output_seconds = 59.0
+    simulation.runflow.endings = [Ending(seconds=5.0, images=3)]
+    with Change(place, old, new).made():
+        upload(simulation)
+        assert "nothing open" in gave_up(simulation)

@@ -398,8 +398,8 @@ MUTANTS: Final = (
     one(
         "paid and not yet stored",
         "nothing paid is lost",
-        DELIVER + "_fetch",
-        "NotStored(f'an output could not be fetched or stored: {error}')",
+        DELIVER + "_store",
+        "NotStored(f'an output could not be fetched or stored: {error}', done)",
         "Stored((), 'gone')",
     ),
     one(

@@ -64,6 +64,10 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "for a week after a failure that a late result may repair": lambda job: job.repairable,
+    "while some of a run's outputs are stored and others are not": lambda job: (
+        job.state is State.SUBMITTED or job.repairable
+    ),
+    "once delivered, where older outputs were left": lambda job: job.state is State.DELIVERED,
     "while images are reserved or paid for": lambda job: (
         job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED
     ),

@@ -13,12 +13,15 @@ from detag.domain import decisions, waits
 from detag.domain.decisions import (
     Adopt,
     Again,
+    Busy,
     Fetch,
+    Fetched,
     Found,
     Idle,
     NoneFound,
     NotStored,
     Overtaken,
+    Partway,
     Probe,
     Step,
     Stored,
@@ -275,17 +278,30 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
 @given(
     job=JOBS,
     fetched=st.sampled_from(
-        [Stored(("shoe.jpg",), ""), Stored((), "unsafe"), Overtaken(), NotStored("S3 throttled")],
+        [
+            Stored(("shoe.jpg",), ""),
+            Stored((), "unsafe"),
+            Overtaken(),
+            NotStored("S3 throttled"),
+            NotStored("S3 throttled", ("shoe.jpg",)),
+            Partway(("shoe.jpg",)),
+            Busy(),
+        ],
     ),
 )
-def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken | NotStored) -> None:
+def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     run = Run("run-1", RunStatus.SUCCEEDED, cost=Decimal("0.14"))
     decided = decisions.after_fetch(job, run, fetched, now=NOW)
     if isinstance(fetched, Stored) and fetched.keys:
         assert isinstance(decided, Step)
         assert made(decided, job).state is State.DELIVERED
+    elif job.state is State.FAILED and getattr(fetched, "done", ()):
+        assert isinstance(decided, Step)
+        assert made(decided, job).done == ("shoe.jpg",)
     elif job.state is State.FAILED:
-        assert isinstance(decided, Again if isinstance(fetched, NotStored) else Idle)
+        assert isinstance(decided, Again if isinstance(fetched, NotStored | Busy) else Idle)
+    elif isinstance(fetched, Busy):
+        assert isinstance(decided, Idle), "its due time leads back"
     else:
         assert isinstance(decided, Step)
         after = made(decided, job)

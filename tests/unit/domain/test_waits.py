@@ -26,6 +26,8 @@ AGREED = {
     "for a run that succeeded without an output": 3_600.0,
     "after a run that failed free of charge": (30.0, 900.0, 0.0),
     "a presigned URL is fresh": 600.0,
+    "for one output": 60.0,
+    "before the rest of many outputs": 30.0,
     "for an output that cannot be stored": 259_200.0,
     "a failed job's run that may still end well": (3_600.0, 86_400.0, 0.0),
     "for a late result": 604_800.0,

@@ -402,11 +402,11 @@ def test_a_message_about_another_run_is_retried() -> None:
 
 def test_a_callback_about_no_job_is_counted_and_done_with() -> None:
     harness = Harness()
-    harness.deliver.handle({"job_id": "0" * 32, "run_id": "r"})
+    harness.give({"job_id": "0" * 32, "run_id": "r"})
     assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 
 @pytest.mark.parametrize("message", [{}, {"job_id": 5}, {"job_id": "J" * 32}])
 def test_a_message_of_nobody_is_an_error(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="job_id"):
-        Harness().deliver.handle(message)
+        Harness().give(message)

@@ -12,7 +12,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -532,10 +532,20 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The keys of the outputs that are in the output bucket, and why another of the run's was not safe to store."""
+    """The keys of the outputs that are in the output bucket; why another of the run's was not stored for good; and
+    which outputs of older versions were left in place.
+    """
 
     keys: tuple[str, ...]
     refused: str
+    leftovers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partway:
+    """The time for one message was over; `done` as the job keeps it."""
+
+    done: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,27 +555,42 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """An output could not be fetched or stored now."""
+    """An output could not be fetched or stored now; `done` as the job keeps it: what has become of those before it."""
 
     why: str
+    done: tuple[str, ...] = ()
 
 
-def after_fetch(job: Job, run: Run, fetched: Stored | Overtaken | NotStored, *, now: float) -> Step | Idle | Again:
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another worker is storing outputs of this photo or of another version of it."""
+
+
+Fetched = Stored | Partway | Overtaken | NotStored | Busy
+
+
+def is_proven(run: Run, refused: str) -> bool:
+    """Whether what was fetched is all that the run gave: a link that leads nowhere is no proof but in its record."""
+    return run.is_record or not refused
+
+
+def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store a run's outputs leads to.
 
     A run whose record could not be read may still be at work, whatever links came with a callback: they close its job
     only by outputs that are stored.
     """
     match fetched:
-        case NotStored(why):
-            return deliver_later(job, why, Trouble.NOT_STORED, now=now)
-        case Stored(refused=refused) if refused and not run.is_record:
+        case Partway() | NotStored() | Busy():
+            return _fetch_later(job, fetched, now)
+        case Stored(refused=refused) if not is_proven(run, refused):
             return deliver_later(job, f"the run could not be read, and {refused}", Trouble.UNREADABLE, now=now)
         case Overtaken() if not run.is_record:
             return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
-        case Stored(keys, refused) if keys:
+        case Stored(keys, refused, leftovers) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            return Step(move=move(deliver, keys, now, cost=_usd(run), partial=partial), decision="delivered")
+            delivered = move(deliver, keys, now, cost=_usd(run), partial=partial, leftovers=leftovers)
+            return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
         overtaken = isinstance(fetched, Overtaken)
         why = "a newer photo of this name was delivered" if overtaken else "no output is safe to store"
@@ -577,13 +602,36 @@ def after_fetch(job: Job, run: Run, fetched: Stored | Overtaken | NotStored, *, 
     return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
 
 
-def deliver_later(job: Job, why: str, trouble: Trouble, *, now: float) -> Step | Idle | Again:
+def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> Step | Idle | Again:
+    match fetched:
+        case Partway(done):
+            return _go_on_later(job, f"{len(done)} outputs are done with", done, now)
+        case NotStored(why, done) if job.state is not State.SUBMITTED and len(done) > len(job.done):
+            return _go_on_later(job, why, done, now)
+        case NotStored(why, done):
+            return deliver_later(job, why, Trouble.NOT_STORED, done, now=now)
+    why = "another worker is storing outputs of this photo"
+    return Idle(why) if job.due_at is not None else Again(why)
+
+
+def _go_on_later(job: Job, why: str, done: tuple[str, ...], now: float) -> Step:
+    """Some outputs were stored, and the others are not in trouble for it."""
+    at = now + waits.MORE_OUTPUTS.seconds
+    later = move(poll_later, at, None, (), done) if job.state is State.SUBMITTED else move(ask_again, at, done)
+    return Step(move=later, decision="goes on later", why=why)
+
+
+def deliver_later(
+    job: Job, why: str, trouble: Trouble, done: tuple[str, ...] = (), *, now: float
+) -> Step | Idle | Again:
     """A paid result that is not available now is tried again for days before a person is told, and for a week after."""
     if job.state is not State.SUBMITTED:
         return _ask_later(job, why, now) if _is_asked_for(job, now) else Again(why)
+    if len(done) > len(job.done):
+        job = replace(job, troubles=())
     if _lasts(job, trouble, waits.LATE_RESULT if trouble is Trouble.UNREADABLE else waits.DELIVERY, now):
         return _give_up(Reason.UNDELIVERABLE, why, now)
-    later = move(poll_later, _next_poll(job, now), why[:MAX_SAID], _troubles(job, trouble, now))
+    later = move(poll_later, _next_poll(job, now), why[:MAX_SAID], _troubles(job, trouble, now), done)
     return Step(move=later, decision="delivered later", why=why, metric=Metric.DELIVERY_RETRIED, warns=True)
 
 

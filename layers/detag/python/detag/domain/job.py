@@ -196,8 +196,13 @@ class Job:
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What keeps the run's result from being delivered, and since when: each deadline counts from its own trouble."""
     reservation: Reservation | None = None
+    done: tuple[str, ...] = ()
+    """What has become of the run's outputs so far, by their number: the key of each, empty where it was not safe to
+    store. The next invocation goes on after them."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
+    leftovers: tuple[str, ...] = ()
+    """Outputs of older versions, under other names, that were not removed: nothing would bring them back."""
     cost: str | None = None
     """What the run cost in US dollars, as Runflow gave it."""
     partial: bool = False
@@ -490,6 +495,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         search_from=None,
         tries=0,
         troubles=(),
+        done=(),
     )
 
 
@@ -500,10 +506,15 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     when="still running, or the result cannot be stored yet",
 )
 def poll_later(
-    job: Job, due_at: float, detail: str | None = None, troubles: tuple[tuple[Trouble, float], ...] = ()
+    job: Job,
+    due_at: float,
+    detail: str | None = None,
+    troubles: tuple[tuple[Trouble, float], ...] = (),
+    done: tuple[str, ...] = (),
 ) -> Job:
-    """Ask for the run again later."""
-    return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail, troubles=troubles)
+    """Ask for the run again later. `done`: what has become of its outputs; it never shrinks."""
+    done = max(done, job.done, key=len)
+    return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail, troubles=troubles, done=done)
 
 
 @transition(
@@ -577,10 +588,10 @@ def fail(
 
 
 @transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for, and is not there yet")
-def ask_again(job: Job, ask_at: float | None) -> Job:
-    """Ask for the late result of a repairable job again, or (None) no more."""
+def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
+    """Ask for the late result of a repairable job again, or (None) no more. `done` as in `poll_later`."""
     _require(job.repairable, "ask_again", job)
-    return replace(job, ask_at=ask_at, due_at=ask_at, tries=job.tries + 1)
+    return replace(job, ask_at=ask_at, due_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
@@ -596,10 +607,19 @@ def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     by="deliver",
     when="the outputs are stored; from failed: only a repairable one",
 )
-def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool) -> Job:
+def deliver(
+    job: Job,
+    outputs: tuple[str, ...],
+    now: float,
+    *,
+    cost: str | None,
+    partial: bool,
+    leftovers: tuple[str, ...] = (),
+) -> Job:
     """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    return replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
+    closed = replace(_closed(job, None, None, now), outputs=outputs, leftovers=leftovers)
+    return replace(closed, cost=cost, partial=partial, code=None)
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> Job:
@@ -614,6 +634,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
         lease_until=0.0,
         tries=0,
         troubles=(),
+        done=(),
         pending=(),
         closed_at=now,
         ask_at=None,

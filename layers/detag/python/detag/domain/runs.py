@@ -265,6 +265,7 @@ class Callback:
 
 
 MAX_OUTPUT_URLS: Final = 16
+"""So many outputs of a run are fetched and stored; the model makes one."""
 MAX_OUTPUT_URLS_BYTES: Final = 131_072
 """Of all output URLs as ASCII JSON: half of what a message may hold (SQS Developer Guide, "Message quotas")."""
 

@@ -96,6 +96,8 @@ FRESH_URL: Final = Wait(
     600.0,
     "so long it surely lives, whatever credentials signed it: what Runflow says then is about the photo",
 )
+OUTPUT: Final = Wait("for one output", 60.0, "from the first packet of its request to its last byte: longer hangs")
+MORE_OUTPUTS: Final = Wait("before the rest of many outputs", 30.0, "a new invocation has its whole time for them")
 DELIVERY: Final = Wait(
     "for an output that cannot be stored", 72 * 3_600.0, "paid already: tried for days before a person is told"
 )
@@ -150,6 +152,8 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     NO_OUTPUT,
     RUN_RETRY,
     FRESH_URL,
+    OUTPUT,
+    MORE_OUTPUTS,
     DELIVERY,
     LATE_POLL,
     LATE_RESULT,

@@ -15,6 +15,7 @@ from detag.domain.decisions import (
     Idle,
     NotStored,
     Overtaken,
+    Partway,
     Step,
     Stored,
     Whose,
@@ -22,6 +23,7 @@ from detag.domain.decisions import (
     after_run,
     deliver_later,
     found_stored,
+    is_proven,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
@@ -36,7 +38,7 @@ from detag.domain.naming import (
     output_metadata,
 )
 from detag.domain.reasons import Reason
-from detag.domain.runs import Result, Run, read_result
+from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
@@ -50,6 +52,8 @@ from detag.services.ownership import belongs_to
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
+SAVE_SECONDS: Final = 30.0
+"""Kept of an invocation for what follows an output's last byte: S3's answer, the event, the item."""
 
 
 class _NewerDelivered(Exception):
@@ -80,8 +84,9 @@ class Deliver:
         self._outbox, self._steps, self._budget = outbox, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
-    def handle(self, message: Mapping[str, Any]) -> None:
-        """Bring the job that a message speaks of to its end, if its run has ended.
+    def handle(self, message: Mapping[str, Any], deadline: float) -> None:
+        """Bring the job that a message speaks of to its end, if its run has ended. `deadline` is the moment on the
+        monotonic clock at which this process is killed.
 
         Returns where the message is done with: whatever is left to do is due on the item. Raises `Transient` where it
         should be retried, ValueError for any other message.
@@ -93,14 +98,14 @@ class Deliver:
                 self._unmatched(result, "job not found")
                 return
             try:
-                self._go_on(job, result)
+                self._go_on(job, result, deadline)
             except Conflict:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             else:
                 return
         raise Transient("job contended")
 
-    def _go_on(self, job: Job, result: Result) -> None:
+    def _go_on(self, job: Job, result: Result, deadline: float) -> None:
         if job.pending:
             job = self._outbox.publish_pending(job)
         run_id = result.run_id or job.run_id
@@ -126,7 +131,7 @@ class Deliver:
                     self._budget.charge_unmatched(job, run)
                 return
             job = self._budget.adopt(job, run_id, self._clock.now() + waits.ADOPTED_POLL.seconds)
-        self._close(job, run)
+        self._close(job, run, deadline)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with the callback's signed output URLs where it has none."""
@@ -155,7 +160,7 @@ class Deliver:
 
     # How the run ended
 
-    def _close(self, job: Job, run: Run | None) -> None:
+    def _close(self, job: Job, run: Run | None, deadline: float) -> None:
         decided = after_run(
             job,
             run,
@@ -165,7 +170,7 @@ class Deliver:
             uniform=self._uniform,
         )
         if isinstance(decided, Fetch):
-            fetched = self._fetch(job, decided.run)
+            fetched = self._store(job, decided.run, deadline)
             self._take(job, after_fetch(job, decided.run, fetched, now=self._clock.now()))
         else:
             self._take(job, decided)
@@ -188,22 +193,35 @@ class Deliver:
 
     # The outputs
 
-    def _fetch(self, job: Job, run: Run) -> Stored | Overtaken | NotStored:
-        stored: list[str] = []
-        refused = ""
+    def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
+        """Fetch and store the run's outputs, from where the last invocation stopped.
+
+        Another is begun only while it has its whole time; the first of an invocation always is, so that each gets on.
+        """
+        urls, done, refused = run.output_urls[:MAX_OUTPUT_URLS], job.done, ""
         try:
-            for number, url in enumerate(run.output_urls, 1):
+            for number, url in enumerate(urls[len(done) :], len(done) + 1):
+                left = deadline - SAVE_SECONDS - self._clock.monotonic()
+                if left < waits.OUTPUT.seconds and len(done) > len(job.done):
+                    return Partway(done)
                 try:
-                    with self._fetcher.open(url) as download:
-                        stored.append(self._put(job, run, number, download))
+                    with self._fetcher.open(url, max(left, 1.0)) as download:
+                        done += (self._put(job, run, number, download),)
                 except (Unsafe, NotAnImage) as error:
                     refused = f"run {run.run_id}: output {number}: {error}"
                     self._telemetry.warning("output not safe to store", job_id=job.job_id, why=refused)
+                    if not is_proven(run, refused):
+                        break
+                    done += ("",)
         except _NewerDelivered:
             return Overtaken()
         except (OutputUrlExpired, Transient) as error:
-            return NotStored(f"an output could not be fetched or stored: {error}")
-        return Stored(tuple(stored), refused)
+            return NotStored(f"an output could not be fetched or stored: {error}", done)
+        if len(urls) < len(run.output_urls):
+            refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
+        elif "" in done:
+            refused = refused or f"output {done.index('') + 1}: not safe to store"
+        return Stored(tuple(filter(None, done)), refused)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
         image = sniff(download.head, download.length)
