@@ -46,6 +46,7 @@ from detag.domain.job import (
     await_confirmation,
     claim,
     defer,
+    deliver,
     fail,
     new,
     resend,
@@ -80,7 +81,7 @@ SUBMITTING: Final = claim(
 UNCONFIRMED: Final = await_confirmation(SUBMITTING, NOW)
 SENT_AGAIN: Final = resend(UNCONFIRMED, lease_until=NOW + 60)
 SUBMITTED: Final = accept(SUBMITTING, "run-1", NOW - 20, NOW)
-DELIVERED: Final = decisions.found_stored(("shoe.jpg.webp",), now=NOW).move.of(SUBMITTED)  # type: ignore[union-attr]
+DELIVERED: Final = deliver(SUBMITTED, ("shoe.jpg.webp",), NOW, cost=None, partial=False)
 TIMED_OUT: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
 """A failed job that a paid result may still repair."""
 ASKED_AGAIN: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW - 3_600, free=False, ask_at=NOW)

@@ -62,7 +62,7 @@ INVARIANTS: Final = {
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
     "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
-    "newest wins": "at its key is the newest version that was delivered",
+    "newest wins": "at its key is the newest version that was delivered, and no older one under another name",
     "own output": "no output shows another photo's pixels",
     "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
@@ -94,7 +94,7 @@ class Checker:
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
         self._written = 0
-        self._stored = 0
+        self._stored = self._removed = 0
         self._intake_version = 0
         self._intake_changed = 0.0
         self._bodies: dict[str, str] = {}
@@ -157,6 +157,8 @@ class Checker:
                 self._day_budget(charge.day)
         elif name == "photos.put":
             self._output()
+        elif name == "photos.remove":
+            self._remove()
         elif name.startswith("queue."):
             self._simulation.forward()
 
@@ -356,6 +358,15 @@ class Checker:
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
 
+    def _remove(self) -> None:
+        """Something was taken out of the output bucket: its name is free."""
+        photos = self._simulation.photos
+        for key, stored in photos.removed[self._removed :]:
+            self._owners.pop(key, None)
+            kept = photos.keeps_versions or SOURCE_KEY not in stored.metadata
+            self.check("nothing paid is lost", kept, "removed for good", key)
+        self._removed = len(photos.removed)
+
     def intake_is_open(self) -> None:
         """Faults ended long ago."""
         waiting = [job for job in self._simulation.jobs.jobs.values() if job.waits_for_intake]
@@ -476,6 +487,16 @@ class Checker:
                 self.check(
                     "newest wins", there is not None and there.metadata[JOB_ID] == job.job_id, key, job.job_id, there
                 )
+            self._alone(job)
+
+    def _alone(self, newest: Job) -> None:
+        """No older version that was delivered lies beside the newest, under another name, unless that says so."""
+        jobs = self._simulation.jobs.jobs
+        for key, there in self._simulation.photos.outputs.items():
+            other = jobs.get(there.metadata.get(JOB_ID, ""))
+            beside = other is not None and other.upload.key == newest.upload.key and other is not newest
+            if beside and other is not None and other.state is State.DELIVERED:
+                self.check("newest wins", key in newest.leftovers, "beside it", key, other, newest)
 
     def _reported(self) -> None:
         """Events, records, log lines."""
@@ -497,7 +518,6 @@ class Checker:
             key = record_key(job.upload.key, job.job_id)
             if job.state in RECORDED:
                 self.check("records", key in written, "none for", job)
-            if any(state in RECORDED for state in ends.get(job.job_id, ())):
                 written.discard(key)
         self.check("records", not written, "of no failure", sorted(written))
         for line in simulation.telemetry.lines:

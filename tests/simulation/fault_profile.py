@@ -22,6 +22,7 @@ EFFECTS: Final = {
 
 AT: Final = {
     "photos.put": "worker stalled before it stores",
+    "photos.remove": "worker stalled before it removes",
     "runs.create": "worker stalled before it sends",
     "jobs.save_intake": "worker stalled before it changes the intake",
 }

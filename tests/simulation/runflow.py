@@ -78,7 +78,7 @@ class Runflow(FakeRuns):
         self.asked: list[str] = []
         """Every run that was asked for by its id."""
         self.unknown_since: dict[str, float] = {}
-        """Since when detag was told of a run, each time that it asked, that there is none."""
+        """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
         self.foreign: set[str] = set()
@@ -124,8 +124,6 @@ class Runflow(FakeRuns):
         if run is None:
             self._simulation.profile.happens("run unknown at first")
             self.unknown_since.setdefault(run_id, self._simulation.time)
-        else:
-            self.unknown_since.pop(run_id, None)
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:

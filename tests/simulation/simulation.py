@@ -142,6 +142,7 @@ class Simulation:
         if not self.versioned:
             self.profile.happens("bucket without versions")
             self.photos.unversioned.add("in")
+        self.photos.keeps_versions = not faults or self.random.random() < 0.8
         self.events = FakeEvents(effect)
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
         self.telemetry = TracedTelemetry(self.trace_line)

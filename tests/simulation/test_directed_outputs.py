@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from detag.domain.job import State
+from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
@@ -224,3 +225,118 @@ def test_an_invocation_without_a_guard_of_its_time_is_noticed(
     with Change(place, old, new).made():
         upload(simulation)
         assert "nothing open" in gave_up(simulation)
+
+
+# Under another name
+
+JPEG = Ending(seconds=5.0, content_type="image/jpeg")
+WEBP = Ending(seconds=5.0, content_type="image/webp")
+
+
+def outputs(simulation: Simulation) -> list[str]:
+    return sorted(key for key, one in simulation.photos.outputs.items() if SOURCE_KEY in one.metadata)
+
+
+def two_versions(simulation: Simulation, *endings: Ending) -> tuple[str, str]:
+    simulation.runflow.endings = list(endings)
+    first = upload(simulation)
+    pass_time(simulation, 30.0)
+    return first, upload(simulation)
+
+
+def test_a_newer_output_replaces_one_under_another_name(simulation: Simulation) -> None:
+    first, second = two_versions(simulation, Ending(seconds=5.0, images=2), JPEG)
+    rest(simulation)
+    assert outputs(simulation) == ["shoe.jpg"]
+    assert simulation.jobs.jobs[second].leftovers == ()
+    assert {key for key, _ in simulation.photos.removed} == set(simulation.jobs.jobs[first].outputs)
+
+
+def test_an_older_output_under_another_name_is_dropped(simulation: Simulation) -> None:
+    """Newest wins over all the names of a photo, whichever run ends first."""
+    first, _ = two_versions(simulation, Ending(seconds=600.0, content_type="image/webp"), JPEG)
+    rest(simulation)
+    assert simulation.jobs.jobs[first].reason is Reason.NEWER_DELIVERED
+    assert outputs(simulation) == ["shoe.jpg"]
+
+
+@pytest.mark.parametrize("why", ["no versions", "not ours", "not allowed"])
+def test_an_output_that_may_not_be_removed_is_told_of(simulation: Simulation, why: str) -> None:
+    simulation.photos.keeps_versions = why != "no versions"
+    first, second = two_versions(simulation, WEBP, JPEG)
+    pass_time(simulation, 8.0)
+    assert simulation.jobs.jobs[first].state is State.DELIVERED
+    if why == "not ours":
+        simulation.photos.put_record("shoe.jpg.webp", b"the shop's own")
+    elif why == "not allowed":
+        simulation.photos.denied.add((simulation.photos.output_bucket, "shoe.jpg.webp"))
+    rest(simulation)
+    assert "shoe.jpg.webp" in simulation.photos.outputs
+    (event,) = [detail for _, detail in simulation.events.published if detail["job_id"] == second]
+    assert event["leftovers"] == ["shoe.jpg.webp"]
+
+
+def test_a_name_that_becomes_free_is_taken_by_the_next(simulation: Simulation) -> None:
+    """The output that had a hash in its name is replaced like any other."""
+    simulation.photos.put_record("shoe.jpg.webp", b"the shop's own")
+    first, _ = two_versions(simulation, WEBP, WEBP)
+    pass_time(simulation, 8.0)
+    (aside,) = simulation.jobs.jobs[first].outputs
+    assert aside != "shoe.jpg.webp"
+    del simulation.photos.outputs["shoe.jpg.webp"]
+    rest(simulation)
+    assert outputs(simulation) == ["shoe.jpg.webp"]
+
+
+def equal_bytes(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A, B and A again, the worker that stores B stalled in front of S3 while the third is delivered; the third."""
+    simulation.runflow.endings = [JPEG, Ending(seconds=8.0, content_type="image/jpeg"), JPEG]
+    upload(simulation, name="a")
+    pass_time(simulation, 30.0)
+    second = upload(simulation, name="b")
+    pass_time(simulation, 5.0)
+    third = upload(simulation, name="a")
+    real = simulation.photos.put
+
+    def stalling(*arguments: object) -> None:
+        metadata = arguments[4]
+        assert isinstance(metadata, dict)
+        if metadata[JOB_ID] == second and not stalled:
+            stalled.append(second)
+            simulation.wait(90.0)
+        real(*arguments)  # type: ignore[arg-type]
+
+    stalled: list[str] = []
+    monkeypatch.setattr(simulation.photos, "put", stalling)
+    return third
+
+
+def test_equal_bytes_do_not_let_an_older_version_win(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ETag does not tell A from A again: who may write is decided in the job table."""
+    third = equal_bytes(simulation, monkeypatch)
+    rest(simulation)
+    assert simulation.photos.outputs["shoe.jpg"].metadata[JOB_ID] == third
+
+
+def test_an_older_version_that_won_by_equal_bytes_is_noticed(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unguarded = Change(
+        "detag.ports.jobs_fake:FakeJobStore.begin_delivery",
+        "holder != worker and held_until > self._clock.now()",
+        "False",
+    )
+    with unguarded.made():
+        equal_bytes(simulation, monkeypatch)
+        assert "newest wins" in gave_up(simulation)
+
+
+def test_the_record_of_a_repaired_failure_is_removed(simulation: Simulation) -> None:
+    simulation.runflow.deaf = True
+    simulation.runflow.endings = [Ending(seconds=26 * HOUR)]
+    job = upload(simulation)
+    pass_time(simulation, 24.5 * HOUR)
+    assert [key for key in simulation.photos.outputs if key.startswith(RECORDS)] != []
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert [key for key in simulation.photos.outputs if key.startswith(RECORDS)] == []

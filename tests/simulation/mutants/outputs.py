@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, JOB, one
+from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
 
 MUTANTS: Final = (
     # Late results
@@ -39,5 +39,43 @@ MUTANTS: Final = (
         "now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS",
         "now >= job.url_expires_at",
         400,
+    ),
+    # Names
+    one(
+        "newest wins over all names",
+        "newest wins",
+        DELIVER + "_alone",
+        "sequencer_rank(before.sequencer) > job.upload.rank",
+        "False",
+    ),
+    one(
+        "replaced under another name: removed",
+        "newest wins",
+        DELIVER + "_replace",
+        "key not in keys and ",
+        "False and ",
+    ),
+    one(
+        "replaced under another name: only what can be brought back",
+        "nothing paid is lost",
+        DELIVER + "_removed",
+        "existing.versioned and ",
+        "",
+    ),
+    one(
+        "the record of a repair is removed",
+        "records",
+        "detag.services.outbox:Outbox.close",
+        "if repaired:",
+        "if False:",
+        400,
+    ),
+    one(
+        "the record of a repair, written late",
+        "records",
+        "detag.services.outbox:Outbox.publish_pending",
+        "self._withdraw_record(job)",
+        "pass",
+        1_000,
     ),
 )

@@ -141,13 +141,25 @@ MUTANTS: Final = (
         "False",
         400,
     ),
-    one("newest wins: sequencer", "newest wins", DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
-    one(
-        "newest wins: If-Match",
+    Mutant(
+        "newest wins: sequencer",
         "newest wins",
-        "detag.ports.photos_fake:FakePhotoStore.put",
-        "(there and there.etag) != (replaces and replaces.etag)",
-        "False",
+        (
+            Change(DELIVER + "_alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"),
+            Change(DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
+        ),
+    ),
+    Mutant(
+        "newest wins: one worker at a time",
+        "newest wins",
+        (
+            Change(STORE + "begin_delivery", "holder != worker and held_until > self._clock.now()", "False"),
+            Change(
+                "detag.ports.photos_fake:FakePhotoStore.put",
+                "(there and there.etag) != (replaces and replaces.etag)",
+                "False",
+            ),
+        ),
         1_000,
     ),
     one(

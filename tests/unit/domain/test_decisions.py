@@ -295,7 +295,7 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     if isinstance(fetched, Stored) and fetched.keys:
         assert isinstance(decided, Step)
         assert made(decided, job).state is State.DELIVERED
-    elif job.state is State.FAILED and getattr(fetched, "done", ()):
+    elif job.state is State.FAILED and isinstance(fetched, NotStored | Partway) and fetched.done:
         assert isinstance(decided, Step)
         assert made(decided, job).done == ("shoe.jpg",)
     elif job.state is State.FAILED:

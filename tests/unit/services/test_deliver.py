@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY
+from detag.domain.naming import JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
 from detag.domain.reasons import Reason
 from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
@@ -314,14 +314,31 @@ def test_an_older_output_is_replaced_only_as_it_was_read() -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 2])
-def test_a_name_that_is_taken_gets_the_start_of_the_job_id(taken: int) -> None:
-    """Where a name is somebody else's, the output's gets the start of the job's id; where that is taken, the whole."""
+def test_a_name_that_is_taken_gets_a_hash_of_the_key(taken: int) -> None:
+    """Where a name is somebody else's, the output's gets the start of a hash; where that is taken too, more of it."""
     harness = ended()
-    short = harness.job.job_id[:8]
-    for key in ("shoe.jpg.webp", f"shoe.jpg.{short}.webp")[:taken]:
+    names = output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)
+    for key in names[:taken]:
         put(harness, key, **{SOURCE_KEY: "in/another.jpg", SEQUENCER: "F" * 18})
-    own = short if taken == 1 else harness.job.job_id
-    assert harness.arrive().outputs == (f"shoe.jpg.{own}.webp",)
+    assert harness.arrive().outputs == (names[taken],)
+
+
+def test_what_is_given_up_is_looked_for_under_a_clash_name() -> None:
+    """An output that a worker stored before it died is found where it is, also where its usual name was taken."""
+    harness = ended()
+    put(harness, "shoe.jpg.webp")
+    signed = output_urls(harness)
+    harness.runs.habits.known_after = 7200.0
+    harness.broken["events.publish"] = KeyboardInterrupt()  # type: ignore[assignment]  # the process is gone
+    with pytest.raises(KeyboardInterrupt):
+        harness.arrive(status="succeeded", links=signed)
+    harness.broken.clear()
+    harness.arrive()
+    harness.wait(UNKNOWN_RUN.seconds + 1)
+    assert (harness.arrive().state, harness.job.outputs) == (
+        State.DELIVERED,
+        output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)[1:2],
+    )
 
 
 def test_a_file_that_detag_did_not_write_is_never_overwritten() -> None:

@@ -25,6 +25,7 @@ from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Uplo
 from detag.domain.money import Shard, day_of
 from detag.domain.reasons import Reason
 from detag.ports.items import kept, kept_intake
+from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
 """An item as DynamoDB's low-level API writes it: `{"rev": {"N": "3"}}`."""
@@ -200,6 +201,42 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
     EXPIRES_AT,
 )
+DELIVERY_ATTRIBUTES: Final = (
+    Attribute("bucket", "bucket", TEXT, ALWAYS),
+    Attribute("key", "key", TEXT, ALWAYS),
+    Attribute(
+        "storing",
+        "worker",
+        TEXT,
+        "while a worker stores outputs",
+        means="Which worker: no other stores outputs of this photo, whichever version.",
+    ),
+    Attribute(
+        "storing_until",
+        "until",
+        SECONDS,
+        "while a worker stores outputs",
+        means="When its right ends, whatever becomes of it.",
+    ),
+    Attribute(
+        "delivered",
+        "sequencer",
+        TEXT,
+        "once a version was delivered",
+        "",
+        means="The sequencer of the newest version that was delivered.",
+    ),
+    Attribute(
+        "delivered_to",
+        "keys",
+        TEXTS,
+        "once an output was stored",
+        (),
+        means="Where outputs of the photo are: a newer version removes what it does not replace.",
+    ),
+    EXPIRES_AT,
+)
+"""What the item of the newest upload has besides, written by `deliver`."""
 SHARD_ATTRIBUTES: Final = (
     Attribute("lim", "limit", WHOLE, ALWAYS, NEVER),
     Attribute("free", "free", WHOLE, ALWAYS, NEVER),
@@ -348,8 +385,24 @@ def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Ite
         "key": key,
         "expires_at": int(now + LASTING_SECONDS),
     }
-    digest = hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
-    return {"pk": {"S": f"head#{digest}"}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+    return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+
+
+def newest_upload_pk(bucket: str, key: str) -> str:
+    """The key of the item of the newest upload of a bucket and key."""
+    return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
+
+
+def delivery_item(**values: Any) -> Item:
+    """Some of the attributes that `deliver` writes, by the names of their fields, without those that have no value."""
+    attributes = [attribute for attribute in DELIVERY_ATTRIBUTES if attribute.field in values]
+    return _written(attributes, values.__getitem__)
+
+
+def read_delivered(item: Mapping[str, Any]) -> Delivered:
+    """What has been delivered of a photo, from the item of its newest upload."""
+    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in ("sequencer", "keys")], item)
+    return Delivered(**values)
 
 
 # The intake

@@ -635,10 +635,13 @@ def deliver_later(
     return Step(move=later, decision="delivered later", why=why, metric=Metric.DELIVERY_RETRIED, warns=True)
 
 
-def found_stored(keys: tuple[str, ...], *, now: float) -> Step:
+def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
     """A job that was to be given up, and whose outputs are in the output bucket."""
-    delivered = move(deliver, keys, now, cost=None, partial=False)
-    return Step(move=delivered, decision="delivered", why="its output had been stored")
+    match found:
+        case Stored(keys, _, leftovers):
+            delivered = move(deliver, keys, now, cost=None, partial=False, leftovers=leftovers)
+            return Step(move=delivered, decision="delivered", why="its output had been stored")
+    return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
 
 
 def _without_output(job: Job, run: Run, now: float) -> Step | Idle | Again:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     GOOD,
     Again,
+    Busy,
     Fetch,
+    Fetched,
     Idle,
     NotStored,
     Overtaken,
@@ -34,14 +36,15 @@ from detag.domain.naming import (
     RUN_ID,
     SEQUENCER,
     SOURCE_KEY,
-    output_key,
+    output_keys,
     output_metadata,
+    source_of,
 )
 from detag.domain.reasons import Reason
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import JobStore
+from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
 from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
@@ -120,7 +123,7 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._no_answer(job, run_id, error)
+            self._no_answer(job, run_id, error, deadline)
             return
         if whose is not Whose.OWN:
             if run is None or not belongs_to(run, job, self._photos):
@@ -146,10 +149,10 @@ class Deliver:
             return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
         return replace(run, output_urls=signed) if signed and not run.output_urls else run
 
-    def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
+    def _no_answer(self, job: Job, run_id: str, error: Exception, deadline: float) -> None:
         if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
             why = f"the run could not be read: {error}"
-            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()))
+            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
         elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
@@ -170,28 +173,79 @@ class Deliver:
             uniform=self._uniform,
         )
         if isinstance(decided, Fetch):
-            fetched = self._store(job, decided.run, deadline)
-            self._take(job, after_fetch(job, decided.run, fetched, now=self._clock.now()))
+            run = decided.run
+            fetched = self._alone(job, lambda: self._store(job, run, deadline), deadline)
+            self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:
-            self._take(job, decided)
+            self._take(job, decided, deadline)
 
-    def _take(self, job: Job, decided: Step | Idle | Again) -> None:
+    def _take(self, job: Job, decided: Step | Idle | Again, deadline: float) -> None:
         match decided:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
             case Again(why):
                 raise Transient(why)
             case Step(unless_stored=True) if keys := self._stored(job):
-                self._steps.take(job, found_stored(keys, now=self._clock.now()))
+                found = self._alone(job, lambda: Stored(keys, ""), deadline)
+                self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
             case Step():
                 self._steps.take(job, decided)
 
     def _stored(self, job: Job) -> tuple[str, ...]:
         """The job's outputs that a worker stored before it died."""
-        names = (output_key(job.upload.key, job.content_type, kind) for kind in DELIVERABLE)
-        return tuple(key for key in names if (there := self._photos.existing(key)) and _same_run(job, there))
+        found: list[str] = []
+        for number in range(1, MAX_OUTPUT_URLS + 1):
+            names = (
+                name for kind in DELIVERABLE for name in output_keys(job.upload.key, job.content_type, kind, number)
+            )
+            keys = [key for key in names if (there := self._photos.existing(key)) and _same_run(job, there)]
+            if not keys and number > len(job.done):
+                break
+            found += keys
+        return tuple(dict.fromkeys(found))
 
     # The outputs
+
+    def _alone(self, job: Job, store: Callable[[], Fetched], deadline: float) -> Fetched:
+        """Store outputs while no other worker stores any of this photo, whichever version: then what was seen in the
+        output bucket is still true when it is written, and newest wins over all the names that outputs may have.
+
+        An ETag would not do for that: it tells bytes apart, and A, B and A again are three versions.
+        """
+        bucket, key = job.upload.bucket, job.upload.key
+        worker = f"{job.job_id}.{job.version}.{self._clock.now()}.{self._uniform(0.0, 1.0)}"
+        until = self._clock.now() + deadline - self._clock.monotonic() + waits.CLOCK_SKEW
+        try:
+            before = self._jobs.begin_delivery(bucket, key, worker, until)
+        except DeliveryHeld:
+            return Busy()
+        newer = sequencer_rank(before.sequencer) > job.upload.rank
+        after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
+        self._jobs.end_delivery(bucket, key, worker, after)
+        return fetched
+
+    def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
+        """What has been delivered of the photo now: outputs of older versions under other names are removed."""
+        match fetched:
+            case Stored(keys, refused) if keys:
+                try:
+                    left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
+                except Transient as error:
+                    both = tuple(dict.fromkeys((*before.keys, *keys)))
+                    return replace(before, keys=both), NotStored(f"an older output could not be removed: {error}")
+                return Delivered(job.upload.sequencer, (*keys, *left)), Stored(keys, refused, left)
+            case Partway(done) | NotStored(done=done):
+                return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
+        return before, fetched
+
+    def _removed(self, job: Job, key: str) -> bool:
+        """Remove an output of an older version; False where it stays: it is not ours any more, or would be gone."""
+        existing = self._photos.existing(key)
+        if existing is None:
+            return True
+        ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
+        older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
+        return ours and older and existing.versioned and self._photos.remove(key)
 
     def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
         """Fetch and store the run's outputs, from where the last invocation stopped.
@@ -221,17 +275,16 @@ class Deliver:
             refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
         elif "" in done:
             refused = refused or f"output {done.index('') + 1}: not safe to store"
+        if not is_proven(run, refused):
+            return Stored((), refused)  # none of them closes the job
         return Stored(tuple(filter(None, done)), refused)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
         image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
-        owner = ""
-        for _ in range(ROUNDS):
-            key = output_key(job.upload.key, job.content_type, image.content_type, number, owner)
+        for key in output_keys(job.upload.key, job.content_type, image.content_type, number):
             existing = self._photos.existing(key)
             if existing is not None and existing.metadata.get(SOURCE_KEY) != metadata[SOURCE_KEY]:
-                owner = job.job_id[:8] if not owner else job.job_id
                 continue
             if existing is not None and self._is_done(job, existing):
                 return key
