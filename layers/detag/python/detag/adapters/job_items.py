@@ -202,8 +202,8 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     EXPIRES_AT,
 )
 DELIVERY_ATTRIBUTES: Final = (
-    Attribute("bucket", "bucket", TEXT, ALWAYS),
-    Attribute("key", "key", TEXT, ALWAYS),
+    Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
+    Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
     Attribute(
         "storing",
         "worker",
