@@ -70,12 +70,4 @@ MUTANTS: Final = (
         "if False:",
         400,
     ),
-    one(
-        "the record of a repair, written late",
-        "records",
-        "detag.services.outbox:Outbox.publish_pending",
-        "self._withdraw_record(job)",
-        "pass",
-        1_000,
-    ),
 )

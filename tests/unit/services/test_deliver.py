@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
+from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
 from detag.domain.reasons import Reason
 from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
@@ -427,3 +427,18 @@ def test_a_callback_about_no_job_is_counted_and_done_with() -> None:
 def test_a_message_of_nobody_is_an_error(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="job_id"):
         Harness().give(message)
+
+
+def test_a_record_written_after_the_repair_is_withdrawn() -> None:
+    """A worker that publishes a failure while another repairs it leaves no record behind."""
+    harness = submitted(Ending(seconds=25 * 3600.0))
+    harness.wait(24 * 3600.0 + 1)
+    harness.broken["photos.put_record"] = Transient("S3 throttled")
+    failed = harness.arrive()
+    assert failed.pending == ("record",)
+    harness.broken.clear()
+    harness.wait(7200.0)
+    assert harness.arrive().state is State.DELIVERED
+    with pytest.raises(Conflict):
+        harness.deliver._outbox.publish_pending(failed)
+    assert [key for key in harness.photos.outputs if key.startswith(RECORDS)] == []
