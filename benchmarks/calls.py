@@ -16,6 +16,7 @@ PER_PHOTO: Final[dict[str, dict[str, int]]] = {
     "callback": {"sqs.SendMessageBatch": 1},
     "deliver": {
         "dynamodb.GetItem": 1,
+        "dynamodb.UpdateItem": 2,  # the right to store outputs of this photo: taken, and given back
         "Runflow.GET": 1,
         "Runflow.output": 1,
         "s3.HeadObject": 1,  # whose output is there, and how new

@@ -84,6 +84,7 @@ def aws_json(target: str, asked: dict[str, Any], table: Table) -> object:
         table.put(asked["Item"])
     if operation == "UpdateItem":
         counts["write units"] += 1
+        return {"Attributes": {}}
     if operation == "TransactWriteItems":
         for write in asked["TransactItems"]:
             if "Put" in write:

@@ -13,6 +13,7 @@ from typing import Final
 from detag.adapters.job_items import (
     ALWAYS,
     CHARGE_ATTRIBUTES,
+    DELIVERY_ATTRIBUTES,
     DERIVED_ATTRIBUTES,
     DUE_INDEX,
     EXPIRES_AT,
@@ -100,6 +101,16 @@ KINDS: Final = (
         "raise_newest_upload",
         f"{LASTING} after it was last written.",
         ((None, NEWEST_UPLOAD_ATTRIBUTES),),
+    ),
+    Kind(
+        "The same item: what was delivered of the key",
+        "head#<SHA-256 of bucket and key, hexadecimal>",
+        "Newest wins over all the names that outputs of a photo may have: one worker at a time stores them, knows by "
+        "this item which version was delivered and where its outputs are, and removes what it replaces.",
+        "deliver",
+        "begin_delivery",
+        f"{LASTING} after it was last written.",
+        ((None, DELIVERY_ATTRIBUTES),),
     ),
     Kind(
         "A shard of a day's budget",

@@ -12,12 +12,12 @@ from detag.domain.decisions import (
     DENIED_TRIES,
     DOWN_AFTER,
     MAX_EXPIRED_URLS,
-    NO_OUTPUT_TRIES,
-    NO_OUTPUT_YET,
     Adopt,
     Again,
+    Busy,
     Candidate,
     Fetch,
+    Fetched,
     Forbidden,
     Found,
     Gone,
@@ -28,6 +28,7 @@ from detag.domain.decisions import (
     NotRead,
     NotStored,
     Overtaken,
+    Partway,
     Photo,
     ReadMore,
     Replaced,
@@ -43,15 +44,16 @@ from detag.domain.job import (
     Job,
     Reservation,
     State,
+    Trouble,
     Upload,
     accept,
     await_access,
     await_confirmation,
     claim,
     defer,
+    deliver,
     fail,
     new,
-    poll_later,
     resend,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
@@ -85,9 +87,11 @@ DENIED: Final = await_access(WAITING, NOW, "AccessDenied")
 UNCONFIRMED: Final = await_confirmation(SUBMITTING, NOW)
 SENT_AGAIN: Final = resend(UNCONFIRMED, lease_until=NOW + 60)
 SUBMITTED: Final = accept(SUBMITTING, "run-1", NOW - 20, NOW)
-DELIVERED: Final = decisions.found_stored(("shoe.jpg.webp",), now=NOW).move.of(SUBMITTED)  # type: ignore[union-attr]
+DELIVERED: Final = deliver(SUBMITTED, ("shoe.jpg.webp",), NOW, cost=None, partial=False)
 TIMED_OUT: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
 """A failed job that a paid result may still repair."""
+ASKED_AGAIN: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW - 3_600, free=False, ask_at=NOW)
+"""The same, and the time has come to ask for it."""
 
 URLS: Final = ("https://outputs.example/1.webp",)
 SUCCEEDED: Final = Run("run-1", RunStatus.SUCCEEDED, output_urls=URLS, cost=Decimal("0.14"))
@@ -323,6 +327,11 @@ def _whose_run() -> Iterator[Row]:
     yield row("another run, and its job is closed", DELIVERED, "run-2")
 
 
+def _in(trouble: Trouble, seconds: float) -> Job:
+    """A job that has been in a trouble for so long."""
+    return replace(SUBMITTED, troubles=((trouble, NOW - seconds),))
+
+
 def _after_poll() -> Iterator[Row]:
     def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
         return known, job, decisions.after_poll(job, run, now=NOW, run_timeout_hours=HOURS)
@@ -343,14 +352,14 @@ def _after_run() -> Iterator[Row]:
     yield row("succeeded, with output URLs", SUCCEEDED)
     yield row("succeeded, with output URLs; the job had failed for want of it", SUCCEEDED, TIMED_OUT)
     nothing = replace(SUCCEEDED, output_urls=())
-    seen_often = replace(poll_later(SUBMITTED, NOW, NO_OUTPUT_YET), tries=NO_OUTPUT_TRIES)
     yield row("succeeded, and shows no output", nothing)
-    yield row(f"succeeded, and shows no output, {NO_OUTPUT_TRIES} times in a row", nothing, seen_often)
+    yield row("succeeded, and has shown no output for an hour", nothing, _in(Trouble.NO_OUTPUT, 3_601))
     yield row("succeeded, and shows no output; the job is closed", nothing, TIMED_OUT)
     yield row("has not ended", Run("run-1", RunStatus.RUNNING))
     yield row(f"has not ended after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
     yield row("unknown to Runflow", None)
-    yield row("unknown to Runflow for an hour", None, days_ago)
+    yield row("unknown to Runflow for the first time, days after the POST", None, days_ago)
+    yield row("unknown to Runflow for an hour", None, _in(Trouble.UNKNOWN, 3_601))
     yield row("cancelled at Runflow", Run("run-1", RunStatus.CANCELLED))
     yield row("failed, free of charge", FAILED)
     yield row("failed, and was charged", replace(FAILED, cost=Decimal("0.14")))
@@ -360,21 +369,28 @@ def _after_run() -> Iterator[Row]:
     yield row("failed, and the photo's URL had expired", FAILED, expired)
     yield row("the same, too often", FAILED, replace(expired, expired_urls=MAX_EXPIRED_URLS))
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
+    yield row("not ended well; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
+    for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
+    yield row("the same, a week after it was closed", FAILED, for_a_week)
 
 
 def _after_fetch() -> Iterator[Row]:
-    def row(known: str, fetched: Stored | Overtaken | NotStored, job: Job = SUBMITTED) -> Row:
-        return known, job, decisions.after_fetch(job, SUCCEEDED, fetched, now=NOW, run_timeout_hours=HOURS)
+    def row(known: str, fetched: Fetched, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
+        return known, job, decisions.after_fetch(job, run, fetched, now=NOW)
 
-    long_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
+    unread = replace(SUCCEEDED, is_record=False)
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
     yield row("stored; the job had failed for want of it", Stored(("shoe.jpg.webp",), ""), TIMED_OUT)
     yield row("some stored, others not safe to store", Stored(("shoe.jpg.webp",), "{reason}"))
     yield row("none is safe to store", Stored((), "{reason}"))
+    yield row("none is safe to store, and the run could not be read", Stored((), "{reason}"), run=unread)
+    yield row("some stored, and the time was over", Partway(("shoe.jpg.webp",)))
+    yield row("another worker stores outputs of this name", Busy())
     yield row("a newer photo of this name was delivered", Overtaken())
     yield row("not fetched or stored", NotStored("{reason}"))
-    yield row("not fetched or stored for days", NotStored("{reason}"), long_ago)
+    yield row("not fetched or stored for days", NotStored("{reason}"), _in(Trouble.NOT_STORED, 5 * 86_400))
     yield row("not fetched or stored; the job is closed", NotStored("{reason}"), TIMED_OUT)
+    yield row("not fetched or stored; the job is closed, and it was asked for", NotStored("{reason}"), ASKED_AGAIN)
 
 
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (

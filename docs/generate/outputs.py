@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from detag.domain.naming import output_key, record_key
+from detag.domain.naming import output_key, output_keys, record_key
 from docs.generate import markdown
 
 JOB_ID: Final = "1f3a9c20d4b58e6677aa0b1c2d3e4f50"
@@ -22,7 +22,7 @@ def table() -> str:
         [
             "`shoe.jpg`, where `shoe.jpg.webp` is the output of another photo",
             "a WebP",
-            f"`{output_key('shoe.jpg', 'image/jpeg', 'image/webp', owner=JOB_ID[:8])}`",
+            f"`{output_keys('shoe.jpg', 'image/jpeg', 'image/webp', 1)[1]}`",
         ],
         ["`shoe.jpg`, failed or cancelled", "nothing", f"`{record_key('shoe.jpg', JOB_ID)}`"],
     ]  # fmt: skip

@@ -22,7 +22,7 @@ def example() -> str:
         _submit(harness, key)
     harness.wait(60.0)
     for job in [job for job in harness.jobs.jobs.values() if job.upload.key != "bag.jpg"]:
-        harness.deliver.handle({"job_id": job.job_id, "run_id": job.run_id})
+        harness.give({"job_id": job.job_id, "run_id": job.run_id})
     harness.faults = [Fault(402, code="INSUFFICIENT_CREDIT")]
     _submit(harness, "belt.jpg")
     answer = {"done": harness.sweep(), **harness.reconcile.report()}

@@ -35,4 +35,5 @@ cold_start.done()
 @telemetry.invocation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of the result queue; returns the messages that are to be retried."""
-    return process(event, deliver.handle, telemetry)
+    deadline = CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000
+    return process(event, lambda message: deliver.handle(message, deadline), telemetry)

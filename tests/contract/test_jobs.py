@@ -17,13 +17,13 @@ from botocore.httpsession import URLLib3Session
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.job import Job, Reservation, State, Trouble, Upload, new
 from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
-from detag.ports.jobs import BudgetChanged, JobStore, ShardEmpty
+from detag.ports.jobs import BudgetChanged, Delivered, DeliveryHeld, JobStore, ShardEmpty
 from detag.ports.jobs_fake import FakeJobStore
 from tests.emulator import Aws
 
@@ -149,6 +149,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         content_type="image/jpeg",
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
+        troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
         reservation=Reservation(DAY, 1, 0),
     )
     store.save(replace(job, version=0, reservation=None), job)
@@ -171,6 +172,43 @@ def test_a_closed_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         closed_at=EPOCH + 9,
     )
     assert store.get(job.job_id) == closed
+
+
+# Who stores outputs of a photo
+
+
+def test_one_worker_at_a_time_stores_outputs_of_a_photo(store: JobStore) -> None:
+    now = EPOCH
+    assert store.begin_delivery("in", "a.jpg", "one", now + 100) == Delivered()
+    with pytest.raises(DeliveryHeld):
+        store.begin_delivery("in", "a.jpg", "two", now + 100)
+    assert store.begin_delivery("in", "a.jpg", "one", now + 100) == Delivered(), "a call that the SDK repeats"
+    assert store.begin_delivery("in", "b.jpg", "two", now + 100) == Delivered(), "another photo"
+    store.end_delivery("in", "a.jpg", "one", Delivered("0A", ("a.jpg.webp",)))
+    assert store.begin_delivery("in", "a.jpg", "two", now + 100) == Delivered("0A", ("a.jpg.webp",))
+
+
+def test_the_right_to_store_outputs_ends_by_itself(store: JobStore) -> None:
+    now = EPOCH
+    store.begin_delivery("in", "a.jpg", "one", now - 1_000_000_000)
+    store.begin_delivery("in", "a.jpg", "two", now + 1_000_000_000)
+    store.end_delivery("in", "a.jpg", "one", Delivered("0A", ("late.jpg",)))
+    with pytest.raises(DeliveryHeld):
+        store.begin_delivery("in", "a.jpg", "three", now)
+    store.end_delivery("in", "a.jpg", "two", Delivered())
+    assert store.begin_delivery("in", "a.jpg", "three", now) == Delivered()
+
+
+def test_newest_upload_and_delivery_keep_out_of_each_others_way(store: JobStore) -> None:
+    """They are one item."""
+    store.begin_delivery("in", "a.jpg", "one", EPOCH + 100)
+    assert store.raise_newest_upload("in", "a.jpg", "0B") == "0B"
+    store.end_delivery("in", "a.jpg", "one", Delivered("0A", ("a.jpg",)))
+    assert store.raise_newest_upload("in", "a.jpg", "0A") == "0B"
+    assert store.begin_delivery("in", "a.jpg", "two", EPOCH + 100) == Delivered("0A", ("a.jpg",))
+
+
+# Items
 
 
 def test_a_job_is_created_once(store: JobStore) -> None:

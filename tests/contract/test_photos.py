@@ -63,6 +63,8 @@ class Side:
     wait: Callable[[float], None]
     keep_versions: Callable[[str], None]
     """Whether the bucket keeps them from now on: "Enabled" as at first, "Suspended", or "" for another, unversioned."""
+    keep_output_versions: Callable[[bool], None]
+    """Whether the output bucket keeps versions from now on."""
 
     def fetch(self, url: str) -> bytes:
         """The bytes that anybody gets at a URL. Raises `Denied`."""
@@ -127,6 +129,7 @@ def fake_side(name: str) -> Side:
         remove_output,
         clock.advance,
         keep_versions,
+        lambda kept: setattr(store, "keeps_versions", kept),
     )
 
 
@@ -167,6 +170,9 @@ def s3_side(s3: S3, name: str) -> Side:
         lambda key: client.delete_object(Bucket=out, Key=key),
         time.sleep,
         keep_versions,
+        lambda kept: client.put_bucket_versioning(
+            Bucket=out, VersioningConfiguration={"Status": "Enabled" if kept else "Suspended"}
+        ),
     )
 
 
@@ -457,6 +463,26 @@ def test_a_record_is_stored_over_whatever_is_there(side: Side) -> None:
     side.store.put_record("_failed/ä.json", b'{"n": 1}')
     side.store.put_record("_failed/ä.json", b'{"n": 2}')
     assert side.outputs() == {"_failed/ä.json": b'{"n": 2}'}
+
+
+@pytest.mark.parametrize("key", ["a.jpg", "_failed/ä.json"])
+def test_what_is_removed_is_not_there_any_more(side: Side, key: str) -> None:
+    side.store.put_record(key, b"data")
+    assert side.store.remove(key)
+    assert side.store.existing(key) is None
+    assert side.outputs() == {}
+    assert side.store.remove(key), "it is gone, and that is all that was asked for"
+    put(side, key, b"again")
+    assert side.outputs() == {key: b"again"}
+
+
+@pytest.mark.parametrize("keeps_versions", [True, False])
+def test_an_object_tells_whether_it_could_be_brought_back(side: Side, keeps_versions: bool) -> None:
+    side.keep_output_versions(keeps_versions)
+    put(side, "a.jpg", b"data")
+    existing = side.store.existing("a.jpg")
+    assert existing is not None
+    assert existing.versioned is keeps_versions
 
 
 # Only of the real one

@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from detag.adapters.job_items import newest_upload_pk
 from local.processes import wait_until
 from local.stack.stack import Options, Stack, running
 from tests.e2e.harness import Harness, photo
@@ -211,6 +212,8 @@ def perform(play: Play) -> None:
     play.put("clash.jpg")
     assert play.ends("clash.jpg", "delivered")["outputs"] != [{"S": "clash.jpg"}]
 
+    replace_an_older_output(play, "replaced.jpg")
+
     with harness.faults({"on": "run", "do": "fail", "times": 1}):
         play.put("retry.jpg")
         play.until("retry.jpg", "waiting", "retry")
@@ -258,6 +261,19 @@ def perform(play: Play) -> None:
     report = harness.report()
     assert report["spend_today"]["images"] == harness.reserved()
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
+
+
+def replace_an_older_output(play: Play, key: str) -> None:
+    """A photo of which an older version was delivered as another type, and so under another name."""
+    s3, names, older = play.harness.s3, play.stack.description, key + ".webp"
+    source = {"detag-source-key": f"{names['input_bucket']}/{key}", "detag-sequencer": "0"}
+    s3.put_object(Bucket=names["output_bucket"], Key=older, Body=b"older", Metadata=source)
+    known = {"pk": {"S": newest_upload_pk(names["input_bucket"], key)}, "delivered_to": {"L": [{"S": older}]}}
+    play.harness.table.put_item(TableName=names["job_table"], Item=known)
+    play.put(key)
+    assert "leftovers" not in play.ends(key, "delivered")
+    found = s3.list_objects_v2(Bucket=names["output_bucket"], Prefix=key)["Contents"]
+    assert [entry["Key"] for entry in found] == [key]
 
 
 def leave_an_event_pending(play: Play, key: str) -> None:

@@ -84,6 +84,9 @@ class Account:
         self.items[asked["Item"]["pk"]["S"]] = asked["Item"]
         return {}
 
+    def _UpdateItem(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"Attributes": {"pk": asked["Key"]["pk"]}}
+
     def _TransactWriteItems(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         for write in asked["TransactItems"]:
             if "Put" in write:

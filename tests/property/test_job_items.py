@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detag.adapters.job_items import intake_item, job_item, read_intake, read_job
 from detag.adapters.sqs import batch_requests
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reservation, State, Upload
+from detag.domain.job import Job, Reservation, State, Trouble, Upload
 from detag.domain.money import SHARDS
 from detag.domain.reasons import Reason
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS, kept, kept_intake
@@ -72,10 +72,14 @@ jobs = st.builds(
     earlier_runs=st.lists(ids, max_size=5).map(tuple),
     reservation=st.none() | reservations,
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),
+    done=st.lists(st.just("") | texts, max_size=5).map(tuple),
+    leftovers=st.lists(texts, max_size=5).map(tuple),
     cost=some_text,
     partial=st.booleans(),
     pending=st.lists(st.sampled_from(["event", "record"]), max_size=2).map(tuple),
     closed_at=st.none() | times,
+    troubles=st.dictionaries(st.sampled_from(Trouble), times).map(lambda troubles: tuple(troubles.items())),
+    ask_at=st.none() | times,
 )
 intakes = st.builds(
     Intake,
@@ -112,6 +116,9 @@ def test_an_item_keeps_all_but_long_texts_and_tiny_fractions(job: Job) -> None:
             assert other.uploaded_at == pytest.approx(one.uploaded_at, abs=1e-6)
         elif isinstance(one, float):
             assert other == pytest.approx(one, abs=1e-6, rel=0)
+        elif field.name == "troubles":
+            assert dict(other).keys() == dict(one).keys()
+            assert dict(other) == pytest.approx(dict(one), abs=1e-6, rel=0)
         elif field.name == "detail":
             assert (other or "") == (one or "")[:MAX_DETAIL]
         elif field.name == "outputs":
@@ -126,8 +133,8 @@ def test_an_item_has_both_keys_of_an_index_or_neither(job: Job) -> None:
     item = job_item(job)
     for attribute in item.values():
         ((kind, value),) = attribute.items()
-        assert kind in ("S", "N", "BOOL", "L")
-        assert value not in ("", [], False)
+        assert kind in ("S", "N", "BOOL", "L", "M")
+        assert value not in ("", [], {}, False)
     assert ("lane" in item) == ("due_at" in item) == (job.due_at is not None)
     assert ("outcome" in item) == ("closed_at" in item) == (job.closed_at is not None)
     assert item["pk"] == {"S": f"job#{job.job_id}"}

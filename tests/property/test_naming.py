@@ -17,6 +17,7 @@ from detag.domain.naming import (
     MAX_METADATA_BYTES,
     RECORDS,
     output_key,
+    output_keys,
     output_metadata,
     readable,
     record_key,
@@ -107,13 +108,16 @@ def test_the_outputs_of_one_photo_never_meet(
     assert output_key(key, source, output, one, owner) != output_key(key, source, output, other, owner)
 
 
-@given(keys, types, types, numbers, job_ids, job_ids)
-def test_where_a_name_is_taken_the_owner_tells_two_jobs_apart(
-    key: str, source: str, output: str, number: int, one: str, other: str
+@given(keys, keys, types, types, numbers)
+def test_where_names_are_taken_each_photo_has_two_more(
+    one: str, other: str, source: str, output: str, number: int
 ) -> None:
+    """The same for each version of a photo, and never another photo's."""
     assume(one != other)
-    names = {output_key(key, source, output, number, owner) for owner in ("", one, other)}
-    assert len(names) == 3
+    names = output_keys(one, source, output, number)
+    assert names == output_keys(one, source, output, number)
+    assert len({*names, *output_keys(other, source, output, number)}) == 6
+    assert all(map(fits, names))
 
 
 # Records

@@ -7,6 +7,7 @@ fakes' insides, which no service can.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import NO_LIMIT, day_of, used_images
-from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY, record_key
+from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
 from detag.domain.reasons import Reason
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
@@ -55,16 +56,18 @@ INVARIANTS: Final = {
     "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run belongs to a job",
-    "free retries only": "only a run that failed free of charge is tried again, and only so often",
+    "free retries only": "only a run that failed free of charge is tried again, and only so often, whatever expired",
     "intake reopens": "two hours after every cause is gone the intake is open, and no photo waits for it",
     "no failure for a paused intake": "no photo fails because of a key, of credit, of the spend limit or of an outage",
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
+    "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
-    "newest wins": "at its key is the newest version that was delivered",
+    "newest wins": "at its key is the newest version that was delivered, and no older one under another name",
     "own output": "no output shows another photo's pixels",
+    "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every outcome that has one, and for no other",
     "records": "a record was written for every failure, and for no other",
@@ -74,6 +77,13 @@ INVARIANTS: Final = {
     "no secret logged": "no log line holds a URL, a body, a key or a secret",
     "unmatched run charged once": "an unmatched paid run is charged to the day budget once, with one alarm",
 }
+
+
+HOUR: Final = 3_600.0
+ASKED_FOR: Final = 6 * 86_400.0
+"""For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
+EXPIRED_URLS: Final = 5
+"""How many runs of a photo may fail because its URL had expired, before such a failure counts as an attempt."""
 
 
 class Checker:
@@ -90,7 +100,7 @@ class Checker:
         """Since when an upload is not what is at its key, by job id."""
         self._was_not_there: set[str] = set()
         self._written = 0
-        self._stored = 0
+        self._stored = self._removed = 0
         self._intake_version = 0
         self._intake_changed = 0.0
         self._bodies: dict[str, str] = {}
@@ -103,6 +113,7 @@ class Checker:
         self._listed: dict[int, float] = {}
         self._looked_for: dict[str, float] = {}
         self._owners: dict[str, str] = {}
+        self._outputs_of: dict[str, set[str]] = {}
         self._used: Counter[str] = Counter()
         self._charged: set[str] = set()
         self.kept_at: dict[str, float] = {}
@@ -165,6 +176,8 @@ class Checker:
                 self._day_budget(charge.day)
         elif name == "photos.put":
             self._output()
+        elif name == "photos.remove":
+            self._remove()
         elif name.startswith("queue."):
             self._simulation.forward()
 
@@ -203,6 +216,9 @@ class Checker:
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
             free = made is not None and made.ended and not made.billed
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
+            self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
+        if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
+            self._given_up(after)
         if after.state is State.SUBMITTING and (before is None or after.submission_no != before.submission_no):
             place = (after.upload.bucket, after.upload.key)
             newest = self._highest.get(place, "")
@@ -246,6 +262,21 @@ class Checker:
                 for one in self._simulation.uploaded
             )
             self.check("nothing superseded for nothing", newer, after)
+
+    def _given_up(self, job: Job) -> None:
+        """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
+        now, run = self._simulation.time, self._simulation.runflow.runs.get(job.run_id or "")
+        if run is None:
+            return
+        since = {
+            Reason.UNKNOWN_RUN: self._simulation.runflow.unknown_since.get(run.run_id, now) + HOUR,
+            Reason.TIMED_OUT: job.submitted_at + self._simulation.run_timeout_hours * HOUR,
+            Reason.NO_OUTPUT: (run.completed_at or now) + HOUR,
+            Reason.UNDELIVERABLE: (run.completed_at or now) + 72 * HOUR,
+            Reason.BAD_OUTPUT: run.completed_at or math.inf,
+        }
+        if job.reason in since:
+            self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
 
     def _money(self, before: Reservation | None, after: Job) -> None:
         """The day budget has changed with the job; a new reservation is within some limit in force."""
@@ -357,12 +388,24 @@ class Checker:
                 continue  # a record
             source = stored.metadata[SOURCE_KEY]
             self.check("own name", self._owners.setdefault(key, source) == source, key, source)
+            of_run = self._outputs_of.setdefault(stored.metadata[RUN_ID], set())
+            of_run.add(key)
+            self.check("so many outputs", len(of_run) <= 16, key, len(of_run))
             job = self._simulation.jobs.jobs.get(stored.metadata[JOB_ID])
             good = job is not None and is_output(stored.data)
             if good and job is not None:
                 names = {self.names[job.job_id]} if self._simulation.versioned else self._photos_of_key[job.upload.key]
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
+
+    def _remove(self) -> None:
+        """Something was taken out of the output bucket: its name is free."""
+        photos = self._simulation.photos
+        for key, stored in photos.removed[self._removed :]:
+            self._owners.pop(key, None)
+            kept = photos.keeps_versions or SOURCE_KEY not in stored.metadata
+            self.check("nothing paid is lost", kept, "removed for good", key)
+        self._removed = len(photos.removed)
 
     def intake_is_open(self) -> None:
         """Faults ended long ago."""
@@ -462,10 +505,9 @@ class Checker:
             return
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
-        if job.state is State.FAILED and job.reason in (Reason.TIMED_OUT, Reason.UNKNOWN_RUN):
-            late = (run.completed_at or 0) >= (job.closed_at or 0) or job.reason is Reason.UNKNOWN_RUN
-            known = self.kept_at.get(run.run_id, 0.0) > (job.closed_at or 0)
-            self.check("nothing paid is lost", late and (not known or self._newer_delivered(job)), job)
+        if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
+            return  # so late that nobody asked any more
+        if job.state is State.FAILED and self._newer_delivered(job):
             return
         dropped = job.state is State.SUPERSEDED and job.reason is Reason.NEWER_DELIVERED
         self.check("nothing paid is lost", job.state is State.DELIVERED or dropped, run.run_id, job)
@@ -485,6 +527,16 @@ class Checker:
                 self.check(
                     "newest wins", there is not None and there.metadata[JOB_ID] == job.job_id, key, job.job_id, there
                 )
+            self._alone(job)
+
+    def _alone(self, newest: Job) -> None:
+        """No older version that was delivered lies beside the newest, under another name, unless that says so."""
+        jobs = self._simulation.jobs.jobs
+        for key, there in self._simulation.photos.outputs.items():
+            other = jobs.get(there.metadata.get(JOB_ID, ""))
+            beside = other is not None and other.upload.key == newest.upload.key and other is not newest
+            if beside and other is not None and other.state is State.DELIVERED:
+                self.check("newest wins", key in newest.leftovers, "beside it", key, other, newest)
 
     def _reported(self) -> None:
         """Events, records, log lines."""
@@ -506,7 +558,6 @@ class Checker:
             key = record_key(job.upload.key, job.job_id)
             if job.state in RECORDED:
                 self.check("records", key in written, "none for", job)
-            if any(state in RECORDED for state in ends.get(job.job_id, ())):
                 written.discard(key)
         self.check("records", not written, "of no failure", sorted(written))
         for line in simulation.telemetry.lines:

@@ -22,6 +22,7 @@ EFFECTS: Final = {
 
 AT: Final = {
     "photos.put": "worker stalled before it stores",
+    "photos.remove": "worker stalled before it removes",
     "runs.create": "worker stalled before it sends",
     "jobs.save_intake": "worker stalled before it changes the intake",
 }
@@ -75,12 +76,14 @@ RATES: Final = {
     "run cancelled": (0.3, (0.05, 0.2)),
     "run partial": (0.3, (0.1, 0.3)),
     "run slow": (0.4, (0.1, 0.3)),
+    "run queued too long": (0.1, (1.0,)),
     "run never ends": (0.25, (0.03, 0.1)),
     "run ends after its timeout": (0.35, (0.05, 0.15)),
     "run without an output": (0.25, (0.05, 0.1)),
     "run with a bad output": (0.25, (0.05, 0.1)),
     "run with an unsafe output URL": (0.25, (0.05, 0.1)),
     "run reports no cost": (0.3, (0.1, 0.5)),
+    "output slow": (0.3, (0.1, 0.5)),
     "output of another type": (0.5, (0.3, 1.0)),
     "several outputs": (0.3, (0.1, 0.3)),
     "upload deleted": (0.4, (0.05, 0.2)),

@@ -72,11 +72,13 @@ class Runflow(FakeRuns):
                 habits.visible_after = random.uniform(10.0, simulation.confirmation_minutes * 60.0)
             if simulation.profile.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
-        self.page_seconds = 0.0
+        self.page_seconds = self.output_seconds = 0.0
         self.pages = 0
         """How often a page of the list was read."""
         self.asked: list[str] = []
         """Every run that was asked for by its id."""
+        self.unknown_since: dict[str, float] = {}
+        """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
         self.foreign: set[str] = set()
@@ -121,6 +123,7 @@ class Runflow(FakeRuns):
         run = super().get(run_id)
         if run is None:
             self._simulation.profile.happens("run unknown at first")
+            self.unknown_since.setdefault(run_id, self._simulation.time)
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
@@ -150,6 +153,11 @@ class Runflow(FakeRuns):
             self._simulation.profile.happens("output URL expired")
             raise
         place = url.partition("?")[0].split("/")
+        seconds = self.output_seconds
+        if self._simulation.profile.fires("output slow"):
+            seconds = self._simulation.random.uniform(10.0, 59.0)
+        if seconds:
+            self._simulation.wait(seconds)
         if (place[-2], int(place[-1].partition(".")[0])) in self.unsafe_outputs:
             raise Unsafe("the URL leads to a private address")
         return data
@@ -235,6 +243,8 @@ class Runflow(FakeRuns):
             queued = seconds = 0.001
         elif fires("run slow"):
             queued = random.uniform(60, 2 * simulation.url_lifetime_minutes * 60)
+        if fires("run queued too long"):
+            queued = random.uniform(1.05, 1.3) * simulation.url_lifetime_minutes * 60
         if fires("run never ends"):
             seconds = math.inf
         elif fires("run ends after its timeout"):

@@ -142,6 +142,7 @@ class Simulation:
         if not self.versioned:
             self.profile.happens("bucket without versions")
             self.photos.unversioned.add("in")
+        self.photos.keeps_versions = not faults or self.random.random() < 0.8
         self.events = FakeEvents(effect)
         self.secrets = FakeCallbackSecrets("whsec_first", effect=effect)
         self.telemetry = TracedTelemetry(self.trace_line)
@@ -376,9 +377,11 @@ class Simulation:
         return results
 
     def _deliver(self, event: dict[str, Any]) -> dict[str, Any] | str:
-        answer: dict[str, Any] | str = self.invoke(
-            "deliver", lambda worker: process(event, worker.service.handle, self.telemetry)
-        )
+        def handler(worker: Worker) -> dict[str, Any]:
+            deadline = self.clock.monotonic() + TIMEOUTS["deliver"]
+            return process(event, lambda message: worker.service.handle(message, deadline), self.telemetry)
+
+        answer: dict[str, Any] | str = self.invoke("deliver", handler)
         return answer
 
     def receive(self, body: bytes, signature: str | None) -> int:

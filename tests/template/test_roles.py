@@ -112,6 +112,7 @@ def test_deliver_writes_outputs_and_cannot_read_photos(stack: Stack) -> None:
     assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
         "s3:PutObject": {"OutputBucket"},
         "s3:GetObject": {"OutputBucket"},
+        "s3:DeleteObject": {"OutputBucket"},
         "s3:ListBucket": {"OutputBucket"},
     }
 
@@ -147,9 +148,13 @@ def test_only_reconcile_queries_the_table(stack: Stack) -> None:
 
 
 def test_nobody_deletes_photos_jobs_or_secrets(stack: Stack) -> None:
+    """Only deliver deletes: an output's current version, which its bucket keeps."""
+    outputs = {"Fn::Sub": "${OutputBucket.Arn}/*"}
     for function in FUNCTIONS:
-        for action, _ in grants(stack, function):
-            assert "Delete" not in action or action == "sqs:DeleteMessage", f"{function}: {action}"
+        for action, resource in grants(stack, function):
+            replaced = (function, action, resource) == ("DeliverFunction", "s3:DeleteObject", outputs)
+            assert "Delete" not in action or action == "sqs:DeleteMessage" or replaced, f"{function}: {action}"
+    assert stack.properties("OutputBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_events_are_sent_in_our_own_name_only(stack: Stack) -> None:

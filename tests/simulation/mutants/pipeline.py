@@ -141,13 +141,25 @@ MUTANTS: Final = (
         "False",
         400,
     ),
-    one("newest wins: sequencer", "newest wins", DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
-    one(
-        "newest wins: If-Match",
+    Mutant(
+        "newest wins: sequencer",
         "newest wins",
-        "detag.ports.photos_fake:FakePhotoStore.put",
-        "(there and there.etag) != (replaces and replaces.etag)",
-        "False",
+        (
+            Change(DELIVER + "_alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"),
+            Change(DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
+        ),
+    ),
+    Mutant(
+        "newest wins: one worker at a time",
+        "newest wins",
+        (
+            Change(STORE + "begin_delivery", "holder != worker and held_until > self._clock.now()", "False"),
+            Change(
+                "detag.ports.photos_fake:FakePhotoStore.put",
+                "(there and there.etag) != (replaces and replaces.etag)",
+                "False",
+            ),
+        ),
         1_000,
     ),
     one(
@@ -226,7 +238,7 @@ MUTANTS: Final = (
             Change(DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
-                "return Idle('nothing to repair with')",
+                "return _ask_later(job, 'the run has not ended well', now)",
                 "return Step(move=Move(lambda job: __import__('dataclasses').replace("
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
@@ -353,7 +365,7 @@ MUTANTS: Final = (
         "a run unknown to Runflow",
         "one terminal state",
         DECISIONS + "after_run",
-        "now - job.submitted_at > waits.UNKNOWN_RUN.seconds",
+        "_lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now)",
         "False",
         400,
     ),
@@ -400,8 +412,8 @@ MUTANTS: Final = (
     one(
         "paid and not yet stored",
         "nothing paid is lost",
-        DELIVER + "_fetch",
-        "NotStored(f'an output could not be fetched or stored: {error}')",
+        DELIVER + "_store",
+        "NotStored(f'an output could not be fetched or stored: {error}', done)",
         "Stored((), 'gone')",
     ),
     one(

@@ -32,14 +32,18 @@ WHEN: dict[str, Callable[[Job], bool]] = {
     "while waiting; once closed, unless delivered": lambda job: (
         job.state is State.WAITING or (job.state.terminal and job.state is not State.DELIVERED)
     ),
-    "while open, or anything is pending": lambda job: not job.state.terminal or bool(job.pending),
+    "while open, anything is pending, or a late result is asked for": lambda job: (
+        not job.state.terminal or bool(job.pending) or job.ask_at is not None
+    ),
     "while submitting": lambda job: job.state is State.SUBMITTING,
     "since the first claim": lambda job: job.submission_no > 0,
     "since the first run": lambda job: job.run_id is not None or bool(job.earlier_runs),
     "once delivered": lambda job: job.state is State.DELIVERED,
     "while anything is pending": lambda job: bool(job.pending),
     "once closed": lambda job: job.state.terminal,
-    "once closed and nothing is pending": lambda job: job.state.terminal and not job.pending,
+    "once closed, nothing is pending, and no late result is asked for": lambda job: (
+        job.state.terminal and not job.pending and job.ask_at is None
+    ),
 }
 """Exactly when."""
 ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
@@ -58,6 +62,12 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     ),
     "after a run that failed and was followed by another": lambda job: job.attempt + job.expired_urls > 1,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
+    "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
+    "for a week after a failure that a late result may repair": lambda job: job.repairable,
+    "while some of a run's outputs are stored and others are not": lambda job: (
+        job.state is State.SUBMITTED or job.repairable
+    ),
+    "once delivered, where older outputs were left": lambda job: job.state is State.DELIVERED,
     "while images are reserved or paid for": lambda job: (
         job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED
     ),

@@ -13,12 +13,15 @@ from detag.domain import decisions, waits
 from detag.domain.decisions import (
     Adopt,
     Again,
+    Busy,
     Fetch,
+    Fetched,
     Found,
     Idle,
     NoneFound,
     NotStored,
     Overtaken,
+    Partway,
     Probe,
     Step,
     Stored,
@@ -30,6 +33,7 @@ from detag.domain.job import (
     Job,
     Reservation,
     State,
+    Trouble,
     Upload,
     accept,
     await_confirmation,
@@ -274,17 +278,30 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
 @given(
     job=JOBS,
     fetched=st.sampled_from(
-        [Stored(("shoe.jpg",), ""), Stored((), "unsafe"), Overtaken(), NotStored("S3 throttled")],
+        [
+            Stored(("shoe.jpg",), ""),
+            Stored((), "unsafe"),
+            Overtaken(),
+            NotStored("S3 throttled"),
+            NotStored("S3 throttled", ("shoe.jpg",)),
+            Partway(("shoe.jpg",)),
+            Busy(),
+        ],
     ),
 )
-def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken | NotStored) -> None:
+def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     run = Run("run-1", RunStatus.SUCCEEDED, cost=Decimal("0.14"))
-    decided = decisions.after_fetch(job, run, fetched, now=NOW, run_timeout_hours=24)
+    decided = decisions.after_fetch(job, run, fetched, now=NOW)
     if isinstance(fetched, Stored) and fetched.keys:
         assert isinstance(decided, Step)
         assert made(decided, job).state is State.DELIVERED
+    elif job.state is State.FAILED and isinstance(fetched, NotStored | Partway) and fetched.done:
+        assert isinstance(decided, Step)
+        assert made(decided, job).done == ("shoe.jpg",)
     elif job.state is State.FAILED:
-        assert isinstance(decided, Again if isinstance(fetched, NotStored) else Idle)
+        assert isinstance(decided, Again if isinstance(fetched, NotStored | Busy) else Idle)
+    elif isinstance(fetched, Busy):
+        assert isinstance(decided, Idle), "its due time leads back"
     else:
         assert isinstance(decided, Step)
         after = made(decided, job)
@@ -294,9 +311,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Stored | Overtaken |
 
 def test_what_is_given_up_may_have_been_stored() -> None:
     """A job is given up for want of its output only after one more look at the output bucket."""
-    old = replace(SUBMITTED, submitted_at=NOW - 500_000.0)
+    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0), (Trouble.UNKNOWN, NOW - 500_000.0)))
     unknown = decisions.after_run(old, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
-    late = decisions.deliver_later(old, "S3 throttled", now=NOW, run_timeout_hours=24)
+    late = decisions.deliver_later(old, "S3 throttled", Trouble.NOT_STORED, now=NOW)
     for step in (unknown, late):
         assert isinstance(step, Step)
         assert step.unless_stored

@@ -68,6 +68,7 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "fail": lambda job: jobs.fail(job, Reason.REFUSED, "no", NOW, free=True),
     "cancel": lambda job: jobs.cancel(job, "cancelled", NOW, cost=None),
     "deliver": lambda job: jobs.deliver(job, ("a/b.jpg",), NOW, cost="0.14", partial=False),
+    "ask_again": lambda job: jobs.ask_again(job, NOW + 7_200),
     "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
     "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
     "published": jobs.published,
@@ -106,7 +107,7 @@ def test_a_transition_is_refused_from_any_other_state(name: str, state: State) -
     assert after.state.terminal or after.due_at is not None, "an open job without a due time is lost"
     if after.state.terminal:
         assert after.body is None, "a live bearer URL outlives its job"
-        assert after.due_at is None or name == "keep_pending"
+        assert after.due_at is None or name in ("keep_pending", "ask_again")
         assert (after.expires_at is None) == (after.due_at is not None), "an item expires once nothing is pending"
 
 

@@ -85,8 +85,12 @@ class Harness:
     def arrive(self, run: FakeRun | None = None, **changes: Any) -> Job:
         """`deliver` handles what `reconcile` would send about a run; the job after it."""
         run_id = run.run_id if run else self.job.run_id
-        self.deliver.handle({"job_id": self.job.job_id, "run_id": run_id} | changes)
+        self.give({"job_id": self.job.job_id, "run_id": run_id} | changes)
         return self.job
+
+    def give(self, message: Mapping[str, Any], seconds: float = 120.0) -> None:
+        """`deliver` handles a message."""
+        self.deliver.handle(message, self.clock.monotonic() + seconds)
 
     def wait(self, seconds: float) -> None:
         """Time passes, at Runflow too."""

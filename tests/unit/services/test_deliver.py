@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY
+from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
 from detag.domain.reasons import Reason
-from detag.domain.waits import DELIVERY, UNKNOWN_RUN
+from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import PreconditionFailed
 from detag.ports.photos_fake import Stored
@@ -213,6 +213,8 @@ def test_a_run_unknown_to_runflow_fails_after_an_hour() -> None:
     harness.runs.habits.known_after = 7200.0
     assert harness.arrive().state is State.SUBMITTED
     harness.wait(UNKNOWN_RUN.seconds)
+    assert harness.arrive().state is State.SUBMITTED, "an hour since it was first unknown, and no more"
+    harness.wait(1.0)
     assert (harness.arrive().state, harness.job.reason) == (State.FAILED, Reason.UNKNOWN_RUN)
     harness.wait(7200.0)
     assert harness.arrive().state is State.DELIVERED
@@ -227,7 +229,8 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
         harness.arrive(status="succeeded", links=signed)
     harness.broken.clear()
     assert harness.job.state is State.SUBMITTED and "shoe.jpg.webp" in harness.photos.outputs
-    harness.wait(UNKNOWN_RUN.seconds)
+    harness.arrive()
+    harness.wait(UNKNOWN_RUN.seconds + 1)
     assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
 
 
@@ -256,19 +259,21 @@ def test_a_paid_result_that_cannot_be_fetched_waits() -> None:
     harness = ended()
     harness.broken["fetcher.open"] = Transient("unreachable")
     harness.wait(24 * 3600.0 + DELIVERY.seconds)
+    assert harness.arrive().state is State.SUBMITTED, "it was never tried before"
+    harness.wait(DELIVERY.seconds + 1)
     job = harness.arrive()
     assert (job.state, job.reason, job.reservation is not None) == (State.FAILED, Reason.UNDELIVERABLE, True)
     harness.broken.clear()
     assert harness.arrive().state is State.DELIVERED
 
 
-def test_a_success_without_an_output_fails_after_some_reads() -> None:
+def test_a_success_without_an_output_fails_after_an_hour() -> None:
+    """However often it is read meanwhile: its output may be shown late."""
     harness = ended(Ending(images=0))
-    reads = 0
-    while harness.job.state is State.SUBMITTED and reads < 10:
-        harness.arrive()
-        reads += 1
-    assert (harness.job.reason, reads) == (Reason.NO_OUTPUT, 4)
+    for _ in range(10):
+        assert harness.arrive().state is State.SUBMITTED
+    harness.wait(NO_OUTPUT.seconds + 1)
+    assert harness.arrive().reason is Reason.NO_OUTPUT
 
 
 def test_one_unsafe_output_among_several_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,14 +314,31 @@ def test_an_older_output_is_replaced_only_as_it_was_read() -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 2])
-def test_a_name_that_is_taken_gets_the_start_of_the_job_id(taken: int) -> None:
-    """Where a name is somebody else's, the output's gets the start of the job's id; where that is taken, the whole."""
+def test_a_name_that_is_taken_gets_a_hash_of_the_key(taken: int) -> None:
+    """Where a name is somebody else's, the output's gets the start of a hash; where that is taken too, more of it."""
     harness = ended()
-    short = harness.job.job_id[:8]
-    for key in ("shoe.jpg.webp", f"shoe.jpg.{short}.webp")[:taken]:
+    names = output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)
+    for key in names[:taken]:
         put(harness, key, **{SOURCE_KEY: "in/another.jpg", SEQUENCER: "F" * 18})
-    own = short if taken == 1 else harness.job.job_id
-    assert harness.arrive().outputs == (f"shoe.jpg.{own}.webp",)
+    assert harness.arrive().outputs == (names[taken],)
+
+
+def test_what_is_given_up_is_looked_for_under_a_clash_name() -> None:
+    """An output that a worker stored before it died is found where it is, also where its usual name was taken."""
+    harness = ended()
+    put(harness, "shoe.jpg.webp")
+    signed = output_urls(harness)
+    harness.runs.habits.known_after = 7200.0
+    harness.broken["events.publish"] = KeyboardInterrupt()  # type: ignore[assignment]  # the process is gone
+    with pytest.raises(KeyboardInterrupt):
+        harness.arrive(status="succeeded", links=signed)
+    harness.broken.clear()
+    harness.arrive()
+    harness.wait(UNKNOWN_RUN.seconds + 1)
+    assert (harness.arrive().state, harness.job.outputs) == (
+        State.DELIVERED,
+        output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)[1:2],
+    )
 
 
 def test_a_file_that_detag_did_not_write_is_never_overwritten() -> None:
@@ -397,11 +419,26 @@ def test_a_message_about_another_run_is_retried() -> None:
 
 def test_a_callback_about_no_job_is_counted_and_done_with() -> None:
     harness = Harness()
-    harness.deliver.handle({"job_id": "0" * 32, "run_id": "r"})
+    harness.give({"job_id": "0" * 32, "run_id": "r"})
     assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 
 @pytest.mark.parametrize("message", [{}, {"job_id": 5}, {"job_id": "J" * 32}])
 def test_a_message_of_nobody_is_an_error(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="job_id"):
-        Harness().deliver.handle(message)
+        Harness().give(message)
+
+
+def test_a_record_written_after_the_repair_is_withdrawn() -> None:
+    """A worker that publishes a failure while another repairs it leaves no record behind."""
+    harness = submitted(Ending(seconds=25 * 3600.0))
+    harness.wait(24 * 3600.0 + 1)
+    harness.broken["photos.put_record"] = Transient("S3 throttled")
+    failed = harness.arrive()
+    assert failed.pending == ("record",)
+    harness.broken.clear()
+    harness.wait(7200.0)
+    assert harness.arrive().state is State.DELIVERED
+    with pytest.raises(Conflict):
+        harness.deliver._outbox.publish_pending(failed)
+    assert [key for key in harness.photos.outputs if key.startswith(RECORDS)] == []

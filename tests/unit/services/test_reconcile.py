@@ -166,7 +166,7 @@ def test_what_a_closed_job_has_pending_is_sent_to_deliver() -> None:
     harness.wait(301.0)
     assert harness.sweep()["sent_to_deliver"] == 1
     assert harness.results.sent == [{"job_id": job.job_id, "run_id": job.run_id}]
-    harness.deliver.handle(harness.results.sent.pop())
+    harness.give(harness.results.sent.pop())
     assert (harness.job.pending, harness.job.due_at) == ((), None)
 
 
@@ -325,7 +325,7 @@ def test_the_report_says_how_things_stand_and_what_to_do() -> None:
     uploads(harness, 3)
     harness.wait(60.0)
     done = next(iter(harness.jobs.jobs.values()))
-    harness.deliver.handle({"job_id": done.job_id, "run_id": done.run_id})
+    harness.give({"job_id": done.job_id, "run_id": done.run_id})
     report = harness.reconcile.report()
     assert report["open"] == {"submitted": 1, "waiting/spend_limit": 1}
     assert report["closed_today"] == {"delivered": 1}

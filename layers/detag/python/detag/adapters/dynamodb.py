@@ -21,6 +21,7 @@ from detag.adapters.job_items import (
     job_id_of,
     job_pk,
     place_of,
+    read_delivered,
     read_intake,
     read_job,
     read_override,
@@ -29,10 +30,12 @@ from detag.adapters.job_items import (
 )
 from detag.adapters.job_requests import (
     Request,
+    begin_delivery_request,
     charge_requests,
     day_budget_request,
     day_budget_writes,
     due_shard_request,
+    end_delivery_request,
     get_request,
     newest_upload_request,
     outcome_request,
@@ -46,7 +49,7 @@ from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.domain.money import SHARDS, DayBudget, spread, with_limit
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import BudgetChanged, Counts, ShardEmpty
+from detag.ports.jobs import BudgetChanged, Counts, Delivered, DeliveryHeld, ShardEmpty
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -145,6 +148,27 @@ class DynamoJobStore:
                 raise
             return str(_old_item(error)["sequencer"]["S"])
         return sequencer
+
+    def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
+        """See `JobStore`."""
+        request = begin_delivery_request(self._table, bucket, key, worker, self._clock.now(), until)
+        try:
+            with calling("UpdateItem"):
+                answer = self._client.update_item(**request)
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            raise DeliveryHeld(f"outputs of {key} are being stored") from None
+        return read_delivered(answer["Attributes"])
+
+    def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
+        """See `JobStore`."""
+        try:
+            with calling("UpdateItem"):
+                self._client.update_item(**end_delivery_request(self._table, bucket, key, worker, delivered))
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     def day_budget(self, day: str) -> DayBudget | None:
         """See `JobStore`."""

@@ -21,10 +21,11 @@ from functools import partial
 from typing import Any, Final
 
 from detag.domain.intake import Intake, Override
-from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Upload, sequencer_rank
+from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
 from detag.domain.money import Shard, day_of
 from detag.domain.reasons import Reason
 from detag.ports.items import kept, kept_intake
+from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
 """An item as DynamoDB's low-level API writes it: `{"rev": {"N": "3"}}`."""
@@ -67,6 +68,14 @@ def _read_pairs(value: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], ..
     return tuple(_read_texts(one["L"]) for one in value)
 
 
+def _write_times(value: Iterable[tuple[str, float]]) -> Item:
+    return {name: {"N": _write_seconds(seconds)} for name, seconds in value}
+
+
+def _read_troubles(value: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Trouble, float], ...]:
+    return tuple(sorted((Trouble(name), float(seconds["N"])) for name, seconds in value.items()))
+
+
 # The methods of str and int, and not str() and repr(): they raise TypeError for any other value.
 TEXT: Final = Type("S", "text", str.__str__, str)
 STATE: Final = Type("S", "state", str.__str__, State)
@@ -76,6 +85,7 @@ SECONDS: Final = Type("N", "seconds since the epoch", _write_seconds, float)
 FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
+TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
 
 
 # Attributes
@@ -110,7 +120,7 @@ NEVER: Final = object()
 """`absent` of an attribute that every item has: without it an item cannot be read."""
 CLAIMED: Final = "since the first claim"
 CLOSED: Final = "once closed"
-DUE: Final = "while open, or anything is pending"
+DUE: Final = "while open, anything is pending, or a late result is asked for"
 RESERVED: Final = "while images are reserved or paid for"
 TRUE: Final = "where true"
 
@@ -148,11 +158,15 @@ JOB_ATTRIBUTES: Final = (
     Attribute("run_id", "run_id", TEXT, "once the run is known, unless it failed and another follows"),
     Attribute("submitted_at", "submitted_at", SECONDS, "since the first run", 0.0),
     Attribute("earlier_runs", "earlier_runs", TEXTS, "after a run that failed and was followed by another", ()),
+    Attribute("troubles", "troubles", TROUBLES, "while something keeps the result from being delivered", ()),
+    Attribute("done", "done", TEXTS, "while some of a run's outputs are stored and others are not", ()),
     Attribute("outputs", "outputs", TEXTS, "once delivered", ()),
+    Attribute("leftovers", "leftovers", TEXTS, "once delivered, where older outputs were left", ()),
     Attribute("cost", "cost", TEXT, "once closed, where Runflow gave it"),
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
     Attribute("owed", "pending", TEXTS, "while anything is pending", ()),
     Attribute("closed_at", "closed_at", SECONDS, CLOSED),
+    Attribute("ask_at", "ask_at", SECONDS, "for a week after a failure that a late result may repair"),
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),
@@ -164,7 +178,7 @@ DERIVED_ATTRIBUTES: Final = (
     Attribute("job_id", "job_id", TEXT, ALWAYS),
     Attribute("lane", "due_shard", TEXT, DUE),
     Attribute("outcome", "outcome", TEXT, CLOSED, means="Final state and UTC day of the end: `delivered#2026-11-23`."),
-    Attribute("expires_at", "expires_at", WHOLE, "once closed and nothing is pending"),
+    Attribute("expires_at", "expires_at", WHOLE, "once closed, nothing is pending, and no late result is asked for"),
 )
 """What a job's item has besides, made from its fields: it is written and never read."""
 WRITTEN_BY: Final = Attribute(
@@ -187,6 +201,42 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
     EXPIRES_AT,
 )
+DELIVERY_ATTRIBUTES: Final = (
+    Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
+    Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
+    Attribute(
+        "storing",
+        "worker",
+        TEXT,
+        "while a worker stores outputs",
+        means="Which worker: no other stores outputs of this photo, whichever version.",
+    ),
+    Attribute(
+        "storing_until",
+        "until",
+        SECONDS,
+        "while a worker stores outputs",
+        means="When its right ends, whatever becomes of it.",
+    ),
+    Attribute(
+        "delivered",
+        "sequencer",
+        TEXT,
+        "once a version was delivered",
+        "",
+        means="The sequencer of the newest version that was delivered.",
+    ),
+    Attribute(
+        "delivered_to",
+        "keys",
+        TEXTS,
+        "once an output was stored",
+        (),
+        means="Where outputs of the photo are: a newer version removes what it does not replace.",
+    ),
+    EXPIRES_AT,
+)
+"""What the item of the newest upload has besides, written by `deliver`."""
 SHARD_ATTRIBUTES: Final = (
     Attribute("lim", "limit", WHOLE, ALWAYS, NEVER),
     Attribute("free", "free", WHOLE, ALWAYS, NEVER),
@@ -335,8 +385,24 @@ def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Ite
         "key": key,
         "expires_at": int(now + LASTING_SECONDS),
     }
-    digest = hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
-    return {"pk": {"S": f"head#{digest}"}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+    return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+
+
+def newest_upload_pk(bucket: str, key: str) -> str:
+    """The key of the item of the newest upload of a bucket and key."""
+    return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
+
+
+def delivery_item(**values: Any) -> Item:
+    """Some of the attributes that `deliver` writes, by the names of their fields, without those that have no value."""
+    attributes = [attribute for attribute in DELIVERY_ATTRIBUTES if attribute.field in values]
+    return _written(attributes, values.__getitem__)
+
+
+def read_delivered(item: Mapping[str, Any]) -> Delivered:
+    """What has been delivered of a photo, from the item of its newest upload."""
+    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in ("sequencer", "keys")], item)
+    return Delivered(**values)
 
 
 # The intake

@@ -10,18 +10,22 @@ from typing import Any, Final
 
 from detag.adapters.job_items import (
     DUE_INDEX,
+    LASTING_SECONDS,
     OUTCOMES_INDEX,
     SECONDS,
     Item,
     charge_item,
+    delivery_item,
     job_item,
     newest_upload_item,
+    newest_upload_pk,
     outcome_of,
     shard_item,
     shard_pk,
 )
 from detag.domain.job import Job, Reservation, State
 from detag.domain.money import SHARDS, DayBudget, Shard
+from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
 
@@ -154,6 +158,36 @@ def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, now
         "ExpressionAttributeNames": {f"#{name}": name for name in item},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def begin_delivery_request(table: str, bucket: str, key: str, worker: str, now: float, until: float) -> Request:
+    """An UpdateItem that reserves the right to store outputs of a photo, unless another worker has it."""
+    item = delivery_item(bucket=bucket, key=key, worker=worker, until=until, expires_at=int(now + LASTING_SECONDS))
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
+        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item),
+        "ConditionExpression": "attribute_not_exists(#storing) OR #storing_until <= :now OR #storing = :storing",
+        "ExpressionAttributeNames": {f"#{name}": name for name in item},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()}
+        | {":now": {"N": SECONDS.write(now)}},
+        "ReturnValues": "ALL_NEW",
+    }
+
+
+def end_delivery_request(table: str, bucket: str, key: str, worker: str, delivered: Delivered) -> Request:
+    """An UpdateItem that gives the right back, while the worker has it, and records what has been delivered."""
+    item = delivery_item(sequencer=delivered.sequencer, keys=delivered.keys)
+    given = f"SET {', '.join(f'#{name} = :{name}' for name in item)} " if item else ""
+    names = {f"#{name}": name for name in (*item, "storing", "storing_until")}
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
+        "UpdateExpression": given + "REMOVE #storing, #storing_until",
+        "ConditionExpression": "#storing = :worker",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()} | {":worker": {"S": worker}},
     }
 
 

@@ -17,6 +17,7 @@ import httpx
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_address, is_loopback, is_name, is_number, kind_of
 from detag.adapters.http import USER_AGENT, Network, RequestFailed, client, header, location, request_to
+from detag.domain import waits
 from detag.domain.images import (
     HEAD_BYTES,
     LONG_HEAD_BYTES,
@@ -49,7 +50,7 @@ class Guard:
     """What a URL may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
 
     most_bytes = 200 * 1024 * 1024
-    seconds = 60.0
+    seconds = waits.OUTPUT.seconds
     """For one URL, its redirects included, from the first packet to the last byte."""
     redirects = 3
 
@@ -166,11 +167,11 @@ class SafeFetcher:
         self._client = client(tls, network or Network(self._guard.address))
 
     @contextmanager
-    def open(self, url: str) -> Iterator[Download]:
+    def open(self, url: str, seconds: float = waits.OUTPUT.seconds) -> Iterator[Download]:
         """See `Fetcher`."""
         with ExitStack() as stack:
             with _receiving():
-                response = self._follow(url, time.monotonic() + self._guard.seconds, stack)
+                response = self._follow(url, time.monotonic() + min(seconds, self._guard.seconds), stack)
             yield self._download(response, stack)
 
     def _follow(self, url: str, deadline: float, stack: ExitStack) -> httpx.Response:

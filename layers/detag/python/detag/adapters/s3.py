@@ -128,7 +128,8 @@ class S3PhotoStore:
             if _status(error) == 404:
                 return None
             raise Transient(f"HeadObject: {error_code(error)}") from None
-        return Existing(answer["ETag"].strip('"'), answer["Metadata"])
+        versioned = answer.get("VersionId", "null") != "null"  # null: of a bucket whose versioning is off or suspended
+        return Existing(answer["ETag"].strip('"'), answer["Metadata"], versioned)
 
     def put(
         self,
@@ -180,6 +181,17 @@ class S3PhotoStore:
                 )
         except ClientError as error:
             raise Transient(f"PutObject: {error_code(error)}") from None
+
+    def remove(self, key: str) -> bool:
+        """See `PhotoStore`. No version is named: in a bucket that keeps them a delete marker is put before them."""
+        try:
+            with calling("DeleteObject"):
+                self._client.delete_object(Bucket=self._output_bucket, Key=key)
+        except ClientError as error:
+            if _status(error) == 403 and error_code(error) not in _OURS:
+                return False
+            raise Transient(f"DeleteObject: {error_code(error)}") from None
+        return True
 
 
 class _Whole:

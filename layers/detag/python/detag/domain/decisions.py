@@ -39,9 +39,11 @@ from detag.domain.job import (
     Job,
     Move,
     State,
+    Trouble,
     Upload,
     abandon_claim,
     accept,
+    ask_again,
     await_access,
     await_confirmation,
     back_off,
@@ -71,7 +73,6 @@ DOWN_AFTER: Final = 3
 DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
-NO_OUTPUT_TRIES: Final = 3
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 SENT_AGAIN: Final = "sent again"
 MAX_SAID: Final = 500
@@ -545,13 +546,13 @@ def after_run(
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
     if run is not None and run.status in GOOD:
-        return Fetch(run) if run.output_urls else _without_output(job, run, now, run_timeout_hours)
+        return Fetch(run) if run.output_urls else _without_output(job, run, now)
     if job.state is not State.SUBMITTED:
-        return Idle("nothing to repair with")
+        return _ask_later(job, "the run has not ended well", now)
     if run is None:
-        if now - job.submitted_at > waits.UNKNOWN_RUN.seconds:
+        if _lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now):
             return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
-        return _poll_later(job, "Runflow does not know the run yet", now, keep=True)
+        return _poll_later(job, "Runflow does not know the run yet", now, Trouble.UNKNOWN)
     if not run.status.terminal:
         if _is_late(job, now, run_timeout_hours):
             return _fail(Reason.TIMED_OUT, f"the run did not end within {run_timeout_hours} hours", now)
@@ -588,10 +589,20 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The keys of the outputs that are in the output bucket, and why another of the run's was not safe to store."""
+    """The keys of the outputs that are in the output bucket; why another of the run's was not stored for good; and
+    which outputs of older versions were left in place.
+    """
 
     keys: tuple[str, ...]
     refused: str
+    leftovers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partway:
+    """The time for one message was over; `done` as the job keeps it."""
+
+    done: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,23 +612,46 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """An output could not be fetched or stored now."""
+    """An output could not be fetched or stored now; `done` as the job keeps it: what has become of those before it."""
 
     why: str
+    done: tuple[str, ...] = ()
 
 
-def after_fetch(
-    job: Job, run: Run, fetched: Stored | Overtaken | NotStored, *, now: float, run_timeout_hours: int
-) -> Step | Idle | Again:
-    """What the attempt to store a run's outputs leads to."""
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another worker is storing outputs of this photo or of another version of it."""
+
+
+Fetched = Stored | Partway | Overtaken | NotStored | Busy
+
+
+def is_proven(run: Run, refused: str) -> bool:
+    """Whether what was fetched is all that the run gave: a link that leads nowhere is no proof but in its record."""
+    return run.is_record or not refused
+
+
+def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
+    """What the attempt to store a run's outputs leads to.
+
+    A run whose record could not be read may still be at work, whatever links came with a callback: they close its job
+    only by outputs that are stored.
+    """
     match fetched:
-        case NotStored(why):
-            return deliver_later(job, why, now=now, run_timeout_hours=run_timeout_hours)
-        case Stored(keys, refused) if keys:
+        case Partway() | NotStored() | Busy():
+            return _fetch_later(job, fetched, now)
+        case Stored(refused=refused) if not is_proven(run, refused):
+            return deliver_later(job, f"the run could not be read, and {refused}", Trouble.UNREADABLE, now=now)
+        case Overtaken() if not run.is_record:
+            return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
+        case Stored(keys, refused, leftovers) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            return Step(move=move(deliver, keys, now, cost=_usd(run), partial=partial), decision="delivered")
+            delivered = move(deliver, keys, now, cost=_usd(run), partial=partial, leftovers=leftovers)
+            return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
-        return Idle("nothing to repair with")
+        overtaken = isinstance(fetched, Overtaken)
+        why = "a newer photo of this name was delivered" if overtaken else "no output is safe to store"
+        return _ask_later(job, why, now, last=overtaken)
     match fetched:
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)
@@ -625,37 +659,92 @@ def after_fetch(
     return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
 
 
-def deliver_later(job: Job, why: str, *, now: float, run_timeout_hours: int) -> Step | Again:
-    """A paid result that is not available now is tried again for days before a person is asked."""
+def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> Step | Idle | Again:
+    match fetched:
+        case Partway(done):
+            return _go_on_later(job, f"{len(done)} outputs are done with", done, now)
+        case NotStored(why, done) if job.state is not State.SUBMITTED and len(done) > len(job.done):
+            return _go_on_later(job, why, done, now)
+        case NotStored(why, done):
+            return deliver_later(job, why, Trouble.NOT_STORED, done, now=now)
+    why = "another worker is storing outputs of this photo"
+    return Idle(why) if job.due_at is not None else Again(why)
+
+
+def _go_on_later(job: Job, why: str, done: tuple[str, ...], now: float) -> Step:
+    """Some outputs were stored, and the others are not in trouble for it."""
+    at = now + waits.MORE_OUTPUTS.seconds
+    later = move(poll_later, at, None, (), done) if job.state is State.SUBMITTED else move(ask_again, at, done)
+    return Step(move=later, decision="goes on later", why=why)
+
+
+def deliver_later(
+    job: Job, why: str, trouble: Trouble, done: tuple[str, ...] = (), *, now: float
+) -> Step | Idle | Again:
+    """A paid result that is not available now is tried again for days before a person is told, and for a week after."""
     if job.state is not State.SUBMITTED:
-        return Again(why)
-    if now - job.submitted_at > run_timeout_hours * 3_600.0 + waits.DELIVERY.seconds:
+        return _ask_later(job, why, now) if _is_asked_for(job, now) else Again(why)
+    if len(done) > len(job.done):
+        job = replace(job, troubles=())
+    if _lasts(job, trouble, waits.LATE_RESULT if trouble is Trouble.UNREADABLE else waits.DELIVERY, now):
         return _give_up(Reason.UNDELIVERABLE, why, now)
-    later = move(poll_later, _next_poll(job, now), why[:MAX_SAID])
+    later = move(poll_later, _next_poll(job, now), why[:MAX_SAID], _troubles(job, trouble, now), done)
     return Step(move=later, decision="delivered later", why=why, metric=Metric.DELIVERY_RETRIED, warns=True)
 
 
-def found_stored(keys: tuple[str, ...], *, now: float) -> Step:
+def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
     """A job that was to be given up, and whose outputs are in the output bucket."""
-    delivered = move(deliver, keys, now, cost=None, partial=False)
-    return Step(move=delivered, decision="delivered", why="its output had been stored")
+    match found:
+        case Stored(keys, _, leftovers):
+            delivered = move(deliver, keys, now, cost=None, partial=False, leftovers=leftovers)
+            return Step(move=delivered, decision="delivered", why="its output had been stored")
+    return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
 
 
-def _without_output(job: Job, run: Run, now: float, run_timeout_hours: int) -> Step | Idle | Again:
+def _without_output(job: Job, run: Run, now: float) -> Step | Idle | Again:
     if job.state is not State.SUBMITTED:
+        return _ask_later(job, NO_OUTPUT_YET, now)
+    if _lasts(job, Trouble.NO_OUTPUT, waits.NO_OUTPUT, now):
+        return _fail(Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no output", now, run)
+    return deliver_later(job, NO_OUTPUT_YET, Trouble.NO_OUTPUT, now=now)
+
+
+def _is_asked_for(job: Job, now: float) -> bool:
+    """Whether it is time to ask for the late result of a failed job."""
+    return job.ask_at is not None and now >= job.ask_at
+
+
+def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | Idle:
+    """A failed job's run is asked for ever more rarely, for a week: its result is paid or may be. `last`: no more."""
+    if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
-    # The tries may be those of a run that took its time: what counts is that it was seen without an output.
-    if job.tries < NO_OUTPUT_TRIES or job.detail != NO_OUTPUT_YET:
-        return deliver_later(job, NO_OUTPUT_YET, now=now, run_timeout_hours=run_timeout_hours)
-    return _fail(Reason.NO_OUTPUT, f"run {run.run_id} succeeded and shows no output", now, run)
+    ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
+    if last or ask_at > (job.closed_at or now) + waits.LATE_RESULT.seconds:
+        return Step(move=move(ask_again, None), decision="not asked again", why=why)
+    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
+
+
+_ORDER: Final = tuple(Trouble)
+
+
+def _troubles(job: Job, trouble: Trouble, now: float) -> tuple[tuple[Trouble, float], ...]:
+    """The job's troubles, once it is in this one: those before it in the order are over, or it had not come so far."""
+    kept = {one: since for one, since in job.troubles if _ORDER.index(one) >= _ORDER.index(trouble)}
+    return tuple(sorted(({trouble: now} | kept).items()))
+
+
+def _lasts(job: Job, trouble: Trouble, wait: waits.Wait, now: float) -> bool:
+    """Whether the job has been in a trouble for longer than that."""
+    return now - dict(job.troubles).get(trouble, now) > wait.seconds
 
 
 def _is_late(job: Job, now: float, run_timeout_hours: int) -> bool:
     return now - job.submitted_at > run_timeout_hours * 3_600.0
 
 
-def _poll_later(job: Job, why: str, now: float, *, keep: bool = False) -> Step:
-    later = move(poll_later, _next_poll(job, now), why if keep else None)
+def _poll_later(job: Job, why: str, now: float, trouble: Trouble | None = None) -> Step:
+    in_trouble = (why, _troubles(job, trouble, now)) if trouble else ()
+    later = move(poll_later, _next_poll(job, now), *in_trouble)
     return Step(move=later, decision="asked again later", why=why)
 
 
@@ -666,13 +755,17 @@ def _next_poll(job: Job, now: float) -> float:
 def _fail(reason: Reason, detail: str, now: float, run: Run | None = None) -> Step:
     """The run was or may have been charged, so that its reservation stays."""
     cost = _usd(run) if run else None
-    failed = move(fail, reason, detail[:MAX_SAID], now, free=False, cost=cost)
+    failed = move(fail, reason, detail[:MAX_SAID], now, free=False, cost=cost, ask_at=_first_ask(now))
     return Step(move=failed, decision="given up", why=reason.value)
 
 
 def _give_up(reason: Reason, detail: str, now: float) -> Step:
-    failed = move(fail, reason, detail[:MAX_SAID], now, free=False)
+    failed = move(fail, reason, detail[:MAX_SAID], now, free=False, ask_at=_first_ask(now))
     return Step(move=failed, decision="given up", why=reason.value, unless_stored=True)
+
+
+def _first_ask(now: float) -> float:
+    return now + waits.LATE_POLL.seconds(0, max)
 
 
 def _usd(run: Run) -> str | None:

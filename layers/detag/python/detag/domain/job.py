@@ -47,6 +47,19 @@ OPEN_ORDER: Final = (State.WAITING, State.SUBMITTING, State.SUBMITTED)
 CLOSED_ORDER: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
 
 
+class Trouble(StrEnum):
+    """What may keep the result of a run from being delivered, in the order in which a result gets past it."""
+
+    UNREADABLE = "unreadable"
+    """Runflow could not be asked."""
+    UNKNOWN = "unknown"
+    """Runflow does not know the run."""
+    NO_OUTPUT = "no_output"
+    """The run succeeded, and shows no output."""
+    NOT_STORED = "not_stored"
+    """An output could not be fetched or stored."""
+
+
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
 "Partitions").
@@ -154,7 +167,7 @@ class Job:
     """The time before which a waiting job must not go on."""
     due_at: float | None = None
     """When reconcile looks at the job. For a job that waits for the intake, the time of its upload: the order in which
-    such jobs are released. None for a closed job with nothing left to publish."""
+    such jobs are released. None for a closed job with nothing left to publish or to ask for."""
     lease_until: float = 0.0
     """Until then the job belongs to the worker that claimed it."""
     submission_no: int = 0
@@ -185,9 +198,16 @@ class Job:
     """When the latest run was accepted or adopted."""
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that failed, oldest first."""
+    troubles: tuple[tuple[Trouble, float], ...] = ()
+    """What keeps the run's result from being delivered, and since when: each deadline counts from its own trouble."""
     reservation: Reservation | None = None
+    done: tuple[str, ...] = ()
+    """What has become of the run's outputs so far, by their number: the key of each, empty where it was not safe to
+    store. The next invocation goes on after them."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
+    leftovers: tuple[str, ...] = ()
+    """Outputs of older versions, under other names, that were not removed: nothing would bring them back."""
     cost: str | None = None
     """What the run cost in US dollars, as Runflow gave it."""
     partial: bool = False
@@ -196,6 +216,8 @@ class Job:
     """What is still to be published about a closed job: "event", "record"."""
     closed_at: float | None = None
     """When the job was closed; after a repair, the time of the repair."""
+    ask_at: float | None = None
+    """When Runflow is asked again about the run of a failed job, whose result may come late; None: no more."""
 
     @property
     def job_id(self) -> str:
@@ -226,7 +248,7 @@ class Job:
     def due_shard(self) -> str | None:
         """The shard of the due index that the job is in, `held#<n>` while it waits for the intake, else `due#<n>`.
 
-        None for a closed job with nothing left to publish.
+        None for a closed job with nothing left to publish or to ask for.
         """
         if self.due_at is None:
             return None
@@ -234,7 +256,9 @@ class Job:
 
     @property
     def expires_at(self) -> int | None:
-        """When DynamoDB may delete the item (TTL, whole seconds); None while the job is open or anything is pending."""
+        """When DynamoDB may delete the item (TTL, whole seconds); None while the job is open, anything is pending, or a
+        late result is asked for.
+        """
         if self.closed_at is None or self.due_at is not None:
             return None
         return int(self.closed_at + RETENTION_SECONDS)
@@ -484,6 +508,8 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         lease_until=0.0,
         search_from=None,
         tries=0,
+        troubles=(),
+        done=(),
     )
 
 
@@ -493,9 +519,16 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     by="reconcile, deliver",
     when="still running, or the result cannot be stored yet",
 )
-def poll_later(job: Job, due_at: float, detail: str | None = None) -> Job:
-    """Ask for the run again later."""
-    return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail)
+def poll_later(
+    job: Job,
+    due_at: float,
+    detail: str | None = None,
+    troubles: tuple[tuple[Trouble, float], ...] = (),
+    done: tuple[str, ...] = (),
+) -> Job:
+    """Ask for the run again later. `done`: what has become of its outputs; it never shrinks."""
+    done = max(done, job.done, key=len)
+    return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail, troubles=troubles, done=done)
 
 
 @transition(
@@ -548,13 +581,31 @@ def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | 
     when="it cannot be done; a person may want to know",
 )
 def fail(
-    job: Job, reason: Reason, detail: str, now: float, *, code: str | None = None, free: bool, cost: str | None = None
+    job: Job,
+    reason: Reason,
+    detail: str,
+    now: float,
+    *,
+    code: str | None = None,
+    free: bool,
+    cost: str | None = None,
+    ask_at: float | None = None,
 ) -> Job:
-    """Close a job that cannot be done. `free`: nothing was or will be charged, so the reservation is returned."""
+    """Close a job that cannot be done. `free`: nothing was or will be charged, so the reservation is returned.
+    `ask_at`: when to ask for a late result.
+    """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
-    closed = _closed(job, reason, detail, now)
+    _require(ask_at is None or reason.repairable, "ask for a late result", job)
+    closed = replace(_closed(job, reason, detail, now), ask_at=ask_at, due_at=ask_at)
     return replace(closed, code=code, cost=cost, reservation=None if free else job.reservation)
+
+
+@transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for, and is not there yet")
+def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
+    """Ask for the late result of a repairable job again, or (None) no more. `done` as in `poll_later`."""
+    _require(job.repairable, "ask_again", job)
+    return replace(job, ask_at=ask_at, due_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
@@ -570,10 +621,19 @@ def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     by="deliver",
     when="the outputs are stored; from failed: only a repairable one",
 )
-def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool) -> Job:
+def deliver(
+    job: Job,
+    outputs: tuple[str, ...],
+    now: float,
+    *,
+    cost: str | None,
+    partial: bool,
+    leftovers: tuple[str, ...] = (),
+) -> Job:
     """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    return replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
+    closed = replace(_closed(job, None, None, now), outputs=outputs, leftovers=leftovers)
+    return replace(closed, cost=cost, partial=partial, code=None)
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> Job:
@@ -587,8 +647,11 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> 
         not_before=0.0,
         lease_until=0.0,
         tries=0,
+        troubles=(),
+        done=(),
         pending=(),
         closed_at=now,
+        ask_at=None,
     )
 
 
@@ -606,7 +669,7 @@ def extend_due(job: Job, due_at: float) -> Job:
     *CLOSED_ORDER,
     to=None,
     by="submit, deliver, reconcile",
-    when="an event or a record must still be published; by reconcile: before it asks for that",
+    when="an event or a record must still be published; by reconcile: before it asks for that, or for a late result",
 )
 def keep_pending(job: Job, pending: tuple[str, ...], due_at: float) -> Job:
     """Keep what must still be published, and when to try again."""
@@ -615,5 +678,5 @@ def keep_pending(job: Job, pending: tuple[str, ...], due_at: float) -> Job:
 
 @transition(*CLOSED_ORDER, to=None, by="submit, deliver", when="what was pending has been published")
 def published(job: Job) -> Job:
-    """Nothing is pending any more: the item leaves the due index and may expire."""
-    return replace(job, pending=(), due_at=None)
+    """Nothing is pending any more: unless a late result is asked for, the item leaves the due index and may expire."""
+    return replace(job, pending=(), due_at=job.ask_at)

@@ -30,13 +30,21 @@ def output_key(key: str, source_type: str | None, output_type: str, number: int 
     """Where output `number` (from 1) of a photo goes.
 
     The same type keeps the name; another is appended, never replaced, so that `shoe.jpg` and `shoe.png` never meet:
-    `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, the start of a job id, is put in where the name is taken by
+    `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, a hash of the key, is put in where the name is taken by
     somebody else's object: `shoe.jpg.1f3a9c20.webp`.
     """
     tail = ("." + owner if owner else "") + (f".{number}" if number > 1 else "")
     if tail or output_type != source_type:
         tail += _EXTENSIONS[output_type]
     return _fit(key, tail)
+
+
+def output_keys(key: str, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
+    """Where output `number` of a photo may go, the first that is not somebody else's: the same for each of its
+    versions, so that a newer one finds what an older one left.
+    """
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return tuple(output_key(key, source_type, output_type, number, owner) for owner in ("", digest[:8], digest[:32]))
 
 
 def record_key(key: str, job_id: str) -> str:

@@ -199,7 +199,7 @@ class Reason(StrEnum):
         "no_output",
         Group.FAILED,
         "Runflow reported success but returned no output.",
-        "Show the run id to Runflow: it may have been charged.",
+        "detag keeps asking for a week. Then show the run id to Runflow: it may have been charged.",
         True,
     )
     BAD_OUTPUT = (
@@ -213,21 +213,21 @@ class Reason(StrEnum):
         "undeliverable",
         Group.FAILED,
         "The output could not be fetched or stored for days.",
-        "Read the detail, fix the cause, then redeliver the run's callback at Runflow: the output is stored then.",
+        "Read the detail and fix the cause: it is tried again for a week. Then redeliver the run's callback.",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
         "The run did not end in time.",
-        "Nothing: if it still finishes, its output is stored. Or upload it again.",
+        "Nothing: if it finishes within a week, its output is stored. Or upload it again.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
         "Runflow no longer knows the run.",
-        "If it turns up, its output is stored. Or upload it again.",
+        "If it turns up within a week, its output is stored. Or upload it again.",
         True,
     )
 

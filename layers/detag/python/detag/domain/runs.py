@@ -85,6 +85,8 @@ class Run:
     failure_code: str | None = None
     failure_message: str | None = None
     created_at: float | None = None
+    is_record: bool = True
+    """Whether Runflow's own record says so; False: its callback alone, while the record cannot be read."""
 
     @property
     def charged(self) -> bool:
@@ -263,6 +265,7 @@ class Callback:
 
 
 MAX_OUTPUT_URLS: Final = 16
+"""So many outputs of a run are fetched and stored; the model makes one."""
 MAX_OUTPUT_URLS_BYTES: Final = 131_072
 """Of all output URLs as ASCII JSON: half of what a message may hold (SQS Developer Guide, "Message quotas")."""
 

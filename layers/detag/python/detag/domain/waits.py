@@ -89,6 +89,11 @@ POLL: Final = Backoff("a run that still runs", 60.0, 1_800.0, "its callback may 
 UNKNOWN_RUN: Final = Wait(
     "for a run that Runflow does not know", 3_600.0, "a run that has an id may become visible late"
 )
+NO_OUTPUT: Final = Wait(
+    "for a run that succeeded without an output",
+    3_600.0,
+    "it may be shown late: tries alone would not tell for how long it was not",
+)
 
 # After a run
 
@@ -98,8 +103,16 @@ FRESH_URL: Final = Wait(
     600.0,
     "so long it surely lives, whatever credentials signed it: what Runflow says then is about the photo",
 )
+OUTPUT: Final = Wait("for one output", 60.0, "from the first packet of its request to its last byte: longer hangs")
+MORE_OUTPUTS: Final = Wait("before the rest of many outputs", 30.0, "a new invocation has its whole time for them")
 DELIVERY: Final = Wait(
-    "for an output that cannot be stored", 72 * 3_600.0, "paid already: tried for days beyond the time a run may take"
+    "for an output that cannot be stored", 72 * 3_600.0, "paid already: tried for days before a person is told"
+)
+LATE_POLL: Final = Backoff(
+    "a failed job's run that may still end well", 3_600.0, 86_400.0, "paid already, and a person was told", jitter=False
+)
+LATE_RESULT: Final = Wait(
+    "for a late result", 7 * 86_400.0, "what Runflow does not show within a week it is not going to show"
 )
 
 # Messages that may be lost
@@ -144,9 +157,14 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     ADOPTED_POLL,
     POLL,
     UNKNOWN_RUN,
+    NO_OUTPUT,
     RUN_RETRY,
     FRESH_URL,
+    OUTPUT,
+    MORE_OUTPUTS,
     DELIVERY,
+    LATE_POLL,
+    LATE_RESULT,
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,

@@ -31,7 +31,9 @@ def kept(job: Job) -> Job:
         code=job.code[:MAX_CODE] if job.code else None,
         decision=job.decision[:MAX_DECISION] if job.decision else None,
         search_from=job.search_from if job.search_from and len(job.search_from) <= MAX_CURSOR else None,
+        done=job.done[:MAX_OUTPUTS],
         outputs=job.outputs[:MAX_OUTPUTS],
+        leftovers=job.leftovers[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),
         not_before=_micro(job.not_before),
         due_at=None if job.due_at is None else _micro(job.due_at),
@@ -39,7 +41,9 @@ def kept(job: Job) -> Job:
         url_expires_at=_micro(job.url_expires_at),
         claimed_at=_micro(job.claimed_at),
         submitted_at=_micro(job.submitted_at),
+        troubles=tuple(sorted((trouble, _micro(since)) for trouble, since in job.troubles)),
         closed_at=None if job.closed_at is None else _micro(job.closed_at),
+        ask_at=None if job.ask_at is None else _micro(job.ask_at),
     )
 
 

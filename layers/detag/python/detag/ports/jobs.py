@@ -19,6 +19,20 @@ class BudgetChanged(Exception):
     """The day has no budget yet, or one with another limit: call `set_day_budget` and try again."""
 
 
+class DeliveryHeld(Exception):
+    """Another worker stores outputs of this photo, or of another version of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What has been delivered of a photo, whichever version."""
+
+    sequencer: str = ""
+    """That of the newest version that was delivered; empty before the first."""
+    keys: tuple[str, ...] = ()
+    """Where outputs of the photo are: those of that version, and others that were not removed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many jobs are in each state."""
@@ -52,6 +66,16 @@ class JobStore(Protocol):
         """Record an upload's sequencer, in the form that compares as text (`sequencer_rank`), as the newest of its key,
         unless a newer one is known. Returns the newest.
         """
+        ...
+
+    def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
+        """Reserve for a worker the right to store outputs of a photo, whichever version, until a time. Returns what has
+        been delivered of it. Raises `DeliveryHeld` while another has that right.
+        """
+        ...
+
+    def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
+        """Give the right back, and record what has been delivered. Does nothing where the worker has it no more."""
         ...
 
     def day_budget(self, day: str) -> DayBudget | None:

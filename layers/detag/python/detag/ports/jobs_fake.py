@@ -14,7 +14,7 @@ from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict
 from detag.ports.items import kept, kept_intake
-from detag.ports.jobs import BudgetChanged, Counts, ShardEmpty
+from detag.ports.jobs import BudgetChanged, Counts, Delivered, DeliveryHeld, ShardEmpty
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class FakeJobStore:
         """What was charged by `charge`, by run id."""
         self.newest_uploads: dict[tuple[str, str], str] = {}
         """The newest sequencer, by bucket and key."""
+        self.delivered: dict[tuple[str, str], Delivered] = {}
+        """What has been delivered, by bucket and key."""
+        self._delivering: dict[tuple[str, str], tuple[str, float]] = {}
         self.writes: list[Write] = []
         """Every write of a job, oldest first."""
         self.operator = Override()
@@ -109,6 +112,22 @@ class FakeJobStore:
             newest = max(sequencer, self.newest_uploads.get((bucket, key), ""), key=sequencer_rank)
             self.newest_uploads[bucket, key] = newest
             return newest
+
+    def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
+        """See `JobStore`."""
+        with self._effect("jobs.begin_delivery"), self._lock:
+            holder, held_until = self._delivering.get((bucket, key), (worker, 0.0))
+            if holder != worker and held_until > self._clock.now():
+                raise DeliveryHeld(holder)
+            self._delivering[bucket, key] = worker, until
+            return self.delivered.get((bucket, key), Delivered())
+
+    def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
+        """See `JobStore`."""
+        with self._effect("jobs.end_delivery"), self._lock:
+            if self._delivering.get((bucket, key), ("", 0.0))[0] == worker:
+                del self._delivering[bucket, key]
+                self.delivered[bucket, key] = delivered
 
     def day_budget(self, day: str) -> DayBudget | None:
         """See `JobStore`."""

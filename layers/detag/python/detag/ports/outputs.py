@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
+from detag.domain import waits
+
 
 class OutputUrlExpired(Exception):
     """The URL answered 401, 403, 404 or 410: a fresh one may work (contract 13.26)."""
@@ -36,6 +38,9 @@ class Download(Protocol):
 class Fetcher(Protocol):
     """Opens output URLs."""
 
-    def open(self, url: str) -> AbstractContextManager[Download]:
-        """Begin a download. Raises `OutputUrlExpired`, `Unsafe` or `Transient`."""
+    def open(self, url: str, seconds: float = waits.OUTPUT.seconds) -> AbstractContextManager[Download]:
+        """Begin a download that takes at most so long, its last byte included, and never longer than `waits.OUTPUT`.
+
+        Raises `OutputUrlExpired`, `Unsafe` or `Transient`.
+        """
         ...

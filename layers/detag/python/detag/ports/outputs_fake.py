@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from detag.domain import waits
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, TAIL_BYTES, NotAnImage, check_tail, headers_go_on, sniff
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.outputs import Download, Unsafe
@@ -31,7 +32,7 @@ class FakeFetcher:
         self._read, self._effect = read, effect
 
     @contextmanager
-    def open(self, url: str) -> Iterator[Download]:
+    def open(self, url: str, seconds: float = waits.OUTPUT.seconds) -> Iterator[Download]:
         """See `Fetcher`."""
         with self._effect("fetcher.open"):
             data = self._read(url)

@@ -31,6 +31,8 @@ class Existing:
 
     etag: str
     metadata: Mapping[str, str]
+    versioned: bool = False
+    """Whether it could be brought back after `remove`."""
 
 
 class PhotoStore(Protocol):
@@ -78,4 +80,8 @@ class PhotoStore(Protocol):
 
     def put_record(self, key: str, record: bytes) -> None:
         """Store a JSON document in the output bucket, over whatever is there."""
+        ...
+
+    def remove(self, key: str) -> bool:
+        """Take an object out of the output bucket, its versions aside; False where that is not allowed."""
         ...

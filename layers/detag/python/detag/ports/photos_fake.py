@@ -46,6 +46,10 @@ class FakePhotoStore:
         """Every write to the output bucket, oldest first."""
         self.unversioned: set[str] = set()
         self.suspended: set[str] = set()
+        self.keeps_versions = True
+        """Whether the output bucket does."""
+        self.removed: list[tuple[str, Stored]] = []
+        """What was taken out of it, oldest first."""
         self.denied: set[tuple[str, str]] = set()
         """Bucket and key of what may not be read."""
         self.archived: set[tuple[str, str]] = set()
@@ -195,7 +199,7 @@ class FakePhotoStore:
         """See `PhotoStore`."""
         with self._effect("photos.existing"):
             stored = self.outputs.get(key)
-            return None if stored is None else Existing(stored.etag, stored.metadata)
+            return None if stored is None else Existing(stored.etag, stored.metadata, self.keeps_versions)
 
     def put(
         self,
@@ -224,6 +228,15 @@ class FakePhotoStore:
         """See `PhotoStore`."""
         with self._effect("photos.put_record"):
             self._store(key, _stored(record, {}, "application/json; charset=utf-8"))
+
+    def remove(self, key: str) -> bool:
+        """See `PhotoStore`."""
+        with self._effect("photos.remove"):
+            if (self.output_bucket, key) in self.denied:
+                return False
+            if (stored := self.outputs.pop(key, None)) is not None:
+                self.removed.append((key, stored))
+            return True
 
     def _store(self, key: str, stored: Stored) -> None:
         self.outputs[key] = stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,10 +11,13 @@ from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     GOOD,
     Again,
+    Busy,
     Fetch,
+    Fetched,
     Idle,
     NotStored,
     Overtaken,
+    Partway,
     Step,
     Stored,
     Whose,
@@ -22,24 +25,26 @@ from detag.domain.decisions import (
     after_run,
     deliver_later,
     found_stored,
+    is_proven,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
-from detag.domain.job import Job, State, sequencer_rank
+from detag.domain.job import Job, State, Trouble, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
     RUN_ID,
     SEQUENCER,
     SOURCE_KEY,
-    output_key,
+    output_keys,
     output_metadata,
+    source_of,
 )
 from detag.domain.reasons import Reason
-from detag.domain.runs import Result, Run, read_result
+from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import JobStore
+from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
 from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
@@ -50,6 +55,8 @@ from detag.services.ownership import belongs_to
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
+SAVE_SECONDS: Final = 30.0
+"""Kept of an invocation for what follows an output's last byte: S3's answer, the event, the item."""
 
 
 class _NewerDelivered(Exception):
@@ -80,8 +87,9 @@ class Deliver:
         self._outbox, self._steps, self._budget = outbox, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
-    def handle(self, message: Mapping[str, Any]) -> None:
-        """Bring the job that a message speaks of to its end, if its run has ended.
+    def handle(self, message: Mapping[str, Any], deadline: float) -> None:
+        """Bring the job that a message speaks of to its end, if its run has ended. `deadline` is the moment on the
+        monotonic clock at which this process is killed.
 
         Returns where the message is done with: whatever is left to do is due on the item. Raises `Transient` where it
         should be retried, ValueError for any other message.
@@ -93,14 +101,14 @@ class Deliver:
                 self._unmatched(result, "job not found")
                 return
             try:
-                self._go_on(job, result)
+                self._go_on(job, result, deadline)
             except Conflict:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             else:
                 return
         raise Transient("job contended")
 
-    def _go_on(self, job: Job, result: Result) -> None:
+    def _go_on(self, job: Job, result: Result, deadline: float) -> None:
         if job.pending:
             job = self._outbox.publish_pending(job)
         run_id = result.run_id or job.run_id
@@ -115,7 +123,7 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._no_answer(job, run_id, error)
+            self._no_answer(job, run_id, error, deadline)
             return
         if whose is not Whose.OWN:
             if run is None or not belongs_to(run, job, self._photos):
@@ -126,7 +134,7 @@ class Deliver:
                     self._budget.charge_unmatched(job, run)
                 return
             job = self._budget.adopt(job, run_id, self._clock.now() + waits.ADOPTED_POLL.seconds)
-        self._close(job, run)
+        self._close(job, run, deadline)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with the callback's signed output URLs where it has none."""
@@ -138,12 +146,13 @@ class Deliver:
                 raise
             run = None
         if run is None:
-            return Run(run_id, result.status, output_urls=signed) if signed else None
+            return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
         return replace(run, output_urls=signed) if signed and not run.output_urls else run
 
-    def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
-        if run_id == job.run_id and job.state is State.SUBMITTED:
-            self._take(job, self._deliver_later(job, f"the run could not be read: {error}"))
+    def _no_answer(self, job: Job, run_id: str, error: Exception, deadline: float) -> None:
+        if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
+            why = f"the run could not be read: {error}"
+            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
         elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
@@ -154,7 +163,7 @@ class Deliver:
 
     # How the run ended
 
-    def _close(self, job: Job, run: Run | None) -> None:
+    def _close(self, job: Job, run: Run | None, deadline: float) -> None:
         decided = after_run(
             job,
             run,
@@ -164,59 +173,118 @@ class Deliver:
             uniform=self._uniform,
         )
         if isinstance(decided, Fetch):
-            fetched = self._fetch(job, decided.run)
-            now, hours = self._clock.now(), self._run_timeout_hours
-            self._take(job, after_fetch(job, decided.run, fetched, now=now, run_timeout_hours=hours))
+            run = decided.run
+            fetched = self._alone(job, lambda: self._store(job, run, deadline), deadline)
+            self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:
-            self._take(job, decided)
+            self._take(job, decided, deadline)
 
-    def _deliver_later(self, job: Job, why: str) -> Step | Again:
-        return deliver_later(job, why, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
-
-    def _take(self, job: Job, decided: Step | Idle | Again) -> None:
+    def _take(self, job: Job, decided: Step | Idle | Again, deadline: float) -> None:
         match decided:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
             case Again(why):
                 raise Transient(why)
             case Step(unless_stored=True) if keys := self._stored(job):
-                self._steps.take(job, found_stored(keys, now=self._clock.now()))
+                found = self._alone(job, lambda: Stored(keys, ""), deadline)
+                self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
             case Step():
                 self._steps.take(job, decided)
 
     def _stored(self, job: Job) -> tuple[str, ...]:
         """The job's outputs that a worker stored before it died."""
-        names = (output_key(job.upload.key, job.content_type, kind) for kind in DELIVERABLE)
-        return tuple(key for key in names if (there := self._photos.existing(key)) and _same_run(job, there))
+        found: list[str] = []
+        for number in range(1, MAX_OUTPUT_URLS + 1):
+            names = (
+                name for kind in DELIVERABLE for name in output_keys(job.upload.key, job.content_type, kind, number)
+            )
+            keys = [key for key in names if (there := self._photos.existing(key)) and _same_run(job, there)]
+            if not keys and number > len(job.done):
+                break
+            found += keys
+        return tuple(dict.fromkeys(found))
 
     # The outputs
 
-    def _fetch(self, job: Job, run: Run) -> Stored | Overtaken | NotStored:
-        stored: list[str] = []
-        refused = ""
+    def _alone(self, job: Job, store: Callable[[], Fetched], deadline: float) -> Fetched:
+        """Store outputs while no other worker stores any of this photo, whichever version: then what was seen in the
+        output bucket is still true when it is written, and newest wins over all the names that outputs may have.
+
+        An ETag would not do for that: it tells bytes apart, and A, B and A again are three versions.
+        """
+        bucket, key = job.upload.bucket, job.upload.key
+        worker = f"{job.job_id}.{job.version}.{self._clock.now()}.{self._uniform(0.0, 1.0)}"
+        until = self._clock.now() + deadline - self._clock.monotonic() + waits.CLOCK_SKEW
         try:
-            for number, url in enumerate(run.output_urls, 1):
+            before = self._jobs.begin_delivery(bucket, key, worker, until)
+        except DeliveryHeld:
+            return Busy()
+        newer = sequencer_rank(before.sequencer) > job.upload.rank
+        after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
+        self._jobs.end_delivery(bucket, key, worker, after)
+        return fetched
+
+    def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
+        """What has been delivered of the photo now: outputs of older versions under other names are removed."""
+        match fetched:
+            case Stored(keys, refused) if keys:
                 try:
-                    with self._fetcher.open(url) as download:
-                        stored.append(self._put(job, run, number, download))
+                    left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
+                except Transient as error:
+                    both = tuple(dict.fromkeys((*before.keys, *keys)))
+                    return replace(before, keys=both), NotStored(f"an older output could not be removed: {error}")
+                return Delivered(job.upload.sequencer, (*keys, *left)), Stored(keys, refused, left)
+            case Partway(done) | NotStored(done=done):
+                return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
+        return before, fetched
+
+    def _removed(self, job: Job, key: str) -> bool:
+        """Remove an output of an older version; False where it stays: it is not ours any more, or would be gone."""
+        existing = self._photos.existing(key)
+        if existing is None:
+            return True
+        ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
+        older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
+        return ours and older and existing.versioned and self._photos.remove(key)
+
+    def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
+        """Fetch and store the run's outputs, from where the last invocation stopped.
+
+        Another is begun only while it has its whole time; the first of an invocation always is, so that each gets on.
+        """
+        urls, done, refused = run.output_urls[:MAX_OUTPUT_URLS], job.done, ""
+        try:
+            for number, url in enumerate(urls[len(done) :], len(done) + 1):
+                left = deadline - SAVE_SECONDS - self._clock.monotonic()
+                if left < waits.OUTPUT.seconds and len(done) > len(job.done):
+                    return Partway(done)
+                try:
+                    with self._fetcher.open(url, max(left, 1.0)) as download:
+                        done += (self._put(job, run, number, download),)
                 except (Unsafe, NotAnImage) as error:
                     refused = f"run {run.run_id}: output {number}: {error}"
                     self._telemetry.warning("output not safe to store", job_id=job.job_id, why=refused)
+                    if not is_proven(run, refused):
+                        break
+                    done += ("",)
         except _NewerDelivered:
             return Overtaken()
         except (OutputUrlExpired, Transient) as error:
-            return NotStored(f"an output could not be fetched or stored: {error}")
-        return Stored(tuple(stored), refused)
+            return NotStored(f"an output could not be fetched or stored: {error}", done)
+        if len(urls) < len(run.output_urls):
+            refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
+        elif "" in done:
+            refused = refused or f"output {done.index('') + 1}: not safe to store"
+        if not is_proven(run, refused):
+            return Stored((), refused)  # none of them closes the job
+        return Stored(tuple(filter(None, done)), refused)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
         image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
-        owner = ""
-        for _ in range(ROUNDS):
-            key = output_key(job.upload.key, job.content_type, image.content_type, number, owner)
+        for key in output_keys(job.upload.key, job.content_type, image.content_type, number):
             existing = self._photos.existing(key)
             if existing is not None and existing.metadata.get(SOURCE_KEY) != metadata[SOURCE_KEY]:
-                owner = job.job_id[:8] if not owner else job.job_id
                 continue
             if existing is not None and self._is_done(job, existing):
                 return key

@@ -10,7 +10,7 @@ from detag.domain.job import Job, State, keep_pending, published
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable, record_key
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient
+from detag.ports.errors import Conflict, Transient
 from detag.ports.events import Events
 from detag.ports.jobs import JobStore
 from detag.ports.photos import PhotoStore
@@ -43,6 +43,9 @@ class Outbox:
         """Close a job for good. Raises `Conflict` where the item changed meanwhile, or `Transient`."""
         certain = after.state not in RECORDED
         pending = self._publish(after, pending_for(after)) if certain else pending_for(after)
+        repaired = before.state in RECORDED
+        if repaired:  # only once it is saved: until then the failure's record is true
+            pending += (RECORD,)
         if pending:
             after = keep_pending(after, pending, self._next_try())
         self._jobs.save(before, after)
@@ -56,14 +59,24 @@ class Outbox:
             detail=after.detail,
             decision=after.decision,
         )
-        return after if certain else self.publish_pending(after)
+        return after if certain and not repaired else self.publish_pending(after)
 
     def publish_pending(self, job: Job) -> Job:
         """Publish what is pending for a closed job. Raises `Conflict` or `Transient`; what fails stays due."""
         pending = self._publish(job, job.pending)
         after = keep_pending(job, pending, self._next_try()) if pending else published(job)
-        self._jobs.save(job, after)
+        try:
+            self._jobs.save(job, after)
+        except Conflict:
+            self._withdraw_record(job)
+            raise
         return after
+
+    def _withdraw_record(self, job: Job) -> None:
+        """A worker that repaired the job meanwhile may have removed its record before this one wrote it."""
+        present = self._jobs.get(job.job_id) if RECORD in job.pending else None
+        if present is not None and present.state not in RECORDED:
+            self._photos.remove(record_key(job.upload.key, job.job_id))
 
     def _next_try(self) -> float:
         return self._clock.now() + waits.PUBLISH_AGAIN.seconds
@@ -73,7 +86,9 @@ class Outbox:
         failed = []
         for what in pending:
             try:
-                if what == RECORD:
+                if what == RECORD and job.state not in RECORDED:
+                    self._photos.remove(record_key(job.upload.key, job.job_id))
+                elif what == RECORD:
                     self._photos.put_record(record_key(job.upload.key, job.job_id), record(job))
                 else:
                     self._events.publish(DETAIL_TYPES[job.state], summary(job))
@@ -104,6 +119,7 @@ def summary(job: Job) -> dict[str, Any]:
         "cost": job.cost,
         "partial": job.partial,
         "outputs": list(job.outputs),
+        "leftovers": list(job.leftovers),
     }
 
 

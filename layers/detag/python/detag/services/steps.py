@@ -43,7 +43,7 @@ class Steps:
             self._intake.probed(step.probe)
 
     def _save(self, before: Job, after: Job) -> Job:
-        if after.state.terminal:
+        if after.state.terminal and after.state is not before.state:
             return self._outbox.close(before, after)
         self._jobs.save(before, after)
         return after

@@ -1,0 +1,73 @@
+"""The guards of paid results: late ones, slow ones, and the names of what is delivered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
+
+MUTANTS: Final = (
+    # Late results
+    one(
+        "late results are asked for",
+        "nothing paid is lost",
+        JOB + "published",
+        "due_at=job.ask_at",
+        "due_at=None",
+        400,
+    ),
+    one(
+        "an unknown run is given up after an hour",
+        "given up in time",
+        DECISIONS + "after_run",
+        "_lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now)",
+        "now - job.submitted_at > 60.0",
+        400,
+    ),
+    one(
+        "a deadline counts from its own trouble",
+        "given up in time",
+        DECISIONS + "_lasts",
+        "dict(job.troubles).get(trouble, now)",
+        "job.submitted_at",
+        400,
+    ),
+    one(
+        "expired URLs are counted",
+        "free retries only",
+        DECISIONS + "after_failure",
+        "now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS",
+        "now >= job.url_expires_at",
+        400,
+    ),
+    # Names
+    one(
+        "newest wins over all names",
+        "newest wins",
+        DELIVER + "_alone",
+        "sequencer_rank(before.sequencer) > job.upload.rank",
+        "False",
+    ),
+    one(
+        "replaced under another name: removed",
+        "newest wins",
+        DELIVER + "_replace",
+        "key not in keys and ",
+        "False and ",
+    ),
+    one(
+        "replaced under another name: only what can be brought back",
+        "nothing paid is lost",
+        DELIVER + "_removed",
+        "existing.versioned and ",
+        "",
+    ),
+    one(
+        "the record of a repair is removed",
+        "records",
+        "detag.services.outbox:Outbox.close",
+        "if repaired:",
+        "if False:",
+        400,
+    ),
+)
