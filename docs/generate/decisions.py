@@ -69,7 +69,7 @@ SUBMITTING: Final = claim(
     WAITING,
     submission_no=1,
     body="{}",
-    reservation=Reservation("2026-11-23", 1, 0),
+    reservation=Reservation("2026-11-23", Decimal("0.14")),
     content_type="image/jpeg",
     source_metadata=(),
     now=NOW - 30,

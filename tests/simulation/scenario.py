@@ -153,6 +153,8 @@ class Workload:
         act(0.3, "spend limit lowered", lambda: self._limit(Decimal("0.14") * self.random.randint(0, 6)))
         act(0.4, "spend limit raised", lambda: self._limit(PRICE * self.random.randint(10, 30)))
         act(0.2, "spend limit lifted", lambda: self._limit(None))
+        act(0.3, "price changed", self._price)
+        act(0.15, "day budget deleted", self._lose_budget)
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
         for _ in range(3):
@@ -232,6 +234,19 @@ class Workload:
     def _limit(self, limit: Decimal | None) -> None:
         self.simulation.set_limit(limit)
 
+    def _price(self) -> None:
+        """A deployment: for a while there are processes of both prices."""
+        simulation = self.simulation
+        simulation.price = Decimal(self.random.choice(("0.07", "0.1375", "0.28")))
+        simulation.idle["submit"] = simulation.idle["submit"][::2]
+
+    def _lose_budget(self) -> None:
+        simulation, day = self.simulation, self.simulation.day()
+        if day in simulation.jobs.open_days:
+            simulation.checker.lost.add(day)
+            simulation.jobs.open_days.discard(day)
+            simulation.jobs.money.pop(day, None)
+
     def _spend(self) -> None:
         simulation = self.simulation
         simulation.runflow.habits.credit = PRICE * self.random.randint(0, 3)
@@ -304,10 +319,16 @@ class Workload:
         self._set_key()
         self._restore()
         self._up()
-        simulation.set_limit(None)
+        for day in sorted(simulation.checker.lost):
+            simulation.checker.find_budget(day)
         simulation.runflow.habits.credit = None
+        if self.random.random() < 0.2:
+            simulation.profile.seen["spend limit never lifted"] += 1
+            simulation.set_limit(Decimal("2.1"))
+        else:
+            simulation.set_limit(None)
+            simulation.after(2 * 3600.0, simulation.checker.intake_is_open)
         simulation.wake(simulation.time)
-        simulation.after(2 * 3600.0, simulation.checker.intake_is_open)
         for hours in (1, 3, 27, 60):
             simulation.after(hours * 3600.0, simulation.redrive_all)
 

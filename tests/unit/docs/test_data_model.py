@@ -58,9 +58,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     ),
     "after a run that failed and was followed by another": lambda job: job.attempt + job.expired_urls > 1,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
-    "while images are reserved or paid for": lambda job: (
-        job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED
-    ),
+    "while money is reserved or spent": lambda job: job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED,
 }
 """Then, but not always then."""
 

@@ -37,7 +37,16 @@ class Word:
 
 WORDS: Final = (
     Word(r"\bpurses?\b", "self._purse = Purse(); the purse", "budget"),
-    Word(r"\bslots?\b(?!=True)", "two slots", "image", STORED),
+    Word(
+        r"\bslots?\b(?!=True)",
+        "two slots",
+        "reservation, usd",
+        {
+            "layers/detag/python/detag/adapters/job_items.py": "what earlier items have in place of dollars",
+            "tests/contract/test_jobs.py": "an item as it was stored",
+            "tests/unit/adapters/test_job_items.py": "the same",
+        },
+    ),
     Word(r"\bledgers?\b", "the ledger", "day budget"),
     Word(r"\bdebts?\b|_debts?\b", "settle_debt", "pending"),
     Word(

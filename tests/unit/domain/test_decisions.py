@@ -51,7 +51,7 @@ SUBMITTING = claim(
     WAITING,
     submission_no=1,
     body="{}",
-    reservation=Reservation("2026-11-23", 1, 0),
+    reservation=Reservation("2026-11-23", Decimal("0.14")),
     content_type="image/jpeg",
     source_metadata=(),
     now=NOW - 30,

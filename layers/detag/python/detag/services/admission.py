@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from detag.domain.decisions import (
     Candidate,
@@ -31,10 +32,10 @@ from detag.services.budget import Budget
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found out. `limit` is today's, in images; `probe`: the job tests a paused intake."""
+    """What was found out. `limit` is today's, in US dollars; `probe`: the job tests a paused intake."""
 
     found: Step | Photo
-    limit: int
+    limit: Decimal
     probe: bool
 
 
