@@ -298,7 +298,7 @@ def test_a_reservation_is_returned_to_its_own_day(store: JobStore) -> None:
     store.open_day(NEXT_DAY)
     saved(store, job_of(1), reservation=Reservation(NEXT_DAY, PRICE))
     saved(store, job, reservation=None)
-    assert (spent(store, DAY), spent(store, NEXT_DAY)) == (0, PRICE)
+    assert (spent(store, DAY), spent(store, NEXT_DAY)) == (Decimal(0), PRICE)
 
 
 def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None:
@@ -310,9 +310,9 @@ def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None
     store.open_day(NEXT_DAY)
     with pytest.raises(LimitReached):
         store.save(job, after, limit=Decimal("0.1"))
-    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (PRICE, 0, job)
+    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (PRICE, Decimal(0), job)
     store.save(job, after, limit=Decimal(10))
-    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (0, PRICE, after)
+    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (Decimal(0), PRICE, after)
 
 
 def test_a_changed_item_is_a_conflict_whatever_the_budget_says(store: JobStore) -> None:

@@ -98,6 +98,9 @@ class Workload:
             for _ in range(together):
                 simulation.at(at + random.random(), partial(self._upload, random.choice(KEYS)))
             left -= together
+        midnight = (simulation.started // DAY + 1) * DAY
+        for _ in range(3 * (simulation.started + 0.85 * self.length > midnight)):
+            simulation.at(midnight + random.uniform(-60.0, 40.0), partial(self._upload, random.choice(KEYS)))
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
             simulation.at(

@@ -78,13 +78,16 @@ def test_repeated_callbacks_of_an_unmatched_run_charge_once(simulation: Simulati
 
 def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation) -> None:
     twice = Change("detag.services.budget:Budget.charge_unmatched", "self._jobs.charged(run.run_id)", "None")
-    with twice.made(), Change("detag.ports.jobs_fake:FakeJobStore.charge", "!= before", "is before").made():
+    with (
+        twice.made(),
+        Change("detag.ports.jobs_fake:FakeJobStore.charge", "self.charges.get(run_id) != before", "False").made(),
+    ):
         beyond_the_confirmation_time(simulation)
         for body, signature in simulation.runflow.callbacks:
             simulation.receive(body, signature)
         simulation.run_out(simulation.time + DAY)
     simulation.checker.at_rest()
-    assert {"unmatched run charged once", "day budget"} <= {name for name, _ in simulation.checker.broken}
+    assert "day budget" in {name for name, _ in simulation.checker.broken}
 
 
 def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:

@@ -559,13 +559,13 @@ def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None,
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
     """What Runflow billed takes the place of what was reserved for it; where it does not say, that stays."""
-    reserved = job.reservation
+    spent = job.reservation
+    if spent is not None and cost is not None:
+        spent = replace(spent, usd=max(Decimal(cost), Decimal(0)))
     return replace(
         job,
         cost=cost,
-        reservation=replace(reserved, usd=max(Decimal(cost), Decimal(0)))
-        if reserved and cost is not None
-        else reserved,
+        reservation=spent,
         reason=reason,
         detail=detail,
         body=None,  # a live bearer URL
