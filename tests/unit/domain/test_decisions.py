@@ -231,6 +231,17 @@ def test_nothing_is_sent_again_without_proof(search: decisions.Search, may_send:
     assert (after.reason is Reason.UNCONFIRMED) is not proven
 
 
+def test_on_another_day_a_photo_is_started_over() -> None:
+    """Its money goes back to the day that it came from: what is sent today is paid from today's budget."""
+    for now, day in ((NOW, "2026-11-22"), (NOW + 86_400.0, "2026-11-23")):
+        job = replace(UNCONFIRMED, reservation=Reservation(day, Decimal("0.14")), url_expires_at=now + 3_600)
+        step = decisions.after_list(job, NoneFound(), may_send=True, now=now, uniform=longest)
+        assert isinstance(step, Step)
+        after = made(step, job)
+        assert (after.state, after.reason, after.reservation) == (State.WAITING, Reason.READY, None)
+        assert after.maybe_submitted, "a run of the first request may still appear"
+
+
 # The run
 
 RUNS = st.none() | st.builds(
