@@ -20,8 +20,8 @@ from tests.unit.services.harness import PRICE, Harness
 DAY = "2026-11-23"
 
 
-def budget_of(harness: Harness, limit: Decimal | None = None) -> Budget:
-    return Budget(price=PRICE, limit=limit, jobs=harness.jobs, clock=harness.clock, telemetry=harness.telemetry)
+def budget_of(harness: Harness) -> Budget:
+    return harness.submit._budget
 
 
 def unmatched(cost: str | None) -> Run:
@@ -33,7 +33,7 @@ def unmatched(cost: str | None) -> Run:
     [(None, "10"), ("25", "25"), ("2.1", "2.1"), ("-1", "0"), ("lots", "10"), ("none", None), ("1e12", None)],
 )
 def test_an_override_beats_the_parameter(written: str | None, limit: str | None) -> None:
-    budget = budget_of(Harness(), Decimal(10))
+    budget = budget_of(Harness(limit=Decimal(10)))
     assert budget.limit(Override(limit_usd=written)) == (NO_LIMIT if limit is None else Decimal(limit))
 
 

@@ -15,9 +15,7 @@ from botocore.exceptions import ClientError
 from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.adapters.job_items import (
     INTAKE_PK,
-    OPENED_AT,
     OVERRIDE_PK,
-    SPENT,
     WRITTEN_BY,
     Item,
     day_pk,
@@ -91,9 +89,8 @@ def claim_error(error: ClientError) -> Exception:
     """Why the day's budget refused a transaction of which no other action may fail."""
     (position,) = failed_conditions(error)
     day = reasons_of(error)[position].get("Item") or {}
-    if OPENED_AT.name not in day:
-        return DayNotOpen("the day is not open")
-    return LimitReached(f"${day[SPENT.name]['N']} is spent on {day['pk']['S']}")
+    spent = read_spent(day)
+    return DayNotOpen("the day is not open") if spent is None else LimitReached(f"${spent} is spent")
 
 
 class DynamoJobStore:

@@ -315,7 +315,7 @@ def run_pk(run_id: str) -> str:
 
 def read_spent(item: Mapping[str, Any]) -> Decimal | None:
     """What is spent on a day, from its item; None where the day is not open."""
-    return USD.read(item[SPENT.name]["N"]) if OPENED_AT.name in item else None
+    return USD.read(item[SPENT.name]["N"]) if {OPENED_AT.name, SPENT.name} <= set(item) else None
 
 
 def read_reservation(item: Mapping[str, Any]) -> Reservation | None:
