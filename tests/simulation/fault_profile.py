@@ -112,6 +112,7 @@ KINDS: Final = (
     "spend limit lifted",
     "spend limit never lifted",
     "price changed",
+    "limit deployed anew",
     "day budget deleted",
     "credit runs out",
     "credit used up",

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from detag.domain.money import NO_LIMIT
 from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
@@ -157,6 +158,7 @@ class Workload:
         act(0.4, "spend limit raised", lambda: self._limit(PRICE * self.random.randint(10, 30)))
         act(0.2, "spend limit lifted", lambda: self._limit(None))
         act(0.3, "price changed", self._price)
+        act(0.2, "limit deployed anew", self._deploy_limit)
         act(0.15, "day budget deleted", self._lose_budget)
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
@@ -242,6 +244,21 @@ class Workload:
         simulation = self.simulation
         simulation.price = Decimal(self.random.choice(("0.07", "0.1375", "0.28")))
         simulation.idle["submit"] = simulation.idle["submit"][::2]
+
+    def _deploy_limit(self) -> None:
+        """Another limit as the parameter, no override; for a while there are processes of both."""
+        simulation = self.simulation
+        old, simulation.limit = simulation.limit, PRICE * self.random.randint(2, 20)
+        simulation.jobs.operator = replace(simulation.jobs.operator, limit_usd=None)
+        simulation.limits.append((simulation.time, NO_LIMIT if old is None else max(old, simulation.limit)))
+
+        def last_of_the_old() -> None:
+            for idle in simulation.idle.values():
+                idle.clear()
+            if simulation.jobs.operator.limit_usd is None:
+                simulation.limits.append((simulation.time, simulation.limit or NO_LIMIT))
+
+        simulation.after(20.0, last_of_the_old)
 
     def _lose_budget(self) -> None:
         simulation, day = self.simulation, self.simulation.day()
