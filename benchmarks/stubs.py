@@ -23,7 +23,6 @@ API_KEY: Final = "rf_live_of_the_benchmarks"
 SECRET: Final = "whsec_of_the_benchmarks"  # noqa: S105 - of a stub
 RUN_ID: Final = "0198c0de-7a11-7000-8000-0123456789ab"
 ETAG: Final = "0123456789abcdef0123456789abcdef"
-SHARDS: Final = 16
 
 counts: Counter[str] = Counter()
 

@@ -7,26 +7,28 @@ import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Final
 
 from detag.adapters.job_items import (
     ALWAYS,
     CHARGE_ATTRIBUTES,
+    DAY_ATTRIBUTES,
     DELIVERY_ATTRIBUTES,
     DERIVED_ATTRIBUTES,
     DUE_INDEX,
-    EXPIRES_AT,
     INTAKE_ATTRIBUTES,
     INTAKE_PK,
     JOB_ATTRIBUTES,
     LASTING_SECONDS,
+    NEWEST_DAY,
+    NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
     OUTCOMES_INDEX,
     OVERRIDE_ATTRIBUTES,
     OVERRIDE_PK,
     RESERVATION_ATTRIBUTES,
-    SHARD_ATTRIBUTES,
     UPLOAD_ATTRIBUTES,
     WRITTEN_BY,
     Attribute,
@@ -47,7 +49,6 @@ from detag.domain.job import (
     deliver,
     new,
 )
-from detag.domain.money import SHARDS, Shard
 from docs.generate.markdown import table
 
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
@@ -79,8 +80,8 @@ KINDS: Final = (
         "A job",
         "job#<job id>",
         "One uploaded version of one photo. Its states and reasons are in [states.md](states.md). Each write replaces "
-        "the item while it still has the `rev` that was read; where money moves, the shards of the day budget are in "
-        "the same transaction.",
+        "the item while it still has the `rev` that was read; where money moves, the day's budget is in the "
+        "same transaction.",
         "submit, deliver, reconcile",
         "save",
         f"{RETENTION_SECONDS // DAY_SECONDS} days after the job was closed; never while anything is pending.",
@@ -113,14 +114,24 @@ KINDS: Final = (
         ((None, DELIVERY_ATTRIBUTES),),
     ),
     Kind(
-        "A shard of a day's budget",
-        f"day#<YYYY-MM-DD>#<0 to {SHARDS - 1}>",
-        f"The daily spend limit of one UTC day, counted in images. It is kept in {SHARDS} shards, which are created "
-        "when the day's first image is reserved.",
-        "submit, deliver, reconcile",
-        "set_day_budget",
-        f"{LASTING} after the day began.",
-        ((Shard, SHARD_ATTRIBUTES), (None, (EXPIRES_AT,))),
+        "A day's budget",
+        "day#<YYYY-MM-DD>",
+        "What is spent on one UTC day. A claim adds its price in the transaction that writes the job, and only while "
+        "the limit allows it. The limit is not kept: each claim brings its own.",
+        "submit",
+        "open_day",
+        f"{LASTING} after the day was opened.",
+        ((None, DAY_ATTRIBUTES),),
+    ),
+    Kind(
+        "The newest day",
+        NEWEST_DAY_PK,
+        "The newest day whose budget was opened. A budget that is gone though its day is not newer than this one was "
+        "deleted: nothing more is paid on that day.",
+        "submit",
+        "open_day",
+        "never.",
+        ((None, (NEWEST_DAY,)),),
     ),
     Kind(
         "A charged run",
@@ -273,7 +284,7 @@ def example() -> Item:
         new(upload, now + 1.5),
         submission_no=1,
         body="{}",
-        reservation=Reservation("2026-11-23", 1, 0),
+        reservation=Reservation("2026-11-23", Decimal("0.14")),
         content_type="image/jpeg",
         source_metadata=(),
         now=now + 1.75,

@@ -76,7 +76,7 @@ SUBMITTING: Final = claim(
     WAITING,
     submission_no=1,
     body="{}",
-    reservation=Reservation("2026-11-23", 1, 0),
+    reservation=Reservation("2026-11-23", Decimal("0.14")),
     content_type="image/jpeg",
     source_metadata=(),
     now=NOW - 30,
@@ -307,6 +307,8 @@ def _after_list() -> Iterator[Row]:
     yield row("none, and the URL is alive", NoneFound())
     yield row("none, and the URL expires soon", NoneFound(), job=replace(UNCONFIRMED, url_expires_at=NOW + 10))
     yield row("none, and intake is paused", NoneFound(), may_send=False)
+    yesterday = replace(UNCONFIRMED, reservation=Reservation("2026-11-22", Decimal("0.14")))
+    yield row("none, and its money is of the day before", NoneFound(), job=yesterday)
     yield row("the time was over before the list was", Unfinished("cursor"))
     yield row("the list could not be read", Unanswered("{reason}"))
     again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)

@@ -18,18 +18,17 @@ from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State, Trouble, Upload, new
-from detag.domain.money import NO_LIMIT, SHARDS, free_images, used_images
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
-from detag.ports.jobs import BudgetChanged, Delivered, DeliveryHeld, JobStore, ShardEmpty
+from detag.ports.jobs import BudgetLost, DayNotOpen, Delivered, DeliveryHeld, JobStore, LimitReached
 from detag.ports.jobs_fake import FakeJobStore
 from tests.emulator import Aws
 
 DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
-LARGE = 4_000
-"""A limit that is spread over all shards."""
+PRICE = Decimal("0.14")
+RESERVED = Reservation(DAY, PRICE)
 
 
 class Fake:
@@ -95,14 +94,11 @@ def saved(store: JobStore, job: Job, **changes: Any) -> Job:
     return after
 
 
-def free(store: JobStore, day: str = DAY) -> list[int]:
-    """The free images of each shard of a day."""
-    return [shard.free for shard in store.day_budget(day) or ()]
-
-
-def first(images: int) -> list[int]:
-    """The free images of each shard where all are in the first."""
-    return [images] + [0] * (SHARDS - 1)
+def spent(store: JobStore, day: str = DAY) -> Decimal:
+    """What is spent on a day that is open."""
+    found = store.spent(day)
+    assert found is not None
+    return found
 
 
 def together(number: int, work: Callable[[int], object]) -> list[object]:
@@ -128,7 +124,6 @@ def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
 
 
 def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
     job = moved(
         job_of(),
         state=State.WAITING,
@@ -150,7 +145,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
         troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
-        reservation=Reservation(DAY, 1, 0),
+        reservation=RESERVED,
     )
     store.save(replace(job, version=0, reservation=None), job)
     assert store.get(job.job_id) == job
@@ -257,194 +252,151 @@ def test_a_body_is_never_cut(store: JobStore) -> None:
 # Money
 
 
-def test_a_reservation_is_taken_from_its_shard_with_the_save(store: JobStore) -> None:
-    store.set_day_budget(DAY, LARGE)
+def test_a_reservation_is_spent_with_the_save(store: JobStore) -> None:
+    store.open_day(DAY)
     job = job_of()
-    store.save(job, moved(job, reservation=Reservation(DAY, 2, 3)), limit=LARGE)
-    assert free(store) == [250 - 2 * (number == 3) for number in range(SHARDS)]
+    store.save(job, moved(job, reservation=RESERVED), limit=Decimal(10))
+    assert spent(store) == PRICE
 
 
-def test_a_reservation_needs_a_budget_of_its_day(store: JobStore) -> None:
-    store.set_day_budget(NEXT_DAY, 71)
+def test_money_is_exact(store: JobStore) -> None:
+    """Ten times 0.1 are 1, whatever binary fractions say, and the last of them fits a limit of 1."""
+    store.open_day(DAY)
+    for number in range(10):
+        job = job_of(number)
+        store.save(job, moved(job, reservation=Reservation(DAY, Decimal("0.1"))), limit=Decimal(1))
+    assert spent(store) == 1
+    with pytest.raises(LimitReached):
+        store.save(job_of(10), moved(job_of(10), reservation=Reservation(DAY, Decimal("0.0001"))), limit=Decimal(1))
+
+
+def test_nothing_is_reserved_on_a_day_that_is_not_open(store: JobStore) -> None:
+    store.open_day(NEXT_DAY)
     job = saved(store, job_of())
-    for limit in (71, None):
-        with pytest.raises(BudgetChanged):
-            store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
-    assert store.get(job.job_id) == job
-    assert store.day_budget(DAY) is None
+    with pytest.raises(DayNotOpen):
+        store.save(job, moved(job, reservation=RESERVED), limit=Decimal(10))
+    assert (store.get(job.job_id), store.spent(DAY)) == (job, None)
 
 
-def test_a_reservation_under_another_limit_is_refused(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
+@pytest.mark.parametrize("limit", [Decimal(0), Decimal("0.13"), Decimal("0.27")])
+def test_a_reservation_that_does_not_fit_changes_nothing(store: JobStore, limit: Decimal) -> None:
+    store.open_day(DAY)
+    saved(store, job_of(1), reservation=RESERVED)
     job = saved(store, job_of())
-    for limit in (70, 72):
-        with pytest.raises(BudgetChanged):
-            store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=limit)
-    assert store.get(job.job_id) == job
-    assert free(store) == first(71)
+    with pytest.raises(LimitReached):
+        store.save(job, moved(job, reservation=RESERVED), limit=limit)
+    assert (store.get(job.job_id), spent(store)) == (job, PRICE)
 
 
-def test_a_reservation_that_does_not_fit_changes_nothing(store: JobStore) -> None:
-    store.set_day_budget(DAY, 1)
-    job = saved(store, job_of())
-    with pytest.raises(ShardEmpty):
-        store.save(job, moved(job, reservation=Reservation(DAY, 2, 0)), limit=1)
-    assert store.get(job.job_id) == job
-    assert free(store) == first(1)
+def test_the_last_cent_can_be_reserved(store: JobStore) -> None:
+    store.open_day(DAY)
+    store.save(job_of(), moved(job_of(), reservation=RESERVED), limit=PRICE)
+    assert spent(store) == PRICE
 
 
-def test_the_last_image_can_be_reserved(store: JobStore) -> None:
-    store.set_day_budget(DAY, 1)
-    job = job_of()
-    store.save(job, moved(job, reservation=Reservation(DAY, 1, 0)), limit=1)
-    assert free(store) == first(0)
+def test_each_claim_brings_the_limit_of_its_time(store: JobStore) -> None:
+    """No limit is stored: of two that are in force at once, each holds for those who have it."""
+    store.open_day(DAY)
+    for number, limit in enumerate((Decimal("0.14"), Decimal("0.42"), Decimal("0.42"))):
+        store.save(job_of(number), moved(job_of(number), reservation=RESERVED), limit=limit)
+    with pytest.raises(LimitReached):
+        store.save(job_of(3), moved(job_of(3), reservation=RESERVED), limit=Decimal("0.14"))
+    assert spent(store) == 3 * PRICE
 
 
-def test_without_a_limit_a_reservation_need_not_fit(store: JobStore) -> None:
-    store.set_day_budget(DAY, 1)
-    job = job_of()
-    store.save(job, moved(job, reservation=Reservation(DAY, 3, 0)))
-    assert free(store) == first(-2)
-
-
-def test_what_is_returned_goes_to_the_first_shard(store: JobStore) -> None:
-    store.set_day_budget(DAY, LARGE)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 2, 3))
-    saved(store, job, reservation=None)
-    assert free(store) == [252, 250, 250, 248] + [250] * 12
+def test_without_a_limit_money_moves_whatever_there_is(store: JobStore) -> None:
+    """Also on a day that is not open, which counts it once it is."""
+    job = saved(store, job_of(), reservation=RESERVED)
+    assert store.spent(DAY) is None
+    store.open_day(DAY)
+    assert spent(store) == PRICE
+    saved(store, job, reservation=replace(RESERVED, usd=Decimal("0.28")))
+    assert spent(store) == Decimal("0.28")
 
 
 def test_a_reservation_that_both_have_moves_no_money(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
-    saved(store, job, detail="on its way")
-    assert free(store) == first(70)
+    store.open_day(DAY)
+    job = saved(store, job_of(), reservation=RESERVED)
+    saved(store, job, detail="on its way", reservation=Reservation(DAY, Decimal("0.140")))
+    assert spent(store) == PRICE
 
 
 def test_a_reservation_is_returned_once(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
+    store.open_day(DAY)
+    job = saved(store, job_of(), reservation=RESERVED)
     saved(store, job, reservation=None)
     with pytest.raises(Conflict):
         saved(store, job, reservation=None)
-    assert free(store) == first(71)
+    assert spent(store) == 0
+
+
+def test_a_reservation_is_returned_to_its_own_day(store: JobStore) -> None:
+    store.open_day(DAY)
+    job = saved(store, job_of(), reservation=RESERVED)
+    store.open_day(NEXT_DAY)
+    saved(store, job_of(1), reservation=Reservation(NEXT_DAY, PRICE))
+    saved(store, job, reservation=None)
+    assert (spent(store, DAY), spent(store, NEXT_DAY)) == (Decimal(0), PRICE)
 
 
 def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    store.set_day_budget(NEXT_DAY, 71)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
-    after = moved(job, reservation=Reservation(NEXT_DAY, 1, 0))
-    store.save(job, after, limit=71)
-    assert (free(store, DAY), free(store, NEXT_DAY)) == (first(71), first(70))
-    assert store.get(job.job_id) == after
-
-
-def test_a_reservation_that_cannot_move_to_another_day_stays(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    store.set_day_budget(NEXT_DAY, 0)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
-    with pytest.raises(ShardEmpty):
-        store.save(job, moved(job, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
-    assert (free(store, DAY), free(store, NEXT_DAY)) == (first(70), first(0))
-    assert store.get(job.job_id) == job
-
-
-def test_on_one_shard_only_the_difference_must_fit(store: JobStore) -> None:
-    """What is returned to a shard and reserved from it in one save needs only the difference to be free."""
-    store.set_day_budget(DAY, 3)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 2, 0))
-    with pytest.raises(ShardEmpty):
-        store.save(job, moved(job, reservation=Reservation(DAY, 4, 0)), limit=3)
-    job_of_three = moved(job, reservation=Reservation(DAY, 3, 0))
-    store.save(job, job_of_three, limit=3)
-    assert free(store) == first(0)
-    store.save(job_of_three, moved(job_of_three, reservation=Reservation(DAY, 1, 0)), limit=3)
-    assert free(store) == first(2)
-
-
-def test_a_reservation_is_returned_only_to_a_budget_that_exists(store: JobStore) -> None:
-    """Budgets outlive jobs, so that a reservation always has one; where it has none, none is made up."""
-    store.set_day_budget(DAY, 0)
-    job = saved(store, job_of(), reservation=Reservation(DAY, 1, 0))
-    odd = replace(job, reservation=Reservation(NEXT_DAY, 1, 0))
-    with pytest.raises(BudgetChanged):
-        store.save(odd, moved(odd, reservation=None))
-    assert store.get(job.job_id) == job
-    assert store.day_budget(NEXT_DAY) is None
+    store.open_day(DAY)
+    job = saved(store, job_of(), reservation=RESERVED)
+    after = moved(job, reservation=Reservation(NEXT_DAY, PRICE))
+    with pytest.raises(DayNotOpen):
+        store.save(job, after, limit=Decimal(10))
+    store.open_day(NEXT_DAY)
+    with pytest.raises(LimitReached):
+        store.save(job, after, limit=Decimal("0.1"))
+    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (PRICE, Decimal(0), job)
+    store.save(job, after, limit=Decimal(10))
+    assert (spent(store, DAY), spent(store, NEXT_DAY), store.get(job.job_id)) == (Decimal(0), PRICE, after)
 
 
 def test_a_changed_item_is_a_conflict_whatever_the_budget_says(store: JobStore) -> None:
-    store.set_day_budget(DAY, 0)
+    store.open_day(DAY)
     stale = saved(store, job_of())
     saved(store, stale)
-    for day, limit in ((DAY, 0), (DAY, 5), (NEXT_DAY, 0)):
+    for day in (DAY, NEXT_DAY):
         with pytest.raises(Conflict):
-            store.save(stale, moved(stale, reservation=Reservation(day, 1, 0)), limit=limit)
-    assert free(store) == first(0)
+            store.save(stale, moved(stale, reservation=Reservation(day, PRICE)), limit=Decimal(0))
+    assert spent(store) == 0
 
 
-def test_a_missing_budget_is_reported_before_an_empty_shard(store: JobStore) -> None:
-    store.set_day_budget(NEXT_DAY, 0)
-    odd = replace(saved(store, job_of()), reservation=Reservation(DAY, 1, 0))
-    with pytest.raises(BudgetChanged):
-        store.save(odd, moved(odd, reservation=Reservation(NEXT_DAY, 1, 0)), limit=0)
+def test_a_day_opens_once(store: JobStore) -> None:
+    assert store.spent(DAY) is None
+    store.open_day(DAY)
+    store.open_day(DAY)
+    assert spent(store) == 0
 
 
-def test_a_day_has_no_budget_before_it_is_created(store: JobStore) -> None:
-    assert store.day_budget(DAY) is None
-
-
-@pytest.mark.parametrize(
-    ("limit", "expected"),
-    [(0, first(0)), (71, first(71)), (LARGE, [250] * SHARDS), (NO_LIMIT, [62_500_000] * SHARDS)],
-)
-def test_a_new_budget_has_all_its_images_free(store: JobStore, limit: int, expected: list[int]) -> None:
-    store.set_day_budget(DAY, limit)
-    assert free(store) == expected
-    assert {shard.limit for shard in store.day_budget(DAY) or ()} == {limit}
-
-
-def test_a_budget_that_has_the_limit_already_is_left_alone(store: JobStore) -> None:
-    store.set_day_budget(DAY, LARGE)
-    job = job_of()
-    store.save(job, moved(job, reservation=Reservation(DAY, 9, 3)), limit=LARGE)
-    before = store.day_budget(DAY)
-    store.set_day_budget(DAY, LARGE)
-    assert store.day_budget(DAY) == before
-
-
-@pytest.mark.parametrize("limit", [0, 3, 5, 71, LARGE, NO_LIMIT])
-def test_another_limit_keeps_what_is_used(store: JobStore, limit: int) -> None:
-    store.set_day_budget(DAY, 71)
-    saved(store, job_of(), reservation=Reservation(DAY, 5, 0))
-    store.set_day_budget(DAY, limit)
-    budget = store.day_budget(DAY)
-    assert budget is not None
-    assert (used_images(budget), free_images(budget)) == (5, limit - 5)
-    assert {shard.limit for shard in budget} == {limit}
+def test_days_open_in_their_order(store: JobStore) -> None:
+    """One that is older than the newest is taken for lost: it may have been open before."""
+    store.open_day(NEXT_DAY)
+    with pytest.raises(BudgetLost):
+        store.open_day(DAY)
+    assert store.spent(DAY) is None
 
 
 def test_a_run_is_charged_once(store: JobStore) -> None:
-    store.set_day_budget(DAY, 1)
-    assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
-    assert store.charge("run_1", Reservation(DAY, 1, 0)) is False
-    assert store.charge("run_2", Reservation(DAY, 1, 0)) is True
-    assert free(store) == first(-1)
+    store.open_day(DAY)
+    assert store.charged("run_1") is None
+    store.charge("run_1", None, RESERVED)
+    with pytest.raises(Conflict):
+        store.charge("run_1", None, RESERVED)
+    assert (store.charged("run_1"), spent(store)) == (RESERVED, PRICE)
+    store.charge("run_2", None, RESERVED)
+    assert spent(store) == 2 * PRICE
 
 
-def test_a_charge_without_a_budget_can_be_repeated_with_one(store: JobStore) -> None:
-    with pytest.raises(BudgetChanged):
-        store.charge("run_1", Reservation(DAY, 1, 0))
-    store.set_day_budget(DAY, 71)
-    assert store.charge("run_1", Reservation(DAY, 1, 0)) is True
-    assert free(store) == first(70)
-
-
-def test_a_run_that_was_charged_needs_no_budget_any_more(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    store.charge("run_1", Reservation(DAY, 1, 0))
-    assert store.charge("run_1", Reservation(NEXT_DAY, 1, 0)) is False
+def test_what_a_run_was_charged_with_can_be_corrected(store: JobStore) -> None:
+    store.open_day(DAY)
+    store.charge("run_1", None, RESERVED)
+    dearer = replace(RESERVED, usd=Decimal("0.28"))
+    store.charge("run_1", RESERVED, dearer)
+    with pytest.raises(Conflict):
+        store.charge("run_1", RESERVED, dearer)
+    assert (store.charged("run_1"), spent(store)) == (dearer, Decimal("0.28"))
 
 
 # Newest uploads
@@ -612,19 +564,19 @@ def test_closed_jobs_are_found_newest_first(store: JobStore) -> None:
 
 
 def test_of_ten_workers_that_claim_a_job_one_wins(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
+    store.open_day(DAY)
     job = saved(store, job_of())
 
     def claim(worker: int) -> None:
-        after = moved(job, state=State.SUBMITTING, reason=None, detail=str(worker), reservation=Reservation(DAY, 1, 0))
-        store.save(job, after, limit=71)
+        after = moved(job, state=State.SUBMITTING, reason=None, detail=str(worker), reservation=RESERVED)
+        store.save(job, after, limit=Decimal(10))
 
     results = together(10, claim)
     assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 9 + ["NoneType"]
     found = store.get(job.job_id)
     assert found is not None
     assert found.detail == str(results.index(None))
-    assert free(store) == first(70)
+    assert spent(store) == PRICE
 
 
 def test_of_ten_workers_that_create_a_job_one_wins(store: JobStore) -> None:
@@ -635,69 +587,46 @@ def test_of_ten_workers_that_create_a_job_one_wins(store: JobStore) -> None:
 
 
 def test_of_sixteen_jobs_exactly_five_fit_under_a_limit_of_five(store: JobStore) -> None:
-    store.set_day_budget(DAY, 5)
+    store.open_day(DAY)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 
     def reserve(number: int) -> None:
-        store.save(jobs[number], moved(jobs[number], reservation=Reservation(DAY, 1, 0)), limit=5)
+        store.save(jobs[number], moved(jobs[number], reservation=RESERVED), limit=5 * PRICE)
 
     results = together(16, reserve)
-    assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 5 + ["ShardEmpty"] * 11
+    assert sorted(type(result).__name__ for result in results) == ["LimitReached"] * 11 + ["NoneType"] * 5
     found = [store.get(job.job_id) for job in jobs]
     assert sum(job is not None and job.reservation is not None for job in found) == 5
-    assert free(store) == first(0)
+    assert spent(store) == 5 * PRICE
 
 
-def test_nobody_is_refused_while_a_contended_shard_has_images(store: JobStore) -> None:
-    store.set_day_budget(DAY, 16)
+def test_nobody_is_refused_while_the_limit_has_room(store: JobStore) -> None:
+    store.open_day(DAY)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 
     def reserve(number: int) -> None:
-        store.save(jobs[number], moved(jobs[number], reservation=Reservation(DAY, 1, 0)), limit=16)
+        store.save(jobs[number], moved(jobs[number], reservation=RESERVED), limit=16 * PRICE)
 
     assert together(16, reserve) == [None] * 16
-    assert free(store) == first(0)
+    assert spent(store) == 16 * PRICE
 
 
-def test_changing_the_limit_while_others_reserve_loses_no_image(store: JobStore) -> None:
-    store.set_day_budget(DAY, 40)
-    jobs = [saved(store, job_of(number)) for number in range(24)]
-    reserved: list[Job] = []
+def test_a_day_that_many_open_while_others_claim_loses_nothing(store: JobStore) -> None:
+    jobs = [saved(store, job_of(number)) for number in range(8)]
 
-    def work(worker: int) -> None:
-        if worker == 0:
-            for limit in (41, 42, LARGE, 43, 40):
-                store.set_day_budget(DAY, limit)
-            return
-        for number in range((worker - 1) * 4, worker * 4):
-            after = moved(jobs[number], reservation=Reservation(DAY, 1, 0))
-            for _ in range(50):
-                budget = store.day_budget(DAY)
-                assert budget is not None
-                try:
-                    store.save(jobs[number], after, limit=budget[0].limit)
-                except BudgetChanged:
-                    continue
-                reserved.append(after)
-                break
+    def work(number: int) -> None:
+        store.open_day(DAY)
+        store.save(jobs[number], moved(jobs[number], reservation=RESERVED), limit=Decimal(10))
 
-    assert together(7, work) == [None] * 7
-    budget = store.day_budget(DAY)
-    assert budget is not None
-    assert len(reserved) == 24
-    assert (used_images(budget), free_images(budget)) == (24, 16)
-
-
-def test_a_budget_that_many_create_at_once_is_created_once(store: JobStore) -> None:
-    assert together(8, lambda _: store.set_day_budget(DAY, 71)) == [None] * 8
-    assert free(store) == first(71)
+    assert together(8, work) == [None] * 8
+    assert spent(store) == 8 * PRICE
 
 
 def test_a_run_that_many_charge_at_once_is_charged_once(store: JobStore) -> None:
-    store.set_day_budget(DAY, 71)
-    results = together(8, lambda _: store.charge("run_1", Reservation(DAY, 1, 0)))
-    assert sorted(results, key=str) == [False] * 7 + [True]
-    assert free(store) == first(70)
+    store.open_day(DAY)
+    results = together(8, lambda _: store.charge("run_1", None, RESERVED))
+    assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 7 + ["NoneType"]
+    assert spent(store) == PRICE
 
 
 def test_of_many_uploads_at_once_the_newest_is_kept(store: JobStore) -> None:
@@ -740,49 +669,59 @@ def test_a_write_whose_answer_was_lost_is_known_as_our_own(dynamo: Dynamo) -> No
 
 
 def test_a_transaction_whose_answer_was_lost_counts_once(dynamo: Dynamo) -> None:
-    dynamo.store.set_day_budget(DAY, 71)
+    dynamo.store.open_day(DAY)
     calls = lose_the_first_answer(dynamo.client, "TransactWriteItems")
-    job = saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
+    job = saved(dynamo.store, job_of(), reservation=RESERVED)
     assert len(calls) == 2
     assert dynamo.store.get(job.job_id) == job
-    assert free(dynamo.store) == first(70)
+    assert spent(dynamo.store) == PRICE
 
 
-def just_before(client: Any, operation: str, act: Callable[[], object]) -> None:
-    """Let others act once, between the reading of a call and this operation of it."""
-    waiting = [act]
-
-    def step(**_: Any) -> None:
-        if waiting:
-            waiting.pop()()
-
-    client.meta.events.register(f"before-call.dynamodb.{operation}", step)
-
-
-def test_a_budget_that_another_created_first_is_kept(dynamo: Dynamo) -> None:
-    def another() -> None:
-        dynamo.store.set_day_budget(DAY, 71)
-        saved(dynamo.store, job_of(), reservation=Reservation(DAY, 1, 0))
-
-    just_before(dynamo.client, "TransactWriteItems", another)
-    dynamo.store.set_day_budget(DAY, 71)
-    assert free(dynamo.store) == first(70)
+def test_a_budget_that_was_deleted_is_lost(dynamo: Dynamo) -> None:
+    """It does not begin anew; what was reserved can be returned and corrected all the same."""
+    dynamo.store.open_day(DAY)
+    job = saved(dynamo.store, job_of(), reservation=RESERVED)
+    dynamo.client.delete_item(TableName=dynamo.table, Key={"pk": {"S": f"day#{DAY}"}})
+    with pytest.raises(DayNotOpen):
+        dynamo.store.save(job_of(1), moved(job_of(1), reservation=RESERVED), limit=Decimal(10))
+    with pytest.raises(BudgetLost):
+        dynamo.store.open_day(DAY)
+    saved(dynamo.store, job, reservation=None)
+    dynamo.store.charge("run_1", None, RESERVED)
+    assert dynamo.store.spent(DAY) is None
+    with pytest.raises(BudgetLost):
+        dynamo.store.open_day(DAY)
+    dynamo.store.open_day(NEXT_DAY)
 
 
-def test_the_same_free_images_under_another_limit_are_a_change(dynamo: Dynamo) -> None:
-    """The condition compares the limit too: 5 of 76 used leave as many free as 0 of 71."""
-    dynamo.store.set_day_budget(DAY, 71)
+def test_a_person_can_write_down_what_was_spent(dynamo: Dynamo) -> None:
+    """As docs/operating.md says."""
+    dynamo.store.open_day(DAY)
+    key = {"pk": {"S": f"day#{DAY}"}}
+    dynamo.client.delete_item(TableName=dynamo.table, Key=key)
+    dynamo.client.put_item(TableName=dynamo.table, Item=key | {"spent": {"N": "4.2"}, "opened_at": {"N": "0"}})
+    with pytest.raises(LimitReached):
+        dynamo.store.save(job_of(), moved(job_of(), reservation=RESERVED), limit=Decimal("4.3"))
+    saved(dynamo.store, job_of(), reservation=RESERVED)
+    assert spent(dynamo.store) == Decimal("4.34")
 
-    def another() -> None:
-        saved(dynamo.store, job_of(), reservation=Reservation(DAY, 5, 0))
-        dynamo.store.set_day_budget(DAY, 76)
 
-    just_before(dynamo.client, "TransactWriteItems", another)
-    with pytest.raises(Conflict):
-        dynamo.store.set_day_budget(DAY, 100)
-    budget = dynamo.store.day_budget(DAY)
-    assert budget is not None
-    assert (budget[0].limit, used_images(budget)) == (76, 5)
+def test_an_earlier_version_reserved_no_dollars(dynamo: Dynamo) -> None:
+    """Its items count images on counters that are not read any more: they can be read, and move no money."""
+    job = saved(dynamo.store, job_of(), reservation=RESERVED)
+    key = {"pk": {"S": f"job#{job.job_id}"}}
+    dynamo.client.update_item(
+        TableName=dynamo.table,
+        Key=key,
+        UpdateExpression="SET slots = :one, #c = :two REMOVE reserved_usd",
+        ExpressionAttributeNames={"#c": "counter"},
+        ExpressionAttributeValues={":one": {"N": "1"}, ":two": {"N": "2"}},
+    )
+    dynamo.store.open_day(DAY)
+    found = dynamo.store.get(job.job_id)
+    assert found is not None and found.reservation == Reservation(DAY, Decimal(0))
+    saved(dynamo.store, found, reservation=None)
+    assert spent(dynamo.store) == PRICE
 
 
 def test_a_job_with_the_longest_texts_fits_into_an_item(dynamo: Dynamo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,16 +13,15 @@ import pytest
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake
 from detag.domain.job import CLOSED_ORDER, Job, Reservation, State, Upload, new
-from detag.domain.money import SHARDS
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
-from detag.ports.jobs import BudgetChanged, Counts, JobStore, ShardEmpty
+from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, JobStore, LimitReached
 from detag.ports.jobs_fake import FakeJobStore
 from tests.emulator import Aws
 
 DAYS = ("2026-11-23", "2026-11-24", "2026-11-25")
-LIMITS = (0, 3, 1_600)
+LIMITS = (Decimal(0), Decimal("0.42"), Decimal(10))
 
 Call = Callable[[JobStore], object]
 
@@ -33,10 +33,11 @@ class Workload:
     chance: random.Random
     jobs: list[Job] = field(default_factory=list)
     intakes: list[Intake] = field(default_factory=lambda: [Intake()])
+    charges: dict[str, list[Reservation]] = field(default_factory=dict)
 
     def call(self) -> Call:
         draw = self.chance.choices(
-            (self.save, self.set_day_budget, self.charge, self.newest_upload, self.intake, self.look),
+            (self.save, self.open_day, self.charge, self.newest_upload, self.intake, self.look),
             (12, 2, 2, 1, 1, 2),
         )[0]
         return draw()
@@ -69,15 +70,17 @@ class Workload:
         )
 
     def reservation(self) -> Reservation:
-        return Reservation(self.chance.choice(DAYS), self.chance.choice((1, 1, 2)), self.chance.choice((0, 0, 0, 5)))
+        return Reservation(self.chance.choice(DAYS), Decimal(self.chance.choice(("0.14", "0.14", "0.28", "0.1375"))))
 
-    def set_day_budget(self) -> Call:
-        day, limit = self.chance.choice(DAYS), self.chance.choice(LIMITS)
-        return lambda store: store.set_day_budget(day, limit)
+    def open_day(self) -> Call:
+        day = self.chance.choice(DAYS)
+        return lambda store: store.open_day(day)
 
     def charge(self) -> Call:
         run_id, reservation = f"run_{self.chance.randrange(10)}", self.reservation()
-        return lambda store: store.charge(run_id, reservation)
+        before = self.chance.choice((None, *self.charges.get(run_id, ())[-2:]))
+        self.charges.setdefault(run_id, []).append(reservation)
+        return lambda store: store.charge(run_id, before, reservation)
 
     def newest_upload(self) -> Call:
         key, sequencer = f"{self.chance.randrange(3)}.jpg", f"{self.chance.randrange(64):x}"
@@ -101,16 +104,16 @@ def counted(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:
 def answer(store: JobStore, call: Call) -> object:
     try:
         return call(store)
-    except (Conflict, BudgetChanged, ShardEmpty) as error:
+    except (Conflict, BudgetLost, DayNotOpen, LimitReached) as error:
         return type(error)
 
 
 def whole(store: JobStore, workload: Workload) -> tuple[Any, ...]:
     """Everything that a store can show."""
     found = [store.get(job_id) for job_id in sorted({job.job_id for job in workload.jobs})]
-    day_budgets = [store.day_budget(day) for day in DAYS]
-    assert all(budget is None or len(budget) == SHARDS for budget in day_budgets)
-    return found, day_budgets, store.intake(), [counted(store.counts(day)) for day in DAYS]
+    spent = [store.spent(day) for day in DAYS]
+    charged = [store.charged(f"run_{number}") for number in range(10)]
+    return found, spent, charged, store.intake(), [counted(store.counts(day)) for day in DAYS]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -125,6 +128,4 @@ def test_the_fake_and_dynamodb_answer_alike(aws: Aws, name: str, job_table: dict
         assert said == answer(fake, call)
         answers.append(said)
     assert whole(real, workload) == whole(fake, workload)
-    assert {Conflict, BudgetChanged, ShardEmpty, None, True, False} <= {
-        said for said in answers if not isinstance(said, tuple)
-    }
+    assert {Conflict, DayNotOpen, LimitReached, None} <= {said for said in answers if not isinstance(said, tuple)}

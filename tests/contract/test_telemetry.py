@@ -68,6 +68,23 @@ def test_a_metric_is_the_sum_of_what_was_counted(side: Side) -> None:
     assert side.metrics() == {"Submitted": 2, "GateHeld": 2.5}
 
 
+def test_an_alarm_is_counted_like_any_metric(side: Side) -> None:
+    side.telemetry.alarm(Metric.UNMATCHED_PAID_RUN)
+    side.telemetry.count(Metric.SUBMITTED)
+    assert side.metrics() == {"Submitted": 1, "UnmatchedPaidRun": 1}
+
+
+def test_an_alarm_is_sent_at_once(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that dies right afterwards takes with it what it only counted, and no alarm."""
+    metrics = Metrics(namespace="detag", service="submit")
+    metrics.clear_metrics()
+    telemetry = PowertoolsTelemetry(Logger(service=name, stream=io.StringIO()), metrics)
+    telemetry.count(Metric.SUBMITTED)
+    assert capsys.readouterr().out == ""
+    telemetry.alarm(Metric.UNMATCHED_PAID_RUN)
+    assert json.loads(capsys.readouterr().out)["UnmatchedPaidRun"] == [1]
+
+
 def test_what_many_threads_count_is_all_there(side: Side) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: side.telemetry.count(Metric.SUBMITTED), range(1_950)))

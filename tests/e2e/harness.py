@@ -158,12 +158,11 @@ class Harness:
         billing: dict[str, Any] = self.admin.get("billing").json()
         return billing
 
-    def reserved(self) -> Decimal:
-        """Images reserved in all day budgets."""
+    def spent(self) -> Decimal:
+        """Dollars spent or reserved on all days."""
         pages = self.table.get_paginator("scan").paginate(TableName=self.stack.description["job_table"])
-        shards = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
-        days = {item["pk"]["S"].split("#")[1]: Decimal(item["lim"]["N"]) for item in shards}
-        return sum(days.values(), Decimal(0)) - sum((Decimal(item["free"]["N"]) for item in shards), Decimal(0))
+        days = [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
+        return sum((Decimal(item["spent"]["N"]) for item in days), Decimal(0))
 
     def outputs(self) -> dict[str, bytes]:
         """Everything in the output bucket."""

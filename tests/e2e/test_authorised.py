@@ -259,7 +259,7 @@ def perform(play: Play) -> None:
     assert wait_until(lambda: "due_at" not in play.job("delivered.jpg"), PATIENCE, pause=0.1), "it was published"
 
     report = harness.report()
-    assert report["spend_today"]["images"] == harness.reserved()
+    assert report["spend_today"]["usd"] == str(harness.spent())
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
 
 

@@ -123,7 +123,7 @@ def _check(harness: Harness) -> None:
     )
     assert paid == Counter(job["job_id"] for job in jobs), "each job was paid for exactly once"
     assert Decimal(billing["total"]) == Decimal("0.14") * len(harness.dropped), "and nothing else was"
-    assert harness.reserved() == len(harness.dropped), "the day budgets say the same as the bill"
+    assert harness.spent() == Decimal(billing["total"]), "the day budgets say the same as the bill"
 
     assert {key.removesuffix(".webp"): number_of(output) for key, output in outputs.items()} == harness.dropped, (
         "at each key, the output is made from its own photo"

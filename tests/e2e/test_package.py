@@ -43,7 +43,7 @@ def test_sam_deploys_what_was_unpacked(stack: Stack, tmp_path: Path) -> None:
         assert function not in stack.description["functions"].values()
         answer = stack.client("lambda").invoke(FunctionName=function, Payload=b"{}")
         report = json.loads(answer["Payload"].read())
-        assert ("FunctionError" in answer, report["spend_today"]["images"]) == (False, 0)
+        assert ("FunctionError" in answer, report["spend_today"]["usd"]) == (False, "0")
     finally:
         cloudformation.delete_stack(StackName="unpacked")
         cloudformation.get_waiter("stack_delete_complete").wait(StackName="unpacked", WaiterConfig={"Delay": 1})

@@ -14,7 +14,6 @@ from detag.adapters.job_items import intake_item, job_item, read_intake, read_jo
 from detag.adapters.sqs import batch_requests
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation, State, Trouble, Upload
-from detag.domain.money import SHARDS
 from detag.domain.reasons import Reason
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS, kept, kept_intake
 from detag.ports.queue import MAX_BATCH, MAX_MESSAGE_BYTES
@@ -38,8 +37,7 @@ uploads = st.builds(
 reservations = st.builds(
     Reservation,
     day=st.dates().map(lambda day: day.isoformat()),
-    images=st.integers(1, 100),
-    shard=st.integers(0, SHARDS - 1),
+    usd=st.decimals(0, 1000, places=4),
 )
 jobs = st.builds(
     Job,

@@ -119,8 +119,8 @@ class Harness:
         logging.getLogger(unique).propagate = False  # it is read from its stream
         telemetry = PowertoolsTelemetry(logger, Metrics(namespace="detag", service=unique))
         common: Any = {"clock": self.clock, "telemetry": telemetry}
-        stores: Any = {"jobs": self.jobs, "runs": self.runs, "uniform": lambda low, high: (low + high) / 2}
-        ends: Any = {"photos": self.photos, "events": self.events}
+        stores: Any = {"jobs": self.jobs, "runs": self.runs}
+        ends: Any = {"photos": self.photos, "events": self.events, "uniform": lambda low, high: (low + high) / 2}
         made: dict[str, Callable[[], Any]] = {
             "submit": lambda: app.submit(module.settings, **common, **stores, **ends),
             "callback": lambda: app.callback(secrets=self.secrets, results=self.results, **common),

@@ -106,8 +106,8 @@ CALLS = (
         "jobs.get",
         "jobs.save",
         "jobs.raise_newest_upload",
-        "jobs.day_budget",
-        "jobs.set_day_budget",
+        "jobs.spent",
+        "jobs.open_day",
         "jobs.intake",
         "jobs.save_intake",
     ),
@@ -158,6 +158,7 @@ def test_an_error_is_logged_by_its_kind_its_notes_and_its_place() -> None:
 
     class Telemetry:
         def count(self, metric: str, value: float = 1) -> None: ...
+        def alarm(self, metric: str) -> None: ...
         def info(self, message: str, **fields: object) -> None: ...
         def warning(self, message: str, **fields: object) -> None:
             lines.append(fields)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
-from detag.domain.money import NO_LIMIT, day_of, used_images
+from detag.domain.money import day_of
 from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
 from detag.domain.reasons import Reason
 from detag.domain.waits import CLOCK_SKEW
@@ -38,7 +39,11 @@ INVARIANTS: Final = {
     "terminal is final": "no job leaves a terminal state, except for the one repair",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
-    "day budget": "each day budget is the sum of the reservations and of what was charged beside them",
+    "day budget": "what is spent on a day is the sum of the reservations and of what was charged beside them",
+    "as billed": "what is spent on a photo is what Runflow billed for it, wherever its record says so",
+    "paid from its own day": "a run is paid from the budget of the UTC day on which its request leaves",
+    "maybe paid, counted": "a request that may have made a run stays counted, whatever a later one is answered",
+    "lost budget": "nothing is claimed on a day whose budget is lost",
     "body stored first": "what is sent is what the item holds, and the job is claimed",
     "same key, same bytes": "an idempotency key never goes out with two bodies",
     "one key per submission": "a submission goes out under one idempotency key",
@@ -75,7 +80,7 @@ INVARIANTS: Final = {
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",
     "no unexpected error": "no message fails for a bug",
     "no secret logged": "no log line holds a URL, a body, a key or a secret",
-    "unmatched run charged once": "an unmatched paid run is charged to the day budget once, with one alarm",
+    "unmatched run charged once": "an unmatched paid run is charged to the day budget once, with an alarm at least",
 }
 
 
@@ -114,8 +119,11 @@ class Checker:
         self._looked_for: dict[str, float] = {}
         self._owners: dict[str, str] = {}
         self._outputs_of: dict[str, set[str]] = {}
-        self._used: Counter[str] = Counter()
-        self._charged: set[str] = set()
+        self._used: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._charged: dict[str, Reservation] = {}
+        self._reserved: dict[str, Decimal] = {}
+        self.lost: set[str] = set()
+        """Days whose budgets somebody deleted."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -169,11 +177,11 @@ class Checker:
                 "intake:", intake.reason, "draining" if intake.draining else "", intake.probe_job or ""
             )
         elif name == "jobs.charge":
-            for run_id in sorted(self._simulation.jobs.charges.keys() - self._charged):
-                charge = self._simulation.jobs.charges[run_id]
-                self._charged.add(run_id)
-                self._used[charge.day] += charge.images
-                self._day_budget(charge.day)
+            for run_id, charge in self._simulation.jobs.charges.items():
+                before = self._charged.get(run_id)
+                if charge != before:
+                    self._charged[run_id] = charge
+                    self._spent(before, charge)
         elif name == "photos.put":
             self._output()
         elif name == "photos.remove":
@@ -240,6 +248,8 @@ class Checker:
             and after.run_id
         ):
             self._simulation.profile.happens("callback before the response")
+        if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
+            self.check("maybe paid, counted", after.reservation is not None, before, after)
         if (before.reservation if before else None) != after.reservation:
             self._money(before.reservation if before else None, after)
 
@@ -279,40 +289,53 @@ class Checker:
             self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
 
     def _money(self, before: Reservation | None, after: Job) -> None:
-        """The day budget has changed with the job; a new reservation is within some limit in force."""
-        simulation, day = self._simulation, after.reservation.day if after.reservation else ""
-        if before is not None:
-            self._used[before.day] -= before.images
-        if after.reservation is not None:
-            self._used[day] += after.reservation.images
-        for one in sorted({before.day if before else day, day} - {""}):
-            self._day_budget(one)
-        if after.state is State.SUBMITTING and day and (before is None or before.day != day):
+        """What is spent has changed with the job; a new reservation is within some limit in force."""
+        self._spent(before, after.reservation)
+        if after.state is not State.SUBMITTING or after.reservation is None:
+            return
+        simulation, day = self._simulation, after.reservation.day
+        if before is None or before.day != day:
+            self._reserved[after.client_ref] = after.reservation.usd
             most = self._most(simulation.time - 60, simulation.time)
-            self.check("daily spend limit", self._used[day] <= most, after, f"image {self._used[day]} of {most}")
+            self.check("daily spend limit", self._used[day] <= most, after, f"${self._used[day]} of ${most}")
+            self.check("lost budget", day not in self.lost, after)
+
+    def _spent(self, before: Reservation | None, after: Reservation | None) -> None:
+        if before is not None:
+            self._used[before.day] -= before.usd
+        if after is not None:
+            self._used[after.day] += after.usd
+        for day in sorted({one.day for one in (before, after) if one is not None}):
+            self._day_budget(day)
 
     def _day_budget(self, day: str) -> None:
-        budget = self._simulation.jobs.day_budgets.get(day, ())
-        self.check("day budget", used_images(budget) == self._used[day], day, used_images(budget), self._used[day])
+        if day not in self.lost:
+            spent = self._simulation.jobs.spent_on(day)
+            self.check("day budget", spent == self._used[day], day, spent, self._used[day])
 
     def _whole_day_budgets(self) -> None:
         """From the items and the charges alone."""
-        used: Counter[str] = Counter()
+        used: defaultdict[str, Decimal] = defaultdict(Decimal)
         for job in self._simulation.jobs.jobs.values():
             if job.reservation is not None:
-                used[job.reservation.day] += job.reservation.images
+                used[job.reservation.day] += job.reservation.usd
         for charge in self._simulation.jobs.charges.values():
-            used[charge.day] += charge.images
-        self.check("day budget", +used == +self._used, used, self._used)
-        for day in sorted({*used, *self._simulation.jobs.day_budgets}):
+            used[charge.day] += charge.usd
+        for day in sorted({*used, *self._used, *self._simulation.jobs.money}):
+            self.check("day budget", used[day] == self._used[day], day, used[day], self._used[day])
             self._day_budget(day)
 
-    def _most(self, start: float, end: float) -> int:
+    def find_budget(self, day: str) -> None:
+        """A person writes down what was spent on a day whose budget was lost."""
+        self.lost.discard(day)
+        self._simulation.jobs.money[day] = self._used[day]
+        self._simulation.jobs.open_days.add(day)
+
+    def _most(self, start: float, end: float) -> Decimal:
         """The highest limit in force in a span of time."""
-        before = [limit for at, limit in self._simulation.limits if at <= start]
-        return max(
-            [before[-1] if before else NO_LIMIT, *(limit for at, limit in self._simulation.limits if start < at <= end)]
-        )
+        limits = self._simulation.limits
+        before = [limit for at, limit in limits if at <= start]
+        return max([*before[-1:], *(limit for at, limit in limits if start < at <= end)])
 
     def posted(self, post: Post) -> None:
         """A POST leaves."""
@@ -324,6 +347,8 @@ class Checker:
         self.check("one key per submission", self._keys.setdefault(client_ref, post.key) == post.key, client_ref)
         self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
         if job is not None and claimed:
+            own_day = job.reservation is not None and job.reservation.day == day_of(now) == day_of(now + post.timeout)
+            self.check("paid from its own day", own_day, now, job.reservation)
             self.check("one send per lease", (post.job_id, job.version) not in self._leases, "twice", job)
             self.check("one send per lease", now < job.lease_until, "too late", job)
             self._leases.add((post.job_id, job.version))
@@ -445,7 +470,7 @@ class Checker:
         alarms = simulation.telemetry.counts["UnmatchedPaidRun"]
         self.check(
             "unmatched run charged once",
-            alarms == len(simulation.jobs.charges) == simulation.unmatched_runs,
+            alarms >= len(simulation.jobs.charges) == simulation.unmatched_runs,
             alarms,
             simulation.jobs.charges,
         )
@@ -462,6 +487,11 @@ class Checker:
                 Reason.UNKNOWN_RUN,
             )
             self.check("no failure for a paused intake", fair, job)
+        if job.cost is not None and job.reservation is not None:
+            self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
+        made = simulation.runflow.runs.get(job.run_id or "")
+        if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
+            self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
 
@@ -474,13 +504,12 @@ class Checker:
     def _bill(self) -> None:
         simulation = self._simulation
         paid: dict[str, list[FakeRun]] = {}
-        days: Counter[str] = Counter()
+        days: defaultdict[str, Decimal] = defaultdict(Decimal)
         for run in simulation.runflow.runs.values():
             if run.billed and run.run_id not in simulation.runflow.foreign:
                 paid.setdefault(simulation.runflow.made_for(run), []).append(run)
-                at = simulation.runflow.post_of(run).at
-                if self._clear(at):
-                    days[day_of(at)] += 1
+                day = day_of(simulation.runflow.post_of(run).at)
+                days[day] += min(run.billed, self._reserved[str(run.request["client_ref"])])
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
             self.check("paid once", len(runs) - 1 <= simulation.unmatched_runs, job_id, [run.run_id for run in runs])
@@ -489,15 +518,10 @@ class Checker:
             for run in known:
                 if job is not None:
                     self._result(run, job)
-        for day, count in days.items():
+        for day, usd in days.items():
             start = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
             most = self._most(start - 60, start + 86_400)
-            self.check("daily spend limit", count <= most, count, "paid on", day, "of", most)
-
-    @staticmethod
-    def _clear(at: float) -> bool:
-        """Whether a time is so far from midnight that every clock shows the same day."""
-        return 60 < at % 86_400 < 86_340
+            self.check("daily spend limit", usd <= most, f"${usd} paid for runs of {day}, of ${most}")
 
     def _result(self, run: FakeRun, job: Job) -> None:
         """A paid result was delivered, unless it could not be."""
@@ -570,8 +594,8 @@ class Checker:
         simulation = self._simulation
         jobs = [replace(job, version=0) for _, job in sorted(simulation.jobs.jobs.items())]
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in simulation.photos.outputs.items())
-        day_budgets = [(day, used_images(budget)) for day, budget in sorted(simulation.jobs.day_budgets.items())]
-        return [jobs, outputs, day_budgets, sorted(simulation.jobs.charges), len(simulation.runflow.sent)]
+        money = sorted(simulation.jobs.money.items())
+        return [jobs, outputs, money, sorted(simulation.jobs.charges), len(simulation.runflow.sent)]
 
 
 class _NewestUploads(dict[tuple[str, str], str]):

@@ -83,6 +83,7 @@ RATES: Final = {
     "run with a bad output": (0.25, (0.05, 0.1)),
     "run with an unsafe output URL": (0.25, (0.05, 0.1)),
     "run reports no cost": (0.3, (0.1, 0.5)),
+    "run costs another amount": (0.4, (0.1, 0.5)),
     "output slow": (0.3, (0.1, 0.5)),
     "output of another type": (0.5, (0.3, 1.0)),
     "several outputs": (0.3, (0.1, 0.3)),
@@ -118,6 +119,10 @@ KINDS: Final = (
     "spend limit lowered",
     "spend limit raised",
     "spend limit lifted",
+    "spend limit never lifted",
+    "price changed",
+    "limit deployed anew",
+    "day budget deleted",
     "credit runs out",
     "credit used up",
     "credit topped up",
@@ -192,7 +197,7 @@ class FaultProfile:
         before, afterwards = PORTS[name.partition(".")[0]]
         if name not in ("runs.create", "runs.get", "runs.page"):  # Runflow's own faults are drawn where it answers
             found += [(self.rates.get(before, 0.0), before, False), (self.rates.get(afterwards, 0.0), afterwards, True)]
-        if name in ("jobs.save", "jobs.save_intake", "jobs.set_day_budget"):
+        if name in ("jobs.save", "jobs.save_intake", "jobs.charge"):
             kind = "DynamoDB conflict after the write"
             found.append((self.rates.get(kind, 0.0), kind, True))
         return tuple(chance for chance in found if chance[0])

@@ -264,6 +264,7 @@ class Runflow(FakeRuns):
             return Ending(queued, seconds, "failed", code="POSTPROCESS_FAILED")
         if fires("run cancelled"):
             return Ending(queued, seconds, random.choice(("canceled", "cancelled")), random.choice((Decimal(0), PRICE)))
+        cost = random.choice((PRICE * 2, PRICE / 2)) if fires("run costs another amount") else PRICE
         images = 1
         while images < 3 and fires("several outputs"):
             images += 1
@@ -278,6 +279,7 @@ class Runflow(FakeRuns):
             queued,
             seconds,
             "partial_succeeded" if fires("run partial") else "succeeded",
+            cost,
             tells_cost=not fires("run reports no cost"),
             images=images,
             content_type="image/webp" if fires("output of another type") else "image/jpeg",

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from detag.domain.job import RETENTION_SECONDS
+from detag.domain.money import NO_LIMIT
 from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
@@ -100,6 +101,9 @@ class Workload:
             for _ in range(together):
                 simulation.at(at + random.random(), partial(self._upload, random.choice(KEYS)))
             left -= together
+        midnight = (simulation.started // DAY + 1) * DAY
+        for _ in range(3 * (simulation.started + 0.85 * self.length > midnight)):
+            simulation.at(midnight + random.uniform(-60.0, 40.0), partial(self._upload, random.choice(KEYS)))
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
             simulation.at(
@@ -189,6 +193,9 @@ class Workload:
         act(0.3, "spend limit lowered", lambda: self._limit(Decimal("0.14") * self.random.randint(0, 6)))
         act(0.4, "spend limit raised", lambda: self._limit(PRICE * self.random.randint(10, 30)))
         act(0.2, "spend limit lifted", lambda: self._limit(None))
+        act(0.3, "price changed", self._price)
+        act(0.2, "limit deployed anew", self._deploy_limit)
+        act(0.15, "day budget deleted", self._lose_budget)
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
         act(0.25, "rights not spread yet", self._no_rights)
@@ -268,6 +275,34 @@ class Workload:
 
     def _limit(self, limit: Decimal | None) -> None:
         self.simulation.set_limit(limit)
+
+    def _price(self) -> None:
+        """A deployment: for a while there are processes of both prices."""
+        simulation = self.simulation
+        simulation.price = Decimal(self.random.choice(("0.07", "0.1375", "0.28")))
+        simulation.idle["submit"] = simulation.idle["submit"][::2]
+
+    def _deploy_limit(self) -> None:
+        """Another limit as the parameter, no override; for a while there are processes of both."""
+        simulation = self.simulation
+        old, simulation.limit = simulation.limit, PRICE * self.random.randint(2, 20)
+        simulation.jobs.operator = replace(simulation.jobs.operator, limit_usd=None)
+        simulation.limits.append((simulation.time, NO_LIMIT if old is None else max(old, simulation.limit)))
+
+        def last_of_the_old() -> None:
+            for idle in simulation.idle.values():
+                idle.clear()
+            if simulation.jobs.operator.limit_usd is None:
+                simulation.limits.append((simulation.time, simulation.limit or NO_LIMIT))
+
+        simulation.after(20.0, last_of_the_old)
+
+    def _lose_budget(self) -> None:
+        simulation, day = self.simulation, self.simulation.day()
+        if day in simulation.jobs.open_days:
+            simulation.checker.lost.add(day)
+            simulation.jobs.open_days.discard(day)
+            simulation.jobs.money.pop(day, None)
 
     def _spend(self) -> None:
         simulation = self.simulation
@@ -349,10 +384,16 @@ class Workload:
         self._restore()
         self._up()
         self._spread_rights()
-        simulation.set_limit(None)
+        for day in sorted(simulation.checker.lost):
+            simulation.checker.find_budget(day)
         simulation.runflow.habits.credit = None
+        if self.random.random() < 0.2:
+            simulation.profile.seen["spend limit never lifted"] += 1
+            simulation.set_limit(Decimal("2.1"))
+        else:
+            simulation.set_limit(None)
+            simulation.after(2 * 3600.0, simulation.checker.intake_is_open)
         simulation.wake(simulation.time)
-        simulation.after(2 * 3600.0, simulation.checker.intake_is_open)
         for hours in (1, 3, 27, 60):
             simulation.after(hours * 3600.0, simulation.redrive_all)
 

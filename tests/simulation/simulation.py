@@ -24,7 +24,7 @@ from detag import app
 from detag.batch import process
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Upload
-from detag.domain.money import day_of, images_for
+from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.uploads import read_upload
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.clock import Clock
@@ -179,8 +179,10 @@ class Simulation:
         """How often each event, message and callback comes, at the least."""
         self.unmatched_runs = 0
         """Unmatched paid runs that a test made happen, beyond what detag assumes of Runflow."""
-        self.limits: list[tuple[float, int]] = []
-        """When which daily spend limit came into force, in images."""
+        self.price = PRICE
+        """What processes that start now are told that an image costs."""
+        self.limits: list[tuple[float, Decimal]] = [(0.0, NO_LIMIT)]
+        """When which daily spend limit came into force."""
         self.checker = Checker(self)
         self._next_sweep = math.inf
 
@@ -329,22 +331,25 @@ class Simulation:
         common: Any = {"clock": clock, "telemetry": self.telemetry}
         if function == "callback":
             return app.callback(secrets=self.secrets, results=self.result_queue, **common)
-        limit = {"daily_spend_limit_usd": self.limit}
-        common |= {"jobs": self.jobs, "runs": self.runflow, "uniform": self.random.uniform}
+        money = {"daily_spend_limit_usd": self.limit, "price_per_image_usd": self.price}
+        common |= {"jobs": self.jobs, "runs": self.runflow}
+        chance: Any = {"uniform": self.random.uniform}
         if function == "submit":
             submit = settings(
                 SubmitSettings,
                 url_lifetime_minutes=self.url_lifetime_minutes,
                 confirmation_minutes=self.confirmation_minutes,
-                **limit,
+                **money,
             )
-            return app.submit(submit, photos=self.photos, events=self.events, **common)
+            return app.submit(submit, photos=self.photos, events=self.events, **common, **chance)
         if function == "deliver":
             deliver = settings(
-                DeliverSettings, max_attempts=self.max_attempts, run_timeout_hours=self.run_timeout_hours, **limit
+                DeliverSettings, max_attempts=self.max_attempts, run_timeout_hours=self.run_timeout_hours, **money
             )
-            return app.deliver(deliver, photos=self.photos, events=self.events, fetcher=self.fetcher, **common)
-        reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **limit)
+            return app.deliver(
+                deliver, photos=self.photos, events=self.events, fetcher=self.fetcher, **common, **chance
+            )
+        reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **money)
         return app.reconcile(reconcile, uploads=self.upload_queue, results=self.result_queue, **common)
 
     def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
@@ -530,7 +535,7 @@ class Simulation:
         self.jobs.operator = Override(
             paused=self.jobs.operator.paused, limit_usd="none" if limit is None else str(limit)
         )
-        self.limits.append((self.time, images_for(limit, PRICE)))
+        self.limits.append((self.time, NO_LIMIT if limit is None else limit))
 
     def day(self) -> str:
         """Today."""

@@ -125,9 +125,9 @@ def test_reconcile_reaches_no_bucket(stack: Stack) -> None:
 
 def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
     """A job is read and written by the actions that the job store calls: a transaction is allowed by the actions of its
-    items, and a day budget is read in one batch.
+    items.
     """
-    called = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    called = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
     for function in FUNCTIONS:
         may = {
             action for action, resource in grants(stack, function) if resource == {"Fn::GetAtt": ["JobTable", "Arn"]}

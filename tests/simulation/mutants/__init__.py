@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import outputs, pipeline, uploads
+from tests.simulation.mutants import budget, outputs, pipeline, uploads
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *uploads.MUTANTS, *outputs.MUTANTS)
+MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *budget.MUTANTS, *uploads.MUTANTS, *outputs.MUTANTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -16,23 +17,20 @@ from detag.adapters.job_items import intake_item, job_item
 from detag.adapters.job_requests import due_shard_request, get_request
 from detag.domain.intake import Intake
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Reservation, State, Upload, new
-from detag.domain.money import SHARDS, DayBudget, spread
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import BudgetChanged, ShardEmpty
+from detag.ports.jobs import BudgetLost, DayNotOpen, LimitReached
 
-TABLE, DAY = "jobs", "2026-11-23"
+TABLE, DAY, LIMIT = "jobs", "2026-11-23", Decimal(10)
 UPLOAD = Upload("photos", "shoes/1.jpg", "v1", "0055", "e7a6", 1_000, EPOCH)
 JOB = replace(new(UPLOAD, EPOCH), version=3)
-UNPAID, RESERVED = replace(JOB, version=4), replace(JOB, version=4, reservation=Reservation(DAY, 1, 0))
+UNPAID, RESERVED = replace(JOB, version=4), replace(JOB, version=4, reservation=Reservation(DAY, Decimal("0.14")))
 
 OK, FAILED, BUSY = {"Code": "None"}, {"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}
 
 
-def empty(limit: int = 71, free: int = 0) -> dict[str, Any]:
-    """A failed condition of a shard, with the shard as it is."""
-    item = {"pk": {"S": f"day#{DAY}#0"}, "lim": {"N": str(limit)}, "free": {"N": str(free)}}
-    return FAILED | {"Item": item}
+FULL = FAILED | {"Item": {"pk": {"S": f"day#{DAY}"}, "spent": {"N": "9.94"}, "opened_at": {"N": "1"}}}
+"""A failed condition of a day, with its item as it is."""
 
 
 class Table:
@@ -63,13 +61,6 @@ class Table:
         fields = {"Item": item} if item is not None else {}
         self.stub.add_client_error(operation, code, http_status_code=400, modeled_fields=fields)
 
-    def shows(self, budget: DayBudget) -> None:
-        items = [
-            {"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": str(one.limit)}, "free": {"N": str(one.free)}}
-            for n, one in enumerate(budget)
-        ]
-        self.stub.add_response("batch_get_item", {"Responses": {TABLE: items}, "UnprocessedKeys": {}})
-
 
 @pytest.fixture
 def table() -> Iterator[Table]:
@@ -80,7 +71,7 @@ def table() -> Iterator[Table]:
 
 
 def claim(table: Table) -> None:
-    table.store.save(JOB, RESERVED, limit=71)
+    table.store.save(JOB, RESERVED, limit=LIMIT)
 
 
 # Cancelled transactions
@@ -97,7 +88,7 @@ def test_contention_is_waited_for(table: Table) -> None:
 
 
 def test_contention_without_end_is_transient(table: Table) -> None:
-    """It is neither a conflict nor an empty shard."""
+    """It is neither a conflict nor a limit that is reached."""
     for _ in range(TRIES):
         table.cancels(OK, BUSY)
     with pytest.raises(Transient, match="TransactWriteItems: contended"):
@@ -106,45 +97,52 @@ def test_contention_without_end_is_transient(table: Table) -> None:
     assert sum(table.pauses) < 4
 
 
-def test_a_changed_item_is_a_conflict_whatever_its_shard_says(table: Table) -> None:
-    for other in (OK, BUSY, empty(), empty(limit=5), FAILED):
+def test_a_changed_item_is_a_conflict_whatever_its_day_says(table: Table) -> None:
+    for other in (OK, BUSY, FULL, FAILED):
         table.cancels(FAILED, other)
         with pytest.raises(Conflict):
             claim(table)
     assert table.pauses == []
 
 
-def test_an_empty_shard_says_nothing_while_the_item_is_contended(table: Table) -> None:
-    table.cancels(BUSY, empty())
+def test_a_full_day_says_nothing_while_the_item_is_contended(table: Table) -> None:
+    table.cancels(BUSY, FULL)
     table.transacts()
     claim(table)
 
 
-def test_a_shard_without_free_images_is_empty(table: Table) -> None:
-    table.cancels(OK, empty())
-    with pytest.raises(ShardEmpty, match="has 0 free"):
+def test_a_day_without_room_says_what_is_spent(table: Table) -> None:
+    table.cancels(OK, FULL)
+    with pytest.raises(LimitReached, match=r"\$9.94 is spent"):
         claim(table)
 
 
-def test_an_empty_shard_with_another_limit_is_a_changed_budget(table: Table) -> None:
-    table.cancels(OK, empty(limit=70))
-    with pytest.raises(BudgetChanged, match="70"):
-        claim(table)
+def test_a_day_without_an_item_or_not_opened_is_not_open(table: Table) -> None:
+    counted = {"pk": {"S": f"day#{DAY}"}, "spent": {"N": "0.14"}}
+    unfinished = {"pk": {"S": f"day#{DAY}"}, "opened_at": {"N": "1"}}
+    for found in ({}, {"Item": counted}, {"Item": unfinished}):
+        table.cancels(OK, FAILED | found)
+        with pytest.raises(DayNotOpen):
+            claim(table)
 
 
-def test_a_shard_that_does_not_exist_is_a_changed_budget(table: Table) -> None:
+def test_what_is_returned_to_another_day_cannot_fail(table: Table) -> None:
+    before = replace(JOB, reservation=Reservation("2026-11-22", Decimal("0.14")))
+    table.cancels(OK, OK, FULL)
+    with pytest.raises(LimitReached):
+        table.store.save(before, RESERVED, limit=LIMIT)
+
+
+def test_a_day_that_is_open_need_not_be_opened(table: Table) -> None:
+    for newest in (OK, FAILED):
+        table.cancels(FAILED, newest)
+        table.store.open_day(DAY)
+
+
+def test_a_day_that_was_open_before_is_lost(table: Table) -> None:
     table.cancels(OK, FAILED)
-    with pytest.raises(BudgetChanged):
-        claim(table)
-
-
-def test_a_changed_budget_is_reported_before_an_empty_shard(table: Table) -> None:
-    before = replace(JOB, reservation=Reservation("2026-11-22", 1, 0))
-    cases: list[tuple[dict[str, Any], type[Exception]]] = [(OK, ShardEmpty), (FAILED, BudgetChanged)]
-    for given_back, expected in cases:
-        table.cancels(OK, given_back, empty())
-        with pytest.raises(expected):
-            table.store.save(before, RESERVED, limit=71)
+    with pytest.raises(BudgetLost):
+        table.store.open_day(DAY)
 
 
 def test_an_invalid_transaction_is_raised_as_it_is(table: Table) -> None:
@@ -154,22 +152,16 @@ def test_an_invalid_transaction_is_raised_as_it_is(table: Table) -> None:
     assert raised.value.__notes__[0].startswith("while calling TransactWriteItems")
 
 
-def test_an_invalid_change_of_the_budget_is_not_tried_again(table: Table) -> None:
-    table.shows(spread(71, 71))
-    table.cancels({"Code": "ValidationError"}, *[OK] * 15)
-    with pytest.raises(ClientError, match="TransactionCanceledException"):
-        table.store.set_day_budget(DAY, 100)
-
-
-def test_a_charged_run_is_known_though_its_shard_is_contended(table: Table) -> None:
+def test_a_charged_run_is_known_though_its_day_is_contended(table: Table) -> None:
     table.cancels(FAILED, BUSY)
-    assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is False
+    with pytest.raises(Conflict):
+        table.store.charge("run_1", None, Reservation(DAY, Decimal("0.14")))
 
 
 def test_a_charge_is_not_taken_for_done_by_contention(table: Table) -> None:
     table.cancels(BUSY, OK)
     table.transacts()
-    assert table.store.charge("run_1", Reservation(DAY, 1, 0)) is True
+    table.store.charge("run_1", None, Reservation(DAY, Decimal("0.14")))
 
 
 # Single writes
@@ -223,11 +215,12 @@ class _Repeating:
 CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
     "get": ("get_item", lambda store: store.get(JOB.job_id)),
     "save": ("put_item", lambda store: store.save(JOB, UNPAID)),
-    "claim": ("transact_write_items", lambda store: store.save(JOB, RESERVED, limit=71)),
+    "claim": ("transact_write_items", lambda store: store.save(JOB, RESERVED, limit=LIMIT)),
     "raise_newest_upload": ("update_item", lambda store: store.raise_newest_upload("photos", "a.jpg", "01")),
-    "day_budget": ("batch_get_item", lambda store: store.day_budget(DAY)),
-    "set_day_budget": ("batch_get_item", lambda store: store.set_day_budget(DAY, 71)),
-    "charge": ("transact_write_items", lambda store: store.charge("run_1", Reservation(DAY, 1, 0))),
+    "spent": ("get_item", lambda store: store.spent(DAY)),
+    "open_day": ("transact_write_items", lambda store: store.open_day(DAY)),
+    "charged": ("get_item", lambda store: store.charged("run_1")),
+    "charge": ("transact_write_items", lambda store: store.charge("run_1", None, Reservation(DAY, Decimal("0.14")))),
     "intake": ("get_item", lambda store: store.intake()),
     "save_intake": ("put_item", lambda store: store.save_intake(Intake(), Intake(version=1))),
     "override": ("get_item", lambda store: store.override()),
@@ -269,77 +262,6 @@ class _Silent:
             raise ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
 
         return call
-
-
-# The day budget
-
-
-def test_shards_that_an_answer_left_out_are_asked_for_again(table: Table) -> None:
-    budget = spread(1_600, 1_600)
-    items = [{"pk": {"S": f"day#{DAY}#{n}"}, "lim": {"N": "1600"}, "free": {"N": "100"}} for n in range(SHARDS)]
-    missing = {TABLE: {"Keys": [{"pk": item["pk"]} for item in items[9:]], "ConsistentRead": True}}
-    table.stub.add_response("batch_get_item", {"Responses": {TABLE: items[:9]}, "UnprocessedKeys": missing})
-    table.stub.add_response(
-        "batch_get_item", {"Responses": {TABLE: items[9:]}, "UnprocessedKeys": {}}, {"RequestItems": missing}
-    )
-    assert table.store.day_budget(DAY) == budget
-    assert table.pauses == [0.05]
-
-
-def test_a_budget_that_cannot_be_read_whole_is_transient(table: Table) -> None:
-    """It is not taken for a smaller one."""
-    missing = {TABLE: {"Keys": [{"pk": {"S": f"day#{DAY}#0"}}]}}
-    for _ in range(TRIES):
-        table.stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": missing})
-    with pytest.raises(Transient, match="BatchGetItem"):
-        table.store.day_budget(DAY)
-
-
-def test_a_budget_without_all_its_shards_is_none_yet(table: Table) -> None:
-    table.shows(spread(71, 71)[:5])
-    assert table.store.day_budget(DAY) is None
-
-
-def test_a_limit_is_changed_from_what_is_used_by_then(table: Table) -> None:
-    """Somebody reserved between the reading and the writing: it is read again, not overwritten."""
-    table.shows(spread(71, 71))
-    table.cancels(FAILED, *[OK] * 15)
-    table.shows(spread(71, 70))
-    table.shows(spread(71, 70))
-    sent: list[str] = []
-    table.client.meta.events.register(
-        "provide-client-params.dynamodb.TransactWriteItems",
-        lambda params, **_: sent.append(
-            params["TransactItems"][0]["Update"]["ExpressionAttributeValues"][":free"]["N"]
-        ),
-    )
-    table.transacts()
-    table.store.set_day_budget(DAY, 100)
-    assert sent == ["100", "99"]
-
-
-def test_a_limit_that_another_changed_meanwhile_is_a_conflict(table: Table) -> None:
-    table.shows(spread(71, 71))
-    table.cancels(*[FAILED] * 16)
-    table.shows(spread(50, 50))
-    with pytest.raises(Conflict):
-        table.store.set_day_budget(DAY, 100)
-
-
-def test_a_limit_that_another_changed_to_the_same_is_no_conflict(table: Table) -> None:
-    table.shows(spread(71, 71))
-    table.cancels(*[FAILED] * 16)
-    table.shows(spread(100, 100))
-    table.store.set_day_budget(DAY, 100)
-
-
-def test_a_limit_that_never_finds_a_quiet_moment_is_transient(table: Table) -> None:
-    for _ in range(TRIES):
-        table.shows(spread(71, 71))
-        table.cancels(FAILED, *[OK] * 15)
-        table.shows(spread(71, 70))
-    with pytest.raises(Transient, match="set_day_budget"):
-        table.store.set_day_budget(DAY, 100)
 
 
 # The due index

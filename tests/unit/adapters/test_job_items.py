@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ import pytest
 from detag.adapters import job_items
 from detag.domain.intake import Intake, Override
 from detag.domain.job import RETENTION_SECONDS, Job, Reservation, State, Upload, new
-from detag.domain.money import SHARDS, Shard
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
 
 DAY = "2026-11-23"
+RESERVED = Reservation(DAY, Decimal("0.14"))
 UPLOAD = Upload("photos", "shoes/1.jpg", None, "0055AED6DCD90281E5", "e7a6", 1_000, EPOCH - 1.5)
 JOB = replace(new(UPLOAD, EPOCH), version=3)
 CLOSED = replace(
@@ -65,8 +66,21 @@ def test_a_job_that_waits_for_the_intake_has_a_shard_of_its_own() -> None:
 
 
 def test_a_reservation_is_written_out() -> None:
-    item = job_items.job_item(replace(JOB, reservation=Reservation(DAY, 2, 7)))
-    assert (item["reserved_day"], item["slots"], item["counter"]) == ({"S": DAY}, {"N": "2"}, {"N": "7"})
+    item = job_items.job_item(replace(JOB, reservation=RESERVED))
+    assert (item["reserved_day"], item["reserved_usd"]) == ({"S": DAY}, {"N": "0.14"})
+
+
+@pytest.mark.parametrize("usd", ["0", "0.14", "0.1375", "1E-7", "1E+3"])
+def test_dollars_are_written_exactly_and_plainly(usd: str) -> None:
+    written = job_items.USD.write(Decimal(usd))
+    assert "E" not in written and Decimal(written) == Decimal(usd)
+
+
+def test_a_reservation_in_images_holds_no_dollars() -> None:
+    """Earlier versions counted images, on counters that are not read any more."""
+    item = {"reserved_day": {"S": DAY}, "slots": {"N": "1"}, "counter": {"N": "3"}}
+    assert job_items.read_reservation(item) == Reservation(DAY, Decimal(0))
+    assert job_items.read_reservation({}) is None
 
 
 def test_every_field_is_kept_by_one_attribute() -> None:
@@ -75,7 +89,6 @@ def test_every_field_is_kept_by_one_attribute() -> None:
         Job: job_items.JOB_ATTRIBUTES,
         Upload: job_items.UPLOAD_ATTRIBUTES,
         Reservation: job_items.RESERVATION_ATTRIBUTES,
-        Shard: job_items.SHARD_ATTRIBUTES,
         Intake: job_items.INTAKE_ATTRIBUTES,
         Override: job_items.OVERRIDE_ATTRIBUTES,
     }
@@ -111,30 +124,25 @@ def test_the_intake_is_one_readable_item() -> None:
     }
 
 
-def test_a_shard_is_read_as_it_was_written() -> None:
-    for shard in (Shard(71, 70), Shard(0, -3)):
-        item = job_items.shard_item(DAY, SHARDS - 1, shard)
-        assert item["pk"] == {"S": f"day#{DAY}#15"}
-        assert job_items.read_shard(item) == shard
+def test_what_is_spent_is_read_once_the_day_is_open() -> None:
+    assert job_items.read_spent({"spent": {"N": "4.20"}, "opened_at": {"N": "1"}}) == Decimal("4.2")
+    assert job_items.read_spent({"spent": {"N": "0.14"}}) is None
 
 
 def test_a_charged_run_has_its_own_item() -> None:
-    assert job_items.charge_item("run_1", Reservation(DAY, 1, 7), EPOCH + 0.5) == {
+    assert job_items.charge_item("run_1", RESERVED, EPOCH + 0.5) == {
         "pk": {"S": "run#run_1"},
         "run_id": {"S": "run_1"},
         "reserved_day": {"S": DAY},
-        "slots": {"N": "1"},
-        "counter": {"N": "7"},
+        "reserved_usd": {"N": "0.14"},
         "charged_at": {"N": "1795431600.5"},
         "expires_at": {"N": str(int(EPOCH + job_items.LASTING_SECONDS))},
     }
 
 
 def test_all_other_items_outlive_the_jobs_that_need_them() -> None:
-    midnight = EPOCH - EPOCH % 86_400
     made = {
-        midnight: job_items.shard_item(DAY, 0, Shard(71, 71)),
-        EPOCH: job_items.charge_item("run_1", Reservation(DAY, 1, 0), EPOCH),
+        EPOCH: job_items.charge_item("run_1", RESERVED, EPOCH),
         EPOCH + 1: job_items.newest_upload_item("photos", "a.jpg", "01", EPOCH + 1),
     }
     for start, item in made.items():

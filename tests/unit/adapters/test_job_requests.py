@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,25 +13,25 @@ import pytest
 from detag.adapters import job_requests
 from detag.adapters.job_items import job_item
 from detag.domain.job import Reservation, State, Upload, new
-from detag.domain.money import spread
 from detag.ports.clock_fake import EPOCH
 
 TABLE, DAY = "jobs", "2026-11-23"
 UPLOAD = Upload("photos", "shoes/1.jpg", None, "0055AED6DCD90281E5", "e7a6", 1_000, EPOCH - 1.5)
 JOB = replace(new(UPLOAD, EPOCH), version=3)
-RESERVED = Reservation(DAY, 1, 0)
+PRICE, LIMIT = Decimal("0.14"), Decimal(10)
+RESERVED = Reservation(DAY, PRICE)
 
 EVERY_REQUEST: list[dict[str, Any]] = [
     job_requests.put_request(TABLE, job_item(JOB), 0),
     job_requests.put_request(TABLE, job_item(JOB), 3),
     *(
         action
-        for limit in (None, 71)
         for item in (
-            job_requests.reserve_request(TABLE, DAY, 0, 1, limit),
-            *job_requests.day_budget_writes(TABLE, DAY, None, spread(71, 71)),
-            *job_requests.day_budget_writes(TABLE, DAY, spread(71, 71), spread(5, 5)),
-            *job_requests.charge_requests(TABLE, "run_1", RESERVED, EPOCH),
+            job_requests.spend_request(TABLE, DAY, PRICE, None),
+            job_requests.spend_request(TABLE, DAY, PRICE, LIMIT),
+            *job_requests.open_day_requests(TABLE, DAY, EPOCH),
+            *job_requests.charge_requests(TABLE, "run_1", None, RESERVED, EPOCH),
+            *job_requests.charge_requests(TABLE, "run_1", RESERVED, replace(RESERVED, usd=LIMIT), EPOCH),
         )
         for action in item.values()
     ),
@@ -39,7 +40,7 @@ EVERY_REQUEST: list[dict[str, Any]] = [
     job_requests.due_shard_request(TABLE, "held#0"),
     job_requests.outcome_request(TABLE, State.FAILED, DAY),
 ]
-KEYWORDS = {"SET", "ADD", "AND", "OR", "attribute_exists", "attribute_not_exists"}
+KEYWORDS = {"SET", "ADD", "AND", "OR", "attribute_exists", "attribute_not_exists", "if_not_exists"}
 
 
 @pytest.mark.parametrize("request_", EVERY_REQUEST)
@@ -54,17 +55,19 @@ def test_expressions_use_placeholders_only_and_each_one_given(request_: dict[str
 def test_a_save_without_money_is_one_write() -> None:
     after = replace(JOB, version=4, reservation=RESERVED)
     for before in (replace(JOB, reservation=RESERVED), replace(JOB, reservation=None)):
-        requests = job_requests.save_requests(TABLE, before, replace(after, reservation=before.reservation), 71)
+        requests = job_requests.save_requests(TABLE, before, replace(after, reservation=before.reservation), LIMIT)
         assert [list(request) for request in requests] == [["Put"]]
 
 
-def shards_and_changes(before: Reservation | None, after: Reservation | None) -> list[tuple[str, str, str | None]]:
-    """Shard, change of its free images, and the limit they must fit, for each shard of a save under a limit."""
-    requests = job_requests.save_requests(TABLE, replace(JOB, reservation=before), replace(JOB, reservation=after), 71)
+def days_and_changes(before: Reservation | None, after: Reservation | None) -> list[tuple[str, str, str | None]]:
+    """Item, change of what is spent, and the most that may be spent before it, for each day of a save under $10."""
+    requests = job_requests.save_requests(
+        TABLE, replace(JOB, reservation=before), replace(JOB, reservation=after), LIMIT
+    )
     updates = [request["Update"] for request in requests[1:]]
     values = [update["ExpressionAttributeValues"] for update in updates]
     return [
-        (update["Key"]["pk"]["S"], value[":given"]["N"], value.get(":lim", {}).get("N"))
+        (update["Key"]["pk"]["S"], value[":usd"]["N"], value.get(":most", {}).get("N"))
         for update, value in zip(updates, values, strict=True)
     ]
 
@@ -72,25 +75,22 @@ def shards_and_changes(before: Reservation | None, after: Reservation | None) ->
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        (None, Reservation(DAY, 2, 7), [("day#2026-11-23#7", "-2", "71")]),
-        (Reservation(DAY, 2, 7), None, [("day#2026-11-23#0", "2", None)]),
+        (None, RESERVED, [("day#2026-11-23", "0.14", "9.86")]),
+        (RESERVED, None, [("day#2026-11-23", "-0.14", None)]),
         (
-            Reservation(DAY, 2, 7),
-            Reservation("2026-11-24", 1, 3),
-            [("day#2026-11-23#0", "2", None), ("day#2026-11-24#3", "-1", "71")],
+            RESERVED,
+            Reservation("2026-11-24", PRICE),
+            [("day#2026-11-23", "-0.14", None), ("day#2026-11-24", "0.14", "9.86")],
         ),
-        (
-            Reservation(DAY, 2, 7),
-            Reservation(DAY, 1, 3),
-            [("day#2026-11-23#0", "2", None), ("day#2026-11-23#3", "-1", "71")],
-        ),
-        (Reservation(DAY, 2, 7), Reservation(DAY, 1, 0), [("day#2026-11-23#0", "1", "71")]),
+        (RESERVED, Reservation(DAY, 2 * PRICE), [("day#2026-11-23", "0.14", "9.86")]),
+        (RESERVED, Reservation(DAY, Decimal("0.140")), []),
+        (Reservation(DAY, Decimal(0)), None, []),
     ],
 )
 def test_only_what_is_reserved_must_fit_the_limit(
     before: Reservation | None, after: Reservation | None, expected: list[tuple[str, str, str | None]]
 ) -> None:
-    assert shards_and_changes(before, after) == expected
+    assert days_and_changes(before, after) == expected
 
 
 def test_the_due_index_is_read_up_to_a_time_and_a_number() -> None:
@@ -102,7 +102,6 @@ def test_the_due_index_is_read_up_to_a_time_and_a_number() -> None:
 
 def test_reads_are_consistent() -> None:
     assert job_requests.get_request(TABLE, "gate")["ConsistentRead"] is True
-    assert job_requests.day_budget_request(TABLE, DAY)["RequestItems"][TABLE]["ConsistentRead"] is True
 
 
 def test_requests_are_plain_json() -> None:

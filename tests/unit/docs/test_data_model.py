@@ -68,9 +68,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.state is State.SUBMITTED or job.repairable
     ),
     "once delivered, where older outputs were left": lambda job: job.state is State.DELIVERED,
-    "while images are reserved or paid for": lambda job: (
-        job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED
-    ),
+    "while money is reserved or spent": lambda job: job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED,
 }
 """Then, but not always then."""
 

@@ -53,7 +53,16 @@ WORDS: Final = (
             "local/samples/products.py": "of a bottle",
         },
     ),
-    Word(r"\bslots?\b(?!=True)", "two slots", "image", STORED),
+    Word(
+        r"\bslots?\b(?!=True)",
+        "two slots",
+        "reservation, usd",
+        {
+            "layers/detag/python/detag/adapters/job_items.py": "what earlier items have in place of dollars",
+            "tests/contract/test_jobs.py": "an item as it was stored",
+            "tests/unit/adapters/test_job_items.py": "the same",
+        },
+    ),
     Word(r"\bledgers?\b", "the ledger", "day budget"),
     Word(r"\bdebts?\b|_debts?\b", "settle_debt", "pending"),
     Word(

@@ -55,7 +55,7 @@ SUBMITTING = claim(
     WAITING,
     submission_no=1,
     body="{}",
-    reservation=Reservation("2026-11-23", 1, 0),
+    reservation=Reservation("2026-11-23", Decimal("0.14")),
     content_type="image/jpeg",
     source_metadata=(),
     now=NOW - 30,
@@ -233,6 +233,17 @@ def test_nothing_is_sent_again_without_proof(search: decisions.Search, may_send:
     proven = isinstance(search, NoneFound)
     assert (after.state is State.SUBMITTING) is (proven and may_send and left > waits.URL_MARGIN.seconds)
     assert (after.reason is Reason.UNCONFIRMED) is not proven
+
+
+def test_on_another_day_a_photo_is_started_over() -> None:
+    """Its money goes back to the day that it came from: what is sent today is paid from today's budget."""
+    for now, day in ((NOW, "2026-11-22"), (NOW + 86_400.0, "2026-11-23")):
+        job = replace(UNCONFIRMED, reservation=Reservation(day, Decimal("0.14")), url_expires_at=now + 3_600)
+        step = decisions.after_list(job, NoneFound(), may_send=True, now=now, uniform=longest)
+        assert isinstance(step, Step)
+        after = made(step, job)
+        assert (after.state, after.reason, after.reservation) == (State.WAITING, Reason.READY, None)
+        assert after.maybe_submitted, "a run of the first request may still appear"
 
 
 # The run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -13,7 +14,7 @@ from detag.domain.reasons import Group, Reason
 
 NOW = 1_795_426_200.0
 UPLOAD = Upload("in", "a/b.jpg", "v1", "01", "etag", 10, NOW - 5)
-RESERVATION = Reservation("2026-11-23", 1, 0)
+RESERVATION = Reservation("2026-11-23", Decimal("0.14"))
 
 
 def waiting() -> Job:

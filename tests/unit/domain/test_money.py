@@ -6,62 +6,46 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.money import (
-    NO_LIMIT,
-    SHARDS,
-    SPREAD_FROM,
-    Shard,
-    day_of,
-    free_images,
-    images_for,
-    next_day,
-    spread,
-    used_images,
-    with_limit,
-)
+from detag.domain.money import NO_LIMIT, day_of, images_left, is_surely, next_day
+
+MIDNIGHT = 1_795_478_400.0
 
 
 @pytest.mark.parametrize(
-    ("limit", "images"),
-    [("10", 71), ("0.14", 1), ("0.13", 0), ("0", 0), ("14", 100), ("1400.00", 10_000), (None, NO_LIMIT)],
+    ("limit", "spent", "images"),
+    [
+        ("10", "0", 71),
+        ("10", "9.86", 1),
+        ("10", "9.87", 0),
+        ("10", "10.14", 0),
+        ("0.42", "0.28", 1),
+        ("0.13", "0", 0),
+        ("0", "0", 0),
+    ],
 )
-def test_a_limit_is_counted_in_whole_images(limit: str | None, images: int) -> None:
-    assert images_for(Decimal(limit) if limit else None, Decimal("0.14")) == images
+def test_what_is_left_is_counted_in_whole_images(limit: str, spent: str, images: int) -> None:
+    assert images_left(Decimal(limit), Decimal(spent), Decimal("0.14")) == images
 
 
-@pytest.mark.parametrize("limit", [0, 1, 71, SPREAD_FROM - 1, SPREAD_FROM, SPREAD_FROM + 7, 10_000, NO_LIMIT])
-def test_a_new_budget_has_exactly_the_limit_free(limit: int) -> None:
-    budget = spread(limit, limit)
-    assert len(budget) == SHARDS
-    assert free_images(budget) == limit
-    assert used_images(budget) == 0
-    assert all(shard.free >= 0 for shard in budget)
+def test_no_limit_is_never_used_up() -> None:
+    assert images_left(NO_LIMIT, Decimal(10**8), Decimal("0.14")) > 10**9
 
 
-def test_only_a_large_limit_is_spread_over_the_shards() -> None:
-    assert [shard.free for shard in spread(71, 71)] == [71] + [0] * 15
-    assert {shard.free for shard in spread(16_000, 16_000)} == {1_000}
+@pytest.mark.parametrize(
+    ("seconds_to_midnight", "sure"), [(60.0, True), (40.1, True), (40.0, False), (0.0, False), (-29.0, False)]
+)
+def test_a_day_is_sure_only_where_every_clock_says_so(seconds_to_midnight: float, sure: bool) -> None:
+    """What begins now ends before midnight, even by a clock that is wrong."""
+    now = MIDNIGHT - seconds_to_midnight
+    assert is_surely("2026-11-23", now, seconds=10.0, skew=30.0) is sure
 
 
-@pytest.mark.parametrize("other", [0, 5, 71, 5_000, NO_LIMIT])
-def test_changing_the_limit_keeps_what_was_used(other: int) -> None:
-    budget = (Shard(2_000, 100), *(Shard(2_000, 90) for _ in range(15)))
-    used = used_images(budget)
-    assert used == 2_000 - 1_450
-    changed = with_limit(budget, other)
-    assert used_images(changed) == used
-    assert free_images(changed) == other - used
-
-
-def test_what_is_overspent_is_in_the_first_shard_alone() -> None:
-    """And no other shard has free images."""
-    changed = with_limit((Shard(2_000, 0),) * SHARDS, 71)
-    assert changed[0].free == 71 - 2_000
-    assert all(shard.free == 0 for shard in changed[1:])
+def test_a_new_day_is_sure_once_every_clock_has_it() -> None:
+    assert not is_surely("2026-11-24", MIDNIGHT + 29.0, seconds=10.0, skew=30.0)
+    assert is_surely("2026-11-24", MIDNIGHT + 30.0, seconds=10.0, skew=30.0)
 
 
 def test_days_are_utc() -> None:
-    midnight = 1_795_478_400.0
-    assert (day_of(midnight - 1), day_of(midnight)) == ("2026-11-23", "2026-11-24")
-    assert next_day(midnight - 1) == midnight
-    assert next_day(midnight) == midnight + 86_400
+    assert (day_of(MIDNIGHT - 1), day_of(MIDNIGHT)) == ("2026-11-23", "2026-11-24")
+    assert next_day(MIDNIGHT - 1) == MIDNIGHT
+    assert next_day(MIDNIGHT) == MIDNIGHT + 86_400

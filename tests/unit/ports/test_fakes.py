@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation, State, Upload, new
 from detag.domain.metrics import Metric
-from detag.domain.money import free_images
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.events_fake import FakeEvents
-from detag.ports.jobs import ShardEmpty
+from detag.ports.jobs import LimitReached
 from detag.ports.jobs_fake import FakeJobStore, Write
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry, Line
 
 DAY = "2026-11-23"
+RESERVED = Reservation(DAY, Decimal("0.14"))
 
 
 class Failing:
@@ -58,11 +59,12 @@ def moved(job: Job, **changes: object) -> Job:
 
 STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
     "get": lambda store: store.get(job_of().job_id),
-    "save": lambda store: store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 1, 0)), limit=71),
+    "save": lambda store: store.save(job_of(), moved(job_of(), reservation=RESERVED), limit=Decimal(10)),
     "raise_newest_upload": lambda store: store.raise_newest_upload("photos", "a.jpg", "01"),
-    "day_budget": lambda store: store.day_budget(DAY),
-    "set_day_budget": lambda store: store.set_day_budget("2026-11-24", 71),
-    "charge": lambda store: store.charge("run_1", Reservation(DAY, 1, 0)),
+    "spent": lambda store: store.spent(DAY),
+    "open_day": lambda store: store.open_day("2026-11-24"),
+    "charged": lambda store: store.charged("run_1"),
+    "charge": lambda store: store.charge("run_1", None, RESERVED),
     "intake": lambda store: store.intake(),
     "save_intake": lambda store: store.save_intake(Intake(), Intake(reason=Reason.PAUSED, version=1)),
     "override": lambda store: store.override(),
@@ -71,17 +73,17 @@ STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
     "waiting_for_intake": lambda store: store.waiting_for_intake(10),
     "counts": lambda store: store.counts(DAY),
 }
-CHANGES = ("save", "raise_newest_upload", "set_day_budget", "charge", "save_intake")
+CHANGES = ("save", "raise_newest_upload", "open_day", "charge", "save_intake")
 
 
 def everything(store: FakeJobStore) -> tuple[object, ...]:
-    kept = (store.jobs, store.day_budgets, store.charges, store.newest_uploads)
-    return *(dict(one) for one in kept), list(store.writes), store._intake
+    kept = (store.jobs, store.money, store.charges, store.newest_uploads)
+    return *(dict(one) for one in kept), set(store.open_days), list(store.writes), store._intake
 
 
 def opened(effect: Failing) -> FakeJobStore:
     store = FakeJobStore(FakeClock(), effect)
-    store.set_day_budget(DAY, 71)
+    store.open_day(DAY)
     effect.names.clear()
     return store
 
@@ -96,7 +98,7 @@ def test_every_call_of_the_job_store_goes_through_its_effect(method: str) -> Non
 
 @pytest.mark.parametrize("method", STORE_CALLS)
 def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> None:
-    store = opened(Failing(f"jobs.{method}", nth=2 if method == "set_day_budget" else 1))
+    store = opened(Failing(f"jobs.{method}", nth=2 if method == "open_day" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -105,7 +107,7 @@ def test_a_call_that_fails_before_it_happens_changes_nothing(method: str) -> Non
 
 @pytest.mark.parametrize("method", CHANGES)
 def test_a_call_that_fails_afterwards_has_changed_something(method: str) -> None:
-    store = opened(Failing(f"jobs.{method}", "after", nth=2 if method == "set_day_budget" else 1))
+    store = opened(Failing(f"jobs.{method}", "after", nth=2 if method == "open_day" else 1))
     before = everything(store)
     with pytest.raises(Transient):
         STORE_CALLS[method](store)
@@ -174,22 +176,22 @@ def test_the_job_store_shows_everything_that_was_written() -> None:
     clock = FakeClock()
     store = opened(Failing())
     store._clock = clock
-    first = moved(job_of(), reservation=Reservation(DAY, 1, 0))
+    first = moved(job_of(), reservation=RESERVED)
     store.save(job_of(), first)
     clock.advance(5)
     second = moved(first, state=State.SUBMITTED, reason=None)
     store.save(first, second)
-    store.charge("run_9", Reservation(DAY, 2, 0))
+    store.charge("run_9", None, RESERVED)
     assert store.writes == [Write(EPOCH, None, first), Write(EPOCH + 5, first, second)]
     assert list(store.jobs.values()) == [second]
-    assert store.charges == {"run_9": Reservation(DAY, 2, 0)}
-    assert {day: free_images(budget) for day, budget in store.day_budgets.items()} == {DAY: 68}
+    assert store.charges == {"run_9": RESERVED}
+    assert store.money == {DAY: 2 * RESERVED.usd}
 
 
 def test_what_was_refused_is_not_shown_as_written() -> None:
     store = opened(Failing())
-    with pytest.raises(ShardEmpty):
-        store.save(job_of(), moved(job_of(), reservation=Reservation(DAY, 72, 0)), limit=71)
+    with pytest.raises(LimitReached):
+        store.save(job_of(), moved(job_of(), reservation=RESERVED), limit=Decimal("0.13"))
     assert (store.writes, store.jobs) == ([], {})
 
 

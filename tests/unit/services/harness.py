@@ -39,8 +39,7 @@ class Harness:
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
-        common |= {"uniform": self._uniform}
-        ends: Any = {"photos": self.photos, "events": self.events}
+        ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}
         deployed = {"daily_spend_limit_usd": limit}
         submit = settings(SubmitSettings, **{"max_image_megabytes": 1, "paused": paused} | deployed | changes)
         self.submit = app.submit(submit, **common, **ends)

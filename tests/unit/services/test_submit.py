@@ -12,7 +12,6 @@ import pytest
 from detag.domain.decisions import DOWN_AFTER
 from detag.domain.images import MAX_OUTPUT_PIXELS
 from detag.domain.job import RETENTION_SECONDS, State
-from detag.domain.money import used_images
 from detag.domain.reasons import Reason
 from detag.domain.waits import LEASE
 from detag.ports.errors import Conflict, Transient
@@ -31,7 +30,7 @@ def test_a_photo_is_claimed_sent_and_its_run_saved() -> None:
     assert harness.calls.index("jobs.save") < harness.calls.index("runs.create")
     assert (job.run_id, job.submission_no, job.attempt) == (harness.run.run_id, 1, 1)
     assert claimed.lease_until == harness.clock.now() + LEASE.seconds
-    assert claimed.reservation is not None and used_images(harness.jobs.day_budgets[claimed.reservation.day]) == 1
+    assert claimed.reservation is not None and harness.jobs.money == {claimed.reservation.day: PRICE}
     assert dict(claimed.source_metadata) == {"shop_name": "north"}
 
 

@@ -47,7 +47,7 @@ def submit(
     from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
-    budget = _budget(settings, jobs, clock, telemetry, uniform)
+    budget = _budget(settings, jobs, clock, telemetry)
     steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
     submission = _submission(
         settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
@@ -99,7 +99,7 @@ def deliver(
         fetcher=fetcher,
         outbox=outbox,
         steps=_steps(jobs, outbox, clock, telemetry),
-        budget=_budget(settings, jobs, clock, telemetry, uniform),
+        budget=_budget(settings, jobs, clock, telemetry),
         clock=clock,
         telemetry=telemetry,
         uniform=uniform,
@@ -115,7 +115,6 @@ def reconcile(
     runs: Runs,
     clock: Clock,
     telemetry: Telemetry,
-    uniform: Uniform = random.uniform,
 ) -> Reconcile:
     """What runs every minute."""
     from detag.services.reconcile import Reconcile
@@ -128,7 +127,7 @@ def reconcile(
         results=results,
         runs=runs,
         intake=_intake(jobs, clock, telemetry),
-        budget=_budget(settings, jobs, clock, telemetry, uniform),
+        budget=_budget(settings, jobs, clock, telemetry),
         clock=clock,
         telemetry=telemetry,
     )
@@ -191,7 +190,6 @@ def _budget(
     jobs: JobStore,
     clock: Clock,
     telemetry: Telemetry,
-    uniform: Uniform,
 ) -> Budget:
     from detag.services.budget import Budget
 
@@ -201,7 +199,6 @@ def _budget(
         jobs=jobs,
         clock=clock,
         telemetry=telemetry,
-        uniform=uniform,
     )
 
 

@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from detag.adapters.job_items import (
     OVERRIDE_PK,
     WRITTEN_BY,
     Item,
+    day_pk,
     intake_item,
     job_id_of,
     job_pk,
@@ -25,19 +27,19 @@ from detag.adapters.job_items import (
     read_intake,
     read_job,
     read_override,
-    read_shard,
-    shard_pk,
+    read_reservation,
+    read_spent,
+    run_pk,
 )
 from detag.adapters.job_requests import (
     Request,
     begin_delivery_request,
     charge_requests,
-    day_budget_request,
-    day_budget_writes,
     due_shard_request,
     end_delivery_request,
     get_request,
     newest_upload_request,
+    open_day_requests,
     outcome_request,
     put_request,
     save_requests,
@@ -46,10 +48,9 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
-from detag.domain.money import SHARDS, DayBudget, spread, with_limit
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import BudgetChanged, Counts, Delivered, DeliveryHeld, ShardEmpty
+from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -87,19 +88,12 @@ def failed_conditions(error: ClientError) -> list[int]:
     return failed
 
 
-def budget_error(error: ClientError, requests: Sequence[Request]) -> Exception:
-    """Why the shards of a transaction refused it, `BudgetChanged` before `ShardEmpty`."""
-    empty: Exception | None = None
-    for position in failed_conditions(error):
-        wanted = requests[position]["Update"]
-        pk, limit = wanted["Key"]["pk"]["S"], wanted["ExpressionAttributeValues"].get(":lim")
-        present = reasons_of(error)[position].get("Item")
-        if not present:
-            return BudgetChanged(f"{pk} does not exist")
-        if present.get("lim") != limit:
-            return BudgetChanged(f"the limit of {pk} is {present['lim']['N']}")
-        empty = ShardEmpty(f"{pk} has {present['free']['N']} free")
-    return empty or error
+def claim_error(error: ClientError) -> Exception:
+    """Why the day's budget refused a transaction of which no other action may fail."""
+    (position,) = failed_conditions(error)
+    day = reasons_of(error)[position].get("Item") or {}
+    spent = read_spent(day)
+    return DayNotOpen("the day is not open") if spent is None else LimitReached(f"${spent} is spent")
 
 
 class DynamoJobStore:
@@ -122,7 +116,7 @@ class DynamoJobStore:
         item = self._get(job_pk(job_id))
         return read_job(item) if item else None
 
-    def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
+    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
         """See `JobStore`."""
         if after.job_id != before.job_id or after.version <= before.version:
             raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
@@ -135,7 +129,7 @@ class DynamoJobStore:
         except ClientError as error:
             if 0 in failed_conditions(error):
                 raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
-            raise budget_error(error, requests) from None
+            raise claim_error(error) from None
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
@@ -170,50 +164,31 @@ class DynamoJobStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def day_budget(self, day: str) -> DayBudget | None:
+    def spent(self, day: str) -> Decimal | None:
         """See `JobStore`."""
-        found: dict[str, Mapping[str, Any]] = {}
-        request = day_budget_request(self._table, day)
-        for _ in self._patience("BatchGetItem"):
-            with calling("BatchGetItem"):
-                answer = self._client.batch_get_item(**request)
-            found |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
-            if not answer.get("UnprocessedKeys"):
-                break
-            request = {"RequestItems": answer["UnprocessedKeys"]}
-        items = [found.get(shard_pk(day, number)) for number in range(SHARDS)]
-        shards = tuple(read_shard(item) for item in items if item)
-        return shards if len(shards) == SHARDS else None
+        item = self._get(day_pk(day))
+        return read_spent(item) if item else None
 
-    def set_day_budget(self, day: str, limit: int) -> None:
-        """See `JobStore`. Where others reserve meanwhile, the budget is read again: no reservation is overwritten."""
-        for _ in self._patience("set_day_budget"):
-            before = self.day_budget(day)
-            if before is not None and before[0].limit == limit:
-                return
-            after = spread(limit, limit) if before is None else with_limit(before, limit)
-            try:
-                self._transact(day_budget_writes(self._table, day, before, after))
-            except ClientError as error:
-                failed_conditions(error)
-            else:
-                return
-            now = self.day_budget(day)
-            if now is not None and (before is None or now[0].limit != before[0].limit):
-                if now[0].limit != limit:
-                    raise Conflict(f"another worker set the limit of {day} to {now[0].limit}")
-                return
-
-    def charge(self, run_id: str, reservation: Reservation) -> bool:
+    def open_day(self, day: str) -> None:
         """See `JobStore`."""
-        requests = charge_requests(self._table, run_id, reservation, self._clock.now())
         try:
-            self._transact(requests)
+            self._transact(open_day_requests(self._table, day, self._clock.now()))
         except ClientError as error:
-            if 0 in failed_conditions(error):
-                return False
-            raise budget_error(error, requests) from None
-        return True
+            if 0 not in failed_conditions(error):
+                raise BudgetLost(f"{day} was opened before") from None
+
+    def charged(self, run_id: str) -> Reservation | None:
+        """See `JobStore`."""
+        item = self._get(run_pk(run_id))
+        return read_reservation(item) if item else None
+
+    def charge(self, run_id: str, before: Reservation | None, after: Reservation) -> None:
+        """See `JobStore`."""
+        try:
+            self._transact(charge_requests(self._table, run_id, before, after, self._clock.now()))
+        except ClientError as error:
+            failed_conditions(error)
+            raise Conflict(f"run {run_id} was charged with something else") from None
 
     def intake(self) -> Intake:
         """See `JobStore`."""

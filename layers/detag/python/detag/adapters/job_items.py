@@ -2,7 +2,8 @@
 
     job#<job id>            a job
     head#<hash>             the newest upload of one bucket and key
-    day#<YYYY-MM-DD>#<n>    shard n of a day's budget
+    day#<YYYY-MM-DD>        a day's budget
+    budget                  the newest day whose budget was opened
     run#<run id>            an unmatched run that was charged
     gate                    the intake
     override                what an operator wrote to override the parameters
@@ -15,14 +16,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Final
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
-from detag.domain.money import Shard, day_of
+from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.ports.items import kept, kept_intake
 from detag.ports.jobs import Delivered
@@ -34,6 +34,7 @@ LASTING_SECONDS: Final = 400 * DAY_SECONDS
 """How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
 INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
+NEWEST_DAY_PK: Final = "budget"
 
 
 # Types
@@ -82,6 +83,7 @@ STATE: Final = Type("S", "state", str.__str__, State)
 REASON: Final = Type("S", "reason", str.__str__, Reason.of)
 WHOLE: Final = Type("N", "whole number", int.__repr__, int)
 SECONDS: Final = Type("N", "seconds since the epoch", _write_seconds, float)
+USD: Final = Type("N", "US dollars", lambda value: format(value, "f"), Decimal)
 FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
@@ -121,7 +123,7 @@ NEVER: Final = object()
 CLAIMED: Final = "since the first claim"
 CLOSED: Final = "once closed"
 DUE: Final = "while open, anything is pending, or a late result is asked for"
-RESERVED: Final = "while images are reserved or paid for"
+RESERVED: Final = "while money is reserved or spent"
 TRUE: Final = "where true"
 
 UPLOAD_ATTRIBUTES: Final = (
@@ -170,8 +172,7 @@ JOB_ATTRIBUTES: Final = (
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),
-    Attribute("slots", "images", WHOLE, RESERVED, NEVER),
-    Attribute("counter", "shard", WHOLE, RESERVED, NEVER),
+    Attribute("reserved_usd", "usd", USD, RESERVED, NEVER),
 )
 DERIVED_ATTRIBUTES: Final = (
     Attribute("pk", "pk", TEXT, ALWAYS, means="The table's key."),
@@ -237,9 +238,19 @@ DELIVERY_ATTRIBUTES: Final = (
     EXPIRES_AT,
 )
 """What the item of the newest upload has besides, written by `deliver`."""
-SHARD_ATTRIBUTES: Final = (
-    Attribute("lim", "limit", WHOLE, ALWAYS, NEVER),
-    Attribute("free", "free", WHOLE, ALWAYS, NEVER),
+SPENT: Final = Attribute(
+    "spent",
+    "spent",
+    USD,
+    ALWAYS,
+    means="What is spent or reserved on this day. No claim takes it beyond the day's limit.",
+)
+OPENED_AT: Final = Attribute(
+    "opened_at", "opened_at", SECONDS, "once open", means="When the day was opened: before that nothing is claimed."
+)
+DAY_ATTRIBUTES: Final = (SPENT, OPENED_AT, EXPIRES_AT)
+NEWEST_DAY: Final = Attribute(
+    "newest_day", "newest_day", TEXT, ALWAYS, means="The day. A day opens only if it is newer, so none opens twice."
 )
 CHARGE_ATTRIBUTES: Final = (
     Attribute("run_id", "run_id", TEXT, ALWAYS, means="Runflow's id of the run."),
@@ -322,10 +333,9 @@ def job_item(job: Job) -> Item:
 
 def read_job(item: Mapping[str, Any]) -> Job:
     """The job of an item that `job_item` made. Raises KeyError or ValueError for another item."""
-    reserved = "reserved_day" in item
     return Job(
         upload=Upload(**_fields(UPLOAD_ATTRIBUTES, item)),
-        reservation=Reservation(**_fields(RESERVATION_ATTRIBUTES, item)) if reserved else None,
+        reservation=read_reservation(item),
         **_fields(JOB_ATTRIBUTES, item),
     )
 
@@ -343,31 +353,36 @@ def place_of(item: Mapping[str, Any]) -> str | None:
 # Money
 
 
-def shard_pk(day: str, number: int) -> str:
-    """The key of shard `number` of a day's budget."""
-    return f"day#{day}#{number}"
+def day_pk(day: str) -> str:
+    """The key of a day's budget."""
+    return f"day#{day}"
 
 
-def shard_item(day: str, number: int, shard: Shard) -> Item:
-    """The item of a shard of a day's budget."""
-    midnight = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
-    return (
-        {"pk": {"S": shard_pk(day, number)}}
-        | _written(SHARD_ATTRIBUTES, partial(getattr, shard))
-        | _written((EXPIRES_AT,), {"expires_at": int(midnight + LASTING_SECONDS)}.__getitem__)
-    )
+def run_pk(run_id: str) -> str:
+    """The key of an unmatched run that is charged."""
+    return f"run#{run_id}"
 
 
-def read_shard(item: Mapping[str, Any]) -> Shard:
-    """The shard of an item that `shard_item` made."""
-    return Shard(**_fields(SHARD_ATTRIBUTES, item))
+def read_spent(item: Mapping[str, Any]) -> Decimal | None:
+    """What is spent on a day, from its item; None where the day is not open."""
+    return USD.read(item[SPENT.name]["N"]) if {OPENED_AT.name, SPENT.name} <= set(item) else None
+
+
+def read_reservation(item: Mapping[str, Any]) -> Reservation | None:
+    """The reservation of a job's item or of a charged run's; None where there is none.
+
+    Earlier versions counted images, in counters of their own (`slots` and `counter`): here they hold no dollars.
+    """
+    if "reserved_day" not in item:
+        return None
+    return Reservation(**_fields(RESERVATION_ATTRIBUTES, {"reserved_usd": {"N": "0"}} | dict(item)))
 
 
 def charge_item(run_id: str, reservation: Reservation, now: float) -> Item:
     """The item of an unmatched run that is charged."""
     charge = {"run_id": run_id, "charged_at": now, "expires_at": int(now + LASTING_SECONDS)}
     return (
-        {"pk": {"S": f"run#{run_id}"}}
+        {"pk": {"S": run_pk(run_id)}}
         | _written(RESERVATION_ATTRIBUTES, partial(getattr, reservation))
         | _written(CHARGE_ATTRIBUTES, charge.__getitem__)
     )

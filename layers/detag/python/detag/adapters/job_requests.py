@@ -5,26 +5,32 @@ Every name in an expression is a placeholder: DynamoDB reserves some 570 words, 
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from decimal import Decimal
 from typing import Any, Final
 
 from detag.adapters.job_items import (
     DUE_INDEX,
+    EXPIRES_AT,
     LASTING_SECONDS,
+    NEWEST_DAY,
+    NEWEST_DAY_PK,
+    OPENED_AT,
     OUTCOMES_INDEX,
     SECONDS,
+    SPENT,
+    USD,
+    WHOLE,
     Item,
     charge_item,
+    day_pk,
     delivery_item,
     job_item,
     newest_upload_item,
     newest_upload_pk,
     outcome_of,
-    shard_item,
-    shard_pk,
 )
 from detag.domain.job import Job, Reservation, State
-from detag.domain.money import SHARDS, DayBudget, Shard
+from detag.ports.items import moved_money
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -52,97 +58,87 @@ def put_request(table: str, item: Item, version: int) -> Request:
     }
 
 
-def save_requests(table: str, before: Job, after: Job, limit: int | None) -> list[Request]:
+def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) -> list[Request]:
     """The actions of the transaction that saves a job together with its money, the job first; only the job if no money
     moves.
-
-    What is returned goes to shard 0 (see `Reservation`), and what moves on one shard is one action: a transaction may
-    name an item only once.
     """
-    returned, reserved = before.reservation, after.reservation
-    images: Tally[tuple[str, int]] = Tally()
-    if returned is not None and returned != reserved:
-        images[returned.day, 0] -= returned.images
-    if reserved is not None and returned != reserved:
-        images[reserved.day, reserved.shard] += reserved.images
-    limited = (reserved.day, reserved.shard) if reserved is not None else None
+    reserved = after.reservation.day if after.reservation is not None else None
     return [
         {"Put": put_request(table, job_item(after), before.version)},
         *(
-            reserve_request(table, *shard, number, limit if shard == limited else None)
-            for shard, number in images.items()
+            spend_request(table, day, usd, limit if day == reserved else None)
+            for day, usd in moved_money(before.reservation, after.reservation).items()
         ),
     ]
 
 
-def reserve_request(table: str, day: str, shard: int, images: int, limit: int | None) -> Request:
-    """A transaction's action that takes images from a shard that exists, or returns them where `images` is below 0.
+def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None) -> Request:
+    """A transaction's action that adds to what is spent on a day, or takes off it where `usd` is below 0.
 
-    With a `limit`, only while the day has this limit and the shard has them free.
+    With a `limit`, only while the day is open and the limit has room for it.
     """
-    names = {"#free": "free"}
-    values = {":given": {"N": str(-images)}}
-    if limit is None:
-        condition = "attribute_exists(#free)"
-    else:
-        condition = "#lim = :lim AND #free >= :images"
-        names |= {"#lim": "lim"}
-        values |= {":lim": {"N": str(limit)}, ":images": {"N": str(images)}}
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": {"pk": {"S": shard_pk(day, shard)}},
-            "UpdateExpression": "ADD #free :given",
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": values,
+    update: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": day_pk(day)}},
+        "UpdateExpression": "ADD #spent :usd",
+        "ExpressionAttributeNames": {"#spent": SPENT.name},
+        "ExpressionAttributeValues": {":usd": {"N": USD.write(usd)}},
+    }
+    if limit is not None:
+        update |= {
+            "ConditionExpression": "attribute_exists(#opened_at) AND #spent <= :most",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+        update["ExpressionAttributeNames"] |= {"#opened_at": OPENED_AT.name}
+        update["ExpressionAttributeValues"] |= {":most": {"N": USD.write(limit - usd)}}
+    return {"Update": update}
+
+
+def open_day_requests(table: str, day: str, now: float) -> list[Request]:
+    """The actions of the transaction that opens a day, which keeps what is spent on it already, the day first."""
+    opened: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": day_pk(day)}},
+        "UpdateExpression": "SET #opened_at = :now, #expires_at = :then, #spent = if_not_exists(#spent, :nothing)",
+        "ConditionExpression": "attribute_not_exists(#opened_at)",
+        "ExpressionAttributeNames": {
+            "#opened_at": OPENED_AT.name,
+            "#expires_at": EXPIRES_AT.name,
+            "#spent": SPENT.name,
+        },
+        "ExpressionAttributeValues": {
+            ":now": {"N": SECONDS.write(now)},
+            ":then": {"N": WHOLE.write(int(now + LASTING_SECONDS))},
+            ":nothing": {"N": "0"},
+        },
     }
+    newest: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": NEWEST_DAY_PK}},
+        "UpdateExpression": "SET #newest = :day",
+        "ConditionExpression": "attribute_not_exists(#newest) OR #newest < :day",
+        "ExpressionAttributeNames": {"#newest": NEWEST_DAY.name},
+        "ExpressionAttributeValues": {":day": {"S": day}},
+    }
+    return [{"Update": opened}, {"Update": newest}]
 
 
-def day_budget_request(table: str, day: str) -> Request:
-    """A consistent BatchGetItem of all shards of a day."""
-    keys = [{"pk": {"S": shard_pk(day, number)}} for number in range(SHARDS)]
-    return {"RequestItems": {table: {"Keys": keys, "ConsistentRead": True}}}
-
-
-def day_budget_writes(table: str, day: str, before: DayBudget | None, after: DayBudget) -> list[Request]:
-    """The actions of the transaction that creates a day's budget, or replaces it while every shard is as before."""
+def charge_requests(
+    table: str, run_id: str, before: Reservation | None, after: Reservation, now: float
+) -> list[Request]:
+    """The actions of the transaction that charges a run, the run first: only while it is charged as `before`."""
+    put: Request = {"TableName": table, "Item": charge_item(run_id, after, now)}
     if before is None:
-        return [
-            {"Put": {"TableName": table, "Item": shard_item(day, number, shard)} | NOT_THERE}
-            for number, shard in enumerate(after)
-        ]
-    return [
-        _shard_update(table, shard_pk(day, number), old, new)
-        for number, (old, new) in enumerate(zip(before, after, strict=True))
-    ]
-
-
-def _shard_update(table: str, pk: str, old: Shard, new: Shard) -> Request:
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": {"pk": {"S": pk}},
-            "UpdateExpression": "SET #lim = :lim, #free = :free",
-            "ConditionExpression": "#lim = :old_lim AND #free = :old_free",
-            "ExpressionAttributeNames": {"#lim": "lim", "#free": "free"},
-            "ExpressionAttributeValues": {
-                ":lim": {"N": str(new.limit)},
-                ":free": {"N": str(new.free)},
-                ":old_lim": {"N": str(old.limit)},
-                ":old_free": {"N": str(old.free)},
-            },
+        put |= NOT_THERE
+    else:
+        put |= {
+            "ConditionExpression": "#day = :day AND (#usd = :usd OR attribute_not_exists(#usd))",
+            "ExpressionAttributeNames": {"#day": "reserved_day", "#usd": "reserved_usd"},
+            "ExpressionAttributeValues": {":day": {"S": before.day}, ":usd": {"N": USD.write(before.usd)}},
         }
-    }
-
-
-def charge_requests(table: str, run_id: str, reservation: Reservation, now: float) -> list[Request]:
-    """The actions of the transaction that charges a run once, the run first."""
     return [
-        {"Put": {"TableName": table, "Item": charge_item(run_id, reservation, now)} | NOT_THERE},
-        reserve_request(table, reservation.day, reservation.shard, reservation.images, None),
+        {"Put": put},
+        *(spend_request(table, day, usd, None) for day, usd in moved_money(before, after).items()),
     ]
 
 

@@ -70,6 +70,11 @@ class PowertoolsTelemetry:
             self._counted = True
             self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=value)
 
+    def alarm(self, metric: Metric) -> None:
+        """See `Telemetry`."""
+        self.count(metric)
+        self._flush()
+
     def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         self._logger.info(message, extra=line_fields(fields), stacklevel=3)

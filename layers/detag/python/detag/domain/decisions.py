@@ -63,6 +63,7 @@ from detag.domain.job import (
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
+from detag.domain.money import day_of
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
@@ -472,6 +473,8 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
         case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
+        case NoneFound() if job.reservation is None or job.reservation.day != day_of(now):
+            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the day is over")
     again = move(resend, lease_until=now + waits.LEASE.seconds)
     return Step(move=again, decision=SENT_AGAIN, why="no run exists")
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec
@@ -130,18 +131,12 @@ def sequencer_rank(sequencer: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Images reserved from a day's budget, before they are paid for.
-
-    They are returned to shard 0, whichever shard they came from: so no other shard ever rises, and where a lowered
-    limit left shard 0 below zero, what is returned makes up for that before anybody can reserve again.
-    """
+    """Money of a day's budget: the price, from before a run is paid for until it is known what it cost."""
 
     day: str
-    """The day whose budget the images count against, as YYYY-MM-DD, UTC."""
-    images: int
-    """How many images are reserved, each at the price of one."""
-    shard: int
-    """The shard of the day budget that they were taken from."""
+    """The day whose budget the money counts against, as YYYY-MM-DD, UTC."""
+    usd: Decimal
+    """How much, in US dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,7 +362,7 @@ def release(job: Job, now: float, due_at: float) -> Job:
 
 
 @transition(
-    State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget has an image left"
+    State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget has its price left"
 )
 def claim(
     job: Job,
@@ -446,10 +441,10 @@ def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None
     State.WAITING,
     to=State.WAITING,
     by="submit",
-    when="no run exists after the wait; the URL has expired, or intake is paused",
+    when="no run exists after the wait; the URL has expired, intake is paused, or another day has begun",
 )
 def start_over(job: Job, now: float) -> Job:
-    """Give up a submission whose URL expired; the next claim makes a new one. A run of the old one may still appear."""
+    """Give up a submission and return its money; the next claim makes a new one. A run of this one may still appear."""
     _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
     return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True)
 
@@ -569,7 +564,7 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
 def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
     """Close a job that a newer version has overtaken. What was paid stays counted."""
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return replace(_closed(job, reason, detail, now), cost=cost)
+    return _closed(job, reason, detail, now, cost)
 
 
 @transition(
@@ -597,8 +592,8 @@ def fail(
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
-    closed = replace(_closed(job, reason, detail, now), ask_at=ask_at, due_at=ask_at)
-    return replace(closed, code=code, cost=cost, reservation=None if free else job.reservation)
+    closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    return replace(closed, code=code, reservation=None if free else closed.reservation)
 
 
 @transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for, and is not there yet")
@@ -611,7 +606,7 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
 def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     """Close a job whose run somebody cancelled. Runflow charges for work done: never tried again by itself."""
-    return replace(_closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now), cost=cost)
+    return _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost)
 
 
 @transition(
@@ -632,13 +627,19 @@ def deliver(
 ) -> Job:
     """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    closed = replace(_closed(job, None, None, now), outputs=outputs, leftovers=leftovers)
-    return replace(closed, cost=cost, partial=partial, code=None)
+    closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers)
+    return replace(closed, partial=partial, code=None)
 
 
-def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> Job:
+def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+    """What Runflow billed takes the place of what was reserved for it; where it does not say, that stays."""
+    spent = job.reservation
+    if spent is not None and cost is not None:
+        spent = replace(spent, usd=max(Decimal(cost), Decimal(0)))
     return replace(
         job,
+        cost=cost,
+        reservation=spent,
         reason=reason,
         detail=detail,
         body=None,  # a live bearer URL

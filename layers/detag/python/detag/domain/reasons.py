@@ -62,6 +62,12 @@ class Reason(StrEnum):
         "Today's spending limit is reached.",
         "Wait for midnight UTC, or raise DailySpendLimitUsd.",
     )
+    BUDGET_LOST = (
+        "budget_lost",
+        Group.INTAKE,
+        "The record of what was spent today was deleted, so nothing more is paid today.",
+        "Wait for midnight UTC, or write down what Runflow billed today (docs/operating.md).",
+    )
     OUT_OF_CREDIT = (
         "out_of_credit",
         Group.INTAKE,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from detag.domain.intake import Intake
-from detag.domain.job import Job
+from detag.domain.job import Job, Reservation
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
@@ -45,6 +46,16 @@ def kept(job: Job) -> Job:
         closed_at=None if job.closed_at is None else _micro(job.closed_at),
         ask_at=None if job.ask_at is None else _micro(job.ask_at),
     )
+
+
+def moved_money(before: Reservation | None, after: Reservation | None) -> dict[str, Decimal]:
+    """By how many US dollars the money spent on each day changes where one reservation takes another's place."""
+    moved: dict[str, Decimal] = {}
+    if before is not None:
+        moved[before.day] = -before.usd
+    if after is not None:
+        moved[after.day] = moved.get(after.day, Decimal(0)) + after.usd
+    return {day: usd for day, usd in moved.items() if usd}
 
 
 def kept_intake(intake: Intake) -> Intake:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
-from detag.domain.money import DayBudget
 
 
-class ShardEmpty(Exception):
-    """The shard that a reservation names has too few free images."""
+class LimitReached(Exception):
+    """What is left of the day's limit does not pay for the reservation."""
 
 
-class BudgetChanged(Exception):
-    """The day has no budget yet, or one with another limit: call `set_day_budget` and try again."""
+class DayNotOpen(Exception):
+    """The day has no budget yet: call `open_day` and try again."""
+
+
+class BudgetLost(Exception):
+    """The day's budget was opened and is not there any more: what was spent is not known."""
 
 
 class DeliveryHeld(Exception):
@@ -50,14 +54,14 @@ class JobStore(Protocol):
         """A job; None where it has no item, or its item has expired."""
         ...
 
-    def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
+    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
         """Replace the item that `before` was read from by `after`; with `before.version` 0, create it.
 
-        Money moves in the same transaction: a reservation that only `before` has is returned to shard 0 of its day, and
-        one that only `after` has is taken from its shard. `limit`, in images, is the day's limit, which a new
-        reservation must fit; without it the reservation is charged whatever the limit is.
+        Money moves in the same transaction: what is spent on a day changes by the difference of the two reservations.
+        `limit`, in US dollars, is the day's limit, which a new reservation must fit; without it the money moves
+        whatever the limit is, and whether the day's budget is open or not.
 
-        Raises `Conflict` where the item is not as `before`, else `BudgetChanged`, else `ShardEmpty`, each without
+        Raises `Conflict` where the item is not as `before`, else `DayNotOpen`, else `LimitReached`, each without
         any effect.
         """
         ...
@@ -78,19 +82,24 @@ class JobStore(Protocol):
         """Give the right back, and record what has been delivered. Does nothing where the worker has it no more."""
         ...
 
-    def day_budget(self, day: str) -> DayBudget | None:
-        """The budget of a day, or None before its first reservation."""
+    def spent(self, day: str) -> Decimal | None:
+        """What is spent or reserved on a day, in US dollars; None where its budget is not open."""
         ...
 
-    def set_day_budget(self, day: str, limit: int) -> None:
-        """Create the day's budget, or change its limit and keep what is used, in one transaction. Does nothing where
-        the limit is the same already. Raises `Conflict` where another worker set another limit at the same time.
+    def open_day(self, day: str) -> None:
+        """Open the budget of a day; does nothing where it is open.
+
+        A day opens once: raises `BudgetLost` where it, or a later one, was opened before.
         """
         ...
 
-    def charge(self, run_id: str, reservation: Reservation) -> bool:
-        """Charge an unmatched run, whatever the limit; False if that run was charged before. Raises `BudgetChanged`
-        where the day has no budget.
+    def charged(self, run_id: str) -> Reservation | None:
+        """What an unmatched run was charged with; None where it was not charged yet."""
+        ...
+
+    def charge(self, run_id: str, before: Reservation | None, after: Reservation) -> None:
+        """Charge an unmatched run, whatever the limit, in place of what it was charged with `before`. Raises `Conflict`
+        where it was charged with something else.
         """
         ...
 

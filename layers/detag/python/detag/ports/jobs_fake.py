@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from decimal import Decimal
 from threading import RLock
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
-from detag.domain.money import DayBudget, day_of, spread, with_limit
+from detag.domain.money import day_of
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict
-from detag.ports.items import kept, kept_intake
-from detag.ports.jobs import BudgetChanged, Counts, Delivered, DeliveryHeld, ShardEmpty
+from detag.ports.items import kept, kept_intake, moved_money
+from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,12 @@ class FakeJobStore:
         self.lag = lag
         self.jobs: dict[str, Job] = {}
         """Every job, by its id."""
-        self.day_budgets: dict[str, DayBudget] = {}
-        """The budget of each day."""
+        self.money: dict[str, Decimal] = {}
+        """What is spent on each day, in US dollars."""
+        self.open_days: set[str] = set()
+        """The days whose budgets are open."""
+        self.newest_day = ""
+        """The newest day that was ever opened."""
         self.charges: dict[str, Reservation] = {}
         """What was charged by `charge`, by run id."""
         self.newest_uploads: dict[tuple[str, str], str] = {}
@@ -68,7 +73,7 @@ class FakeJobStore:
         with self._effect("jobs.get"), self._lock:
             return self.jobs.get(job_id)
 
-    def save(self, before: Job, after: Job, *, limit: int | None = None) -> None:
+    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
         """See `JobStore`."""
         if after.job_id != before.job_id or after.version <= before.version:
             raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
@@ -81,30 +86,19 @@ class FakeJobStore:
             self.jobs[written.job_id] = written
             self.writes.append(Write(self._clock.now(), present, written))
 
-    def _move_money(self, before: Reservation | None, after: Reservation | None, limit: int | None) -> None:
-        if before == after:
-            return
-        taken: Tally[tuple[str, int]] = Tally()
-        if before is not None:
-            taken[before.day, 0] -= before.images
-        if after is not None:
-            taken[after.day, after.shard] += after.images
-        for day, _ in taken:
-            if day not in self.day_budgets:
-                raise BudgetChanged(f"{day} has no budget")
-        if after is not None and limit is not None:
-            shard = self.day_budgets[after.day][after.shard]
-            if shard.limit != limit:
-                raise BudgetChanged(f"the limit of {after.day} is {shard.limit}, not {limit}")
-            if shard.free < taken[after.day, after.shard]:
-                raise ShardEmpty(f"shard {after.shard} of {after.day} has {shard.free} free")
-        for (day, number), images in taken.items():
-            self._take(day, number, images)
+    def _move_money(self, before: Reservation | None, after: Reservation | None, limit: Decimal | None) -> None:
+        moved = moved_money(before, after)
+        if after is not None and limit is not None and after.day in moved:
+            if after.day not in self.open_days:
+                raise DayNotOpen(f"{after.day} is not open")
+            if self.spent_on(after.day) > limit - moved[after.day]:
+                raise LimitReached(f"${self.spent_on(after.day)} is spent on {after.day}")
+        for day, usd in moved.items():
+            self.money[day] = self.spent_on(day) + usd
 
-    def _take(self, day: str, number: int, images: int) -> None:
-        shards = self.day_budgets[day]
-        shard = replace(shards[number], free=shards[number].free - images)
-        self.day_budgets[day] = (*shards[:number], shard, *shards[number + 1 :])
+    def spent_on(self, day: str) -> Decimal:
+        """What is spent on a day; zero where nothing was."""
+        return self.money.get(day, Decimal(0))
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
@@ -129,30 +123,33 @@ class FakeJobStore:
                 del self._delivering[bucket, key]
                 self.delivered[bucket, key] = delivered
 
-    def day_budget(self, day: str) -> DayBudget | None:
+    def spent(self, day: str) -> Decimal | None:
         """See `JobStore`."""
-        with self._effect("jobs.day_budget"), self._lock:
-            return self.day_budgets.get(day)
+        with self._effect("jobs.spent"), self._lock:
+            return self.spent_on(day) if day in self.open_days else None
 
-    def set_day_budget(self, day: str, limit: int) -> None:
-        """See `JobStore`. Never raises `Conflict`: in memory nobody else does the same at the same time."""
-        with self._effect("jobs.set_day_budget"), self._lock:
-            present = self.day_budgets.get(day)
-            if present is None:
-                self.day_budgets[day] = spread(limit, limit)
-            elif present[0].limit != limit:
-                self.day_budgets[day] = with_limit(present, limit)
+    def open_day(self, day: str) -> None:
+        """See `JobStore`."""
+        with self._effect("jobs.open_day"), self._lock:
+            if day in self.open_days:
+                return
+            if day <= self.newest_day:
+                raise BudgetLost(f"{day} was opened before")
+            self.open_days.add(day)
+            self.newest_day = day
 
-    def charge(self, run_id: str, reservation: Reservation) -> bool:
+    def charged(self, run_id: str) -> Reservation | None:
+        """See `JobStore`."""
+        with self._effect("jobs.charged"), self._lock:
+            return self.charges.get(run_id)
+
+    def charge(self, run_id: str, before: Reservation | None, after: Reservation) -> None:
         """See `JobStore`."""
         with self._effect("jobs.charge"), self._lock:
-            if run_id in self.charges:
-                return False
-            if reservation.day not in self.day_budgets:
-                raise BudgetChanged(f"{reservation.day} has no budget")
-            self._take(reservation.day, reservation.shard, reservation.images)
-            self.charges[run_id] = reservation
-            return True
+            if self.charges.get(run_id) != before:
+                raise Conflict(f"run {run_id} was charged with something else")
+            self._move_money(before, after, None)
+            self.charges[run_id] = after
 
     def intake(self) -> Intake:
         """See `JobStore`."""

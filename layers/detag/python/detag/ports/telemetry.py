@@ -14,6 +14,10 @@ class Telemetry(Protocol):
         """Add to a metric of the namespace `detag`."""
         ...
 
+    def alarm(self, metric: Metric) -> None:
+        """Count one for a metric, and send it at once: before what it speaks of is written down."""
+        ...
+
     def info(self, message: str, **fields: object) -> None:
         """A line about something expected."""
         ...

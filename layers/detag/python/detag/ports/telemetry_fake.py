@@ -32,6 +32,11 @@ class FakeTelemetry:
         with self._effect("telemetry.count"):
             self.counts[metric] += value  # type: ignore[assignment]  # a Counter holds any number
 
+    def alarm(self, metric: Metric) -> None:
+        """See `Telemetry`."""
+        with self._effect("telemetry.alarm"):
+            self.counts[metric] += 1
+
     def info(self, message: str, **fields: object) -> None:
         """See `Telemetry`."""
         with self._effect("telemetry.info"):

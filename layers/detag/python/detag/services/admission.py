@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
 from detag.domain.decisions import (
@@ -39,10 +40,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found out. `limit` is today's, in images; `probe`: the job tests a paused intake."""
+    """What was found out. `limit` is today's, in US dollars; `probe`: the job tests a paused intake."""
 
     found: Step | Photo
-    limit: int
+    limit: Decimal
     probe: bool
 
 

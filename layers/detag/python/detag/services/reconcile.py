@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from detag.domain import intake as intakes
@@ -11,7 +12,7 @@ from detag.domain.decisions import SENT_TO_DELIVER, Step, after_poll
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, extend_due, keep_pending, release
 from detag.domain.metrics import Metric
-from detag.domain.money import NO_LIMIT, day_of, used_images
+from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
@@ -87,7 +88,7 @@ class Reconcile:
             return self._probe(intake) if self._clock.now() >= intake.probe_at else 0
         return self._release_waiting(intake, limit, deadline)
 
-    def _is_lifted(self, intake: Intake, limit: int) -> bool:
+    def _is_lifted(self, intake: Intake, limit: Decimal) -> bool:
         """Whether the cause is seen to be gone without a probe."""
         if intake.reason is Reason.PAUSED:
             return True
@@ -113,7 +114,7 @@ class Reconcile:
             self._intake.save(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
         return 0
 
-    def _release_waiting(self, intake: Intake, limit: int, deadline: float) -> int:
+    def _release_waiting(self, intake: Intake, limit: Decimal, deadline: float) -> int:
         """Release the oldest, as many as today's limit leaves; pause intake again where it leaves none."""
         waiting = self._jobs.waiting_for_intake(RELEASE_BATCH)
         if not waiting:
@@ -222,8 +223,7 @@ class Reconcile:
         """The status report, for a person: jobs by state, intake and why, what failed and why, and today's spend."""
         day = day_of(self._clock.now())
         counts, intake, override = self._jobs.counts(day), self._jobs.intake(), self._jobs.override()
-        budget = self._jobs.day_budget(day)
-        used, limit = used_images(budget) if budget else 0, self._budget.limit(override)
+        spent, limit = self._jobs.spent(day), self._budget.limit(override)
         waiting = {name.partition("/")[2]: count for name, count in counts.open.items() if name.startswith("waiting/")}
         return {
             "open": dict(counts.open),
@@ -238,9 +238,8 @@ class Reconcile:
             "failed_today": self._failed(day),
             "spend_today": {
                 "day": day,
-                "images": used,
-                "usd": str(used * self._budget.price),
-                "limit_usd": "none" if limit == NO_LIMIT else str(limit * self._budget.price),
+                "usd": str(spent or 0),
+                "limit_usd": "none" if limit == NO_LIMIT else str(limit),
             },
         }
 

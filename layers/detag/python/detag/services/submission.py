@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Photo, Whose, after_post, count_failures, turn_away, whose_run
 from detag.domain.job import Job, Reservation, claim
+from detag.domain.money import is_surely
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, create_body
@@ -49,15 +51,15 @@ class Submission:
         self._clock, self._uniform = clock, uniform
         self._failures = 0
 
-    def begin(self, job: Job, photo: Photo, deadline: float, *, limit: int, probe: bool) -> None:
-        """Claim a job within today's `limit` in images, and send it. Raises `Conflict` or `Transient`."""
+    def begin(self, job: Job, photo: Photo, deadline: float, *, limit: Decimal, probe: bool) -> None:
+        """Claim a job within today's `limit` in US dollars, and send it. Raises `Conflict` or `Transient`."""
         claimed = self._claim(job, photo, limit)
-        if claimed is None:
-            self._steps.take(job, turn_away(job, Reason.SPEND_LIMIT, pauses=True), probe=probe)
+        if isinstance(claimed, Reason):
+            self._steps.take(job, turn_away(job, claimed, pauses=True), probe=probe)
         else:
             self.send(claimed, deadline, probe=probe)
 
-    def _claim(self, job: Job, photo: Photo, limit: int) -> Job | None:
+    def _claim(self, job: Job, photo: Photo, limit: Decimal) -> Job | Reason:
         now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
         body = create_body(
             image_url=self._photos.presign(
@@ -113,6 +115,9 @@ class Submission:
         timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
         if timeout <= 0 or job.body is None:
             return NotSent("too little time is left")
+        day, now = job.reservation.day if job.reservation else "", self._clock.now()
+        if not is_surely(day, now, seconds=timeout, skew=waits.CLOCK_SKEW):
+            return NotSent("midnight UTC is too near: its money is of another day")
         try:
             return self._runs.create(job.body, job.idempotency_key, timeout)
         except (NotConfigured, Transient) as error:  # raised only before anything is sent

@@ -127,9 +127,9 @@ class Submit:
             search = self._existing.find_existing_run(job, deadline - POST_SECONDS)
         decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if isinstance(decided, Adopt):
-            self._budget.adopt(job, decided.run_id, now + waits.ADOPTED_POLL.seconds)
-            for run in decided.unmatched:
+            for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
                 self._budget.charge_unmatched(job, run)
+            self._budget.adopt(job, decided.run_id, now + waits.ADOPTED_POLL.seconds)
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)

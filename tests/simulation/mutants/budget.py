@@ -1,0 +1,37 @@
+"""The guards of money: the day's budget, what Runflow billed, midnight, and what was lost."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutant import JOB, STORE, SUBMISSION, one
+
+MUTANTS: Final = (
+    one("budget: as billed", "as billed", JOB + "_closed", "usd=max(Decimal(cost), Decimal(0))", "usd=spent.usd"),
+    one("budget: opened once", "lost budget", STORE + "open_day", "day <= self.newest_day", "False", 400),
+    one(
+        "budget: a refusal in doubt",
+        "maybe paid, counted",
+        JOB + "back_off",
+        "if job.maybe_submitted:",
+        "if False:",
+        400,
+    ),
+    one("budget: what was spent before", "day budget", STORE + "_move_money", "self.spent_on(day) + usd", "usd"),
+    one(
+        "midnight: money of the day",
+        "paid from its own day",
+        SUBMISSION + "_post",
+        "not is_surely(day, now, seconds=timeout, skew=waits.CLOCK_SKEW)",
+        "False",
+        400,
+    ),
+    one(
+        "midnight: two clocks",
+        "paid from its own day",
+        SUBMISSION + "_post",
+        "skew=waits.CLOCK_SKEW",
+        "skew=0.0",
+        400,
+    ),
+)
