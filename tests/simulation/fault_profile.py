@@ -85,6 +85,7 @@ RATES: Final = {
     "several outputs": (0.3, (0.1, 0.3)),
     "upload deleted": (0.4, (0.05, 0.2)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
+    "event key encoded": (0.2, (0.3, 1.0)),
 }
 """The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
 

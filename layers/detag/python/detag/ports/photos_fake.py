@@ -89,6 +89,12 @@ class FakePhotoStore:
         else:
             versions[self._next(bucket)] = None
 
+    def version(self, bucket: str, key: str) -> str | None:
+        """The version that whoever names none gets; None where there is nothing, or a delete marker."""
+        versions = self._versions.get((bucket, key), {})
+        newest = next(reversed(versions), None)
+        return newest if newest is not None and versions[newest] is not None else None
+
     def open_url(self, url: str, at: float | None = None) -> Stored:
         """What a presigned URL gives anybody at a time, or now. Raises `Denied` (expired, or not as it was signed) or
         `Missing`.

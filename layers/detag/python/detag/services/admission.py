@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detag.domain.decisions import (
-    Candidate,
     Forbidden,
     Gone,
     Photo,
@@ -21,6 +20,7 @@ from detag.domain.decisions import (
 from detag.domain.images import HEAD_BYTES, TAIL_BYTES, Head
 from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
+from detag.domain.uploads import other_reading
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.jobs import JobStore
@@ -31,8 +31,11 @@ from detag.services.budget import Budget
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found out. `limit` is today's, in images; `probe`: the job tests a paused intake."""
+    """What was found out. `upload` is the job's, by the key under which it is there; `limit` is today's, in images;
+    `probe`: the job tests a paused intake.
+    """
 
+    upload: Upload
     found: Step | Photo
     limit: int
     probe: bool
@@ -70,8 +73,11 @@ class Admission:
                 self._runs.ready()
         except NotConfigured:
             reason, pauses = Reason.NOT_CONFIGURED, True
-        found = self._screen(job.upload) if reason is None else turn_away(job, reason, pauses=pauses)
-        return Verdict(found, self._budget.limit(override), intake.probe_job == job.job_id)
+        if reason is None:
+            upload, found = self._screen(job.upload)
+        else:
+            upload, found = job.upload, turn_away(job, reason, pauses=pauses)
+        return Verdict(upload, found, self._budget.limit(override), intake.probe_job == job.job_id)
 
     def refusal(self, job: Job) -> Reason | None:
         """Why intake does not let a job through now; None where it does."""
@@ -79,13 +85,18 @@ class Admission:
         paused = self._paused if override.paused is None else override.paused
         return admit(job, self._jobs.intake(), paused=paused)
 
-    def _screen(self, upload: Upload) -> Step | Photo:
-        """The photo that is to be sent, or why it is not: no more of it is read than must be."""
+    def _screen(self, upload: Upload) -> tuple[Upload, Step | Photo]:
+        """The upload as it was found, and the photo that is to be sent, or why it is not."""
         now = self._clock.now()
         refused = screen_upload(upload, max_bytes=self._max_bytes, now=now)
         if refused is not None:
-            return refused
-        candidate: Step | ReadMore | Candidate = ReadMore(HEAD_BYTES)
+            return upload, refused
+        upload, head = self._find(upload)
+        return upload, self._screen_content(upload, head, now)
+
+    def _screen_content(self, upload: Upload, head: Head | Gone | Forbidden, now: float) -> Step | Photo:
+        """The photo that is to be sent, or why it is not: no more of it is read than must be."""
+        candidate = screen_head(upload, head, most_pixels=self._most_pixels, now=now)
         while isinstance(candidate, ReadMore):
             head = self._read_head(upload, candidate.length)
             candidate = screen_head(upload, head, most_pixels=self._most_pixels, now=now)
@@ -99,6 +110,14 @@ class Admission:
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
         return screen_rank(upload, newest, now=now) or photo
+
+    def _find(self, upload: Upload) -> tuple[Upload, Head | Gone | Forbidden]:
+        """The upload by the key under which it is there, and its first bytes."""
+        head = self._read_head(upload, HEAD_BYTES)
+        other = other_reading(upload) if isinstance(head, Gone) else None
+        if other is not None and isinstance(found := self._read_head(other, HEAD_BYTES), Head):
+            return other, found
+        return upload, head
 
     def _read_head(self, upload: Upload, length: int) -> Head | Gone | Forbidden:
         try:

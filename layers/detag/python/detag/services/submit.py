@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from detag.domain import waits
@@ -100,6 +101,7 @@ class Submit:
 
     def _begin(self, job: Job, deadline: float) -> None:
         verdict = self._admission.judge(job)
+        job = replace(job, upload=verdict.upload)
         if isinstance(verdict.found, Photo):
             self._submission.begin(job, verdict.found, deadline, limit=verdict.limit, probe=verdict.probe)
         else:
