@@ -34,18 +34,18 @@ def results() -> str:
             "cold start of `submit`, `deliver`, `callback`",
             (
                 f"{submit:.2f}, {deliver:.2f}, {callback:.2f} x the CPU of boto3 and httpx with a client of each; "
-                f"the usual function: {naive:.1f} x"
+                f"a typical function: {naive:.1f} x"
             ),
         ),
         ("layers, unpacked", f"{value['layer_mb']:.1f} MB"),
         (
             "ten uploads",
-            f"{value['submit_batch_speedup']:.0f} x faster than one after the other with a client for every call",
+            f"{value['submit_batch_speedup']:.0f} x faster than one at a time with a new client for every call",
         ),
         (
             "an output of 100 MB",
             (
-                f"{value['deliver_100mb_over_read_all']:.2f} x the time of reading it all; "
+                f"{value['deliver_100mb_over_read_all']:.2f} x the time of reading it whole first; "
                 f"{value['deliver_100mb_rss_mib']:.1f} MiB of memory"
             ),
         ),
@@ -70,23 +70,23 @@ def costs() -> str:
     egress, free = cost.egress(), LIST["free_each_month"]["egress_gb"]
     rows = (
         ("a month without photos", f"${idle:.2f}: {items}", "-"),
-        ("the same with an `AlarmEmail`", f"${key:.0f} more, for the key of its topic", "-"),
+        ("the same with an `AlarmEmail`", f"${key:.0f} more, for the topic's encryption key", "-"),
         (
             "a month with photos",
             (
                 f"${len(good) * metric:.2f} more, for the metrics {', '.join(f'`{name}`' for name in good)}; "
-                f"${metric:.2f} for each of the others that is written"
+                f"${metric:.2f} for each other metric that is written"
             ),
             "-",
         ),
-        ("1,000 photos", f"${value['aws_usd_per_1000']:.2f}, storage aside", f"${1_000 * RUNFLOW_USD:.0f}"),
+        ("1,000 photos", f"${value['aws_usd_per_1000']:.2f}, excluding storage", f"${1_000 * RUNFLOW_USD:.0f}"),
         (
-            f"the originals of 1,000 photos ({cost.PHOTO_MB:.0f} MB each) on their way to Runflow",
+            f"the originals of 1,000 photos ({cost.PHOTO_MB:.0f} MB each) transferred to Runflow",
             f"${egress.usd:.2f}: ${gigabyte:.2f} a GB beyond the first {free} GB a month",
             "-",
         ),
         (
-            f"a day of {cost.FLOOD_A_SECOND:,} callbacks a second that nobody has signed, the most that get through",
+            f"a day of {cost.FLOOD_A_SECOND:,} unsigned callbacks a second, the most that the throttle lets through",
             f"${cost.total(cost.flood(value['callback_cpu_ms_p99'])):.0f}",
             "-",
         ),

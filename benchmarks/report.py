@@ -165,7 +165,7 @@ def _cold(results: Results) -> tuple[str, ...]:
         "![cold starts](plots/cold.svg)",
         "What each lever is worth: `submit` without it.",
         table(("lever", "init", "init and first event"), levers),
-        f"The layers hold {results.layer_mb:.1f} MB unpacked. docs/decisions/performance.md has the levers that were left out.",
+        f"The layers are {results.layer_mb:.1f} MB unpacked. docs/decisions/performance.md has the levers that were left out.",
     )
 
 

@@ -32,8 +32,8 @@ def notes(changelog: str, tag: str) -> str:
     found = [section for section in sections if re.match(rf"\[?{re.escape(version)}\]?(\s|$)", section)]
     if not found:
         raise NoNotes(
-            f"CHANGELOG.md has no section for {tag}: head what it lists as unreleased with "
-            f'"## [{version}] - " and the date, and move the tag there'
+            f"CHANGELOG.md has no section for {tag}: put the heading "
+            f'"## [{version}] - " with the date above the unreleased changes, and move the tag there'
         )
     text = found[0].partition("\n")[2]
     text = re.sub(r"^\[[^\]]+\]: .*\n?", "", text, flags=re.MULTILINE)  # where the headings' links lead

@@ -18,7 +18,7 @@ def table() -> str:
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             happened, _, to_do = resource["Properties"]["AlarmDescription"].partition(". ")
             rows.append([f"`{name}`", _metric(resource["Properties"]), f"{happened}.", to_do])
-    return markdown.table(["alarm", "metric, and when it rings", "what happened", "what to do"], rows)
+    return markdown.table(["alarm", "metric and condition", "what happened", "what to do"], rows)
 
 
 def _metric(alarm: dict[str, Any]) -> str:

@@ -131,7 +131,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         _record(folder, "launcher", os.getpid(), processes.identity(os.getpid()))
         stack.callback((folder / "pids.json").unlink, missing_ok=True)
 
-        def note(child: Child) -> None:
+        def record(child: Child) -> None:
             _record(folder, child.name, child.pid, child.identity)
 
         report("Starting the AWS emulator and building the functions")
@@ -145,19 +145,19 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
                 function_env={"DETAG_LOCAL_OUTPUTS": f"{HOST}:{runflow_port}"},
                 auth=options.auth,
                 tls=options.tls or options.auth,
-                started=note,
+                started=record,
             )
         )
         env = {**emulator.env, **_client_settings(folder)}
         api_key = f"rf_live_{secrets.token_hex(16)}"
         runflow = _start_runflow(options, folder, runflow_port, api_key, emulator.env.get("SSL_CERT_FILE"))
         stack.callback(runflow.stop)
-        note(runflow)
+        record(runflow)
         sam.build(env)
         runflow.wait_until_ready(lambda: _answers(f"{runflow_url}/_admin"))
 
         report("Deploying template.yaml to it")
-        # Nothing costs money here, so nothing is capped unless asked for.
+        # Nothing costs money here, so nothing is limited unless asked for.
         parameters = {"RunflowApiUrl": runflow_url, "DailySpendLimitUsd": "none", **options.parameters}
         sam.deploy(options.stack_name, parameters, env)
         description = {

@@ -50,7 +50,7 @@ ODD_KEYS = [
 
 @dataclass
 class Side:
-    """A photo store with the world around it."""
+    """A photo store with what is around it."""
 
     store: PhotoStore
     bucket: str
@@ -204,15 +204,15 @@ def put(side: Side, key: str, data: bytes, replaces: Existing | None = None, **m
 def test_the_head_of_a_photo_comes_with_what_is_known_of_it(side: Side) -> None:
     """The first bytes of a photo come with what is known of the whole."""
     upload = side.upload("a.jpg", b"0123456789", {"aspect-ratio": "4:3"})
-    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 4)
-    assert (start.data, start.size, start.etag, start.metadata) == (b"0123", 10, upload.etag, {"aspect-ratio": "4:3"})
+    head = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 4)
+    assert (head.data, head.size, head.etag, head.metadata) == (b"0123", 10, upload.etag, {"aspect-ratio": "4:3"})
 
 
 @pytest.mark.parametrize("length", [10, 11, 65_536])
 def test_a_photo_no_longer_than_asked_for_comes_whole(side: Side, length: int) -> None:
     upload = side.upload("a.jpg", b"0123456789")
-    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, length)
-    assert (start.data, start.size) == (b"0123456789", 10)
+    head = side.store.read_head(side.bucket, "a.jpg", upload.version_id, length)
+    assert (head.data, head.size) == (b"0123456789", 10)
     assert side.store.read_tail(side.bucket, "a.jpg", upload.version_id, length) == b"0123456789"
 
 
@@ -225,8 +225,8 @@ def test_a_version_is_read_as_it_was_whatever_came_after(side: Side) -> None:
     first = side.upload("a.jpg", b"first", {"n": "1"})
     second = side.upload("a.jpg", b"second!")
     side.delete("a.jpg")
-    start = side.store.read_head(side.bucket, "a.jpg", first.version_id, 100)
-    assert (start.data, start.etag, start.metadata) == (b"first", first.etag, {"n": "1"})
+    head = side.store.read_head(side.bucket, "a.jpg", first.version_id, 100)
+    assert (head.data, head.etag, head.metadata) == (b"first", first.etag, {"n": "1"})
     assert side.store.read_tail(side.bucket, "a.jpg", second.version_id, 1) == b"!"
 
 
@@ -237,10 +237,10 @@ def test_without_a_version_the_newest_is_read(side: Side) -> None:
     assert side.store.read_tail(side.bucket, "a.jpg", None, 3) == b"ond"
 
 
-def test_an_empty_object_has_an_empty_start(side: Side) -> None:
+def test_an_empty_object_has_an_empty_head(side: Side) -> None:
     upload = side.upload("a.jpg", b"", {"n": "1"})
-    start = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 100)
-    assert (start.data, start.size, start.etag, start.metadata) == (b"", 0, upload.etag, {"n": "1"})
+    head = side.store.read_head(side.bucket, "a.jpg", upload.version_id, 100)
+    assert (head.data, head.size, head.etag, head.metadata) == (b"", 0, upload.etag, {"n": "1"})
     assert side.store.read_tail(side.bucket, "a.jpg", upload.version_id, 100) == b""
 
 
@@ -407,7 +407,7 @@ def test_a_record_is_stored_over_whatever_is_there(side: Side) -> None:
 
 
 @pytest.mark.parametrize("kind", ["s3", "s3_over_tls"])
-def test_a_large_body_passes_through_without_being_held(
+def test_a_large_body_is_never_whole_in_memory(
     request: pytest.FixtureRequest, name: str, kind: str, tmp_path: Path
 ) -> None:
     source = tmp_path / "large"

@@ -359,7 +359,7 @@ def odd_urls(rng: Random) -> Sent:
 
 
 def large(rng: Random) -> Sent:
-    """At the cap, and beyond."""
+    """At the limit, and beyond."""
     body, message = envelope(rng)
     size = rng.choice([MIB - 1, MIB, MIB + 1, MIB + 7, 2 * MIB])
     text = json.dumps(body | {"padding": ""}).encode()

@@ -115,7 +115,7 @@ def a_503_for_what_is_malformed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(callback, "read_request", read)
 
 
-def no_cap(patch: pytest.MonkeyPatch) -> None:
+def no_limit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(callback, "MAX_BODY_BYTES", 10**9)
 
 
@@ -217,7 +217,7 @@ def logging_the_headers(patch: pytest.MonkeyPatch) -> None:
         signing_what_was_parsed,
         not_decoding_base64,
         a_503_for_what_is_malformed,
-        no_cap,
+        no_limit,
         reading_the_secret_at_every_mismatch,
         never_reading_it_again,
         not_catching_deep_nesting,

@@ -1,4 +1,4 @@
-"""Bytes held while an output goes from its URL to S3: some blocks, whatever its size."""
+"""Bytes in memory while an output goes from its URL to S3: some blocks, whatever its size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.performance.account import Account
 from tests.wire import Wire, answer
 
 BLOCK = 65_536
-MOST_HELD = 4 * 1_048_576
+MOST_BYTES = 4 * 1_048_576
 """Bytes: the first 64 KiB, a chunk of botocore's (1 MiB) with its copy, and what a request is made of."""
 
 
@@ -46,11 +46,11 @@ def test_delivering_holds_a_few_blocks_whatever_the_size(megabytes: int, monkeyp
         try:
             with fetcher.open("https://outputs.example.com/1.jpg") as download:
                 photos.put("1.jpg", download.body, download.length, "image/jpeg", {}, None)
-            held = tracemalloc.get_traced_memory()[1]
+            used = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
     assert size < account.stored < size * 1.01, "the output, and the marks of its chunks"
-    assert held < MOST_HELD
+    assert used < MOST_BYTES
 
 
 def _parts(head: bytes, size: int) -> Iterator[bytes]:

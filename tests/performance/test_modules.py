@@ -34,7 +34,7 @@ MORE = {
     "reconcile": {"filetype", "h11", "httpcore", "httpx", "idna"},
 }
 MOST = {"submit": 535, "callback": 420, "deliver": 535, "reconcile": 525}
-"""Modules, the standard library's included: a bound with room for another Python, not for another dependency."""
+"""Modules, the standard library's included: a bound that another Python keeps, and another dependency does not."""
 FORBIDDEN = (
     "asyncio",
     "aws_lambda_powertools.event_handler",

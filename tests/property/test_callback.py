@@ -64,7 +64,7 @@ class Side:
             raise self.failure
         yield
 
-    def answer(self, body: bytes, signature: str | None) -> int:
+    def handle(self, body: bytes, signature: str | None) -> int:
         return self.handler.handle(event(body, signature))
 
 
@@ -93,7 +93,7 @@ bodies = st.binary(max_size=200) | (values | envelopes).map(lambda value: json.d
 def test_what_runflow_signed_is_answered_200(body: bytes) -> None:
     """What Runflow signed is answered 200, and enqueued once or not at all."""
     side = Side()
-    assert side.answer(body, sign(SECRET, body)) == 200
+    assert side.handle(body, sign(SECRET, body)) == 200
     assert len(side.queue.sent) == 1 - side.telemetry.counts["UnusableCallback"]
     for message in side.queue.sent:
         assert len(json.dumps(message)) < MAX_MESSAGE_BYTES
@@ -107,7 +107,7 @@ def test_what_runflow_did_not_sign_is_answered_401(body: bytes, signature: str |
     side = Side()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callback, "read_callback", lambda _: pytest.fail("parsed before it was proven"))
-        assert side.answer(body, signature) == 401
+        assert side.handle(body, signature) == 401
     assert not side.queue.sent
 
 
@@ -118,8 +118,8 @@ def test_one_bit_that_is_changed_spoils_a_callback(body: bytes, data: st.DataObj
     place = data.draw(st.integers(0, len(whole) * 8 - 1))
     changed = bytearray(whole)
     changed[place // 8] ^= 1 << place % 8
-    assert side.answer(bytes(changed), signature) == 401
-    assert side.answer(whole, signature) == 200
+    assert side.handle(bytes(changed), signature) == 401
+    assert side.handle(whole, signature) == 200
 
 
 @given(odd=st.dictionaries(texts, values, max_size=5), body=values, flag=values, headers=values)
@@ -133,7 +133,7 @@ def test_no_event_however_odd_is_answered_with_5xx(odd: dict[str, Any], body: An
 @given(over=st.integers(1, 1_000_000), good=st.booleans())
 def test_a_body_above_the_cap_is_answered_413_whoever_signed_it(over: int, good: bool) -> None:
     side, body = Side(), b" " * (MAX_BODY_BYTES + over)
-    assert side.answer(body, sign(SECRET, body) if good else "0" * 64) == 413
+    assert side.handle(body, sign(SECRET, body) if good else "0" * 64) == 413
     assert not side.reads
 
 
@@ -164,8 +164,8 @@ def test_nobody_can_drive_the_secret_store(gaps: list[float], fails: bool) -> No
     side.failure = RuntimeError("whatever it is") if fails else None
     for gap in gaps:
         side.clock.advance(gap)
-        assert side.answer(b"{}", "0" * 64) == (503 if fails else 401)
-        side.answer(b"{}", "no signature at all")
+        assert side.handle(b"{}", "0" * 64) == (503 if fails else 401)
+        side.handle(b"{}", "no signature at all")
     least = RETRY_SECONDS if fails else REREAD_SECONDS
     assert all(later - earlier >= least for earlier, later in pairwise(side.reads))
 
@@ -173,22 +173,22 @@ def test_nobody_can_drive_the_secret_store(gaps: list[float], fails: bool) -> No
 @given(back=st.floats(1, 10**9))
 def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
     side, body = Side("whsec_0"), usable()
-    assert side.answer(body, sign("whsec_0", body)) == 200
+    assert side.handle(body, sign("whsec_0", body)) == 200
     side.source.secrets = ("whsec_1",)
     side.clock.skew = -back
-    assert side.answer(body, sign("whsec_1", body)) == 200
+    assert side.handle(body, sign("whsec_1", body)) == 200
 
 
 @given(read_before=st.floats(0, 290), stored_before=st.floats(60, 400))
 def test_a_new_secret_is_known_within_a_minute(read_before: float, stored_before: float) -> None:
     """A secret that was stored a minute before it signs is known by then."""
     side = Side("whsec_old")
-    assert side.answer(b"{}", "0" * 64) == 401  # the list is read, and kept
+    assert side.handle(b"{}", "0" * 64) == 401  # the list is read, and kept
     side.clock.advance(read_before)
     side.source.secrets = ("whsec_new", "whsec_old")
     side.clock.advance(stored_before)
     for number in range(3):
-        assert side.answer(usable(number=number), sign("whsec_new", usable(number=number))) == 200
+        assert side.handle(usable(number=number), sign("whsec_new", usable(number=number))) == 200
 
 
 class Rotation(RuleBasedStateMachine):
@@ -231,7 +231,7 @@ class Rotation(RuleBasedStateMachine):
 
     @rule(signature=st.sampled_from(["0" * 64, "f" * 64, "", "A" * 64]))
     def stranger(self, signature: str) -> None:
-        assert self.side.answer(b"{}", signature) in (401, 503)
+        assert self.side.handle(b"{}", signature) in (401, 503)
 
     @rule(number=st.integers(), late=st.booleans())
     def callback(self, number: int, late: bool) -> None:
@@ -240,10 +240,10 @@ class Rotation(RuleBasedStateMachine):
         if late and self.side.source.secrets[0] == self.signing:
             signing = self.side.source.secrets[-1]
         before = len(self.side.queue.sent)
-        status = self.side.answer(body, sign(signing, body))
+        status = self.side.handle(body, sign(signing, body))
         if self.side.failure is None and status == 503:  # the store failed a moment ago: Runflow tries again
             self.side.clock.advance(RETRY_SECONDS)
-            status = self.side.answer(body, sign(signing, body))
+            status = self.side.handle(body, sign(signing, body))
         assert status == 200 or (status == 503 and self.side.failure is not None)
         assert len(self.side.queue.sent) - before == (status == 200)
 
@@ -259,9 +259,9 @@ TestRotation = Rotation.TestCase
 def test_a_metric_counts_matches_of_a_previous_secret() -> None:
     """A metric counts that the secret that matched is not the current one."""
     side, body = Side("whsec_new", "whsec_old"), usable()
-    assert side.answer(body, sign("whsec_new", body)) == 200
+    assert side.handle(body, sign("whsec_new", body)) == 200
     assert side.telemetry.counts["PreviousSecretMatched"] == 0
-    assert side.answer(body, sign("whsec_old", body)) == 200
+    assert side.handle(body, sign("whsec_old", body)) == 200
     assert side.telemetry.counts["PreviousSecretMatched"] == 1
 
 
@@ -279,5 +279,5 @@ def test_every_secret_is_compared_though_the_first_matched() -> None:
         patch.setattr(hmac, "compare_digest", compare)
         for number in range(5):
             compared.clear()
-            assert side.answer(body, sign(f"whsec_{number}", body)) == 200
+            assert side.handle(body, sign(f"whsec_{number}", body)) == 200
             assert compared == [(bytes, bytes)] * 5

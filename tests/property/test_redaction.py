@@ -64,7 +64,7 @@ FORMS: Final[dict[str, tuple[str, str]]] = {
     "text split by NUL": ("key rf_\0live_4bV9\0xQ", "xQ"),
     "text split by an escape character": ("key rf_live\x1b_4bV9xQ", "4bV9xQ"),
     "text split by zero width": ("key whs\u200bec_4bV9xQ", "4bV9xQ"),
-    "a link split by NUL": (f"at ht\0tps://{HOST}?a", "shop.s3"),
+    "a URL split by NUL": (f"at ht\0tps://{HOST}?a", "shop.s3"),
     "a signature split by NUL": (f"at {HOST}?X-Amz-\0Signature=4bV9xQ", "4bV9xQ"),
 }
 
@@ -170,8 +170,8 @@ def test_any_text_is_printable_and_short_afterwards(text: str, most: int) -> Non
 @given(padding=st.integers(0, 40))
 def test_a_secret_where_a_long_text_is_cut_is_not_half_shown(padding: int) -> None:
     """What is left out makes the text shorter, so that its far parts come into view."""
-    links = " ".join(["https://shop.s3.amazonaws.com/" + "a" * 170] * 20)
-    text = f"{links[: 4_000 - 60 - padding]} with {AWS_SECRET * 2} at the end of it"
+    urls = " ".join(["https://shop.s3.amazonaws.com/" + "a" * 170] * 20)
+    text = f"{urls[: 4_000 - 60 - padding]} with {AWS_SECRET * 2} at the end of it"
     safe = redacted(text)
     assert AWS_SECRET[:12] not in safe
 

@@ -134,7 +134,7 @@ class Server(ThreadingHTTPServer):
         self.page = page
         self.requests: list[dict[str, Any]] = []
         self.seen: dict[str, str] = {}
-        self.told = Event()
+        self.reported = Event()
 
     @property
     def url(self) -> str:
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/seen":
             self.server.seen = json.loads(body)
-            self.server.told.set()
+            self.server.reported.set()
         self.server.requests.append({"method": self.command, "path": self.path, "headers": self.headers.items()})
         answer = self.server.page.encode()
         self.send_response(200)
@@ -296,9 +296,9 @@ def main() -> None:
                 page.page = page.page.replace(f"= {word}", f"= {json.dumps(value)}")
             command = [program, *QUIET, f"--user-data-dir={folder / 'profile'}", page.url]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-                told = page.told.wait(90)
+                reported = page.reported.wait(90)
                 running.terminate()
-            if not told:
+            if not reported:
                 sys.exit("The page has not said what it saw.")
             foreign = rebound(program, folder / "profile 2", emulator.endpoint_url)
             left = traces(emulator, runflow, trace)

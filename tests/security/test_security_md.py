@@ -43,12 +43,18 @@ def test_both_secrets_say_how_they_are_rotated() -> None:
     """Both secrets say how they are rotated, and the times are those of the code."""
     assert re.findall(r"^## Rotating the (.*)$", TEXT, re.MULTILINE) == ["Runflow API key", "callback secret"]
     assert (callback.CACHE_SECONDS, callback.REREAD_SECONDS, callback.RETRY_SECONDS) == (300, 30, 5)
-    for words in ("every 30 s", "every 5 s while it fails", "up to five minutes", "Wait a minute", "within 30 s"):
+    for words in (
+        "every 30 s",
+        "every 5 s while reads fail",
+        "up to five minutes",
+        "Wait a minute",
+        "at most every 30 s",
+    ):
         assert words in TEXT
 
 
 def test_the_pages_lead_to_it() -> None:
     assert "SECURITY.md" in README
     assert "SECURITY.md" in DEPLOYING
-    assert re.search(r"^## 5\. Make a callback secret", DEPLOYING, re.MULTILINE), "SECURITY.md names the step"
-    assert TEXT.count("step 5](docs/deploying.md#5-make-a-callback-secret-store-it-promote-it)") == 2
+    assert re.search(r"^## 5\. Create a callback secret", DEPLOYING, re.MULTILINE), "SECURITY.md names the step"
+    assert TEXT.count("step 5](docs/deploying.md#5-create-a-callback-secret-store-it-promote-it)") == 2

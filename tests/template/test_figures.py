@@ -66,13 +66,13 @@ def test_the_arithmetic_of_the_pages_is_right(root: Path, stack: Stack) -> None:
     }
     images = int(limit // price)
     assert (
-        f"**${price} for each photo sent**, tag or no tag: {MANY:,} photos are ${MANY * price:.0f}."
+        f"**${price} for each photo sent**, tag or no tag: {MANY:,} photos cost ${MANY * price:.0f}."
         in page["README.md"]
     )
-    assert f"${limit}, which is {images} photos, until you change it." in page["README.md"]
-    assert f"{MANY:,} photos take {-(-MANY // images)} days at that." in page["README.md"]
-    assert f"${limit} of credit, which is {images} photos" in page["docs/deploying.md"]
-    assert f"${limit} pays for {images}, which is ${images * price}" in page["docs/operating.md"]
+    assert f"${limit}, or {images} photos, until you change it." in page["README.md"]
+    assert f"{MANY:,} photos take {-(-MANY // images)} days at that limit." in page["README.md"]
+    assert f"${limit} of credit, enough for {images} photos" in page["docs/deploying.md"]
+    assert f"${limit} buys {images}, which cost ${images * price}" in page["docs/operating.md"]
     assert f'"images": 3, "usd": "{3 * price}", "limit_usd": "{images * price}"' in page["docs/operating.md"]
 
 

@@ -12,7 +12,7 @@ from detag.domain.metrics import Metric
 from tests.template.stack import ROOT, Stack
 
 FOR_OPERATORS = ("README.md", "docs/deploying.md", "docs/operating.md")
-WITH_LINKS = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
+PAGES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
 LINES = 160
 AWS_OWN = {"AdministratorAccess", "PowerUserAccess"}
 
@@ -62,7 +62,7 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", WITH_LINKS)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_pages_own_links_lead_somewhere(root: Path, name: str) -> None:
     text = re.sub(
         r"^```.*?^```$|`[^`]*`", "", (root / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL

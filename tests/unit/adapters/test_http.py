@@ -98,10 +98,10 @@ def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
     """As many as there may be are in use; `submit` has ten threads."""
     wire = Wire([answer(body=b"x")] * MAX_CONNECTIONS)
     connections = over(wire)
-    held = [connections.send(a_request(), stream=True) for _ in range(MAX_CONNECTIONS)]
+    opened = [connections.send(a_request(), stream=True) for _ in range(MAX_CONNECTIONS)]
     with pytest.raises(RequestFailed, match="PoolTimeout"):
         body(connections, a_request(seconds=0.05))
-    assert len(held) == len(wire.lines) >= 20
+    assert len(opened) == len(wire.lines) >= 20
 
 
 def test_a_passed_deadline_sends_nothing() -> None:
@@ -323,6 +323,14 @@ def test_what_is_sent_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     plain(theirs, monkeypatch).get("https://a.test/x")
     for name in (b"Accept: */*", b"Accept-Encoding: gzip", b"User-Agent: python-httpx"):
         assert name in theirs.sent[0]
+
+
+def test_headers_are_sent_as_given_repeated_ones_too() -> None:
+    """As spelled and in order; a mapping would keep only the last of two of one name."""
+    wire = Wire([answer()])
+    given = [(b"X-Note", b"one"), (b"accept", b"image/*"), (b"X-Note", b"two")]
+    body(over(wire), request_to(ORIGIN, "GET", b"/x", given, time.monotonic() + 60))
+    assert wire.sent == [b"GET /x HTTP/1.1\r\nHost: a.test\r\nX-Note: one\r\naccept: image/*\r\nX-Note: two\r\n\r\n"]
 
 
 @pytest.mark.parametrize("target", [b"/a/../b//c", b"/a%2e/%7Ex?a=b%2Fc&%zz", b"/v1/runs/..", b"/|^`{}"])

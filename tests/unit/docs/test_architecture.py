@@ -166,7 +166,7 @@ def test_only_adapters_import_a_library(module: str) -> None:
 def test_the_map_names_resources_of_the_template() -> None:
     template = (ROOT / "template.yaml").read_text(encoding="utf-8")
     resources = set(re.findall(r"^  (\w+):\n(?:    .*\n)*?    Type: AWS::", template, re.MULTILINE))
-    diagram, walks = PAGE.partition("The library, from the inside out")[0], PAGE.partition("## Three walks")[2]
+    diagram, walks = PAGE.partition("The library, from the top down")[0], PAGE.partition("## Three walks")[2]
     drawn = set(re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", diagram.partition("```")[2])) - {"EventBridge"}
     told = set(re.findall(r"`([A-Z][A-Za-z]+)`", walks.partition("## What must stay true")[0]))
     assert {"InputBucket", "UploadRule", "UploadQueue", "JobTable", "HttpApi", "ResultQueue", "OutputBucket"} <= drawn

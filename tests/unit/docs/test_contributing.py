@@ -110,7 +110,7 @@ def test_a_file_that_is_not_listed_would_be_noticed() -> None:
 
 
 def test_every_path_in_the_table_of_folders_exists() -> None:
-    folders = re.search(r"\| folder \| what is there \|\n.*\n((?:\|.*\n)+)", PAGE)
+    folders = re.search(r"\| folder \| contents \|\n.*\n((?:\|.*\n)+)", PAGE)
     assert folders is not None
     paths = [path for row in folders[1].splitlines() for path in re.findall(r"`([^`]+)`", row.split("|")[1])]
     assert len(paths) >= 10

@@ -37,6 +37,22 @@ class Word:
 
 WORDS: Final = (
     Word(r"\bpurses?\b", "self._purse = Purse(); the purse", "budget"),
+    Word(r"\brooms?\b|_room\b", "room for two", "budget; what is left of it"),
+    Word(
+        r"\bcaps?\b|_caps?\b|\bcapped\b",
+        "the day's cap",
+        "limit",
+        {
+            "docs/generate/decisions.py": "of a back-off: there it is the field's word",
+            "docs/runflow-contract.md": "the same",
+            "layers/detag/python/detag/adapters/runflow.py": "the same",
+            "layers/detag/python/detag/domain/backoff.py": "the same",
+            "layers/detag/python/detag/domain/waits.py": "the same",
+            "tests/unit/domain/test_intake.py": "the same",
+            "tests/unit/domain/test_waits.py": "the same",
+            "local/samples/products.py": "of a bottle",
+        },
+    ),
     Word(r"\bslots?\b(?!=True)", "two slots", "image", STORED),
     Word(r"\bledgers?\b", "the ledger", "day budget"),
     Word(r"\bdebts?\b|_debts?\b", "settle_debt", "pending"),
@@ -55,6 +71,23 @@ WORDS: Final = (
             "tests/e2e/harness.py": "reads the item by its key",
             "tests/unit/adapters/test_job_requests.py": "a request for the item by its key",
             "tests/unit/local/demo/test_journey.py": "the item by its key",
+        },
+    ),
+    Word(
+        r"\bheld\b|(?<!gate)_held\b|\bhold_|\bhold\(|\bon hold\b|\bholds? (everything|photos)\b",
+        "photos are held; hold(gate)",
+        "paused, waits for the intake",
+        {
+            "CHANGELOG.md": "says what it was called",
+            "docs/data-model.md": "the key of the index, which is stored",
+            "docs/generate/data_model.py": "the same",
+            "docs/glossary.md": "the same",
+            "layers/detag/python/detag/adapters/dynamodb.py": "the same",
+            "layers/detag/python/detag/domain/job.py": "the same",
+            "tests/unit/adapters/test_dynamodb_errors.py": "the same",
+            "tests/unit/adapters/test_job_items.py": "the same",
+            "tests/unit/adapters/test_job_requests.py": "the same",
+            "tests/unit/domain/test_job.py": "the same",
         },
     ),
     Word(
@@ -79,6 +112,7 @@ WORDS: Final = (
     ),
     Word(r"\blook-ups?\b|\blook_up\b|_look_up_", "a look-up", "find_existing_run, search"),
     Word(r"\bstray\b|\bsecond paid run\b", "a stray run", "unmatched run"),
+    Word(r"\bruns? that no job\b", "a run that no job covers", "unmatched run"),
     Word(
         r"\blanes?\b",
         "eight lanes",
@@ -103,19 +137,53 @@ WORDS: Final = (
             "tests/e2e/*.py": "writes items as they are stored",
         },
     ),
-    Word(r"\btold\(", "told(error)", "safe_description"),
-    Word(r"\bGarbled\b|\bReceiver\(", "Garbled", "MalformedRequest, CallbackHandler"),
+    # A page's tables, pixels and the mock's search have rows, and failures come in a row.
+    Word(
+        r"\b(jobs?|job's|photo's|stored|due|open|closed|waiting) rows?\b|\bthe row (moved|changed|expired|is gone)\b"
+        r"|\b(job|get|put|read|save|write|load)_rows?\b",
+        "the row moved",
+        "item",
+    ),
+    # The first bytes of a file are its head, and HEAD is a method of HTTP.
+    Word(
+        r"\bhead#|\b(raise|get|put|save|newest)_head\b|\bhead items?\b|\bhead of (a|the) (key|name)\b",
+        "the head item, raise_head",
+        "newest_upload",
+        TABLES | {"docs/generate/data_model.py": "writes docs/data-model.md"},
+    ),
+    Word(r"\btold\(|\.told\b|\bdef told\b", "told(error)", "safe_description"),
+    Word(r"\.(note|warn)\(|\bdef (note|warn)\b", "telemetry.warn(", "info, warning"),
+    Word(r"\bGarbled\b|\bReceiver\(|\.answer\(", "receiver.answer(", "MalformedRequest, CallbackHandler.handle"),
+    Word(r"\bposition\(|\bdef _?position\b", "position(secrets, signature)", "matching_secret"),
     Word(r"\bis_ours\b|\bbears_our_name\b", "is_ours(run)", "belongs_to, client_ref_matches"),
     Word(r"\bpostpone\b|\bgive_back\b", "postpone(job)", "defer, abandon_claim"),
+    # A file is touched, a process or a build is watched.
+    Word(r"\bdef (touch|watch)\b|\b(touch|watch)\((job|self)|\.watch\(", "touch(job)", "extend_due, poll_later"),
+    Word(r"(?-i:\bClosing\b)|\bpay\(|\bpay_(?!per_request)", "Closing, pay(job)", "outbox, publish"),
+    Word(r"\bread_(start|end)\b|\bstart = .*read_head|\blook\((head|data|body)", "look(head)", "read_head, sniff"),
     Word(r"\binit\.ends\b|\bdetag/init\.py\b", "init.ends()", "cold_start.done"),
     Word(r"\bmends?\b|\bmended\b", "local/emulator/mends", "patches"),
     Word(r"\bstand-?ins?\b|\bcouriers?\b", "a stand-in's courier", "mock Runflow, callback sender"),
     Word(r"\bstorm(s|y)?\b|\bstor(y|ies)\b|\bstrikes?\b", "a storm's story", "fault profile, trace, fires"),
-    Word(r"\bworlds\b|\bWorld\(", "2,000 worlds", "simulations"),
+    Word(r"\bbooks?\b|\bbooked\b|\bbites?\b|\bbitten\b", "the mock's books", "billing; a fault rule fires"),
+    # A shop is also whose photos these are.
+    Word(r"\bShop\(|\bself\._?shop\b|\bthe shop (answers|received|gets)\b", "what the shop received", "harness"),
+    Word(r"\bworlds?\b|\bWorld\(", "a world", "simulation; outside"),
     Word(r"\bpictures?\b|_pictures?\b", "the cleaned picture", "photo, output, image (as a type of file), diagram"),
     Word(r"\bcleaned[ _](image|photo|object)s?\b", "the cleaned photo", "output"),
     Word(r"\boutput[ _]links?\b|\bLinkExpired\b|\blinks_of\b|\bMAX_LINKS\b", "LinkExpired", "output URL"),
-    Word(r"\bmakes? good\b|\bin vain\b|\bof nobody's\b", "makes good callbacks", "recovers lost callbacks"),
+    # Links of pages, of mails and of file systems are links; `links` is a key of messages and of Runflow's records.
+    Word(
+        r"\b(presigned|signed|output|photo|photo's|image|its|a|the) links?\b(?! (to|lead|local|in it))(?!-local)"
+        r"|_links?\b",
+        "the photo's link",
+        "presigned URL, output URL",
+    ),
+    Word(
+        r"\bmakes? good\b|\bcallbacks that never\b|\bin vain\b|\bof nobody's\b",
+        "makes good callbacks",
+        "recovers lost callbacks",
+    ),
     Word(r"\bthe road for\b|\bno message leads on\b", "the road for", "what reconcile does, said plainly"),
 )
 NOT_READ: Final = ("tests/data/*", "requirements/*.txt", "layers/dependencies/requirements.txt", "*.svg")

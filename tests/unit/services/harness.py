@@ -94,7 +94,7 @@ class Harness:
         self.runs.tick()
 
     def sweep(self) -> dict[str, int]:
-        """One minute's round."""
+        """One minute's reconciliation."""
         return self.reconcile.sweep(self.clock.monotonic() + 55.0)
 
     @property

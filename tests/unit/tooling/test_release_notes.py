@@ -93,7 +93,7 @@ def test_a_section_ends_where_the_next_or_the_links_begin(tag: str, notes: str) 
 @pytest.mark.parametrize(
     ("tag", "reason"),
     [
-        ("v1.2.0", 'has no section for v1.2.0: head what it lists as unreleased with "## [1.2.0] - "'),
+        ("v1.2.0", 'has no section for v1.2.0: put the heading "## [1.2.0] - " with the date'),
         ("v1.1", "names no version"),
         ("1.1.0", "names no version"),
         ("v1.0.1", "says nothing under 1.0.1"),

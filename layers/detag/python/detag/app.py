@@ -117,7 +117,7 @@ def reconcile(
     telemetry: Telemetry,
     uniform: Uniform = random.uniform,
 ) -> Reconcile:
-    """The minute's round."""
+    """What runs every minute."""
     from detag.services.reconcile import Reconcile
 
     return Reconcile(

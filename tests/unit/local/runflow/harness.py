@@ -48,7 +48,7 @@ class Harness:
     """The mock and what is around it.
 
     `photos` is what the photo host answers by path (bytes, a status, or an exception to raise), `answers` what the
-    shop answers to callbacks, one after the other and then 200; `callbacks` is what the shop received.
+    receiver answers to callbacks, one after the other and then 200; `callbacks` is what it received.
     """
 
     mock: MockRunflow

@@ -164,7 +164,7 @@ async def test_a_run_may_stall_for_a_while_or_for_ever(runflow: Harness) -> None
     assert [(await runflow.run(each))["status_code"] for each in (slow, stuck)] == ["running", "running"]
     assert (await runflow.ended(slow))["status_code"] == "succeeded"
     assert (await runflow.run(stuck))["status_code"] == "running"
-    assert (await runflow.done())["status_code"] == "succeeded"  # no worker is held
+    assert (await runflow.done())["status_code"] == "succeeded"  # no worker is blocked
 
 
 async def test_a_run_may_be_unknown_for_a_while(runflow: Harness) -> None:

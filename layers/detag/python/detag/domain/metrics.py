@@ -45,26 +45,26 @@ METRICS: Final[dict[Metric, Entry]] = {
         "Requests for a run whose outcome is unknown: they are confirmed before anything is sent again.", ("submit",)
     ),
     Metric.ANSWERED_200: Entry(
-        "Callbacks that Runflow signed, and whose result is queued or known to be of no use.", ("callback",)
+        "Callbacks with a valid signature whose result is queued or known to be of no use.", ("callback",)
     ),
-    Metric.ANSWERED_401: Entry("Requests that no accepted secret has signed.", ("callback",)),
-    Metric.ANSWERED_413: Entry("Requests that are too large to be Runflow's.", ("callback",)),
+    Metric.ANSWERED_401: Entry("Requests not signed with an accepted secret.", ("callback",)),
+    Metric.ANSWERED_413: Entry("Requests too large to come from Runflow.", ("callback",)),
     Metric.ANSWERED_503: Entry(
-        "Callbacks that could not be verified or queued just now: Runflow sends them again.", ("callback",)
+        "Callbacks that could not be verified or queued at the moment: Runflow resends them.", ("callback",)
     ),
     Metric.PREVIOUS_SECRET_MATCHED: Entry(
-        "Callbacks signed with a secret that is not the first of the list, as while one is rotated.", ("callback",)
+        "Callbacks signed with a secret other than the first in the list, as during a rotation.", ("callback",)
     ),
-    Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about a run of ours.", ("callback",)),
-    Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or of a run that is not their job's.", ("deliver",)),
+    Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about one of our runs.", ("callback",)),
+    Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or for a run that is not their job's.", ("deliver",)),
     Metric.UNMATCHED_PAID_RUN: Entry(
-        "Paid runs that no job covers. Each is charged to the daily spend limit.", ("submit", "deliver")
+        "Paid runs that match no job. Each is charged to the daily spend limit.", ("submit", "deliver")
     ),
-    Metric.RUN_RETRIED: Entry("Failed runs after which the photo is sent again.", ("deliver",)),
+    Metric.RUN_RETRIED: Entry("Failed runs whose photo is sent again.", ("deliver",)),
     Metric.DELIVERY_RETRIED: Entry("Outputs that could not be fetched or stored yet.", ("deliver",)),
     Metric.DELIVERED: Entry("Photos whose outputs are in the output bucket.", ("deliver",)),
     Metric.FAILED: Entry("Photos that ended as failed: a record in `_failed/` says why.", ("submit", "deliver")),
-    Metric.CANCELLED: Entry("Photos whose run somebody cancelled at Runflow.", ("deliver",)),
+    Metric.CANCELLED: Entry("Photos whose run was cancelled at Runflow.", ("deliver",)),
     Metric.SKIPPED: Entry("Files that were not sent to Runflow, and cost nothing.", ("submit",)),
     Metric.SUPERSEDED: Entry("Photos that were gone, or overtaken by a newer version.", ("submit", "deliver")),
     Metric.MESSAGE_FAILED: Entry(

@@ -40,15 +40,15 @@ class Reason(StrEnum):
         "rate_limited",
         Group.WAITING,
         "Runflow asked for a pause.",
-        "Nothing: it is tried again by itself.",
+        "Nothing: it is retried automatically.",
     )
     UNCONFIRMED = (
         "unconfirmed",
         Group.WAITING,
-        "Runflow's answer was lost. detag waits and searches for the run before sending again, so as not to pay twice.",
-        "Nothing: it goes on by itself.",
+        "Runflow's answer was lost. detag waits and searches for the run before sending again, to avoid paying twice.",
+        "Nothing: it continues automatically.",
     )
-    RETRY = ("retry", Group.WAITING, "The run failed free of charge.", "Nothing: it is tried again by itself.")
+    RETRY = ("retry", Group.WAITING, "The run failed, at no charge.", "Nothing: it is retried automatically.")
 
     SPEND_LIMIT = (
         "spend_limit",
@@ -60,21 +60,21 @@ class Reason(StrEnum):
         "out_of_credit",
         Group.INTAKE,
         "Runflow's credit is used up.",
-        "Top up at Runflow: photos go on by themselves.",
+        "Top up at Runflow: waiting photos then continue automatically.",
     )
     UNAUTHORIZED = (
         "unauthorized",
         Group.INTAKE,
         "Runflow refused the API key, or the key may not use this model.",
-        "Store a working key in the RunflowApiKey secret: photos go on by themselves.",
+        "Store a working key in the RunflowApiKey secret: waiting photos then continue automatically.",
     )
     NOT_CONFIGURED = (
         "not_configured",
         Group.INTAKE,
         "No Runflow API key is stored yet.",
-        "Store one in the RunflowApiKey secret: photos go on by themselves.",
+        "Store one in the RunflowApiKey secret: waiting photos then continue automatically.",
     )
-    PAUSED = ("paused", Group.INTAKE, "Somebody paused detag.", "Resume it: set Paused to false.")
+    PAUSED = ("paused", Group.INTAKE, "detag was paused by hand.", "Resume it: set Paused to false.")
     RUNFLOW_DOWN = (
         "runflow_down",
         Group.INTAKE,
@@ -86,7 +86,7 @@ class Reason(StrEnum):
         "not_an_image",
         Group.SKIPPED,
         "The file is not an image.",
-        "Nothing, or upload the photo that was meant.",
+        "Nothing, or upload the intended photo.",
     )
     UNSUPPORTED_TYPE = (
         "unsupported_type",
@@ -99,14 +99,14 @@ class Reason(StrEnum):
     TRUNCATED = (
         "truncated",
         Group.SKIPPED,
-        "The image stops before its end: the upload was cut off.",
-        "Upload it again; where that does not help, open it, save it anew and upload that.",
+        "The image is incomplete: the upload was cut off.",
+        "Upload it again; if that does not help, open it, save it again and upload the new file.",
     )
     UNREADABLE_DIMENSIONS = (
         "unreadable_dimensions",
         Group.SKIPPED,
-        "The image does not tell its width and height where they belong.",
-        "Open it, save it anew and upload that.",
+        "The image's width and height cannot be read.",
+        "Open it, save it again and upload the new file.",
     )
     TOO_LARGE = (
         "too_large",
@@ -124,7 +124,7 @@ class Reason(StrEnum):
         "too_old",
         Group.SKIPPED,
         "The event is more than 90 days old.",
-        "Upload the photo again if it is still wanted.",
+        "Upload the photo again if you still want it.",
     )
 
     DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was read.", "Nothing, or upload it again.")
@@ -137,13 +137,13 @@ class Reason(StrEnum):
     NEWER_UPLOAD = (
         "newer_upload",
         Group.SUPERSEDED,
-        "A newer photo of the same name came first.",
+        "A newer photo of the same name was handled first.",
         "Nothing: the newer one has its own job.",
     )
     NEWER_DELIVERED = (
         "newer_delivered",
         Group.SUPERSEDED,
-        "A newer photo of the same name was delivered meanwhile.",
+        "A newer photo of the same name has been delivered in the meantime.",
         "Nothing: the newer output stays.",
     )
 
@@ -156,7 +156,7 @@ class Reason(StrEnum):
     UNUSABLE_NAME = (
         "unusable_name",
         Group.FAILED,
-        "A part of the photo's name is only . or .., so no URL can name it.",
+        "A part of the photo's name is only . or .., so no URL can refer to it.",
         "Upload it again under another name.",
     )
     INVALID_ASPECT_RATIO = (
@@ -180,7 +180,7 @@ class Reason(StrEnum):
     NO_OUTPUT = (
         "no_output",
         Group.FAILED,
-        "Runflow said that it was done, but gave no output.",
+        "Runflow reported success but returned no output.",
         "Show the run id to Runflow: it may have been charged.",
         True,
     )
@@ -202,13 +202,13 @@ class Reason(StrEnum):
         "timed_out",
         Group.FAILED,
         "The run did not end in time.",
-        "Nothing: if it ends after all, its output is stored. Or upload it again.",
+        "Nothing: if it still finishes, its output is stored. Or upload it again.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
-        "Runflow does not know the run any more.",
+        "Runflow no longer knows the run.",
         "If it turns up, its output is stored. Or upload it again.",
         True,
     )
@@ -217,7 +217,7 @@ class Reason(StrEnum):
         "cancelled_at_runflow",
         Group.CANCELLED,
         "Somebody cancelled the run at Runflow.",
-        "Upload the photo again if it is still wanted.",
+        "Upload the photo again if you still want it.",
     )
 
     @classmethod

@@ -192,7 +192,7 @@ _SECRETS: Final = re.compile(
     | (?<![\w.+-]) [\w.+-]{1,64} : [^\s@/:"'<>]{1,64} @ [\w.-]+"""
 )
 _WORD: Final = re.compile(r"""[^\s"'<>]+""")
-_SIGNED: Final = re.compile(  # a link is one by what signs it: its scheme may be left out
+_SIGNED: Final = re.compile(  # a presigned URL is known by its signature: its scheme may be left out
     r"""(?ix) (?: [?&;] | %(?:25)*(?:3f|26) | \\u0026 )
       (?: x[-_](?:amz|goog)[-_][a-z0-9_-]+ | signature | sig | token | expires | awsaccesskeyid | key-pair-id | policy )
       (?: = | %(?:25)*3d | \\u003d )"""
