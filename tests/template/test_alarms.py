@@ -94,7 +94,9 @@ def test_the_alarm_of_reconcile_is_made_after_its_schedule(stack: Stack) -> None
     """It is red while there is no data: so it is made once reconcile runs, and says so."""
     assert stack.deployed["Resources"]["ReconcileNotRunningAlarm"]["DependsOn"] == "ReconcileFunctionEveryMinute"
     assert stack.deployed["Resources"]["ReconcileFunctionEveryMinute"]["Type"] == "AWS::Events::Rule"
-    assert "not yet in a stack that is a few minutes old" in alarms(stack)["ReconcileNotRunningAlarm"]["AlarmDescription"]
+    assert (
+        "not yet in a stack that is a few minutes old" in alarms(stack)["ReconcileNotRunningAlarm"]["AlarmDescription"]
+    )
 
 
 def test_reconcile_reports_the_gate_last_and_always(root: Path) -> None:
