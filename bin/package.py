@@ -3,7 +3,8 @@
     python bin/package.py BUILD ARCHIVE
 
 The archive holds one folder, `detag`, as `sam build` leaves it: what was built, in the place where the settings of
-`sam deploy` look for it, these settings, and the licence. From the same files it is the same archive, byte for byte. Runs on the bare standard library.
+`sam deploy` look for it, these settings, and the licence. From the same files it is the same archive, byte for byte.
+Runs on the bare standard library.
 """
 
 from __future__ import annotations

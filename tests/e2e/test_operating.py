@@ -49,7 +49,9 @@ def override(stack: Stack) -> Iterator[dict[str, object]]:
 
 def test_an_override_leaves_the_other_as_it_is(stack: Stack, override: dict[str, object]) -> None:
     """Setting a limit must not end a pause."""
-    definition, *commands = re.split(r"^(?=override ')", block("Pause, or raise the limit, immediately"), flags=re.M)
+    definition, *commands = re.split(
+        r"^(?=override ')", block("Pause, or raise the limit, immediately"), flags=re.MULTILINE
+    )
     assert len(commands) == 4
     found = []
     for command in commands:

@@ -152,8 +152,8 @@ def test_the_indexes_are_those_that_the_job_store_reads(stack: Stack) -> None:
 
 
 def test_no_key_is_charged_for_by_request_or_rotation(stack: Stack) -> None:
-    """DynamoDB encrypts with a key of its own: SSEEnabled would choose one that is charged for. Each of a key's first two
-    rotations adds its price once more.
+    """DynamoDB encrypts with a key of its own: SSEEnabled would choose one that is charged for. Each of the first two
+    rotations of a key adds its price once more.
     """
     assert "SSESpecification" not in stack.properties("JobTable")
     assert not stack.properties("AlarmKey").get("EnableKeyRotation")

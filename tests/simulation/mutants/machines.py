@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import Mutant, one
+from tests.simulation.mutant import one
 
 MUTANTS: Final = (
     one(

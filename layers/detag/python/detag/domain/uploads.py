@@ -40,8 +40,8 @@ def other_reading(upload: Upload) -> Upload | None:
     """The same upload by the URL-decoded key, for an object that is not there by the key of its event; None where there
     is no other reading, or it could be another object.
 
-    AWS documents raw keys for EventBridge, and encoded ones for S3's own notifications, which some take EventBridge's
-    for. A version is of one object only, so what it names under the other key is this upload; an ETag shows no such thing.
+    AWS documents raw keys for EventBridge, and encoded ones for S3's own notifications; some clients decode both. A
+    version is of one object only, so what it names under the other key is this upload; an ETag shows no such thing.
     """
     if upload.version_id is None or upload.event_key is not None:
         return None
