@@ -37,8 +37,8 @@ def main(quick: bool, only_load: bool, photos: int, to: Path | None) -> None:
     version = machine.runtime_version()
     if version != machine.VERSION:
         console.print(
-            f"The functions run on Python {machine.VERSION}, and .venv/runtime has {version}, which cannot show how fast they "
-            f"are: install Python {machine.VERSION}, or set PYTHON to one.",
+            f"The functions run on Python {machine.VERSION}; .venv/runtime has {version}, which cannot show how fast "
+            f"they are: install Python {machine.VERSION}, or set PYTHON to one.",
             markup=False,
             soft_wrap=True,
         )

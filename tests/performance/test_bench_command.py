@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as bench
-from benchmarks import cost, machine
+from benchmarks import cost, machine, report
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Path]:
     monkeypatch.setattr(bench, "_measured", lambda *_: type("Results", (), {"seconds": 0.0})())
     monkeypatch.setattr(bench, "_plotted", lambda *_: None)
     for name, made in {"flat": {}, "page": "", "summary": ""}.items():
-        monkeypatch.setattr(bench.report, name, lambda *_, made=made: made)
+        monkeypatch.setattr(report, name, lambda *_, made=made: made)
     return places
 
 
