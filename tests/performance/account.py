@@ -65,7 +65,11 @@ class Account:
             return _response(request, 404, b"")
         if operation == "GetObject":
             photo = jpeg(40_000)
-            span = {"Content-Range": f"bytes 0-{len(photo) - 1}/{len(photo)}"}
+            version = "v" + request.url.rpartition("/")[2].partition(".")[0]
+            span = {
+                "Content-Range": f"bytes 0-{len(photo) - 1}/{len(photo)}",
+                "x-amz-version-id": version,
+            }
             return _response(request, 206, photo, ETag=f'"{ETAG}"', **span)
         self.stored = 0
         while block := request.body.read(65_536):

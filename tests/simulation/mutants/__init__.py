@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import machines, pipeline
+from tests.simulation.mutants import machines, pipeline, uploads
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *machines.MUTANTS)
+MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *uploads.MUTANTS, *machines.MUTANTS)

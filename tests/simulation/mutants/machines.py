@@ -11,7 +11,7 @@ MUTANTS: Final = (
         "key as the bucket has it",
         "dropped only once gone",
         "detag.services.admission:Admission._find",
-        "other_reading(upload) if isinstance(head, Gone) else None",
+        "other_reading(job.upload) if isinstance(head, Gone) else None",
         "None",
     ),
 )

@@ -13,6 +13,7 @@ LIBRARY = Path(detag.__file__).parent
 AGREED = {
     "after a 429": (5.0, 900.0, 0.0),
     "a new photo that could not be read": (30.0, 30.0, 30.0),
+    "a photo that may not be read": (60.0, 900.0, 0.0),
     "lease of a claim": 60.0,
     "a search for an existing run that failed": (60.0, 1_800.0, 60.0),
     "left of a presigned URL": 300.0,

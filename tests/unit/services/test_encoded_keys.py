@@ -56,3 +56,10 @@ def test_a_raw_key_that_looks_encoded_is_taken_as_it_is(key: str) -> None:
     harness = Harness()
     job = harness.send(harness.upload(key))
     assert (job.state, job.upload.key, job.upload.event_key) == (State.SUBMITTED, key, None)
+
+
+def test_its_other_key_is_judged_as_well() -> None:
+    """A thumbnail of a NAS box is no photo, however its event writes the @ of its folder."""
+    harness = Harness()
+    job = harness.send(encoded(harness.upload("@eaDir/shoe.jpg")))
+    assert (job.state, job.reason, harness.runs.runs) == (State.SKIPPED, Reason.NOT_A_PHOTO, {})

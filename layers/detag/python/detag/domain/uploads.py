@@ -1,8 +1,9 @@
-"""What starts a job: the EventBridge event of an upload, or a message from reconcile."""
+"""What starts a job: the EventBridge event of an upload; and names that are not meant as photos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -43,7 +44,7 @@ def other_reading(upload: Upload) -> Upload | None:
     AWS documents raw keys for EventBridge, and encoded ones for S3's own notifications; some clients decode both. A
     version is of one object only, so what it names under the other key is this upload; an ETag shows no such thing.
     """
-    if upload.version_id is None or upload.event_key is not None:
+    if upload.version is None or upload.event_key is not None:
         return None
     try:
         decoded = unquote_plus(upload.key, errors="strict")
@@ -51,6 +52,20 @@ def other_reading(upload: Upload) -> Upload | None:
         return None
     other = replace(upload, key=decoded, event_key=upload.key)
     return other if decoded != upload.key and other.is_addressable else None
+
+
+def ignoring(names: Sequence[str], key: str) -> str | None:
+    """The first of some names that a part of a key has; None where none has. `*` stands for any characters.
+
+    A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names.
+    Capitals do not count, because some file systems change them.
+    """
+    parts = key.casefold().split("/")
+    return next((name for name in names if any(_matches(name.casefold(), part) for part in parts)), None)
+
+
+def _matches(name: str, part: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, name.split("*"))), part, re.DOTALL) is not None
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Adopt, Idle, Next, Photo, Search, Step, Unanswered, after_list, put_off, resume
+from detag.domain.decisions import (
+    SENT_AGAIN,
+    Adopt,
+    Idle,
+    Next,
+    Photo,
+    Search,
+    Step,
+    Unanswered,
+    after_list,
+    put_off,
+    resume,
+)
 from detag.domain.job import Job, State, new
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
@@ -101,7 +112,7 @@ class Submit:
 
     def _begin(self, job: Job, deadline: float) -> None:
         verdict = self._admission.judge(job)
-        job = replace(job, upload=verdict.upload)
+        job = verdict.job
         if isinstance(verdict.found, Photo):
             self._submission.begin(job, verdict.found, deadline, limit=verdict.limit, probe=verdict.probe)
         else:
@@ -121,6 +132,8 @@ class Submit:
             for run in decided.unmatched:
                 self._budget.charge_unmatched(job, run)
             return
+        if decided.decision == SENT_AGAIN:
+            decided = self._admission.before_resend(job, decided)
         after = self._steps.take(job, decided)
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
