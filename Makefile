@@ -75,7 +75,7 @@ browser: ## Attack the local servers from a page in headless Chromium, which mus
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.security.browser
 
 .PHONY: bench
-bench: ## Measure everything and write benchmarks/results.md: make bench, or QUICK=1
+bench: ## Measure everything and write benchmarks/results.md; with QUICK=1 less, and to .build/bench (needs Python 3.13)
 	$(setup) test run emulator sam runtime
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m benchmarks $${QUICK:+--quick}
 
@@ -89,6 +89,7 @@ lock: ## Resolve the requirements again (needs uv); bin/lock --upgrade raises th
 	@bin/lock
 
 .PHONY: clean
-clean: ## Remove the environments and everything else that was made
-	rm -rf .venv .build .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Stop the local stack, and remove the environments and everything else that was made
+	@[ ! -x .venv/run/bin/python ] || .venv/run/bin/python -m local.stack down > /dev/null || true
+	rm -rf .venv .build .local .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

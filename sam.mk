@@ -5,6 +5,11 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	"$$python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
+# What a user has set for pip's installations on their own machine would end these.
+export PIP_USER := 0
+export PIP_REQUIRE_VIRTUALENV := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT
+
 # Byte code fits one minor version only: that of the functions' runtime. bin/python is asked without PYTHON, which has been
 # tried, and answers with the path of what it finds.
 RUNTIME := 3.13

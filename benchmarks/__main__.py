@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from rich.console import Console
 from benchmarks import cold, cost, load, machine, package, plots, report, warm
 
 HERE: Final = Path(__file__).parent
+QUICK: Final = machine.ROOT / ".build" / "bench"
+"""Where a quick run is written: what is published is measured in full."""
 console = Console(highlight=False)
 
 
@@ -22,13 +25,25 @@ console = Console(highlight=False)
 @click.option("--quick", is_flag=True, help="Fewer repetitions: under 4 minutes in place of 20.")
 @click.option("--only-load", is_flag=True, help="Only photos at once; nothing is written.")
 @click.option("--photos", type=int, default=0, help="How many photos at once (default: 2,000; 300 if quick).")
-@click.option("--to", "folder", type=click.Path(path_type=Path), default=HERE, help="Where the results are written.")
-def main(quick: bool, only_load: bool, photos: int, folder: Path) -> None:
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="Where results are written (benchmarks; quick: .build/bench)."
+)
+def main(quick: bool, only_load: bool, photos: int, to: Path | None) -> None:
     """Measure detag on this machine, against committed handlers that do less, and more, than it does."""
     photos = photos or (300 if quick else 2_000)
     if only_load:
         console.print(report.load_table(load.measure(photos, _said)), markup=False)
         return
+    version = machine.runtime_version()
+    if version != machine.VERSION:
+        console.print(
+            f"The functions run on Python {machine.VERSION}; .venv/runtime has {version}, which cannot show how fast "
+            f"they are: install Python {machine.VERSION}, or set PYTHON to one.",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)
+    folder = to or (QUICK if quick else HERE)
     with tempfile.TemporaryDirectory() as name:
         results = _measured(Path(name).resolve(), quick, photos)
     results.seconds = time.monotonic() - STARTED

@@ -19,6 +19,8 @@ from tests.environment import ENVIRON
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = ROOT / ".venv/runtime/bin/python"
+VERSION: Final = "3.13"
+"""The Python of the functions' runtime (template.yaml)."""
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LAMBDA: Final = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -110,6 +112,12 @@ def stubs(certificate: Path, runflow_ms: float = 0, *, keep: bool = False) -> It
             yield int(server.stdout.readline())
         finally:
             server.stdin.close()
+
+
+def runtime_version() -> str:
+    """The version of Python that the functions would run on here, as 3.13."""
+    script = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([str(RUNTIME), "-I", "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def middle(values: Sequence[float]) -> float:

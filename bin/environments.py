@@ -6,15 +6,17 @@ alone; any other, even an incomplete one, is made again. Uses only the standard 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +26,34 @@ STAMP = "made-from.txt"
 # The requirements files are complete (bin/lock), so pip has nothing to resolve.
 PIP_FLAGS = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "-qq", "--disable-pip-version-check")
 
+# What the user may tell pip: where packages come from, and how to get there. Whatever else they have set is meant for
+# their own installations, and would lead these elsewhere, or stop them.
+PIP_SETTINGS = frozenset(
+    f"PIP_{name}"
+    for name in (
+        *("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "TRUSTED_HOST", "PROXY", "CERT", "CLIENT_CERT"),
+        *("KEYRING_PROVIDER", "CONFIG_FILE", "CACHE_DIR", "NO_CACHE_DIR", "TIMEOUT", "DEFAULT_TIMEOUT", "RETRIES"),
+    )
+)
+# What many have in a configuration file, where a variable goes before it.
+PIP_NEUTRAL = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+
+# An index that accepts connections and does not answer is given up after a minute. pip itself tries for four.
+PIP_PATIENCE = {"PIP_TIMEOUT": "15", "PIP_RETRIES": "2"}
+
+TICK_SECONDS = 3.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 class SetupError(Exception):
     """An environment cannot be made. The message says why."""
+
+
+def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables for pip: the user's, without what would lead packages anywhere but into the environment."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("PIP_") or name in PIP_SETTINGS}
+    return {**PIP_PATIENCE, **kept, **PIP_NEUTRAL}
 
 
 def stamp(environment: Path, requirements: Path) -> str:
@@ -51,10 +78,15 @@ def make(environment: Path, requirements: Path) -> tuple[float, float]:
 
     Raises:
         SetupError: The packages could not be downloaded or installed.
+        OSError: A file could not be written.
     """
     started = time.monotonic()
     shutil.rmtree(environment, ignore_errors=True)
-    venv.create(environment, with_pip=True)
+    try:
+        with _ticking():
+            venv.create(environment, with_pip=True)
+    except subprocess.CalledProcessError as error:  # of ensurepip
+        raise _pip_error("itself", (error.output or b"").decode(errors="replace").strip()) from error
     pip = (str(environment / "bin" / "python"), "-I", "-m", "pip")
     with tempfile.TemporaryDirectory() as wheels:
         downloading = time.monotonic()
@@ -68,8 +100,51 @@ def make(environment: Path, requirements: Path) -> tuple[float, float]:
 
 def _run(*command: str) -> None:
     # pip inherits the lock: if this process is killed, the next setup waits until its pip has ended.
-    if subprocess.run(command, check=False, close_fds=False).returncode:
-        raise SetupError(f"pip {command[4]} failed (see above): is a package index reachable?")
+    with tempfile.TemporaryFile() as said, _ticking():
+        status = subprocess.run(
+            command, check=False, close_fds=False, stderr=said, env=pip_environment(os.environ)
+        ).returncode
+        said.seek(0)
+        why = said.read().decode(errors="replace").strip()
+    if status:
+        raise _pip_error(command[4], why)
+
+
+def _pip_error(what: str, why: str) -> SetupError:
+    if any(os.strerror(number) in why for number in FULL):
+        return SetupError(_no_space(tempfile.gettempdir()))
+    return SetupError(f"pip {what} failed:\n{why}\nIs a package index reachable?")
+
+
+@contextmanager
+def _ticking() -> Iterator[None]:
+    """Print a dot every few seconds: something is happening."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(TICK_SECONDS):
+            print(".", end="", flush=True)
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _no_space(folder: object) -> str:
+    return f"no space is left on the disk of {ROOT} or of {folder}: the environments need 1.4 GB in all"
+
+
+def _reason(error: OSError, root: Path) -> str:
+    """Why nothing could be written, in one sentence."""
+    if error.errno in FULL:
+        return _no_space(tempfile.gettempdir())
+    if error.errno in READ_ONLY:
+        return f"{error.filename or root} cannot be written: clone the repository into a folder where you may write"
+    return str(error)
 
 
 @contextmanager
@@ -91,22 +166,37 @@ def main(names: list[str], root: Path = ROOT) -> int:
     sources = {root / ".venv" / name: root / "requirements" / f"{name}.txt" for name in names}
     if all(is_current(*source) for source in sources.items()):
         return 0
-    downloading = making = 0.0
-    with _alone(root / ".venv"):
-        for environment, requirements in sources.items():
-            if is_current(environment, requirements):
-                continue
-            print(f"setting up .venv/{environment.name} with Python {sys.version.split()[0]} ... ", end="", flush=True)
-            try:
-                downloaded, made = make(environment, requirements)
-            except SetupError as error:
-                print(error)
-                return 1
-            print(f"downloaded in {downloaded:.0f} s, installed in {made:.0f} s")
-            downloading += downloaded
-            making += made
-    print(f"set up: {downloading:.0f} s downloading packages, {making:.0f} s installing them")
+    try:
+        with _alone(root / ".venv"):
+            _make_all({place: source for place, source in sources.items() if not is_current(place, source)})
+    except SetupError as error:
+        print(f"\n{error}")
+        return 1
+    except OSError as error:
+        print(f"\n{_reason(error, root)}")
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The environments that are complete stay; the next time goes on from there.")
+        return 130
     return 0
+
+
+def _make_all(sources: Mapping[Path, Path]) -> None:
+    downloading = making = 0.0
+    for number, (environment, requirements) in enumerate(sources.items(), 1):
+        packages = requirements.read_text(encoding="utf-8").count("==")
+        print(
+            f"setting up .venv/{environment.name} ({number} of {len(sources)}, {packages} packages) "
+            f"with Python {sys.version.split()[0]} ...",
+            end="",
+            flush=True,
+        )
+        downloaded, made = make(environment, requirements)
+        print(f" downloaded in {downloaded:.0f} s, installed in {made:.0f} s")
+        downloading += downloaded
+        making += made
+    if sources:
+        print(f"set up: {downloading:.0f} s downloading packages, {making:.0f} s installing them")
 
 
 if __name__ == "__main__":

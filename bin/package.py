@@ -2,8 +2,9 @@
 
     python bin/package.py BUILD ARCHIVE
 
-The archive holds one folder, `detag`: the built template with the code beside it, the settings of `sam deploy`, and the
-licence. From the same files it is the same archive, byte for byte. Runs on the bare standard library.
+The archive holds one folder, `detag`, as `sam build` leaves it: what was built, in the place where the settings of
+`sam deploy` look for it, these settings, and the licence. From the same files it is the same archive, byte for byte.
+Runs on the bare standard library.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = ("samconfig.toml", "LICENSE")
 
+BUILT = ".aws-sam/build"
+
 # The earliest date that the format knows.
 DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -24,7 +27,7 @@ def archive(build: Path, target: Path) -> None:
     """Write the archive `target`. Raises FileNotFoundError where nothing was built."""
     if not (build / "template.yaml").is_file():
         raise FileNotFoundError(f"there is no {build}/template.yaml: run sam build first")
-    files = {str(path.relative_to(build)): path for path in build.rglob("*") if path.is_file()}
+    files = {f"{BUILT}/{path.relative_to(build)}": path for path in build.rglob("*") if path.is_file()}
     files |= {name: ROOT / name for name in BESIDE}
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as zipped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from docs.generate import ROOT, stale
+from docs.generate import ROOT, before_after, stale
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,7 +23,13 @@ def main(arguments: Sequence[str]) -> int:
         else:
             path.write_text(text, encoding="utf-8", newline="\n")
             print(f"{name} written")
-    return int(check and bool(found))
+    drawn = before_after.is_current(ROOT)
+    if not drawn and check:
+        print(f"{before_after.SHEET} is out of date: run `make generate`")
+    elif not drawn:
+        before_after.write(ROOT)
+        print(f"{before_after.SHEET} written")
+    return int(check and (bool(found) or not drawn))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
@@ -27,7 +31,7 @@ from local.stack import Options, Stack, isolate, running
 
 console = Console(highlight=False)
 
-FOLDER = REPOSITORY / ".build" / "demo"  # separate from `make local`'s, which may run at the same time
+FOLDERS = REPOSITORY / ".build" / "demos"  # one for each demo that runs, so that several may at the same time
 MOCK_NOTE = (
     "The tags were removed by a mock Runflow on this machine: a few lines of OpenCV, far weaker than Runflow's\n"
     "model. Nothing was charged, and nothing left this machine."
@@ -58,7 +62,12 @@ def main(photos: Path | None, output: Path) -> None:
         console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
     except (BotoCoreError, ClientError, httpx.HTTPError) as error:
-        console.print(f"The local stack failed: {error}\nSee {FOLDER / 'logs'}", markup=False, soft_wrap=True)
+        console.print(
+            f"The local stack failed: {error}\nIts logs, named above, may say why.", markup=False, soft_wrap=True
+        )
+        sys.exit(1)
+    except OSError as error:
+        console.print(f"A file could not be read or written: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted: the local stack is down and nothing is left running.")
@@ -70,7 +79,10 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def demo(place: Path | None, output: Path) -> int:
-    """Run the demo; returns the exit status. Raises ValueError for a wrong path, RuntimeError if the stack fails."""
+    """Run the demo; returns the exit status.
+
+    Raises ValueError for a wrong path, RuntimeError if the stack fails, OSError for a file.
+    """
     began = time.monotonic()
     # The caller's own folder first: a wrong path should fail before a stack is started.
     photos = None if place is None else own_photos(place, output)
@@ -78,13 +90,7 @@ def demo(place: Path | None, output: Path) -> int:
     if photos is None:
         console.print("Drawing the sample photos ...", style="dim")
         photos = sample_photos(results)
-    # Nothing is charged here, so no photo should wait for the daily spend limit to reset.
-    options = Options(
-        folder=FOLDER,
-        parameters={"DailySpendLimitUsd": "none"},
-        runflow=("--balance", "1000000"),
-    )
-    with running(options, lambda text: console.print(f"{text} ...", style="dim")) as stack:
+    with _own_folder() as folder, _stack(folder) as stack:
         console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
         _process(stack, photos)
         fetch(stack, photos, results)
@@ -100,12 +106,40 @@ def demo(place: Path | None, output: Path) -> int:
 
 
 def _next_folder(output: Path) -> Path:
-    """A new folder in `output`, with the next free number."""
+    """A new folder in `output`, with the next free number; never that of another demo which looks at the same time."""
     output.mkdir(parents=True, exist_ok=True)
     number = max((int(path.name) for path in output.iterdir() if path.name.isdecimal()), default=0) + 1
-    folder = output / str(number)
-    folder.mkdir()
-    return folder
+    for each in itertools.count(number):
+        with suppress(FileExistsError):
+            (output / str(each)).mkdir()
+            return output / str(each)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """The first folder for a stack that no other demo has. The lock ends with this process, however it does."""
+    FOLDERS.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        with (FOLDERS / f"{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield FOLDERS / str(number)
+            return
+
+
+def _stack(folder: Path) -> AbstractContextManager[Stack]:
+    """A stack in a folder of its own."""
+    console.print(f"Logs: {_shown(folder / 'logs')}", style="dim", soft_wrap=True)
+    # Nothing is charged here, so no photo should wait for the daily spend limit to reset.
+    options = Options(
+        folder=folder,
+        parameters={"DailySpendLimitUsd": "none"},
+        runflow=("--balance", "1000000"),
+    )
+    return running(options, lambda text: console.print(f"{text} ...", style="dim"))
 
 
 def _process(stack: Stack, photos: Sequence[Photo]) -> None:
@@ -178,10 +212,16 @@ def _judge(photos: Sequence[Photo], seconds: float) -> int:
     for photo in wrong:
         expected = " or ".join(photo.allowed)
         console.print(f"{photo.key} is {photo.state}, not {expected}. {photo.detail}", style="red", markup=False)
+    for photo in photos:
+        if photo.state == "failed" and photo.good:
+            console.print(f"{photo.key} could not be cleaned: {photo.detail}", style="yellow", markup=False)
+    states = Counter(photo.state for photo in photos)
+    counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    files = "The only file" if len(photos) == 1 else f"All {len(photos)} files"
     if wrong:
-        console.print(f"{len(wrong)} of {len(photos)} photos did not end as expected ({seconds:.0f} s).")
+        console.print(f"{len(wrong)} of {len(photos)} did not end as expected: {counted}, in {seconds:.0f} s.")
         return 1
-    console.print(f"All {len(photos)} files ended as expected, in {seconds:.0f} s.")
+    console.print(f"{files} ended as expected: {counted}, in {seconds:.0f} s.")
     return 0
 
 

@@ -58,7 +58,8 @@ def wait(stack: Stack, photos: Sequence[Photo], changed: Progress) -> None:
 def _update(photo: Photo, item: Mapping[str, Any]) -> None:
     """Copy what the item of a job says into its photo."""
     photo.state = item["state"]
-    photo.detail = str(item.get("detail") or item.get("reason") or "").replace("_", " ")
+    photo.reason = str(item.get("reason") or "")
+    photo.detail = str(item.get("detail") or photo.reason).replace("_", " ")
     photo.cost = item.get("cost")
     photo.output_keys = tuple(item.get("outputs", ()))
     photo.uploaded_at = float(item["uploaded_at"])
@@ -86,17 +87,16 @@ def fetch(stack: Stack, photos: Sequence[Photo], folder: Path) -> None:
         if photo.state != "delivered":
             continue
         original = _inside(folder, photo.key)
-        original.parent.mkdir(parents=True, exist_ok=True)
-        if photo.path != original:
-            shutil.copyfile(photo.path, original)
-        for output_key in photo.output_keys:
-            path = _inside(folder, str(output_name(photo.key, output_key)))
-            try:
+        paths = [_inside(folder, str(output_name(photo.key, output_key))) for output_key in photo.output_keys]
+        try:
+            original.parent.mkdir(parents=True, exist_ok=True)
+            if photo.path != original:
+                shutil.copyfile(photo.path, original)
+            for output_key, path in zip(photo.output_keys, paths, strict=True):
                 s3.download_file(bucket, output_key, str(path))
-            except (BotoCoreError, ClientError) as error:
-                photo.detail = str(error)
-            else:
                 photo.outputs.append(path)
+        except (OSError, BotoCoreError, ClientError) as error:
+            photo.detail = str(error)
 
 
 def _inside(folder: Path, key: str) -> Path:

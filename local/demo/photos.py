@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from local.samples import SAMPLES, write_samples
+
+OF_THE_PHOTO: Final = ("run_failed", "unusable_name", "invalid_aspect_ratio")
+"""Why a photo fails though detag and the mock Runflow do as they should: it is damaged, or its name cannot be used."""
+
+LONGEST_NAME: Final = 246
+"""Bytes that the name of a download may have: a file name has at most 255, and while it is fetched nine more."""
 
 
 @dataclass
@@ -20,6 +28,7 @@ class Photo:
     allowed: tuple[str, ...]
     state: str = "not uploaded"
     detail: str = ""
+    reason: str = ""
     uploaded_at: float | None = None
     closed_at: float | None = None
     cost: str | None = None
@@ -40,8 +49,16 @@ class Photo:
 
     @property
     def good(self) -> bool:
-        """Whether it ended as expected: in an allowed state, and if delivered, with an output fetched."""
-        return self.state in self.allowed and (self.state != "delivered" or bool(self.outputs))
+        """Whether it ended as expected: in an allowed state; if delivered, with its outputs fetched; if failed, because
+        of the photo itself.
+        """
+        match self.state:
+            case "delivered":
+                return "delivered" in self.allowed and bool(self.outputs)
+            case "failed":
+                return "failed" in self.allowed and self.reason in OF_THE_PHOTO
+            case state:
+                return state in self.allowed
 
     @property
     def content_type(self) -> str:
@@ -58,8 +75,8 @@ def sample_photos(folder: Path) -> list[Photo]:
 def own_photos(place: Path, results: Path) -> list[Photo]:
     """The files at `place`, a folder or one file, except hidden ones and earlier `results`.
 
-    Any of them may turn out not to be a photo: delivered and skipped are both fine. Raises ValueError where there are
-    no files.
+    Any of them may turn out to be damaged, or no photo at all: that is told, and no failure of the demo. Raises
+    ValueError where there are no files.
     """
     if place.is_file():
         found = [place]
@@ -71,7 +88,7 @@ def own_photos(place: Path, results: Path) -> list[Photo]:
         raise ValueError(f"there is no {place}")
     if not found:
         raise ValueError(f"{place} holds no files")
-    return [Photo(key_of(path.relative_to(place)), path, ("delivered", "skipped")) for path in found]
+    return [Photo(key_of(path.relative_to(place)), path, ("delivered", "skipped", "failed")) for path in found]
 
 
 def key_of(path: Path) -> str:
@@ -89,14 +106,23 @@ def _hidden(path: Path) -> bool:
 
 def output_name(key: str, output_key: str) -> PurePosixPath:
     """Where an output goes next to its photo: `a/shoe.jpg` with the output `a/shoe.jpg.webp` gives
-    `a/shoe.jpg.cleaned.webp`. An output with the same name as the photo must not overwrite it, hence the `cleaned`.
+    `a/shoe.jpg.cleaned.webp`. An output with the same name as the photo must not overwrite it, hence the `cleaned`. A
+    name that is too long for a file ends in a hash of it instead.
     """
     original, output = PurePosixPath(key), PurePosixPath(output_key)
     same = output.name == original.name
-    name = f"{original.stem if same else original.name}.cleaned"
-    if not same and output.name.startswith(original.name):
-        return original.with_name(name + output.name.removeprefix(original.name))
-    return original.with_name(name + output.suffix)
+    appended = not same and output.name.startswith(original.name)
+    ending = output.name.removeprefix(original.name) if appended else output.suffix
+    return original.with_name(_fitting(original.stem if same else original.name, f".cleaned{ending}"))
+
+
+def _fitting(name: str, ending: str) -> str:
+    most = LONGEST_NAME - len(os.fsencode(ending))
+    encoded = os.fsencode(name)
+    if len(encoded) <= most:
+        return name + ending
+    digest = f"~{hashlib.sha256(encoded).hexdigest()[:8]}"
+    return encoded[: most - len(digest)].decode(errors="ignore") + digest + ending
 
 
 def verdict(photos: Sequence[Photo]) -> list[Photo]:

@@ -70,8 +70,8 @@ def up(
             _watch(stack)
     except KeyboardInterrupt:
         console.print("The local stack is down.")
-    except RuntimeError as error:
-        console.print(str(error), markup=False)
+    except (OSError, RuntimeError) as error:
+        console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
 
 

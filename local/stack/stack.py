@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -121,7 +122,9 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
     folder = folders.claim(options.folder.resolve())
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     if is_up(folder):
-        raise RuntimeError(f"a local stack is already up in {folder}: see `make local-down`")
+        there = f"python -m local.stack down --folder {shlex.quote(str(folder))}"
+        down = "make local-down" if folder == Options().folder else there
+        raise RuntimeError(f"a local stack is already up in {folder}: `{down}` stops it")
     take_down(folder)
     sam = Sam(folder, folder / "logs")
     runflow_port = options.runflow_port or _free_port()

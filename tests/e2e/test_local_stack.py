@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -237,7 +238,9 @@ def test_status_says_that_it_is_up(stack: Stack) -> None:
 def test_a_second_one_in_the_same_folder_is_refused(stack: Stack) -> None:
     refused = run("up", "--folder", str(stack.folder))
     assert refused.returncode == 1
-    assert "already up" in refused.stdout
+    said = " ".join(refused.stdout.split())
+    down = f"python -m local.stack down --folder {shlex.quote(str(stack.folder))}"
+    assert f"already up in {stack.folder}: `{down}` stops it" in said
     assert described(stack.folder) == stack, "the first is left as it was"
     stack.client("s3").head_bucket(Bucket=stack.description["input_bucket"])
 

@@ -33,6 +33,7 @@ uploads = st.builds(
     etag=texts,
     size=st.integers(0, 5 * 2**40),
     uploaded_at=times,
+    event_key=some_text,
 )
 reservations = st.builds(
     Reservation,

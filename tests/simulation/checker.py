@@ -58,6 +58,7 @@ INVARIANTS: Final = {
     "photo URL valid": "no photo is sent with a presigned URL that has expired",
     "Retry-After respected": "a photo waits for as long as Runflow asked",
     "judged by its bytes": "what can be cleaned is never skipped, and nothing else is sent",
+    "dropped only once gone": "no photo ends as deleted while it is what its name leads to",
     "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
     "paid once": "at most one paid run for one photo, and every paid run belongs to a job",
@@ -447,6 +448,12 @@ class Checker:
         for job_id, upload in simulation.arrived.items():
             job = simulation.jobs.jobs.get(job_id)
             self.check("one terminal state", job is not None and job.state.terminal, upload.key, job)
+        newest = {upload.key: upload for upload in sorted(simulation.uploaded, key=lambda one: one.rank)}
+        for upload in newest.values():
+            job = simulation.jobs.jobs.get(upload.job_id)
+            if job is not None and job.reason is Reason.DELETED and upload.version_id is not None:
+                there = simulation.photos.current(upload.bucket, upload.key)
+                self.check("dropped only once gone", there is None or there[0] != upload.version_id, job)
         for job in simulation.jobs.jobs.values():
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)

@@ -93,6 +93,7 @@ RATES: Final = {
     "upload overwritten by no photo": (0.4, (0.05, 0.2)),
     "upload overwritten by an equal one": (0.6, (0.2, 0.4)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
+    "event key encoded": (0.2, (0.3, 1.0)),
 }
 """The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
 

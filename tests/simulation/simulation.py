@@ -13,12 +13,13 @@ import math
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 from detag import app
 from detag.batch import process
@@ -484,6 +485,10 @@ class Simulation:
         if self.random.random() < 0.5:
             thing["sequencer"] = thing["sequencer"].rstrip("0")  # S3's are of any length: the rest is zeros
         upload = read_upload(event)
+        encoded = quote_plus(key, safe="/")
+        if encoded != key and self.versioned and self.profile.fires("event key encoded"):
+            thing["key"] = encoded
+            upload = replace(upload, event_key=encoded)
         self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
         self.checker.uploaded(upload, data, sent=sent)

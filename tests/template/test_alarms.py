@@ -75,9 +75,11 @@ def test_a_held_intake_is_told_after_five_minutes(stack: Stack) -> None:
     )
 
 
-def test_a_failing_reconcile_is_reported_after_ten_minutes(stack: Stack) -> None:
-    """A reconcile that does not end well is reported after ten minutes."""
+def test_a_failing_reconcile_is_reported_within_25_minutes(stack: Stack) -> None:
+    """A reconcile that does not end well. CloudWatch looks three periods further back for points that are missing."""
     alarm = alarms(stack)["ReconcileNotRunningAlarm"]
+    soonest, latest = (alarm["Period"] * (alarm["EvaluationPeriods"] + more) / 60 for more in (1, 3))
+    assert f"for {soonest:.0f} to {latest:.0f} minutes" in alarm["AlarmDescription"]
     assert (alarm["MetricName"], dimensions(alarm)) == ("GateHeld", {"service": "reconcile"})
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
     assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == (
@@ -86,6 +88,15 @@ def test_a_failing_reconcile_is_reported_after_ten_minutes(stack: Stack) -> None
         "SampleCount",
     )
     assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_the_alarm_of_reconcile_is_made_after_its_schedule(stack: Stack) -> None:
+    """It is red while there is no data: so it is made once reconcile runs, and says so."""
+    assert stack.deployed["Resources"]["ReconcileNotRunningAlarm"]["DependsOn"] == "ReconcileFunctionEveryMinute"
+    assert stack.deployed["Resources"]["ReconcileFunctionEveryMinute"]["Type"] == "AWS::Events::Rule"
+    assert (
+        "not yet in a stack that is a few minutes old" in alarms(stack)["ReconcileNotRunningAlarm"]["AlarmDescription"]
+    )
 
 
 def test_reconcile_reports_the_gate_last_and_always(root: Path) -> None:

@@ -69,7 +69,6 @@ def test_the_topics_key_lets_alarms_publish(stack: Stack) -> None:
     """The topic is encrypted with a key that lets alarms publish."""
     assert stack.one_name(stack.properties("AlarmTopic")["KmsMasterKeyId"]) == "AlarmKey"
     key = stack.properties("AlarmKey")
-    assert key["EnableKeyRotation"] is True
     by_alarms = [
         statement
         for statement in key["KeyPolicy"]["Statement"]
@@ -152,9 +151,16 @@ def test_the_indexes_are_those_that_the_job_store_reads(stack: Stack) -> None:
     ]
 
 
-def test_the_table_is_encrypted_and_can_be_restored(stack: Stack) -> None:
+def test_no_key_is_charged_for_by_request_or_rotation(stack: Stack) -> None:
+    """DynamoDB encrypts with a key of its own: SSEEnabled would choose one that is charged for. Each of the first two
+    rotations of a key adds its price once more.
+    """
+    assert "SSESpecification" not in stack.properties("JobTable")
+    assert not stack.properties("AlarmKey").get("EnableKeyRotation")
+
+
+def test_the_table_can_be_restored(stack: Stack) -> None:
     table = stack.properties("JobTable")
-    assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
@@ -177,12 +183,23 @@ def test_no_secret_is_in_a_parameter_or_a_variable(stack: Stack) -> None:
     assert not re.search(r"(rf_live_|whsec_)[A-Za-z0-9]", stack.text)
 
 
-def test_nothing_has_a_physical_name(stack: Stack) -> None:
-    """Nothing has a physical name, so that two stacks fit in one account."""
+def test_a_physical_name_holds_the_stacks(stack: Stack) -> None:
+    """Nothing else has a physical name, so that two stacks fit in one account."""
     references = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig")
-    for name, resource in stack.deployed["Resources"].items():
-        if resource["Type"] not in references:  # their FunctionName says whose they are
-            assert not PHYSICAL_NAMES & set(resource.get("Properties", {})), name
+    named = {
+        name: [properties[field] for field in PHYSICAL_NAMES & set(properties)]
+        for name, resource in stack.deployed["Resources"].items()
+        if resource["Type"] not in references  # their FunctionName says whose they are
+        and PHYSICAL_NAMES & set(properties := resource.get("Properties", {}))
+    }
+    assert named == {"HttpApiLogs": [{"Fn::Sub": "/aws/vendedlogs/${AWS::StackName}/callbacks"}]}
+
+
+def test_what_api_gateway_writes_takes_no_place_in_a_policy(stack: Stack) -> None:
+    """The policy of a region's log groups has 5,120 characters; AWS leaves groups under /aws/vendedlogs/ out of it."""
+    api = stack.properties("HttpApiApiGatewayDefaultStage")
+    group = stack.one_name(api["AccessLogSettings"]["DestinationArn"])
+    assert stack.properties(group)["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/")
 
 
 def test_log_groups_are_the_functions_own_and_end(stack: Stack) -> None:

@@ -13,7 +13,8 @@ from tests.template.stack import Stack
 
 ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
 OUTPUTS = {
-    "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "CallbackUrl",
+    "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "SkippedCommand",
+    "RedriveUploadsCommand", "RedriveResultsCommand", "CallbackUrl",
     "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
     "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn",
     "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName",
@@ -125,6 +126,9 @@ def test_the_outputs_are_those_that_tools_and_readme_rely_on(stack: Stack) -> No
         ("UploadCommand", "aws s3 cp photo.jpg s3://${InputBucket}/", "InputBucket"),
         ("SetRunflowApiKeyCommand", "aws secretsmanager put-secret-value", "RunflowApiKey"),
         ("SetCallbackSecretsCommand", "aws secretsmanager put-secret-value", "CallbackSecrets"),
+        ("SkippedCommand", "aws dynamodb scan --table-name ${JobTable}", "JobTable"),
+        ("RedriveUploadsCommand", "aws sqs start-message-move-task", "UploadDeadLetterQueue"),
+        ("RedriveResultsCommand", "aws sqs start-message-move-task", "ResultDeadLetterQueue"),
         ("StatusCommand", "sam remote invoke ReconcileFunction --stack-name ${AWS::StackName}", "AWS::StackName"),
     ],
 )
@@ -146,11 +150,35 @@ def test_plain_sam_deploy_needs_no_answer(root: Path, stack: Stack) -> None:
     """Plain `sam deploy` needs no answer, and makes no named role."""
     config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))
     assert config["version"] == 0.1
-    assert config["default"]["global"]["parameters"] == {"stack_name": "detag"}
     deploy = config["default"]["deploy"]["parameters"]
+    assert deploy["stack_name"] == "detag"
     assert deploy["resolve_s3"] is True
     assert deploy["capabilities"] == "CAPABILITY_IAM"
     assert deploy["confirm_changeset"] is False
     assert deploy["fail_on_empty_changeset"] is False
     assert "parameter_overrides" not in deploy, "the template's defaults are the defaults"
     assert not {"region", "profile", "s3_bucket"} & set(deploy), "these are the operator's own"
+
+
+def test_no_command_answers_for_another_stack(root: Path) -> None:
+    """A name for all commands (`default.global`) would stay when `sam deploy --guided` is told another."""
+    config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))["default"]
+    assert [command for command, sections in config.items() if "stack_name" in sections["parameters"]] == ["deploy"]
+
+
+def test_only_what_was_built_is_deployed(root: Path) -> None:
+    """SAM deploys the source where nothing was built, and says that it succeeded: every function then fails to import.
+
+    As `template`, not as `template_file`: `sam deploy --guided` would save its answers beside that file.
+    """
+    config = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))["default"]
+    assert config["deploy"]["parameters"]["template"] == ".aws-sam/build/template.yaml"
+    assert "template_file" not in config["deploy"]["parameters"]
+
+
+def test_a_dead_letter_queue_is_redriven_by_its_arn(stack: Stack) -> None:
+    """SQS moves messages back to the queue that they came from. The rule's dead letters came from no queue."""
+    for output, queue in (("RedriveUploads", "UploadDeadLetterQueue"), ("RedriveResults", "ResultDeadLetterQueue")):
+        assert f"--source-arn ${{{queue}.Arn}}" in stack.source["Outputs"][f"{output}Command"]["Value"]["Fn::Sub"]
+        redrives = [one.get("RedrivePolicy", {}) for one in stack.of_type("AWS::SQS::Queue").values()]
+        assert {"Fn::GetAtt": [queue, "Arn"]} in [policy.get("deadLetterTargetArn") for policy in redrives]

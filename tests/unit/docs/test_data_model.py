@@ -29,6 +29,7 @@ WHEN: dict[str, Callable[[Job], bool]] = {
     ALWAYS: lambda job: True,
     "where the bucket has versions": lambda job: job.upload.version_id is not None,
     "where the event has one": lambda job: job.upload.etag != "",
+    "where the event's key was URL-encoded": lambda job: job.upload.event_key is not None,
     "while waiting; once closed, unless delivered": lambda job: (
         job.state is State.WAITING or (job.state.terminal and job.state is not State.DELIVERED)
     ),

@@ -181,10 +181,11 @@ WORDS: Final = (
     Word(r"\bpictures?\b|_pictures?\b", "the cleaned picture", "photo, output, image (as a type of file), diagram"),
     Word(r"\bcleaned[ _](image|photo|object)s?\b", "the cleaned photo", "output"),
     Word(r"\boutput[ _]links?\b|\bLinkExpired\b|\blinks_of\b|\bMAX_LINKS\b", "LinkExpired", "output URL"),
-    # Links of pages, of mails and of file systems are links; `links` is a key of messages and of Runflow's records.
+    # Links of pages, of mails and of file systems are links, and so are pip's; `links` is a key of messages and of
+    # Runflow's records.
     Word(
         r"\b(presigned|signed|output|photo|photo's|image|its|a|the) links?\b(?! (to|lead|local|in it))(?!-local)"
-        r"|_links?\b",
+        r"|(?<!find)_links?\b",
         "the photo's link",
         "presigned URL, output URL",
     ),

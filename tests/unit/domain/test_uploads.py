@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from detag.domain.uploads import ignoring, read_upload
+from detag.domain.uploads import ignoring, other_reading, read_upload
 from detag.settings import SubmitSettings
 from tests.environment import settings
 
@@ -86,6 +86,35 @@ def test_a_folder_marker_ends_in_a_slash() -> None:
     sent["detail"]["object"]["key"] = "autumn/"
     assert read_upload(sent).is_folder_marker
     assert not read_upload(event()).is_folder_marker
+
+
+@pytest.mark.parametrize(
+    ("key", "decoded"),
+    [
+        ("cr%C3%A8me+%2B+50%25+off.jpg", "crème + 50% off.jpg"),
+        ("a+b.jpg", "a b.jpg"),
+        ("plain.jpg", None),
+        ("50% off.jpg", None),
+        ("%ff.jpg", None),  # no UTF-8
+        ("%2e%2e/a.jpg", None),  # no URL could name it
+    ],
+)
+def test_a_key_may_have_one_other_reading(key: str, decoded: str | None) -> None:
+    sent = event()
+    sent["detail"]["object"]["key"] = key
+    upload = read_upload(sent)
+    other = other_reading(upload)
+    assert (other and other.key) == decoded
+    if other is not None:
+        assert (other.job_id, other.version_id) == (upload.job_id, upload.version_id)
+        assert other_reading(other) is None
+
+
+def test_without_a_version_there_is_no_other_reading() -> None:
+    """Only a version shows that what lies under the other key is the same object."""
+    sent = event()
+    sent["detail"]["object"] |= {"key": "a+b.jpg", "version-id": "null"}
+    assert other_reading(read_upload(sent)) is None
 
 
 def test_ignored_names_are_read_without_the_blanks_around_them() -> None:

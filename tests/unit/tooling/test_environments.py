@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
+from typing import IO
 
 import pytest
 
@@ -63,12 +67,22 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands given to pip, none of which is run."""
     commands: list[list[str]] = []
 
-    def run(command: tuple[str, ...], **_options: bool) -> subprocess.CompletedProcess[str]:
+    def run(command: tuple[str, ...], **_options: object) -> subprocess.CompletedProcess[str]:
         commands.append(list(command))
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("subprocess.run", run)
     return commands
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """Have pip fail, and say why."""
+
+    def run(command: tuple[str, ...], *, stderr: IO[bytes], **_options: object) -> subprocess.CompletedProcess[str]:
+        stderr.write(why.encode())
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr("subprocess.run", run)
 
 
 @pytest.fixture
@@ -120,8 +134,7 @@ def test_an_install_that_was_killed_is_noticed(
 
     with monkeypatch.context() as patch:
         patch.setattr(project.module, "_run", killed)
-        with pytest.raises(KeyboardInterrupt):
-            project.set_up()
+        assert project.set_up() == 130
 
     assert project.environment.exists()
     project.set_up()
@@ -138,8 +151,7 @@ def test_an_environment_is_not_current_while_it_is_rebuilt(project: Project, mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr(project.module, "_run", killed)
-    with pytest.raises(KeyboardInterrupt):
-        project.set_up()
+    assert project.set_up() == 130
 
     project.requirements.write_text(before, encoding="utf-8")
     assert not project.module.is_current(project.environment, project.requirements)
@@ -148,11 +160,82 @@ def test_an_environment_is_not_current_while_it_is_rebuilt(project: Project, mon
 def test_a_failing_download_ends_it_with_a_reason(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, 1))
+    refuse(monkeypatch, "ERROR: No matching distribution found for tools")
 
     assert project.set_up() == 1
-    assert "pip download failed (see above): is a package index reachable?" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "pip download failed:\nERROR: No matching distribution found for tools\nIs a package index reachable?" in said
+    )
     assert not project.module.is_current(project.environment, project.requirements)
+
+
+@pytest.mark.parametrize("how", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_called_by_its_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: int
+) -> None:
+    """Whether it is full for Python or for pip."""
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(how, os.strerror(how))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("venv.create", full)
+        assert project.set_up() == 1
+    refuse(monkeypatch, f"ERROR: Could not install packages due to an OSError: [Errno {how}] {os.strerror(how)}")
+    assert project.set_up() == 1
+
+    said = capsys.readouterr().out
+    assert said.count("no space is left on the disk") == 2
+    assert "index" not in said
+
+
+@pytest.mark.parametrize("how", [errno.EROFS, errno.EACCES])
+def test_a_clone_that_cannot_be_written_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: int
+) -> None:
+    def refused(path: Path, **_options: object) -> None:
+        raise OSError(how, os.strerror(how), str(path))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refused)
+
+    assert project.set_up() == 1
+    assert f"{project.root / '.venv'} cannot be written: clone the repository into" in capsys.readouterr().out
+
+
+def test_progress_is_shown_while_pip_works(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many environments there are, how many packages the one has, and a dot now and then."""
+
+    def run(command: tuple[str, ...], **_options: object) -> subprocess.CompletedProcess[str]:
+        time.sleep(0.1)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr(project.module, "TICK_SECONDS", 0.02)
+    project.requirements.write_text("one==1 \\\n    --hash=sha256:0\ntwo==2\n", encoding="utf-8")
+    project.set_up()
+
+    assert re.search(
+        r"setting up \.venv/tools \(1 of 1, 2 packages\) with Python .* \.{6,} downloaded", capsys.readouterr().out
+    )
+
+
+def test_pip_is_told_only_where_packages_come_from(project: Project) -> None:
+    """Whatever else the user has set is for their own installations. A variable goes before a configuration file."""
+    users = {"PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "/elsewhere", "PIP_CONSTRAINT": "mine.txt"}
+    index = {"PIP_INDEX_URL": "https://packages.example/simple", "PIP_RETRIES": "9", "HOME": "/home/me"}
+    given = project.module.pip_environment(users | index)
+
+    assert index.items() <= given.items()
+    assert (given["PIP_USER"], given["PIP_REQUIRE_VIRTUALENV"]) == ("0", "0")
+    assert not {"PIP_TARGET", "PIP_CONSTRAINT"} & set(given)
+
+
+def test_a_silent_index_is_given_up_after_a_minute(project: Project) -> None:
+    given = project.module.pip_environment({})
+    assert int(given["PIP_TIMEOUT"]) * (1 + int(given["PIP_RETRIES"])) <= 60
 
 
 def test_packages_are_installed_without_an_index(project: Project, pip: list[list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -50,3 +51,26 @@ def test_a_folder_of_photos_may_have_any_name() -> None:
 
     assert arguments("my 'new' photos; *") == "<-m><local.demo><my 'new' photos; *>"
     assert arguments("") == "<-m><local.demo>"
+
+
+def test_clean_removes_all_that_git_ignores_but_secrets() -> None:
+    """What was made, by make or by tools, is what .gitignore lists before the secrets."""
+    made, secrets = (ROOT / ".gitignore").read_text(encoding="utf-8").split("# Secrets")
+    removed = make("--dry-run", "clean")
+    for name in re.findall(r"^/?([\w.-]+)/$", made, re.MULTILINE):
+        assert re.search(rf"(?:rm -rf .*|-name )(?<!\S){re.escape(name)}(?!\S)", removed), name
+    assert {"api-key.json", "callback-secrets.json"} <= set(secrets.split())
+
+
+def test_what_a_user_tells_pip_does_not_reach_a_build(tmp_path: Path) -> None:
+    """`pip install --target` refuses PIP_USER, and PIP_REQUIRE_VIRTUALENV refuses the Python that builds."""
+    (tmp_path / "sam.mk").write_bytes((ROOT / "sam.mk").read_bytes())
+    (tmp_path / "Makefile").write_text("include sam.mk\nshow:\n\t@env\n")
+    users = {"PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "/elsewhere", "PIP_INDEX_URL": "mine"}
+    command = ["make", "--no-print-directory", "show", "PYTHON=python3"]
+    shown = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | users, capture_output=True, text=True, check=True
+    ).stdout
+    seen = dict(line.split("=", 1) for line in shown.splitlines() if line.startswith("PIP_"))
+    assert (seen["PIP_USER"], seen["PIP_REQUIRE_VIRTUALENV"], seen["PIP_INDEX_URL"]) == ("0", "0", "mine")
+    assert "PIP_TARGET" not in seen

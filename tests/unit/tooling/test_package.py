@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -34,12 +35,14 @@ def test_it_is_one_folder_that_sam_deploy_works_in(built: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(tmp_path / "made" / "detag.zip") as archive:
         assert archive.namelist() == [
+            "detag/.aws-sam/build/SubmitFunction/handler.py",
+            "detag/.aws-sam/build/template.yaml",
             "detag/LICENSE",
-            "detag/SubmitFunction/handler.py",
             "detag/samconfig.toml",
-            "detag/template.yaml",
         ]
-        assert archive.read("detag/SubmitFunction/handler.py") == b"pass\n"
+        assert archive.read("detag/.aws-sam/build/SubmitFunction/handler.py") == b"pass\n"
+        settings = tomllib.loads(archive.read("detag/samconfig.toml").decode())
+        assert f"detag/{settings['default']['deploy']['parameters']['template']}" in archive.namelist()
 
 
 def test_the_same_files_make_the_same_archive(built: Path, tmp_path: Path) -> None:

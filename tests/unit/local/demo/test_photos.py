@@ -28,7 +28,7 @@ def test_own_photos_are_all_files_but_hidden_ones(tmp_path: Path) -> None:
     photos = own_photos(tmp_path, results)
 
     assert [photo.key for photo in photos] == ["a b/ü+%.png", "b.jpg", "notes.txt"]
-    assert {photo.allowed for photo in photos} == {("delivered", "skipped")}
+    assert {photo.allowed for photo in photos} == {("delivered", "skipped", "failed")}
 
 
 def test_one_file_will_do(tmp_path: Path) -> None:
@@ -80,3 +80,31 @@ def test_an_output_goes_beside_its_photo_and_never_over_it(key: str, output_key:
 def test_the_verdict(allowed: tuple[str, ...], state: str, fetched: bool, good: bool) -> None:
     photo = Photo("a.jpg", Path("a.jpg"), allowed, state=state, outputs=[Path("x")] if fetched else [])
     assert verdict([photo]) == ([] if good else [photo])
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason", "good"),
+    [
+        (("delivered", "skipped", "failed"), "run_failed", True),
+        (("delivered", "skipped", "failed"), "unusable_name", True),
+        (("delivered", "skipped", "failed"), "undeliverable", False),
+        (("delivered", "skipped", "failed"), "", False),
+        (("delivered",), "run_failed", False),
+    ],
+)
+def test_a_damaged_photo_of_ones_own_is_no_failure_of_the_demo(
+    allowed: tuple[str, ...], reason: str, good: bool
+) -> None:
+    """A failure that is not the photo's own is one, and so is any failure of a sample."""
+    assert Photo("a.jpg", Path("a.jpg"), allowed, state="failed", reason=reason).good is good
+
+
+@pytest.mark.parametrize("key", ["x" * 251 + ".jpg", "a/" + "é" * 125 + ".jpg", "x" * 250 + ".webp"])
+def test_a_long_name_leaves_room_for_its_ending(tmp_path: Path, key: str) -> None:
+    """A file name has at most 255 bytes, and while it is downloaded nine more."""
+    output_key = key if key.endswith(".webp") else f"{key}.webp"
+    name = output_name(key, output_key)
+    assert name.name.endswith(".cleaned.webp")
+    (tmp_path / (name.name + ".12345678")).touch()
+    assert output_name("y" + key, "y" + output_key) != name
+    assert output_name(key.replace(".", "2."), output_key.replace(".", "2.", 1)).name[-30:] != name.name[-30:]

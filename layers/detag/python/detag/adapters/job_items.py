@@ -134,6 +134,7 @@ UPLOAD_ATTRIBUTES: Final = (
     Attribute("etag", "etag", TEXT, "where the event has one", ""),
     Attribute("size", "size", WHOLE, ALWAYS, NEVER),
     Attribute("uploaded_at", "uploaded_at", SECONDS, ALWAYS, NEVER),
+    Attribute("event_key", "event_key", TEXT, "where the event's key was URL-encoded"),
 )
 JOB_ATTRIBUTES: Final = (
     Attribute("state", "state", STATE, ALWAYS, NEVER),

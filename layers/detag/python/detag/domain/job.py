@@ -89,6 +89,8 @@ class Upload:
     """Bytes."""
     uploaded_at: float
     """The time of the event."""
+    event_key: str | None = None
+    """The key as the event gave it, where that was URL-encoded: the job stays known by it."""
 
     @property
     def job_id(self) -> str:
@@ -97,7 +99,7 @@ class Upload:
         Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
         """
         tail = ("version", self.version) if self.version else ("sequencer", self.sequencer)
-        return hashlib.sha256(json.dumps([self.bucket, self.key, *tail]).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps([self.bucket, self.event_key or self.key, *tail]).encode()).hexdigest()[:32]
 
     @property
     def version(self) -> str | None:

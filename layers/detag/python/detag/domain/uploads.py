@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from detag.domain.job import Upload
 
@@ -13,8 +15,8 @@ from detag.domain.job import Upload
 def read_upload(event: Mapping[str, Any]) -> Upload:
     """The upload that an S3 "Object Created" event of EventBridge describes.
 
-    The key is as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide, "EventBridge
-    event message structure"). Raises ValueError, naming what is missing.
+    The key is taken as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide,
+    "EventBridge event message structure"); see `other_reading`. Raises ValueError, naming what is missing.
     """
     detail = event.get("detail")
     thing = detail.get("object") if isinstance(detail, Mapping) else None
@@ -33,6 +35,23 @@ def read_upload(event: Mapping[str, Any]) -> Upload:
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"not an S3 event: {error}") from error
+
+
+def other_reading(upload: Upload) -> Upload | None:
+    """The same upload by the URL-decoded key, for an object that is not there by the key of its event; None where there
+    is no other reading, or it could be another object.
+
+    AWS documents raw keys for EventBridge, and encoded ones for S3's own notifications; some clients decode both. A
+    version is of one object only, so what it names under the other key is this upload; an ETag shows no such thing.
+    """
+    if upload.version is None or upload.event_key is not None:
+        return None
+    try:
+        decoded = unquote_plus(upload.key, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    other = replace(upload, key=decoded, event_key=upload.key)
+    return other if decoded != upload.key and other.is_addressable else None
 
 
 def ignoring(names: Sequence[str], key: str) -> str | None:

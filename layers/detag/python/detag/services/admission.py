@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
 from detag.domain.decisions import (
-    Candidate,
     Forbidden,
     Gone,
     InArchive,
@@ -29,6 +28,7 @@ from detag.domain.images import HEAD_BYTES, TAIL_BYTES, Head
 from detag.domain.intake import Override
 from detag.domain.job import Job
 from detag.domain.reasons import Reason
+from detag.domain.uploads import other_reading
 from detag.ports.clock import Clock
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
@@ -40,8 +40,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found out. `limit` is today's, in US dollars; `probe`: the job tests a paused intake."""
+    """What was found out. `job`: with its photo by the key under which it is there; `limit` is today's, in US
+    dollars;
+    `probe`: the job tests a paused intake.
+    """
 
+    job: Job
     found: Step | Photo
     limit: Decimal
     probe: bool
@@ -76,7 +80,7 @@ class Admission:
         The photo is judged first, whatever intake says: what is no photo never waits, and what waits is known to be
         the newest of its name. It is judged again each time that it may go on.
         """
-        found = self._screen(job)
+        job, found = self._screen(job)
         override, intake = self._jobs.override(), self._jobs.intake()
         if isinstance(found, Photo):
             reason, pauses = admit(job, intake, paused=self._is_paused(override)), False
@@ -87,7 +91,7 @@ class Admission:
                 reason, pauses = Reason.NOT_CONFIGURED, True
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
-        return Verdict(found, self._budget.limit(override), intake.probe_job == job.job_id)
+        return Verdict(job, found, self._budget.limit(override), intake.probe_job == job.job_id)
 
     def refusal(self, job: Job) -> Reason | None:
         """Why intake does not let a job through now; None where it does."""
@@ -100,14 +104,21 @@ class Admission:
     def _is_paused(self, override: Override) -> bool:
         return self._paused if override.paused is None else override.paused
 
-    def _screen(self, job: Job) -> Step | Photo:
-        """The photo that is to be sent, or why it is not: no more of it is read than must be."""
-        now, upload = self._clock.now(), job.upload
+    def _screen(self, job: Job) -> tuple[Job, Step | Photo]:
+        """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
+        now = self._clock.now()
         refused = screen_upload(job, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
         if refused is not None:
-            return refused
-        head: Head | NotRead | None = None
-        candidate: Step | ReadMore | Candidate = ReadMore(HEAD_BYTES)
+            return job, refused
+        found, head = self._find(job)
+        if found is not job:  # by another key, which nothing has judged yet
+            refused = screen_upload(found, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
+        return found, refused or self._screen_content(found, head, now)
+
+    def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
+        """The photo that is to be sent, or why it is not: no more of it is read than must be."""
+        upload = job.upload
+        candidate = screen_head(job, head, most_pixels=self._most_pixels, now=now)
         while isinstance(candidate, ReadMore):
             head = self._read_head(job, head if isinstance(head, Head) else None, candidate.length)
             candidate = screen_head(job, head, most_pixels=self._most_pixels, now=now)
@@ -121,6 +132,19 @@ class Admission:
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
         return screen_rank(upload, newest, now=now) or photo
+
+    def _find(self, job: Job) -> tuple[Job, Head | NotRead]:
+        """The job by the key under which its photo is there, and the first bytes.
+
+        The other reading of a key is believed only where this very upload answers.
+        """
+        head = self._read_head(job, None, HEAD_BYTES)
+        other = other_reading(job.upload) if isinstance(head, Gone) else None
+        if other is not None:
+            found = self._read_head(moved := replace(job, upload=other), None, HEAD_BYTES)
+            if isinstance(found, Head) and found.version_id == other.version_id:
+                return moved, found
+        return job, head
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
         """The first read names no version, because a photo that was deleted still has one."""

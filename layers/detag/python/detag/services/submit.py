@@ -112,6 +112,7 @@ class Submit:
 
     def _begin(self, job: Job, deadline: float) -> None:
         verdict = self._admission.judge(job)
+        job = verdict.job
         if isinstance(verdict.found, Photo):
             self._submission.begin(job, verdict.found, deadline, limit=verdict.limit, probe=verdict.probe)
         else:
