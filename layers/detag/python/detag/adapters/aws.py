@@ -20,7 +20,7 @@ from botocore.exceptions import ConnectionError as NotConnected
 from urllib3.util import Timeout
 
 from detag.adapters.invocation import INVOCATION
-from detag.adapters.roots import bound, roots, trust
+from detag.adapters.roots import bound, roots, session_of, trust
 from detag.ports.errors import Transient
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ATTEMPTS: Final = 3
 PAUSE_SECONDS: Final = 2.0
 """The longest pause that the SDK makes between three calls."""
 KEEP: Final[dict[str, float]] = {"dynamodb": 1.0, "sqs": 1.0}
-"""Seconds that a call leaves of its invocation, by service: what writes down how far a photo came may use nearly all."""
+"""Seconds that a call leaves of its invocation, by service: what writes down how far a photo came may use most."""
 KEEP_OTHERS: Final = 8.0
 """So much is left after a call of any other service: enough to write down that it failed (2 + 5 s, and 1 s)."""
 POOL: Final = 16
@@ -103,7 +103,7 @@ def aws_client(service: str, config: Config, *, keep: float | None = None) -> An
     make: Any = session.client
     client = make(service, config=config)
     timeout = _WhatIsLeft(config.connect_timeout, config.read_timeout, keep)  # type: ignore[attr-defined]
-    bound(client._endpoint.http_session, timeout)
+    bound(session_of(client), timeout)
     client.meta.events.register_first("needs-retry", _no_time_for_another(keep))
     folder = roots()
     if folder and not _core.get_config_variable("ca_bundle"):  # an operator's AWS_CA_BUNDLE beats ours
@@ -130,7 +130,7 @@ class _WhatIsLeft(Timeout):
 
 
 def _no_time_for_another(keep: float) -> Callable[..., None]:
-    """A handler that the SDK asks before it pauses and repeats a call. Raises `Transient` where it would be too late."""
+    """A handler that the SDK asks before it repeats a call. Raises `Transient` where it would be too late."""
 
     def judge(caught_exception: Exception | None = None, **_: object) -> None:
         if caught_exception is not None and INVOCATION.left(keep + PAUSE_SECONDS) <= 0:

@@ -282,12 +282,15 @@ def read_job(item: Mapping[str, Any]) -> Job:
 
 def place_of(item: Mapping[str, Any]) -> str | None:
     """Where a job stands, from its item in the due index: its state, for waiting jobs `waiting/<reason>`; None for a
-    closed one.
+    closed one, `unreadable` for one that this code cannot read.
     """
-    state = State(item["state"]["S"])
-    if state.terminal:
-        return None
-    return f"{state}/{Reason.of(item['reason']['S'])}" if state is State.WAITING else state.value
+    try:
+        state = State(item["state"]["S"])
+        if state.terminal:
+            return None
+        return f"{state}/{Reason.of(item['reason']['S'])}" if state is State.WAITING else state.value
+    except (KeyError, TypeError, ValueError):
+        return "unreadable"
 
 
 # Money

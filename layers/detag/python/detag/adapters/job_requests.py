@@ -15,6 +15,7 @@ from detag.adapters.job_items import (
     Item,
     charge_item,
     job_item,
+    job_pk,
     newest_upload_item,
     outcome_of,
     shard_item,
@@ -154,6 +155,18 @@ def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, now
         "ExpressionAttributeNames": {f"#{name}": name for name in item},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def set_aside_request(table: str, job_id: str, due_at: float) -> Request:
+    """An UpdateItem that moves the due time of a job's item, where there is one."""
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": job_pk(job_id)}},
+        "UpdateExpression": "SET #due_at = :due_at",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": {"#due_at": DUE_INDEX.sort},
+        "ExpressionAttributeValues": {":due_at": {"N": SECONDS.write(due_at)}},
     }
 
 

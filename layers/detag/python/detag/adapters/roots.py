@@ -45,9 +45,14 @@ def trust(client: Any, config: Any, folder: str) -> URLLib3Session:
     return https
 
 
+def session_of(client: Any) -> Any:
+    """What an AWS client sends through, unless `trust` gave it another."""
+    return client._endpoint.http_session  # noqa: SLF001 - see above
+
+
 def bound(session: Any, timeout: Timeout) -> None:
     """Have a session of botocore's ask this urllib3 `Timeout` for a copy before each request."""
-    session._timeout = session._manager.connection_pool_kw["timeout"] = timeout
+    session._timeout = session._manager.connection_pool_kw["timeout"] = timeout  # noqa: SLF001 - see above
 
 
 class _Https(URLLib3Session):

@@ -44,7 +44,8 @@ class PowertoolsTelemetry:
 
     def invocation(self, handler: Handler) -> Handler:
         """Decorates a Lambda handler: its lines carry the request's id, its metrics are sent when it ends, and an
-        error that ends it is logged as `safe_description` has it; its calls know how long it has. Raises `InvocationFailed`.
+        error that ends it is logged as `safe_description` has it. Its calls know how long it has. Raises
+        `InvocationFailed`.
         """
 
         @wraps(handler)

@@ -105,6 +105,10 @@ REDELIVER: Final = Wait(
 )
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
 
+SET_ASIDE: Final = Wait(
+    "for an item that cannot be read", 86_400.0, "a person has to mend it; a message a day tells that nobody has"
+)
+
 # Callbacks and contention
 
 SECRET_CACHE: Final = Wait("callback secrets are cached", 300.0, "they seldom change, and each read costs money")
@@ -142,6 +146,7 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,
+    SET_ASIDE,
     SECRET_CACHE,
     SECRET_REREAD,
     SECRET_RETRY,
