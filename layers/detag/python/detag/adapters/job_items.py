@@ -138,7 +138,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("attempt", "attempt", WHOLE, ALWAYS, NEVER),
     Attribute("expired_urls", "expired_urls", WHOLE, ALWAYS, NEVER),
     Attribute("tries", "tries", WHOLE, ALWAYS, NEVER),
-    Attribute("body", "body", TEXT, "from the claim until the submission or the job ends"),
+    Attribute("body", "body", TEXT, "from the claim until the run is known, or the submission ends"),
     Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),
     Attribute("claimed_at", "claimed_at", SECONDS, CLAIMED, 0.0),
     Attribute("doubtful", "maybe_submitted", FLAG, TRUE, absent=False),
