@@ -120,6 +120,9 @@ SECRET_REREAD: Final = Wait(
 SECRET_RETRY: Final = Wait(
     "after secrets that could not be read", 5.0, "Secrets Manager failed: it is not asked at once"
 )
+REPLAY: Final = Wait(
+    "a queued callback is not queued again", 60.0, "replays of one callback would delay every other photo's"
+)
 CONTENTION: Final = Backoff(
     "for an item that others write",
     0.05,
@@ -150,5 +153,6 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     SECRET_CACHE,
     SECRET_REREAD,
     SECRET_RETRY,
+    REPLAY,
     CONTENTION,
 )
