@@ -29,7 +29,7 @@ def roots() -> str | None:
     return str(folder) if folder.is_dir() else None
 
 
-def trust(client: Any, config: Any, folder: str) -> URLLib3Session:
+def trust(client: Any, config: Any, folder: str) -> Any:
     """Have an AWS client, made with this botocore `Config`, trust the roots of a folder and no others; returns what it
     sends through from now on.
     """
