@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 settings = load(CallbackSettings, os.environ)
 telemetry = PowertoolsTelemetry()
-config = aws_config(read_seconds=2.0, attempts=2)  # at most 8 s of the 10 s in which API Gateway gets its answer
+config = aws_config(read_seconds=2.0, attempts=2)  # API Gateway waits 10 s for its answer
 callback = app.callback(
-    secrets=SecretsManagerCallbackSecrets(aws_client("secretsmanager", config), settings.callback_secrets_arn),
+    secrets=SecretsManagerCallbackSecrets(
+        aws_client("secretsmanager", config, keep=5.0), settings.callback_secrets_arn
+    ),
     results=SqsQueue(aws_client("sqs", config), settings.result_queue_url),
     clock=SystemClock(),
     telemetry=telemetry,

@@ -123,6 +123,12 @@ def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
     assert store.get(job_of().job_id) is None
 
 
+def test_what_is_not_there_cannot_be_set_aside(store: JobStore) -> None:
+    job = job_of()
+    store.set_aside(job.job_id, EPOCH)
+    assert store.get(job.job_id) is None
+
+
 def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
     job = moved(
         job_of(),

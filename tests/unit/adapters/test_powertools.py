@@ -14,6 +14,7 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
+from detag.adapters.invocation import INVOCATION
 from detag.adapters.telemetry import InvocationFailed, PowertoolsTelemetry, line_fields
 from detag.domain.metrics import Metric
 
@@ -68,7 +69,7 @@ def invoked(telemetry: PowertoolsTelemetry, request_id: str, error: Exception | 
             raise error
         return event
 
-    context: Any = SimpleNamespace(aws_request_id=request_id)
+    context: Any = SimpleNamespace(aws_request_id=request_id, get_remaining_time_in_millis=lambda: 30_000)
     return handler({"statusCode": 200}, context)
 
 
@@ -98,7 +99,7 @@ def test_metrics_leave_with_their_invocation_though_it_fails(
 def test_an_invocation_that_counts_nothing_sends_no_metrics(
     log: tuple[PowertoolsTelemetry, io.StringIO], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    context: Any = SimpleNamespace(aws_request_id="r1")
+    context: Any = SimpleNamespace(aws_request_id="r1", get_remaining_time_in_millis=lambda: 30_000)
     assert log[0].invocation(lambda event, _context: event)({"n": 1}, context) == {"n": 1}
     assert capsys.readouterr().out == ""
 
@@ -111,3 +112,16 @@ def test_only_the_kind_of_a_fatal_error_is_logged(
     with pytest.raises(InvocationFailed, match="RuntimeError") as raised:
         invoked(log[0], "r1", RuntimeError(f"https://photos/a.jpg?X-Amz-Signature={signature}"))
     assert signature not in "".join(traceback.format_exception(raised.value))
+
+
+def test_calls_know_how_long_their_invocation_has(log: tuple[PowertoolsTelemetry, io.StringIO]) -> None:
+    left: list[float] = []
+
+    @log[0].invocation
+    def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
+        left.append(INVOCATION.left(8.0))
+        return event
+
+    handler({}, SimpleNamespace(aws_request_id="r1", get_remaining_time_in_millis=lambda: 30_000))  # type: ignore[arg-type]
+    assert 20.0 < left[0] <= 22.0
+    assert INVOCATION.left(8.0) == float("inf"), "it has ended"

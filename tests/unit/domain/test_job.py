@@ -212,3 +212,11 @@ def test_a_closed_job_outlives_the_age_limit_of_events() -> None:
     closed = SOMEWHERE[State.DELIVERED]()
     assert closed.expires_at is not None
     assert closed.expires_at - closed.upload.uploaded_at >= RETENTION_SECONDS
+
+
+def test_the_body_is_gone_once_its_run_is_known() -> None:
+    """It holds a URL that opens the photo: roles without a right to the photos could read it from the item."""
+    job = submitting()
+    assert job.body
+    assert jobs.accept(job, "run-1", NOW, NOW + 300).body is None
+    assert jobs.adopt(job, "run-1", RESERVATION, NOW, NOW + 300).body is None

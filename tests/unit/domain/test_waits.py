@@ -35,6 +35,8 @@ AGREED = {
     "after a message to submit": 300.0,
     "after a message to deliver": 900.0,
     "before a pending event or record is sent again": 300.0,
+    "for an item that cannot be read": 86_400.0,
+    "a queued callback is not queued again": 60.0,
     "callback secrets are cached": 300.0,
     "between reads after a mismatch": 30.0,
     "after secrets that could not be read": 5.0,

@@ -71,7 +71,7 @@ def callback(*, secrets: CallbackSecrets, results: Queue, clock: Clock, telemetr
     """From callbacks to messages."""
     from detag.services.callback import CallbackHandler, SecretList
 
-    return CallbackHandler(secrets=SecretList(secrets, clock), results=results, telemetry=telemetry)
+    return CallbackHandler(secrets=SecretList(secrets, clock), results=results, clock=clock, telemetry=telemetry)
 
 
 def deliver(

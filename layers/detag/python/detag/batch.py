@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from detag.domain.metrics import Metric
-from detag.ports.errors import Transient, safe_description
+from detag.ports.errors import Transient, Unreadable, safe_description
 from detag.ports.telemetry import Telemetry
 
 
@@ -35,6 +35,10 @@ def process(
             handle(message)
         except Transient as error:
             telemetry.warning("message will be retried", message_id=message_id, error=str(error))
+            return message_id
+        except Unreadable as error:  # until it can be read, the message is kept in the dead-letter queue
+            telemetry.warning("job item cannot be read", message_id=message_id, error=str(error))
+            telemetry.count(Metric.UNREADABLE_ITEM)
             return message_id
         except Exception as error:  # noqa: BLE001 - a bug, or no message of ours: at last it is in the dead-letter queue
             telemetry.warning("message failed", message_id=message_id, error=safe_description(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +17,10 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
+from urllib3.util import Timeout
 
-from detag.adapters.roots import roots, trust
+from detag.adapters.invocation import INVOCATION
+from detag.adapters.roots import bound, roots, session_of, trust
 from detag.ports.errors import Transient
 
 if TYPE_CHECKING:
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3
-"""Calls, the first included. At the worst 3 x (2 + 5) s and their pauses: below the 30 s that `submit` has."""
+"""Calls, the first included, as far as the invocation has time for them."""
+PAUSE_SECONDS: Final = 2.0
+"""The longest pause that the SDK makes between three calls."""
+KEEP: Final[dict[str, float]] = {"dynamodb": 1.0, "sqs": 1.0}
+"""Seconds that a call leaves of its invocation, by service: what writes down how far a photo came may use most."""
+KEEP_OTHERS: Final = 8.0
+"""So much is left after a call of any other service: enough to write down that it failed (2 + 5 s, and 1 s)."""
 POOL: Final = 16
 """Connections kept: `submit` works on ten photos at once."""
 
@@ -85,14 +93,50 @@ session: Final = Session(botocore_session=_core)
 """One for all clients: the first makes what the others share."""
 
 
-def aws_client(service: str, config: Config) -> Any:
-    """A client of one of the services that layers/dependencies/prune.py keeps."""
+def aws_client(service: str, config: Config, *, keep: float | None = None) -> Any:
+    """A client of one of the services that layers/dependencies/prune.py keeps.
+
+    However its calls hang, `keep` seconds of the invocation are left after them (see `KEEP`); a call for which there is
+    no time raises `Transient` at once.
+    """
+    keep = KEEP.get(service, KEEP_OTHERS) if keep is None else keep
     make: Any = session.client
     client = make(service, config=config)
+    timeout = _WhatIsLeft(config.connect_timeout, config.read_timeout, keep)  # type: ignore[attr-defined]
+    bound(session_of(client), timeout)
+    client.meta.events.register_first("needs-retry", _no_time_for_another(keep))
     folder = roots()
     if folder and not _core.get_config_variable("ca_bundle"):  # an operator's AWS_CA_BUNDLE beats ours
-        trust(client, config, folder)
+        bound(trust(client, config, folder), timeout)
     return client
+
+
+class _WhatIsLeft(Timeout):
+    """urllib3 asks for a copy before each request: it gets what the invocation has left then.
+
+    Half of that is for the connection and the headers, half for the body that may hang after them.
+    """
+
+    def __init__(self, connect: float, read: float, keep: float) -> None:
+        super().__init__(connect=connect, read=read)
+        self._longest, self._keep = (connect, read), keep
+
+    def clone(self) -> Timeout:
+        half = INVOCATION.left(self._keep) / 2
+        if half <= 0:
+            raise Transient("too little time is left")
+        connect, read = self._longest
+        return Timeout(connect=min(connect, half), read=min(read, half), total=min(connect + read, half))
+
+
+def _no_time_for_another(keep: float) -> Callable[..., None]:
+    """A handler that the SDK asks before it repeats a call. Raises `Transient` where it would be too late."""
+
+    def judge(caught_exception: Exception | None = None, **_: object) -> None:
+        if caught_exception is not None and INVOCATION.left(keep + PAUSE_SECONDS) <= 0:
+            raise Transient("no time for another try") from None
+
+    return judge
 
 
 def error_code(error: ClientError) -> str:
@@ -119,6 +163,8 @@ def calling(operation: str) -> Iterator[None]:
             raise Transient(f"{operation}: {error_code(error) or 'server error'}") from error
         error.add_note(f"while calling {operation}: {error_code(error)}")
         raise
+    except Transient as error:
+        raise Transient(f"{operation}: {error}") from None
     except _BROKEN as error:
         raise Transient(f"{operation}: {type(error).__name__}") from None
     except Exception as error:

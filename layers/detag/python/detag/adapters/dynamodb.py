@@ -43,13 +43,14 @@ from detag.adapters.job_requests import (
     outcome_request,
     put_request,
     save_requests,
+    set_aside_request,
 )
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict, Transient
+from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
 if TYPE_CHECKING:
@@ -114,7 +115,22 @@ class DynamoJobStore:
     def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
         item = self._get(job_pk(job_id))
-        return read_job(item) if item else None
+        if not item:
+            return None
+        try:
+            return read_job(item)
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            missing = f" {error.args[0]}" if isinstance(error, KeyError) else ""  # a name; other errors quote values
+            raise Unreadable(f"its item cannot be read: {type(error).__name__}{missing}") from None
+
+    def set_aside(self, job_id: str, due_at: float) -> None:
+        """See `JobStore`."""
+        try:
+            with calling("UpdateItem"):
+                self._client.update_item(**set_aside_request(self._table, job_id, due_at))
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
         """See `JobStore`."""

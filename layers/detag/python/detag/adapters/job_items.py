@@ -151,7 +151,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("attempt", "attempt", WHOLE, ALWAYS, NEVER),
     Attribute("expired_urls", "expired_urls", WHOLE, ALWAYS, NEVER),
     Attribute("tries", "tries", WHOLE, ALWAYS, NEVER),
-    Attribute("body", "body", TEXT, "from the claim until the submission or the job ends"),
+    Attribute("body", "body", TEXT, "from the claim until the run is known, or the submission ends"),
     Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),
     Attribute("claimed_at", "claimed_at", SECONDS, CLAIMED, 0.0),
     Attribute("doubtful", "maybe_submitted", FLAG, TRUE, absent=False),
@@ -343,12 +343,15 @@ def read_job(item: Mapping[str, Any]) -> Job:
 
 def place_of(item: Mapping[str, Any]) -> str | None:
     """Where a job stands, from its item in the due index: its state, for waiting jobs `waiting/<reason>`; None for a
-    closed one.
+    closed one, `unreadable` for one that this code cannot read.
     """
-    state = State(item["state"]["S"])
-    if state.terminal:
-        return None
-    return f"{state}/{Reason.of(item['reason']['S'])}" if state is State.WAITING else state.value
+    try:
+        state = State(item["state"]["S"])
+        if state.terminal:
+            return None
+        return f"{state}/{Reason.of(item['reason']['S'])}" if state is State.WAITING else state.value
+    except (KeyError, TypeError, ValueError):
+        return "unreadable"
 
 
 # Money

@@ -25,6 +25,7 @@ from detag.adapters.job_items import (
     day_pk,
     delivery_item,
     job_item,
+    job_pk,
     newest_upload_item,
     newest_upload_pk,
     outcome_of,
@@ -184,6 +185,18 @@ def end_delivery_request(table: str, bucket: str, key: str, worker: str, deliver
         "ConditionExpression": "#storing = :worker",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()} | {":worker": {"S": worker}},
+    }
+
+
+def set_aside_request(table: str, job_id: str, due_at: float) -> Request:
+    """An UpdateItem that moves the due time of a job's item, where there is one."""
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": job_pk(job_id)}},
+        "UpdateExpression": "SET #due_at = :due_at",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": {"#due_at": DUE_INDEX.sort},
+        "ExpressionAttributeValues": {":due_at": {"N": SECONDS.write(due_at)}},
     }
 
 

@@ -1,6 +1,7 @@
-"""Whom TLS trusts: certifi's roots, from a folder in which OpenSSL finds the one that it needs.
+"""Whom TLS trusts: certifi's roots, from a folder in which OpenSSL finds the one that it needs; and how long AWS's
+clients wait.
 
-For AWS's clients that takes a method of botocore with a private name. This file holds all that does, and
+For AWS's clients that takes private names of botocore. This file holds all that does, and
 tests/integration/test_roots.py says when botocore is no longer the one it was tested with.
 """
 
@@ -13,6 +14,7 @@ from typing import Any, Final
 import certifi
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
+from urllib3.util import Timeout
 
 TESTED_WITH: Final = "1.44.5"
 """Botocore's version."""
@@ -27,8 +29,10 @@ def roots() -> str | None:
     return str(folder) if folder.is_dir() else None
 
 
-def trust(client: Any, config: Any, folder: str) -> None:
-    """Have an AWS client, made with this botocore `Config`, trust the roots of a folder and no others."""
+def trust(client: Any, config: Any, folder: str) -> Any:
+    """Have an AWS client, made with this botocore `Config`, trust the roots of a folder and no others; returns what it
+    sends through from now on.
+    """
     https: Any = _Https(
         proxies=get_environ_proxies(client.meta.endpoint_url),
         timeout=(config.connect_timeout, config.read_timeout),  # type: ignore[arg-type]
@@ -38,6 +42,17 @@ def trust(client: Any, config: Any, folder: str) -> None:
     )
     https.folder = folder
     client.meta.events.register("before-send", lambda request, **_: https.send(request))
+    return https
+
+
+def session_of(client: Any) -> Any:
+    """What an AWS client sends through, unless `trust` gave it another."""
+    return client._endpoint.http_session  # noqa: SLF001 - see above
+
+
+def bound(session: Any, timeout: Timeout) -> None:
+    """Have a session of botocore's ask this urllib3 `Timeout` for a copy before each request."""
+    session._timeout = session._manager.connection_pool_kw["timeout"] = timeout  # noqa: SLF001 - see above
 
 
 class _Https(URLLib3Session):

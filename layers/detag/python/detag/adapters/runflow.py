@@ -24,6 +24,7 @@ from detag.adapters.http import (
     read_all,
     request_to,
 )
+from detag.adapters.invocation import INVOCATION
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
 from detag.ports.errors import Transient
@@ -31,6 +32,8 @@ from detag.ports.runs import RunPage, Unauthorized
 
 READ_SECONDS: Final = 10.0
 PAGE_SECONDS: Final = 20.0
+KEEP_SECONDS: Final = 3.0
+"""What a call leaves of its invocation, to write down what it brought."""
 PAGE_LIMIT: Final = 500
 """The most that a page may hold (contract section 3)."""
 RECORD_BYTES: Final = 2 * 1024 * 1024
@@ -105,6 +108,7 @@ class RunflowRuns:
         A connection that could not even be made counts as ambiguous too: that is safe, and intake learns of the outage.
         """
         key = self._api_key()
+        timeout = min(timeout, INVOCATION.left(KEEP_SECONDS))
         if timeout <= 0:
             raise Transient("no time left to wait for Runflow's answer")
         headers = [(b"Content-Type", b"application/json"), (b"Idempotency-Key", idempotency_key.encode())]
@@ -135,8 +139,12 @@ class RunflowRuns:
         return page
 
     def _read(self, path: str, seconds: float, most: int) -> _Answer:
+        key = self._api_key()
+        seconds = min(seconds, INVOCATION.left(KEEP_SECONDS))
+        if seconds <= 0:
+            raise Transient("no time left to ask Runflow")
         try:
-            return self._call("GET", path, self._api_key(), seconds, most)
+            return self._call("GET", path, key, seconds, most)
         except RequestFailed as error:
             raise Transient(f"Runflow cannot be reached: {error}") from None
 

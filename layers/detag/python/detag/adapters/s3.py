@@ -198,8 +198,14 @@ class _Whole:
     """A body that gives exactly `length` bytes or an error, which it remembers: a part is never taken for the whole."""
 
     def __init__(self, body: BinaryIO, length: int) -> None:
-        self._body, self._left = body, length
+        self._body, self._length, self._left = body, length, length
         self.failure: Exception | None = None
+
+    def __len__(self) -> int:
+        """All of it, read or not. Of a body without a length some SDKs send Content-Length beside chunks: S3 refuses
+        that.
+        """
+        return self._length
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` of the bytes that are left."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
+from detag.adapters.invocation import INVOCATION
 from detag.domain.metrics import Metric
 from detag.ports.errors import safe_description
 
@@ -43,17 +44,20 @@ class PowertoolsTelemetry:
 
     def invocation(self, handler: Handler) -> Handler:
         """Decorates a Lambda handler: its lines carry the request's id, its metrics are sent when it ends, and an
-        error that ends it is logged as `safe_description` has it. Raises `InvocationFailed`.
+        error that ends it is logged as `safe_description` has it. Its calls know how long it has. Raises
+        `InvocationFailed`.
         """
 
         @wraps(handler)
         def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             self._logger.append_keys(request_id=context.aws_request_id)
+            INVOCATION.begin(context.get_remaining_time_in_millis())
             try:
                 return handler(event, context)
             except Exception as error:  # noqa: BLE001 - the runtime logs whatever leaves here, text and all
                 raise InvocationFailed(safe_description(error)) from None
             finally:
+                INVOCATION.end()
                 self._flush()
 
         return handle

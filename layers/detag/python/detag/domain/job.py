@@ -499,6 +499,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         job,
         reason=None,
         run_id=run_id,
+        body=None,  # a live bearer URL, and never sent again: the run has an id
         submitted_at=now,
         due_at=due_at,
         not_before=0.0,

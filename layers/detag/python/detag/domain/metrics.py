@@ -29,6 +29,7 @@ class Metric(StrEnum):
     NOT_A_PHOTO = "NotAPhoto"
     SUPERSEDED = "Superseded"
     MESSAGE_FAILED = "MessageFailed"
+    UNREADABLE_ITEM = "UnreadableItem"
     GATE_HELD = "GateHeld"
 
 
@@ -72,6 +73,10 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.MESSAGE_FAILED: Entry(
         "Messages whose handling failed unexpectedly. After five tries they are in the dead-letter queue.",
         ("submit", "deliver"),
+    ),
+    Metric.UNREADABLE_ITEM: Entry(
+        "Job items that this code cannot read, each time one is met. The photo's message becomes a dead letter.",
+        ("submit", "deliver", "reconcile"),
     ),
     Metric.GATE_HELD: Entry(
         "1 where intake is paused and 0 where it is not, once for each run that succeeded.", ("reconcile",)

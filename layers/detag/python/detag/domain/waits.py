@@ -125,6 +125,10 @@ REDELIVER: Final = Wait(
 )
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
 
+SET_ASIDE: Final = Wait(
+    "for an item that cannot be read", 86_400.0, "a person has to mend it; a message a day tells that nobody has"
+)
+
 # Callbacks and contention
 
 SECRET_CACHE: Final = Wait("callback secrets are cached", 300.0, "they seldom change, and each read costs money")
@@ -135,6 +139,9 @@ SECRET_REREAD: Final = Wait(
 )
 SECRET_RETRY: Final = Wait(
     "after secrets that could not be read", 5.0, "Secrets Manager failed: it is not asked at once"
+)
+REPLAY: Final = Wait(
+    "a queued callback is not queued again", 60.0, "replays of one callback would delay every other photo's"
 )
 CONTENTION: Final = Backoff(
     "for an item that others write",
@@ -168,8 +175,10 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,
+    SET_ASIDE,
     SECRET_CACHE,
     SECRET_REREAD,
     SECRET_RETRY,
+    REPLAY,
     CONTENTION,
 )

@@ -16,6 +16,13 @@ class Transient(Exception):
     """
 
 
+class Unreadable(Exception):
+    """An item that this code cannot read: written by newer code before a rollback, or mended by hand.
+
+    Its text names the attribute or the kind of value, and none of what the item holds.
+    """
+
+
 class Conflict(Exception):
     """The item changed since it was read: read it again and go on from its state."""
 

@@ -51,7 +51,11 @@ class JobStore(Protocol):
     """Every read of an item is consistent; `due`, `waiting_for_intake` and `counts` may lag. All raise `Transient`."""
 
     def get(self, job_id: str) -> Job | None:
-        """A job; None where it has no item, or its item has expired."""
+        """A job; None where it has no item, or its item has expired. Raises `Unreadable`."""
+        ...
+
+    def set_aside(self, job_id: str, due_at: float) -> None:
+        """Move the due time of an item that cannot be read, and nothing else of it, so that others come first."""
         ...
 
     def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:

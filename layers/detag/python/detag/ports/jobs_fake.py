@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, 
 from detag.domain.money import day_of
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
-from detag.ports.errors import Conflict
+from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import kept, kept_intake, moved_money
 from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
@@ -55,6 +56,10 @@ class FakeJobStore:
         """Every write of a job, oldest first."""
         self.operator = Override()
         """The override item, for the test to write."""
+        self.unreadable: set[str] = set()
+        """Ids of jobs whose items cannot be read."""
+        self.aside: dict[str, float] = {}
+        """When an unreadable item is due, once it was set aside, by job id."""
         self._intake = Intake()
         self._clock, self._effect = clock, effect
         self._index: dict[str, Job] = {}
@@ -71,7 +76,15 @@ class FakeJobStore:
     def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
         with self._effect("jobs.get"), self._lock:
+            if job_id in self.unreadable:
+                raise Unreadable("rev")
             return self.jobs.get(job_id)
+
+    def set_aside(self, job_id: str, due_at: float) -> None:
+        """See `JobStore`."""
+        with self._effect("jobs.set_aside"), self._lock:
+            if job_id in self.jobs:
+                self.aside[job_id] = due_at
 
     def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
         """See `JobStore`."""
@@ -173,7 +186,7 @@ class FakeJobStore:
     def due(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
         with self._effect("jobs.due"), self._lock:
-            due = self._due(lambda job: not job.waits_for_intake and job.due_at is not None and job.due_at <= now)
+            due = self._due(lambda job: not job.waits_for_intake and (self._due_at(job) or math.inf) <= now)
             return due[: max(limit, 0)]
 
     def waiting_for_intake(self, limit: int) -> list[str]:
@@ -205,8 +218,11 @@ class FakeJobStore:
             )
 
     def _due(self, wanted: Callable[[Job], bool]) -> list[str]:
-        found = [(job.due_at or 0.0, job_id) for job_id, job in self._lagging().items() if wanted(job)]
+        found = [(self._due_at(job) or 0.0, job_id) for job_id, job in self._lagging().items() if wanted(job)]
         return [job_id for _, job_id in sorted(found)]
+
+    def _due_at(self, job: Job) -> float | None:
+        return self.aside.get(job.job_id, job.due_at) if job.job_id in self.unreadable else job.due_at
 
     def _lagging(self) -> dict[str, Job]:
         """The jobs as the indexes show them by now."""

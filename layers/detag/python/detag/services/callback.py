@@ -26,6 +26,8 @@ MAX_BODY_BYTES: Final = 1_048_576
 10 MB, Lambda's event 6 MB.
 """
 CACHE_SECONDS: Final = waits.SECRET_CACHE.seconds
+REPLAY_SECONDS: Final = waits.REPLAY.seconds
+MAX_REMEMBERED: Final = 1_000
 REREAD_SECONDS: Final = waits.SECRET_REREAD.seconds
 RETRY_SECONDS: Final = waits.SECRET_RETRY.seconds
 _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}\Z")
@@ -137,8 +139,9 @@ class CallbackHandler:
     queued.
     """
 
-    def __init__(self, *, secrets: SecretList, results: Queue, telemetry: Telemetry) -> None:
-        self._secrets, self._results, self._telemetry = secrets, results, telemetry
+    def __init__(self, *, secrets: SecretList, results: Queue, clock: Clock, telemetry: Telemetry) -> None:
+        self._secrets, self._results, self._clock, self._telemetry = secrets, results, clock, telemetry
+        self._queued: dict[bytes, float] = {}
 
     def handle(self, event: Mapping[str, Any]) -> int:
         """The HTTP status for an API Gateway event.
@@ -186,10 +189,21 @@ class CallbackHandler:
             self._telemetry.count(Metric.UNUSABLE_CALLBACK)
             self._telemetry.warning("signed callback ignored", why=callback)
             return 200
+        digest, now = hashlib.sha256(body).digest(), self._clock.now()
+        if 0 <= now - self._queued.get(digest, float("-inf")) < REPLAY_SECONDS:
+            return 200
         try:
             self._results.send([result_message(callback)])
         except Transient:
             self._telemetry.warning("callback could not be queued", run_id=callback.run_id)
             return 503
+        self._remember(digest, now)
         self._telemetry.info("callback queued", job_id=callback.job_id, run_id=callback.run_id, status=callback.status)
         return 200
+
+    def _remember(self, digest: bytes, now: float) -> None:
+        """The queue has this body: within a minute it need not have it again, however often it is replayed."""
+        self._queued.pop(digest, None)
+        self._queued[digest] = now
+        if len(self._queued) > MAX_REMEMBERED:
+            del self._queued[next(iter(self._queued))]

@@ -17,7 +17,7 @@ from detag.domain.naming import readable
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict, Transient
+from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.queue import Queue
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
@@ -105,7 +105,7 @@ class Reconcile:
     def _probe(self, intake: Intake) -> int:
         waiting = self._jobs.waiting_for_intake(5)
         for job_id in waiting:
-            job = self._jobs.get(job_id)
+            job = self._read(job_id)
             if job is not None and job.waits_for_intake:
                 if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
                     return self._release([job])
@@ -125,9 +125,7 @@ class Reconcile:
         if left <= 0:
             self._intake.save(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
             return 0
-        jobs = (
-            self._jobs.get(job_id) for job_id in waiting[:left] if self._clock.monotonic() < deadline - SPARE_SECONDS
-        )
+        jobs = (self._read(job_id) for job_id in waiting[:left] if self._clock.monotonic() < deadline - SPARE_SECONDS)
         return self._release(job for job in jobs if job is not None and job.waits_for_intake)
 
     def _release(self, jobs: Iterable[Job]) -> int:
@@ -149,7 +147,7 @@ class Reconcile:
         for job_id in self._jobs.due(now, DUE_BATCH):
             if self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
                 break
-            job = self._jobs.get(job_id)
+            job = self._read(job_id)
             if job is None or job.due_at is None or job.due_at > now or job.waits_for_intake:
                 continue  # the index was stale
             if job.state is State.SUBMITTED:
@@ -210,6 +208,19 @@ class Reconcile:
             log_step(self._telemetry, after, step)
         return saved
 
+    def _read(self, job_id: str) -> Job | None:
+        """A job. One that cannot be read is set aside, and its message goes to `submit`, which cannot read it either:
+        so it ends in the dead-letter queue, whose alarm tells a person, and whence it can be sent on once it is mended.
+        """
+        try:
+            return self._jobs.get(job_id)
+        except Unreadable as error:
+            self._telemetry.count(Metric.UNREADABLE_ITEM)
+            self._telemetry.warning("job item cannot be read, set aside", job_id=job_id, error=str(error))
+        self._jobs.set_aside(job_id, self._clock.now() + waits.SET_ASIDE.seconds)
+        self._uploads.send([{"job_id": job_id}])
+        return None
+
     def _save(self, before: Job, after: Job) -> bool:
         try:
             self._jobs.save(before, after)
@@ -243,6 +254,12 @@ class Reconcile:
             },
         }
 
+    def _readable(self, job_id: str) -> Job | None:
+        try:
+            return self._jobs.get(job_id)
+        except Unreadable:
+            return None
+
     def _failed(self, day: str) -> list[dict[str, Any]]:
         """The newest failures of a day: which photo, and what was decided about it last, and why."""
         closed = [
@@ -250,7 +267,7 @@ class Reconcile:
             for state in (State.FAILED, State.CANCELLED)
             for job_id in self._jobs.closed(state, day, NEWEST_FAILED)
         ]
-        jobs = (self._jobs.get(job_id) for job_id in closed)
+        jobs = (self._readable(job_id) for job_id in closed)
         return [
             {
                 "key": readable(job.upload.key),
