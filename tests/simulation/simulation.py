@@ -164,6 +164,8 @@ class Simulation:
             self, "ResultQueue", self._deliver, batch=1, visibility=VISIBILITY["deliver"], may_lose=lambda message: True
         )
         self.rule_dead: list[dict[str, Any]] = []
+        self.untold: list[Upload] = []
+        """Uploads whose event never comes."""
         self.uploaded: list[Upload] = []
         self.arrived: dict[str, Upload] = {}
         """Uploads whose event reached the upload queue, by job id."""
@@ -344,7 +346,9 @@ class Simulation:
             )
             return app.deliver(deliver, photos=self.photos, events=self.events, fetcher=self.fetcher, **common)
         reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **limit)
-        return app.reconcile(reconcile, uploads=self.upload_queue, results=self.result_queue, **common)
+        return app.reconcile(
+            reconcile, listing=self.photos, uploads=self.upload_queue, results=self.result_queue, **common
+        )
 
     def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
         def handler(worker: Worker) -> dict[str, Any]:
@@ -411,6 +415,19 @@ class Simulation:
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
             self.wake(min(due))
+        if self.missed():
+            scan = self.jobs._scan
+            self.wake(scan.next_at if scan else self.time)
+
+    def missed(self) -> list[Upload]:
+        """Uploads that only the scan can find: still there, and of names of which no other upload is known."""
+        return [
+            upload
+            for upload in self.untold
+            if upload.job_id not in self.jobs.jobs
+            and (upload.bucket, upload.key) not in self.jobs.newest_uploads
+            and self.photos.latest(upload.bucket, upload.key) == upload.version_id
+        ]
 
     def sweep(self) -> None:
         """One round of `reconcile`."""
@@ -462,11 +479,15 @@ class Simulation:
         self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
         self.checker.uploaded(upload, data, sent=sent)
-        self._send_event(event)
+        self._send_event(event, may_be_lost=size is None)  # a listing tells the true size
         return upload
 
-    def _send_event(self, event: dict[str, Any]) -> None:
+    def _send_event(self, event: dict[str, Any], *, may_be_lost: bool) -> None:
         profile = self.profile
+        if may_be_lost and self.versioned and profile.fires("event never comes"):
+            self.untold.append(read_upload(event))
+            self.wake(self.time)
+            return
         if profile.fires("event lost to the rule's dead letters"):
             self.rule_dead.append(event)
             return

@@ -15,16 +15,20 @@ from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.adapters.job_items import (
     INTAKE_PK,
     OVERRIDE_PK,
+    SCAN_PK,
     WRITTEN_BY,
     Item,
     intake_item,
     job_id_of,
     job_pk,
+    newest_upload_pk,
     place_of,
     read_intake,
     read_job,
     read_override,
+    read_scan,
     read_shard,
+    scan_item,
     shard_pk,
 )
 from detag.adapters.job_requests import (
@@ -43,6 +47,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
+from detag.domain.missed_uploads import Scan
 from detag.domain.money import SHARDS, DayBudget, spread, with_limit
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
@@ -146,6 +151,11 @@ class DynamoJobStore:
             return str(_old_item(error)["sequencer"]["S"])
         return sequencer
 
+    def newest_upload(self, bucket: str, key: str) -> str:
+        """See `JobStore`."""
+        item = self._get(newest_upload_pk(bucket, key))
+        return str(item["rank"]["S"]) if item else ""
+
     def day_budget(self, day: str) -> DayBudget | None:
         """See `JobStore`."""
         found: dict[str, Mapping[str, Any]] = {}
@@ -201,6 +211,23 @@ class DynamoJobStore:
         if after.version <= before.version:
             raise ValueError(f"not a move of the intake from version {before.version}")
         self._put(put_request(self._table, intake_item(after), before.version))
+
+    def created_at(self) -> float:
+        """See `JobStore`."""
+        with calling("DescribeTable"):
+            created = self._client.describe_table(TableName=self._table)["Table"]["CreationDateTime"]
+        return created.timestamp()
+
+    def scan(self) -> Scan | None:
+        """See `JobStore`."""
+        item = self._get(SCAN_PK)
+        return read_scan(item) if item else None
+
+    def save_scan(self, before: Scan, after: Scan) -> None:
+        """See `JobStore`."""
+        if after.version <= before.version:
+            raise ValueError(f"not a move of the scan from version {before.version}")
+        self._put(put_request(self._table, scan_item(after), before.version))
 
     def override(self) -> Override:
         """See `JobStore`."""

@@ -29,6 +29,7 @@ class Metric(StrEnum):
     SUPERSEDED = "Superseded"
     MESSAGE_FAILED = "MessageFailed"
     GATE_HELD = "GateHeld"
+    UPLOAD_RECOVERED = "UploadRecovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +74,8 @@ METRICS: Final[dict[Metric, Entry]] = {
     ),
     Metric.GATE_HELD: Entry(
         "1 where intake is paused and 0 where it is not, once for each run that succeeded.", ("reconcile",)
+    ),
+    Metric.UPLOAD_RECOVERED: Entry(
+        "Uploads that had no event, found in the input bucket and sent to submit.", ("reconcile",)
     ),
 }

@@ -1,4 +1,4 @@
-"""What starts a job: the EventBridge event of an upload, or a message from reconcile."""
+"""What starts a job: the EventBridge event of an upload, or a message from reconcile about one that had no event."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from detag.domain.job import Upload
+from detag.domain.missed_uploads import sequencer_of
 
 
 def read_upload(event: Mapping[str, Any]) -> Upload:
-    """The upload that an S3 "Object Created" event of EventBridge describes.
+    """The upload that an S3 "Object Created" event of EventBridge describes, or a message of the scan.
 
     The key is as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide, "EventBridge
     event message structure"). Raises ValueError, naming what is missing.
     """
+    listed = event.get("listed")
+    if isinstance(listed, Mapping):
+        return _listed(listed)
     detail = event.get("detail")
     thing = detail.get("object") if isinstance(detail, Mapping) else None
     holder = detail.get("bucket") if isinstance(detail, Mapping) else None
@@ -32,6 +36,21 @@ def read_upload(event: Mapping[str, Any]) -> Upload:
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"not an S3 event: {error}") from error
+
+
+def _listed(listed: Mapping[str, Any]) -> Upload:
+    try:
+        return Upload(
+            bucket=_text(listed, "bucket"),
+            key=_text(listed, "key"),
+            version_id=_text(listed, "version_id"),
+            sequencer=sequencer_of(listed),
+            etag=str(listed.get("etag", "")),
+            size=int(listed["size"]),
+            uploaded_at=float(listed["modified"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not a listed object: {error}") from error
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

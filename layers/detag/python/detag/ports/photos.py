@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from detag.domain.images import Head
+from detag.domain.missed_uploads import Page, Position
 
 
 class Missing(Exception):
@@ -70,4 +71,15 @@ class PhotoStore(Protocol):
 
     def put_record(self, key: str, record: bytes) -> None:
         """Store a JSON document in the output bucket, over whatever is there."""
+        ...
+
+
+class Listing(Protocol):
+    """What an input bucket with versions holds."""
+
+    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+        """The next page of at most `most` versions and delete markers, by key, the latest version of a key first.
+
+        Raises `Transient`.
+        """
         ...

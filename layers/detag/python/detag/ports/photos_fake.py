@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from detag.domain.images import Head
+from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
@@ -29,10 +30,13 @@ class Stored:
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/octet-stream"
     content_encoding: str = ""
+    modified: float = 0.0
 
 
 class FakePhotoStore:
-    """See `detag.ports.photos.PhotoStore`. Its effects are "photos.<method>", but for presign, which calls nobody.
+    """See `detag.ports.photos.PhotoStore`, and `Listing`.
+
+    Its effects are "photos.<method>", but for presign, which calls nobody.
 
     Input buckets are made by the first `upload`. A bucket named in `unversioned` keeps the last upload only.
     """
@@ -60,6 +64,7 @@ class FakePhotoStore:
         the uploader says of it, rightly or not.
         """
         stored = replace(_stored(data, metadata or {}, "application/octet-stream"), content_encoding=encoding)
+        stored = replace(stored, modified=float(int(self._clock.now())))  # S3 tells whole seconds
         version, versions = self._next(bucket), self._versions.setdefault((bucket, key), {})
         if bucket in self.unversioned:
             versions.clear()
@@ -88,6 +93,12 @@ class FakePhotoStore:
             versions.clear()
         else:
             versions[self._next(bucket)] = None
+
+    def latest(self, bucket: str, key: str) -> str | None:
+        """The version that a reader gets who names none."""
+        versions = self._versions.get((bucket, key), {})
+        newest = next(reversed(versions), None)
+        return newest if newest is not None and versions[newest] is not None else None
 
     def open_url(self, url: str, at: float | None = None) -> Stored:
         """What a presigned URL gives anybody at a time, or now. Raises `Denied` (expired, or not as it was signed) or
@@ -182,6 +193,28 @@ class FakePhotoStore:
         """See `PhotoStore`."""
         with self._effect("photos.put_record"):
             self._store(key, _stored(record, {}, "application/json; charset=utf-8"))
+
+    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+        """See `Listing`."""
+        with self._effect("photos.versions"):
+            held = sorted((key, versions) for (where, key), versions in self._versions.items() if where == bucket)
+            entries = [
+                (key, version, stored, not place)
+                for key, versions in held
+                for place, (version, stored) in enumerate(reversed(versions.items()))
+            ]
+            places = {(key, version): place for place, (key, version, *_) in enumerate(entries)}
+            begin = 0
+            if after is not None:  # a version that is gone meanwhile: with the next key
+                later = (place for place, (key, *_) in enumerate(entries) if key > after[0])
+                begin = places[after] + 1 if after in places else next(later, len(entries))
+            page = entries[begin : begin + most]
+            latest = [
+                Listed(key, version, stored.etag, len(stored.data), stored.modified)
+                for key, version, stored, is_latest in page
+                if is_latest and stored is not None
+            ]
+            return Page(latest, len(page), page[-1][:2] if len(entries) > begin + most else None)
 
     def _store(self, key: str, stored: Stored) -> None:
         self.outputs[key] = stored
