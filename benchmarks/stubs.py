@@ -170,7 +170,8 @@ class Connection(threading.Thread):
 
     def _s3(self, channel: ssl.SSLSocket, method: str, url: str) -> None:
         if method == "GET":
-            span = f"Content-Range: bytes 0-{len(PHOTO) - 1}/{len(PHOTO)}\r\n"
+            version = "v" + url.partition("?")[0].rpartition("/")[2].partition(".")[0]
+            span = f"Content-Range: bytes 0-{len(PHOTO) - 1}/{len(PHOTO)}\r\nx-amz-version-id: {version}\r\n"
             self._answer(channel, 206, PHOTO, "image/jpeg", span)
         elif method == "PUT":
             self._answer(channel, 200, b"", "text/plain")

@@ -25,6 +25,8 @@ from detag.adapters.job_items import (
     OVERRIDE_ATTRIBUTES,
     OVERRIDE_PK,
     RESERVATION_ATTRIBUTES,
+    SCAN_ATTRIBUTES,
+    SCAN_PK,
     SHARD_ATTRIBUTES,
     UPLOAD_ATTRIBUTES,
     WRITTEN_BY,
@@ -46,6 +48,7 @@ from detag.domain.job import (
     deliver,
     new,
 )
+from detag.domain.missed_uploads import Scan
 from detag.domain.money import SHARDS, Shard
 from docs.generate.markdown import table
 
@@ -133,6 +136,16 @@ KINDS: Final = (
         "save_intake",
         "never.",
         ((Intake, INTAKE_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
+    ),
+    Kind(
+        "The scan of the input bucket",
+        SCAN_PK,
+        "Where reconcile stands in its search for uploads that had no event. Each write replaces it while it still has "
+        "the `rev` that was read.",
+        "reconcile",
+        "save_scan",
+        "never.",
+        ((Scan, SCAN_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
     Kind(
         "The override",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from detag.domain import decisions, waits
 from detag.domain.decisions import (
+    DENIED_TRIES,
     DOWN_AFTER,
     MAX_EXPIRED_URLS,
     NO_OUTPUT_TRIES,
@@ -21,12 +22,15 @@ from detag.domain.decisions import (
     Found,
     Gone,
     Idle,
+    InArchive,
     Next,
     NoneFound,
+    NotRead,
     NotStored,
     Overtaken,
     Photo,
     ReadMore,
+    Replaced,
     Step,
     Stored,
     Unanswered,
@@ -41,6 +45,7 @@ from detag.domain.job import (
     State,
     Upload,
     accept,
+    await_access,
     await_confirmation,
     claim,
     defer,
@@ -76,6 +81,7 @@ SUBMITTING: Final = claim(
     lease_until=NOW + 30,
     url_expires_at=NOW + 3_600,
 )
+DENIED: Final = await_access(WAITING, NOW, "AccessDenied")
 UNCONFIRMED: Final = await_confirmation(SUBMITTING, NOW)
 SENT_AGAIN: Final = resend(UNCONFIRMED, lease_until=NOW + 60)
 SUBMITTED: Final = accept(SUBMITTING, "run-1", NOW - 20, NOW)
@@ -205,22 +211,31 @@ def _admit() -> Iterator[Row]:
 
 
 def _screen() -> Iterator[Row]:
-    def upload(known: str, **changes: Any) -> Row:
-        return known, WAITING, decisions.screen_upload(replace(UPLOAD, **changes), max_bytes=50_000_000, now=NOW)
+    def upload(known: str, job: Job = WAITING, **changes: Any) -> Row:
+        job = replace(job, upload=replace(UPLOAD, **changes))
+        ignored = ("@eaDir", "*.tmp")
+        return known, job, decisions.screen_upload(job, ignored_names=ignored, max_bytes=50_000_000, now=NOW)
 
     yield upload("its event is older than 90 days", uploaded_at=0.0)
+    yield upload("... and it has waited in detag since it came", DENIED, uploaded_at=0.0)
+    yield upload("a part of its name is one of IgnoredNames", key="@eaDir/shoe.jpg")
     yield upload("its key ends in /", key="shoes/")
     yield upload("it is empty", size=0)
     yield upload("it is too large", size=50_000_001)
     yield upload("no URL can name it", key="a/../b.jpg")
 
-    def head(known: str, seen: Head | Gone | Forbidden, most_pixels: int = 500_000_000) -> Row:
-        return known, WAITING, decisions.screen_head(UPLOAD, seen, most_pixels=most_pixels, now=NOW)
+    def head(known: str, seen: Head | NotRead, most_pixels: int = 500_000_000, job: Job = WAITING) -> Row:
+        return known, job, decisions.screen_head(job, seen, most_pixels=most_pixels, now=NOW)
 
-    good = Head(PHOTO, len(PHOTO), "e1", {})
+    good = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     yield head("it is gone", Gone())
+    yield head("another version is at its key", replace(good, version_id="v2"))
+    unversioned = replace(WAITING, upload=replace(UPLOAD, version_id=None))
+    yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=unversioned)
+    yield head("it lies in an archive", InArchive())
     yield head("it may not be read", Forbidden("{reason}"))
-    yield head("another was put in its place", replace(good, etag="e2"))
+    often = replace(DENIED, tries=DENIED_TRIES)
+    yield head(f"... and might not {DENIED_TRIES} times before", Forbidden("{reason}"), job=often)
     yield head("its first bytes are those of no image", replace(good, data=b"%PDF-1.7", size=8))
     yield head("... of another type of image", replace(good, data=tiny_image("image/gif", b"x"), size=100))
     yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
@@ -231,15 +246,16 @@ def _screen() -> Iterator[Row]:
     yield head("they go on behind what is read of the few", replace(good, data=longer, size=50_000_000))
     yield head("... of an image", good)
 
-    def tail(known: str, tail: bytes | Gone, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
+    def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
         head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
         candidate = Candidate(sniff(head.data, head.size), head)
-        return known, WAITING, decisions.screen_tail(candidate, tail, default_ratio=None, now=NOW)
+        return known, WAITING, decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, now=NOW)
 
     yield tail("it stops before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("nothing in its last bytes tells", bytes(TAIL_BYTES), {}, 50_000_000)
     yield tail("nor in what is read of the few", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
     yield tail("it is gone meanwhile", Gone(), {})
+    yield tail("it was replaced meanwhile", Replaced(), {})
     yield tail("its metadata asks for no shape that exists", PHOTO, {"aspect-ratio": "wide"})
     yield tail("it is whole", PHOTO, {})
     yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
@@ -289,6 +305,11 @@ def _after_list() -> Iterator[Row]:
     yield row("none, and intake is paused", NoneFound(), may_send=False)
     yield row("the time was over before the list was", Unfinished("cursor"))
     yield row("the list could not be read", Unanswered("{reason}"))
+    again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
+    photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
+    for known, seen in (("it is to be sent again, and is what is at its key", photo), ("... and is gone", Gone())):
+        if isinstance(again, Step):
+            yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
 
 
 def _whose_run() -> Iterator[Row]:
@@ -365,7 +386,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _screen,
     ),
     ("After the POST: `after_post`", "What Runflow answered.", _after_post),
-    ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
+    (
+        "After a search for an existing run: `after_list`, `before_resend`",
+        "What the run list shows of an unconfirmed job, and whether its photo is still there.",
+        _after_list,
+    ),
     ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),

@@ -61,6 +61,8 @@ class Side:
     outputs: Callable[[], dict[str, bytes]]
     remove_output: Callable[[str], None]
     wait: Callable[[float], None]
+    keep_versions: Callable[[str], None]
+    """Whether the bucket keeps them from now on: "Enabled" as at first, "Suspended", or "" for another, unversioned."""
 
     def fetch(self, url: str) -> bytes:
         """The bytes that anybody gets at a URL. Raises `Denied`."""
@@ -111,6 +113,10 @@ def fake_side(name: str) -> Side:
     def remove_output(key: str) -> None:
         del store.outputs[key]
 
+    def keep_versions(how: str) -> None:
+        store.suspended.update({name} if how == "Suspended" else ())
+        store.unversioned.update({name} if not how else ())
+
     return Side(
         store,
         name,
@@ -120,6 +126,7 @@ def fake_side(name: str) -> Side:
         lambda: {key: stored.data for key, stored in store.outputs.items()},
         remove_output,
         clock.advance,
+        keep_versions,
     )
 
 
@@ -133,7 +140,15 @@ def s3_side(s3: S3, name: str) -> Side:
     def upload(key: str, data: bytes, metadata: Mapping[str, str] | None = None, *, encoding: str = "") -> Upload:
         stored_as = {"ContentType": "application/octet-stream"} | ({"ContentEncoding": encoding} if encoding else {})
         answer = client.put_object(Bucket=name, Key=key, Body=data, Metadata=metadata or {}, **stored_as)
-        return Upload(name, key, answer["VersionId"], "00", answer["ETag"].strip('"'), len(data), time.time())
+        version = None if answer.get("VersionId") == "null" else answer.get("VersionId")
+        return Upload(name, key, version, "00", answer["ETag"].strip('"'), len(data), time.time())
+
+    def keep_versions(how: str) -> None:
+        if how:
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": how})
+        else:  # no bucket that has had them can do without
+            client.delete_bucket(Bucket=name)
+            client.create_bucket(Bucket=name)
 
     def delete(key: str, version_id: str | None = None) -> None:
         client.delete_object(Bucket=name, Key=key, **({"VersionId": version_id} if version_id else {}))
@@ -151,6 +166,7 @@ def s3_side(s3: S3, name: str) -> Side:
         outputs,
         lambda key: client.delete_object(Bucket=out, Key=key),
         time.sleep,
+        keep_versions,
     )
 
 
@@ -266,6 +282,46 @@ def test_a_deleted_photo_is_missing_unless_its_version_is_named(side: Side) -> N
     with pytest.raises(Missing):
         side.store.read_head(side.bucket, "a.jpg", None, 10)
     assert side.store.read_head(side.bucket, "a.jpg", upload.version_id, 10).data == b"data"
+
+
+@pytest.mark.parametrize("overwritten", [False, True])
+def test_what_is_at_a_key_says_its_version(side: Side, overwritten: bool) -> None:
+    upload = side.upload("a.jpg", b"first")
+    if overwritten:
+        upload = side.upload("a.jpg", b"first")
+    assert side.store.read_head(side.bucket, "a.jpg", None, 100).version_id == upload.version_id
+    assert side.store.read_head(side.bucket, "a.jpg", upload.version_id, 100).version_id == upload.version_id
+
+
+def test_a_version_deleted_for_good_lets_the_one_before_appear(side: Side) -> None:
+    first, second = side.upload("a.jpg", b"first"), side.upload("a.jpg", b"second")
+    side.delete("a.jpg", second.version_id)
+    seen = side.store.read_head(side.bucket, "a.jpg", None, 100)
+    assert (seen.data, seen.version_id) == (b"first", first.version_id)
+
+
+@pytest.mark.parametrize("keeping", ["Enabled", "Suspended", ""])
+def test_an_object_that_is_named_by_its_etag_is_that_or_none(side: Side, keeping: str) -> None:
+    side.keep_versions(keeping)
+    first = side.upload("a.jpg", b"first")
+    assert side.store.read_head(side.bucket, "a.jpg", None, 3, first.etag).data == b"fir"
+    assert side.store.read_tail(side.bucket, "a.jpg", None, 3, first.etag) == b"rst"
+    second = side.upload("a.jpg", b"second")
+    for read in (side.store.read_head, side.store.read_tail):
+        with pytest.raises(PreconditionFailed):
+            read(side.bucket, "a.jpg", None, 3, first.etag)
+    assert side.store.read_tail(side.bucket, "a.jpg", None, 3, second.etag) == b"ond"
+
+
+def test_where_versions_are_no_longer_kept_none_is_told(side: Side) -> None:
+    side.upload("a.jpg", b"with a version")
+    side.keep_versions("Suspended")
+    upload = side.upload("a.jpg", b"without")
+    seen = side.store.read_head(side.bucket, "a.jpg", None, 100)
+    assert (upload.version_id, seen.version_id, seen.data) == (None, None, b"without")
+    side.delete("a.jpg")
+    with pytest.raises(Missing):
+        side.store.read_head(side.bucket, "a.jpg", None, 100)
 
 
 # Presigned URLs

@@ -9,7 +9,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
@@ -98,9 +98,11 @@ BAD: Final = {
     "a poster.png": Bad("skipped", Reason.TOO_MANY_PIXELS, drawn("PNG", 20_000, 5_001)),
     **{f"{name}.bad": Bad("skipped", shape.reason, shape.data) for name, shape in SHAPED.items() if shape.reason},
     "ratio.jpg": Bad("failed", Reason.INVALID_ASPECT_RATIO, metadata={"aspect-ratio": "banana"}),
-    "private/shoe.jpg": Bad("failed", Reason.NO_PERMISSION),
     "summer/../shoe.jpg": Bad("failed", Reason.UNUSABLE_NAME),
+    "@eaDir/shoe.jpg/thumbnail.jpg": Bad("skipped", Reason.NOT_A_PHOTO, photo(5)),
     "deleted.jpg": Bad("superseded", Reason.DELETED),
+    "version deleted.jpg": Bad("superseded", Reason.DELETED),
+    "renamed.jpg": Bad("superseded", Reason.DELETED),
 }
 
 NAMES: Final = (
@@ -145,7 +147,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     options = Options(
         folder=tmp_path_factory.mktemp("bad") / "local stack",
         auth=True,
-        parameters={"MaxImageMegabytes": "1", "MaxImageMegapixels": "100"},
+        parameters={"MaxImageMegabytes": "1", "MaxImageMegapixels": "100", "IgnoredNames": "@eaDir,*.part"},
         runflow=("--pixels", "reencode"),
     )
     with running(options) as stack:
@@ -183,25 +185,33 @@ def run_of(play: Play, key: str) -> dict[str, Any]:
     return run
 
 
-def forbid(play: Play, prefix: str) -> None:
-    """The bucket's owner lets nobody read what begins so."""
+@contextmanager
+def forbidden(play: Play, prefix: str) -> Iterator[None]:
+    """While the bucket's owner lets nobody read what begins so."""
     s3, bucket = play.harness.s3, play.stack.description["input_bucket"]
-    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    policy = json.loads(before)
     nobody = {"Effect": "Deny", "Principal": "*", "Action": ["s3:GetObject", "s3:GetObjectVersion"]}
     policy["Statement"].append(nobody | {"Sid": "Private", "Resource": f"arn:aws:s3:::{bucket}/{prefix}*"})
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    yield
+    s3.put_bucket_policy(Bucket=bucket, Policy=before)
 
 
 def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> None:
-    bucket = play.stack.description["input_bucket"]
-    forbid(play, "private/")
+    s3, bucket = play.harness.s3, play.stack.description["input_bucket"]
+    gone = {key for key, bad in BAD.items() if bad.state == "superseded"}
     with play.override(paused="true"):
-        version = play.put("deleted.jpg")
-        play.until("deleted.jpg", "waiting", "paused")
-        play.harness.s3.delete_object(Bucket=bucket, Key="deleted.jpg", VersionId=version)
+        versions = {key: play.put(key) for key in sorted(gone)}
+        for key in versions:
+            play.until(key, "waiting", "paused")
+        s3.delete_object(Bucket=bucket, Key="deleted.jpg")
+        s3.delete_object(Bucket=bucket, Key="version deleted.jpg", VersionId=versions["version deleted.jpg"])
+        s3.copy_object(Bucket=bucket, Key="a new name.jpg", CopySource={"Bucket": bucket, "Key": "renamed.jpg"})
+        s3.delete_object(Bucket=bucket, Key="renamed.jpg")
     for key, bad in BAD.items():
-        if key != "deleted.jpg":
-            play.harness.s3.put_object(Bucket=bucket, Key=key, Body=bad.body, Metadata=bad.metadata)
+        if key not in gone:
+            s3.put_object(Bucket=bucket, Key=key, Body=bad.body, Metadata=bad.metadata)
     play.reopened()
 
     good = {"a PNG.jpg": noise("PNG", 40), "of its own shape.jpg": photo(2), "after them all.jpg": photo(3)}
@@ -210,7 +220,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     for key, image in good.items():
         shape = {"aspect_ratio": "4:3"} if "shape" in key else {}
         play.put(key, image, **shape)
-    good["by a web tool.jpg"] = photo(4)
+    good |= {"by a web tool.jpg": photo(4), "a new name.jpg": photo(1)}
     assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs_by_key(play)
 
     jobs, outputs = jobs_by_key(play), play.harness.outputs()
@@ -232,7 +242,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     }
     closed = play.harness.report()["closed_today"]
     skipped = sum(bad.state == "skipped" for bad in BAD.values())
-    assert closed == {"skipped": skipped, "failed": len(failed), "superseded": 1, "delivered": len(good)}
+    assert closed == {"skipped": skipped, "failed": len(failed), "superseded": len(gone), "delivered": len(good)}
     counted = re.findall(r'"Skipped":\[([^]]*)\]', log_of(play, "submit"))
     assert sum(float(number) for batch in counted for number in batch.split(",")) == closed["skipped"]
 
@@ -245,6 +255,19 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     assert number_of(outputs["by a web tool.jpg.webp"]) == 4, "though it was stored as compressed"
     assert play.harness.billing()["creates"] == len(good), "nothing else was sent to Runflow"
     assert left_in_queues(play) == 0
+
+
+def test_a_photo_that_may_not_be_read_is_read_for_an_hour(play: Play) -> None:
+    """What may not be read fails after an hour, with a record; what may be read meanwhile does not."""
+    for key in ("private/shoe.jpg", "private for a while/shoe.jpg"):
+        with forbidden(play, "private"):
+            play.put(key)
+            play.until(key, "waiting", "access_denied")
+            if "while" not in key:
+                play.later(key, 1_000.0, "failed", "no_permission")
+    play.later("private for a while/shoe.jpg", 100.0, "delivered")
+    record = f"_failed/private/shoe.jpg.{play.job('private/shoe.jpg')['job_id']}.json"
+    assert json.loads(play.harness.outputs()[record])["means"] == Reason.NO_PERMISSION.means
 
 
 def test_every_name_gets_its_own_output(play: Play) -> None:

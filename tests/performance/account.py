@@ -61,11 +61,17 @@ class Account:
         return _response(request, 200, json.dumps(getattr(self, f"_{operation}", lambda _: {})(asked)).encode())
 
     def _s3(self, request: Any, operation: str) -> AWSResponse:
+        if operation == "ListObjectVersions":
+            return _response(request, 200, b"<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>")
         if operation == "HeadObject":
             return _response(request, 404, b"")
         if operation == "GetObject":
             photo = jpeg(40_000)
-            span = {"Content-Range": f"bytes 0-{len(photo) - 1}/{len(photo)}"}
+            version = "v" + request.url.rpartition("/")[2].partition(".")[0]
+            span = {
+                "Content-Range": f"bytes 0-{len(photo) - 1}/{len(photo)}",
+                "x-amz-version-id": version,
+            }
             return _response(request, 206, photo, ETag=f'"{ETAG}"', **span)
         self.stored = 0
         while block := request.body.read(65_536):
@@ -88,6 +94,9 @@ class Account:
 
     def _Query(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Items": [], "Count": 0}
+
+    def _DescribeTable(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"Table": {"CreationDateTime": 1_795_431_600.0}}
 
     def _GetSecretValue(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         secret = {"secrets": ["whsec_1"]} if "callback" in asked["SecretId"] else {"api_key": "rf_live_1"}

@@ -42,6 +42,9 @@ INVARIANTS: Final = {
     "same key, same bytes": "an idempotency key never goes out with two bodies",
     "one key per submission": "a submission goes out under one idempotency key",
     "nothing reserved for an older upload": "no money is reserved for a photo once a newer one of its name was seen",
+    "deleted is deleted": "no photo is sent once it was deleted, or something else had its name",
+    "nothing superseded for nothing": "an unpaid photo is superseded only where it was gone, or a newer photo came",
+    "judged on arrival": "only what was judged to be a photo, and made the newest of its name, waits for the intake",
     "one send per lease": "a claim sends once, and not after its lease",
     "time left to save": "a POST may last no longer than its process may live",
     "confirmation awaited first": "an unconfirmed photo is not sent again before its confirmation time is over",
@@ -84,6 +87,9 @@ class Checker:
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
+        self._not_there: dict[str, float] = {}
+        """Since when an upload is not what is at its key, by job id."""
+        self._was_not_there: set[str] = set()
         self._written = 0
         self._stored = 0
         self._intake_version = 0
@@ -123,6 +129,19 @@ class Checker:
             name = ""
         self.names[upload.job_id] = name
         self._photos_of_key.setdefault(upload.key, set()).add(name)
+
+    def changed(self, key: str) -> None:
+        """Another object is at a key, or none."""
+        simulation = self._simulation
+        there = simulation.photos.current("in", key)
+        for upload in simulation.uploaded:
+            if upload.key != key:
+                continue
+            if there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag:
+                self._not_there.pop(upload.job_id, None)
+            else:
+                self._not_there.setdefault(upload.job_id, simulation.time)
+                self._was_not_there.add(upload.job_id)
 
     def observe(self, name: str) -> None:
         """After each effect."""
@@ -195,6 +214,7 @@ class Checker:
                 and self._simulation.time - self._newest_seen[place] > 60
             )
             self.check("nothing reserved for an older upload", not overtaken, after)
+        self._judged(before, after)
         worker = self._simulation.workers[-1]
         unconfirmed = before is not None and before.reason is Reason.UNCONFIRMED
         if worker is not None and before is not None and unconfirmed and not before.search_from:  # else it goes on
@@ -209,6 +229,26 @@ class Checker:
             self._simulation.profile.happens("callback before the response")
         if (before.reservation if before else None) != after.reservation:
             self._money(before.reservation if before else None, after)
+
+    def _judged(self, before: Job | None, after: Job) -> None:
+        """What a job that is sent, waits for the intake, or was superseded unpaid, must be."""
+        place = (after.upload.bucket, after.upload.key)
+        if after.state is State.SUBMITTING and (before is None or before.state is not State.SUBMITTING):
+            gone = self._simulation.time - self._not_there.get(after.job_id, self._simulation.time)
+            self.check("deleted is deleted", gone <= 60, after, "gone for", gone)
+        if after.waits_for_intake:
+            photo = after.job_id not in self._not_sent
+            self.check("judged on arrival", photo and self._highest.get(place, "") >= after.upload.rank, after)
+        if after.state is not State.SUPERSEDED or (before is not None and before.state.terminal):
+            return
+        if after.reason in (Reason.DELETED, Reason.REPLACED):
+            self.check("nothing superseded for nothing", after.job_id in self._was_not_there, after)
+        elif after.reason is Reason.NEWER_UPLOAD:
+            newer = any(
+                (one.bucket, one.key) == place and one.rank > after.upload.rank and one.job_id not in self._not_sent
+                for one in self._simulation.uploaded
+            )
+            self.check("nothing superseded for nothing", newer, after)
 
     def _money(self, before: Reservation | None, after: Job) -> None:
         """The day budget has changed with the job; a new reservation is within some limit in force."""

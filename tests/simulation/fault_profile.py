@@ -85,6 +85,10 @@ RATES: Final = {
     "output of another type": (0.5, (0.3, 1.0)),
     "several outputs": (0.3, (0.1, 0.3)),
     "upload deleted": (0.4, (0.05, 0.2)),
+    "version deleted for good": (0.4, (0.05, 0.2)),
+    "upload renamed": (0.4, (0.05, 0.2)),
+    "upload overwritten by no photo": (0.4, (0.05, 0.2)),
+    "upload overwritten by an equal one": (0.6, (0.2, 0.4)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
 }
 """The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
@@ -104,6 +108,8 @@ KINDS: Final = (
     "bucket without versions",
     "upload overwritten",
     "upload not a photo",
+    "upload with an ignored name",
+    "upload overwritten by no photo, which is taken back",
     # What an operator does, and the calendar
     "index behind",
     "midnight",
@@ -121,6 +127,7 @@ KINDS: Final = (
     "secret rotated",
     "paused",
     "Runflow down",
+    "rights not spread yet",
     "dead letters redriven",
     # What strangers do
     "callback forged",

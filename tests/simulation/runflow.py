@@ -154,6 +154,12 @@ class Runflow(FakeRuns):
             raise Unsafe("the URL leads to a private address")
         return data
 
+    def _begin(self, run: FakeRun) -> None:
+        """See `FakeRuns`. A file that came after the claim, in a bucket without versions, need not be an image."""
+        super()._begin(run)
+        if not run.ended and b"<photo " not in (run.photo or b""):
+            self._end(run, run.next_at, "failed", "NOT_AN_IMAGE", "image_url leads to no image", free=True)
+
     # Faults
 
     def _fault(self, operation: str) -> Fault | None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from detag.domain.job import RETENTION_SECONDS
 from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
@@ -23,6 +24,7 @@ KEYS: Final = (
     "e.jpg",
     "f.jpg",
 )
+IGNORED: Final = ("@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg", "shop/.thumbnails/x.jpg", "shop/._x.jpg", "x.jpg.filepart")
 REST_DAYS: Final = 9
 
 
@@ -101,7 +103,17 @@ class Workload:
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
             simulation.at(
-                at, random.choice((self._not_an_image, self._empty, self._folder, self._not_cleaned, self._huge))
+                at,
+                random.choice(
+                    (
+                        self._not_an_image,
+                        self._empty,
+                        self._folder,
+                        self._not_cleaned,
+                        self._huge,
+                        self._thumbnail,
+                    )
+                ),
             )
 
     def _upload(self, key: str) -> None:
@@ -112,13 +124,37 @@ class Workload:
         if any(upload.key == key for upload in simulation.uploaded):
             simulation.profile.happens("upload overwritten")
         data, encoding = dressed(photo(name, content_type), number)
-        upload = simulation.upload(key, data, {"shop": "north"}, encoding=encoding)
+        renamed = simulation.profile.fires("upload renamed")
+        upload = simulation.upload(f"new {number}" if renamed else key, data, {"shop": "north"}, encoding=encoding)
+        if renamed:
+            simulation.after(self.random.choice((0.05, 0.5, 5.0)), lambda: simulation.rename(upload.key, key))
+            return
         if simulation.profile.fires("upload deleted"):
-            simulation.after(
-                self.random.choice((0.1, 5.0, 1200.0)), lambda: simulation.photos.delete("in", key, upload.version_id)
-            )
+            simulation.after(self.random.choice((0.1, 5.0, 300.0, 1200.0)), lambda: simulation.delete(key))
+        if simulation.profile.fires("version deleted for good"):
+            later = self.random.choice((0.1, 5.0, 1200.0))
+            simulation.after(later, lambda: simulation.delete(key, upload.version_id))
+        if simulation.profile.fires("upload overwritten by no photo"):
+            simulation.after(self.random.choice((0.1, 5.0, 300.0)), lambda: self._overwrite(key))
         if simulation.profile.fires("upload overwritten soon"):
             simulation.after(self.random.choice((2.0, 10.0, 30.0)), lambda: self._upload(key))
+        if not simulation.versioned and simulation.profile.fires("upload overwritten by an equal one"):
+            again = partial(simulation.upload, key, data, {"shop": "north"}, encoding=encoding)
+            simulation.after(self.random.choice((0.5, 2.0, 10.0)), again)
+
+    def _overwrite(self, key: str) -> None:
+        """With what is no photo, by mistake; it may be taken back, and then the photo is there again."""
+        simulation = self.simulation
+        upload = simulation.upload(key, b"a list of prices", sent=False)
+        if simulation.versioned and self.random.random() < 0.7:
+            simulation.profile.happens("upload overwritten by no photo, which is taken back")
+            simulation.after(self.random.choice((3.0, 60.0)), lambda: simulation.delete(key, upload.version_id))
+
+    def _thumbnail(self) -> None:
+        """A real photo, made by a sync tool or a NAS beside the one that was meant."""
+        self.simulation.profile.happens("upload with an ignored name")
+        key = IGNORED[next(self.simulation.numbers) % len(IGNORED)]
+        self.simulation.upload(key, photo("thumbnail", "image/jpeg"), sent=False)
 
     def _not_an_image(self) -> None:
         self.simulation.profile.happens("upload not a photo")
@@ -155,6 +191,7 @@ class Workload:
         act(0.2, "spend limit lifted", lambda: self._limit(None))
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
+        act(0.25, "rights not spread yet", self._no_rights)
         for _ in range(3):
             simulation.at(simulation.started + self.length * self.random.uniform(0.05, 0.9), simulation.redrive_all)
 
@@ -248,6 +285,13 @@ class Workload:
     def _up(self) -> None:
         self.simulation.runflow.down = False
 
+    def _no_rights(self) -> None:
+        self.simulation.photos.rights_spread = False
+        self.simulation.after(self.random.uniform(60, 3300), self._spread_rights)
+
+    def _spread_rights(self) -> None:
+        self.simulation.photos.rights_spread = True
+
     # Strangers
 
     def _strangers(self) -> None:
@@ -304,6 +348,7 @@ class Workload:
         self._set_key()
         self._restore()
         self._up()
+        self._spread_rights()
         simulation.set_limit(None)
         simulation.runflow.habits.credit = None
         simulation.wake(simulation.time)
@@ -323,6 +368,19 @@ class Workload:
             changed = [item for item in two if item not in one] if isinstance(two, list) else [two]
             simulation.checker.check("redriving is harmless", one == two, *changed)
         simulation.checker.at_rest()
+        self._expire()
+
+    def _expire(self) -> None:
+        """Every event once more, long after the table has forgotten the jobs: none is paid for again."""
+        simulation = self.simulation
+        simulation.run_until(simulation.time + RETENTION_SECONDS + 2 * DAY)
+        simulation.jobs.expire()
+        simulation.trace_line("--- every event once more, after the items have expired")
+        sent = len(simulation.runflow.sent)
+        for event in list(simulation.arrivals):
+            simulation.uploads.put(event, safely=True)
+        simulation.run_out(simulation.time + REST_DAYS * DAY)
+        simulation.checker.check("redriving is harmless", len(simulation.runflow.sent) == sent, "paid after expiry")
 
     def _repeat(self) -> None:
         simulation = self.simulation

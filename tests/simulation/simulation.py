@@ -426,7 +426,8 @@ class Simulation:
             for upload in self.untold
             if upload.job_id not in self.jobs.jobs
             and (upload.bucket, upload.key) not in self.jobs.newest_uploads
-            and self.photos.latest(upload.bucket, upload.key) == upload.version_id
+            and (there := self.photos.current(upload.bucket, upload.key)) is not None
+            and there[0] == upload.version_id
         ]
 
     def sweep(self) -> None:
@@ -470,21 +471,40 @@ class Simulation:
     ) -> Upload:
         """Put a photo into the input bucket; its event is on its way. `sent`: it can be cleaned."""
         event = self.photos.upload("in", key, data, metadata, encoding=encoding)
-        thing = event["detail"]["object"]
         if size is not None:
-            thing["size"] = size
+            thing = event["detail"]["object"]
+            thing["size"] = self.photos.sizes[key, thing.get("version-id", "null")] = size
+        return self._uploaded(event, data, sent=sent)
+
+    def rename(self, key: str, target: str) -> None:
+        """Give a photo its name as tools do it in S3: a copy under that name, then the old one is deleted."""
+        there = self.photos.current("in", key)
+        if there is not None:
+            self._uploaded(self.photos.copy("in", key, target), there[1].data, sent=True)
+            self.delete(key)
+
+    def delete(self, key: str, version_id: str | None = None) -> None:
+        """Delete a photo, or one version of it for good."""
+        self.trace_line("deleted", key, "version", version_id or "none named")
+        self.photos.delete("in", key, version_id)
+        self.checker.changed(key)
+
+    def _uploaded(self, event: dict[str, Any], data: bytes, *, sent: bool) -> Upload:
+        thing = event["detail"]["object"]
+        key = thing["key"]
         if self.random.random() < 0.5:
             thing["sequencer"] = thing["sequencer"].rstrip("0")  # S3's are of any length: the rest is zeros
         upload = read_upload(event)
         self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
         self.checker.uploaded(upload, data, sent=sent)
-        self._send_event(event, may_be_lost=size is None)  # a listing tells the true size
+        self.checker.changed(key)
+        self._send_event(event)
         return upload
 
-    def _send_event(self, event: dict[str, Any], *, may_be_lost: bool) -> None:
+    def _send_event(self, event: dict[str, Any]) -> None:
         profile = self.profile
-        if may_be_lost and self.versioned and profile.fires("event never comes"):
+        if self.versioned and profile.fires("event never comes"):
             self.untold.append(read_upload(event))
             self.wake(self.time)
             return

@@ -66,7 +66,8 @@ def test_metrics_keep_the_names_that_dashboards_know() -> None:
     assert set(Metric) == {
         "Submitted", "AmbiguousSubmission", "Answered200", "Answered401", "Answered413", "Answered503",
         "PreviousSecretMatched", "UnusableCallback", "UnmatchedCallback", "UnmatchedPaidRun", "RunRetried",
-        "DeliveryRetried", "Delivered", "Failed", "Cancelled", "Skipped", "Superseded", "MessageFailed", "GateHeld",
+        "DeliveryRetried", "Delivered", "Failed", "Cancelled", "Skipped", "NotAPhoto", "Superseded", "MessageFailed",
+        "GateHeld", "UploadRecovered",
     }  # fmt: skip
 
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import pipeline
+from tests.simulation.mutants import missed_uploads, pipeline, uploads
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS,)
+MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *uploads.MUTANTS, *missed_uploads.MUTANTS)

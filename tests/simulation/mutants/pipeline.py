@@ -156,6 +156,7 @@ MUTANTS: Final = (
         DECISIONS + "screen_rank",
         "newest > upload.rank",
         "False",
+        400,
     ),
     one(
         "newest wins: newest upload raised only",
@@ -163,6 +164,7 @@ MUTANTS: Final = (
         STORE + "raise_newest_upload",
         "max(sequencer, self.newest_uploads.get((bucket, key), ''), key=sequencer_rank)",
         "sequencer",
+        400,
     ),
     one(
         "name: ownership",

@@ -19,7 +19,7 @@ from detag.adapters.aws import ATTEMPTS
 from detag.adapters.s3 import S3PhotoStore, put_request, s3_config
 from detag.domain.images import Head
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
 
 @cache
@@ -110,6 +110,21 @@ def test_the_start_is_one_ranged_get_of_the_version(stub: Stubber, store: S3Phot
     assert store.read_head("in", ODD, "v1", 4) == Head(b"0123", 1_000_000, "e-1", {"aspect-ratio": "1:1"})
 
 
+@pytest.mark.parametrize(("told", "known"), [("v2", "v2"), ("null", None), (None, None)])
+def test_the_start_says_which_version_answered(
+    stub: Stubber, store: S3PhotoStore, told: str | None, known: str | None
+) -> None:
+    answer = {"Body": body(b"0123"), "ContentLength": 4, "ETag": '"e"', "Metadata": {}}
+    stub.add_response("get_object", answer | ({"VersionId": told} if told else {}), ANY_READ)
+    assert store.read_head("in", "a", None, 4).version_id == known
+
+
+def test_a_read_of_the_very_object_names_its_etag(stub: Stubber, store: S3PhotoStore) -> None:
+    answer = {"Body": body(b"6789"), "ContentLength": 4, "ETag": '"e"', "Metadata": {}}
+    stub.add_response("get_object", answer, {"Bucket": "in", "Key": "a", "Range": "bytes=-4", "IfMatch": '"e"'})
+    assert store.read_tail("in", "a", None, 4, "e") == b"6789"
+
+
 def test_an_answer_with_the_whole_is_cut_to_what_was_asked_for(stub: Stubber, store: S3PhotoStore) -> None:
     whole = {"Body": body(b"0123456789"), "ContentLength": 10, "ETag": '"e"', "Metadata": {}}
     stub.add_response("get_object", whole, ANY_READ)
@@ -140,7 +155,8 @@ READ_ERRORS = [
     ("AccessDenied", 403, Denied),
     ("403", 403, Denied),
     ("AllAccessDisabled", 403, Denied),
-    ("InvalidObjectState", 403, Denied),
+    ("InvalidObjectState", 403, Archived),
+    ("PreconditionFailed", 412, PreconditionFailed),
     ("KMS.DisabledException", 400, Denied),
     ("KMS.NotFoundException", 400, Denied),
     ("InvalidRequest", 400, Denied),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -10,7 +11,9 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from detag.domain.uploads import read_upload
+from detag.domain.uploads import ignoring, read_upload
+from detag.settings import SubmitSettings
+from tests.environment import settings
 
 EVENTS = Path(__file__).parents[3] / "events"
 
@@ -32,6 +35,14 @@ def test_an_object_without_a_version_is_known_by_its_sequencer() -> None:
     for absent in ("null", "", None):
         sent["detail"]["object"]["version-id"] = absent
         assert read_upload(sent).version_id is None
+
+
+@pytest.mark.parametrize("version_id", ["null", "", None])
+def test_two_uploads_of_no_version_are_two_jobs(version_id: str | None) -> None:
+    first = replace(read_upload(event()), version_id=version_id, sequencer="01")
+    second = replace(first, sequencer="02")
+    assert first.job_id != second.job_id
+    assert first.job_id == replace(first, version_id=None).job_id
 
 
 @pytest.mark.parametrize("missing", ["key", "sequencer"])
@@ -75,3 +86,55 @@ def test_a_folder_marker_ends_in_a_slash() -> None:
     sent["detail"]["object"]["key"] = "autumn/"
     assert read_upload(sent).is_folder_marker
     assert not read_upload(event()).is_folder_marker
+
+
+def test_ignored_names_are_read_without_the_blanks_around_them() -> None:
+    assert settings(SubmitSettings, ignored_names=" @eaDir , *.tmp,, ").ignored_names == ("@eaDir", "*.tmp")
+    assert settings(SubmitSettings, ignored_names="").ignored_names == ()
+
+
+IGNORED = settings(SubmitSettings).ignored_names
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "autumn/@eaDir/shoe.jpg/SYNOPHOTO_THUMB_XL.jpg",
+        ".@__thumb/shoe.jpg",
+        "autumn/.thumbnails/shoe.jpg",
+        ".hidden/autumn/shoe.jpg",
+        ".shoe.jpg.Xq81Kd",
+        "autumn/._shoe.jpg",
+        "~$shoe.jpg",
+        "shoe.jpg.filepart",
+        "shoe.jpg.part",
+        "shoe.jpg.tmp",
+        "SHOE.JPG.TMP",
+        "shoe.jpg.crdownload",
+        ".line\nbreak.jpg",
+    ],
+)
+def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
+    assert ignoring(IGNORED, key) is not None
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["shoe.jpg", "autumn/part/shoe.jpg", "tmp/shoe.jpg", "eaDir/shoe.jpg", "shoe.part.jpg", "~shoe.jpg", "a b/c..jpg"],
+)
+def test_any_other_name_is_not(key: str) -> None:
+    assert ignoring(IGNORED, key) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "found"),
+    [
+        ((), ".hidden", None),
+        (("*.tmp", "a?b"), "a?b/c.jpg", "a?b"),
+        (("a?b", "[ab]"), "axb/a.jpg", None),
+        (("draft*-*",), "DRAFT of a-shoe.jpg", "draft*-*"),
+        (("draft*-*",), "draft/-", None),
+    ],
+)
+def test_only_a_star_is_special_and_none_reaches_over_a_slash(names: tuple[str, ...], key: str, found: str) -> None:
+    assert ignoring(names, key) == found

@@ -100,21 +100,30 @@ def test_a_photo_that_was_deleted_is_superseded() -> None:
     assert (harness.send(event).state, harness.job.reason) == (State.SUPERSEDED, Reason.DELETED)
 
 
-def test_an_older_photo_whose_event_comes_late_is_superseded() -> None:
-    """An older photo whose event comes after the newer one's is superseded unpaid."""
+@pytest.mark.parametrize(
+    ("unversioned", "reason"), [((), Reason.REPLACED), (("in",), Reason.NEWER_UPLOAD)], ids=["versions", "no versions"]
+)
+def test_an_older_photo_whose_event_comes_late_is_superseded(unversioned: tuple[str, ...], reason: Reason) -> None:
+    """An older photo whose event comes after the newer one's is superseded unpaid, also where their bytes are equal."""
     harness = Harness()
+    harness.photos.unversioned.update(unversioned)
     older, newer = harness.upload(), harness.upload()
     harness.submit.handle(newer, harness.clock.monotonic() + 30)
     harness.submit.handle(older, harness.clock.monotonic() + 30)
-    assert [job.reason for job in harness.jobs.jobs.values()] == [None, Reason.NEWER_UPLOAD]
+    assert [job.reason for job in harness.jobs.jobs.values()] == [None, reason]
     assert len(harness.runs.runs) == 1
 
 
 def test_a_photo_that_may_not_be_read_fails() -> None:
-    """A photo that may not be read fails with a record and an event."""
+    """A photo that may not be read, for an hour, fails with a record and an event."""
     harness = Harness()
     harness.photos.denied.add(("in", "shoe.jpg"))
-    job = harness.send(harness.upload())
+    job, began = harness.send(harness.upload()), harness.clock.now()
+    while job.reason is Reason.ACCESS_DENIED:
+        assert job.detail == "AccessDenied"
+        harness.wait(job.not_before - harness.clock.now())
+        job = harness.send({"job_id": job.job_id})
+    assert harness.clock.now() - began == 3_600.0
     assert (job.state, job.reason, job.pending) == (State.FAILED, Reason.NO_PERMISSION, ())
     assert [kind for kind, _ in harness.events.published] == ["Photo Failed"]
     (key,) = harness.photos.outputs
@@ -360,12 +369,12 @@ def test_an_operators_limit_beats_the_parameter(text: str, sent: bool) -> None:
     assert (harness.send(harness.upload()).state is State.SUBMITTED) is sent
 
 
-def test_without_a_key_nothing_is_read_and_intake_pauses() -> None:
+def test_without_a_key_a_photo_is_judged_and_intake_pauses() -> None:
     harness = Harness()
     harness.runs.habits.configured = False
     assert harness.send(harness.upload()).reason is Reason.NOT_CONFIGURED
     assert harness.jobs.intake().reason is Reason.NOT_CONFIGURED
-    assert "photos.read_head" not in harness.calls
+    assert harness.calls.count("photos.read_head") == 1
 
 
 def test_an_unmatched_run_that_is_found_is_charged_and_alarmed() -> None:

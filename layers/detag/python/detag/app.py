@@ -152,6 +152,7 @@ def _admission(
 
     return Admission(
         aspect_ratio=settings.aspect_ratio,
+        ignored_names=settings.ignored_names,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
         paused=settings.paused,

@@ -29,6 +29,7 @@ class SubmitSettings:
     price_per_image_usd: Decimal
     daily_spend_limit_usd: Decimal | None
     aspect_ratio: str | None
+    ignored_names: tuple[str, ...]
     max_image_megabytes: int
     max_image_megapixels: int
     url_lifetime_minutes: int
@@ -115,6 +116,10 @@ def _limit(text: str) -> Decimal | None:
     return amount
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
 def _whole(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,5}", text):
         raise ValueError("it must be a whole number above 0")
@@ -131,6 +136,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "price_per_image_usd": _money,
     "daily_spend_limit_usd": _limit,
     "aspect_ratio": aspect_ratio,
+    "ignored_names": _names,
     "max_image_megabytes": _whole,
     "max_image_megapixels": _whole,
     "url_lifetime_minutes": _whole,

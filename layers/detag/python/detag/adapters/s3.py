@@ -17,7 +17,7 @@ from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -69,9 +69,9 @@ class S3PhotoStore:
     def __init__(self, client: S3Client, output_bucket: str) -> None:
         self._client, self._output_bucket = client, output_bucket
 
-    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> Head:
         """See `PhotoStore`. One GET; a HEAD besides only for an empty object, which has no range."""
-        where = _version(bucket, key, version_id)
+        where = _version(bucket, key, version_id, etag)
         try:
             with calling("GetObject"):
                 answer = self._client.get_object(**where, Range=f"bytes=0-{length - 1}")
@@ -85,7 +85,7 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.get("ContentRange", ""))
         size = int(total[1]) if total else answer["ContentLength"]
-        return Head(data, size, answer["ETag"].strip('"'), answer["Metadata"])
+        return Head(data, size, answer["ETag"].strip('"'), answer["Metadata"], _id(answer.get("VersionId")))
 
     def _empty(self, where: dict[str, Any]) -> Head:
         try:
@@ -95,13 +95,14 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         if head["ContentLength"]:
             raise Transient("HeadObject: the object changed while it was read")
-        return Head(b"", 0, head["ETag"].strip('"'), head["Metadata"])
+        return Head(b"", 0, head["ETag"].strip('"'), head["Metadata"], _id(head.get("VersionId")))
 
-    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> bytes:
         """See `PhotoStore`."""
+        where = _version(bucket, key, version_id, etag)
         try:
             with calling("GetObject"):
-                answer = self._client.get_object(**_version(bucket, key, version_id), Range=f"bytes=-{length}")
+                answer = self._client.get_object(**where, Range=f"bytes=-{length}")
                 with closing(answer["Body"]) as body:
                     return body.read()[-length:]  # HTTP allows the whole as an answer to a range
         except ClientError as error:
@@ -230,9 +231,16 @@ class _Whole:
         return data
 
 
-def _version(bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
+def _version(bucket: str, key: str, version_id: str | None, etag: str | None = None) -> dict[str, Any]:
     where = {"Bucket": bucket, "Key": key}
+    if etag is not None:
+        where["IfMatch"] = f'"{etag}"'
     return where | {"VersionId": version_id} if version_id else where
+
+
+def _id(version: str | None) -> str | None:
+    """A version's id; None for an object from before its bucket kept versions, or while it keeps none."""
+    return None if version == "null" else version
 
 
 def _status(error: ClientError) -> int:
@@ -242,6 +250,10 @@ def _status(error: ClientError) -> int:
 def _unreadable(error: ClientError) -> Exception:
     """What a refused read means: nothing there (405: a delete marker), not allowed, or not now."""
     status, code = _status(error), error_code(error)
+    if status == 412:
+        return PreconditionFailed(f"S3 answered {code}")
+    if code == "InvalidObjectState":
+        return Archived(f"S3 answered {code}")
     if status in (404, 405):
         return Missing(f"S3 answered {code}")
     denied = status == 403 and code not in _OURS

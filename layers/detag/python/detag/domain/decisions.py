@@ -12,7 +12,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -42,6 +42,7 @@ from detag.domain.job import (
     Upload,
     abandon_claim,
     accept,
+    await_access,
     await_confirmation,
     back_off,
     cancel,
@@ -63,12 +64,16 @@ from detag.domain.metrics import Metric
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
+from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
 """Failures in a row, seen by one process, that pause intake."""
+DENIED_TRIES: Final = 7
+"""How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
 NO_OUTPUT_TRIES: Final = 3
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
+SENT_AGAIN: Final = "sent again"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
@@ -180,10 +185,23 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another object is at the photo's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class InArchive:
+    """The photo cannot be read before somebody restores it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Forbidden:
     """The photo may not be read."""
 
     why: str
+
+
+NotRead = Gone | Replaced | InArchive | Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +228,19 @@ class Photo:
     ratio: str | None
 
 
-def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
-    """Why an upload is not sent, by what its event says; None where the photo has to be read."""
-    if now - upload.uploaded_at > RETENTION_SECONDS:
+def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now: float) -> Step | None:
+    """Why an upload is not sent, by what its event says; None where the photo has to be read.
+
+    Its age counts only when its event arrives: a job that has an item may have waited in detag for any time.
+    """
+    upload = job.upload
+    if job.version == 0 and now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
         return _skipped(Reason.FOLDER_MARKER, "only a folder's name", now)
+    if upload.is_addressable and (ignored := ignoring(ignored_names, upload.key)):
+        step = _skipped(Reason.NOT_A_PHOTO, f"its name is one that is ignored: {ignored}", now)
+        return replace(step, metric=Metric.NOT_A_PHOTO)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
     if upload.size > max_bytes:
@@ -225,17 +250,17 @@ def screen_upload(upload: Upload, *, max_bytes: int, now: float) -> Step | None:
     return None
 
 
-def screen_head(
-    upload: Upload, seen: Head | Gone | Forbidden, *, most_pixels: int, now: float
-) -> Step | ReadMore | Candidate:
-    """Why a photo is not sent, by its first bytes; else more of them, or its last ones, have to be read."""
+def screen_head(job: Job, seen: Head | NotRead, *, most_pixels: int, now: float) -> Step | ReadMore | Candidate:
+    """Why a photo is not sent, by the first bytes of what is at its key now; else more of them, or the last ones, have
+    to be read.
+    """
     match seen:
-        case Gone() | Forbidden():
-            return _unreadable(seen, now)
-        case Head() if upload.etag and seen.etag != upload.etag:
-            return _superseded(Reason.REPLACED, "replaced before it was read", now)
+        case Head() if not _is_of(job.upload, seen):
+            return _not_read(job, Replaced(), now)
         case Head() if headers_go_on(seen.data, seen.size):
             return ReadMore(LONG_HEAD_BYTES)
+        case Gone() | Replaced() | InArchive() | Forbidden():
+            return _not_read(job, seen, now)
     try:
         image = sniff(seen.data, seen.size)
         check_photo(image, most_pixels)
@@ -245,13 +270,13 @@ def screen_head(
 
 
 def screen_tail(
-    candidate: Candidate, tail: bytes | Gone | Forbidden, *, default_ratio: str | None, now: float
+    job: Job, candidate: Candidate, tail: bytes | NotRead, *, default_ratio: str | None, now: float
 ) -> Step | ReadMore | Photo:
     """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for; `ReadMore`
     where these bytes do not tell.
     """
     if not isinstance(tail, bytes):
-        return _unreadable(tail, now)
+        return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
         ends = check_tail(image, head.data, tail)
@@ -275,10 +300,31 @@ def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
     return None
 
 
-def _unreadable(seen: Gone | Forbidden, now: float) -> Step:
-    if isinstance(seen, Forbidden):
+def _is_of(upload: Upload, seen: Head) -> bool:
+    """Whether what was read is the very upload: by its version, and by its ETag where the bucket keeps no versions."""
+    if upload.version or seen.version_id:
+        return seen.version_id == upload.version
+    return not upload.etag or seen.etag == upload.etag
+
+
+def _not_read(job: Job, seen: NotRead, now: float) -> Step:
+    match seen:
+        case Gone():
+            return _superseded(Reason.DELETED, "deleted before it was sent", now)
+        case Replaced():
+            return _superseded(Reason.REPLACED, "replaced before it was sent", now)
+        case InArchive():
+            return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
+    tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
+    if tries >= DENIED_TRIES:
         return _failed_unpaid(Reason.NO_PERMISSION, seen.why, now)
-    return _superseded(Reason.DELETED, "deleted before it was read", now)
+    return Step(
+        move=move(await_access, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why),
+        decision="read again later",
+        why=seen.why,
+        warns=True,
+        probe=Probe.INCONCLUSIVE,
+    )
 
 
 def _skipped(reason: Reason, detail: str, now: float) -> Step:
@@ -426,7 +472,18 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
         case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
     again = move(resend, lease_until=now + waits.LEASE.seconds)
-    return Step(move=again, decision="sent again", why="no run exists")
+    return Step(move=again, decision=SENT_AGAIN, why="no run exists")
+
+
+def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) -> Step:
+    """The step that sends a photo again unchanged, while it is what is at its key; else one after which it is judged
+    anew.
+    """
+    if isinstance(seen, Head) and _is_of(job.upload, seen):
+        return again
+    return Step(
+        move=move(start_over, now), decision="started over", why="no run exists, and the photo is gone or unreadable"
+    )
 
 
 # Whose run it is

@@ -31,13 +31,14 @@ DELIVERABLE: Final = (*ACCEPTED, "image/gif")
 @dataclass(frozen=True, slots=True)
 class Head:
     """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
-    bytes.
+    bytes; `version_id` of the version that answered, None where that has no id (S3 calls it null).
     """
 
     data: bytes
     size: int
     etag: str
     metadata: Mapping[str, str]
+    version_id: str | None = None
 
 
 class NotAnImage(ValueError):

@@ -82,8 +82,13 @@ class Upload:
 
         Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
         """
-        tail = ("version", self.version_id) if self.version_id else ("sequencer", self.sequencer)
+        tail = ("version", self.version) if self.version else ("sequencer", self.sequencer)
         return hashlib.sha256(json.dumps([self.bucket, self.key, *tail]).encode()).hexdigest()[:32]
+
+    @property
+    def version(self) -> str | None:
+        """The version's id, if it is one: where S3 keeps no versions, it calls the only one null."""
+        return self.version_id if self.version_id not in ("", "null") else None
 
     @property
     def rank(self) -> str:
@@ -312,6 +317,15 @@ def defer(job: Job, not_before: float) -> Job:
     """Save a job that has no item yet: from here on its own due time brings it back, not its message."""
     _require(job.version == 0, "defer", job)
     return replace(job, not_before=not_before, due_at=not_before)
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not let the photo be read, as yet")
+def await_access(job: Job, not_before: float, detail: str) -> Job:
+    """Read the photo again later: rights take a while to reach S3."""
+    _require(job.reason is not Reason.UNCONFIRMED, "await_access", job)
+    tries = job.tries + 1 if job.reason is Reason.ACCESS_DENIED else 1
+    waits = _unsent(job, Reason.ACCESS_DENIED, not_before=not_before, due_at=not_before)
+    return replace(waits, tries=tries, detail=detail)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is paused, or older photos go first")

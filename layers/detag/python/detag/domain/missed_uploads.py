@@ -62,7 +62,7 @@ class Scan:
     """Where the scan stands, as one item of the job table keeps it."""
 
     since: float
-    """The scan takes up what was uploaded after this: at first the time at which the job table was created."""
+    """The scan takes up what was uploaded from this time on: at first the time at which the job table was created."""
     started_at: float = 0.0
     """When the scan that is under way, or the latest, began."""
     next_at: float = 0.0
@@ -95,7 +95,7 @@ def taken_up(scan: Scan, listed: Listed, *, now: float) -> bool:
     """
     youngest = now - waits.LATE_EVENT.seconds
     oldest = max(scan.since, now - waits.REMEMBERED.seconds)
-    return listed.version_id != "null" and oldest < listed.modified <= youngest
+    return listed.version_id != "null" and oldest <= listed.modified <= youngest
 
 
 def after_page(scan: Scan, page: Page, *, now: float) -> Scan:

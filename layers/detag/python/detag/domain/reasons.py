@@ -48,6 +48,12 @@ class Reason(StrEnum):
         "Runflow's answer was lost. detag waits and searches for the run before sending again, to avoid paying twice.",
         "Nothing: it continues automatically.",
     )
+    ACCESS_DENIED = (
+        "access_denied",
+        Group.WAITING,
+        "S3 does not allow detag to read the photo. New permissions need time to take effect: detag tries for an hour.",
+        "If this persists, check the bucket policy and the photo's encryption key.",
+    )
     RETRY = ("retry", Group.WAITING, "The run failed, at no charge.", "Nothing: it is retried automatically.")
 
     SPEND_LIMIT = (
@@ -94,6 +100,12 @@ class Reason(StrEnum):
         "The image is of a type that cannot be cleaned, or an animation.",
         "Save it, or one frame of it, as JPEG, PNG or WebP and upload that.",
     )
+    NOT_A_PHOTO = (
+        "not_a_photo",
+        Group.SKIPPED,
+        "Its name is one that sync tools, NAS boxes and browsers give to files of their own.",
+        "Nothing; if it is a photo, upload it under another name, or change IgnoredNames.",
+    )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
     TRUNCATED = (
@@ -127,12 +139,12 @@ class Reason(StrEnum):
         "Upload the photo again if you still want it.",
     )
 
-    DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was read.", "Nothing, or upload it again.")
+    DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was sent.", "Nothing, or upload it again.")
     REPLACED = (
         "replaced",
         Group.SUPERSEDED,
-        "The photo was replaced before it was read.",
-        "Nothing: the newer one has its own job.",
+        "The photo was replaced before it was sent.",
+        "Nothing: what has its name now has its own job.",
     )
     NEWER_UPLOAD = (
         "newer_upload",
@@ -150,8 +162,14 @@ class Reason(StrEnum):
     NO_PERMISSION = (
         "no_permission",
         Group.FAILED,
-        "detag may not read the photo.",
+        "detag may not read the photo, and still could not after an hour.",
         "Check the bucket's policy and the photo's encryption key, then upload it again.",
+    )
+    ARCHIVED = (
+        "archived",
+        Group.FAILED,
+        "The photo lies in an archive storage class, from which nobody can read it at once.",
+        "Upload it again in the storage class STANDARD.",
     )
     UNUSABLE_NAME = (
         "unusable_name",

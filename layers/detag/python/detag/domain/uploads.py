@@ -1,8 +1,9 @@
-"""What starts a job: the EventBridge event of an upload, or a message from reconcile about one that had no event."""
+"""What starts a job: an upload's event, or a message about one that had none; and names not meant as photos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +52,20 @@ def _listed(listed: Mapping[str, Any]) -> Upload:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a listed object: {error}") from error
+
+
+def ignoring(names: Sequence[str], key: str) -> str | None:
+    """The first of some names that a part of a key has; None where none has. `*` stands for any characters.
+
+    A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names.
+    Capitals do not count, because some file systems change them.
+    """
+    parts = key.casefold().split("/")
+    return next((name for name in names if any(_matches(name.casefold(), part) for part in parts)), None)
+
+
+def _matches(name: str, part: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, name.split("*"))), part, re.DOTALL) is not None
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

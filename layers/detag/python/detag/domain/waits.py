@@ -48,6 +48,13 @@ RATE_LIMITED: Final = Backoff(
 INTERRUPTED: Final = Backoff(
     "a new photo that could not be read", 30.0, 30.0, "S3 or a secret failed: a passing fault, tried again", floor=30.0
 )
+ACCESS_DENIED: Final = Backoff(
+    "a photo that may not be read",
+    60.0,
+    900.0,
+    "what IAM is told takes a while to reach S3: tried seven times more, for an hour in all",
+    jitter=False,
+)
 LEASE: Final = Wait(
     "lease of a claim",
     FUNCTION_TIMEOUT + CLOCK_SKEW,
@@ -146,6 +153,7 @@ CONTENTION: Final = Backoff(
 WAITS: Final[tuple[Wait | Backoff, ...]] = (
     RATE_LIMITED,
     INTERRUPTED,
+    ACCESS_DENIED,
     LEASE,
     SEARCH_AGAIN,
     URL_MARGIN,

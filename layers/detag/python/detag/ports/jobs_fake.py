@@ -56,6 +56,13 @@ class FakeJobStore:
         self._indexed = 0
         self._lock = RLock()
 
+    def expire(self) -> None:
+        """What DynamoDB's TTL does with items that have expired, some time after they have."""
+        now = self._clock.now()
+        for job_id, job in list(self.jobs.items()):
+            if job.expires_at is not None and job.expires_at <= now:
+                del self.jobs[job_id]
+
     def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
         with self._effect("jobs.get"), self._lock:

@@ -15,11 +15,15 @@ class Missing(Exception):
 
 
 class Denied(Exception):
-    """Reading it is not allowed."""
+    """Reading it is not allowed, or not yet."""
+
+
+class Archived(Exception):
+    """It lies in an archive: nobody can read it before it is restored."""
 
 
 class PreconditionFailed(Exception):
-    """The object at the key is not the one that the write was conditional on."""
+    """The object at the key is not the one that the call was conditional on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,18 @@ class Existing:
 
 
 class PhotoStore(Protocol):
-    """Input and output bucket. All raise `Transient`."""
+    """Input and output bucket. All raise `Transient`.
 
-    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
-        """At most the first `length` bytes. Raises `Missing` or `Denied`."""
+    What is read is the version that is named; without one, what is at the key now, and with an `etag` (without quotes)
+    only if it is that object. A read raises `Missing`, `PreconditionFailed`, `Denied` or `Archived`.
+    """
+
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> Head:
+        """At most the first `length` bytes."""
         ...
 
-    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
-        """At most the last `length` bytes. Raises `Missing` or `Denied`."""
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> bytes:
+        """At most the last `length` bytes."""
         ...
 
     def presign(

@@ -15,7 +15,7 @@ from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.photos import Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
 _HOST: Final = ".s3.eu-central-1.amazonaws.com"
 _KEY: Final = b"signs the URLs of this fake"
@@ -38,7 +38,8 @@ class FakePhotoStore:
 
     Its effects are "photos.<method>", but for presign, which calls nobody.
 
-    Input buckets are made by the first `upload`. A bucket named in `unversioned` keeps the last upload only.
+    Input buckets are made by the first `upload`. A bucket named in `unversioned` keeps the last upload only; one in
+    `suspended` the last, as version "null", beside those from before.
     """
 
     def __init__(self, clock: Clock, output_bucket: str = "outputs", effect: Effect = no_effect) -> None:
@@ -48,8 +49,15 @@ class FakePhotoStore:
         self.puts: list[tuple[str, Stored]] = []
         """Every write to the output bucket, oldest first."""
         self.unversioned: set[str] = set()
+        self.suspended: set[str] = set()
         self.denied: set[tuple[str, str]] = set()
         """Bucket and key of what may not be read."""
+        self.archived: set[tuple[str, str]] = set()
+        """Bucket and key of what lies in an archive."""
+        self.rights_spread = True
+        """Whether detag may read photos already: what IAM was told takes a while to reach S3."""
+        self.sizes: dict[tuple[str, str], int] = {}
+        """By key and version, what a listing tells where it is not the length of the bytes that are kept here."""
         self._versions: dict[tuple[str, str], dict[str, Stored | None]] = {}
         """By bucket and key, oldest first; None is a delete marker."""
         self._count = 0
@@ -64,11 +72,15 @@ class FakePhotoStore:
         the uploader says of it, rightly or not.
         """
         stored = replace(_stored(data, metadata or {}, "application/octet-stream"), content_encoding=encoding)
-        stored = replace(stored, modified=float(int(self._clock.now())))  # S3 tells whole seconds
-        version, versions = self._next(bucket), self._versions.setdefault((bucket, key), {})
-        if bucket in self.unversioned:
-            versions.clear()
-        versions[version] = stored
+        return self._event(bucket, key, stored, self._add(bucket, key, stored), "PutObject")
+
+    def copy(self, bucket: str, key: str, target: str) -> dict[str, Any]:
+        """Store a copy of an object under another key, as a tool does that renames; returns the copy's event."""
+        stored = self._find(bucket, key, None)
+        return self._event(bucket, target, stored, self._add(bucket, target, stored), "CopyObject")
+
+    def _event(self, bucket: str, key: str, stored: Stored, version: str, reason: str) -> dict[str, Any]:
+        data = stored.data
         thing = {"key": key, "size": len(data), "etag": stored.etag, "sequencer": f"{self._count:018X}"}
         if bucket not in self.unversioned:
             thing["version-id"] = version
@@ -81,7 +93,7 @@ class FakePhotoStore:
             "time": datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": "eu-central-1",
             "resources": [f"arn:aws:s3:::{bucket}"],
-            "detail": {"version": "0", "bucket": {"name": bucket}, "object": thing, "reason": "PutObject"},
+            "detail": {"version": "0", "bucket": {"name": bucket}, "object": thing, "reason": reason},
         }
 
     def delete(self, bucket: str, key: str, version_id: str | None = None) -> None:
@@ -89,16 +101,17 @@ class FakePhotoStore:
         versions = self._versions.setdefault((bucket, key), {})
         if version_id is not None:
             versions.pop(version_id, None)
-        elif bucket in self.unversioned:
-            versions.clear()
         else:
-            versions[self._next(bucket)] = None
+            self._add(bucket, key, None)
+            if bucket in self.unversioned:
+                versions.clear()
 
-    def latest(self, bucket: str, key: str) -> str | None:
-        """The version that a reader gets who names none."""
+    def current(self, bucket: str, key: str) -> tuple[str, Stored] | None:
+        """What is at a key, and the id of its version; None where nothing is, or a delete marker."""
         versions = self._versions.get((bucket, key), {})
-        newest = next(reversed(versions), None)
-        return newest if newest is not None and versions[newest] is not None else None
+        version = next(reversed(versions), "")
+        stored = versions.get(version)
+        return None if stored is None else (version, stored)
 
     def open_url(self, url: str, at: float | None = None) -> Stored:
         """What a presigned URL gives anybody at a time, or now. Raises `Denied` (expired, or not as it was signed) or
@@ -120,35 +133,60 @@ class FakePhotoStore:
             content_encoding=query.get("response-content-encoding", stored.content_encoding),
         )
 
-    def _next(self, bucket: str) -> str:
+    def _add(self, bucket: str, key: str, stored: Stored | None) -> str:
+        """A version, or a delete marker, on top of the others; returns its id."""
         self._count += 1
-        return "null" if bucket in self.unversioned else hashlib.sha256(str(self._count).encode()).hexdigest()[:32]
+        versions = self._versions.setdefault((bucket, key), {})
+        if bucket in self.unversioned:
+            versions.clear()
+        keeps = bucket not in self.unversioned | self.suspended
+        version = hashlib.sha256(str(self._count).encode()).hexdigest()[:32] if keeps else "null"
+        versions.pop(version, None)
+        # S3 tells whole seconds
+        versions[version] = stored and replace(stored, modified=float(int(self._clock.now())))
+        return version
 
     def _find(self, bucket: str, key: str, version_id: str | None) -> Stored:
-        versions = self._versions.get((bucket, key), {})
-        name = version_id or next(reversed(versions), None)
-        stored = versions.get(name) if name is not None else None
+        there = self.current(bucket, key)
+        if version_id:
+            stored = self._versions.get((bucket, key), {}).get(version_id)
+        else:
+            stored = there[1] if there else None
         if stored is None:
             raise Missing(f"{bucket} has no such object or version")
         return stored
 
     # The port
 
-    def read_head(self, bucket: str, key: str, version_id: str | None, length: int) -> Head:
+    def read_head(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> Head:
         """See `PhotoStore`."""
         with self._effect("photos.read_head"):
-            stored = self._readable(bucket, key, version_id)
-            return Head(stored.data[:length], len(stored.data), stored.etag, stored.metadata)
+            stored = self._read(bucket, key, version_id, etag)
+            there = self.current(bucket, key)
+            answered = version_id or (there[0] if there else None)
+            version = None if answered == "null" else answered
+            return Head(stored.data[:length], len(stored.data), stored.etag, stored.metadata, version)
 
-    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int) -> bytes:
+    def read_tail(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> bytes:
         """See `PhotoStore`."""
         with self._effect("photos.read_tail"):
-            return self._readable(bucket, key, version_id).data[-length:]
+            return self._read(bucket, key, version_id, etag).data[-length:]
+
+    def _read(self, bucket: str, key: str, version_id: str | None, etag: str | None) -> Stored:
+        if not self.rights_spread:
+            raise Denied("AccessDenied")
+        stored = self._readable(bucket, key, version_id)
+        if etag is not None and stored.etag != etag:
+            raise PreconditionFailed("PreconditionFailed")
+        return stored
 
     def _readable(self, bucket: str, key: str, version_id: str | None) -> Stored:
         if (bucket, key) in self.denied:
             raise Denied("AccessDenied")
-        return self._find(bucket, key, version_id)
+        stored = self._find(bucket, key, version_id)
+        if (bucket, key) in self.archived:
+            raise Archived("InvalidObjectState")
+        return stored
 
     def presign(
         self, bucket: str, key: str, version_id: str | None, seconds: int, content_type: str | None = None
@@ -197,10 +235,10 @@ class FakePhotoStore:
     def versions(self, bucket: str, after: Position | None, most: int) -> Page:
         """See `Listing`."""
         with self._effect("photos.versions"):
-            held = sorted((key, versions) for (where, key), versions in self._versions.items() if where == bucket)
+            objects = sorted((key, versions) for (where, key), versions in self._versions.items() if where == bucket)
             entries = [
                 (key, version, stored, not place)
-                for key, versions in held
+                for key, versions in objects
                 for place, (version, stored) in enumerate(reversed(versions.items()))
             ]
             places = {(key, version): place for place, (key, version, *_) in enumerate(entries)}
@@ -210,7 +248,7 @@ class FakePhotoStore:
                 begin = places[after] + 1 if after in places else next(later, len(entries))
             page = entries[begin : begin + most]
             latest = [
-                Listed(key, version, stored.etag, len(stored.data), stored.modified)
+                Listed(key, version, stored.etag, self.sizes.get((key, version), len(stored.data)), stored.modified)
                 for key, version, stored, is_latest in page
                 if is_latest and stored is not None
             ]

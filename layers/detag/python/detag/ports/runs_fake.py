@@ -22,7 +22,7 @@ from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
 from detag.ports.outputs import OutputUrlExpired, Unsafe
-from detag.ports.photos import Denied, Missing
+from detag.ports.photos import Archived, Denied, Missing
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.runs import NotConfigured, RunPage, Unauthorized
 
@@ -200,7 +200,7 @@ class FakeRuns:
         starts, run.status = run.next_at, "running"
         try:
             photo = self._photos.open_url(str(run.request["input"]["image_url"]), starts)
-        except (Denied, Missing) as error:
+        except (Archived, Denied, Missing) as error:
             self._end(run, starts, "failed", "INPUT_UNREADABLE", f"image_url cannot be read: {error}", free=True)
             return
         run.photo = photo.data

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from detag.domain.decisions import (
     Candidate,
     Forbidden,
     Gone,
+    InArchive,
+    NotRead,
     Photo,
     ReadMore,
+    Replaced,
     Step,
     admit,
+    before_resend,
     screen_head,
     screen_rank,
     screen_tail,
@@ -19,14 +25,16 @@ from detag.domain.decisions import (
     turn_away,
 )
 from detag.domain.images import HEAD_BYTES, TAIL_BYTES, Head
-from detag.domain.job import Job, Upload
+from detag.domain.intake import Override
+from detag.domain.job import Job
 from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient
 from detag.ports.jobs import JobStore
-from detag.ports.photos import Denied, Missing, PhotoStore
+from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs
 from detag.services.budget import Budget
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +47,15 @@ class Verdict:
 
 
 class Admission:
-    """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. `paused`
-    applies unless an operator overrides it.
+    """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. A file with
+    one of `ignored_names` in its key is no photo. `paused` applies unless an operator overrides it.
     """
 
     def __init__(
         self,
         *,
         aspect_ratio: str | None,
+        ignored_names: Sequence[str],
         max_bytes: int,
         most_pixels: int,
         paused: bool,
@@ -56,67 +65,87 @@ class Admission:
         budget: Budget,
         clock: Clock,
     ) -> None:
-        self._aspect_ratio, self._max_bytes, self._most_pixels = aspect_ratio, max_bytes, most_pixels
-        self._paused = paused
+        self._aspect_ratio, self._ignored_names = aspect_ratio, ignored_names
+        self._max_bytes, self._most_pixels, self._paused = max_bytes, most_pixels, paused
         self._jobs, self._photos, self._runs, self._budget, self._clock = jobs, photos, runs, budget, clock
 
     def judge(self, job: Job) -> Verdict:
-        """Whether a job's photo is sent now, or why not. Raises `Transient`."""
+        """Whether a job's photo is sent now, or why not. Raises `Transient`.
+
+        The photo is judged first, whatever intake says: what is no photo never waits, and what waits is known to be
+        the newest of its name. It is judged again each time that it may go on.
+        """
+        found = self._screen(job)
         override, intake = self._jobs.override(), self._jobs.intake()
-        paused = self._paused if override.paused is None else override.paused
-        reason, pauses = admit(job, intake, paused=paused), False
-        try:
-            if reason is None:
-                self._runs.ready()
-        except NotConfigured:
-            reason, pauses = Reason.NOT_CONFIGURED, True
-        found = self._screen(job.upload) if reason is None else turn_away(job, reason, pauses=pauses)
+        if isinstance(found, Photo):
+            reason, pauses = admit(job, intake, paused=self._is_paused(override)), False
+            try:
+                if reason is None:
+                    self._runs.ready()
+            except NotConfigured:
+                reason, pauses = Reason.NOT_CONFIGURED, True
+            if reason is not None:
+                found = turn_away(job, reason, pauses=pauses)
         return Verdict(found, self._budget.limit(override), intake.probe_job == job.job_id)
 
     def refusal(self, job: Job) -> Reason | None:
         """Why intake does not let a job through now; None where it does."""
-        override = self._jobs.override()
-        paused = self._paused if override.paused is None else override.paused
-        return admit(job, self._jobs.intake(), paused=paused)
+        return admit(job, self._jobs.intake(), paused=self._is_paused(self._jobs.override()))
 
-    def _screen(self, upload: Upload) -> Step | Photo:
+    def before_resend(self, job: Job, again: Step) -> Step:
+        """The step that sends an unconfirmed photo again, or another where the photo is gone. Raises `Transient`."""
+        return before_resend(job, again, self._read_head(job, None, HEAD_BYTES), now=self._clock.now())
+
+    def _is_paused(self, override: Override) -> bool:
+        return self._paused if override.paused is None else override.paused
+
+    def _screen(self, job: Job) -> Step | Photo:
         """The photo that is to be sent, or why it is not: no more of it is read than must be."""
-        now = self._clock.now()
-        refused = screen_upload(upload, max_bytes=self._max_bytes, now=now)
+        now, upload = self._clock.now(), job.upload
+        refused = screen_upload(job, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
         if refused is not None:
             return refused
+        head: Head | NotRead | None = None
         candidate: Step | ReadMore | Candidate = ReadMore(HEAD_BYTES)
         while isinstance(candidate, ReadMore):
-            head = self._read_head(upload, candidate.length)
-            candidate = screen_head(upload, head, most_pixels=self._most_pixels, now=now)
+            head = self._read_head(job, head if isinstance(head, Head) else None, candidate.length)
+            candidate = screen_head(job, head, most_pixels=self._most_pixels, now=now)
         if isinstance(candidate, Step):
             return candidate
         photo: Step | ReadMore | Photo = ReadMore(TAIL_BYTES)
         while isinstance(photo, ReadMore):
-            tail = self._read_tail(upload, candidate.head, photo.length)
-            photo = screen_tail(candidate, tail, default_ratio=self._aspect_ratio, now=now)
+            tail = self._read_tail(job, candidate.head, photo.length)
+            photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, now=now)
         if isinstance(photo, Step):
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
         return screen_rank(upload, newest, now=now) or photo
 
-    def _read_head(self, upload: Upload, length: int) -> Head | Gone | Forbidden:
-        try:
-            return self._photos.read_head(upload.bucket, upload.key, upload.version_id, length)
-        except Missing:
-            return Gone()
-        except Denied as error:
-            return Forbidden(str(error))
+    def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
+        """The first read names no version, because a photo that was deleted still has one."""
+        upload, (version_id, etag) = job.upload, _very(before) if before else (None, None)
+        return _read(lambda: self._photos.read_head(upload.bucket, upload.key, version_id, length, etag))
 
-    def _read_tail(self, upload: Upload, head: Head, length: int) -> bytes | Gone | Forbidden:
+    def _read_tail(self, job: Job, head: Head, length: int) -> bytes | NotRead:
         if len(head.data) == head.size:
             return head.data
-        try:
-            tail = self._photos.read_tail(upload.bucket, upload.key, upload.version_id, length)
-        except Missing:
-            return Gone()
-        except Denied as error:
-            return Forbidden(str(error))
-        if len(tail) < min(length, head.size):
-            raise Transient("the photo was replaced while it was read")
-        return tail
+        upload, (version_id, etag) = job.upload, _very(head)
+        return _read(lambda: self._photos.read_tail(upload.bucket, upload.key, version_id, length, etag))
+
+
+def _very(head: Head) -> tuple[str | None, str | None]:
+    """What another read names, so that the same object answers: its version; without versions, its ETag."""
+    return (head.version_id, None) if head.version_id else (None, head.etag)
+
+
+def _read(read: Callable[[], T]) -> T | NotRead:
+    try:
+        return read()
+    except Missing:
+        return Gone()
+    except PreconditionFailed:
+        return Replaced()
+    except Archived:
+        return InArchive()
+    except Denied as error:
+        return Forbidden(str(error))

@@ -57,7 +57,7 @@ class MissedUploads:
         return self._jobs.scan()
 
     def _page(self) -> int:
-        scan = self._jobs.scan() or Scan(since=self._jobs.created_at())
+        scan = self._jobs.scan() or Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
         now = self._clock.now()
         if now < scan.next_at:
             self._next_at = scan.next_at
@@ -66,7 +66,9 @@ class MissedUploads:
         old_enough = (one.message(self._input_bucket) for one in page.latest if taken_up(scan, one, now=now))
         missed = [message for message in old_enough if self._is_missed(read_upload(message))]
         self._uploads.send(missed)
-        self._jobs.save_scan(scan, after_page(scan, page, now=now))
+        after = after_page(scan, page, now=now)
+        self._jobs.save_scan(scan, after)
+        self._next_at = after.next_at
         if missed:
             self._telemetry.count(Metric.UPLOAD_RECOVERED, float(len(missed)))
             self._telemetry.info("uploads without an event found", uploads=len(missed))

@@ -71,9 +71,9 @@ class Reconcile:
         """
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
+        recovered = self._missed.recover(deadline)
         intake = self._jobs.intake()
         self._telemetry.count(Metric.GATE_HELD, float(intake.state == "paused"))
-        recovered = self._missed.recover(deadline)
         return {
             "released": released,
             "resumed": resumed,

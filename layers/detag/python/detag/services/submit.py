@@ -7,7 +7,19 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Adopt, Idle, Next, Photo, Search, Step, Unanswered, after_list, put_off, resume
+from detag.domain.decisions import (
+    SENT_AGAIN,
+    Adopt,
+    Idle,
+    Next,
+    Photo,
+    Search,
+    Step,
+    Unanswered,
+    after_list,
+    put_off,
+    resume,
+)
 from detag.domain.job import Job, State, new
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
@@ -119,6 +131,8 @@ class Submit:
             for run in decided.unmatched:
                 self._budget.charge_unmatched(job, run)
             return
+        if decided.decision == SENT_AGAIN:
+            decided = self._admission.before_resend(job, decided)
         after = self._steps.take(job, decided)
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
