@@ -29,6 +29,8 @@ from detag.adapters.job_items import (
     OVERRIDE_ATTRIBUTES,
     OVERRIDE_PK,
     RESERVATION_ATTRIBUTES,
+    SCAN_ATTRIBUTES,
+    SCAN_PK,
     UPLOAD_ATTRIBUTES,
     WRITTEN_BY,
     Attribute,
@@ -49,6 +51,7 @@ from detag.domain.job import (
     deliver,
     new,
 )
+from detag.domain.missed_uploads import Scan
 from docs.generate.markdown import table
 
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
@@ -155,6 +158,16 @@ KINDS: Final = (
         "save_intake",
         "never.",
         ((Intake, INTAKE_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
+    ),
+    Kind(
+        "The scan of the input bucket",
+        SCAN_PK,
+        "Where reconcile stands in its search for uploads that had no event. Each write replaces it while it still has "
+        "the `rev` that was read.",
+        "reconcile",
+        "save_scan",
+        "never.",
+        ((Scan, SCAN_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
     Kind(
         "The override",

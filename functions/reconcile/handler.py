@@ -13,7 +13,7 @@ from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.settings import ReconcileSettings, load
-from detag.wiring import CLOCK, job_store, runs
+from detag.wiring import CLOCK, job_store, listing, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,6 +24,7 @@ sqs = aws_client("sqs", aws_config())
 reconcile = app.reconcile(
     settings,
     jobs=job_store(settings.job_table),
+    listing=listing(os.environ),
     uploads=SqsQueue(sqs, settings.upload_queue_url),
     results=SqsQueue(sqs, settings.result_queue_url),
     runs=runs(settings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +18,8 @@ from botocore.httpsession import URLLib3Session
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Job, Reservation, State, Trouble, Upload, new
+from detag.domain.job import Job, Reservation, State, Trouble, Upload, new, sequencer_rank
+from detag.domain.missed_uploads import Scan
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict
@@ -426,6 +428,41 @@ def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
     store.raise_newest_upload("photos", "a.jpg", "0055AF")
     for bucket, key in (("photos", "b.jpg"), ("photo", "sa.jpg"), ("others", "a.jpg"), ("photos", "A.jpg")):
         assert store.raise_newest_upload(bucket, key, "0001") == "0001"
+
+
+# The scan of the input bucket
+
+
+def test_a_scan_is_read_back_as_it_was_saved(store: JobStore) -> None:
+    assert store.scan() is None
+    first = Scan(
+        since=1.5, started_at=2.25, next_at=3.125, after_key="a b/ü.jpg", after_version="v1", entries=7, version=1
+    )
+    store.save_scan(Scan(since=1.5), first)
+    assert store.scan() == first
+    done = Scan(since=2.0, started_at=2.25, next_at=9.0, completed_at=8.0, too_large=True, entries=9, version=2)
+    store.save_scan(first, done)
+    assert store.scan() == done
+
+
+def test_of_two_moves_of_the_scan_the_first_is_written(store: JobStore) -> None:
+    first, second = Scan(since=1.0, entries=1, version=1), Scan(since=1.0, entries=2, version=1)
+    store.save_scan(Scan(since=1.0), first)
+    with pytest.raises(Conflict):
+        store.save_scan(Scan(since=1.0), second)
+    assert store.scan() == first
+
+
+def test_the_table_knows_when_it_was_created(side: Fake | Dynamo) -> None:
+    now = time.time() if isinstance(side, Dynamo) else FakeClock().now()
+    assert abs(side.store.created_at() - now) < 60
+
+
+def test_the_newest_upload_of_a_key_can_be_asked_for(store: JobStore) -> None:
+    assert store.newest_upload("in", "a.jpg") == ""
+    raised = store.raise_newest_upload("in", "a.jpg", "0055")
+    assert store.newest_upload("in", "a.jpg") == sequencer_rank("0055") == sequencer_rank(raised)
+    assert store.newest_upload("in", "b.jpg") == ""
 
 
 # The intake

@@ -61,6 +61,8 @@ class Account:
         return _response(request, 200, json.dumps(getattr(self, f"_{operation}", lambda _: {})(asked)).encode())
 
     def _s3(self, request: Any, operation: str) -> AWSResponse:
+        if operation == "ListObjectVersions":
+            return _response(request, 200, b"<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>")
         if operation == "HeadObject":
             return _response(request, 404, b"")
         if operation == "GetObject":
@@ -95,6 +97,9 @@ class Account:
 
     def _Query(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Items": [], "Count": 0}
+
+    def _DescribeTable(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"Table": {"CreationDateTime": 1_795_431_600.0}}
 
     def _GetSecretValue(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         secret = {"secrets": ["whsec_1"]} if "callback" in asked["SecretId"] else {"api_key": "rf_live_1"}

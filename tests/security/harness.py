@@ -126,7 +126,12 @@ class Harness:
             "callback": lambda: app.callback(secrets=self.secrets, results=self.results, **common),
             "deliver": lambda: app.deliver(module.settings, **common, **stores, **ends, fetcher=self.fetcher),
             "reconcile": lambda: app.reconcile(
-                module.settings, **common, **stores, uploads=self.uploads, results=self.results
+                module.settings,
+                **common,
+                **stores,
+                listing=self.photos,
+                uploads=self.uploads,
+                results=self.results,
             ),
         }
         setattr(module, name, made[name]())

@@ -68,6 +68,7 @@ INVARIANTS: Final = {
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
+    "missed uploads": "an upload that no event told of is found, if it is the only one of its name",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
     "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
@@ -198,6 +199,8 @@ class Checker:
         before, after = write.before, write.after
         if after.due_at is not None:
             self._simulation.wake(after.due_at)
+        if before is None and after.upload.sequencer.startswith("0" * 40):
+            self._simulation.profile.happens("upload recovered by the scan")
         self._simulation.trace_line(
             "job",
             after.job_id[:8],
@@ -454,6 +457,7 @@ class Checker:
             if job is not None and job.reason is Reason.DELETED and upload.version_id is not None:
                 there = simulation.photos.current(upload.bucket, upload.key)
                 self.check("dropped only once gone", there is None or there[0] != upload.version_id, job)
+        self.check("missed uploads", not simulation.missed(), simulation.missed())
         for job in simulation.jobs.jobs.values():
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)

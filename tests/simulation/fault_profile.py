@@ -49,6 +49,7 @@ RATES: Final = {
     "event delayed": (0.5, (0.1, 0.3)),
     "event reordered": (0.5, (0.1, 0.3)),
     "event lost to the rule's dead letters": (0.3, (0.05, 0.2)),
+    "event never comes": (0.3, (0.05, 0.2)),
     "message duplicated": (0.5, (0.05, 0.3)),
     "message delayed": (0.4, (0.05, 0.2)),
     "message reordered": (0.5, (0.1, 0.5)),
@@ -100,6 +101,7 @@ RATES: Final = {
 KINDS: Final = (
     *RATES,
     # What follows from others
+    "upload recovered by the scan",
     "worker killed",
     "event of an older version after a newer one's",
     "callback before the response",

@@ -166,6 +166,8 @@ class Simulation:
             self, "ResultQueue", self._deliver, batch=1, visibility=VISIBILITY["deliver"], may_lose=lambda message: True
         )
         self.rule_dead: list[dict[str, Any]] = []
+        self.untold: list[Upload] = []
+        """Uploads whose event never comes."""
         self.uploaded: list[Upload] = []
         self.arrived: dict[str, Upload] = {}
         """Uploads whose event reached the upload queue, by job id."""
@@ -351,7 +353,9 @@ class Simulation:
                 deliver, photos=self.photos, events=self.events, fetcher=self.fetcher, **common, **chance
             )
         reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **money)
-        return app.reconcile(reconcile, uploads=self.upload_queue, results=self.result_queue, **common)
+        return app.reconcile(
+            reconcile, listing=self.photos, uploads=self.upload_queue, results=self.result_queue, **common
+        )
 
     def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
         def handler(worker: Worker) -> dict[str, Any]:
@@ -420,6 +424,20 @@ class Simulation:
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
             self.wake(min(due))
+        if self.missed():
+            scan = self.jobs._scan
+            self.wake(scan.next_at if scan else self.time)
+
+    def missed(self) -> list[Upload]:
+        """Uploads that only the scan can find: still there, and of names of which no other upload is known."""
+        return [
+            upload
+            for upload in self.untold
+            if upload.job_id not in self.jobs.jobs
+            and (upload.bucket, upload.key) not in self.jobs.newest_uploads
+            and (there := self.photos.current(upload.bucket, upload.key)) is not None
+            and there[0] == upload.version_id
+        ]
 
     def sweep(self) -> None:
         """One round of `reconcile`."""
@@ -463,7 +481,8 @@ class Simulation:
         """Put a photo into the input bucket; its event is on its way. `sent`: it can be cleaned."""
         event = self.photos.upload("in", key, data, metadata, encoding=encoding)
         if size is not None:
-            event["detail"]["object"]["size"] = size
+            thing = event["detail"]["object"]
+            thing["size"] = self.photos.sizes[key, thing.get("version-id", "null")] = size
         return self._uploaded(event, data, sent=sent)
 
     def rename(self, key: str, target: str) -> None:
@@ -498,6 +517,10 @@ class Simulation:
 
     def _send_event(self, event: dict[str, Any]) -> None:
         profile = self.profile
+        if self.versioned and profile.fires("event never comes"):
+            self.untold.append(read_upload(event))
+            self.wake(self.time)
+            return
         if profile.fires("event lost to the rule's dead letters"):
             self.rule_dead.append(event)
             return

@@ -43,7 +43,8 @@ def test_no_function_can_write_into_the_input_bucket(stack: Stack) -> None:
         for statement in stack.statements(f"{function}Role"):
             if "InputBucket" in stack.names(statement["Resource"]):
                 for action in as_list(statement["Action"]):
-                    assert action in ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"), f"{function}: {action}"
+                    reads = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions")
+                    assert action in reads, f"{function}: {action}"
 
 
 def test_only_reconcile_sends_to_the_upload_queue(stack: Stack) -> None:

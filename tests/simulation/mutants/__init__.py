@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import budget, machines, outputs, pipeline, uploads
+from tests.simulation.mutants import budget, machines, missed_uploads, outputs, pipeline, uploads
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
     *pipeline.MUTANTS,
@@ -13,4 +13,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *uploads.MUTANTS,
     *outputs.MUTANTS,
     *machines.MUTANTS,
+    *missed_uploads.MUTANTS,
 )

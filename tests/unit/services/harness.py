@@ -46,7 +46,9 @@ class Harness:
         fetcher = FakeFetcher(self.runs.read_output_url, self._effect)
         self.deliver = app.deliver(settings(DeliverSettings, **deployed), **common, **ends, fetcher=fetcher)
         reconcile = settings(ReconcileSettings, **deployed | {"paused": paused})
-        self.reconcile = app.reconcile(reconcile, **common, uploads=self.uploads, results=self.results)
+        self.reconcile = app.reconcile(
+            reconcile, **common, listing=self.photos, uploads=self.uploads, results=self.results
+        )
 
     def _effect(self, name: str) -> AbstractContextManager[None]:
         self.calls.append(name)

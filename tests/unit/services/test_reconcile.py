@@ -109,7 +109,13 @@ def test_an_overdue_run_that_has_ended_goes_to_deliver() -> None:
     harness.endings = [Ending(), ENDLESS]
     done, running = uploads(harness, 2)
     harness.wait(301.0)
-    assert harness.sweep() == {"released": 0, "resumed": 0, "sent_to_deliver": 1, "still_running": 1}
+    assert harness.sweep() == {
+        "released": 0,
+        "resumed": 0,
+        "sent_to_deliver": 1,
+        "still_running": 1,
+        "recovered": 0,
+    }
     assert harness.results.sent == [{"job_id": done.job_id, "run_id": done.run_id}]
     assert harness.jobs.jobs[done.job_id].due_at == harness.clock.now() + REDELIVER.seconds
     assert harness.jobs.jobs[running.job_id].due_at == harness.clock.now() + 60.0

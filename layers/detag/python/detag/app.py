@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from detag.ports.events import Events
     from detag.ports.jobs import JobStore
     from detag.ports.outputs import Fetcher
-    from detag.ports.photos import PhotoStore
+    from detag.ports.photos import Listing, PhotoStore
     from detag.ports.queue import Queue
     from detag.ports.runs import Runs
     from detag.ports.secrets import CallbackSecrets
@@ -110,6 +110,7 @@ def reconcile(
     settings: ReconcileSettings,
     *,
     jobs: JobStore,
+    listing: Listing,
     uploads: Queue,
     results: Queue,
     runs: Runs,
@@ -117,8 +118,17 @@ def reconcile(
     telemetry: Telemetry,
 ) -> Reconcile:
     """What runs every minute."""
+    from detag.services.missed_uploads import MissedUploads
     from detag.services.reconcile import Reconcile
 
+    missed = MissedUploads(
+        input_bucket=settings.input_bucket,
+        jobs=jobs,
+        listing=listing,
+        uploads=uploads,
+        clock=clock,
+        telemetry=telemetry,
+    )
     return Reconcile(
         run_timeout_hours=settings.run_timeout_hours,
         paused=settings.paused,
@@ -128,6 +138,7 @@ def reconcile(
         runs=runs,
         intake=_intake(jobs, clock, telemetry),
         budget=_budget(settings, jobs, clock, telemetry),
+        missed=missed,
         clock=clock,
         telemetry=telemetry,
     )

@@ -65,6 +65,7 @@ class ReconcileSettings:
     """What `reconcile` needs."""
 
     job_table: str
+    input_bucket: str
     upload_queue_url: str
     result_queue_url: str
     runflow_api_url: str

@@ -16,7 +16,7 @@ from detag.adapters.hosts import local_exception
 from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.roots import roots
 from detag.adapters.runflow import RunflowRuns
-from detag.adapters.s3 import S3PhotoStore, s3_config
+from detag.adapters.s3 import S3Listing, S3PhotoStore, s3_config
 from detag.adapters.secrets import ApiKey
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
@@ -34,6 +34,11 @@ def photo_store(output_bucket: str, environ: Mapping[str, str]) -> S3PhotoStore:
     """The photos, with the output bucket to write to."""
     client = aws_client("s3", s3_config(environ.get("AWS_ENDPOINT_URL")))
     return S3PhotoStore(client, output_bucket)
+
+
+def listing(environ: Mapping[str, str]) -> S3Listing:
+    """What the input bucket holds."""
+    return S3Listing(aws_client("s3", s3_config(environ.get("AWS_ENDPOINT_URL"))))
 
 
 def event_bus(name: str) -> EventBridgeEvents:

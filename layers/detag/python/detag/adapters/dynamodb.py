@@ -16,20 +16,24 @@ from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.adapters.job_items import (
     INTAKE_PK,
     OVERRIDE_PK,
+    SCAN_PK,
     WRITTEN_BY,
     Item,
     day_pk,
     intake_item,
     job_id_of,
     job_pk,
+    newest_upload_pk,
     place_of,
     read_delivered,
     read_intake,
     read_job,
     read_override,
     read_reservation,
+    read_scan,
     read_spent,
     run_pk,
+    scan_item,
 )
 from detag.adapters.job_requests import (
     Request,
@@ -49,6 +53,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
+from detag.domain.missed_uploads import Scan
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
@@ -159,6 +164,11 @@ class DynamoJobStore:
             return str(_old_item(error)["sequencer"]["S"])
         return sequencer
 
+    def newest_upload(self, bucket: str, key: str) -> str:
+        """See `JobStore`."""
+        item = self._get(newest_upload_pk(bucket, key))
+        return str(item["rank"]["S"]) if item else ""
+
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
         """See `JobStore`."""
         request = begin_delivery_request(self._table, bucket, key, worker, self._clock.now(), until)
@@ -216,6 +226,23 @@ class DynamoJobStore:
         if after.version <= before.version:
             raise ValueError(f"not a move of the intake from version {before.version}")
         self._put(put_request(self._table, intake_item(after), before.version))
+
+    def created_at(self) -> float:
+        """See `JobStore`."""
+        with calling("DescribeTable"):
+            created = self._client.describe_table(TableName=self._table)["Table"]["CreationDateTime"]
+        return created.timestamp()
+
+    def scan(self) -> Scan | None:
+        """See `JobStore`."""
+        item = self._get(SCAN_PK)
+        return read_scan(item) if item else None
+
+    def save_scan(self, before: Scan, after: Scan) -> None:
+        """See `JobStore`."""
+        if after.version <= before.version:
+            raise ValueError(f"not a move of the scan from version {before.version}")
+        self._put(put_request(self._table, scan_item(after), before.version))
 
     def override(self) -> Override:
         """See `JobStore`."""

@@ -6,6 +6,7 @@
     budget                  the newest day whose budget was opened
     run#<run id>            an unmatched run that was charged
     gate                    the intake
+    scan                    where the scan of the input bucket stands
     override                what an operator wrote to override the parameters
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
@@ -22,9 +23,10 @@ from typing import Any, Final
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
+from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
-from detag.ports.items import kept, kept_intake
+from detag.ports.items import kept, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
@@ -35,6 +37,7 @@ LASTING_SECONDS: Final = 400 * DAY_SECONDS
 INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
 NEWEST_DAY_PK: Final = "budget"
+SCAN_PK: Final = "scan"
 
 
 # Types
@@ -267,6 +270,17 @@ INTAKE_ATTRIBUTES: Final = (
     Attribute("probe_job", "probe_job", TEXT, "while a probe has not answered"),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
+SCAN_ATTRIBUTES: Final = (
+    Attribute("since", "since", SECONDS, ALWAYS, NEVER),
+    Attribute("started_at", "started_at", SECONDS, ALWAYS, NEVER),
+    Attribute("next_at", "next_at", SECONDS, ALWAYS, NEVER),
+    Attribute("after_key", "after_key", TEXT, "while a scan is under way", ""),
+    Attribute("after_version", "after_version", TEXT, "while a scan is under way", ""),
+    Attribute("entries", "entries", WHOLE, ALWAYS, NEVER),
+    Attribute("completed_at", "completed_at", SECONDS, "since the first complete scan", 0.0),
+    Attribute("too_large", "too_large", FLAG, TRUE, absent=False),
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+)
 OVERRIDE_ATTRIBUTES: Final = (
     Attribute("paused", "paused", FLAG, "where the operator wrote it"),
     Attribute("limit_usd", "limit_usd", TEXT, "where the operator wrote it"),
@@ -395,6 +409,11 @@ def charge_item(run_id: str, reservation: Reservation, now: float) -> Item:
 # Uploads
 
 
+def newest_upload_pk(bucket: str, key: str) -> str:
+    """The key of the item of the newest upload of a key."""
+    return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
+
+
 def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Item:
     """The item of the newest upload of a key."""
     newest = {
@@ -405,11 +424,6 @@ def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Ite
         "expires_at": int(now + LASTING_SECONDS),
     }
     return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
-
-
-def newest_upload_pk(bucket: str, key: str) -> str:
-    """The key of the item of the newest upload of a bucket and key."""
-    return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
 def delivery_item(**values: Any) -> Item:
@@ -435,6 +449,16 @@ def intake_item(intake: Intake) -> Item:
 def read_intake(item: Mapping[str, Any]) -> Intake:
     """The intake of an item that `intake_item` made."""
     return Intake(**_fields(INTAKE_ATTRIBUTES, item))
+
+
+def scan_item(scan: Scan) -> Item:
+    """The item of the scan of the input bucket."""
+    return {"pk": {"S": SCAN_PK}} | _written(SCAN_ATTRIBUTES, partial(getattr, kept_scan(scan)))
+
+
+def read_scan(item: Mapping[str, Any]) -> Scan:
+    """The scan of an item that `scan_item` made."""
+    return Scan(**_fields(SCAN_ATTRIBUTES, item))
 
 
 def read_override(item: Mapping[str, Any]) -> Override:

@@ -15,6 +15,7 @@ from detag.adapters.aws import aws_config, calling, error_code
 from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
+from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.errors import Transient
 from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
@@ -192,6 +193,32 @@ class S3PhotoStore:
                 return False
             raise Transient(f"DeleteObject: {error_code(error)}") from None
         return True
+
+
+class S3Listing:
+    """See `detag.ports.photos.Listing`."""
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+
+    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+        """See `Listing`."""
+        request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": most}
+        if after is not None:
+            request |= {"KeyMarker": after[0], "VersionIdMarker": after[1]}
+        try:
+            with calling("ListObjectVersions"):
+                answer = self._client.list_object_versions(**request)
+        except ClientError as error:
+            raise Transient(f"ListObjectVersions: {error_code(error)}") from None
+        found, markers = answer.get("Versions", []), answer.get("DeleteMarkers", [])
+        latest = [
+            Listed(one["Key"], one["VersionId"], one["ETag"].strip('"'), one["Size"], one["LastModified"].timestamp())
+            for one in found
+            if one["IsLatest"]
+        ]
+        following = (answer["NextKeyMarker"], answer["NextVersionIdMarker"]) if answer["IsTruncated"] else None
+        return Page(latest, len(found) + len(markers), following)
 
 
 class _Whole:

@@ -31,6 +31,7 @@ class Metric(StrEnum):
     MESSAGE_FAILED = "MessageFailed"
     UNREADABLE_ITEM = "UnreadableItem"
     GATE_HELD = "GateHeld"
+    UPLOAD_RECOVERED = "UploadRecovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +81,8 @@ METRICS: Final[dict[Metric, Entry]] = {
     ),
     Metric.GATE_HELD: Entry(
         "1 where intake is paused and 0 where it is not, once for each run that succeeded.", ("reconcile",)
+    ),
+    Metric.UPLOAD_RECOVERED: Entry(
+        "Uploads that had no event, found in the input bucket and sent to submit.", ("reconcile",)
     ),
 }

@@ -1,4 +1,4 @@
-"""What starts a job: the EventBridge event of an upload; and names that are not meant as photos."""
+"""What starts a job: an upload's event, or a message about one that had none; and names not meant as photos."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from detag.domain.job import Upload
+from detag.domain.missed_uploads import sequencer_of
 
 
 def read_upload(event: Mapping[str, Any]) -> Upload:
-    """The upload that an S3 "Object Created" event of EventBridge describes.
+    """The upload that an S3 "Object Created" event of EventBridge describes, or a message of the scan.
 
     The key is taken as it is: EventBridge does not URL-encode keys as S3's own notifications do (S3 User Guide,
     "EventBridge event message structure"); see `other_reading`. Raises ValueError, naming what is missing.
     """
+    listed = event.get("listed")
+    if isinstance(listed, Mapping):
+        return _listed(listed)
     detail = event.get("detail")
     thing = detail.get("object") if isinstance(detail, Mapping) else None
     holder = detail.get("bucket") if isinstance(detail, Mapping) else None
@@ -52,6 +56,21 @@ def other_reading(upload: Upload) -> Upload | None:
         return None
     other = replace(upload, key=decoded, event_key=upload.key)
     return other if decoded != upload.key and other.is_addressable else None
+
+
+def _listed(listed: Mapping[str, Any]) -> Upload:
+    try:
+        return Upload(
+            bucket=_text(listed, "bucket"),
+            key=_text(listed, "key"),
+            version_id=_text(listed, "version_id"),
+            sequencer=sequencer_of(listed),
+            etag=str(listed.get("etag", "")),
+            size=int(listed["size"]),
+            uploaded_at=float(listed["modified"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not a listed object: {error}") from error
 
 
 def ignoring(names: Sequence[str], key: str) -> str | None:

@@ -129,6 +129,26 @@ SET_ASIDE: Final = Wait(
     "for an item that cannot be read", 86_400.0, "a person has to mend it; a message a day tells that nobody has"
 )
 
+# Uploads without an event
+
+LATE_EVENT: Final = Wait(
+    "before an upload is taken for one without an event", 900.0, "events come within seconds as a rule"
+)
+SCAN_AGAIN: Final = Wait("between two scans of the input bucket", 3_600.0, "few uploads lack an event")
+SCAN_OVERLAP: Final = Wait(
+    "before the start of the latest complete scan",
+    3_600.0,
+    "what was too young for that scan, whatever the clocks say, is in the span of the next",
+)
+TOO_LARGE_TO_SCAN: Final = Wait(
+    "before a bucket that was too large is scanned again", 86_400.0, "a scan of 100,000 objects takes 100 minutes"
+)
+REMEMBERED: Final = Wait(
+    "an upload may be recovered",
+    80 * 86_400.0,
+    "closed jobs are kept for 90 days: what is older may have been paid for, and nobody knows",
+)
+
 # Callbacks and contention
 
 SECRET_CACHE: Final = Wait("callback secrets are cached", 300.0, "they seldom change, and each read costs money")
@@ -176,6 +196,11 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     REDELIVER,
     PUBLISH_AGAIN,
     SET_ASIDE,
+    LATE_EVENT,
+    SCAN_AGAIN,
+    SCAN_OVERLAP,
+    TOO_LARGE_TO_SCAN,
+    REMEMBERED,
     SECRET_CACHE,
     SECRET_REREAD,
     SECRET_RETRY,

@@ -8,6 +8,7 @@ from typing import Final
 
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation
+from detag.domain.missed_uploads import Scan
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
@@ -61,6 +62,17 @@ def moved_money(before: Reservation | None, after: Reservation | None) -> dict[s
 def kept_intake(intake: Intake) -> Intake:
     """The intake as its item gives it back: times to the microsecond."""
     return replace(intake, since=_micro(intake.since), probe_at=_micro(intake.probe_at))
+
+
+def kept_scan(scan: Scan) -> Scan:
+    """The scan of the input bucket as its item gives it back: times to the microsecond."""
+    return replace(
+        scan,
+        since=_micro(scan.since),
+        started_at=_micro(scan.started_at),
+        next_at=_micro(scan.next_at),
+        completed_at=_micro(scan.completed_at),
+    )
 
 
 def _micro(seconds: float) -> float:

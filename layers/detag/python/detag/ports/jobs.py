@@ -9,6 +9,7 @@ from typing import Protocol
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
+from detag.domain.missed_uploads import Scan
 
 
 class LimitReached(Exception):
@@ -76,6 +77,10 @@ class JobStore(Protocol):
         """
         ...
 
+    def newest_upload(self, bucket: str, key: str) -> str:
+        """The newest sequencer known of a key, in the form that compares as text; empty where none is."""
+        ...
+
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
         """Reserve for a worker the right to store outputs of a photo, whichever version, until a time. Returns what has
         been delivered of it. Raises `DeliveryHeld` while another has that right.
@@ -133,4 +138,16 @@ class JobStore(Protocol):
 
     def counts(self, day: str) -> Counts:
         """Open jobs by state and reason, and the jobs that were closed on a UTC day."""
+        ...
+
+    def created_at(self) -> float:
+        """When the table was created."""
+        ...
+
+    def scan(self) -> Scan | None:
+        """Where the scan of the input bucket stands; None before the first."""
+        ...
+
+    def save_scan(self, before: Scan, after: Scan) -> None:
+        """Replace the scan's item. Raises `Conflict` where it is not as `before`."""
         ...

@@ -11,11 +11,12 @@ from threading import RLock
 
 from detag.domain.intake import Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
+from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
-from detag.ports.items import kept, kept_intake, moved_money
+from detag.ports.items import kept, kept_intake, kept_scan, moved_money
 from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
 
@@ -61,6 +62,8 @@ class FakeJobStore:
         self.aside: dict[str, float] = {}
         """When an unreadable item is due, once it was set aside, by job id."""
         self._intake = Intake()
+        self._scan: Scan | None = None
+        self._created_at = clock.now()
         self._clock, self._effect = clock, effect
         self._index: dict[str, Job] = {}
         self._indexed = 0
@@ -120,6 +123,12 @@ class FakeJobStore:
             self.newest_uploads[bucket, key] = newest
             return newest
 
+    def newest_upload(self, bucket: str, key: str) -> str:
+        """See `JobStore`."""
+        with self._effect("jobs.newest_upload"), self._lock:
+            newest = self.newest_uploads.get((bucket, key))
+            return sequencer_rank(newest) if newest else ""
+
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
         """See `JobStore`."""
         with self._effect("jobs.begin_delivery"), self._lock:
@@ -177,6 +186,25 @@ class FakeJobStore:
             if self._intake.version != before.version:
                 raise Conflict(f"the intake is not at version {before.version}")
             self._intake = kept_intake(after)
+
+    def created_at(self) -> float:
+        """See `JobStore`."""
+        with self._effect("jobs.created_at"):
+            return self._created_at
+
+    def scan(self) -> Scan | None:
+        """See `JobStore`."""
+        with self._effect("jobs.scan"), self._lock:
+            return self._scan
+
+    def save_scan(self, before: Scan, after: Scan) -> None:
+        """See `JobStore`."""
+        if after.version <= before.version:
+            raise ValueError(f"not a move of the scan from version {before.version}")
+        with self._effect("jobs.save_scan"), self._lock:
+            if (self._scan.version if self._scan else 0) != before.version:
+                raise Conflict(f"the scan is not at version {before.version}")
+            self._scan = kept_scan(after)
 
     def override(self) -> Override:
         """See `JobStore`."""

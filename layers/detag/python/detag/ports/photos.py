@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from detag.domain.images import Head
+from detag.domain.missed_uploads import Page, Position
 
 
 class Missing(Exception):
@@ -84,4 +85,15 @@ class PhotoStore(Protocol):
 
     def remove(self, key: str) -> bool:
         """Take an object out of the output bucket, its versions aside; False where that is not allowed."""
+        ...
+
+
+class Listing(Protocol):
+    """What an input bucket with versions holds."""
+
+    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+        """The next page of at most `most` versions and delete markers, by key, the latest version of a key first.
+
+        Raises `Transient`.
+        """
         ...

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from detag.domain.images import Head
+from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
@@ -29,10 +30,13 @@ class Stored:
     metadata: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/octet-stream"
     content_encoding: str = ""
+    modified: float = 0.0
 
 
 class FakePhotoStore:
-    """See `detag.ports.photos.PhotoStore`. Its effects are "photos.<method>", but for presign, which calls nobody.
+    """See `detag.ports.photos.PhotoStore`, and `Listing`.
+
+    Its effects are "photos.<method>", but for presign, which calls nobody.
 
     Input buckets are made by the first `upload`. A bucket named in `unversioned` keeps the last upload only; one in
     `suspended` the last, as version "null", beside those from before.
@@ -56,6 +60,8 @@ class FakePhotoStore:
         """Bucket and key of what lies in an archive."""
         self.rights_spread = True
         """Whether detag may read photos already: what IAM was told takes a while to reach S3."""
+        self.sizes: dict[tuple[str, str], int] = {}
+        """By key and version, what a listing tells where it is not the length of the bytes that are kept here."""
         self._versions: dict[tuple[str, str], dict[str, Stored | None]] = {}
         """By bucket and key, oldest first; None is a delete marker."""
         self._count = 0
@@ -140,7 +146,8 @@ class FakePhotoStore:
         keeps = bucket not in self.unversioned | self.suspended
         version = hashlib.sha256(str(self._count).encode()).hexdigest()[:32] if keeps else "null"
         versions.pop(version, None)
-        versions[version] = stored
+        # S3 tells whole seconds
+        versions[version] = stored and replace(stored, modified=float(int(self._clock.now())))
         return version
 
     def _find(self, bucket: str, key: str, version_id: str | None) -> Stored:
@@ -237,6 +244,28 @@ class FakePhotoStore:
             if (stored := self.outputs.pop(key, None)) is not None:
                 self.removed.append((key, stored))
             return True
+
+    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+        """See `Listing`."""
+        with self._effect("photos.versions"):
+            objects = sorted((key, versions) for (where, key), versions in self._versions.items() if where == bucket)
+            entries = [
+                (key, version, stored, not place)
+                for key, versions in objects
+                for place, (version, stored) in enumerate(reversed(versions.items()))
+            ]
+            places = {(key, version): place for place, (key, version, *_) in enumerate(entries)}
+            begin = 0
+            if after is not None:  # a version that is gone meanwhile: with the next key
+                later = (place for place, (key, *_) in enumerate(entries) if key > after[0])
+                begin = places[after] + 1 if after in places else next(later, len(entries))
+            page = entries[begin : begin + most]
+            latest = [
+                Listed(key, version, stored.etag, self.sizes.get((key, version), len(stored.data)), stored.modified)
+                for key, version, stored, is_latest in page
+                if is_latest and stored is not None
+            ]
+            return Page(latest, len(page), page[-1][:2] if len(entries) > begin + most else None)
 
     def _store(self, key: str, stored: Stored) -> None:
         self.outputs[key] = stored

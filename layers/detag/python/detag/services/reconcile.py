@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from detag.domain.decisions import SENT_TO_DELIVER, Step, after_poll
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, extend_due, keep_pending, release
 from detag.domain.metrics import Metric
+from detag.domain.missed_uploads import MAX_LISTED
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.reasons import Reason
@@ -24,6 +26,7 @@ from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
+from detag.services.missed_uploads import MissedUploads
 from detag.services.steps import log_step, made
 
 DUE_BATCH: Final = 1_000
@@ -52,12 +55,13 @@ class Reconcile:
         runs: Runs,
         intake: IntakeControl,
         budget: Budget,
+        missed: MissedUploads,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._run_timeout_hours, self._paused = run_timeout_hours, paused
         self._jobs, self._uploads, self._results = jobs, uploads, results
-        self._runs, self._intake, self._budget = runs, intake, budget
+        self._runs, self._intake, self._budget, self._missed = runs, intake, budget, missed
         self._clock, self._telemetry = clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
@@ -68,9 +72,16 @@ class Reconcile:
         """
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
+        recovered = self._missed.recover(deadline)
         intake = self._jobs.intake()
         self._telemetry.count(Metric.GATE_HELD, float(intake.state == "paused"))
-        return {"released": released, "resumed": resumed, "sent_to_deliver": ended, "still_running": still_running}
+        return {
+            "released": released,
+            "resumed": resumed,
+            "sent_to_deliver": ended,
+            "still_running": still_running,
+            "recovered": recovered,
+        }
 
     # The intake
 
@@ -247,6 +258,7 @@ class Reconcile:
                 "waiting": waiting,
             },
             "failed_today": self._failed(day),
+            "scan_for_missed_uploads": self._scan(),
             "spend_today": {
                 "day": day,
                 "usd": str(spent or 0),
@@ -280,3 +292,13 @@ class Reconcile:
             for job in jobs
             if job is not None and job.state in (State.FAILED, State.CANCELLED)
         ]
+
+    def _scan(self) -> dict[str, Any]:
+        """How far the search for uploads without an event is."""
+        scan = self._missed.state()
+        if scan is None:
+            return {"state": "not begun"}
+        if scan.too_large:
+            return {"state": f"off: the input bucket holds more than {MAX_LISTED} versions"}
+        completed = datetime.fromtimestamp(scan.completed_at, UTC).isoformat(timespec="minutes")
+        return {"state": "on", "completed_at": completed if scan.completed_at else None}

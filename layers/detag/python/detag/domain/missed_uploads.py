@@ -1,0 +1,125 @@
+"""The scan of the input bucket for uploads that no event told of: which objects it takes up, and where it goes on.
+
+EventBridge may take five minutes until it tells of a bucket's uploads (S3 User Guide, "Enabling Amazon EventBridge").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from detag.domain import waits
+
+PAGE: Final = 1_000
+"""Versions in one page of a listing: as many as S3 gives."""
+MAX_LISTED: Final = 100_000
+"""Versions after which a scan is broken off."""
+
+Position = tuple[str, str]
+"""Key and version after which a listing goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The latest version of an object, as a listing shows it."""
+
+    key: str
+    version_id: str
+    etag: str
+    """Without quotes."""
+    size: int
+    """Bytes."""
+    modified: float
+
+    def message(self, bucket: str) -> dict[str, Any]:
+        """What `detag.domain.uploads.read_upload` reads."""
+        return {
+            "listed": {
+                "bucket": bucket,
+                "key": self.key,
+                "version_id": self.version_id,
+                "etag": self.etag,
+                "size": self.size,
+                "modified": self.modified,
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing."""
+
+    latest: Sequence[Listed]
+    entries: int
+    """How many versions and delete markers it holds, the latest and others."""
+    next: Position | None
+    """None on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Where the scan stands, as one item of the job table keeps it."""
+
+    since: float
+    """The scan takes up what was uploaded from this time on: at first the time at which the job table was created."""
+    started_at: float = 0.0
+    """When the scan that is under way, or the latest, began."""
+    next_at: float = 0.0
+    """Before this no page is asked for."""
+    after_key: str = ""
+    """Where the next page begins; empty for the first."""
+    after_version: str = ""
+    """The version of `after_key` at which the next page begins."""
+    entries: int = 0
+    """How many versions and delete markers it has seen."""
+    completed_at: float = 0.0
+    """When a scan last came to the end of the bucket."""
+    too_large: bool = False
+    """Whether the latest scan was broken off, since the bucket holds too much."""
+    version: int = 0
+    """One more after each write; 0 for a scan without an item."""
+
+    @property
+    def after(self) -> Position | None:
+        """Where the next page begins; None for the first."""
+        return (self.after_key, self.after_version) if self.after_key else None
+
+
+def taken_up(scan: Scan, listed: Listed, *, now: float) -> bool:
+    """Whether an upload without a job is made one.
+
+    It may not be younger than the time that its event may take, nor older than this scan's span or than the items of
+    closed jobs: what was paid for long ago has no item any more. A version called null has no name of its own: its job
+    cannot be told from its listing.
+    """
+    youngest = now - waits.LATE_EVENT.seconds
+    oldest = max(scan.since, now - waits.REMEMBERED.seconds)
+    return listed.version_id != "null" and oldest <= listed.modified <= youngest
+
+
+def after_page(scan: Scan, page: Page, *, now: float) -> Scan:
+    """Where the scan stands after a page."""
+    first = scan.after is None
+    started, entries = (now, page.entries) if first else (scan.started_at, scan.entries + page.entries)
+    moved = replace(scan, started_at=started, entries=entries, version=scan.version + 1)
+    if page.next is not None and entries < MAX_LISTED:
+        return replace(moved, after_key=page.next[0], after_version=page.next[1])
+    moved = replace(moved, after_key="", after_version="")
+    if page.next is not None:
+        return replace(moved, too_large=True, next_at=now + waits.TOO_LARGE_TO_SCAN.seconds)
+    return replace(
+        moved,
+        since=max(scan.since, started - waits.SCAN_OVERLAP.seconds),
+        completed_at=now,
+        too_large=False,
+        next_at=now + waits.SCAN_AGAIN.seconds,
+    )
+
+
+def sequencer_of(listed: Mapping[str, Any]) -> str:
+    """A sequencer for an upload whose own is unknown: below every real one, and in the order of the uploads.
+
+    S3's are shorter, and compare as if zeros followed (S3 User Guide, "Event message structure").
+    """
+    return f"{int(float(listed['modified'])):064X}"

@@ -1,0 +1,87 @@
+"""Recovers uploads that no event told of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detag.domain.job import Upload
+from detag.domain.metrics import Metric
+from detag.domain.missed_uploads import PAGE, Scan, after_page, taken_up
+from detag.domain.uploads import read_upload
+from detag.ports.clock import Clock
+from detag.ports.errors import Conflict, Transient
+from detag.ports.jobs import JobStore
+from detag.ports.photos import Listing
+from detag.ports.queue import Queue
+from detag.ports.telemetry import Telemetry
+
+NEEDED_SECONDS: Final = 25.0
+"""Left before the deadline when a page is begun: up to `PAGE` jobs are looked for."""
+
+
+class MissedUploads:
+    """Scans the input bucket, one page at a time."""
+
+    def __init__(
+        self,
+        *,
+        input_bucket: str,
+        jobs: JobStore,
+        listing: Listing,
+        uploads: Queue,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._input_bucket = input_bucket
+        self._jobs, self._listing, self._uploads = jobs, listing, uploads
+        self._clock, self._telemetry = clock, telemetry
+        self._next_at = 0.0
+
+    def recover(self, deadline: float) -> int:
+        """Send what one page of the input bucket holds and no job has to `submit`; how many that were.
+
+        Sending one twice does no harm: the version is the job's identity, as it is for its event. No page is begun
+        with too little time left before `deadline`, on the monotonic clock. A failure is logged: the next minute tries
+        again.
+        """
+        if self._clock.now() < self._next_at or self._clock.monotonic() > deadline - NEEDED_SECONDS:
+            return 0
+        try:
+            return self._page()
+        except (Transient, Conflict) as error:
+            self._telemetry.warning("the input bucket could not be scanned", error=str(error))
+            return 0
+
+    def state(self) -> Scan | None:
+        """Where the scan stands; None before the first. Raises `Transient`."""
+        return self._jobs.scan()
+
+    def _page(self) -> int:
+        scan = self._jobs.scan() or Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
+        now = self._clock.now()
+        if now < scan.next_at:
+            self._next_at = scan.next_at
+            return 0
+        page = self._listing.versions(self._input_bucket, scan.after, PAGE)
+        old_enough = (one.message(self._input_bucket) for one in page.latest if taken_up(scan, one, now=now))
+        missed = [message for message in old_enough if self._is_missed(read_upload(message))]
+        self._uploads.send(missed)
+        after = after_page(scan, page, now=now)
+        self._jobs.save_scan(scan, after)
+        self._next_at = after.next_at
+        if missed:
+            self._telemetry.count(Metric.UPLOAD_RECOVERED, float(len(missed)))
+            self._telemetry.info("uploads without an event found", uploads=len(missed))
+        return len(missed)
+
+    def _is_missed(self, upload: Upload) -> bool:
+        """Whether an upload has no job, and is the first that is known of its name.
+
+        Of a known name it would be ranked below what is there, whatever its age: only its event can tell.
+        """
+        if self._jobs.get(upload.job_id) is not None:
+            return False
+        if self._jobs.newest_upload(upload.bucket, upload.key):
+            self._telemetry.warning("no event yet, and another upload of the name is known", job_id=upload.job_id)
+            return False
+        return True

@@ -1,0 +1,105 @@
+"""Uploads that no event told of are found, once, and nothing else is."""
+
+from __future__ import annotations
+
+from detag.domain.job import State
+from detag.ports.errors import Transient
+from tests.unit.services.harness import Harness
+
+HOUR = 3_600.0
+
+
+def missed(harness: Harness, key: str = "shoe.jpg") -> dict[str, object]:
+    """Upload a photo whose event never comes; returns it."""
+    return harness.upload(key)
+
+
+def submit_sent(harness: Harness) -> None:
+    sent, harness.uploads.sent = harness.uploads.sent, []
+    for message in sent:
+        harness.submit.handle(message, harness.clock.monotonic() + 30.0)
+
+
+def test_an_upload_without_an_event_is_submitted() -> None:
+    harness = Harness()
+    harness.wait(60.0)
+    missed(harness)
+    assert harness.sweep()["recovered"] == 0  # it is too young
+    harness.wait(HOUR + 60)
+    assert harness.sweep()["recovered"] == 1
+    submit_sent(harness)
+    assert harness.job.state is State.SUBMITTED
+    assert harness.telemetry.counts["UploadRecovered"] == 1
+
+
+def test_an_event_that_comes_later_finds_the_job() -> None:
+    """An event that comes after all finds the job: one run."""
+    harness = Harness()
+    harness.wait(60.0)
+    event = missed(harness)
+    harness.wait(HOUR)
+    harness.sweep()
+    submit_sent(harness)
+    harness.submit.handle(event, harness.clock.monotonic() + 30.0)
+    assert len(harness.jobs.jobs) == len(harness.runs.runs) == 1
+
+
+def test_what_has_a_job_is_not_sent_again() -> None:
+    harness = Harness()
+    harness.wait(60.0)
+    harness.submit.handle(harness.upload("shoe.jpg"), harness.clock.monotonic() + 30.0)
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 0
+    assert [message for message in harness.uploads.sent if "listed" in message] == []
+
+
+def test_of_a_name_that_is_known_only_the_event_can_tell() -> None:
+    """Ranked below a known upload it would be superseded at once, and its event, if it still comes, find it closed."""
+    harness = Harness()
+    harness.wait(60.0)
+    harness.submit.handle(harness.upload("shoe.jpg"), harness.clock.monotonic() + 30.0)
+    event = missed(harness)
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 0
+    assert any(line.message.startswith("no event yet") for line in harness.telemetry.lines)
+    harness.submit.handle(event, harness.clock.monotonic() + 30.0)
+    assert len(harness.runs.runs) == 2
+
+
+def test_a_photo_that_was_deleted_meanwhile_is_left_alone() -> None:
+    harness = Harness()
+    harness.wait(60.0)
+    missed(harness)
+    harness.photos.delete("in", "shoe.jpg")
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 0
+
+
+def test_between_two_scans_nothing_is_asked() -> None:
+    """A minute in which no page is due costs no call, in a warm process."""
+    harness = Harness()
+    harness.wait(60.0)
+    harness.sweep()
+    harness.calls.clear()
+    harness.wait(60.0)
+    harness.sweep()
+    assert {"photos.versions", "jobs.scan", "jobs.created_at"} & set(harness.calls) == set()
+
+
+def test_a_scan_that_fails_is_repeated_and_stops_nothing_else() -> None:
+    harness = Harness()
+    harness.wait(60.0)
+    missed(harness)
+    harness.wait(HOUR)
+    harness.broken["photos.versions"] = Transient("S3 answered SlowDown")
+    assert harness.sweep()["recovered"] == 0
+    harness.broken.clear()
+    assert harness.sweep()["recovered"] == 1
+
+
+def test_the_status_report_says_how_far_the_scan_is() -> None:
+    harness = Harness()
+    assert harness.reconcile.report()["scan_for_missed_uploads"] == {"state": "not begun"}
+    harness.sweep()
+    state = harness.reconcile.report()["scan_for_missed_uploads"]
+    assert state["state"] == "on" and state["completed_at"]
