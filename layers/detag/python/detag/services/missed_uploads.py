@@ -9,7 +9,7 @@ from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import PAGE, Scan, after_page, taken_up
 from detag.domain.uploads import by_encoded_key, read_upload
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict, Transient
+from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Listing
 from detag.ports.queue import Queue
@@ -79,9 +79,15 @@ class MissedUploads:
 
         Of a known name it would be ranked below what is there, whatever its age: only its event can tell.
         """
-        if any(self._jobs.get(one.job_id) is not None for one in (upload, by_encoded_key(upload))):
+        if any(self._has_job(one) for one in (upload, by_encoded_key(upload))):
             return False
         if self._jobs.newest_upload(upload.bucket, upload.key):
             self._telemetry.warning("no event yet, and another upload of the name is known", job_id=upload.job_id)
             return False
         return True
+
+    def _has_job(self, upload: Upload) -> bool:
+        try:
+            return self._jobs.get(upload.job_id) is not None
+        except Unreadable:
+            return True
