@@ -258,6 +258,8 @@ def perform(play: Play) -> None:
     leave_an_event_pending(play, "delivered.jpg")
     assert wait_until(lambda: "due_at" not in play.job("delivered.jpg"), PATIENCE, pause=0.1), "it was published"
 
+    set_an_unreadable_item_aside(play)
+
     report = harness.report()
     assert report["spend_today"]["usd"] == str(harness.spent())
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
@@ -274,6 +276,18 @@ def replace_an_older_output(play: Play, key: str) -> None:
     assert "leftovers" not in play.ends(key, "delivered")
     found = s3.list_objects_v2(Bucket=names["output_bucket"], Prefix=key)["Contents"]
     assert [entry["Key"] for entry in found] == [key]
+
+
+def set_an_unreadable_item_aside(play: Play) -> None:
+    """An item that newer code wrote, due now, is looked at tomorrow; then somebody takes it away."""
+    table, name = play.harness.table, play.stack.description["job_table"]
+    key = {"pk": {"S": "job#" + "0" * 32}}
+    now = time.time()
+    written = {"key": {"S": "newer.jpg"}, "lane": {"S": "due#0"}, "due_at": {"N": str(int(now))}, "state": {"S": "new"}}
+    table.put_item(TableName=name, Item=key | written)
+    play.harness.report()
+    assert float(table.get_item(TableName=name, Key=key)["Item"]["due_at"]["N"]) > now + 3_600
+    table.delete_item(TableName=name, Key=key)
 
 
 def leave_an_event_pending(play: Play, key: str) -> None:
