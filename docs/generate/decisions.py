@@ -23,6 +23,7 @@ from detag.domain.decisions import (
     Idle,
     Next,
     NoneFound,
+    NotSearched,
     NotStored,
     Overtaken,
     Photo,
@@ -48,6 +49,7 @@ from detag.domain.job import (
     new,
     poll_later,
     resend,
+    retry,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
@@ -288,7 +290,10 @@ def _after_list() -> Iterator[Row]:
     yield row("none, and the URL expires soon", NoneFound(), job=replace(UNCONFIRMED, url_expires_at=NOW + 10))
     yield row("none, and intake is paused", NoneFound(), may_send=False)
     yield row("the time was over before the list was", Unfinished("cursor"))
-    yield row("the list could not be read", Unanswered("{reason}"))
+    yield row("the list could not be read, or an entry does not tell whose it is", Unanswered("{reason}"))
+    long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)
+    yield row("the same, for three days", Unanswered("{reason}"), job=long_ago)
+    yield row("intake is paused for a reason for which no search could succeed", NotSearched("{reason}"), job=long_ago)
 
 
 def _whose_run() -> Iterator[Row]:
@@ -297,7 +302,9 @@ def _whose_run() -> Iterator[Row]:
 
     yield row("the run that its job knows", SUBMITTED, "run-1")
     yield row("a run that failed before", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
-    yield row("any, and its job has none yet", UNCONFIRMED, "run-1")
+    yield row("any, and the answer to a POST of its job is not known", UNCONFIRMED, "run-1")
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    yield row("any, and its job has none, and each of its POSTs is accounted for", retrying, "run-2")
     yield row("another run, and its job has one", SUBMITTED, "run-2")
     yield row("another run, and its job is closed", DELIVERED, "run-2")
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import pipeline
+from tests.simulation.mutants import listing, pipeline
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS,)
+MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *listing.MUTANTS)

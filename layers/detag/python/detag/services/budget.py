@@ -85,13 +85,13 @@ class Budget:
             budget = self._jobs.day_budget(day)
         return free_images(spread(limit, limit) if budget is None else budget)
 
-    def adopt(self, job: Job, run_id: str, due_at: float) -> Job:
-        """Save the adoption of a run by its job, charged if nothing was reserved for it.
+    def adopt(self, job: Job, run_id: str, due_at: float, *, client_ref: str | None = None) -> Job:
+        """Save the adoption of a run by its job, charged if nothing was reserved for it. `client_ref`: see `adopt`.
 
         Raises `Conflict` or `Transient`.
         """
         for _ in range(ROUNDS):
-            adopted = adopt(job, run_id, self._unreserved(), self._clock.now(), due_at)
+            adopted = adopt(job, run_id, self._unreserved(), self._clock.now(), due_at, client_ref=client_ref)
             after = replace(adopted, decision=f"run adopted: {run_id}")
             try:
                 self._jobs.save(job, after)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -121,15 +122,22 @@ class Deliver:
             if run is None or not belongs_to(run, job, self._photos):
                 self._unmatched(result, "not a run of this job")
                 return
-            if whose is Whose.UNMATCHED:
+            if whose is Whose.UNMATCHED or run.client_ref not in job.awaited:
                 if run.charged:
                     self._budget.charge_unmatched(job, run)
                 return
-            job = self._budget.adopt(job, run_id, self._clock.now() + waits.ADOPTED_POLL.seconds)
-        self._close(job, run)
+            job = self._adopted(job, run)
+        self._close(job, run, result)
+
+    def _adopted(self, job: Job, run: Run) -> Job:
+        """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
+        if job.state.terminal:
+            return replace(job, run_id=run.run_id)
+        due_at = self._clock.now() + waits.ADOPTED_POLL.seconds
+        return self._budget.adopt(job, run.run_id, due_at, client_ref=run.client_ref)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
-        """The run's record, with the callback's signed output URLs where it has none."""
+        """The run's record, with output URLs from elsewhere where it succeeded and has none."""
         signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
             run = self._runs.get(run_id)
@@ -139,7 +147,22 @@ class Deliver:
             run = None
         if run is None:
             return Run(run_id, result.status, output_urls=signed) if signed else None
-        return replace(run, output_urls=signed) if signed and not run.output_urls else run
+        if run.status in GOOD and not run.output_urls:
+            return replace(run, output_urls=next(self._other_urls(run, result), ()))
+        return run
+
+    def _other_urls(self, run: Run, result: Result) -> Iterator[tuple[str, ...]]:
+        """The URLs of a run's outputs by the other roads, each tried once those before it gave none: what its callback
+        signed, and the record as Runflow gives it without being asked for signatures (contract 16.1).
+        """
+        if result.output_urls and result.status in GOOD and result.run_id == run.run_id:
+            yield result.output_urls
+        try:
+            plain = self._runs.get(run.run_id, signed=False)
+        except (Transient, Unauthorized, NotConfigured):
+            return
+        if plain is not None and plain.output_urls:
+            yield plain.output_urls
 
     def _no_answer(self, job: Job, run_id: str, error: Exception) -> None:
         if run_id == job.run_id and job.state is State.SUBMITTED:
@@ -154,7 +177,7 @@ class Deliver:
 
     # How the run ended
 
-    def _close(self, job: Job, run: Run | None) -> None:
+    def _close(self, job: Job, run: Run | None, result: Result) -> None:
         decided = after_run(
             job,
             run,
@@ -164,7 +187,7 @@ class Deliver:
             uniform=self._uniform,
         )
         if isinstance(decided, Fetch):
-            fetched = self._fetch(job, decided.run)
+            fetched = self._fetch_by_any_road(job, decided.run, result)
             now, hours = self._clock.now(), self._run_timeout_hours
             self._take(job, after_fetch(job, decided.run, fetched, now=now, run_timeout_hours=hours))
         else:
@@ -190,6 +213,15 @@ class Deliver:
         return tuple(key for key in names if (there := self._photos.existing(key)) and _same_run(job, there))
 
     # The outputs
+
+    def _fetch_by_any_road(self, job: Job, run: Run, result: Result) -> Stored | Overtaken | NotStored:
+        fetched = self._fetch(job, run)
+        for urls in self._other_urls(run, result):
+            if isinstance(fetched, Overtaken) or (isinstance(fetched, Stored) and not fetched.refused):
+                break
+            if urls != run.output_urls:
+                fetched = max(fetched, self._fetch(job, replace(run, output_urls=urls)), key=_worth)
+        return fetched
 
     def _fetch(self, job: Job, run: Run) -> Stored | Overtaken | NotStored:
         stored: list[str] = []
@@ -232,6 +264,16 @@ class Deliver:
         if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
             raise _NewerDelivered
         return _same_run(job, existing)
+
+
+def _worth(fetched: Stored | Overtaken | NotStored) -> float:
+    """Of two roads to the same outputs the one that gave more counts."""
+    match fetched:
+        case Stored(keys):
+            return len(keys)
+        case Overtaken():
+            return math.inf
+    return -1.0
 
 
 def _same_run(job: Job, existing: Existing) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Adopt, Idle, Next, Photo, Search, Step, Unanswered, after_list, put_off, resume
+from detag.domain.decisions import Adopt, Idle, Next, NotSearched, Photo, Search, Step, after_list, put_off, resume
 from detag.domain.job import Job, State, new
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
@@ -110,12 +110,13 @@ class Submit:
         now, refusal = self._clock.now(), self._admission.refusal(job)
         search: Search
         if refusal in UNANSWERED:
-            search = Unanswered(f"intake is paused: {refusal}")
+            search = NotSearched(f"intake is paused: {refusal}")
         else:
             search = self._existing.find_existing_run(job, deadline - POST_SECONDS)
         decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if isinstance(decided, Adopt):
-            self._budget.adopt(job, decided.run_id, now + waits.ADOPTED_POLL.seconds)
+            due_at = now + waits.ADOPTED_POLL.seconds
+            self._budget.adopt(job, decided.run_id, due_at, client_ref=decided.client_ref)
             for run in decided.unmatched:
                 self._budget.charge_unmatched(job, run)
             return
