@@ -230,10 +230,10 @@ def test_a_cursor_too_long_to_keep_reaches_a_person(simulation: Simulation) -> N
     """A list that one process cannot read, and whose cursor the item cannot keep, is not "none"."""
     habits = simulation.runflow.habits
     habits.cursor_length, habits.page_limit, habits.client_ref_filter = 3_000, 10, "none"
-    simulation.runflow.page_seconds = 1.0
+    simulation.runflow.page_seconds = 3.0
     job = lost_answer(simulation)
-    for minute in range(40):
-        simulation.after(60.0 * minute, lambda: simulation.runflow.others(60))
+    for minute in range(11):
+        simulation.after(60.0 * minute, lambda: simulation.runflow.others(20))
     pass_time(simulation, 75 * HOUR)
     assert simulation.jobs.jobs[job].reason is Reason.NOT_CONFIRMED
     assert len(simulation.runflow.sent) == 1
