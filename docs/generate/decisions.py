@@ -26,6 +26,7 @@ from detag.domain.decisions import (
     Next,
     NoneFound,
     NotRead,
+    NotSearched,
     NotStored,
     Overtaken,
     Partway,
@@ -55,6 +56,7 @@ from detag.domain.job import (
     fail,
     new,
     resend,
+    retry,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
@@ -310,7 +312,10 @@ def _after_list() -> Iterator[Row]:
     yesterday = replace(UNCONFIRMED, reservation=Reservation("2026-11-22", Decimal("0.14")))
     yield row("none, and its money is of the day before", NoneFound(), job=yesterday)
     yield row("the time was over before the list was", Unfinished("cursor"))
-    yield row("the list could not be read", Unanswered("{reason}"))
+    yield row("the list could not be read, or an entry does not tell whose it is", Unanswered("{reason}"))
+    long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)
+    yield row("the same, for three days", Unanswered("{reason}"), job=long_ago)
+    yield row("intake is paused for a reason for which no search could succeed", NotSearched("{reason}"), job=long_ago)
     again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     for known, seen in (("it is to be sent again, and is what is at its key", photo), ("... and is gone", Gone())):
@@ -324,7 +329,9 @@ def _whose_run() -> Iterator[Row]:
 
     yield row("the run that its job knows", SUBMITTED, "run-1")
     yield row("a run that failed before", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
-    yield row("any, and its job has none yet", UNCONFIRMED, "run-1")
+    yield row("any, and the answer to a POST of its job is not known", UNCONFIRMED, "run-1")
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    yield row("any, and its job has none, and each of its POSTs is accounted for", retrying, "run-2")
     yield row("another run, and its job has one", SUBMITTED, "run-2")
     yield row("another run, and its job is closed", DELIVERED, "run-2")
 

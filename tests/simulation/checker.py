@@ -238,7 +238,7 @@ class Checker:
         self._judged(before, after)
         worker = self._simulation.workers[-1]
         unconfirmed = before is not None and before.reason is Reason.UNCONFIRMED
-        if worker is not None and before is not None and unconfirmed and not before.search_from:  # else it goes on
+        if worker is not None and before is not None and unconfirmed and not (before.search_from or before.to_ask):
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
         if (
             worker is not None

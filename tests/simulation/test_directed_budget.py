@@ -111,7 +111,7 @@ def test_a_small_limit_holds_over_many_midnights(simulation: Simulation) -> None
 
 
 def test_the_morning_counts_at_what_it_cost(simulation: Simulation) -> None:
-    """The price doubles at noon: three images at the old price leave room for three at the new one, and no more."""
+    """The price doubles at noon: three images at the old price leave three at the new one, and no more."""
     simulation.set_limit(9 * PRICE)
     for number in range(3):
         upload(simulation, f"{number}.jpg")

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import budget, outputs, pipeline, uploads
+from tests.simulation.mutants import budget, listing, outputs, pipeline, uploads
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*pipeline.MUTANTS, *budget.MUTANTS, *uploads.MUTANTS, *outputs.MUTANTS)
+MUTANTS: Final[tuple[Mutant, ...]] = (
+    *pipeline.MUTANTS,
+    *budget.MUTANTS,
+    *uploads.MUTANTS,
+    *outputs.MUTANTS,
+    *listing.MUTANTS,
+)

@@ -7,7 +7,6 @@ from typing import Final
 from tests.simulation.mutant import (
     DECISIONS,
     DELIVER,
-    EXISTING,
     IMAGES,
     JOB,
     RECONCILE,
@@ -65,14 +64,6 @@ MUTANTS: Final = (
         DECISIONS + "after_list",
         "case Found(runs):",
         "case Found(runs) if not runs:",
-    ),
-    one(
-        "search for an existing run: all pages",
-        "paid once",
-        EXISTING + "_search",
-        "if cursor is None or",
-        "if True or",
-        400,
     ),
     one(
         "confirmation",
@@ -233,7 +224,6 @@ MUTANTS: Final = (
         "False",
         400,
     ),
-    one("adoption: after a search", "own run", EXISTING + "_proven", "belongs_to(run, job, self._photos)", "True", 400),
     one("earlier runs", "no unexpected error", DECISIONS + "whose_run", "run_id in job.earlier_runs", "False", 400),
     one(
         "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"

@@ -56,6 +56,10 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first decision": lambda job: job.version > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
     "while unconfirmed, where a search stopped half-way": lambda job: job.reason is Reason.UNCONFIRMED,
+    "while unconfirmed, after a search that was put off": lambda job: job.reason is Reason.UNCONFIRMED,
+    "after a submission that was given up unconfirmed": lambda job: (
+        job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
+    ),
     "from the claim until closed, where there is any": lambda job: job.submission_no > 0 and not job.state.terminal,
     "once the run is known, unless it failed and another follows": lambda job: (
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)

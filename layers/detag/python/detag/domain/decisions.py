@@ -66,7 +66,7 @@ from detag.domain.metrics import Metric
 from detag.domain.money import day_of
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
+from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -431,19 +431,31 @@ class NoneFound:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The time was over before the list was read back to the claim; it goes on at a cursor."""
+    """The time was over before the list was read back to the claim, and every run asked for whose entry does not tell
+    whose it is; it goes on at a cursor.
+    """
 
     cursor: str | None
+    to_ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The list could not be read."""
+    """Runflow did not tell; where it was asked at a cursor, it is asked there again."""
+
+    why: str
+    cursor: str | None = None
+    to_ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotSearched:
+    """Intake is paused for a reason for which no search could succeed."""
 
     why: str
 
 
-Search = Found | NoneFound | Unfinished | Unanswered
+Search = Found | NoneFound | Unfinished | Unanswered | NotSearched
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,23 +464,22 @@ class Adopt:
 
     run_id: str
     unmatched: tuple[Run, ...]
+    client_ref: str | None = None
+    """Which submission's run it is."""
 
 
 def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
     """What a search for the run of an unconfirmed job leads to. `may_send`: intake lets the job through."""
     match search:
         case Found(runs):
-            first, *others = sorted(runs, key=lambda run: run.status is RunStatus.FAILED)
-            return Adopt(first.run_id, tuple(run for run in others if run.charged or not run.status.terminal))
-        case Unanswered(why):
+            first, *others = sorted(runs, key=_usefulness)
+            paid = tuple(run for run in others if run.charged or not run.status.terminal)
+            return Adopt(first.run_id, paid, first.client_ref)
+        case NotSearched(why):
             later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why, warns=True)
-        case Unfinished(cursor):
-            return Step(
-                move=move(keep_unconfirmed, now, search_from=cursor),
-                decision="unconfirmed",
-                why="the run list is long, the search goes on",
-            )
+            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
+        case Unanswered() | Unfinished():
+            return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
         case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
@@ -490,7 +501,62 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
+def _search_on(job: Job, search: Unanswered | Unfinished, now: float, uniform: Uniform) -> Step:
+    troubled = isinstance(search, Unanswered)
+    why = search.why if isinstance(search, Unanswered) else "the run list is long, the search goes on"
+    since = job.search_since or now
+    if now - since >= waits.SEARCH.seconds:
+        said = f"{job.client_ref}: {why}"[:MAX_SAID]
+        closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
+        return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
+    later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
+    again = move(keep_unconfirmed, later, search_from=search.cursor, to_ask=search.to_ask, since=since)
+    return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
+
+
+def _usefulness(run: Run) -> int:
+    """Of several runs the first is adopted: one with an output, else one that may still give one."""
+    if run.status in GOOD:
+        return 0
+    return 1 if run.may_give_output else 2
+
+
 # Whose run it is
+
+
+class Proof(Enum):
+    """What the record of a run, or its entry in the list, tells of whose it is."""
+
+    OURS = "a submission of the job made it"
+    FOREIGN = "somebody else made it"
+    UNTOLD = "it does not tell"
+
+
+def proof(run: Run, job: Job, photo_url: str) -> Proof:
+    """Whether a run is one of a job: by its name, its time, its photo and its configuration.
+
+    Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
+    out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
+    to take it for somebody else's could mean to pay twice.
+    """
+    ratio = job.awaited.get(run.client_ref or "")
+    named = run.client_ref is not None
+    elsewhere = run.image_url and not same_place(run.image_url, photo_url) and not is_asset_url(run.image_url)
+    if elsewhere or not _in_time(run, job) or run.job_id not in (None, job.job_id):
+        return Proof.FOREIGN
+    if named and not job.has_submission(run.client_ref or ""):
+        return Proof.FOREIGN
+    if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
+        return Proof.FOREIGN
+    return Proof.OURS if named else Proof.UNTOLD
+
+
+def _in_time(run: Run, job: Job) -> bool:
+    if run.created_at is None:
+        return True
+    latest = run.client_ref in (None, job.client_ref)
+    earliest = (job.claimed_at if latest else job.created_at) - waits.LIST_SKEW.seconds
+    return earliest <= run.created_at and (not latest or run.created_at <= job.url_expires_at + waits.LIST_SKEW.seconds)
 
 
 class Whose(Enum):
@@ -498,7 +564,7 @@ class Whose(Enum):
 
     OWN = "it is the job's run"
     EARLIER = "it is an earlier run of the job: ignored"
-    NEW = "the job has no run yet: adopted"
+    NEW = "the job has no run, and a POST of it is unaccounted for: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
 
 
@@ -508,7 +574,8 @@ def whose_run(job: Job, run_id: str) -> Whose:
         return Whose.OWN
     if run_id in job.earlier_runs:
         return Whose.EARLIER
-    return Whose.NEW if job.run_id is None and not job.state.terminal else Whose.UNMATCHED
+    open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
+    return Whose.NEW if open_for_it and job.awaited else Whose.UNMATCHED
 
 
 # After a run
@@ -630,7 +697,7 @@ Fetched = Stored | Partway | Overtaken | NotStored | Busy
 
 
 def is_proven(run: Run, refused: str) -> bool:
-    """Whether what was fetched is all that the run gave: a link that leads nowhere is no proof but in its record."""
+    """Whether what was fetched is all that the run gave: a URL that leads nowhere is no proof but in its record."""
     return run.is_record or not refused
 
 

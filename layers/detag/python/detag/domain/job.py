@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec
 
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
+from detag.domain.runs import asked_ratio
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
@@ -183,6 +184,14 @@ class Job:
     """Whether a POST of this job had no clear outcome and was followed by another: an unmatched run may exist."""
     search_from: str | None = None
     """Where the search for an existing run goes on that was too long for one process: a cursor of the run list."""
+    to_ask: tuple[str, ...] = ()
+    """Runs that the search met, and whose entries in the list do not tell whose they are: to be asked for by id. With
+    no cursor beside them the list has been read."""
+    search_since: float = 0.0
+    """When the search for an existing run was first put off, other than by a pause; 0 where it was not."""
+    unaccounted: tuple[tuple[str, str], ...] = ()
+    """Submissions that were given up although a run of theirs may still appear: the name of each, and the aspect ratio
+    that it asked for, empty for the photo's own."""
     content_type: str | None = None
     """The photo's type, by its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
@@ -223,6 +232,17 @@ class Job:
     def client_ref(self) -> str:
         """What the run is called at Runflow: one name per submission."""
         return f"{self.job_id}.{self.submission_no}"
+
+    @property
+    def awaited(self) -> dict[str, str]:
+        """The submissions whose POST is unaccounted for, so that a run may be theirs: name and aspect ratio of each."""
+        sent = self.state is State.SUBMITTING or (self.state is State.WAITING and self.reason is Reason.UNCONFIRMED)
+        current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
+        return dict(self.unaccounted) | current
+
+    def has_submission(self, client_ref: str) -> bool:
+        """Whether a name is that of a submission of the job."""
+        return client_ref in (f"{self.job_id}.{number}" for number in range(1, self.submission_no + 1))
 
     @property
     def idempotency_key(self) -> str:
@@ -400,7 +420,12 @@ def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
     _require(job.reason is Reason.UNCONFIRMED and job.body is not None, "resend", job)
     return replace(
-        job, reason=None, maybe_submitted=True, lease_until=lease_until, due_at=lease_until, search_from=None
+        job,
+        reason=None,
+        maybe_submitted=True,
+        lease_until=lease_until,
+        due_at=lease_until,
+        **_NO_SEARCH,
     )
 
 
@@ -431,10 +456,15 @@ def await_confirmation(job: Job, not_before: float) -> Job:
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
-def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None) -> Job:
-    """Search again later, from the top of the run list or from where this search stopped."""
+def keep_unconfirmed(
+    job: Job, not_before: float, search_from: str | None = None, to_ask: tuple[str, ...] = (), since: float = 0.0
+) -> Job:
+    """Search again later, from the top of the run list or from where this search stopped. `since`: when it was first
+    put off.
+    """
     _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
-    return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1, search_from=search_from)
+    kept = _unconfirmed(job, not_before, not_before)
+    return replace(kept, tries=job.tries + 1, search_from=search_from, to_ask=to_ask, search_since=since)
 
 
 @transition(
@@ -446,13 +476,15 @@ def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None
 def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. A run of this one may still appear."""
     _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
-    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True)
+    given_up = tuple(job.awaited.items())
+    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
+
+
+_NO_SEARCH: Final[dict[str, Any]] = {"search_from": None, "to_ask": (), "search_since": 0.0}
 
 
 def _unconfirmed(job: Job, not_before: float, due_at: float) -> Job:
-    return replace(
-        job, reason=Reason.UNCONFIRMED, not_before=not_before, due_at=due_at, lease_until=0.0, search_from=None
-    )
+    return replace(job, reason=Reason.UNCONFIRMED, not_before=not_before, due_at=due_at, lease_until=0.0, **_NO_SEARCH)
 
 
 def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Job:
@@ -464,7 +496,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         body=None,
         reservation=None,
         lease_until=0.0,
-        search_from=None,
+        **_NO_SEARCH,
     )
 
 
@@ -484,12 +516,15 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     by="submit, deliver",
     when="a run proved to be the job's, which has none",
 )
-def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: float) -> Job:
+def adopt(
+    job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
+) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
-    day budget unless the job has a reservation.
+    day budget unless the job has a reservation. `client_ref`: which submission's it is, the latest unless said.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
-    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
+    left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
+    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation, unaccounted=left)
 
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
@@ -501,10 +536,10 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         due_at=due_at,
         not_before=0.0,
         lease_until=0.0,
-        search_from=None,
         tries=0,
         troubles=(),
         done=(),
+        **_NO_SEARCH,
     )
 
 
@@ -590,9 +625,11 @@ def fail(
     `ask_at`: when to ask for a late result.
     """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
-    _require(free or job.state is not State.WAITING, "fail unpaid", job)
+    _require(free or job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    if reason is Reason.NOT_CONFIRMED:
+        closed = replace(closed, unaccounted=tuple(job.awaited.items()))
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
 
@@ -653,6 +690,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         pending=(),
         closed_at=now,
         ask_at=None,
+        **_NO_SEARCH,
     )
 
 

@@ -236,6 +236,13 @@ class Reason(StrEnum):
         "If it turns up within a week, its output is stored. Or upload it again.",
         True,
     )
+    NOT_CONFIRMED = (
+        "not_confirmed",
+        Group.FAILED,
+        "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
+        "Search Runflow's runs for the name in the detail. One is there: redeliver its callback. None: upload again.",
+        True,
+    )
 
     CANCELLED_AT_RUNFLOW = (
         "cancelled_at_runflow",
