@@ -17,6 +17,7 @@ from detag.domain.decisions import (
     Again,
     Candidate,
     Fetch,
+    FetchOther,
     Forbidden,
     Found,
     Gone,
@@ -173,6 +174,7 @@ PASSED: Final = {
     Photo: "it is sent",
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
+    FetchOther: "the outputs are fetched, to be the job's",
 }
 
 
@@ -302,6 +304,20 @@ def _whose_run() -> Iterator[Row]:
     yield row("another run, and its job is closed", DELIVERED, "run-2")
 
 
+def _after_other_run() -> Iterator[Row]:
+    def row(known: str, job: Job, run: Run) -> Row:
+        return known, job, decisions.after_other_run(job, run, now=NOW)
+
+    earlier = replace(SUCCEEDED, run_id="run-0")
+    waiting = replace(UNCONFIRMED, reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield row("it has no result", SUBMITTED, replace(earlier, status=RunStatus.FAILED))
+    yield row("it has succeeded, and its job waits to be sent again", waiting, earlier)
+    yield row("it has succeeded, and its job is being sent", replace(waiting, state=State.SUBMITTING), earlier)
+    yield row("it has succeeded, and its job has another run", SUBMITTED, earlier)
+    yield row("it has succeeded, and its job has failed", replace(SUBMITTED, state=State.FAILED), earlier)
+    yield row("it has succeeded, and its job is delivered", DELIVERED, earlier)
+
+
 def _after_poll() -> Iterator[Row]:
     def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
         return known, job, decisions.after_poll(job, run, now=NOW, run_timeout_hours=HOURS)
@@ -367,6 +383,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("After the POST: `after_post`", "What Runflow answered.", _after_post),
     ("After a search for an existing run: `after_list`", "What the run list shows of an unconfirmed job.", _after_list),
     ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
+    (
+        "An earlier or unmatched run: `after_other_run`",
+        "What becomes of its picture. Once delivered, a job needs none; before, a picture that was paid is used.",
+        _after_other_run,
+    ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),

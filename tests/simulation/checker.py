@@ -34,7 +34,7 @@ INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
-    "terminal is final": "no job leaves a terminal state, except for the one repair",
+    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
     "day budget": "each day budget is the sum of the reservations and of what was charged beside them",
@@ -174,13 +174,15 @@ class Checker:
             if after.state is State.WAITING and after.reason is not Reason.UNCONFIRMED:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            self.check("terminal is final", before.repairable and after.state is State.DELIVERED, before, after)
+            other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
+            repaired = after.state is State.DELIVERED and (before.repairable or other)
+            self.check("terminal is final", repaired, before, after)
         if after.run_id is not None and (before is None or after.run_id != before.run_id):
             runflow = self._simulation.runflow
             made = runflow.runs.get(after.run_id)
             ours = made is not None and made.run_id not in runflow.foreign and runflow.made_for(made) == after.job_id
             self.check("own run", ours, after.job_id, after.run_id)
-        if before is not None and len(after.earlier_runs) > len(before.earlier_runs):
+        if before is not None and after.reason is Reason.RETRY and len(after.earlier_runs) > len(before.earlier_runs):
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
             free = made is not None and made.ended and not made.billed
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)

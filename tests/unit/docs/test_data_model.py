@@ -56,7 +56,10 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "once the run is known, unless it failed and another follows": lambda job: (
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)
     ),
-    "after a run that failed and was followed by another": lambda job: job.attempt + job.expired_urls > 1,
+    "after a run that another one followed or replaced": lambda job: (
+        job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
+    ),
+    "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while images are reserved or paid for": lambda job: (
         job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED

@@ -47,6 +47,7 @@ from detag.domain.job import (
     cancel,
     defer,
     deliver,
+    deliver_other,
     extend_due,
     fail,
     keep_unconfirmed,
@@ -57,6 +58,7 @@ from detag.domain.job import (
     skip,
     start_over,
     supersede,
+    take_over,
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
@@ -436,7 +438,7 @@ class Whose(Enum):
     """What a run is to a job whose name it bears."""
 
     OWN = "it is the job's run"
-    EARLIER = "it is an earlier run of the job: ignored"
+    EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
     NEW = "the job has no run yet: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
 
@@ -448,6 +450,52 @@ def whose_run(job: Job, run_id: str) -> Whose:
     if run_id in job.earlier_runs:
         return Whose.EARLIER
     return Whose.NEW if job.run_id is None and not job.state.terminal else Whose.UNMATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOther:
+    """The outputs of a run that is not the job's own are to be fetched and stored as the job's."""
+
+    run: Run
+
+
+def is_uncounted(job: Job, run: Run) -> bool:
+    """Whether a run that is not the job's own was charged, and no reservation of the job stands for it."""
+    if job.run_id is None and job.state.terminal and job.reservation is not None:
+        return False  # it was kept for the run that a submission in doubt might have made
+    return run.charged and run.run_id != job.reserved_run
+
+
+def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
+    """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
+
+    One paid picture, one delivery: the picture that is there is used, also while the job's own run is still going on.
+    """
+    if run.status not in GOOD:
+        return Idle("another run of the job has no result to use")
+    match job.state:
+        case State.SUBMITTING:
+            return Again("an earlier run has succeeded while the photo is being sent again")
+        case State.WAITING:
+            taken = move(take_over, run.run_id, now, now + waits.ADOPTED_POLL.seconds)
+            return Step(
+                move=taken, decision="earlier run taken over", why=f"it has succeeded: {run.run_id}", warns=True
+            )
+        case State.SUBMITTED | State.FAILED | State.CANCELLED if run.output_urls:
+            return FetchOther(run)
+    return Idle("another run of the job is not needed")
+
+
+def after_fetch_of_other(run: Run, fetched: Stored | Overtaken | NotStored, *, now: float) -> Step | Idle | Again:
+    """What the attempt to store the outputs of a run that is not the job's own leads to."""
+    match fetched:
+        case NotStored(why):
+            return Again(why)
+        case Stored(keys, refused) if keys:
+            partial = run.status is RunStatus.PARTIAL or bool(refused)
+            other = move(deliver_other, run.run_id, keys, now, cost=_usd(run), partial=partial)
+            return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
+    return Idle("another run of the job has no output to store")
 
 
 # After a run

@@ -181,6 +181,8 @@ class Job:
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that failed, oldest first."""
     reservation: Reservation | None = None
+    reserved_run: str | None = None
+    """The run that the reservation stands for, where the result of another one was delivered."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
     cost: str | None = None
@@ -459,6 +461,21 @@ def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: f
     return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
 
 
+@transition(
+    State.WAITING,
+    to=State.SUBMITTED,
+    by="deliver",
+    when="an earlier run, taken for failed, turned out to have succeeded",
+)
+def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
+    """Return to an earlier run instead of paying for another. It was charged by its id; a run that an unconfirmed
+    submission may have made is charged in the same way where it appears, so that its reservation is returned.
+    """
+    _require(job.run_id is None and run_id in job.earlier_runs, "take_over", job)
+    others = tuple(one for one in job.earlier_runs if one != run_id)
+    return replace(_submitted(job, run_id, now, due_at), body=None, reservation=None, earlier_runs=others, code=None)
+
+
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     return replace(
         job,
@@ -560,6 +577,27 @@ def deliver(job: Job, outputs: tuple[str, ...], now: float, *, cost: str | None,
     """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
     return replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
+
+
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    State.CANCELLED,
+    to=State.DELIVERED,
+    by="deliver",
+    when="another paid run of the photo has succeeded, and its outputs are stored",
+)
+def deliver_other(
+    job: Job, run_id: str, outputs: tuple[str, ...], now: float, *, cost: str | None, partial: bool
+) -> Job:
+    """Close a job with the outputs of a run that was not its own. What it reserved stays with the run that it had; of a
+    job that had none, it was reserved for this one.
+    """
+    _require(run_id != job.run_id, "deliver_other", job)
+    others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
+    closed = replace(_closed(job, None, None, now), outputs=outputs, cost=cost, partial=partial, code=None)
+    closed = replace(closed, submitted_at=job.submitted_at or now)
+    return replace(closed, run_id=run_id, earlier_runs=others, reserved_run=job.run_id if job.reservation else None)
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float) -> Job:

@@ -12,6 +12,7 @@ from detag.domain.decisions import (
     GOOD,
     Again,
     Fetch,
+    FetchOther,
     Idle,
     NotStored,
     Overtaken,
@@ -19,9 +20,12 @@ from detag.domain.decisions import (
     Stored,
     Whose,
     after_fetch,
+    after_fetch_of_other,
+    after_other_run,
     after_run,
     deliver_later,
     found_stored,
+    is_uncounted,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
@@ -107,8 +111,6 @@ class Deliver:
         if run_id is None:
             return
         whose = whose_run(job, run_id)
-        if whose is Whose.EARLIER:
-            return
         if whose is Whose.OWN and job.state.terminal and not job.repairable:
             self._telemetry.info("already done", job_id=job.job_id, state=job.state)
             return
@@ -118,12 +120,12 @@ class Deliver:
             self._no_answer(job, run_id, error)
             return
         if whose is not Whose.OWN:
-            if run is None or not belongs_to(run, job, self._photos):
+            proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))
+            if run is None or not proven:
                 self._unmatched(result, "not a run of this job")
                 return
-            if whose is Whose.UNMATCHED:
-                if run.charged:
-                    self._budget.charge_unmatched(job, run)
+            if whose is not Whose.NEW:
+                self._use_other(job, run)
                 return
             job = self._budget.adopt(job, run_id, self._clock.now() + waits.ADOPTED_POLL.seconds)
         self._close(job, run)
@@ -147,6 +149,20 @@ class Deliver:
         elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
+
+    def _use_other(self, job: Job, run: Run) -> None:
+        """Charge an earlier or unmatched run, and use its picture where the job has none."""
+        if is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)
+        decided = after_other_run(job, run, now=self._clock.now())
+        if isinstance(decided, Step):
+            self._close(self._steps.take(job, decided), run)
+            return
+        if isinstance(decided, FetchOther):
+            fetched = self._fetch(replace(job, run_id=run.run_id), run)
+            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()))
+            return
+        self._take(job, decided)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
