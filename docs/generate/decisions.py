@@ -385,7 +385,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
     (
         "An earlier or unmatched run: `after_other_run`",
-        "What becomes of its picture. Once delivered, a job needs none; before, a picture that was paid is used.",
+        "What becomes of its output. Once delivered, a job needs none; before, an output that was paid is used.",
         _after_other_run,
     ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),

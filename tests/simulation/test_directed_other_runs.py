@@ -1,4 +1,4 @@
-"""A job has one run of its own; another run of the same photo was paid as well. One paid picture, one delivery."""
+"""A job has one run of its own; another run of the same photo was paid as well. One paid output, one delivery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def used(simulation: Simulation) -> int:
 
 
 def test_a_retry_is_not_paid_where_the_failed_run_succeeds(simulation: Simulation) -> None:
-    """Runflow tries the failed run again while detag waits to do so: its picture is used, nothing is sent."""
+    """Runflow tries the failed run again while detag waits to do so: its output is used, nothing is sent."""
     simulation.unmatched_runs = 1
     simulation.runflow.endings = [FREE]
     job = upload(simulation)
@@ -52,7 +52,7 @@ def test_a_failed_job_is_delivered_from_an_earlier_run(simulation: Simulation) -
 
 
 @pytest.mark.parametrize("ending", [SLOW, PERMANENT])
-def test_an_earlier_runs_picture_is_used_at_once(simulation: Simulation, ending: Ending) -> None:
+def test_an_earlier_runs_output_is_used_at_once(simulation: Simulation, ending: Ending) -> None:
     """While the second run goes on, the first succeeds: delivered from it; the second counts if it is charged."""
     simulation.unmatched_runs = 1
     simulation.runflow.endings = [FREE, Ending(600.0, 30.0, ending.status, ending.cost, code=ending.code)]
@@ -69,7 +69,7 @@ def test_an_earlier_runs_picture_is_used_at_once(simulation: Simulation, ending:
     assert used(simulation) == 2 and list(simulation.jobs.charges) == [first.run_id]
 
 
-def test_a_refused_job_is_delivered_from_the_run_in_doubt(simulation: Simulation) -> None:
+def test_a_refused_job_is_delivered_from_an_unconfirmed_run(simulation: Simulation) -> None:
     """The POST that was refused had a predecessor without an answer, whose run appears later."""
     simulation.runflow.habits.visible_after = 3 * HOUR
     simulation.runflow.faults = [Fault(effect=True), Fault(422, code="VALIDATION", message="no")]

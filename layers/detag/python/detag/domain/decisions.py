@@ -462,14 +462,14 @@ class FetchOther:
 def is_uncounted(job: Job, run: Run) -> bool:
     """Whether a run that is not the job's own was charged, and no reservation of the job stands for it."""
     if job.run_id is None and job.state.terminal and job.reservation is not None:
-        return False  # it was kept for the run that a submission in doubt might have made
+        return False  # it was kept for the run that an unconfirmed submission might have made
     return run.charged and run.run_id != job.reserved_run
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
     """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
 
-    One paid picture, one delivery: the picture that is there is used, also while the job's own run is still going on.
+    One paid output, one delivery: the output that is there is used, also while the job's own run is still going on.
     """
     if run.status not in GOOD:
         return Idle("another run of the job has no result to use")

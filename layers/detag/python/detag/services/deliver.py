@@ -151,7 +151,7 @@ class Deliver:
         # else the item's own due time leads to a search, which finds it
 
     def _use_other(self, job: Job, run: Run) -> None:
-        """Charge an earlier or unmatched run, and use its picture where the job has none."""
+        """Charge an earlier or unmatched run, and use its output where the job has none."""
         if is_uncounted(job, run):
             self._budget.charge_unmatched(job, run)
         decided = after_other_run(job, run, now=self._clock.now())
