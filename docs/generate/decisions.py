@@ -18,6 +18,7 @@ from detag.domain.decisions import (
     Candidate,
     Fetch,
     Fetched,
+    FetchOther,
     Forbidden,
     Found,
     Gone,
@@ -185,6 +186,7 @@ PASSED: Final = {
     Photo: "it is sent",
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
+    FetchOther: "the outputs are fetched, to be the job's",
 }
 
 
@@ -336,6 +338,25 @@ def _whose_run() -> Iterator[Row]:
     yield row("another run, and its job is closed", DELIVERED, "run-2")
 
 
+def _after_other_run() -> Iterator[Row]:
+    def row(known: str, job: Job, run: Run) -> Row:
+        return known, job, decisions.after_other_run(job, run, now=NOW)
+
+    earlier = replace(SUCCEEDED, run_id="run-0")
+    submitted = replace(SUBMITTED, earlier_runs=("run-0",))
+    waiting = replace(UNCONFIRMED, reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield row("it has no result", submitted, replace(earlier, status=RunStatus.FAILED))
+    yield row("it is no earlier run, and each POST of its job had a clear answer", SUBMITTED, earlier)
+    yield row("it has succeeded, and its job waits to be sent again", waiting, earlier)
+    yield row("it has succeeded, and its job is being sent", replace(waiting, state=State.SUBMITTING), earlier)
+    yield row("it has succeeded, and its job has another run", submitted, earlier)
+    yield row("the same, and it shows no output yet", submitted, replace(earlier, output_urls=()))
+    yield row("it has succeeded, and its job has failed", replace(submitted, state=State.FAILED), earlier)
+    reserved = replace(DELIVERED, reserved_run="run-0")
+    yield row("its job was delivered from another run while it went on", reserved, earlier)
+    yield row("it has succeeded, and its job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
+
+
 def _in(trouble: Trouble, seconds: float) -> Job:
     """A job that has been in a trouble for so long."""
     return replace(SUBMITTED, troubles=((trouble, NOW - seconds),))
@@ -417,6 +438,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_list,
     ),
     ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
+    (
+        "An earlier or unmatched run: `after_other_run`",
+        "What becomes of its output. Once delivered, a job needs none; before, an output that was paid is used.",
+        _after_other_run,
+    ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),

@@ -36,7 +36,7 @@ INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
-    "terminal is final": "no job leaves a terminal state, except for the one repair",
+    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
     "day budget": "what is spent on a day is the sum of the reservations and of what was charged beside them",
@@ -214,13 +214,15 @@ class Checker:
             if after.state is State.WAITING and after.reason is not Reason.UNCONFIRMED:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            self.check("terminal is final", before.repairable and after.state is State.DELIVERED, before, after)
+            other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
+            repaired = after.state is State.DELIVERED and (before.repairable or other)
+            self.check("terminal is final", repaired, before, after)
         if after.run_id is not None and (before is None or after.run_id != before.run_id):
             runflow = self._simulation.runflow
             made = runflow.runs.get(after.run_id)
             ours = made is not None and made.run_id not in runflow.foreign and runflow.made_for(made) == after.job_id
             self.check("own run", ours, after.job_id, after.run_id)
-        if before is not None and len(after.earlier_runs) > len(before.earlier_runs):
+        if before is not None and after.reason is Reason.RETRY and len(after.earlier_runs) > len(before.earlier_runs):
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
             free = made is not None and made.ended and not made.billed
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
@@ -487,13 +489,20 @@ class Checker:
                 Reason.UNKNOWN_RUN,
             )
             self.check("no failure for a paused intake", fair, job)
-        if job.cost is not None and job.reservation is not None:
+        if job.cost is not None and job.reservation is not None and job.reserved_run is None:
             self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
+        reserved = simulation.runflow.runs.get(job.reserved_run or "")
+        if reserved is not None and job.reservation is not None and self._told_of(reserved):
+            self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
         made = simulation.runflow.runs.get(job.run_id or "")
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _told_of(self, run: FakeRun) -> bool:
+        """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
+        return run.ended and run.ending.tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(

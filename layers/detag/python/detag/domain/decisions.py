@@ -47,9 +47,11 @@ from detag.domain.job import (
     await_access,
     await_confirmation,
     back_off,
+    bill_reserved,
     cancel,
     defer,
     deliver,
+    deliver_other,
     extend_due,
     fail,
     keep_unconfirmed,
@@ -60,6 +62,7 @@ from detag.domain.job import (
     skip,
     start_over,
     supersede,
+    take_over,
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
@@ -563,7 +566,7 @@ class Whose(Enum):
     """What a run is to a job whose name it bears."""
 
     OWN = "it is the job's run"
-    EARLIER = "it is an earlier run of the job: ignored"
+    EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
     NEW = "the job has no run, and a POST of it is unaccounted for: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
 
@@ -576,6 +579,68 @@ def whose_run(job: Job, run_id: str) -> Whose:
         return Whose.EARLIER
     open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
     return Whose.NEW if open_for_it and job.awaited else Whose.UNMATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOther:
+    """The outputs of a run that is not the job's own are to be fetched and stored as the job's."""
+
+    run: Run
+
+
+def is_uncounted(job: Job, run: Run) -> bool:
+    """Whether a run that is not the job's own was charged, and no reservation of the job stands for it."""
+    if job.run_id is None and job.state.terminal and job.reservation is not None:
+        return False  # it was kept for the run that an unconfirmed submission might have made
+    return run.charged and run.run_id != job.reserved_run
+
+
+def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
+    """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
+
+    One paid output, one delivery: the output that is there is used, also while the job's own run is still going on. Of
+    an unmatched run it is used only if a POST of the job had no clear answer: else it cannot be ours.
+    """
+    if run.run_id == job.reserved_run:
+        return _bill_reserved(job, run)
+    if run.status not in GOOD:
+        return Idle("another run of the job has no result to use")
+    if run.run_id not in job.earlier_runs and not job.maybe_submitted:
+        return Idle("no run of the job is missing")
+    match job.state:
+        case State.SUBMITTING:
+            return Again("another run has succeeded while the photo is being sent again")
+        case State.WAITING:
+            taken = move(take_over, run.run_id, now, now + waits.ADOPTED_POLL.seconds)
+            why = f"it has succeeded: {run.run_id}"
+            return Step(move=taken, decision="another run taken over", why=why, warns=True)
+        case State.SUBMITTED | State.FAILED | State.CANCELLED:
+            return FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)
+    return Idle("another run of the job is not needed")
+
+
+def _bill_reserved(job: Job, run: Run) -> Step | Idle:
+    cost = _usd(run) if run.charged else "0"
+    if job.state is not State.DELIVERED or not run.status.terminal or cost is None:
+        return Idle("what was reserved for the run stays")
+    return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
+
+
+def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
+    """What the attempt to store the outputs of a run that is not the job's own leads to."""
+    match fetched:
+        case NotStored(why):
+            return Again(why)
+        case Partway(done):
+            return Again(f"{len(done)} outputs are done with")
+        case Busy():
+            return Again("another worker is storing outputs of this photo")
+        case Stored(keys, refused, leftovers) if keys:
+            partial = run.status is RunStatus.PARTIAL or bool(refused)
+            cost = _usd(run)
+            other = move(deliver_other, run.run_id, keys, now, cost=cost, partial=partial, leftovers=leftovers)
+            return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
+    return Idle("another run of the job has no output to store")
 
 
 # After a run

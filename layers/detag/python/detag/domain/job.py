@@ -205,6 +205,8 @@ class Job:
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What keeps the run's result from being delivered, and since when: each deadline counts from its own trouble."""
     reservation: Reservation | None = None
+    reserved_run: str | None = None
+    """The run that the reservation stands for, where the result of another one was delivered."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, by their number: the key of each, empty where it was not safe to
     store. The next invocation goes on after them."""
@@ -527,6 +529,23 @@ def adopt(
     return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation, unaccounted=left)
 
 
+@transition(
+    State.WAITING,
+    to=State.SUBMITTED,
+    by="deliver",
+    when="another run of the photo, taken for failed or missing, turned out to have succeeded",
+)
+def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
+    """Turn to a run that is there instead of paying for another. It was charged by its id; a run that an unconfirmed
+    submission may have made is charged in the same way where it appears, so that its reservation is returned.
+    """
+    _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
+    others = tuple(one for one in job.earlier_runs if one != run_id)
+    taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
+    maybe = job.maybe_submitted or job.reason is Reason.UNCONFIRMED
+    return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
+
+
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
     return replace(
         job,
@@ -668,11 +687,53 @@ def deliver(
     return replace(closed, partial=partial, code=None)
 
 
-def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    State.CANCELLED,
+    to=State.DELIVERED,
+    by="deliver",
+    when="another paid run of the photo has succeeded, and its outputs are stored",
+)
+def deliver_other(
+    job: Job,
+    run_id: str,
+    outputs: tuple[str, ...],
+    now: float,
+    *,
+    cost: str | None,
+    partial: bool,
+    leftovers: tuple[str, ...] = (),
+) -> Job:
+    """Close a job with the outputs of a run that was not its own. What it reserved stays with the run that it had; of a
+    job that had none, it was reserved for this one.
+    """
+    _require(run_id != job.run_id, "deliver_other", job)
+    others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
+    closed = _closed(job, None, None, now, cost)
+    if job.run_id is not None:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id if job.reservation else None)
+    closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
+    return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
+
+
+@transition(
+    State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own has ended"
+)
+def bill_reserved(job: Job, cost: str) -> Job:
+    """What Runflow billed for the run that was reserved for takes the place of what was reserved."""
+    return replace(job, reservation=_billed(job.reservation, cost))
+
+
+def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | None:
     """What Runflow billed takes the place of what was reserved for it; where it does not say, that stays."""
-    spent = job.reservation
-    if spent is not None and cost is not None:
-        spent = replace(spent, usd=max(Decimal(cost), Decimal(0)))
+    if reservation is None or cost is None:
+        return reservation
+    return replace(reservation, usd=max(Decimal(cost), Decimal(0)))
+
+
+def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+    spent = _billed(job.reservation, cost)
     return replace(
         job,
         cost=cost,

@@ -15,6 +15,7 @@ from detag.domain.decisions import (
     Busy,
     Fetch,
     Fetched,
+    FetchOther,
     Idle,
     NotStored,
     Overtaken,
@@ -23,10 +24,13 @@ from detag.domain.decisions import (
     Stored,
     Whose,
     after_fetch,
+    after_fetch_of_other,
+    after_other_run,
     after_run,
     deliver_later,
     found_stored,
     is_proven,
+    is_uncounted,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
@@ -116,8 +120,6 @@ class Deliver:
         if run_id is None:
             return
         whose = whose_run(job, run_id)
-        if whose is Whose.EARLIER:
-            return
         if whose is Whose.OWN and job.state.terminal and not job.repairable:
             self._telemetry.info("already done", job_id=job.job_id, state=job.state)
             return
@@ -127,12 +129,12 @@ class Deliver:
             self._no_answer(job, run_id, error, deadline)
             return
         if whose is not Whose.OWN:
-            if run is None or not belongs_to(run, job, self._photos):
+            proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))
+            if run is None or not proven:
                 self._unmatched(result, "not a run of this job")
                 return
-            if whose is Whose.UNMATCHED or run.client_ref not in job.awaited:
-                if run.charged:
-                    self._budget.charge_unmatched(job, run)
+            if whose is not Whose.NEW or run.client_ref not in job.awaited:
+                self._use_other(job, run, result, deadline)
                 return
             job = self._adopted(job, run)
         self._close(job, run, result, deadline)
@@ -176,9 +178,23 @@ class Deliver:
         if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
             why = f"the run could not be read: {error}"
             self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
-        elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
+        elif run_id in job.earlier_runs or (job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED):
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
+
+    def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
+        """Charge an earlier or unmatched run, and use its output where the job has none."""
+        if is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)
+        decided = after_other_run(job, run, now=self._clock.now())
+        if isinstance(decided, FetchOther):
+            other = replace(job, run_id=run.run_id, done=())
+            fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
+            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
+        elif isinstance(decided, Step) and job.state is State.WAITING:
+            self._close(self._steps.take(job, decided), run, result, deadline)
+        else:
+            self._take(job, decided, deadline)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
