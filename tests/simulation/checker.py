@@ -224,7 +224,8 @@ class Checker:
             self.check("own run", ours, after.job_id, after.run_id)
         if before is not None and after.reason is Reason.RETRY and len(after.earlier_runs) > len(before.earlier_runs):
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
-            free = made is not None and made.ended and not made.billed
+            again = made is not None and made.run_id in self._simulation.runflow.tried_again
+            free = made is not None and made.ended and (not made.billed or again)
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
             self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
         if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
@@ -470,12 +471,14 @@ class Checker:
         self._reported()
         self._whole_day_budgets()
         alarms = simulation.telemetry.counts["UnmatchedPaidRun"]
-        self.check(
-            "unmatched run charged once",
-            alarms >= len(simulation.jobs.charges) == simulation.unmatched_runs,
-            alarms,
-            simulation.jobs.charges,
-        )
+        runflow, charges = simulation.runflow, simulation.jobs.charges
+        again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
+        theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
+        others = [run_id for run_id in charges if run_id not in theirs]
+        fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
+        self.check("unmatched run charged once", fair, alarms, charges)
+        for run_id in sorted(runflow.tried_again):
+            self._tried_again(runflow.runs[run_id])
 
     def _job(self, job: Job) -> None:
         simulation = self._simulation
@@ -500,6 +503,22 @@ class Checker:
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
 
+    def _tried_again(self, run: FakeRun) -> None:
+        """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
+        job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
+        if job is None or not self._told_of(run):
+            return
+        reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
+        charge = self._simulation.jobs.charges.get(run.run_id)
+        self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
+        if charge is not None and run.ending.tells_cost:
+            self.check("as billed", charge.usd == run.billed, run, charge)
+
+    def _may_use(self, again: list[FakeRun], job: Job) -> bool:
+        """Whether a job knows of one of these runs, and has to use its outputs."""
+        good = [run for run in again if self._told_of(run) and self._simulation.runflow.output_is_good(run)]
+        return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
+
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
         return run.ended and run.ending.tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
@@ -517,13 +536,17 @@ class Checker:
         for run in simulation.runflow.runs.values():
             if run.billed and run.run_id not in simulation.runflow.foreign:
                 paid.setdefault(simulation.runflow.made_for(run), []).append(run)
+            if run.billed and run.run_id not in simulation.runflow.foreign | simulation.runflow.tried_again:
                 day = day_of(simulation.runflow.post_of(run).at)
                 days[day] += min(run.billed, self._reserved[str(run.request["client_ref"])])
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
-            self.check("paid once", len(runs) - 1 <= simulation.unmatched_runs, job_id, [run.run_id for run in runs])
+            again = [run for run in runs if run.run_id in simulation.runflow.tried_again]
+            at_most = simulation.unmatched_runs + len(again) + 1
+            self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
-            self.check("paid once", len(known) == 1, "a paid run of no job", job)
+            unused = bool(again) and (job is None or not self._may_use(again, job))
+            self.check("paid once", len(known) == 1 or unused, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

@@ -100,6 +100,7 @@ RATES: Final = {
     "photo shown by another link": (0.3, (1.0,)),
     "Runflow's clock behind": (0.3, (1.0,)),
     "output URLs signed by one road only": (0.3, (1.0,)),
+    "failed run tried again by Runflow": (0.3, (0.2, 0.5)),
 }
 """The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
 

@@ -82,6 +82,8 @@ class Runflow(FakeRuns):
         """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
+        self.tried_again: set[str] = set()
+        """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
@@ -297,10 +299,12 @@ class Runflow(FakeRuns):
             simulation.after(random.uniform(60, 3600), partial(self._forget, run_id))
         if fires("run failed free of charge"):
             status = random.choice(("failed", "errored", "timeout"))
+            self._maybe_again(run_id, queued + seconds)
             return Ending(
                 queued, seconds, status, Decimal(0), code=random.choice((None, "INTERNAL", "PROVIDER_TIMEOUT"))
             )
         if fires("run failed permanently"):
+            self._maybe_again(run_id, queued + seconds)
             return Ending(queued, seconds, "failed", Decimal(0), code="INPUT_VALIDATION_FAILED")
         if fires("run failed and charged"):
             return Ending(queued, seconds, "failed", code="POSTPROCESS_FAILED")
@@ -348,11 +352,24 @@ class Runflow(FakeRuns):
 
     def try_again(self, run: FakeRun) -> None:
         """Runflow itself tries a run again that it had reported as failed, succeeds, bills it and calls back."""
-        source = str(run.request["input"]["image_url"])
-        run.photo = self._simulation.photos.open_url(source, self._simulation.time).data
+        if run.photo is None:
+            source = str(run.request["input"]["image_url"])
+            run.photo = self._simulation.photos.open_url(source, self._simulation.time).data
         run.status, run.code, run.message, run.billed = "succeeded", None, None, PRICE
         run.completed_at = self._simulation.time
         self.call_back(run)
+
+    def _maybe_again(self, run_id: str, ends_in: float) -> None:
+        """Perhaps try a run again by itself, some time after it has failed free of charge."""
+        if self._simulation.profile.fires("failed run tried again by Runflow"):
+            seconds = ends_in + self._simulation.random.choice((5.0, 60.0, 3_600.0, 86_400.0))
+            self._simulation.after(seconds, partial(self._again, run_id))
+
+    def _again(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        if run.ended and not run.billed and run.photo is not None and not run.lost:
+            self.tried_again.add(run_id)
+            self.try_again(run)
 
     # Callbacks
 

@@ -50,6 +50,19 @@ def test_a_failed_job_is_delivered_from_an_earlier_run(simulation: Simulation) -
     assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
 
 
+def test_a_failed_job_is_delivered_from_its_own_run(simulation: Simulation) -> None:
+    """Runflow tries the last run again after the job was given up: its reservation was returned, so it is charged."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [PERMANENT]
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job].state is State.FAILED
+    simulation.runflow.try_again(first_run(simulation))
+    rest(simulation)
+    assert states(simulation, job)[-2:] == ["failed", "delivered"]
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
 @pytest.mark.parametrize("ending", [SLOW, PERMANENT])
 def test_an_earlier_runs_output_is_used_at_once(simulation: Simulation, ending: Ending) -> None:
     """While the second run goes on, the first succeeds: delivered from it; the second counts as it was billed."""

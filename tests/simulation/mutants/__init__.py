@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import budget, listing, outputs, pipeline, uploads
+from tests.simulation.mutants import budget, listing, other_runs, outputs, pipeline, uploads
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
     *pipeline.MUTANTS,
@@ -13,4 +13,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *uploads.MUTANTS,
     *outputs.MUTANTS,
     *listing.MUTANTS,
+    *other_runs.MUTANTS,
 )

@@ -200,6 +200,7 @@ class Reason(StrEnum):
         Group.FAILED,
         "Runflow could not clean the photo.",
         "Read the detail; then upload it again.",
+        True,
     )
     NO_OUTPUT = (
         "no_output",

@@ -137,6 +137,8 @@ class Deliver:
                 self._use_other(job, run, result, deadline)
                 return
             job = self._adopted(job, run)
+        elif run is not None and job.state.terminal and job.reservation is None and is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)  # it had failed free of charge, and Runflow tried it again
         self._close(job, run, result, deadline)
 
     def _adopted(self, job: Job, run: Run) -> Job:
