@@ -18,6 +18,7 @@ from detag.domain.decisions import (
     Candidate,
     Fetch,
     Fetched,
+    FetchOther,
     Forbidden,
     Found,
     Gone,
@@ -26,6 +27,7 @@ from detag.domain.decisions import (
     Next,
     NoneFound,
     NotRead,
+    NotSearched,
     NotStored,
     Overtaken,
     Partway,
@@ -55,6 +57,7 @@ from detag.domain.job import (
     fail,
     new,
     resend,
+    retry,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
@@ -183,6 +186,7 @@ PASSED: Final = {
     Photo: "it is sent",
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
+    FetchOther: "the outputs are fetched, to be the job's",
 }
 
 
@@ -310,7 +314,10 @@ def _after_list() -> Iterator[Row]:
     yesterday = replace(UNCONFIRMED, reservation=Reservation("2026-11-22", Decimal("0.14")))
     yield row("none, and its money is of the day before", NoneFound(), job=yesterday)
     yield row("the time was over before the list was", Unfinished("cursor"))
-    yield row("the list could not be read", Unanswered("{reason}"))
+    yield row("the list could not be read, or an entry does not tell whose it is", Unanswered("{reason}"))
+    long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)
+    yield row("the same, for three days", Unanswered("{reason}"), job=long_ago)
+    yield row("intake is paused for a reason for which no search could succeed", NotSearched("{reason}"), job=long_ago)
     again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     for known, seen in (("it is to be sent again, and is what is at its key", photo), ("... and is gone", Gone())):
@@ -324,9 +331,30 @@ def _whose_run() -> Iterator[Row]:
 
     yield row("the run that its job knows", SUBMITTED, "run-1")
     yield row("a run that failed before", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
-    yield row("any, and its job has none yet", UNCONFIRMED, "run-1")
+    yield row("any, and the answer to a POST of its job is not known", UNCONFIRMED, "run-1")
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    yield row("any, and its job has none, and each of its POSTs is accounted for", retrying, "run-2")
     yield row("another run, and its job has one", SUBMITTED, "run-2")
     yield row("another run, and its job is closed", DELIVERED, "run-2")
+
+
+def _after_other_run() -> Iterator[Row]:
+    def row(known: str, job: Job, run: Run) -> Row:
+        return known, job, decisions.after_other_run(job, run, now=NOW)
+
+    earlier = replace(SUCCEEDED, run_id="run-0")
+    submitted = replace(SUBMITTED, earlier_runs=("run-0",))
+    waiting = replace(UNCONFIRMED, reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield row("it has no result", submitted, replace(earlier, status=RunStatus.FAILED))
+    yield row("it is no earlier run, and each POST of its job had a clear answer", SUBMITTED, earlier)
+    yield row("it has succeeded, and its job waits to be sent again", waiting, earlier)
+    yield row("it has succeeded, and its job is being sent", replace(waiting, state=State.SUBMITTING), earlier)
+    yield row("it has succeeded, and its job has another run", submitted, earlier)
+    yield row("the same, and it shows no output yet", submitted, replace(earlier, output_urls=()))
+    yield row("it has succeeded, and its job has failed", replace(submitted, state=State.FAILED), earlier)
+    reserved = replace(DELIVERED, reserved_run="run-0")
+    yield row("its job was delivered from another run while it went on", reserved, earlier)
+    yield row("it has succeeded, and its job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
 def _in(trouble: Trouble, seconds: float) -> Job:
@@ -410,6 +438,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_list,
     ),
     ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
+    (
+        "An earlier or unmatched run: `after_other_run`",
+        "What becomes of its output. Once delivered, a job needs none; before, an output that was paid is used.",
+        _after_other_run,
+    ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),

@@ -35,8 +35,8 @@ again and goes on from there.
 
 RULES: Final = """\
 - Every open job has a due time. `reconcile` looks at whatever is due, every minute, message or no message.
-- Nothing leaves a closed state, but for one repair: a failed job whose reason is marked as repairable becomes
-  `delivered` when the same run's paid result turns up after all.
+- Nothing leaves a closed state, but for a paid result that comes late: a failed job whose reason is marked as
+  repairable becomes `delivered` by its own run, and any failed or cancelled one by another paid run of its photo.
 - An item keeps the body of its POST, which holds the photo's presigned URL, no longer than the job is open.
 """
 

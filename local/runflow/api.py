@@ -206,11 +206,17 @@ class _Api:
         if self._mock.faults.take("account", only=lambda rule: rule.do == "no_credit"):
             raise account.out_of_credit(self._mock.behaviour)
         run = self._mock.create_run(request.path_params["model"], await request.body())
-        return _json(self._mock.record(run), self._mock.behaviour.create_status)
+        record = self._mock.record(run)
+        record[self._mock.behaviour.create_id] = record.pop("id")
+        return _json(record, self._mock.behaviour.create_status)
 
     async def get_run(self, request: Request) -> Response:
-        """Contract section 3; the output URLs are signed again."""
-        return _json(self._mock.record(self._account.run(request.path_params["run_id"])))
+        """Contract section 3 and 16.1; the output URLs are signed again."""
+        reading, asked = self._mock.behaviour.add_signature, request.query_params.get("add_signature") == "true"
+        if asked and reading == "rejected":
+            raise invalid("query.add_signature", "Extra inputs are not permitted")
+        signed = reading in ("ignored", "rejected") or asked == (reading == "needed")
+        return _json(self._mock.record(self._account.run(request.path_params["run_id"]), signed=signed))
 
     async def list_runs(self, request: Request) -> Response:
         """Contract section 3, "Search"."""
@@ -218,13 +224,16 @@ class _Api:
         asked = request.query_params
         test = query.parse_filter(asked.get("q", ""), behaviour.client_ref_filter)
         rows = [row for run in self._account.listed_runs() if test(row := wire.search_row(run, behaviour))]
-        order = query.parse_sort(asked.get("sort_by") or "created_at:desc")
-        page = query.page(rows, order, _limit(asked.get("limit")), asked.get("pq"), asked.get("from_prev") == "true")
+        order = query.parse_sort(_ORDERS.get(behaviour.list_order) or asked.get("sort_by") or "created_at:desc")
+        limit = _limit(asked.get("limit")) if behaviour.list_limit == "honoured" else _MOST_ROWS
+        page = query.page(
+            rows, order, limit, asked.get("pq"), asked.get("from_prev") == "true", behaviour.list_cursor_length
+        )
+        fields = asked.get("fields")
+        if fields and behaviour.list_fields == "rejected":
+            raise invalid("query.fields", "Extra inputs are not permitted")
         records = [self._mock.record(self._account.runs[row["id"]]) for row in page.rows]
-        if fields := asked.get("fields"):
-            wanted = {name.strip() for name in fields.split(",")}
-            records = [{name: value for name, value in record.items() if name in wanted} for record in records]
-        return _json(wire.list_body(records, page, behaviour))
+        return _json(wire.list_body([wire.entry(record, fields, behaviour) for record in records], page, behaviour))
 
     async def statuses(self, _request: Request) -> Response:
         """Contract section 3."""
@@ -317,6 +326,11 @@ _CODES = {
     400: "BAD_REQUEST", 401: "UNAUTHORIZED", 402: "INSUFFICIENT_CREDIT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
     409: "CONFLICT", 422: "VALIDATION_ERROR", 429: "RATE_LIMITED", 500: "INTERNAL_ERROR",
 }  # fmt: skip
+
+
+_ORDERS = {"ascending": "created_at", "none": "duration_ms"}
+"""The list's own orders, where it does not do as it is asked: a duration is in no order of time."""
+_MOST_ROWS = 5_000
 
 
 def _idempotency(request: Request) -> tuple[str | None, str]:

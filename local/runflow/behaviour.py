@@ -19,9 +19,23 @@ class Behaviour:
 
     # Runs
     create_status: Literal[201, 200] = 201  # contract 13.21
-    output_shape: Literal["image_urls", "outputs", "outputs_plain", "image", "url", "output_url"] = (
-        "image_urls"  # contract 13.3
-    )
+    create_id: Literal["id", "run_id"] = "id"  # contract 16.4
+    input_shown: Literal["sent", "asset", "nothing"] = "sent"  # of a record; contract 16.5
+    output_shape: Literal[
+        "image_urls",
+        "outputs",
+        "outputs_plain",
+        "image",
+        "url",
+        "output_url",
+        "images",
+        "image_list",
+        "image_url",
+        "text",
+    ] = "image_urls"  # contract 13.3 and 16.3
+    # Output URLs of a record are signed always, only with add_signature=true, or only without; or the parameter is
+    # refused (contract 16.1)
+    add_signature: Literal["ignored", "needed", "harmful", "rejected"] = "ignored"
     images_per_run: int = 1  # contract section 10, "Count"
     cancelled_spelling: Literal["canceled", "cancelled"] = "canceled"  # contract 13.1, the run's status_code
     callback_cancelled_spelling: Literal["canceled", "cancelled"] = "cancelled"  # contract 13.1, the callback's status
@@ -34,6 +48,11 @@ class Behaviour:
     client_ref_filter: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 14, "Search"
     list_key: Literal["items", "data", "results"] = "items"  # no page shows it
     list_cursors: Literal["next_pq", "next"] = "next_pq"  # contract 13.15
+    list_cursor_length: int = 0  # a cursor has at least so many characters
+    list_entries: Literal["whole", "thin"] = "whole"  # thin: id, status and time only (contract 16.9)
+    list_fields: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 3, "Search"
+    list_limit: Literal["honoured", "ignored"] = "honoured"
+    list_order: Literal["asked", "ascending", "none"] = "asked"  # by created_at, whatever was asked; or by no field
     # Idempotency: `cached_errors` honours keys, and remembers the error answers too (contract section 14)
     idempotency: Literal["honoured", "ignored", "conflict", "cached_errors"] = "honoured"  # contract 13.10
     # Errors, limits, money

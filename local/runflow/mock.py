@@ -17,7 +17,7 @@ from local.runflow.account import Account, Clock, utc_now
 from local.runflow.behaviour import Behaviour
 from local.runflow.callback_sender import CallbackSender
 from local.runflow.faults import Faults
-from local.runflow.model import Delivery, Run
+from local.runflow.model import Delivery, Json, Run
 from local.runflow.outputs import Outputs
 from local.runflow.worker import Workers
 
@@ -55,9 +55,11 @@ class MockRunflow:
         self.workers.enqueue(run)
         return run
 
-    def record(self, run: Run) -> dict[str, object]:
-        """A run as the API shows it, with fresh output URLs (contract section 3)."""
-        return wire.run_record(run, self.output_urls(run), self.account, self.behaviour)
+    def record(self, run: Run, *, signed: bool = True) -> Json:
+        """A run as the API shows it, with fresh output URLs (contract section 3), signed or not."""
+        urls = self.output_urls(run)
+        shown = urls if signed else [url.partition("?")[0] for url in urls]
+        return wire.run_record(run, shown, self.account, self.behaviour)
 
     def output_urls(self, run: Run) -> list[str]:
         """Freshly signed URLs of a run's outputs."""

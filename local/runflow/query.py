@@ -32,7 +32,7 @@ _TIMES: Final = ("created_at", "started_at", "completed_at")
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<paren>[()])|(?P<word>AND|OR|NOT)(?=[\s()]|$)
-    |(?P<field>[A-Za-z_][\w.]*)\s*(?P<op><=|>=|[=:<>])\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s()]+)))""",
+    |(?P<field>[A-Za-z_]\w*)(?:\.EQ(?=:))?\s*(?P<op><=|>=|[=:<>])\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s()]+)))""",
     re.VERBOSE,
 )
 
@@ -40,7 +40,8 @@ _TOKEN: Final = re.compile(
 def parse_filter(q: str, client_ref: Literal["honoured", "ignored", "rejected"] = "honoured") -> Test:
     """A test of a run from a `q` such as `status_code:failed AND created_at>=2026-05-06T10:00:00Z`.
 
-    Operators `= : > < >= <= AND OR NOT` and parentheses; upper and lower case differ. `client_ref` says how a filter
+    Operators `= : > < >= <= AND OR NOT`, `.EQ:` as an official script writes it (contract 16.2) and parentheses; upper
+    and lower case differ. `client_ref` says how a filter
     on that field is read, since no page says that there is one. Raises Problem 422.
     """
     tokens: list[re.Match[str]] = []
@@ -163,7 +164,14 @@ class Page:
     previous: str | None
 
 
-def page(rows: Sequence[Row], order: Sequence[tuple[str, bool]], limit: int, pq: str | None, from_prev: bool) -> Page:
+def page(
+    rows: Sequence[Row],
+    order: Sequence[tuple[str, bool]],
+    limit: int,
+    pq: str | None,
+    from_prev: bool,
+    cursor_length: int = 0,
+) -> Page:
     """At most `limit` rows in order, after the row that cursor `pq` names, or before it with `from_prev`.
 
     A cursor names the last row seen by its values, so that runs created meanwhile neither repeat nor hide others.
@@ -184,8 +192,8 @@ def page(rows: Sequence[Row], order: Sequence[tuple[str, bool]], limit: int, pq:
     chosen = ordered[start:end]
     return Page(
         rows=chosen,
-        next=_cursor(chosen[-1], order) if chosen and end < len(ordered) else None,
-        previous=_cursor(chosen[0], order) if chosen and start > 0 else None,
+        next=_cursor(chosen[-1], order, cursor_length) if chosen and end < len(ordered) else None,
+        previous=_cursor(chosen[0], order, cursor_length) if chosen and start > 0 else None,
     )
 
 
@@ -202,8 +210,8 @@ def _before(one: Row, other: Row, order: Sequence[tuple[str, bool]]) -> bool:
     return False
 
 
-def _cursor(row: Row, order: Sequence[tuple[str, bool]]) -> str:
-    values = {name: row.get(name) for name, _ in order}
+def _cursor(row: Row, order: Sequence[tuple[str, bool]], length: int) -> str:
+    values = {"": "-" * length} | {name: row.get(name) for name, _ in order}
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 

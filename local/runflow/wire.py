@@ -55,22 +55,27 @@ def status(run: Run, spelling: str) -> str:
     return spelling if run.status is Status.CANCELED else run.status.value
 
 
-def output(run: Run, urls: list[str], behaviour: Behaviour) -> Json | None:
+def output(run: Run, urls: list[str], behaviour: Behaviour) -> Json | str | None:
     """The output of a run that made something, in one of the shapes that are met (contract 13.3)."""
     if run.status not in (Status.SUCCEEDED, Status.PARTIAL_SUCCEEDED):
         return None
     extras: Json = {"seed": None, "timing": None, "nsfw_detected": None}
+    first = urls[0] if urls else None
     match behaviour.output_shape:
-        case "image_urls":
-            return {"image_urls": urls}
         case "outputs":
             return {"outputs": [{"url": url, "type": "image"} for url in urls], **extras}
         case "outputs_plain":
             return {"outputs": urls, **extras}
         case "image":
-            return {"image": {"url": urls[0]} if urls else None}
-        case "url" | "output_url" as name:
-            return {name: urls[0] if urls else None}
+            return {"image": {"url": first} if first else None}
+        case "image_list":
+            return {"image": urls}
+        case "text":
+            return first
+        case "image_urls" | "images" as name:
+            return {name: urls}
+        case name:
+            return {name: first}
 
 
 def run_record(run: Run, urls: list[str], account: Account, behaviour: Behaviour) -> Json:
@@ -90,7 +95,7 @@ def run_record(run: Run, urls: list[str], account: Account, behaviour: Behaviour
         "client_ref": run.client_ref,
         "metadata": run.metadata,
         "callback_url": run.callback_url,
-        "input": run.input,
+        "input": _input(run, behaviour),
         "status_code": status(run, behaviour.cancelled_spelling),
         "target_type": "model",
         "target_version": None,
@@ -111,6 +116,24 @@ def run_record(run: Run, urls: list[str], account: Account, behaviour: Behaviour
         behaviour.completed_field: completed,
     }
     return _with_failure(record, run, behaviour)
+
+
+def _input(run: Run, behaviour: Behaviour) -> Json | None:
+    """What a record shows of the input: an asset may stand in place of the URL (contract 16.5)."""
+    if behaviour.input_shown == "nothing":
+        return None
+    return run.input if behaviour.input_shown == "sent" else {**run.input, "image_url": f"runflow://assets/{run.id}"}
+
+
+THIN: Final = ("id", "status_code", "status", "created_at")
+
+
+def entry(record: Json, fields: str | None, behaviour: Behaviour) -> Json:
+    """An entry of the run list, `fields` naming those that are asked for (contract section 3, 16.9)."""
+    wanted = [name.strip() for name in fields.split(",")] if fields and behaviour.list_fields == "honoured" else None
+    if behaviour.list_entries == "thin":
+        wanted = list(THIN)
+    return record if wanted is None else {name: value for name, value in record.items() if name in wanted}
 
 
 def _with_failure(record: Json, run: Run, behaviour: Behaviour) -> Json:
@@ -153,7 +176,7 @@ def list_body(items: list[Json], page: Page, behaviour: Behaviour) -> Json:
 
 def envelope(run: Run, urls: list[str], behaviour: Behaviour) -> Json:
     """The body of a callback (contract section 4). There is no client_ref in it; times have an offset."""
-    result = output(run, urls, behaviour)
+    result: Json | str | None = output(run, urls, behaviour)
     if run.failure is not None:
         error = {"code": run.failure.code, "message": run.failure.message}
         shapes: dict[str, Json | None] = {

@@ -643,7 +643,7 @@ def test_of_sixteen_jobs_exactly_five_fit_under_a_limit_of_five(store: JobStore)
     assert spent(store) == 5 * PRICE
 
 
-def test_nobody_is_refused_while_the_limit_has_room(store: JobStore) -> None:
+def test_nobody_is_refused_below_the_limit(store: JobStore) -> None:
     store.open_day(DAY)
     jobs = [saved(store, job_of(number)) for number in range(16)]
 

@@ -113,7 +113,16 @@ CALLS = (
     ),
     *("jobs.override", "jobs.due", "jobs.waiting_for_intake", "jobs.closed", "jobs.counts"),
     *("photos.read_head", "photos.existing", "photos.put", "photos.put_record", "events.publish"),
-    *("runs.ready", "runs.create", "runs.get", "runs.page", "fetcher.open", "fetcher.read", "secrets.read"),
+    *(
+        "runs.ready",
+        "runs.create",
+        "runs.get",
+        "runs.page",
+        "runs.named",
+        "fetcher.open",
+        "fetcher.read",
+        "secrets.read",
+    ),
     *("queue.uploads.send", "queue.results.send"),
 )
 

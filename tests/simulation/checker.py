@@ -37,7 +37,7 @@ INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
-    "terminal is final": "no job leaves a terminal state, except for the one repair",
+    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
     "day budget": "what is spent on a day is the sum of the reservations and of what was charged beside them",
@@ -219,18 +219,21 @@ class Checker:
             self.check("no body at rest", after.body is None and not after.source_metadata, after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
-            if after.state is State.WAITING and after.reason is not Reason.UNCONFIRMED:
+            if after.state is not State.SUBMITTING and after.reason is not Reason.UNCONFIRMED:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            self.check("terminal is final", before.repairable and after.state is State.DELIVERED, before, after)
+            other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
+            repaired = after.state is State.DELIVERED and (before.repairable or other)
+            self.check("terminal is final", repaired, before, after)
         if after.run_id is not None and (before is None or after.run_id != before.run_id):
             runflow = self._simulation.runflow
             made = runflow.runs.get(after.run_id)
             ours = made is not None and made.run_id not in runflow.foreign and runflow.made_for(made) == after.job_id
             self.check("own run", ours, after.job_id, after.run_id)
-        if before is not None and len(after.earlier_runs) > len(before.earlier_runs):
+        if before is not None and after.reason is Reason.RETRY and len(after.earlier_runs) > len(before.earlier_runs):
             made = self._simulation.runflow.runs.get(after.earlier_runs[-1])
-            free = made is not None and made.ended and not made.billed
+            again = made is not None and made.run_id in self._simulation.runflow.tried_again
+            free = made is not None and made.ended and (not made.billed or again)
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
             self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
         if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
@@ -246,7 +249,7 @@ class Checker:
         self._judged(before, after)
         worker = self._simulation.workers[-1]
         unconfirmed = before is not None and before.reason is Reason.UNCONFIRMED
-        if worker is not None and before is not None and unconfirmed and not before.search_from:  # else it goes on
+        if worker is not None and before is not None and unconfirmed and not (before.search_from or before.to_ask):
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
         if (
             worker is not None
@@ -483,12 +486,14 @@ class Checker:
         self._reported()
         self._whole_day_budgets()
         alarms = simulation.telemetry.counts["UnmatchedPaidRun"]
-        self.check(
-            "unmatched run charged once",
-            alarms >= len(simulation.jobs.charges) == simulation.unmatched_runs,
-            alarms,
-            simulation.jobs.charges,
-        )
+        runflow, charges = simulation.runflow, simulation.jobs.charges
+        again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
+        theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
+        others = [run_id for run_id in charges if run_id not in theirs]
+        fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
+        self.check("unmatched run charged once", fair, alarms, charges)
+        for run_id in sorted(runflow.tried_again):
+            self._tried_again(runflow.runs[run_id])
 
     def _job(self, job: Job) -> None:
         simulation = self._simulation
@@ -502,13 +507,36 @@ class Checker:
                 Reason.UNKNOWN_RUN,
             )
             self.check("no failure for a paused intake", fair, job)
-        if job.cost is not None and job.reservation is not None:
+        if job.cost is not None and job.reservation is not None and job.reserved_run is None:
             self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
+        reserved = simulation.runflow.runs.get(job.reserved_run or "")
+        if reserved is not None and job.reservation is not None and self._told_of(reserved):
+            self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
         made = simulation.runflow.runs.get(job.run_id or "")
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _tried_again(self, run: FakeRun) -> None:
+        """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
+        job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
+        if job is None or not self._told_of(run):
+            return
+        reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
+        charge = self._simulation.jobs.charges.get(run.run_id)
+        self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
+        if charge is not None and run.ending.tells_cost:
+            self.check("as billed", charge.usd == run.billed, run, charge)
+
+    def _may_use(self, again: list[FakeRun], job: Job) -> bool:
+        """Whether a job knows of one of these runs, and has to use its outputs."""
+        good = [run for run in again if self._told_of(run) and self._simulation.runflow.output_is_good(run)]
+        return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
+
+    def _told_of(self, run: FakeRun) -> bool:
+        """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
+        return run.ended and run.ending.tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(
@@ -523,13 +551,17 @@ class Checker:
         for run in simulation.runflow.runs.values():
             if run.billed and run.run_id not in simulation.runflow.foreign:
                 paid.setdefault(simulation.runflow.made_for(run), []).append(run)
+            if run.billed and run.run_id not in simulation.runflow.foreign | simulation.runflow.tried_again:
                 day = day_of(simulation.runflow.post_of(run).at)
                 days[day] += min(run.billed, self._reserved[str(run.request["client_ref"])])
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
-            self.check("paid once", len(runs) - 1 <= simulation.unmatched_runs, job_id, [run.run_id for run in runs])
+            again = [run for run in runs if run.run_id in simulation.runflow.tried_again]
+            at_most = simulation.unmatched_runs + len(again) + 1
+            self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
-            self.check("paid once", len(known) == 1, "a paid run of no job", job)
+            unused = bool(again) and (job is None or not self._may_use(again, job))
+            self.check("paid once", len(known) == 1 or unused, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

@@ -95,6 +95,14 @@ RATES: Final = {
     "upload overwritten by an equal one": (0.6, (0.2, 0.4)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
     "event key encoded": (0.2, (0.3, 1.0)),
+    "run list thin": (0.3, (1.0,)),
+    "run list in another order": (0.3, (1.0,)),
+    "run list forbidden": (0.3, (0.1, 0.5)),
+    "run list cursor too long to keep": (0.2, (1.0,)),
+    "photo shown by another link": (0.3, (1.0,)),
+    "Runflow's clock behind": (0.3, (1.0,)),
+    "output URLs signed by one road only": (0.3, (1.0,)),
+    "failed run tried again by Runflow": (0.3, (0.2, 0.5)),
 }
 """The share of simulations that have a kind of fault, and the rates it may have wherever it can fire."""
 

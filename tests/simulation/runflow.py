@@ -72,6 +72,7 @@ class Runflow(FakeRuns):
                 habits.visible_after = random.uniform(10.0, simulation.confirmation_minutes * 60.0)
             if simulation.profile.has("run unknown at first"):
                 habits.known_after = random.choice((30.0, 1200.0, 5400.0))
+            self._choose_list()
         self.page_seconds = self.output_seconds = 0.0
         self.pages = 0
         """How often a page of the list was read."""
@@ -81,6 +82,8 @@ class Runflow(FakeRuns):
         """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
+        self.tried_again: set[str] = set()
+        """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
@@ -90,6 +93,23 @@ class Runflow(FakeRuns):
         self._creating: list[Post] = []
         self._asked: dict[str, Post] = {}
         self._moments: list[float] = []
+
+    def _choose_list(self) -> None:
+        """How the run list, and the records, are read."""
+        profile, random, habits = self._simulation.profile, self._simulation.random, self.habits
+        habits.client_ref_filter = random.choice(("honoured", "ignored", "refused", "none"))
+        if profile.has("run list thin"):
+            habits.list_entries = "thin"
+        if profile.has("run list in another order"):
+            habits.order = random.choice(("ascending", "none"))
+        if profile.has("run list cursor too long to keep"):
+            habits.cursor_length = 3_000
+        if profile.has("photo shown by another link"):
+            habits.input_shown = random.choice(("asset", "nothing"))
+        if profile.has("Runflow's clock behind"):
+            habits.clock_behind = random.choice((60.0, 3_500.0))
+        if profile.has("output URLs signed by one road only"):
+            habits.signs = random.choice(("when asked", "unless asked"))
 
     def made_for(self, run: FakeRun) -> str:
         """The job that a run's metadata names."""
@@ -117,20 +137,44 @@ class Runflow(FakeRuns):
         simulation.wait(timeout if "no answer" in post.outcome else simulation.random.uniform(0.02, 1.0))
         return outcome
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
         """See `Runs`."""
         self.asked.append(run_id)
-        run = super().get(run_id)
+        run = super().get(run_id, signed=signed)
         if run is None:
             self._simulation.profile.happens("run unknown at first")
             self.unknown_since.setdefault(run_id, self._simulation.time)
+        elif self.habits.input_shown != "sent":
+            self._simulation.profile.happens("photo shown by another link")
+        if run is not None and run.output_urls and self.habits.signs != "always":
+            self._simulation.profile.happens("output URLs signed by one road only")
         return run
 
     def page(self, cursor: str | None = None) -> RunPage:
         """See `Runs`."""
         self.pages += 1
         self._simulation.checker.listing(cursor)
-        return super().page(cursor)
+        page = super().page(cursor)
+        happens, habits = self._simulation.profile.happens, self.habits
+        if habits.list_entries == "thin":
+            happens("run list thin")
+        if habits.order != "descending":
+            happens("run list in another order")
+        if page.next is not None and habits.cursor_length:
+            happens("run list cursor too long to keep")
+        if habits.clock_behind:
+            happens("Runflow's clock behind")
+        return page
+
+    def listed_at(self, run: FakeRun) -> float:
+        """See `FakeRuns`. A request may be under way for minutes while its worker is stalled: what it makes is listed
+        within the confirmation time all the same, as is assumed.
+        """
+        listed, post = super().listed_at(run), self._asked.get(run.run_id)
+        confirmation = self._simulation.confirmation_minutes * 60.0
+        if post is None or self.habits.visible_after > confirmation:
+            return listed
+        return min(listed, max(run.created_at, post.at + confirmation - 1.0))
 
     def tick(self) -> None:
         """See `FakeRuns`. Runs that have ended are called back."""
@@ -182,7 +226,7 @@ class Runflow(FakeRuns):
             if self.down or fires("Runflow unreachable"):
                 simulation.wait(simulation.random.choice((0.1, 5.0)))
                 return Fault(503)
-            return None
+            return Fault(403) if operation == "page" and fires("run list forbidden") else None
         post = self._creating[-1]  # what came in between is gone again
         post.at = simulation.time
         self.sent.append(post)
@@ -255,10 +299,12 @@ class Runflow(FakeRuns):
             simulation.after(random.uniform(60, 3600), partial(self._forget, run_id))
         if fires("run failed free of charge"):
             status = random.choice(("failed", "errored", "timeout"))
+            self._maybe_again(run_id, queued + seconds)
             return Ending(
                 queued, seconds, status, Decimal(0), code=random.choice((None, "INTERNAL", "PROVIDER_TIMEOUT"))
             )
         if fires("run failed permanently"):
+            self._maybe_again(run_id, queued + seconds)
             return Ending(queued, seconds, "failed", Decimal(0), code="INPUT_VALIDATION_FAILED")
         if fires("run failed and charged"):
             return Ending(queued, seconds, "failed", code="POSTPROCESS_FAILED")
@@ -303,6 +349,27 @@ class Runflow(FakeRuns):
         """Whether a run that succeeded has outputs, all of which can be stored."""
         bad = any(run_id == run.run_id for run_id, _ in self.unsafe_outputs)
         return run.ending.images > 0 and run.ending.instead is None and not bad
+
+    def try_again(self, run: FakeRun) -> None:
+        """Runflow itself tries a run again that it had reported as failed, succeeds, bills it and calls back."""
+        if run.photo is None:
+            source = str(run.request["input"]["image_url"])
+            run.photo = self._simulation.photos.open_url(source, self._simulation.time).data
+        run.status, run.code, run.message, run.billed = "succeeded", None, None, PRICE
+        run.completed_at = self._simulation.time
+        self.call_back(run)
+
+    def _maybe_again(self, run_id: str, ends_in: float) -> None:
+        """Perhaps try a run again by itself, some time after it has failed free of charge."""
+        if self._simulation.profile.fires("failed run tried again by Runflow"):
+            seconds = ends_in + self._simulation.random.choice((5.0, 60.0, 3_600.0, 86_400.0))
+            self._simulation.after(seconds, partial(self._again, run_id))
+
+    def _again(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        if run.ended and not run.billed and run.photo is not None and not run.lost:
+            self.tried_again.add(run_id)
+            self.try_again(run)
 
     # Callbacks
 
@@ -354,10 +421,10 @@ class Runflow(FakeRuns):
             self.runs[run.run_id] = run
             self.foreign.add(run.run_id)
 
-    def forge(self, job_id: str, client_ref: str, image_url: str) -> None:
+    def forge(self, job_id: str, client_ref: str, image_url: str, config: Mapping[str, str] | None = None) -> None:
         """A run that names one of our jobs and our callback URL: genuinely signed, and not ours."""
         request = {
-            "input": {"image_url": image_url},
+            "input": {"image_url": image_url} | ({"config": config} if config else {}),
             "client_ref": client_ref,
             "metadata": {"app": "detag", "v": "1", "job_id": job_id, "client_ref": client_ref, "key": "x"},
         }
@@ -377,4 +444,5 @@ class Runflow(FakeRuns):
         )
         self.runs[run_id] = run
         self.foreign.add(run_id)
+        self.shown_as_sent.add(run_id)
         self.call_back(run)

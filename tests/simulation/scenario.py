@@ -9,8 +9,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from detag.domain.job import RETENTION_SECONDS
+from detag.domain.job import RETENTION_SECONDS, State
 from detag.domain.money import NO_LIMIT
+from detag.domain.reasons import Reason
 from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
@@ -333,19 +334,37 @@ class Workload:
         for _ in range(self.random.randint(0, 4)):
             at = self.simulation.started + self.length * self.random.uniform(0.1, 1.0)
             self.simulation.at(at, self.random.choice((self._forge_run, self._forge_signature, self._garbage)))
+        for _ in range(self.random.choice((0, 0, 8))):
+            at = self.simulation.started + self.length * self.random.uniform(0.1, 1.0)
+            self.simulation.at(at, self._forge_run)
 
     def _some_job(self) -> str:
         return self.random.choice(sorted(self.simulation.checker.names)) if self.simulation.checker.names else "0" * 32
 
     def _forge_run(self) -> None:
         simulation, job_id = self.simulation, self._some_job()
+        open_for_it = [
+            job.job_id
+            for job in simulation.jobs.jobs.values()
+            if job.state is State.SUBMITTING or job.reason in (Reason.UNCONFIRMED, Reason.RETRY)
+        ]
+        if open_for_it and self.random.random() < 0.7:
+            job_id = self.random.choice(open_for_it)
         simulation.profile.happens("callback of an unrelated run")
         job = simulation.jobs.jobs.get(job_id)
         number = job.submission_no if job else 1
         own = "https://evil.example/x.jpg"
         upload = job.upload if job else None
         ours = simulation.photos.presign("in", upload.key, upload.version_id, 60, "image/jpeg") if upload else own
-        client_ref, url = self.random.choice(((f"{job_id}.{number}", own), ("theirs", ours), ("theirs", own)))
+        client_ref, url = self.random.choice(
+            (
+                (f"{job_id}.{number}", own),
+                (f"{job_id}.{number + 7}", ours),
+                (f"{job_id}.{number}x", ours),
+                ("theirs", ours),
+                ("theirs", own),
+            )
+        )
         simulation.runflow.forge(job_id, client_ref, url)
 
     def _forge_signature(self) -> None:

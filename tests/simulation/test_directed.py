@@ -91,7 +91,7 @@ def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation
 
 
 def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:
-    with Change("detag.services.deliver:Deliver._go_on", "if run.charged:", "if False:").made():
+    with Change("detag.services.deliver:Deliver._use_other", "if is_uncounted(job, run):", "if False:").made():
         beyond_the_confirmation_time(simulation)
     simulation.checker.at_rest()
     assert "unmatched run charged once" in {name for name, _ in simulation.checker.broken}
@@ -115,6 +115,7 @@ def busy(simulation: Simulation) -> str:
     """A maybe_submitted POST in an organisation whose run list takes minutes to read; the job."""
     habits = simulation.runflow.habits
     habits.page_limit, simulation.runflow.page_seconds = 10, 1.0
+    habits.client_ref_filter = "none"
     simulation.runflow.deaf = True
     simulation.runflow.faults = [Fault(effect=True)]
     job = upload(simulation)
@@ -134,7 +135,7 @@ def test_a_run_is_found_in_a_list_too_long_for_one_process(simulation: Simulatio
 
 def test_a_search_that_restarted_each_time_would_never_end(simulation: Simulation) -> None:
     """A search for an existing run goes on where it stopped: from the top each time, it would never end."""
-    with Change("detag.domain.decisions:after_list", "search_from=cursor", "search_from=None").made():
+    with Change("detag.domain.decisions:_search_on", "search_from=search.cursor", "search_from=None").made():
         job = busy(simulation)
         pass_time(simulation, 5 * HOUR)
     assert simulation.jobs.jobs[job].reason is Reason.UNCONFIRMED

@@ -111,7 +111,7 @@ def test_a_small_limit_holds_over_many_midnights(simulation: Simulation) -> None
 
 
 def test_the_morning_counts_at_what_it_cost(simulation: Simulation) -> None:
-    """The price doubles at noon: three images at the old price leave room for three at the new one, and no more."""
+    """The price doubles at noon: three images at the old price leave three at the new one, and no more."""
     simulation.set_limit(9 * PRICE)
     for number in range(3):
         upload(simulation, f"{number}.jpg")
@@ -142,7 +142,7 @@ def test_a_run_that_costs_twice_the_price_counts_twice(simulation: Simulation) -
 
 
 def test_counting_the_price_whatever_was_billed_is_noticed(simulation: Simulation) -> None:
-    with Change("detag.domain.job:_closed", "usd=max(Decimal(cost), Decimal(0))", "usd=spent.usd").made():
+    with Change("detag.domain.job:_billed", "usd=max(Decimal(cost), Decimal(0))", "usd=reservation.usd").made():
         simulation.runflow.endings = [Ending(cost=2 * PRICE)]
         upload(simulation)
         simulation.run_out(simulation.time + DAY)
@@ -150,7 +150,7 @@ def test_counting_the_price_whatever_was_billed_is_noticed(simulation: Simulatio
     assert "as billed" in broken(simulation)
 
 
-def test_charges_and_refunds_leave_no_room_that_is_not_there(simulation: Simulation) -> None:
+def test_charges_and_refunds_leave_nothing_that_is_not_there(simulation: Simulation) -> None:
     """An unmatched run takes the day beyond its limit; money that comes back makes up for that first."""
     simulation.set_limit(2 * PRICE)
     simulation.max_attempts = 1

@@ -7,10 +7,10 @@ from typing import Final
 from tests.simulation.mutant import JOB, STORE, SUBMISSION, one
 
 MUTANTS: Final = (
-    one("budget: as billed", "as billed", JOB + "_closed", "usd=max(Decimal(cost), Decimal(0))", "usd=spent.usd"),
+    one("budget: as billed", "as billed", JOB + "_billed", "usd=max(Decimal(cost), Decimal(0))", "usd=reservation.usd"),
     one("budget: opened once", "lost budget", STORE + "open_day", "day <= self.newest_day", "False", 400),
     one(
-        "budget: a refusal in doubt",
+        "budget: a refusal while unconfirmed",
         "maybe paid, counted",
         JOB + "back_off",
         "if job.maybe_submitted:",

@@ -7,7 +7,6 @@ from typing import Final
 from tests.simulation.mutant import (
     DECISIONS,
     DELIVER,
-    EXISTING,
     IMAGES,
     JOB,
     RECONCILE,
@@ -65,14 +64,6 @@ MUTANTS: Final = (
         DECISIONS + "after_list",
         "case Found(runs):",
         "case Found(runs) if not runs:",
-    ),
-    one(
-        "search for an existing run: all pages",
-        "paid once",
-        EXISTING + "_search",
-        "if cursor is None or",
-        "if True or",
-        400,
     ),
     one(
         "confirmation",
@@ -229,11 +220,10 @@ MUTANTS: Final = (
         "adoption: after a callback",
         "own run",
         DELIVER + "_go_on",
-        "not belongs_to(run, job, self._photos)",
-        "False",
+        "belongs_to(run, job, self._photos)",
+        "True",
         400,
     ),
-    one("adoption: after a search", "own run", EXISTING + "_proven", "belongs_to(run, job, self._photos)", "True", 400),
     one("earlier runs", "no unexpected error", DECISIONS + "whose_run", "run_id in job.earlier_runs", "False", 400),
     one(
         "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
@@ -402,7 +392,7 @@ MUTANTS: Final = (
     ),
     one(
         "repair",
-        "nothing paid is lost",
+        "nothing open",
         DELIVER + "_go_on",
         "job.state.terminal and (not job.repairable)",
         "job.state.terminal",
@@ -447,7 +437,7 @@ MUTANTS: Final = (
         "return 200",
     ),
     # Secrets and bodies
-    one("body goes with the job", "no body at rest", JOB + "_closed", "body=None,", ""),
+    one("body goes once the run is known", "no body at rest", JOB + "_submitted", "body=None, ", ""),
     one("body goes with a refusal", "no body at rest", JOB + "_unsent", "body=None, ", ""),
     one(
         "nothing secret logged",

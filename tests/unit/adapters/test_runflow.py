@@ -13,6 +13,7 @@ import pytest
 
 from detag.adapters.http import Network
 from detag.adapters.runflow import (
+    FIELDS,
     PAGE_BYTES,
     RECORD_BYTES,
     RunflowRuns,
@@ -80,7 +81,7 @@ def test_a_read_says_who_asks() -> None:
     wire = Wire([said(200, {"id": "a-b_1", "status_code": "queued"})])
     run = runs_over(wire).get("a-b_1")
     assert run is not None
-    assert wire.sent[0].startswith(b"GET /v1/runs/a-b_1 HTTP/1.1\r\n")
+    assert wire.sent[0].startswith(b"GET /v1/runs/a-b_1?add_signature=true HTTP/1.1\r\n")
     assert b"Authorization: Bearer rf_live_1\r\n" in wire.sent[0]
 
 
@@ -91,8 +92,38 @@ def test_a_page_is_asked_for_newest_first_and_by_its_cursor() -> None:
     assert cursor == "a+b/c=&d"
     runs.page(cursor)
     asked = b"".join(wire.sent).split(b"\r\n")
-    assert asked[0] == b"GET /v1/runs?sort_by=created_at%3Adesc&limit=500 HTTP/1.1"
-    assert b"GET /v1/runs?sort_by=created_at%3Adesc&limit=500&pq=a%2Bb%2Fc%3D%26d HTTP/1.1" in asked
+    fields = b"&fields=" + FIELDS.replace(",", "%2C").encode()
+    assert asked[0] == b"GET /v1/runs?sort_by=created_at%3Adesc&limit=500" + fields + b" HTTP/1.1"
+    assert b"GET /v1/runs?sort_by=created_at%3Adesc&limit=500&pq=a%2Bb%2Fc%3D%26d" + fields + b" HTTP/1.1" in asked
+
+
+def test_a_filter_is_asked_in_the_words_of_the_official_script() -> None:
+    """A filter on the name is asked for in the words that Runflow's own script uses."""
+    wire = Wire([said(200, {"items": [RECORD]})])
+    (run,) = runs_over(wire).named("a.1")
+    assert run.run_id == RUN_ID
+    assert wire.sent[0].startswith(b"GET /v1/runs?q=client_ref.EQ%3A%27a.1%27&limit=10&fields=")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_parameter_that_is_refused_is_left_out(status: int) -> None:
+    """A read whose undocumented parameter is refused is asked once more without it."""
+    wire = Wire([[*said(status, {}), *said(200, {"id": "r", "status_code": "queued"})]])
+    assert runs_over(wire).get("r") is not None
+    assert b"GET /v1/runs/r HTTP/1.1" in b"".join(wire.sent)
+    wire = Wire([[*said(status, {}), *said(200, {"items": []})]])
+    assert runs_over(wire).page().runs == ()
+    assert b"GET /v1/runs?sort_by=created_at%3Adesc&limit=500 HTTP/1.1" in b"".join(wire.sent)
+
+
+def test_a_record_can_be_asked_for_without_signatures() -> None:
+    wire = Wire([said(200, {"id": "r", "status_code": "queued"})])
+    runs_over(wire).get("r", signed=False)
+    assert wire.sent[0].startswith(b"GET /v1/runs/r HTTP/1.1\r\n")
+
+
+def test_a_create_may_name_its_run_otherwise() -> None:
+    assert created(said(201, {"run_id": RUN_ID})) == Accepted(RUN_ID)
 
 
 def test_a_path_in_the_address_is_kept() -> None:

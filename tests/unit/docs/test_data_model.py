@@ -57,11 +57,18 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first decision": lambda job: job.version > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
     "while unconfirmed, where a search stopped half-way": lambda job: job.reason is Reason.UNCONFIRMED,
+    "while unconfirmed, after a search that was put off": lambda job: job.reason is Reason.UNCONFIRMED,
+    "after a submission that was given up unconfirmed": lambda job: (
+        job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
+    ),
     "from the claim until closed, where there is any": lambda job: job.submission_no > 0 and not job.state.terminal,
     "once the run is known, unless it failed and another follows": lambda job: (
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)
     ),
-    "after a run that failed and was followed by another": lambda job: job.attempt + job.expired_urls > 1,
+    "after a run that another one followed or replaced": lambda job: (
+        job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
+    ),
+    "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "for a week after a failure that a late result may repair": lambda job: job.repairable,

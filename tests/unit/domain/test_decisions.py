@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,10 +20,12 @@ from detag.domain.decisions import (
     Found,
     Idle,
     NoneFound,
+    NotSearched,
     NotStored,
     Overtaken,
     Partway,
     Probe,
+    Proof,
     Step,
     Stored,
     Unanswered,
@@ -42,7 +45,9 @@ from detag.domain.job import (
     new,
     poll_later,
     resend,
+    retry,
     skip,
+    start_over,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Group, Reason
@@ -218,7 +223,7 @@ def test_of_several_runs_one_that_did_not_fail_is_adopted() -> None:
     found = decisions.after_list(
         UNCONFIRMED, Found([FAILED_RUN, running, other]), may_send=True, now=NOW, uniform=longest
     )
-    assert found == Adopt("run-2", (other,)), "the failed one was free"
+    assert found == Adopt("run-3", (running,)), "the failed one was free"
 
 
 @pytest.mark.parametrize("search", [NoneFound(), Unfinished("cursor"), Unanswered("timeout")])
@@ -244,6 +249,82 @@ def test_on_another_day_a_photo_is_started_over() -> None:
         after = made(step, job)
         assert (after.state, after.reason, after.reservation) == (State.WAITING, Reason.READY, None)
         assert after.maybe_submitted, "a run of the first request may still appear"
+
+
+@pytest.mark.parametrize("search", [Unanswered("403"), Unfinished("cursor")])
+def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -> None:
+    """What cannot be looked up for three days is told; what may be paid stays counted, and may still be delivered."""
+    job = made(search_on(UNCONFIRMED, search), UNCONFIRMED)
+    assert job.search_since == NOW
+    last = replace(job, search_since=NOW - waits.SEARCH.seconds)
+    assert made(search_on(replace(last, search_since=last.search_since + 1), search), last).state is State.WAITING
+    closed = made(search_on(last, search), last)
+    assert (closed.state, closed.reason, closed.reservation) == (State.FAILED, Reason.NOT_CONFIRMED, last.reservation)
+    assert closed.repairable
+    assert closed.awaited == {closed.client_ref: ""}
+    assert decisions.whose_run(closed, "run-1") is decisions.Whose.NEW
+
+
+def test_a_pause_does_not_count_against_a_search() -> None:
+    last = replace(UNCONFIRMED, search_since=NOW - waits.SEARCH.seconds)
+    assert made(search_on(last, NotSearched("paused")), last).search_since == 0.0
+
+
+def search_on(job: Job, search: decisions.Search) -> Step:
+    step = decisions.after_list(job, search, may_send=True, now=NOW, uniform=longest)
+    assert isinstance(step, Step)
+    return step
+
+
+# Whose run it is
+
+PHOTO = "https://in.s3.amazonaws.com/shoe.jpg?X-Amz-Signature=0"
+NAMED = Run("run-1", RunStatus.RUNNING, client_ref=UNCONFIRMED.client_ref, image_url=PHOTO, created_at=NOW)
+HOUR = 3_600.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, Proof.OURS),
+        ({"image_url": None}, Proof.OURS),
+        ({"image_url": "runflow://assets/1"}, Proof.OURS),
+        ({"image_url": "https://storage.runflow.io/a.jpg?X-Amz-Signature=1"}, Proof.OURS),
+        ({"image_url": "https://0a1b.r2.cloudflarestorage.com/assets/a.jpg"}, Proof.OURS),
+        ({"image_url": "https://evil.example/shoe.jpg"}, Proof.FOREIGN),
+        ({"image_url": "https://in.s3.amazonaws.com/hat.jpg"}, Proof.FOREIGN),
+        ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.FOREIGN),
+        ({"created_at": None}, Proof.OURS),
+        ({"created_at": UNCONFIRMED.claimed_at - HOUR}, Proof.OURS),
+        ({"created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+        ({"created_at": UNCONFIRMED.url_expires_at + HOUR}, Proof.OURS),
+        ({"created_at": UNCONFIRMED.url_expires_at + HOUR + 1}, Proof.FOREIGN),
+        ({"aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
+        ({"client_ref": UNCONFIRMED.job_id}, Proof.FOREIGN),
+        ({"client_ref": "1"}, Proof.FOREIGN),
+        ({"client_ref": None}, Proof.UNTOLD),
+        ({"client_ref": None, "job_id": UNCONFIRMED.job_id}, Proof.UNTOLD),
+        ({"client_ref": None, "job_id": "0" * 32}, Proof.FOREIGN),
+        ({"client_ref": None, "image_url": "https://evil.example/shoe.jpg"}, Proof.FOREIGN),
+        ({"client_ref": None, "created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+    ],
+)
+def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -> None:
+    assert decisions.proof(replace(NAMED, **changes), UNCONFIRMED, PHOTO) is told
+
+
+def test_a_run_is_adopted_only_while_one_is_missing() -> None:
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    whose = {job.state: decisions.whose_run(job, "run-9") for job in (retrying, SUBMITTING, SUBMITTED)}
+    assert whose == {
+        State.WAITING: decisions.Whose.UNMATCHED,
+        State.SUBMITTING: decisions.Whose.NEW,
+        State.SUBMITTED: decisions.Whose.UNMATCHED,
+    }
+    given_up = start_over(UNCONFIRMED, NOW)
+    assert given_up.awaited == {UNCONFIRMED.client_ref: ""}
+    assert decisions.whose_run(given_up, "run-9") is decisions.Whose.NEW
 
 
 # The run

@@ -70,6 +70,9 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "cancel": lambda job: jobs.cancel(job, "cancelled", NOW, cost=None),
     "deliver": lambda job: jobs.deliver(job, ("a/b.jpg",), NOW, cost="0.14", partial=False),
     "ask_again": lambda job: jobs.ask_again(job, NOW + 7_200),
+    "take_over": lambda job: jobs.take_over(job, "run-1", NOW, NOW + 60),
+    "deliver_other": lambda job: jobs.deliver_other(job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False),
+    "bill_reserved": lambda job: jobs.bill_reserved(job, "0.28"),
     "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
     "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
     "published": jobs.published,
@@ -85,7 +88,8 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.SUPERSEDED: lambda: jobs.supersede(waiting(), Reason.DELETED, "gone", NOW),
 }
 SPECIAL: dict[str, Callable[[], Job]] = {
-    "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED)
+    "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED),
+    "take_over": lambda: MOVES["retry"](submitted()),
 } | dict.fromkeys(("resend", "keep_unconfirmed", "start_over"), unconfirmed)
 
 

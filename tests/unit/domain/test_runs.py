@@ -203,7 +203,13 @@ def test_a_partial_success_has_ended_and_keeps_its_output_urls() -> None:
         ({}, ()),
         (None, ()),
         ([A], ()),
-        (A, ()),
+        (A, (A,)),
+        ("words", ()),
+        ({"image_url": A}, (A,)),
+        ({"image": [A, B]}, (A, B)),
+        ({"image": [{"url": A}, {"url": B, "type": "mask"}]}, (A,)),
+        ({"images": [A, {"url": B}]}, (A, B)),
+        ({"images": {"url": A}, "image_url": [B]}, (B,)),
     ],
 )
 def test_urls_are_found_in_every_shape_in_the_official_order(output: object, urls: tuple[str, ...]) -> None:

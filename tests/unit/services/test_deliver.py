@@ -367,13 +367,42 @@ def test_a_run_that_proves_ours_is_adopted() -> None:
     assert (job.state, job.run_id) == (State.DELIVERED, harness.run.run_id)
 
 
+@pytest.mark.parametrize("shown", ["asset", "nothing"])
+def test_a_run_whose_record_does_not_show_the_photo_is_adopted(shown: Any) -> None:
+    """A run that shows an asset link for the photo, or nothing, is ours by name, time and configuration."""
+    harness = ended()
+    maybe_submitted(harness)
+    harness.runs.habits.input_shown = shown
+    assert harness.arrive(harness.run).state is State.DELIVERED
+
+
+def test_a_run_is_not_adopted_where_none_is_missing() -> None:
+    """A run that shows a name of ours is not adopted while every POST of the photo is accounted for."""
+    harness = ended(FAILED)
+    assert harness.arrive().reason is Reason.RETRY
+    second = unmatched_run(harness, Ending())
+    assert harness.arrive(second).reason is Reason.RETRY
+    assert list(harness.jobs.charges) == [second.run_id]
+    assert harness.telemetry.counts["UnmatchedPaidRun"] == 1
+
+
 @pytest.mark.parametrize(
-    "lie", [{"client_ref": "theirs"}, {"input": {"image_url": "https://evil.example/shoe.jpg"}}, {"input": None}]
+    "lie",
+    [
+        {"client_ref": "theirs"},
+        {"client_ref": "{job}.2"},
+        {"client_ref": "{job}.1x"},
+        {"client_ref": "{job}.01"},
+        {"input": {"image_url": "https://evil.example/shoe.jpg"}},
+        {"input": {"image_url": "runflow://assets/1", "config": {"aspect_ratio": "4:3"}}},
+        {"metadata": {"app": "detag", "job_id": "0" * 32}},
+    ],
 )
 def test_a_run_that_does_not_prove_ours_is_refused_and_counted(lie: dict[str, Any]) -> None:
     harness = ended()
     run = harness.run
     job = maybe_submitted(harness)
+    lie = {name: value.format(job=job.job_id) if name == "client_ref" else value for name, value in lie.items()}
     run.request = dict(run.request) | lie
     assert harness.arrive(run) == job
     assert harness.telemetry.counts["UnmatchedCallback"] == 1

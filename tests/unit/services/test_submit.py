@@ -242,6 +242,7 @@ def test_a_search_that_cannot_be_finished_sends_nothing(call: str, monkeypatch: 
     harness.wait(631.0)
     record = harness.runs.record
     monkeypatch.setattr(harness.runs, "record", lambda run: record(run) | {"input": None})
+    harness.runs.habits.client_ref_filter = "none"
     harness.broken[call] = Transient("Runflow answered 503")
     assert harness.send({"job_id": job.job_id}).reason is Reason.UNCONFIRMED
     assert harness.job.not_before > harness.clock.now()

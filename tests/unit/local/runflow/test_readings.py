@@ -24,18 +24,20 @@ def shape(value: Any) -> Any:
     return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
 
 
-def output_urls(output: dict[str, Any]) -> list[str]:
-    if "outputs" in output:
-        return [each["url"] if isinstance(each, dict) else each for each in output["outputs"]]
-    return output.get("image_urls") or [output.get("url") or output.get("output_url") or output["image"]["url"]]
+def output_urls(output: Any) -> list[str]:
+    """Every URL in a JSON value."""
+    if isinstance(output, dict | list):
+        return [url for each in (output.values() if isinstance(output, dict) else output) for url in output_urls(each)]
+    return [output] if isinstance(output, str) and output.startswith("http") else []
 
 
 @pytest.mark.parametrize(
     ("reading", "example"),
     [("image_urls", OUTPUTS[0]), ("outputs", OUTPUTS[1]), ("image", OUTPUTS[3]), ("url", {"url": ""}),
-     ("output_url", {"output_url": ""}), ("outputs_plain", OUTPUTS[1] | {"outputs": [""]})],
+     ("output_url", {"output_url": ""}), ("outputs_plain", OUTPUTS[1] | {"outputs": [""]}),
+     ("images", {"images": [""]}), ("image_list", {"image": [""]}), ("image_url", {"image_url": ""}), ("text", "")],
 )  # fmt: skip
-async def test_output_shapes(runflow: Harness, reading: str, example: dict[str, Any]) -> None:
+async def test_output_shapes(runflow: Harness, reading: str, example: Any) -> None:
     await runflow.behave(output_shape=reading)
     record = await runflow.done()
     assert shape(record["output"]) == shape(example)
@@ -127,6 +129,85 @@ async def test_spellings_of_the_list(runflow: Harness) -> None:
     assert set(first) == {"data", "first", "next", "previous"}
     second = (await runflow.http.get("/v1/runs", params={"limit": 2, "pq": first["next"]})).json()
     assert (len(first["data"]), len(second["data"]), second["next"]) == (2, 1, None)
+
+
+async def test_an_answer_to_a_create_may_name_its_run_otherwise(runflow: Harness) -> None:
+    await runflow.behave(create_id="run_id")
+    made = (await runflow.create()).json()
+    assert "id" not in made
+    assert (await runflow.run(made["run_id"]))["id"] == made["run_id"]
+
+
+async def test_a_record_may_show_an_asset_for_the_photo(runflow: Harness) -> None:
+    """A record may show a link to an asset in place of the photo's URL, or leave the input out."""
+    await runflow.behave(input_shown="asset")
+    record = await runflow.done()
+    assert record["input"]["image_url"].startswith("runflow://assets/")
+    assert record["status_code"] == "succeeded"
+    await runflow.behave(input_shown="nothing")
+    assert (await runflow.run(record["id"]))["input"] is None
+
+
+@pytest.mark.parametrize(
+    ("reading", "plain", "asked"),
+    [("ignored", 200, 200), ("needed", 403, 200), ("harmful", 200, 403), ("rejected", 200, None)],
+)
+async def test_who_signs_an_output_url(runflow: Harness, reading: str, plain: int, asked: int | None) -> None:
+    await runflow.behave(add_signature=reading)
+    path = f"/v1/runs/{(await runflow.done())['id']}"
+    (url,) = output_urls((await runflow.http.get(path)).json()["output"])
+    assert (await runflow.fetch(url)).status_code == plain
+    answer = await runflow.http.get(path, params={"add_signature": "true"})
+    if asked is None:
+        assert refused(answer, 422, "VALIDATION_ERROR")
+    else:
+        (url,) = output_urls(answer.json()["output"])
+        assert (await runflow.fetch(url)).status_code == asked
+
+
+async def test_the_list_may_tell_less_or_more_than_asked(runflow: Harness) -> None:
+    for _ in range(3):
+        await runflow.made()
+    asked: dict[str, str | int] = {"limit": 2, "fields": "id,client_ref"}
+
+    async def entries() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await runflow.http.get("/v1/runs", params=asked)).json()["items"]
+        return found
+
+    assert [set(entry) for entry in await entries()] == [{"id", "client_ref"}] * 2
+    await runflow.behave(list_fields="ignored", list_limit="ignored")
+    assert len(await entries()) == 3
+    assert set((await entries())[0]) > {"id", "client_ref", "metadata"}
+    await runflow.behave(list_entries="thin")
+    assert set((await entries())[0]) == {"id", "status_code", "created_at"}
+    await runflow.behave(list_fields="rejected")
+    assert refused(await runflow.http.get("/v1/runs", params=asked), 422, "VALIDATION_ERROR")
+
+
+async def test_the_list_may_have_an_order_of_its_own(runflow: Harness) -> None:
+    ids = [await runflow.made() for _ in range(3)]
+    assert [run["id"] for run in await runflow.listed(sort_by="created_at:desc")] == ids[::-1]
+    await runflow.behave(list_order="ascending")
+    assert [run["id"] for run in await runflow.listed(sort_by="created_at:desc")] == ids
+    await runflow.behave(list_order="none")
+    assert {run["id"] for run in await runflow.listed(sort_by="created_at:desc")} == set(ids)
+
+
+async def test_a_cursor_may_be_long(runflow: Harness) -> None:
+    for _ in range(2):
+        await runflow.made()
+    await runflow.behave(list_cursor_length=3_000)
+    page = (await runflow.http.get("/v1/runs", params={"limit": 1})).json()
+    assert len(page["next_pq"]) >= 3_000
+    following = (await runflow.http.get("/v1/runs", params={"limit": 1, "pq": page["next_pq"]})).json()
+    assert following["items"][0]["id"] != page["items"][0]["id"]
+
+
+async def test_a_name_is_filtered_in_the_words_of_the_official_script(runflow: Harness) -> None:
+    """A filter on the name is understood in the words of Runflow's own script."""
+    run_id = await runflow.made(client_ref="a.1")
+    await runflow.made(client_ref="a.11")
+    assert [one["id"] for one in await runflow.listed(q="client_ref.EQ:'a.1'")] == [run_id]
 
 
 async def test_bodies_of_the_balance(runflow: Harness) -> None:

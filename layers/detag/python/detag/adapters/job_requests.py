@@ -76,7 +76,7 @@ def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) ->
 def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None) -> Request:
     """A transaction's action that adds to what is spent on a day, or takes off it where `usd` is below 0.
 
-    With a `limit`, only while the day is open and the limit has room for it.
+    With a `limit`, only while the day is open and the limit leaves enough for it.
     """
     update: Request = {
         "TableName": table,

@@ -36,6 +36,9 @@ KEEP_SECONDS: Final = 3.0
 """What a call leaves of its invocation, to write down what it brought."""
 PAGE_LIMIT: Final = 500
 """The most that a page may hold (contract section 3)."""
+NAMED_LIMIT: Final = 10
+FIELDS: Final = "id,status_code,client_ref,metadata,input,output,cost,failure_code,failure_message,created_at"
+"""What is read of an entry of the list: one that is not asked for them may leave them out (contract 16.9)."""
 RECORD_BYTES: Final = 2 * 1024 * 1024
 PAGE_BYTES: Final = 32 * 1024 * 1024
 """A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
@@ -120,9 +123,10 @@ class RunflowRuns:
             return Ambiguous(f"no answer: {error}")
         return outcome_of(answer.status, answer.record(), answer.retry_after)
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
         """See `Runs`."""
-        answer = self._read(f"/v1/runs/{quote(run_id, safe='')}", READ_SECONDS, RECORD_BYTES)
+        asked = {"add_signature": "true"} if signed else {}
+        answer = self._read(f"/v1/runs/{quote(run_id, safe='')}", {}, asked, READ_SECONDS, RECORD_BYTES)
         if answer.status == 404:
             return None
         run = read_run(_expected(answer))
@@ -133,20 +137,36 @@ class RunflowRuns:
     def page(self, cursor: str | None = None) -> RunPage:
         """See `Runs`."""
         query = {"sort_by": "created_at:desc", "limit": str(self._page_limit)} | ({"pq": cursor} if cursor else {})
-        page = read_page(_expected(self._read(f"/v1/runs?{urlencode(query)}", PAGE_SECONDS, PAGE_BYTES)))
+        page = self._list(query)
         if page.next is not None and page.next == cursor:
             raise Transient("Runflow's list does not go on")
         return page
 
-    def _read(self, path: str, seconds: float, most: int) -> _Answer:
+    def named(self, client_ref: str) -> tuple[Run, ...]:
+        """See `Runs`."""
+        return self._list({"q": f"client_ref.EQ:'{client_ref}'", "limit": str(NAMED_LIMIT)}).runs
+
+    def _list(self, query: Mapping[str, str]) -> RunPage:
+        return read_page(_expected(self._read("/v1/runs", query, {"fields": FIELDS}, PAGE_SECONDS, PAGE_BYTES)))
+
+    def _read(
+        self, path: str, query: Mapping[str, str], optional: Mapping[str, str], seconds: float, most: int
+    ) -> _Answer:
+        """The answer to a GET. `optional` parameters are on no page of the route: where they are refused, it is asked
+        without them.
+        """
         key = self._api_key()
         seconds = min(seconds, INVOCATION.left(KEEP_SECONDS))
         if seconds <= 0:
             raise Transient("no time left to ask Runflow")
         try:
-            return self._call("GET", path, key, seconds, most)
+            answer = self._call("GET", _with_query(path, {**query, **optional}), key, seconds, most)
+            left = min(seconds, INVOCATION.left(KEEP_SECONDS))
+            if answer.status in (400, 422) and optional and left > 0:
+                answer = self._call("GET", _with_query(path, query), key, left, most)
         except RequestFailed as error:
             raise Transient(f"Runflow cannot be reached: {error}") from None
+        return answer
 
     def _call(
         self,
@@ -174,12 +194,16 @@ class RunflowRuns:
         return answer
 
 
+def _with_query(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
 def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None) -> Outcome:
     """What an answer to the POST means for the budget: by its status alone, but for the run's id (contract
     section 6).
     """
     if 200 <= status < 300:
-        run_id = run_id_of(record.get("id"))
+        run_id = run_id_of(record.get("id")) or run_id_of(record.get("run_id"))  # contract 16.4
         return Accepted(run_id) if run_id else Ambiguous(f"{status} without a run id")
     if 400 <= status < 500 and status not in (408, 409):
         code, message = failure_of(record)

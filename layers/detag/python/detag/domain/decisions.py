@@ -47,9 +47,11 @@ from detag.domain.job import (
     await_access,
     await_confirmation,
     back_off,
+    bill_reserved,
     cancel,
     defer,
     deliver,
+    deliver_other,
     extend_due,
     fail,
     keep_unconfirmed,
@@ -60,13 +62,14 @@ from detag.domain.job import (
     skip,
     start_over,
     supersede,
+    take_over,
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
 from detag.domain.money import day_of
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus, aspect_ratio, permanent
+from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -431,19 +434,31 @@ class NoneFound:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The time was over before the list was read back to the claim; it goes on at a cursor."""
+    """The time was over before the list was read back to the claim, and every run asked for whose entry does not tell
+    whose it is; it goes on at a cursor.
+    """
 
     cursor: str | None
+    to_ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The list could not be read."""
+    """Runflow did not tell; where it was asked at a cursor, it is asked there again."""
+
+    why: str
+    cursor: str | None = None
+    to_ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotSearched:
+    """Intake is paused for a reason for which no search could succeed."""
 
     why: str
 
 
-Search = Found | NoneFound | Unfinished | Unanswered
+Search = Found | NoneFound | Unfinished | Unanswered | NotSearched
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,23 +467,22 @@ class Adopt:
 
     run_id: str
     unmatched: tuple[Run, ...]
+    client_ref: str | None = None
+    """Which submission's run it is."""
 
 
 def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
     """What a search for the run of an unconfirmed job leads to. `may_send`: intake lets the job through."""
     match search:
         case Found(runs):
-            first, *others = sorted(runs, key=lambda run: run.status is RunStatus.FAILED)
-            return Adopt(first.run_id, tuple(run for run in others if run.charged or not run.status.terminal))
-        case Unanswered(why):
+            first, *others = sorted(runs, key=_usefulness)
+            paid = tuple(run for run in others if run.charged or not run.status.terminal)
+            return Adopt(first.run_id, paid, first.client_ref)
+        case NotSearched(why):
             later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why, warns=True)
-        case Unfinished(cursor):
-            return Step(
-                move=move(keep_unconfirmed, now, search_from=cursor),
-                decision="unconfirmed",
-                why="the run list is long, the search goes on",
-            )
+            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
+        case Unanswered() | Unfinished():
+            return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
         case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
@@ -490,15 +504,70 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
+def _search_on(job: Job, search: Unanswered | Unfinished, now: float, uniform: Uniform) -> Step:
+    troubled = isinstance(search, Unanswered)
+    why = search.why if isinstance(search, Unanswered) else "the run list is long, the search goes on"
+    since = job.search_since or now
+    if now - since >= waits.SEARCH.seconds:
+        said = f"{job.client_ref}: {why}"[:MAX_SAID]
+        closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
+        return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
+    later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
+    again = move(keep_unconfirmed, later, search_from=search.cursor, to_ask=search.to_ask, since=since)
+    return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
+
+
+def _usefulness(run: Run) -> int:
+    """Of several runs the first is adopted: one with an output, else one that may still give one."""
+    if run.status in GOOD:
+        return 0
+    return 1 if run.may_give_output else 2
+
+
 # Whose run it is
+
+
+class Proof(Enum):
+    """What the record of a run, or its entry in the list, tells of whose it is."""
+
+    OURS = "a submission of the job made it"
+    FOREIGN = "somebody else made it"
+    UNTOLD = "it does not tell"
+
+
+def proof(run: Run, job: Job, photo_url: str) -> Proof:
+    """Whether a run is one of a job: by its name, its time, its photo and its configuration.
+
+    Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
+    out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
+    to take it for somebody else's could mean to pay twice.
+    """
+    ratio = job.awaited.get(run.client_ref or "")
+    named = run.client_ref is not None
+    elsewhere = run.image_url and not same_place(run.image_url, photo_url) and not is_asset_url(run.image_url)
+    if elsewhere or not _in_time(run, job) or run.job_id not in (None, job.job_id):
+        return Proof.FOREIGN
+    if named and not job.has_submission(run.client_ref or ""):
+        return Proof.FOREIGN
+    if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
+        return Proof.FOREIGN
+    return Proof.OURS if named else Proof.UNTOLD
+
+
+def _in_time(run: Run, job: Job) -> bool:
+    if run.created_at is None:
+        return True
+    latest = run.client_ref in (None, job.client_ref)
+    earliest = (job.claimed_at if latest else job.created_at) - waits.LIST_SKEW.seconds
+    return earliest <= run.created_at and (not latest or run.created_at <= job.url_expires_at + waits.LIST_SKEW.seconds)
 
 
 class Whose(Enum):
     """What a run is to a job whose name it bears."""
 
     OWN = "it is the job's run"
-    EARLIER = "it is an earlier run of the job: ignored"
-    NEW = "the job has no run yet: adopted"
+    EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
+    NEW = "the job has no run, and a POST of it is unaccounted for: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
 
 
@@ -508,7 +577,70 @@ def whose_run(job: Job, run_id: str) -> Whose:
         return Whose.OWN
     if run_id in job.earlier_runs:
         return Whose.EARLIER
-    return Whose.NEW if job.run_id is None and not job.state.terminal else Whose.UNMATCHED
+    open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
+    return Whose.NEW if open_for_it and job.awaited else Whose.UNMATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOther:
+    """The outputs of a run that is not the job's own are to be fetched and stored as the job's."""
+
+    run: Run
+
+
+def is_uncounted(job: Job, run: Run) -> bool:
+    """Whether a run that is not the job's own was charged, and no reservation of the job stands for it."""
+    if job.run_id is None and job.state.terminal and job.reservation is not None:
+        return False  # it was kept for the run that an unconfirmed submission might have made
+    return run.charged and run.run_id != job.reserved_run
+
+
+def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
+    """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
+
+    One paid output, one delivery: the output that is there is used, also while the job's own run is still going on. Of
+    an unmatched run it is used only if a POST of the job had no clear answer: else it cannot be ours.
+    """
+    if run.run_id == job.reserved_run:
+        return _bill_reserved(job, run)
+    if run.status not in GOOD:
+        return Idle("another run of the job has no result to use")
+    if run.run_id not in job.earlier_runs and not job.maybe_submitted:
+        return Idle("no run of the job is missing")
+    match job.state:
+        case State.SUBMITTING:
+            return Again("another run has succeeded while the photo is being sent again")
+        case State.WAITING:
+            taken = move(take_over, run.run_id, now, now + waits.ADOPTED_POLL.seconds)
+            why = f"it has succeeded: {run.run_id}"
+            return Step(move=taken, decision="another run taken over", why=why, warns=True)
+        case State.SUBMITTED | State.FAILED | State.CANCELLED:
+            return FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)
+    return Idle("another run of the job is not needed")
+
+
+def _bill_reserved(job: Job, run: Run) -> Step | Idle:
+    cost = _usd(run) if run.charged else "0"
+    if job.state is not State.DELIVERED or not run.status.terminal or cost is None:
+        return Idle("what was reserved for the run stays")
+    return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
+
+
+def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
+    """What the attempt to store the outputs of a run that is not the job's own leads to."""
+    match fetched:
+        case NotStored(why):
+            return Again(why)
+        case Partway(done):
+            return Again(f"{len(done)} outputs are done with")
+        case Busy():
+            return Again("another worker is storing outputs of this photo")
+        case Stored(keys, refused, leftovers) if keys:
+            partial = run.status is RunStatus.PARTIAL or bool(refused)
+            cost = _usd(run)
+            other = move(deliver_other, run.run_id, keys, now, cost=cost, partial=partial, leftovers=leftovers)
+            return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
+    return Idle("another run of the job has no output to store")
 
 
 # After a run
@@ -630,7 +762,7 @@ Fetched = Stored | Partway | Overtaken | NotStored | Busy
 
 
 def is_proven(run: Run, refused: str) -> bool:
-    """Whether what was fetched is all that the run gave: a link that leads nowhere is no proof but in its record."""
+    """Whether what was fetched is all that the run gave: a URL that leads nowhere is no proof but in its record."""
     return run.is_record or not refused
 
 

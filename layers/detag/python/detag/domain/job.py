@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec
 
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
+from detag.domain.runs import asked_ratio
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
@@ -185,6 +186,14 @@ class Job:
     """Whether a POST of this job had no clear outcome and was followed by another: an unmatched run may exist."""
     search_from: str | None = None
     """Where the search for an existing run goes on that was too long for one process: a cursor of the run list."""
+    to_ask: tuple[str, ...] = ()
+    """Runs that the search met, and whose entries in the list do not tell whose they are: to be asked for by id. With
+    no cursor beside them the list has been read."""
+    search_since: float = 0.0
+    """When the search for an existing run was first put off, other than by a pause; 0 where it was not."""
+    unaccounted: tuple[tuple[str, str], ...] = ()
+    """Submissions that were given up although a run of theirs may still appear: the name of each, and the aspect ratio
+    that it asked for, empty for the photo's own."""
     content_type: str | None = None
     """The photo's type, by its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
@@ -198,6 +207,8 @@ class Job:
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What keeps the run's result from being delivered, and since when: each deadline counts from its own trouble."""
     reservation: Reservation | None = None
+    reserved_run: str | None = None
+    """The run that the reservation stands for, where the result of another one was delivered."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, by their number: the key of each, empty where it was not safe to
     store. The next invocation goes on after them."""
@@ -225,6 +236,17 @@ class Job:
     def client_ref(self) -> str:
         """What the run is called at Runflow: one name per submission."""
         return f"{self.job_id}.{self.submission_no}"
+
+    @property
+    def awaited(self) -> dict[str, str]:
+        """The submissions whose POST is unaccounted for, so that a run may be theirs: name and aspect ratio of each."""
+        sent = self.state is State.SUBMITTING or (self.state is State.WAITING and self.reason is Reason.UNCONFIRMED)
+        current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
+        return dict(self.unaccounted) | current
+
+    def has_submission(self, client_ref: str) -> bool:
+        """Whether a name is that of a submission of the job."""
+        return client_ref in (f"{self.job_id}.{number}" for number in range(1, self.submission_no + 1))
 
     @property
     def idempotency_key(self) -> str:
@@ -402,7 +424,12 @@ def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes under the same key once more, under a new lease."""
     _require(job.reason is Reason.UNCONFIRMED and job.body is not None, "resend", job)
     return replace(
-        job, reason=None, maybe_submitted=True, lease_until=lease_until, due_at=lease_until, search_from=None
+        job,
+        reason=None,
+        maybe_submitted=True,
+        lease_until=lease_until,
+        due_at=lease_until,
+        **_NO_SEARCH,
     )
 
 
@@ -433,10 +460,15 @@ def await_confirmation(job: Job, not_before: float) -> Job:
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
-def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None) -> Job:
-    """Search again later, from the top of the run list or from where this search stopped."""
+def keep_unconfirmed(
+    job: Job, not_before: float, search_from: str | None = None, to_ask: tuple[str, ...] = (), since: float = 0.0
+) -> Job:
+    """Search again later, from the top of the run list or from where this search stopped. `since`: when it was first
+    put off.
+    """
     _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
-    return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1, search_from=search_from)
+    kept = _unconfirmed(job, not_before, not_before)
+    return replace(kept, tries=job.tries + 1, search_from=search_from, to_ask=to_ask, search_since=since)
 
 
 @transition(
@@ -448,13 +480,15 @@ def keep_unconfirmed(job: Job, not_before: float, search_from: str | None = None
 def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. A run of this one may still appear."""
     _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
-    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True)
+    given_up = tuple(job.awaited.items())
+    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
+
+
+_NO_SEARCH: Final[dict[str, Any]] = {"search_from": None, "to_ask": (), "search_since": 0.0}
 
 
 def _unconfirmed(job: Job, not_before: float, due_at: float) -> Job:
-    return replace(
-        job, reason=Reason.UNCONFIRMED, not_before=not_before, due_at=due_at, lease_until=0.0, search_from=None
-    )
+    return replace(job, reason=Reason.UNCONFIRMED, not_before=not_before, due_at=due_at, lease_until=0.0, **_NO_SEARCH)
 
 
 def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Job:
@@ -466,7 +500,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         body=None,
         reservation=None,
         lease_until=0.0,
-        search_from=None,
+        **_NO_SEARCH,
     )
 
 
@@ -486,12 +520,32 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     by="submit, deliver",
     when="a run proved to be the job's, which has none",
 )
-def adopt(job: Job, run_id: str, reservation: Reservation, now: float, due_at: float) -> Job:
+def adopt(
+    job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
+) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
-    day budget unless the job has a reservation.
+    day budget unless the job has a reservation. `client_ref`: which submission's it is, the latest unless said.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
-    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation)
+    left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
+    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation, unaccounted=left)
+
+
+@transition(
+    State.WAITING,
+    to=State.SUBMITTED,
+    by="deliver",
+    when="another run of the photo, taken for failed or missing, turned out to have succeeded",
+)
+def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
+    """Turn to a run that is there instead of paying for another. It was charged by its id; a run that an unconfirmed
+    submission may have made is charged in the same way where it appears, so that its reservation is returned.
+    """
+    _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
+    others = tuple(one for one in job.earlier_runs if one != run_id)
+    taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
+    maybe = job.maybe_submitted or job.reason is Reason.UNCONFIRMED
+    return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
@@ -504,10 +558,10 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         due_at=due_at,
         not_before=0.0,
         lease_until=0.0,
-        search_from=None,
         tries=0,
         troubles=(),
         done=(),
+        **_NO_SEARCH,
     )
 
 
@@ -593,9 +647,11 @@ def fail(
     `ask_at`: when to ask for a late result.
     """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
-    _require(free or job.state is not State.WAITING, "fail unpaid", job)
+    _require(free or job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    if reason is Reason.NOT_CONFIRMED:
+        closed = replace(closed, unaccounted=tuple(job.awaited.items()))
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
 
@@ -634,11 +690,53 @@ def deliver(
     return replace(closed, partial=partial, code=None)
 
 
-def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    State.CANCELLED,
+    to=State.DELIVERED,
+    by="deliver",
+    when="another paid run of the photo has succeeded, and its outputs are stored",
+)
+def deliver_other(
+    job: Job,
+    run_id: str,
+    outputs: tuple[str, ...],
+    now: float,
+    *,
+    cost: str | None,
+    partial: bool,
+    leftovers: tuple[str, ...] = (),
+) -> Job:
+    """Close a job with the outputs of a run that was not its own. What it reserved stays with the run that it had; of a
+    job that had none, it was reserved for this one.
+    """
+    _require(run_id != job.run_id, "deliver_other", job)
+    others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
+    closed = _closed(job, None, None, now, cost)
+    if job.run_id is not None:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id if job.reservation else None)
+    closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
+    return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
+
+
+@transition(
+    State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own has ended"
+)
+def bill_reserved(job: Job, cost: str) -> Job:
+    """What Runflow billed for the run that was reserved for takes the place of what was reserved."""
+    return replace(job, reservation=_billed(job.reservation, cost))
+
+
+def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | None:
     """What Runflow billed takes the place of what was reserved for it; where it does not say, that stays."""
-    spent = job.reservation
-    if spent is not None and cost is not None:
-        spent = replace(spent, usd=max(Decimal(cost), Decimal(0)))
+    if reservation is None or cost is None:
+        return reservation
+    return replace(reservation, usd=max(Decimal(cost), Decimal(0)))
+
+
+def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+    spent = _billed(job.reservation, cost)
     return replace(
         job,
         cost=cost,
@@ -656,6 +754,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         pending=(),
         closed_at=now,
         ask_at=None,
+        **_NO_SEARCH,
     )
 
 

@@ -200,6 +200,7 @@ class Reason(StrEnum):
         Group.FAILED,
         "Runflow could not clean the photo.",
         "Read the detail; then upload it again.",
+        True,
     )
     NO_OUTPUT = (
         "no_output",
@@ -234,6 +235,13 @@ class Reason(StrEnum):
         Group.FAILED,
         "Runflow no longer knows the run.",
         "If it turns up within a week, its output is stored. Or upload it again.",
+        True,
+    )
+    NOT_CONFIRMED = (
+        "not_confirmed",
+        Group.FAILED,
+        "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
+        "Search Runflow's runs for the name in the detail. One is there: redeliver its callback. None: upload again.",
         True,
     )
 

@@ -82,6 +82,8 @@ class Run:
     client_ref: str | None = None
     job_id: str | None = None
     image_url: str | None = None
+    aspect_ratio: str | None = None
+    """What was asked for; None for the photo's own, and where the record leaves `input` out."""
     failure_code: str | None = None
     failure_message: str | None = None
     created_at: float | None = None
@@ -94,6 +96,11 @@ class Run:
         if self.cost is not None and self.cost > 0:
             return True
         return self.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.CANCELLED)
+
+    @property
+    def may_give_output(self) -> bool:
+        """Whether it has given an output, or may still."""
+        return not self.status.terminal or self.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
 
 
 def read_run(record: object) -> Run | None:
@@ -113,6 +120,7 @@ def read_run(record: object) -> Run | None:
         client_ref=_text(record.get("client_ref")) or _text(metadata.get("client_ref")),
         job_id=_job_id(metadata),
         image_url=_text(sent.get("image_url")),
+        aspect_ratio=_text(_object(sent.get("config")).get("aspect_ratio")),
         failure_code=code,
         failure_message=message,
         created_at=_time(record.get("created_at")),
@@ -122,9 +130,10 @@ def read_run(record: object) -> Run | None:
 def output_urls_of(output: object) -> tuple[str, ...]:
     """The output URLs in a run's output, the main one first; none for any other value (contract 13.3).
 
-    The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`. Entries may
-    be strings or objects; those with a type other than image are left out. The main one is that whose file name
-    starts with `result_`, else the first (contract section 10).
+    The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`; then what
+    other programs of Runflow's read: `images[]`, `image_url`, a bare string (contract 16.3). Entries may be strings or
+    objects; those with a type other than image are left out. The main one is that whose file name starts with
+    `result_`, else the first (contract section 10).
     """
     urls = tuple(dict.fromkeys(_output_urls(output)))
     main = next((url for url in urls if urlsplit(url).path.rpartition("/")[2].startswith("result_")), None)
@@ -133,12 +142,15 @@ def output_urls_of(output: object) -> tuple[str, ...]:
 
 def _output_urls(output: object) -> Iterator[str]:
     if not isinstance(output, Mapping):
+        yield from _output_url(output if isinstance(output, str) else None)
         return
-    for entries in (output.get("outputs"), output.get("image_urls")):
-        for entry in entries if isinstance(entries, list) else ():
+    for name in ("outputs", "image_urls", "image", "url", "output_url", "images", "image_url"):
+        entry = output.get(name)
+        if isinstance(entry, list):
+            for each in entry:
+                yield from _output_url(each)
+        elif name not in ("outputs", "image_urls", "images"):
             yield from _output_url(entry)
-    for entry in (output.get("image"), output.get("url"), output.get("output_url")):
-        yield from _output_url(entry)
 
 
 def _output_url(entry: object) -> Iterator[str]:
@@ -376,6 +388,26 @@ def create_body(
 def _plain(key: str) -> str:
     """A key as a person would recognise it: at most 200 characters, and never something that looks like a URL."""
     return re.sub(r"(?i)\b(data|https?|runflow):", r"\1 ", key)[:200]
+
+
+def asked_ratio(body: str | None) -> str | None:
+    """The aspect ratio that a body made by `create_body` asks for; None for the photo's own."""
+    sent = _object(_object(json.loads(body)).get("input")) if body else {}
+    return _text(_object(sent.get("config")).get("aspect_ratio"))
+
+
+_RUNFLOWS_HOST: Final = re.compile(r"(?i)runflow|(?:^|\.)r2\.cloudflarestorage\.com(?::\d+)?\Z")
+
+
+def is_asset_url(url: str | None) -> bool:
+    """Whether a URL leads to Runflow's own storage, whose hosts are not promised (contract sections 3, 10 and 16.5):
+    Runflow may show it in place of the URL that was sent.
+    """
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return False
+    return parts.scheme == "runflow" or _RUNFLOWS_HOST.search(parts.netloc) is not None
 
 
 def same_place(one: str | None, other: str | None) -> bool:

@@ -63,6 +63,11 @@ LEASE: Final = Wait(
 SEARCH_AGAIN: Final = Backoff(
     "a search for an existing run that failed", 60.0, 1_800.0, "until Runflow can tell, nothing is sent", floor=60.0
 )
+SEARCH: Final = Wait(
+    "for a search for an existing run",
+    72 * 3_600.0,
+    "a key's rights may be put right and an outage end within days; then a person is told, and nothing is sent",
+)
 URL_MARGIN: Final = Wait(
     "left of a presigned URL", 300.0, "a URL with less than this left is not sent again: Runflow has to read the photo"
 )
@@ -176,6 +181,7 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     ACCESS_DENIED,
     LEASE,
     SEARCH_AGAIN,
+    SEARCH,
     URL_MARGIN,
     LIST_SKEW,
     PROBE,

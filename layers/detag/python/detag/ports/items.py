@@ -16,7 +16,11 @@ MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
 MAX_DECISION: Final = 600
 MAX_CURSOR: Final = 2_048
-"""With keys of 1,024 bytes these keep an item below 200 KB: it may have 400 (DynamoDB Developer Guide, "Quotas")."""
+MAX_TO_ASK: Final = 1_000
+"""Of 64 characters at most. With keys of 1,024 bytes these keep an item below 250 KB: it may have 400 (DynamoDB
+Developer Guide, "Quotas").
+"""
+MAX_UNACCOUNTED: Final = 100
 
 
 def kept(job: Job) -> Job:
@@ -34,6 +38,8 @@ def kept(job: Job) -> Job:
         decision=job.decision[:MAX_DECISION] if job.decision else None,
         search_from=job.search_from if job.search_from and len(job.search_from) <= MAX_CURSOR else None,
         done=job.done[:MAX_OUTPUTS],
+        search_since=_micro(job.search_since),
+        unaccounted=job.unaccounted[-MAX_UNACCOUNTED:],
         outputs=job.outputs[:MAX_OUTPUTS],
         leftovers=job.leftovers[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),

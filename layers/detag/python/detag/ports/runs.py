@@ -19,7 +19,9 @@ class Unauthorized(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A page of the run list, newest first. `next` continues it; None is the end."""
+    """A page of the run list. Newest first was asked for and is not promised; an entry may show less than the record.
+    `next` continues the list; None is the end.
+    """
 
     runs: tuple[Run, ...]
     next: str | None
@@ -38,10 +40,18 @@ class Runs(Protocol):
         """
         ...
 
-    def get(self, run_id: str) -> Run | None:
-        """A run's record; None where Runflow does not know it. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
+    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
+        """A run's record; None where Runflow does not know it. `signed`: its output URLs are asked for with signatures
+        (contract 16.1). Raises `Transient`, `Unauthorized`, `NotConfigured`.
+        """
         ...
 
     def page(self, cursor: str | None = None) -> RunPage:
-        """A page of all runs of the organisation, newest first. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
+        """A page of all runs of the organisation. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
+        ...
+
+    def named(self, client_ref: str) -> tuple[Run, ...]:
+        """A few entries of the list, filtered by `client_ref`: what is found so exists, and "none" proves nothing
+        (contract 16.2). Raises `Transient`, `Unauthorized`, `NotConfigured`.
+        """
         ...

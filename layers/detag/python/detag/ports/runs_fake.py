@@ -30,6 +30,8 @@ PRICE: Final = Decimal("0.14")
 HOST: Final = "outputs.runflow.test"
 _KEY: Final = b"signs the URLs of this fake"
 _ENDS: Final = {"jpeg": "jpg"}
+NAMED: Final = 10
+"""How many runs a filter gives at most."""
 
 Answer = TypeVar("Answer")
 
@@ -120,6 +122,24 @@ class Habits:
     output_url_seconds: float = 3_600.0
     page_limit: int = 500
     output: Literal["image_urls", "outputs"] = "image_urls"
+    signs: Literal["always", "when asked", "unless asked"] = "always"
+    """Whether a record's output URLs are signed: always, only where `add_signature` asks for it, or only where it does
+    not."""
+    list_entries: Literal["whole", "thin"] = "whole"
+    """Whether an entry of the list is the record, or its id, status and time only."""
+    input_shown: Literal["sent", "asset", "nothing"] = "sent"
+    """The `input` of a record: as it was sent, with `image_url` as a link to an asset, or left out."""
+    order: Literal["descending", "ascending", "none"] = "descending"
+    """The order of the list, whatever is asked for."""
+    client_ref_filter: Literal["honoured", "ignored", "refused", "none"] = "honoured"
+    """What a filter on `client_ref` gives: the runs of this name, the list, a refusal, or no run at all."""
+    may_list: bool = True
+    """Whether the API key has the right to list runs: else 403."""
+    list_readable: bool = True
+    cursor_length: int = 0
+    """A cursor is no shorter."""
+    clock_behind: float = 0.0
+    """How many seconds the times that it tells are in the past."""
     credit: Decimal | None = None
     """What is left to spend: at 0, 402. None: unlimited."""
     configured: bool = True
@@ -164,6 +184,8 @@ class FakeRuns:
         """Body and Idempotency-Key of every POST that reached Runflow."""
         self.ended: list[FakeRun] = []
         """Every run that has ended, in that order: its callback is due. A test takes out what it has sent."""
+        self.shown_as_sent: set[str] = set()
+        """Runs whose `input` is shown as it was sent, whatever the habit."""
         self._going: dict[str, FakeRun] = {}
         self._late: list[tuple[float, str, str]] = []
         self._answers: dict[str, tuple[str, Outcome]] = {}
@@ -233,14 +255,27 @@ class FakeRuns:
             "client_ref": run.request.get("client_ref"),
             "metadata": run.request.get("metadata"),
             "callback_url": run.request.get("callback_url"),
-            "input": run.request.get("input"),
+            "input": self._input(run),
             "output": self._output(run),
             "cost": str(run.billed) if run.ended and run.ending.tells_cost else None,
             "failure_code": run.code,
             "failure_message": run.message,
-            "created_at": _iso(run.created_at),
-            "completed_at": None if run.completed_at is None else _iso(run.completed_at),
+            "created_at": _iso(run.created_at - self.habits.clock_behind),
+            "completed_at": None if run.completed_at is None else _iso(run.completed_at - self.habits.clock_behind),
         }
+
+    def _input(self, run: FakeRun) -> dict[str, Any] | None:
+        sent = run.request.get("input")
+        if not sent or self.habits.input_shown == "sent" or run.run_id in self.shown_as_sent:
+            return sent
+        return None if self.habits.input_shown == "nothing" else {**sent, "image_url": f"runflow://assets/{run.number}"}
+
+    def _entry(self, run: FakeRun) -> dict[str, Any]:
+        """An entry of the list."""
+        record = self.record(run)
+        if self.habits.list_entries == "thin":
+            return {name: record[name] for name in ("id", "status_code", "created_at")}
+        return record
 
     def callback(self, run: FakeRun) -> bytes:
         """The body that is POSTed to the run's callback_url (contract section 4), its output URLs signed now."""
@@ -276,6 +311,8 @@ class FakeRuns:
         """What an output URL gives. Raises `OutputUrlExpired`, or `Unsafe` for a URL that is none of Runflow's."""
         parts = urlsplit(url)
         unsigned, _, signature = url.partition("&signature=")
+        if parts.netloc == HOST and not parts.query:
+            raise OutputUrlExpired("the URL answered 403")
         run = self.runs.get(parts.path.split("/")[2]) if parts.netloc == HOST and parts.path.count("/") == 3 else None
         if run is None or signature != _signature(unsigned):
             raise Unsafe("not a URL of Runflow's")
@@ -341,28 +378,66 @@ class FakeRuns:
         self.runs[run_id] = self._going[run_id] = FakeRun(run_id, number, request, now, self.ending(request))
         return Accepted(run_id)
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
         """See `Runs`."""
         with self._effect("runs.get"):
             self._ask("get")
             run = self.runs.get(run_id)
             if run is None or run.lost or self._clock.now() < run.created_at + self.habits.known_after:
                 return None
-            return read_run(self.record(run))
+            record = self.record(run)
+            if self.habits.signs != "always" and signed != (self.habits.signs == "when asked"):
+                record["output"] = json.loads(re.sub(r"\?[^\"]*", "", json.dumps(record["output"])))
+            return read_run(record)
 
     def page(self, cursor: str | None = None) -> RunPage:
         """See `Runs`."""
         with self._effect("runs.page"):
             self._ask("page")
-            now, before = self._clock.now(), math.inf if cursor is None else int(cursor)
-            seen = [
-                run
-                for run in reversed(self.runs.values())
-                if run.number < before and not run.lost and now >= run.created_at + self.habits.visible_after
-            ]
-            here = seen[: self.habits.page_limit]
-            runs = tuple(run for run in (read_run(self.record(run)) for run in here) if run)
-            return RunPage(runs, str(here[-1].number) if len(seen) > len(here) else None)
+            self._list()
+            seen, length = self._listed(), self.habits.page_limit
+            place = self._place
+            if cursor is not None:
+                seen = [run for run in seen if place(run) > int(cursor)]
+            here = seen[:length]
+            following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
+            runs = tuple(run for run in (read_run(self._entry(run)) for run in here) if run)
+            return RunPage(runs, following)
+
+    def named(self, client_ref: str) -> tuple[Run, ...]:
+        """See `Runs`."""
+        with self._effect("runs.named"):
+            self._ask("page")
+            self._list()
+            reading = self.habits.client_ref_filter
+            if reading == "refused":
+                raise Transient("Runflow answered 422")
+            shown = [] if reading == "none" else self._listed()
+            if reading == "honoured":
+                shown = [run for run in shown if run.request.get("client_ref") == client_ref]
+            return tuple(run for run in (read_run(self._entry(run)) for run in shown[:NAMED]) if run)
+
+    def _list(self) -> None:
+        if not self.habits.may_list:
+            raise Unauthorized("Runflow answered 403")
+        if not self.habits.list_readable:
+            raise Transient("Runflow's list of runs cannot be read")
+
+    def _listed(self) -> list[FakeRun]:
+        """The runs that the list shows by now, in its order."""
+        now = self._clock.now()
+        shown = [run for run in self.runs.values() if not run.lost and now >= self.listed_at(run)]
+        return sorted(shown, key=self._place)
+
+    def listed_at(self, run: FakeRun) -> float:
+        """When a run is first in the list."""
+        return run.created_at + self.habits.visible_after
+
+    def _place(self, run: FakeRun) -> int:
+        """Where a run is in the list: a cursor names the place of the last one seen."""
+        if self.habits.order == "none":
+            return run.number * 7_919 % 10_007 * 1_000_000 + run.number
+        return run.number if self.habits.order == "ascending" else 1_000_000_000 - run.number
 
     def _ask(self, operation: str) -> None:
         self._key()

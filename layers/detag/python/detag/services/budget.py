@@ -63,12 +63,14 @@ class Budget:
         """How many images a limit pays for beyond what is spent today, as far as is known. Raises `Transient`."""
         return images_left(limit, self._jobs.spent(self._today()) or Decimal(0), self._price)
 
-    def adopt(self, job: Job, run_id: str, due_at: float) -> Job:
-        """Save the adoption of a run by its job, charged at the price if nothing was reserved for it.
+    def adopt(self, job: Job, run_id: str, due_at: float, *, client_ref: str | None = None) -> Job:
+        """Save the adoption of a run by its job, charged at the price if nothing was reserved for it. `client_ref`: see
+        `adopt`.
 
         Raises `Conflict` or `Transient`.
         """
-        adopted = adopt(job, run_id, Reservation(self._today(), self._price), self._clock.now(), due_at)
+        reservation = Reservation(self._today(), self._price)
+        adopted = adopt(job, run_id, reservation, self._clock.now(), due_at, client_ref=client_ref)
         after = replace(adopted, decision=f"run adopted: {run_id}")
         self._jobs.save(job, after)
         self._telemetry.info("run adopted", job_id=job.job_id, run_id=run_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from detag.domain.decisions import (
     Busy,
     Fetch,
     Fetched,
+    FetchOther,
     Idle,
     NotStored,
     Overtaken,
@@ -22,10 +24,13 @@ from detag.domain.decisions import (
     Stored,
     Whose,
     after_fetch,
+    after_fetch_of_other,
+    after_other_run,
     after_run,
     deliver_later,
     found_stored,
     is_proven,
+    is_uncounted,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
@@ -115,8 +120,6 @@ class Deliver:
         if run_id is None:
             return
         whose = whose_run(job, run_id)
-        if whose is Whose.EARLIER:
-            return
         if whose is Whose.OWN and job.state.terminal and not job.repairable:
             self._telemetry.info("already done", job_id=job.job_id, state=job.state)
             return
@@ -126,18 +129,27 @@ class Deliver:
             self._no_answer(job, run_id, error, deadline)
             return
         if whose is not Whose.OWN:
-            if run is None or not belongs_to(run, job, self._photos):
+            proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))
+            if run is None or not proven:
                 self._unmatched(result, "not a run of this job")
                 return
-            if whose is Whose.UNMATCHED:
-                if run.charged:
-                    self._budget.charge_unmatched(job, run)
+            if whose is not Whose.NEW or run.client_ref not in job.awaited:
+                self._use_other(job, run, result, deadline)
                 return
-            job = self._budget.adopt(job, run_id, self._clock.now() + waits.ADOPTED_POLL.seconds)
-        self._close(job, run, deadline)
+            job = self._adopted(job, run)
+        elif run is not None and job.state.terminal and job.reservation is None and is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)  # it had failed free of charge, and Runflow tried it again
+        self._close(job, run, result, deadline)
+
+    def _adopted(self, job: Job, run: Run) -> Job:
+        """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
+        if job.state.terminal:
+            return replace(job, run_id=run.run_id)
+        due_at = self._clock.now() + waits.ADOPTED_POLL.seconds
+        return self._budget.adopt(job, run.run_id, due_at, client_ref=run.client_ref)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
-        """The run's record, with the callback's signed output URLs where it has none."""
+        """The run's record, with output URLs from elsewhere where it succeeded and has none."""
         signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
             run = self._runs.get(run_id)
@@ -147,15 +159,44 @@ class Deliver:
             run = None
         if run is None:
             return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
-        return replace(run, output_urls=signed) if signed and not run.output_urls else run
+        if run.status in GOOD and not run.output_urls:
+            return replace(run, output_urls=next(self._other_urls(run, result), ()))
+        return run
+
+    def _other_urls(self, run: Run, result: Result) -> Iterator[tuple[str, ...]]:
+        """The URLs of a run's outputs by the other roads, each tried once those before it gave none: what its callback
+        signed, and the record as Runflow gives it without being asked for signatures (contract 16.1).
+        """
+        if result.output_urls and result.status in GOOD and result.run_id == run.run_id:
+            yield result.output_urls
+        try:
+            plain = self._runs.get(run.run_id, signed=False)
+        except (Transient, Unauthorized, NotConfigured):
+            return
+        if plain is not None and plain.output_urls:
+            yield plain.output_urls
 
     def _no_answer(self, job: Job, run_id: str, error: Exception, deadline: float) -> None:
         if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
             why = f"the run could not be read: {error}"
             self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
-        elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
+        elif run_id in job.earlier_runs or (job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED):
             raise Transient(str(error))  # only this message knows of the run
         # else the item's own due time leads to a search, which finds it
+
+    def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
+        """Charge an earlier or unmatched run, and use its output where the job has none."""
+        if is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)
+        decided = after_other_run(job, run, now=self._clock.now())
+        if isinstance(decided, FetchOther):
+            other = replace(job, run_id=run.run_id, done=())
+            fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
+            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
+        elif isinstance(decided, Step) and job.state is State.WAITING:
+            self._close(self._steps.take(job, decided), run, result, deadline)
+        else:
+            self._take(job, decided, deadline)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
@@ -163,7 +204,7 @@ class Deliver:
 
     # How the run ended
 
-    def _close(self, job: Job, run: Run | None, deadline: float) -> None:
+    def _close(self, job: Job, run: Run | None, result: Result, deadline: float) -> None:
         decided = after_run(
             job,
             run,
@@ -174,7 +215,7 @@ class Deliver:
         )
         if isinstance(decided, Fetch):
             run = decided.run
-            fetched = self._alone(job, lambda: self._store(job, run, deadline), deadline)
+            fetched = self._alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
             self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:
             self._take(job, decided, deadline)
@@ -247,6 +288,18 @@ class Deliver:
         older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
         return ours and older and existing.versioned and self._photos.remove(key)
 
+    def _fetch_by_any_road(
+        self, job: Job, run: Run, result: Result, deadline: float
+    ) -> Stored | Partway | Overtaken | NotStored:
+        """Store the run's outputs; what the URLs of its record do not give is tried by the others."""
+        fetched, roads = self._store(job, run, deadline), self._other_urls(run, result)
+        while _may_give_more(fetched) and (urls := next(roads, ())):
+            if urls != run.output_urls:
+                done = fetched.done if isinstance(fetched, NotStored) else job.done
+                rest = replace(job, done=done[: done.index("")] if "" in done else done)
+                fetched = max(fetched, self._store(rest, replace(run, output_urls=urls), deadline), key=_worth)
+        return fetched
+
     def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
         """Fetch and store the run's outputs, from where the last invocation stopped.
 
@@ -300,6 +353,20 @@ class Deliver:
         if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
             raise _NewerDelivered
         return _same_run(job, existing)
+
+
+def _may_give_more(fetched: Fetched) -> bool:
+    return isinstance(fetched, NotStored) or (isinstance(fetched, Stored) and fetched.refused != "")
+
+
+def _worth(fetched: Fetched) -> tuple[float, bool]:
+    """Of two roads to the same outputs the one that gave more counts; of equal ones, what is final."""
+    match fetched:
+        case Stored(keys):
+            return len(keys), True
+        case Partway(done) | NotStored(done=done):
+            return len([key for key in done if key]), False
+    return math.inf, True
 
 
 def _same_run(job: Job, existing: Existing) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from detag.domain.decisions import Proof, proof
 from detag.domain.job import Job
-from detag.domain.runs import Run, same_place
+from detag.domain.runs import Run
 from detag.ports.photos import PhotoStore
 
 
 def belongs_to(run: Run, job: Job, photos: PhotoStore) -> bool:
-    """Whether a run shows both the name that a submission of the job gives it, and the job's own photo."""
+    """Whether a run's record shows that a submission of the job made it."""
+    return proof(run, job, photo_url(job, photos)) is Proof.OURS
+
+
+def photo_url(job: Job, photos: PhotoStore) -> str:
+    """A URL of the job's own photo."""
     upload = job.upload
-    photo = photos.presign(upload.bucket, upload.key, upload.version_id, 60)
-    return client_ref_matches(run, job) and same_place(run.image_url, photo)
-
-
-def client_ref_matches(run: Run, job: Job) -> bool:
-    """Whether a run has the name that a submission of the job gives it."""
-    return (run.client_ref or "").startswith(job.job_id + ".")
+    return photos.presign(upload.bucket, upload.key, upload.version_id, 60)

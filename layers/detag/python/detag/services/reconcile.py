@@ -17,7 +17,7 @@ from detag.domain.missed_uploads import MAX_LISTED
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run
+from detag.domain.runs import Run, RunStatus
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
@@ -206,7 +206,8 @@ class Reconcile:
         cursor = None
         for _ in range(MAX_PAGES):
             page = self._runs.page(cursor)
-            found |= {run.run_id: run for run in page.runs if run.run_id in wanted}
+            told = (run for run in page.runs if run.status is not RunStatus.UNKNOWN)
+            found |= {run.run_id: run for run in told if run.run_id in wanted}
             cursor = page.next
             if cursor is None or len(found) == len(wanted) or self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
                 break

@@ -108,7 +108,7 @@ class Submission:
         except Conflict:
             if not isinstance(outcome, Accepted):
                 raise
-            self._own(job.job_id, outcome.run_id)
+            self._own(job, outcome.run_id)
             self._steps.probed(step, probe=probe)
 
     def _post(self, job: Job, deadline: float) -> Outcome | NotSent:
@@ -123,13 +123,14 @@ class Submission:
         except (NotConfigured, Transient) as error:  # raised only before anything is sent
             return NotSent(str(error))
 
-    def _own(self, job_id: str, run_id: str) -> None:
+    def _own(self, sent: Job, run_id: str) -> None:
         """The item changed while the POST was under way: the run is ours all the same."""
-        job = self._jobs.get(job_id)
+        job = self._jobs.get(sent.job_id)
         if job is None:
             return
         match whose_run(job, run_id):
             case Whose.NEW:
-                self._budget.adopt(job, run_id, self._clock.now() + waits.FIRST_POLL.seconds)
+                due_at = self._clock.now() + waits.FIRST_POLL.seconds
+                self._budget.adopt(job, run_id, due_at, client_ref=sent.client_ref)
             case Whose.UNMATCHED:
                 self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))

@@ -12,10 +12,10 @@ from detag.domain.decisions import (
     Adopt,
     Idle,
     Next,
+    NotSearched,
     Photo,
     Search,
     Step,
-    Unanswered,
     after_list,
     put_off,
     resume,
@@ -126,14 +126,15 @@ class Submit:
         now, refusal = self._clock.now(), self._admission.refusal(job)
         search: Search
         if refusal in UNANSWERED:
-            search = Unanswered(f"intake is paused: {refusal}")
+            search = NotSearched(f"intake is paused: {refusal}")
         else:
             search = self._existing.find_existing_run(job, deadline - POST_SECONDS)
         decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if isinstance(decided, Adopt):
             for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
                 self._budget.charge_unmatched(job, run)
-            self._budget.adopt(job, decided.run_id, now + waits.ADOPTED_POLL.seconds)
+            due_at = now + waits.ADOPTED_POLL.seconds
+            self._budget.adopt(job, decided.run_id, due_at, client_ref=decided.client_ref)
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)

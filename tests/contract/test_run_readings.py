@@ -1,0 +1,100 @@
+"""Runs and their list under each reading of what Runflow shows: the fake, and the adapter against the mock Runflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from detag.ports.errors import Transient
+from tests.contract.test_runs import JOB, FakeSide, HttpSide, create, listed, made, record, side
+
+__all__ = ["side"]  # a fixture
+
+READINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "thin": ({"list_entries": "thin"}, {"list_entries": "thin"}),
+    "asset links": ({"input_shown": "asset"}, {"input_shown": "asset"}),
+    "no input": ({"input_shown": "nothing"}, {"input_shown": "nothing"}),
+    "ascending": ({"order": "ascending"}, {"list_order": "ascending"}),
+    "in no order": ({"order": "none"}, {"list_order": "none"}),
+    "more than asked for": ({"page_limit": 500}, {"list_limit": "ignored"}),
+    "fields ignored": ({}, {"list_fields": "ignored"}),
+    "fields refused": ({}, {"list_fields": "rejected"}),
+    "long cursors": ({"cursor_length": 3_000}, {"list_cursor_length": 3_000}),
+    "signed when asked": ({"signs": "when asked"}, {"add_signature": "needed"}),
+    "signed unless asked": ({"signs": "unless asked"}, {"add_signature": "harmful"}),
+    "the parameter refused": ({}, {"add_signature": "rejected"}),
+    "run_id": ({}, {"create_id": "run_id"}),
+    **{shape: ({}, {"output_shape": shape}) for shape in ("images", "image_list", "image_url", "text")},
+}
+"""What the fake is told, and what the mock is."""
+Side = FakeSide | HttpSide
+
+
+def read_as(side: Side, habits: dict[str, Any], behaviour: dict[str, Any]) -> None:
+    if isinstance(side, HttpSide):
+        side.runflow.behave(**behaviour)
+        return
+    for name, value in habits.items():
+        setattr(side.fake.habits, name, value)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_run_is_listed_once_and_can_be_asked_for(side: Side, reading: str) -> None:
+    read_as(side, *READINGS[reading])
+    ids = {made(create(side, name, number)) for number, name in enumerate(("shoe", "hat", "bag"), 1)}
+    side.wait_until_ended()
+    found = [run.run_id for run in listed(side)]
+    assert sorted(found) == sorted(ids)
+    assert {record(side, run_id).client_ref for run_id in ids} == {f"{JOB}.{number}" for number in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_one_of_the_records_leads_to_the_output(side: Side, reading: str) -> None:
+    read_as(side, *READINGS[reading])
+    run_id = made(create(side))
+    side.wait_until_ended()
+    outputs: list[bytes | str] = []
+    for signed in (True, False):
+        run = side.runs.get(run_id, signed=signed)
+        assert run is not None
+        try:
+            with side.fetcher.open(run.output_urls[0]) as download:
+                outputs.append(download.body.read())
+        except Exception as error:  # noqa: BLE001 - what is refused is compared below
+            outputs.append(type(error).__name__)
+    refused = {"signed when asked": 1, "signed unless asked": 0}.get(reading)
+    expected = [side.cleaned("shoe")] * 2
+    assert outputs == [("OutputUrlExpired" if place == refused else one) for place, one in enumerate(expected)]
+
+
+def test_a_thin_entry_tells_neither_name_nor_photo(side: Side) -> None:
+    read_as(side, *READINGS["thin"])
+    create(side)
+    (run,) = listed(side)
+    assert (run.client_ref, run.job_id, run.image_url) == (None, None, None)
+    assert run.created_at is not None
+
+
+FILTERS: dict[str, tuple[str, Callable[[int], bool]]] = {
+    "honoured": ("honoured", lambda found: found == 1),
+    "ignored": ("ignored", lambda found: found == 2),
+}
+
+
+@pytest.mark.parametrize("reading", FILTERS)
+def test_a_name_is_filtered_where_that_is_understood(side: Side, reading: str) -> None:
+    name, expected = FILTERS[reading]
+    read_as(side, {"client_ref_filter": name}, {"client_ref_filter": name})
+    run_id = made(create(side, "shoe", 1))
+    create(side, "hat", 2)
+    found = side.runs.named(f"{JOB}.1")
+    assert run_id in {run.run_id for run in found}
+    assert expected(len(found))
+
+
+def test_a_filter_that_is_refused_is_transient(side: Side) -> None:
+    read_as(side, {"client_ref_filter": "refused"}, {"client_ref_filter": "rejected"})
+    with pytest.raises(Transient):
+        side.runs.named(f"{JOB}.1")

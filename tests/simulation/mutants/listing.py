@@ -1,0 +1,104 @@
+"""The guards of the search for an existing run, and of whose run it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutant import DECISIONS, DELIVER, SEARCH, Change, Mutant, one
+
+MUTANTS: Final = (
+    one(
+        "search for an existing run: all pages",
+        "paid once",
+        SEARCH + "read",
+        "self.is_read = following is None or",
+        "self.is_read = True or",
+        400,
+    ),
+    one(
+        "search for an existing run: order checked",
+        "paid once",
+        "detag.services.existing_runs:_Order.is_beyond",
+        "self._holds and self._seen >= ORDERED and",
+        "",
+        400,
+    ),
+    Mutant(
+        "search for an existing run: clocks",
+        "paid once",
+        (
+            Change(SEARCH + "read", "waits.LIST_SKEW.seconds", "0.0"),
+            Change(DECISIONS + "_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
+        ),
+        400,
+    ),
+    one(
+        "search for an existing run: an entry that does not tell",
+        "paid once",
+        SEARCH + "judge",
+        "self.to_ask.append(entry.run_id)",
+        "pass",
+        400,
+    ),
+    one(
+        "search for an existing run: listed and not known yet",
+        "paid once",
+        SEARCH + "answered",
+        "Proof.UNTOLD if run is None",
+        "Proof.FOREIGN if run is None",
+        400,
+    ),
+    one(
+        "search for an existing run: a list that may not be read",
+        "search first",
+        SEARCH + "result",
+        "is_over = self.is_read and (not self.to_ask) and (not trouble)",
+        "is_over = True",
+        400,
+    ),
+    one(
+        "adoption: the photo's URL rewritten",
+        "paid once",
+        DECISIONS + "proof",
+        "(not is_asset_url(run.image_url))",
+        "True",
+        400,
+    ),
+    one(
+        "adoption: after a search",
+        "own run",
+        SEARCH + "_proof",
+        "proof(run, self._job, self._photo)",
+        "Proof.OURS if run.job_id == self._job.job_id else Proof.FOREIGN",
+        400,
+    ),
+    one(
+        "adoption: number of the submission",
+        "unmatched run charged once",
+        DECISIONS + "proof",
+        "not job.has_submission(run.client_ref or '')",
+        "not (run.client_ref or '').startswith(job.job_id)",
+        400,
+    ),
+    Mutant(
+        "adoption: a submission that is unaccounted for",
+        "own run",
+        (
+            Change(
+                DECISIONS + "proof",
+                "not job.has_submission(run.client_ref or '')",
+                "not (run.client_ref or '').startswith(job.job_id)",
+            ),
+            Change(DELIVER + "_go_on", "run.client_ref not in job.awaited", "False"),
+        ),
+        400,
+    ),
+    one(
+        "paid and signed by another road",
+        "nothing paid is lost",
+        DELIVER + "_fetch_by_any_road",
+        "self._other_urls(run, result)",
+        "()",
+        400,
+    ),
+)

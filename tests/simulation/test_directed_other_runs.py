@@ -1,0 +1,95 @@
+"""A job has one run of its own; another run of the same photo was paid as well. One paid output, one delivery."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from detag.domain.job import State
+from detag.ports.runs_fake import PRICE, Ending, FakeRun, Fault
+from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
+from tests.simulation.simulation import Simulation
+
+FREE = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INTERNAL")
+PERMANENT = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
+
+
+def first_run(simulation: Simulation) -> FakeRun:
+    return next(iter(simulation.runflow.runs.values()))
+
+
+def used(simulation: Simulation) -> Decimal:
+    return simulation.jobs.spent_on(simulation.day()) / PRICE
+
+
+def test_a_retry_is_not_paid_where_the_failed_run_succeeds(simulation: Simulation) -> None:
+    """Runflow tries the failed run again while detag waits to do so: its output is used, nothing is sent."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [FREE]
+    job = upload(simulation)
+    pass_time(simulation, 10.0)
+    assert simulation.jobs.jobs[job].state is State.WAITING
+    simulation.runflow.try_again(first_run(simulation))
+    pass_time(simulation, 5.0)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    rest(simulation)
+    assert (len(simulation.runflow.sent), simulation.runflow.billed, used(simulation)) == (1, PRICE, Decimal(1))
+
+
+def test_a_failed_job_is_delivered_from_an_earlier_run(simulation: Simulation) -> None:
+    """Runflow tries the first of two failed runs again after the job was given up."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [FREE, PERMANENT]
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job].state is State.FAILED
+    simulation.runflow.try_again(first_run(simulation))
+    rest(simulation)
+    assert states(simulation, job)[-2:] == ["failed", "delivered"]
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
+def test_a_failed_job_is_delivered_from_its_own_run(simulation: Simulation) -> None:
+    """Runflow tries the last run again after the job was given up: its reservation was returned, so it is charged."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [PERMANENT]
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job].state is State.FAILED
+    simulation.runflow.try_again(first_run(simulation))
+    rest(simulation)
+    assert states(simulation, job)[-2:] == ["failed", "delivered"]
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
+@pytest.mark.parametrize("ending", [SLOW, PERMANENT])
+def test_an_earlier_runs_output_is_used_at_once(simulation: Simulation, ending: Ending) -> None:
+    """While the second run goes on, the first succeeds: delivered from it; the second counts as it was billed."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [FREE, Ending(600.0, 30.0, ending.status, ending.cost, code=ending.code)]
+    job = upload(simulation)
+    while simulation.jobs.jobs.get(job) is None or len(simulation.runflow.runs) < 2:
+        pass_time(simulation, 10.0)
+    first, second = simulation.runflow.runs.values()
+    pass_time(simulation, 5.0)
+    simulation.runflow.try_again(first)
+    pass_time(simulation, 10.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, second.run_id)
+    rest(simulation)
+    assert used(simulation) == (1 if ending is PERMANENT else 2)
+    assert list(simulation.jobs.charges) == [first.run_id]
+
+
+def test_a_refused_job_is_delivered_from_an_unconfirmed_run(simulation: Simulation) -> None:
+    """The POST that was refused had a predecessor without an answer, whose run appears later."""
+    simulation.runflow.habits.visible_after = 3 * HOUR
+    simulation.runflow.faults = [Fault(effect=True), Fault(422, code="VALIDATION", message="no")]
+    simulation.runflow.endings = [Ending(queued=1500.0, seconds=30.0)]
+    job = upload(simulation)
+    pass_time(simulation, 1200.0)
+    assert simulation.jobs.jobs[job].state is State.FAILED
+    rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
