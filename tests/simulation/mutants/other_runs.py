@@ -1,10 +1,10 @@
-"""The guards of what becomes of another paid run of a photo."""
+"""The guards of another paid run of a photo; those that are rarely met, test_directed_other_runs.py keeps."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
+from tests.simulation.mutant import DELIVER, one
 
 CHARGED: Final = "unmatched run charged once"
 
@@ -16,30 +16,6 @@ MUTANTS: Final = (
         DELIVER + "_go_on",
         "is_uncounted(job, run)",
         "False",
-        400,
-    ),
-    one(
-        "another run: its output used",
-        "paid once",
-        DECISIONS + "after_other_run",
-        "FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)",
-        "Idle('not used')",
-        400,
-    ),
-    one(
-        "another run: the reservation stays with its own",
-        CHARGED,
-        JOB + "deliver_other",
-        "reserved_run=job.run_id if job.reservation else None",
-        "reserved_run=None",
-        400,
-    ),
-    one(
-        "another run: what was reserved is billed",
-        "as billed",
-        DECISIONS + "_bill_reserved",
-        "job.state is not State.DELIVERED",
-        "True",
         400,
     ),
 )
