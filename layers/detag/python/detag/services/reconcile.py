@@ -221,7 +221,7 @@ class Reconcile:
 
     def _read(self, job_id: str) -> Job | None:
         """A job. One that cannot be read is set aside, and its message goes to `submit`, which cannot read it either:
-        so it ends in the dead-letter queue, whose alarm tells a person, and whence it can be sent on once it is repaired.
+        so it ends in the dead-letter queue, whose alarm tells a person, and can be sent on once it is repaired.
         """
         try:
             return self._jobs.get(job_id)
