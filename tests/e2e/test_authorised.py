@@ -258,6 +258,8 @@ def perform(play: Play) -> None:
     leave_an_event_pending(play, "delivered.jpg")
     assert wait_until(lambda: "due_at" not in play.job("delivered.jpg"), PATIENCE, pause=0.1), "it was published"
 
+    set_an_item_aside(play)
+
     report = harness.report()
     assert report["spend_today"]["usd"] == str(harness.spent())
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
@@ -291,6 +293,17 @@ def leave_an_event_pending(play: Play, key: str) -> None:
         },
     )
     play.harness.report()
+
+
+def set_an_item_aside(play: Play) -> None:
+    """Leave an item that cannot be read, until reconcile has set it aside."""
+    job_id, table = "f" * 32, play.stack.description["job_table"]
+    key = {"pk": {"S": f"job#{job_id}"}}
+    unreadable = {"key": {"S": "unreadable.jpg"}, "state": {"S": "of newer code"}, "lane": {"S": "due#0"}}
+    play.harness.table.put_item(TableName=table, Item=key | unreadable | {"due_at": {"N": "1"}})
+    play.harness.report()
+    assert float(play.job("unreadable.jpg")["due_at"]) > time.time() + 80_000
+    play.harness.table.delete_item(TableName=table, Key=key)
 
 
 def log_of(play: Play, function: str) -> str:
