@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import budget, machines, missed_uploads, outputs, pipeline, uploads
+from tests.simulation.mutants import budget, hanging, machines, missed_uploads, outputs, pipeline, uploads
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
     *pipeline.MUTANTS,
@@ -14,4 +14,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *outputs.MUTANTS,
     *machines.MUTANTS,
     *missed_uploads.MUTANTS,
+    *hanging.MUTANTS,
 )
