@@ -216,7 +216,7 @@ def draw() -> str:
 
 
 def _overview(kind: Kind) -> tuple[str, ...]:
-    anchor = kind.title.lower().replace(" ", "-").replace("'", "")
+    anchor = kind.title.lower().replace(" ", "-").replace("'", "").replace(":", "")
     return (f"[{kind.title}](#{anchor})", f"`{kind.pk}`", kind.writers)
 
 

@@ -258,7 +258,7 @@ def perform(play: Play) -> None:
     leave_an_event_pending(play, "delivered.jpg")
     assert wait_until(lambda: "due_at" not in play.job("delivered.jpg"), PATIENCE, pause=0.1), "it was published"
 
-    set_an_item_aside(play)
+    set_an_unreadable_item_aside(play)
 
     report = harness.report()
     assert report["spend_today"]["usd"] == str(harness.spent())
@@ -278,6 +278,18 @@ def replace_an_older_output(play: Play, key: str) -> None:
     assert [entry["Key"] for entry in found] == [key]
 
 
+def set_an_unreadable_item_aside(play: Play) -> None:
+    """An item that newer code wrote, due now, is looked at tomorrow; then somebody takes it away."""
+    table, name = play.harness.table, play.stack.description["job_table"]
+    key = {"pk": {"S": "job#" + "0" * 32}}
+    now = time.time()
+    written = {"key": {"S": "newer.jpg"}, "lane": {"S": "due#0"}, "due_at": {"N": str(int(now))}, "state": {"S": "new"}}
+    table.put_item(TableName=name, Item=key | written)
+    play.harness.report()
+    assert float(table.get_item(TableName=name, Key=key)["Item"]["due_at"]["N"]) > now + 3_600
+    table.delete_item(TableName=name, Key=key)
+
+
 def leave_an_event_pending(play: Play, key: str) -> None:
     """Make a closed job have its event pending, as where EventBridge could not be reached when it was closed."""
     job = play.job(key)
@@ -293,17 +305,6 @@ def leave_an_event_pending(play: Play, key: str) -> None:
         },
     )
     play.harness.report()
-
-
-def set_an_item_aside(play: Play) -> None:
-    """Leave an item that cannot be read, until reconcile has set it aside."""
-    job_id, table = "f" * 32, play.stack.description["job_table"]
-    key = {"pk": {"S": f"job#{job_id}"}}
-    unreadable = {"key": {"S": "unreadable.jpg"}, "state": {"S": "of newer code"}, "lane": {"S": "due#0"}}
-    play.harness.table.put_item(TableName=table, Item=key | unreadable | {"due_at": {"N": "1"}})
-    play.harness.report()
-    assert float(play.job("unreadable.jpg")["due_at"]) > time.time() + 80_000
-    play.harness.table.delete_item(TableName=table, Key=key)
 
 
 def log_of(play: Play, function: str) -> str:

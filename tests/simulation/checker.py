@@ -20,6 +20,7 @@ from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
 from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
 from detag.domain.reasons import Reason
+from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
@@ -145,13 +146,14 @@ class Checker:
 
     def uploaded(self, upload: Upload, data: bytes, *, sent: bool) -> None:
         """A photo was put into the bucket. `sent`: it can be cleaned."""
+        job_ids = {upload.job_id, by_own_key(upload).job_id}  # the scan knows it by the latter
         if not sent:
-            self._not_sent.add(upload.job_id)
+            self._not_sent |= job_ids
         try:
             name = name_in(data)
         except ValueError:
             name = ""
-        self.names[upload.job_id] = name
+        self.names |= dict.fromkeys(job_ids, name)
         self._photos_of_key.setdefault(upload.key, set()).add(name)
 
     def changed(self, key: str) -> None:
@@ -161,11 +163,13 @@ class Checker:
         for upload in simulation.uploaded:
             if upload.key != key:
                 continue
-            if there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag:
-                self._not_there.pop(upload.job_id, None)
-            else:
-                self._not_there.setdefault(upload.job_id, simulation.time)
-                self._was_not_there.add(upload.job_id)
+            is_there = there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag
+            for job_id in (upload.job_id, by_own_key(upload).job_id):
+                if is_there:
+                    self._not_there.pop(job_id, None)
+                else:
+                    self._not_there.setdefault(job_id, simulation.time)
+                    self._was_not_there.add(job_id)
 
     def observe(self, name: str) -> None:
         """After each effect."""
@@ -458,12 +462,12 @@ class Checker:
     def at_rest(self) -> None:
         """Faults have ended and nothing is left to happen."""
         simulation = self._simulation
-        for job_id, upload in simulation.arrived.items():
-            job = simulation.jobs.jobs.get(job_id)
+        for upload in simulation.arrived.values():
+            job = simulation.job_of(upload)
             self.check("one terminal state", job is not None and job.state.terminal, upload.key, job)
         newest = {upload.key: upload for upload in sorted(simulation.uploaded, key=lambda one: one.rank)}
         for upload in newest.values():
-            job = simulation.jobs.jobs.get(upload.job_id)
+            job = simulation.job_of(upload)
             if job is not None and job.reason is Reason.DELETED and upload.version_id is not None:
                 there = simulation.photos.current(upload.bucket, upload.key)
                 self.check("dropped only once gone", there is None or there[0] != upload.version_id, job)

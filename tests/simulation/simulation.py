@@ -24,9 +24,9 @@ from urllib.parse import quote_plus
 from detag import app
 from detag.batch import process
 from detag.domain.intake import Intake, Override
-from detag.domain.job import Upload
+from detag.domain.job import Job, Upload
 from detag.domain.money import NO_LIMIT, day_of
-from detag.domain.uploads import read_upload
+from detag.domain.uploads import by_own_key, other_reading, read_upload
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.clock import Clock
 from detag.ports.clock_fake import FakeClock
@@ -451,12 +451,18 @@ class Simulation:
             scan = self.jobs._scan
             self.wake(scan.next_at if scan else self.time)
 
+    def job_of(self, upload: Upload) -> Job | None:
+        """An upload's job, by the key of its event or of its listing."""
+        decoded = other_reading(upload)
+        known = (upload, by_own_key(upload), *((by_own_key(decoded),) if decoded else ()))
+        return next((job for one in known if (job := self.jobs.jobs.get(one.job_id))), None)
+
     def missed(self) -> list[Upload]:
         """Uploads that only the scan can find: still there, and of names of which no other upload is known."""
         return [
             upload
             for upload in self.untold
-            if upload.job_id not in self.jobs.jobs
+            if self.job_of(upload) is None
             and (upload.bucket, upload.key) not in self.jobs.newest_uploads
             and (there := self.photos.current(upload.bucket, upload.key)) is not None
             and there[0] == upload.version_id
@@ -541,7 +547,7 @@ class Simulation:
     def _send_event(self, event: dict[str, Any]) -> None:
         profile = self.profile
         if self.versioned and profile.fires("event never comes"):
-            self.untold.append(read_upload(event))
+            self.untold.append(self.uploaded[-1])
             self.wake(self.time)
             return
         if profile.fires("event lost to the rule's dead letters"):

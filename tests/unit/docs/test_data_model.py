@@ -51,7 +51,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "where something needs an explanation": lambda job: job.state is not State.DELIVERED,
     "after a failure for which Runflow has one": lambda job: bool(job.earlier_runs) or job.state is State.FAILED,
     "after a wait, until the run is accepted": lambda job: job.state in (State.WAITING, State.SUBMITTING),
-    "from the claim until the submission or the job ends": lambda job: (
+    "from the claim until the run is known, or the submission ends": lambda job: (
         job.submission_no > 0 and not job.state.terminal and job.reason not in (Reason.READY, Reason.RETRY)
     ),
     "since the first decision": lambda job: job.version > 0,

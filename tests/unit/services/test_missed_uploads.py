@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from detag.domain.job import State
 from detag.ports.errors import Transient
 from tests.unit.services.harness import Harness
@@ -9,7 +11,7 @@ from tests.unit.services.harness import Harness
 HOUR = 3_600.0
 
 
-def missed(harness: Harness, key: str = "shoe.jpg") -> dict[str, object]:
+def missed(harness: Harness, key: str = "shoe.jpg") -> dict[str, Any]:
     """Upload a photo whose event never comes; returns it."""
     return harness.upload(key)
 
@@ -103,3 +105,27 @@ def test_the_status_report_says_how_far_the_scan_is() -> None:
     harness.sweep()
     state = harness.reconcile.report()["scan_for_missed_uploads"]
     assert state["state"] == "on" and state["completed_at"]
+
+
+def test_a_job_known_by_its_encoded_key_is_not_missed() -> None:
+    """An event may have named its key URL-encoded: its job is the listed object's."""
+    harness = Harness()
+    harness.wait(60.0)
+    event = harness.upload("no image + 1.jpg", b"words")
+    event["detail"]["object"]["key"] = "no+image+%2B+1.jpg"
+    harness.submit.handle(event, harness.clock.monotonic() + 30.0)
+    assert harness.job.state is State.SKIPPED
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 0
+
+
+def test_an_encoded_event_after_the_scan_pays_nothing() -> None:
+    harness = Harness()
+    harness.wait(60.0)
+    event = missed(harness, "crème 1.jpg")
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 1
+    submit_sent(harness)
+    event["detail"]["object"]["key"] = "cr%C3%A8me+1.jpg"
+    harness.submit.handle(event, harness.clock.monotonic() + 30.0)
+    assert len(harness.jobs.jobs) == len(harness.runs.runs) == 1

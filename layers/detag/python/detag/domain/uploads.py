@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from detag.domain.job import Upload
 from detag.domain.missed_uploads import sequencer_of
@@ -56,6 +56,16 @@ def other_reading(upload: Upload) -> Upload | None:
         return None
     other = replace(upload, key=decoded, event_key=upload.key)
     return other if decoded != upload.key and other.is_addressable else None
+
+
+def by_encoded_key(upload: Upload) -> Upload:
+    """A listed upload as an event with a URL-encoded key would tell of it: the job may be known by that."""
+    return replace(upload, event_key=quote_plus(upload.key, safe="/"))
+
+
+def by_own_key(upload: Upload) -> Upload:
+    """An upload as its listing tells of it, whatever its event did."""
+    return replace(upload, event_key=None)
 
 
 def _listed(listed: Mapping[str, Any]) -> Upload:

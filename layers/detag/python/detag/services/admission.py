@@ -10,6 +10,7 @@ from typing import TypeVar
 from detag.domain.decisions import (
     Forbidden,
     Gone,
+    Idle,
     InArchive,
     NotRead,
     Photo,
@@ -28,7 +29,7 @@ from detag.domain.images import HEAD_BYTES, TAIL_BYTES, Head
 from detag.domain.intake import Override
 from detag.domain.job import Job
 from detag.domain.reasons import Reason
-from detag.domain.uploads import other_reading
+from detag.domain.uploads import by_own_key, other_reading
 from detag.ports.clock import Clock
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
@@ -46,7 +47,7 @@ class Verdict:
     """
 
     job: Job
-    found: Step | Photo
+    found: Step | Photo | Idle
     limit: Decimal
     probe: bool
 
@@ -104,7 +105,7 @@ class Admission:
     def _is_paused(self, override: Override) -> bool:
         return self._paused if override.paused is None else override.paused
 
-    def _screen(self, job: Job) -> tuple[Job, Step | Photo]:
+    def _screen(self, job: Job) -> tuple[Job, Step | Photo | Idle]:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
         now = self._clock.now()
         refused = screen_upload(job, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
@@ -112,6 +113,8 @@ class Admission:
             return job, refused
         found, head = self._find(job)
         if found is not job:  # by another key, which nothing has judged yet
+            if not job.version and self._jobs.get(by_own_key(found.upload).job_id) is not None:
+                return job, Idle("known by its own key")
             refused = screen_upload(found, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
         return found, refused or self._screen_content(found, head, now)
 

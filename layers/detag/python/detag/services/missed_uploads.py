@@ -7,7 +7,7 @@ from typing import Final
 from detag.domain.job import Upload
 from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import PAGE, Scan, after_page, taken_up
-from detag.domain.uploads import read_upload
+from detag.domain.uploads import by_encoded_key, read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
@@ -96,9 +96,9 @@ class MissedUploads:
         Of a known name it would be ranked below what is there, whatever its age: only its event can tell. What cannot
         be read is there.
         """
+        if any(self._has_job(one) for one in (upload, by_encoded_key(upload))):
+            return False
         try:
-            if self._jobs.get(upload.job_id) is not None:
-                return False
             known = bool(self._jobs.newest_upload(upload.bucket, upload.key))
         except Unreadable:
             return False
@@ -106,3 +106,9 @@ class MissedUploads:
             self._telemetry.warning("no event yet, and another upload of the name is known", job_id=upload.job_id)
             return False
         return True
+
+    def _has_job(self, upload: Upload) -> bool:
+        try:
+            return self._jobs.get(upload.job_id) is not None
+        except Unreadable:
+            return True

@@ -113,10 +113,13 @@ class Submit:
     def _begin(self, job: Job, deadline: float) -> None:
         verdict = self._admission.judge(job)
         job = verdict.job
-        if isinstance(verdict.found, Photo):
-            self._submission.begin(job, verdict.found, deadline, limit=verdict.limit, probe=verdict.probe)
-        else:
-            self._steps.take(job, verdict.found, probe=verdict.probe)
+        match verdict.found:
+            case Photo() as photo:
+                self._submission.begin(job, photo, deadline, limit=verdict.limit, probe=verdict.probe)
+            case Step() as step:
+                self._steps.take(job, step, probe=verdict.probe)
+            case Idle(why):
+                self._telemetry.info(why, job_id=job.job_id)
 
     def _confirm(self, job: Job, deadline: float) -> None:
         """After an unclear answer: find the run that may exist before anything is sent again."""
