@@ -129,7 +129,7 @@ class Checker:
         self._reserved: dict[str, Decimal] = {}
         self.lost: set[str] = set()
         """Days whose budgets somebody deleted."""
-        self._told: dict[str, list[float]] = {}
+        self._messages_of_unreadable: dict[str, list[float]] = {}
         """When a message of an item that cannot be read was sent, by job id."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
@@ -414,9 +414,9 @@ class Checker:
     def queued(self, message: dict[str, Any]) -> None:
         """A queue keeps a message, and did not lose it."""
         if message.get("job_id") in self._simulation.jobs.unreadable and "run_id" not in message:
-            told = self._told.setdefault(message["job_id"], [])
-            told.append(self._simulation.time)
-            last_day = [at for at in told if at > self._simulation.time - 86_000]
+            sent = self._messages_of_unreadable.setdefault(message["job_id"], [])
+            sent.append(self._simulation.time)
+            last_day = [at for at in sent if at > self._simulation.time - 86_000]
             few = len(last_day) <= 3  # by two sweeps at once, or by an index that is behind
             self.check("set aside", few, message["job_id"], last_day)
         if "event" in message:
@@ -451,8 +451,9 @@ class Checker:
         self._removed = len(photos.removed)
 
     def intake_is_open(self) -> None:
-        """Faults ended long ago."""
-        waiting = [job for job in self._simulation.jobs.jobs.values() if job.waits_for_intake]
+        """Faults ended long ago. What was set aside goes on within a day."""
+        jobs = self._simulation.jobs
+        waiting = [job for job in jobs.jobs.values() if job.waits_for_intake and job.job_id not in jobs.aside]
         self.check(
             "intake reopens", self._simulation.intake.reason is None and not waiting, self._simulation.intake, *waiting
         )
