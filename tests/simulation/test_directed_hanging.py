@@ -79,7 +79,7 @@ def test_a_hanging_photo_keeps_no_other_waiting(faulty: Simulation) -> None:
         finally:
             hangs(faulty)
 
-    faulty.photos.read_head = read_head  # type: ignore[method-assign]
+    faulty.photos.read_head = read_head  # type: ignore[method-assign, assignment]
     jobs = [upload(faulty, f"{number}.jpg") for number in range(5)]
     pass_time(faulty, TIMEOUTS["submit"])
     assert [faulty.jobs.jobs[job].state is State.WAITING for job in jobs] == [True, False, False, False, False]
