@@ -17,12 +17,13 @@ from botocore.httpsession import URLLib3Session
 
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
-from detag.domain.intake import Intake, Override
+from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk
+from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import Job, Reservation, State, Trouble, Upload, new, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
-from detag.ports.errors import Conflict
+from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
 from detag.ports.jobs import BudgetLost, DayNotOpen, Delivered, DeliveryHeld, JobStore, LimitReached
 from detag.ports.jobs_fake import FakeJobStore
@@ -35,6 +36,15 @@ RESERVED = Reservation(DAY, PRICE)
 
 class Fake:
     """The job store in memory."""
+
+    def spoil_job(self, job_id: str) -> None:
+        self.store.unreadable.add(job_id)
+
+    def spoil_intake(self) -> None:
+        self.store.intake_unreadable = True
+
+    def spoil_scan(self) -> None:
+        self.store.scan_unreadable = True
 
     def __init__(self) -> None:
         self.store = FakeJobStore(FakeClock())
@@ -50,6 +60,25 @@ class Dynamo:
         client.create_table(TableName=table, **definition)
         self.client, self.table = client, table
         self.store = DynamoJobStore(client, table, FakeClock())
+
+    def spoil_job(self, job_id: str) -> None:
+        self._spoil(job_pk(job_id), "created_at")
+
+    def spoil_intake(self) -> None:
+        self._spoil(INTAKE_PK, "since")
+
+    def spoil_scan(self) -> None:
+        self._spoil(SCAN_PK, "since")
+
+    def _spoil(self, pk: str, name: str) -> None:
+        """Make an attribute of an item one that this code does not understand."""
+        self.client.update_item(
+            TableName=self.table,
+            Key={"pk": {"S": pk}},
+            UpdateExpression="SET #name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"S": "of newer code"}},
+        )
 
     def write_override(self, override: Override) -> None:
         item: dict[str, Any] = {"pk": {"S": "override"}}
@@ -127,8 +156,91 @@ def test_a_job_that_was_never_saved_is_not_there(store: JobStore) -> None:
 
 def test_what_is_not_there_cannot_be_set_aside(store: JobStore) -> None:
     job = job_of()
-    store.set_aside(job.job_id, EPOCH)
+    store.set_aside(job.job_id, EPOCH, EPOCH + 60)
     assert store.get(job.job_id) is None
+
+
+def test_what_cannot_be_read_is_set_aside(side: Fake | Dynamo) -> None:
+    """It is due again at its time, and nothing else of it is changed."""
+    store = side.store
+    job = saved(store, job_of(), due_at=EPOCH)
+    other = saved(store, job_of(1), due_at=EPOCH + 1)
+    side.spoil_job(job.job_id)
+    with pytest.raises(Unreadable):
+        store.get(job.job_id)
+    assert store.due(EPOCH + 1, 10) == [job.job_id, other.job_id]
+    store.set_aside(job.job_id, EPOCH + 1, EPOCH + 60)
+    assert store.due(EPOCH + 59, 10) == [other.job_id]
+    assert store.due(EPOCH + 60, 10) == [other.job_id, job.job_id]
+
+
+def test_what_waits_for_the_intake_is_set_aside_too(side: Fake | Dynamo) -> None:
+    store = side.store
+    job = saved(store, job_of(), reason=Reason.PAUSED, due_at=EPOCH)
+    side.spoil_job(job.job_id)
+    assert store.waiting_for_intake(EPOCH, 10) == [job.job_id]
+    store.set_aside(job.job_id, EPOCH, EPOCH + 60)
+    assert store.waiting_for_intake(EPOCH + 59, 10) == []
+    assert store.waiting_for_intake(EPOCH + 60, 10) == [job.job_id]
+
+
+def test_what_has_moved_on_is_not_set_aside(store: JobStore) -> None:
+    """Newer code may be at the same item: what it wrote stays."""
+    job = saved(store, job_of(), due_at=EPOCH)
+    later = saved(store, job, due_at=EPOCH + 60)
+    store.set_aside(job.job_id, EPOCH, EPOCH + 1_000)
+    assert store.get(job.job_id) == later
+    closed = saved(store, later, state=State.SKIPPED, reason=Reason.EMPTY, closed_at=EPOCH, due_at=None)
+    store.set_aside(job.job_id, EPOCH + 60, EPOCH + 1_000)
+    assert store.get(job.job_id) == closed
+
+
+def test_an_intake_that_cannot_be_read_is_paused_and_kept(side: Fake | Dynamo) -> None:
+    store = side.store
+    store.save_intake(Intake(), Intake(reason=Reason.PAUSED, since=EPOCH, version=1))
+    side.spoil_intake()
+    assert store.intake() == UNREADABLE
+    with pytest.raises(Conflict):
+        store.save_intake(UNREADABLE, Intake(version=1))
+    assert store.intake() == UNREADABLE
+
+
+def test_a_scan_that_cannot_be_read_can_start_over(side: Fake | Dynamo) -> None:
+    store, scan = side.store, Scan(since=EPOCH)
+    store.save_scan(scan, replace(scan, version=5))
+    side.spoil_scan()
+    with pytest.raises(Unreadable):
+        store.scan()
+    store.save_scan(None, replace(scan, version=1))
+    assert store.scan() == replace(scan, version=1)
+
+
+@pytest.mark.parametrize("name", ["spent", "opened_at"])
+def test_a_budget_that_cannot_be_read_pays_nothing(dynamo: Dynamo, name: str) -> None:
+    """What was spent is not known: as where the item was deleted, nothing is claimed on that day."""
+    store = dynamo.store
+    store.open_day(DAY)
+    item = {"pk": {"S": f"day#{DAY}"}, "spent": {"N": "0"}, "opened_at": {"N": "1"}}
+    item = item | {"spent": {"S": "a lot"}} if name == "spent" else {key: item[key] for key in ("pk", "spent")}
+    dynamo.client.put_item(TableName=dynamo.table, Item=item)
+    assert store.spent(DAY) is None
+    job = job_of()
+    with pytest.raises(DayNotOpen):
+        store.save(job, moved(job, reservation=RESERVED), limit=Decimal(100))
+    if name == "spent":
+        store.open_day(DAY)  # it is open: that repairs nothing
+        with pytest.raises(DayNotOpen):
+            store.save(job, moved(job, reservation=RESERVED), limit=Decimal(100))
+    else:
+        with pytest.raises(BudgetLost):
+            store.open_day(DAY)
+    assert store.get(job.job_id) is None
+
+
+def test_a_newest_day_that_is_no_day_opens_none(dynamo: Dynamo) -> None:
+    dynamo.client.put_item(TableName=dynamo.table, Item={"pk": {"S": "budget"}, "newest_day": {"N": "1"}})
+    with pytest.raises(BudgetLost):
+        dynamo.store.open_day(DAY)
 
 
 def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
@@ -549,20 +661,20 @@ def test_jobs_wait_for_the_intake_in_the_order_of_their_uploads(store: JobStore)
     waiting = [saved(store, job, reason=Reason.SPEND_LIMIT, due_at=job.upload.uploaded_at) for job in jobs]
     oldest_first = [job.job_id for job in reversed(waiting)]
     assert store.due(EPOCH + 100, 100) == []
-    assert store.waiting_for_intake(100) == oldest_first
-    assert store.waiting_for_intake(2) == oldest_first[:2]
-    assert store.waiting_for_intake(0) == []
+    assert store.waiting_for_intake(EPOCH, 100) == oldest_first
+    assert store.waiting_for_intake(EPOCH, 2) == oldest_first[:2]
+    assert store.waiting_for_intake(EPOCH, 0) == []
 
 
 def test_a_released_job_waits_for_the_intake_no_more(store: JobStore) -> None:
     job = saved(store, job_of(), reason=Reason.PAUSED, due_at=EPOCH)
     saved(store, job, reason=Reason.READY, due_at=EPOCH)
-    assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+    assert (store.waiting_for_intake(EPOCH, 10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
 
 def test_an_unconfirmed_job_does_not_wait_for_the_intake(store: JobStore) -> None:
     job = saved(store, job_of(), reason=Reason.UNCONFIRMED, due_at=EPOCH)
-    assert (store.waiting_for_intake(10), store.due(EPOCH, 10)) == ([], [job.job_id])
+    assert (store.waiting_for_intake(EPOCH, 10), store.due(EPOCH, 10)) == ([], [job.job_id])
 
 
 def test_jobs_are_counted_by_state_and_reason(store: JobStore) -> None:

@@ -94,7 +94,7 @@ class Workload:
 
     def look(self) -> Call:
         day, now, limit = self.chance.choice(DAYS), EPOCH + self.chance.uniform(0, 60), self.chance.randrange(10)
-        return lambda store: (store.due(now, limit), store.waiting_for_intake(limit), counted(store.counts(day)))
+        return lambda store: (store.due(now, limit), store.waiting_for_intake(now, limit), counted(store.counts(day)))
 
 
 def counted(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:

@@ -352,6 +352,7 @@ def grants(template: Template, play: Play) -> set[Grant]:
         Grant(function, statement["Sid"], action, _arn(template, physical, resource))
         for function in FUNCTIONS
         for statement in template.statements(f"{function}FunctionRole")
+        if statement["Effect"] == "Allow"
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
     }

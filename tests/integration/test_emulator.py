@@ -320,3 +320,69 @@ def test_events_are_announced_in_our_own_name_only(
         names = deploy(guarded_aws, role(statement | {"Condition": condition_in_force}))
         function = create(guarded_aws, {"handler.py": ANNOUNCES}, names["Role"])
         assert function(sources).payload == ("allowed" if answer else "AccessDeniedException")
+
+
+WRITES = """
+import boto3
+from botocore.exceptions import ClientError
+
+def lambda_handler(event, context):
+    client, table = boto3.client("dynamodb"), event["table"]
+    def put(pk):
+        return {"TableName": table, "Item": {"pk": {"S": pk}}}
+    def update(pk):
+        names = {"#paused": "paused"}
+        return {
+            "TableName": table,
+            "Key": {"pk": {"S": pk}},
+            "UpdateExpression": "REMOVE #paused",
+            "ExpressionAttributeNames": names,
+        }
+    def one(pk):
+        return {"TableName": table, "Key": {"pk": {"S": pk}}}
+    calls = {
+        "read": lambda: client.get_item(**one("override")),
+        "put": lambda: client.put_item(**put("override")),
+        "update": lambda: client.update_item(**update("override")),
+        "delete": lambda: client.delete_item(**one("override")),
+        "batch": lambda: client.batch_write_item(RequestItems={table: [
+            {"PutRequest": {"Item": {"pk": {"S": "job#1"}}}}, {"PutRequest": {"Item": {"pk": {"S": "override"}}}},
+        ]}),
+        "transaction": lambda: client.transact_write_items(
+            TransactItems=[{"Put": put("job#1")}, {"Update": update("override")}]
+        ),
+        "other put": lambda: client.put_item(**put("job#1")),
+        "other update": lambda: client.update_item(**update("day#1")),
+        "other transaction": lambda: client.transact_write_items(
+            TransactItems=[{"Put": put("job#1")}, {"Update": update("day#1")}]
+        ),
+    }
+    said = {}
+    for name, call in calls.items():
+        try:
+            call()
+            said[name] = "allowed"
+        except ClientError as error:
+            said[name] = error.response["Error"]["Code"]
+    return said
+"""
+
+
+@pytest.mark.parametrize("function", ["Submit", "Deliver", "Reconcile"])
+def test_no_function_writes_what_an_operator_wrote(guarded_aws: Aws, function: str) -> None:
+    """The template's own statements, and beside them one that allows everything: the override can be read only."""
+    guarded_aws.client("dynamodb").create_table(
+        TableName="jobs",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/jobs"
+    statements = read_stack().statements(f"{function}FunctionRole")
+    (deny,) = (statement | {"Resource": arn} for statement in statements if statement["Effect"] == "Deny")
+    everything = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": arn}
+    names = deploy(guarded_aws, role(everything, deny))
+    said = create(guarded_aws, {"handler.py": WRITES}, names["Role"])({"table": "jobs"}).payload
+    denied = {"put", "update", "delete", "batch", "transaction"}
+    assert {name for name, answer in said.items() if answer == "AccessDeniedException"} == denied
+    assert {answer for name, answer in said.items() if name not in denied} == {"allowed"}

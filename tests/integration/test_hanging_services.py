@@ -42,16 +42,16 @@ class Hanging:
         self._thread.start()
 
     def _accept(self) -> None:
-        held = []
+        connections = []
         while not self._stop.is_set():
             try:
-                held.append(self._listener.accept()[0])
+                connections.append(self._listener.accept()[0])
             except TimeoutError:
                 continue
             if self.start:
-                held[-1].recv(65_536)
-                held[-1].sendall(self.start)
-        for connection in (*held, self._listener):
+                connections[-1].recv(65_536)
+                connections[-1].sendall(self.start)
+        for connection in (*connections, self._listener):
             connection.close()
 
     def close(self) -> None:

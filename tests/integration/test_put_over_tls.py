@@ -91,11 +91,11 @@ def test_the_body_itself_tells_its_length(store: S3PhotoStore, monkeypatch: pyte
     asked: list[int | None] = []
     ask = botocore.httpchecksum.determine_content_length
 
-    def told(body: object) -> int | None:
+    def length_of(body: object) -> int | None:
         asked.append(ask(body))
         return asked[-1]
 
-    monkeypatch.setattr(botocore.httpchecksum, "determine_content_length", told)
+    monkeypatch.setattr(botocore.httpchecksum, "determine_content_length", length_of)
     put(store)
     assert asked == [len(DATA)]
 

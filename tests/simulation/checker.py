@@ -79,9 +79,11 @@ INVARIANTS: Final = {
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every outcome that has one, and for no other",
     "records": "a record was written for every failure, and for no other",
-    "dead letters explained": "an upload is a dead letter only if its process died, or its item could not be written",
+    "dead letters explained": "an upload is a dead letter only if no process lived, or its item could not be read or "
+    "written",
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",
     "no unexpected error": "no message fails for a bug",
+    "set aside": "an item that cannot be read is told of about once a day, and not every minute",
     "no secret logged": "no log line holds a URL, a body, a key or a secret",
     "unmatched run charged once": "an unmatched paid run is charged to the day budget once, with an alarm at least",
 }
@@ -127,6 +129,8 @@ class Checker:
         self._reserved: dict[str, Decimal] = {}
         self.lost: set[str] = set()
         """Days whose budgets somebody deleted."""
+        self._messages_of_unreadable: dict[str, list[float]] = {}
+        """When a message of an item that cannot be read was sent, by job id."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -412,6 +416,12 @@ class Checker:
 
     def queued(self, message: dict[str, Any]) -> None:
         """A queue keeps a message, and did not lose it."""
+        if message.get("job_id") in self._simulation.jobs.unreadable and "run_id" not in message:
+            sent = self._messages_of_unreadable.setdefault(message["job_id"], [])
+            sent.append(self._simulation.time)
+            last_day = [at for at in sent if at > self._simulation.time - 86_000]
+            few = len(last_day) <= 3  # by two sweeps at once, or by an index that is behind
+            self.check("set aside", few, message["job_id"], last_day)
         if "event" in message:
             self.kept_at[message["run_id"]] = self._simulation.time
 
@@ -444,8 +454,9 @@ class Checker:
         self._removed = len(photos.removed)
 
     def intake_is_open(self) -> None:
-        """Faults ended long ago."""
-        waiting = [job for job in self._simulation.jobs.jobs.values() if job.waits_for_intake]
+        """Faults ended long ago. What was set aside goes on within a day."""
+        jobs = self._simulation.jobs
+        waiting = [job for job in jobs.jobs.values() if job.waits_for_intake and job.job_id not in jobs.aside]
         self.check(
             "intake reopens", self._simulation.intake.reason is None and not waiting, self._simulation.intake, *waiting
         )
@@ -659,7 +670,7 @@ class _NewestUploads(dict[tuple[str, str], str]):
 
 def _is_fair(why: str) -> bool:
     """Whether a message of the upload queue may come back for this: nothing could be written down."""
-    return why.startswith(("its process", "DynamoDB")) or why == "the item is contended"
+    return why.startswith(("its ", "DynamoDB", "too little time")) or why == "the item is contended"
 
 
 def _short(thing: object) -> str:

@@ -39,8 +39,19 @@ PORTS: Final = {
 }
 """By the first word of an effect's name: how a call fails before it had its effect, and after."""
 
+HANGS: Final = {
+    "jobs": "DynamoDB hangs",
+    "photos": "S3 hangs",
+    "runs": "Runflow hangs",
+    "fetcher": "output hangs",
+}
+"""By the first word of an effect's name: a call that takes all the time that its worker has left for it, before it has
+its effect or after.
+"""
+
 RATES: Final = {
     **EFFECTS,
+    **dict.fromkeys(HANGS.values(), (0.3, (0.002, 0.01, 0.04))),
     **dict.fromkeys(AT.values(), (0.4, (0.05, 0.3))),
     **{kind: (0.45, (0.01, 0.04, 0.15)) for kinds in PORTS.values() for kind in kinds},
     "DynamoDB conflict after the write": (0.4, (0.01, 0.05)),
@@ -133,6 +144,9 @@ KINDS: Final = (
     "spend limit never lifted",
     "price changed",
     "limit deployed anew",
+    "Lambda throttled",
+    "item unreadable",
+    "intake unreadable",
     "day budget deleted",
     "credit runs out",
     "credit used up",
@@ -208,6 +222,9 @@ class FaultProfile:
         before, afterwards = PORTS[name.partition(".")[0]]
         if name not in ("runs.create", "runs.get", "runs.page"):  # Runflow's own faults are drawn where it answers
             found += [(self.rates.get(before, 0.0), before, False), (self.rates.get(afterwards, 0.0), afterwards, True)]
+        hangs = HANGS.get(name.partition(".")[0])
+        if hangs and name != "runs.create":  # of which nobody knows what became: one of Runflow's own faults
+            found += [(self.rates.get(hangs, 0.0) / 2, hangs, after) for after in (False, True)]
         if name in ("jobs.save", "jobs.save_intake", "jobs.charge"):
             kind = "DynamoDB conflict after the write"
             found.append((self.rates.get(kind, 0.0), kind, True))

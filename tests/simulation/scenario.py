@@ -197,6 +197,9 @@ class Workload:
         act(0.3, "price changed", self._price)
         act(0.2, "limit deployed anew", self._deploy_limit)
         act(0.15, "day budget deleted", self._lose_budget)
+        act(0.2, "Lambda throttled", self._throttle)
+        act(0.2, "item unreadable", self._roll_back)
+        act(0.15, "intake unreadable", self._spoil_intake)
         act(0.25, "credit runs out", self._spend)
         act(0.25, "Runflow down", self._down)
         act(0.25, "rights not spread yet", self._no_rights)
@@ -297,6 +300,25 @@ class Workload:
                 simulation.limits.append((simulation.time, simulation.limit or NO_LIMIT))
 
         simulation.after(20.0, last_of_the_old)
+
+    def _throttle(self) -> None:
+        """Another function of the account takes all of its concurrency."""
+        self.simulation.throttled_until = self.simulation.time + self.random.uniform(60, 700)
+
+    def _roll_back(self) -> None:
+        """To code that cannot read some of the open items, until it is rolled forward."""
+        simulation = self.simulation
+        left = [job_id for job_id, job in simulation.jobs.jobs.items() if not job.state.terminal]
+        simulation.jobs.unreadable.update(self.random.sample(sorted(left), min(len(left), 3)))
+        simulation.after(self.random.uniform(600, 8_000), self._roll_forward)
+
+    def _roll_forward(self) -> None:
+        self.simulation.jobs.unreadable.clear()
+        self.simulation.jobs.intake_unreadable = False
+
+    def _spoil_intake(self) -> None:
+        self.simulation.jobs.intake_unreadable = True
+        self.simulation.after(self.random.uniform(60, 5_000), self._roll_forward)
 
     def _lose_budget(self) -> None:
         simulation, day = self.simulation, self.simulation.day()
@@ -403,6 +425,8 @@ class Workload:
         self._restore()
         self._up()
         self._spread_rights()
+        self._roll_forward()
+        simulation.throttled_until = simulation.time
         for day in sorted(simulation.checker.lost):
             simulation.checker.find_budget(day)
         simulation.runflow.habits.credit = None

@@ -41,13 +41,17 @@ from detag.ports.telemetry_fake import FakeTelemetry
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 from tests.environment import settings
 from tests.simulation.checker import Checker
-from tests.simulation.fault_profile import AT, FaultProfile
+from tests.simulation.fault_profile import AT, HANGS, FaultProfile
 from tests.simulation.runflow import Runflow
 from tests.simulation.sqs import Sqs
 
 PRICE: Final = Decimal("0.14")
 TIMEOUTS: Final = {"submit": 30.0, "callback": 10.0, "deliver": 120.0, "reconcile": 55.0}
 """Seconds after which a function's process is killed: the template's `Timeout`."""
+KEPT: Final = {"jobs": 1.0, "queue": 1.0, "runs": 3.0, "secrets": 5.0, "photos": 8.0, "events": 8.0, "fetcher": 30.0}
+"""Seconds of an invocation that a call leaves, however it hangs, by the first word of its effect: the adapters' own,
+and `deliver`'s for outputs. With less than that left a call is not made.
+"""
 VISIBILITY: Final = {"submit": 180.0, "deliver": 720.0}
 DEPTH: Final = 3
 """How many workers may be stalled at once, one inside the other."""
@@ -175,7 +179,7 @@ class Simulation:
         """Every event that reached the upload queue, as often as it did."""
         self.kept_results: Counter[str] = Counter()
         """Messages that reached the result queue, by run id."""
-        self.paused_at = self.secrets_changed = float("-inf")
+        self.paused_at = self.secrets_changed = self.throttled_until = float("-inf")
         self.all_secrets = ["whsec_first"]
         """Every secret that was ever accepted."""
         self.copies = 1
@@ -243,6 +247,9 @@ class Simulation:
         if worker is None:
             return None
         self.clock.time += 0.003
+        port = name.partition(".")[0]
+        if port != "fetcher" and 0 < worker.deadline - self.time < KEPT[port]:
+            raise Transient("too little time is left")
         chance = self.profile.at_effect(name)
         if chance is not None and not chance[1]:
             self._inject(chance[0], worker, name)
@@ -271,12 +278,25 @@ class Simulation:
                 seconds = (worker.deadline - self.time) * self.random.uniform(0.2, 1.0)
             self.stall(seconds, kind, name)
             return
+        if kind in HANGS.values():
+            self._hang(kind, worker, name)
         self.profile.happens(kind)
         self.trace_line(kind, "at", name)
         if kind == "worker crashed":
             raise Crash("crashed")
         if kind == "DynamoDB conflict after the write":
             raise Conflict("the write happened, its repetition did not")
+        raise Transient(kind)
+
+    def _hang(self, kind: str, worker: Worker, name: str) -> None:
+        """A call takes all the time that it has. The other photos of the batch, each in its own thread, go on first."""
+        self.profile.happens(kind)
+        while worker.pending and len(self.workers) < 2 * DEPTH:
+            worker.pending.popleft()()
+        self.trace_line(kind, "at", name)
+        left = worker.deadline - KEPT[name.partition(".")[0]] - self.time
+        if left > 0:
+            self.wait(left)
         raise Transient(kind)
 
     def stall(self, seconds: float, kind: str, name: str) -> None:
@@ -303,7 +323,10 @@ class Simulation:
     # Functions
 
     def invoke(self, function: str, call: Callable[[Worker], Any]) -> Any:
-        """One invocation in some process of a function; a str says how the process died."""
+        """One invocation in some process of a function; a str says how the process died, or that there was none."""
+        if self.time < self.throttled_until:
+            self.trace_line(function, "throttled")
+            return "its invocation was throttled"
         idle = self.idle[function]
         if idle and self.random.random() < 0.8:
             worker = idle.pop(int(self.random.random() * len(idle)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from detag.adapters.job_items import OVERRIDE_PK
 from tests.template.stack import Stack
 
 FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
@@ -18,7 +19,7 @@ def as_list(value: Any) -> list[Any]:
 
 def grants(stack: Stack, function: str) -> Iterator[tuple[str, Any]]:
     """Every action that a function may call, with every resource it may call it on."""
-    for statement in stack.statements(f"{function}Role"):
+    for statement in (one for one in stack.statements(f"{function}Role") if one["Effect"] == "Allow"):
         for action in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
                 yield action, resource
@@ -56,7 +57,7 @@ def test_every_statement_has_a_purpose_that_no_other_has(stack: Stack, function:
     sids = [statement["Sid"] for statement in stack.statements(f"{function}Role")]
     assert len(sids) == len(set(sids))
     for statement in stack.statements(f"{function}Role"):
-        assert statement["Effect"] == "Allow"
+        assert (statement["Effect"] == "Deny") == (statement["Sid"] == "LeaveTheOverride")
         services = {action.split(":")[0] for action in as_list(statement["Action"])}
         assert len(services) == 1, statement["Sid"]
 
@@ -136,6 +137,20 @@ def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
         }
         expected = called if "JOB_TABLE" in environment(stack, function) else set()
         assert may == expected | ({"dynamodb:DescribeTable"} if function == "ReconcileFunction" else set()), function
+
+
+def test_no_function_may_write_the_override(stack: Stack) -> None:
+    """Whoever may write jobs is denied the item by which an operator pauses and sets limits, whatever else allows it.
+    `tests/integration/test_emulator.py` shows what that denies.
+    """
+    writes = {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    for function in FUNCTIONS:
+        denied = [one for one in stack.statements(f"{function}Role") if one["Effect"] == "Deny"]
+        assert len(denied) == ("JOB_TABLE" in environment(stack, function))
+        for statement in denied:
+            assert set(statement["Action"]) == writes
+            assert statement["Resource"] == {"Fn::GetAtt": ["JobTable", "Arn"]}
+            assert statement["Condition"] == {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": OVERRIDE_PK}}
 
 
 def test_only_reconcile_queries_the_table(stack: Stack) -> None:

@@ -27,6 +27,7 @@ ALL = (
     permissions.a_batch_of_messages_needs_the_single_permission,
     permissions.a_wildcard_covers_a_line_break_too,
     permissions.events_are_judged_by_their_sources,
+    permissions.items_are_judged_by_their_keys,
 )
 
 

@@ -3,9 +3,11 @@
 import functools
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import dynamodb
 
 from .hooks import hook, still_needed
 
@@ -67,3 +69,37 @@ def events_are_judged_by_their_sources() -> None:
     body = json.dumps({"Entries": [{"Source": "a"}]}).encode()
     still_needed("events:source" not in original("events", "events:PutEvents", body, {}), "events:source")
     iam_actions.request_tag_context = request_tag_context
+
+
+def items_are_judged_by_their_keys() -> None:
+    """Give DynamoDB's calls the condition key ``dynamodb:LeadingKeys``, with the partition key of every item that they
+    name (DynamoDB Developer Guide, "Using IAM policy conditions for fine-grained access control"). A query's is left
+    out: no policy here asks for it.
+    """
+    original = hook(iam_actions, "dynamodb_service_context", "body")
+
+    @functools.wraps(original)
+    def dynamodb_service_context(body: bytes) -> dict[str, Any]:
+        context: dict[str, Any] = original(body)
+        keys = list(leading_keys(json.loads(body or b"{}")))
+        return {**context, "dynamodb:LeadingKeys": keys} if keys else context
+
+    body = json.dumps({"TableName": "t", "Key": {"pk": {"S": "a"}}}).encode()
+    still_needed("dynamodb:LeadingKeys" not in original(body), "dynamodb:LeadingKeys")
+    iam_actions.dynamodb_service_context = dynamodb_service_context
+
+
+def leading_keys(request: dict[str, Any]) -> Iterator[str]:
+    """The partition key of each item that a request of DynamoDB's names."""
+    for action in request.get("TransactItems", []):
+        for one in action.values():
+            yield from leading_keys(one)
+    for table, found in request.get("RequestItems", {}).items():
+        writes = [one for write in found for one in write.values()] if isinstance(found, list) else []
+        for one in writes or [{"Key": key} for key in found.get("Keys", [])]:
+            yield from leading_keys({"TableName": table, **one})
+    item = request.get("Key") or request.get("Item") or {}
+    schema = (dynamodb._tables.get(request.get("TableName")) or {}).get("KeySchema", [])
+    names = [key["AttributeName"] for key in schema if key["KeyType"] == "HASH"] or list(item)[:1]
+    for name in names:
+        yield from item.get(name, {}).values()

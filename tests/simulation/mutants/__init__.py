@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import budget, listing, machines, missed_uploads, other_runs, outputs, pipeline, uploads
+from tests.simulation.mutants import (
+    budget,
+    hanging,
+    listing,
+    machines,
+    missed_uploads,
+    other_runs,
+    outputs,
+    pipeline,
+    uploads,
+)
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
     *pipeline.MUTANTS,
@@ -16,4 +26,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *missed_uploads.MUTANTS,
     *listing.MUTANTS,
     *other_runs.MUTANTS,
+    *hanging.MUTANTS,
 )

@@ -341,7 +341,7 @@ MUTANTS: Final = (
         "reconcile: waiting for intake",
         "one terminal state",
         RECONCILE + "_release_waiting",
-        "self._jobs.waiting_for_intake(RELEASE_BATCH)",
+        "self._jobs.waiting_for_intake(self._clock.now(), RELEASE_BATCH)",
         "[]",
     ),
     one(

@@ -226,7 +226,7 @@ CALLS: dict[str, tuple[str, Callable[[DynamoJobStore], object]]] = {
     "override": ("get_item", lambda store: store.override()),
     "due": ("query", lambda store: store.due(EPOCH, 10)),
     "closed": ("query", lambda store: store.closed(State.FAILED, DAY, 10)),
-    "waiting_for_intake": ("query", lambda store: store.waiting_for_intake(10)),
+    "waiting_for_intake": ("query", lambda store: store.waiting_for_intake(EPOCH, 10)),
     "counts": ("query", lambda store: store.counts(DAY)),
 }
 
@@ -283,12 +283,12 @@ def test_shards_are_read_page_by_page_only_as_far_as_needed(table: Table) -> Non
 
 def test_a_page_begins_where_the_last_one_ended(table: Table) -> None:
     more = {"pk": {"S": "job#1"}, "lane": {"S": "held#0"}, "due_at": {"N": "1"}}
-    first = due_shard_request(TABLE, "held#0", None, 5)
+    first = due_shard_request(TABLE, "held#0", EPOCH, 5)
     table.stub.add_response("query", {"Items": [index_item(1)], "LastEvaluatedKey": more}, first)
     table.stub.add_response("query", {"Items": [index_item(2)]}, first | {"ExclusiveStartKey": more})
     for shard in range(1, DUE_SHARDS):
-        table.stub.add_response("query", {"Items": []}, due_shard_request(TABLE, f"held#{shard}", None, 5))
-    assert table.store.waiting_for_intake(5) == ["1", "2"]
+        table.stub.add_response("query", {"Items": []}, due_shard_request(TABLE, f"held#{shard}", EPOCH, 5))
+    assert table.store.waiting_for_intake(EPOCH, 5) == ["1", "2"]
 
 
 def test_counts_are_summed_over_all_pages(table: Table) -> None:

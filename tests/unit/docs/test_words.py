@@ -77,6 +77,7 @@ WORDS: Final = (
         "intake",
         STORED
         | {
+            "docs/operating.md": "the item by its key",
             "tests/e2e/harness.py": "reads the item by its key",
             "tests/unit/adapters/test_job_requests.py": "a request for the item by its key",
             "tests/unit/local/demo/test_journey.py": "the item by its key",

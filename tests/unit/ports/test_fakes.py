@@ -70,7 +70,7 @@ STORE_CALLS: dict[str, Callable[[FakeJobStore], object]] = {
     "override": lambda store: store.override(),
     "due": lambda store: store.due(EPOCH, 10),
     "closed": lambda store: store.closed(State.FAILED, "2026-11-23", 10),
-    "waiting_for_intake": lambda store: store.waiting_for_intake(10),
+    "waiting_for_intake": lambda store: store.waiting_for_intake(EPOCH, 10),
     "counts": lambda store: store.counts(DAY),
 }
 CHANGES = ("save", "raise_newest_upload", "open_day", "charge", "save_intake")
@@ -150,12 +150,12 @@ def test_an_index_that_lags_shows_the_table_as_it_was() -> None:
     clock.advance(10)
     assert (store.due(EPOCH + 99, 9), dict(store.counts(DAY).open)) == ([job.job_id], {"waiting/ready": 1})
     store.save(job, moved(job, reason=Reason.PAUSED))
-    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([job.job_id], [])
+    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(EPOCH + 99, 9)) == ([job.job_id], [])
     found = store.get(job.job_id)
     assert found is not None
     assert found.reason is Reason.PAUSED
     clock.advance(10)
-    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(9)) == ([], [job.job_id])
+    assert (store.due(EPOCH + 99, 9), store.waiting_for_intake(EPOCH + 99, 9)) == ([], [job.job_id])
 
 
 def test_a_longer_lag_stops_an_index_and_does_not_turn_it_back() -> None:

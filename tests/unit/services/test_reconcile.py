@@ -267,10 +267,10 @@ def test_with_nobody_waiting_the_next_photo_is_the_probe() -> None:
     waiting(harness, 1)
     harness.wait(60.0)
     waiting_for_intake = harness.jobs.waiting_for_intake
-    harness.jobs.waiting_for_intake = lambda limit: ["0" * 32]  # type: ignore[method-assign]
+    harness.jobs.waiting_for_intake = lambda now, limit: ["0" * 32]  # type: ignore[method-assign]
     harness.sweep()
     assert harness.jobs.intake().reason is Reason.UNAUTHORIZED
-    harness.jobs.waiting_for_intake = lambda limit: []  # type: ignore[method-assign]
+    harness.jobs.waiting_for_intake = lambda now, limit: []  # type: ignore[method-assign]
     harness.sweep()
     assert harness.jobs.intake().reason is None
     harness.jobs.waiting_for_intake = waiting_for_intake  # type: ignore[method-assign]
@@ -312,8 +312,8 @@ def test_two_rounds_at_the_same_time_release_nothing_twice(monkeypatch: pytest.M
     harness.jobs.operator = replace(harness.jobs.operator, limit_usd="none")
     real = harness.jobs.waiting_for_intake
 
-    def interrupted(limit: int) -> list[str]:
-        waiting_for_intake = real(limit)
+    def interrupted(now: float, limit: int) -> list[str]:
+        waiting_for_intake = real(now, limit)
         monkeypatch.setattr(harness.jobs, "waiting_for_intake", real)
         harness.sweep()
         return waiting_for_intake

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.adapters.job_items import job_item, place_of
 from detag.batch import process
+from detag.domain import intake as intakes
+from detag.domain.intake import Intake, Override
 from detag.domain.job import State, Upload, new
-from detag.domain.waits import SET_ASIDE
+from detag.domain.reasons import Reason
+from detag.domain.waits import PROBE, SET_ASIDE
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Unreadable
 from detag.ports.runs_fake import Fault
@@ -51,6 +55,94 @@ def test_an_unreadable_item_is_told_once_a_day() -> None:
     assert harness.uploads.sent == [{"job_id": ids[0]}] * 2
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_what_waits_for_the_intake_is_told_once_a_day(others: int) -> None:
+    harness, ids = paused(1 + others)
+    for _ in range(3):
+        harness.sweep()
+        harness.wait(60.0)
+    told = {"job_id": ids[0]}
+    assert harness.uploads.sent.count(told) == harness.telemetry.counts["UnreadableItem"] == 1
+    assert {message["job_id"] for message in harness.uploads.sent} == set(ids), "the others were released"
+    assert harness.jobs.intake().reason is None
+    harness.wait(SET_ASIDE.seconds)
+    harness.sweep()
+    assert harness.uploads.sent.count(told) == 2
+
+
+def paused(count: int) -> tuple[Harness, list[str]]:
+    """So many photos that wait for an intake that an operator paused and no longer pauses, the first unreadable."""
+    harness = Harness()
+    harness.jobs.operator = Override(paused=True)
+    for number in range(count):
+        harness.submit.handle(harness.upload(f"{number:03}.jpg"), harness.clock.monotonic() + 30.0)
+        harness.clock.advance(1.0)
+    harness.sweep()
+    harness.jobs.operator = Override()
+    ids = list(harness.jobs.jobs)
+    harness.jobs.unreadable.add(ids[0])
+    return harness, ids
+
+
+def test_an_unreadable_photo_is_no_probe() -> None:
+    """A paused intake is tested by the first photo that can be read, a minute later."""
+    harness, ids = paused(6)
+    harness.jobs.unreadable.update(ids[:5])
+    harness.jobs._intake = intakes.pause(harness.jobs.intake(), Reason.OUT_OF_CREDIT, harness.clock.now())
+    for _ in range(3):
+        harness.wait(PROBE.seconds(0, max))
+        harness.sweep()
+    assert harness.jobs.intake().probe_job == ids[5]
+
+
+def test_an_unreadable_intake_is_paused_and_told() -> None:
+    """Photos wait, the rest of the sweep goes on, and the status says what to do."""
+    harness, _ = interrupted(2)
+    harness.jobs.unreadable.clear()
+    harness.jobs.intake_unreadable = True
+    harness.submit.handle(harness.upload("new.jpg"), harness.clock.monotonic() + 30.0)
+    waiting = list(harness.jobs.jobs.values())[-1]
+    assert (waiting.state, waiting.reason) == (State.WAITING, Reason.UNREADABLE_INTAKE)
+    done = harness.sweep()
+    assert (done["released"], done["resumed"]) == (0, 2)
+    assert harness.telemetry.counts["GateHeld"] == 1
+    assert harness.reconcile.report()["intake"]["why"] == "unreadable_intake"
+    harness.jobs.operator = Override(paused=True)
+    harness.sweep()
+    harness.jobs.operator = Override()
+    harness.jobs.intake_unreadable, harness.jobs._intake = False, Intake()  # an operator deleted the item
+    assert harness.sweep()["released"] == 1
+
+
+def test_an_unreadable_scan_starts_over() -> None:
+    harness = Harness()
+    harness.upload()
+    harness.wait(7_200.0)
+    harness.jobs.scan_unreadable = True
+    assert harness.reconcile.report()["scan_for_missed_uploads"] == {"state": "unreadable, starts over"}
+    assert harness.sweep()["recovered"] == 1
+    assert harness.telemetry.counts["UnreadableItem"] == 1
+    assert harness.jobs.scan() is not None
+
+
+def test_the_scan_takes_what_cannot_be_read_for_known() -> None:
+    harness, _ = paused(1)
+    harness.wait(7_200.0)
+    assert harness.sweep()["recovered"] == 0
+    assert [message for message in harness.uploads.sent if "job_id" not in message] == []
+
+
+def test_an_unreadable_budget_is_told() -> None:
+    """Nothing is paid for, the intake is paused for it, and the sweep goes on."""
+    harness = Harness(limit=Decimal(10))
+    harness.send(harness.upload("first.jpg"))
+    harness.jobs.open_days.clear()  # as the store reads it
+    harness.submit.handle(harness.upload("second.jpg"), harness.clock.monotonic() + 30.0)
+    harness.sweep()
+    assert harness.jobs.intake().reason is Reason.BUDGET_LOST
+    assert len(harness.runs.runs) == harness.telemetry.counts["GateHeld"] == 1
+
+
 def test_an_unreadable_item_goes_on_once_it_can_be_read() -> None:
     harness, ids = interrupted(1)
     harness.sweep()
@@ -88,9 +180,9 @@ class Table:
     [
         {"state": {"S": "paused_by_moon"}},
         {"reason": {"S": "of newer code"}},
-        {"rev": {"S": "secret"}},
-        {"rev": {"N": "secret"}},
-        {"rev": None},
+        {"created_at": {"S": "secret"}},
+        {"created_at": {"N": "secret"}},
+        {"created_at": None},
         {"size": None},
         {"earlier_runs": {"L": [{"N": "1"}]}},
         {"earlier_runs": {"L": 5}},

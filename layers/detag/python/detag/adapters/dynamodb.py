@@ -7,7 +7,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -51,7 +51,7 @@ from detag.adapters.job_requests import (
 )
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.intake import Intake, Override
+from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
 from detag.ports.clock import Clock
@@ -60,6 +60,8 @@ from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, Delivery
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
 
 TRIES: Final = 8
 CONDITION_FAILED: Final = "ConditionalCheckFailed"
@@ -119,20 +121,13 @@ class DynamoJobStore:
 
     def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
-        item = self._get(job_pk(job_id))
-        if not item:
-            return None
-        try:
-            return read_job(item)
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            missing = f" {error.args[0]}" if isinstance(error, KeyError) else ""  # a name; other errors quote values
-            raise Unreadable(f"its item cannot be read: {type(error).__name__}{missing}") from None
+        return self._item(job_pk(job_id), read_job)
 
-    def set_aside(self, job_id: str, due_at: float) -> None:
+    def set_aside(self, job_id: str, now: float, due_at: float) -> None:
         """See `JobStore`."""
         try:
             with calling("UpdateItem"):
-                self._client.update_item(**set_aside_request(self._table, job_id, due_at))
+                self._client.update_item(**set_aside_request(self._table, job_id, now, due_at))
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
@@ -166,8 +161,7 @@ class DynamoJobStore:
 
     def newest_upload(self, bucket: str, key: str) -> str:
         """See `JobStore`."""
-        item = self._get(newest_upload_pk(bucket, key))
-        return str(item["rank"]["S"]) if item else ""
+        return self._item(newest_upload_pk(bucket, key), lambda item: str(item["rank"]["S"])) or ""
 
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
         """See `JobStore`."""
@@ -205,8 +199,7 @@ class DynamoJobStore:
 
     def charged(self, run_id: str) -> Reservation | None:
         """See `JobStore`."""
-        item = self._get(run_pk(run_id))
-        return read_reservation(item) if item else None
+        return self._item(run_pk(run_id), read_reservation)
 
     def charge(self, run_id: str, before: Reservation | None, after: Reservation) -> None:
         """See `JobStore`."""
@@ -218,8 +211,10 @@ class DynamoJobStore:
 
     def intake(self) -> Intake:
         """See `JobStore`."""
-        item = self._get(INTAKE_PK)
-        return read_intake(item) if item else Intake()
+        try:
+            return self._item(INTAKE_PK, read_intake) or Intake()
+        except Unreadable:
+            return UNREADABLE
 
     def save_intake(self, before: Intake, after: Intake) -> None:
         """See `JobStore`."""
@@ -235,14 +230,13 @@ class DynamoJobStore:
 
     def scan(self) -> Scan | None:
         """See `JobStore`."""
-        item = self._get(SCAN_PK)
-        return read_scan(item) if item else None
+        return self._item(SCAN_PK, read_scan)
 
-    def save_scan(self, before: Scan, after: Scan) -> None:
+    def save_scan(self, before: Scan | None, after: Scan) -> None:
         """See `JobStore`."""
-        if after.version <= before.version:
+        if before is not None and after.version <= before.version:
             raise ValueError(f"not a move of the scan from version {before.version}")
-        self._put(put_request(self._table, scan_item(after), before.version))
+        self._put(put_request(self._table, scan_item(after), before.version if before else None))
 
     def override(self) -> Override:
         """See `JobStore`."""
@@ -253,9 +247,9 @@ class DynamoJobStore:
         """See `JobStore`."""
         return self._oldest("due", now, limit)
 
-    def waiting_for_intake(self, limit: int) -> list[str]:
+    def waiting_for_intake(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
-        return self._oldest("held", None, limit)
+        return self._oldest("held", now, limit)
 
     def closed(self, state: State, day: str, limit: int) -> list[str]:
         """See `JobStore`."""
@@ -278,7 +272,7 @@ class DynamoJobStore:
         }
         return Counts(open=places, closed={state: number for state, number in closed.items() if number})
 
-    def _oldest(self, prefix: str, until: float | None, limit: int) -> list[str]:
+    def _oldest(self, prefix: str, until: float, limit: int) -> list[str]:
         if limit < 1:
             return []
         found: list[tuple[float, str]] = []
@@ -300,6 +294,15 @@ class DynamoJobStore:
             if "LastEvaluatedKey" not in page:
                 return
             request = request | {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def _item(self, pk: str, read: Callable[[Item], T]) -> T | None:
+        """An item, read; None where there is none. Raises `Unreadable`."""
+        item = self._get(pk)
+        try:
+            return read(item) if item else None
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            missing = f" {error.args[0]}" if isinstance(error, KeyError) else ""  # a name; other errors quote values
+            raise Unreadable(f"its item cannot be read: {type(error).__name__}{missing}") from None
 
     def _get(self, pk: str) -> Item | None:
         with calling("GetItem"):

@@ -386,8 +386,9 @@ def run_pk(run_id: str) -> str:
 
 
 def read_spent(item: Mapping[str, Any]) -> Decimal | None:
-    """What is spent on a day, from its item; None where the day is not open."""
-    return USD.read(item[SPENT.name]["N"]) if {OPENED_AT.name, SPENT.name} <= set(item) else None
+    """What is spent on a day, from its item; None where the day is not open, or what is spent is no number."""
+    spent = item.get(SPENT.name, {}).get("N")
+    return None if spent is None or OPENED_AT.name not in item else USD.read(spent)
 
 
 def read_reservation(item: Mapping[str, Any]) -> Reservation | None:

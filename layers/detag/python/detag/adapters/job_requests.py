@@ -47,8 +47,10 @@ def get_request(table: str, pk: str) -> Request:
     return {"TableName": table, "Key": {"pk": {"S": pk}}, "ConsistentRead": True}
 
 
-def put_request(table: str, item: Item, version: int) -> Request:
-    """A PutItem that replaces the item of a version; with version 0, there must be none."""
+def put_request(table: str, item: Item, version: int | None) -> Request:
+    """A PutItem that replaces the item of a version. With version 0 there must be none; with None it may be any."""
+    if version is None:
+        return {"TableName": table, "Item": item}
     request: Request = {"TableName": table, "Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     if version == 0:
         return request | NOT_THERE
@@ -188,15 +190,15 @@ def end_delivery_request(table: str, bucket: str, key: str, worker: str, deliver
     }
 
 
-def set_aside_request(table: str, job_id: str, due_at: float) -> Request:
-    """An UpdateItem that moves the due time of a job's item, where there is one."""
+def set_aside_request(table: str, job_id: str, now: float, due_at: float) -> Request:
+    """An UpdateItem that moves the due time of a job's item, where it is due."""
     return {
         "TableName": table,
         "Key": {"pk": {"S": job_pk(job_id)}},
         "UpdateExpression": "SET #due_at = :due_at",
-        "ConditionExpression": "attribute_exists(pk)",
+        "ConditionExpression": "#due_at <= :now",
         "ExpressionAttributeNames": {"#due_at": DUE_INDEX.sort},
-        "ExpressionAttributeValues": {":due_at": {"N": SECONDS.write(due_at)}},
+        "ExpressionAttributeValues": {":due_at": {"N": SECONDS.write(due_at)}, ":now": {"N": SECONDS.write(now)}},
     }
 
 

@@ -8,6 +8,7 @@ and new ones join them, until none is left.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from detag.domain.job import Job
 from detag.domain.money import next_day
@@ -46,6 +47,12 @@ class Intake:
         if self.reason is None or job.job_id == self.probe_job:
             return True
         return self.draining and job.version > 0 and not job.waits_for_intake and job.reason is not None
+
+
+UNREADABLE: Final = Intake(reason=Reason.UNREADABLE_INTAKE, probe_at=float("inf"))
+"""The intake whose item this code cannot read: paused without a probe. As it has the version of no item, nothing that
+follows from it replaces the item: newer code may know what it says.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

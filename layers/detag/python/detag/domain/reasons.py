@@ -65,8 +65,14 @@ class Reason(StrEnum):
     BUDGET_LOST = (
         "budget_lost",
         Group.INTAKE,
-        "The record of what was spent today was deleted, so nothing more is paid today.",
+        "The record of what was spent today was deleted or cannot be read, so nothing more is paid today.",
         "Wait for midnight UTC, or write down what Runflow billed today (docs/operating.md).",
+    )
+    UNREADABLE_INTAKE = (
+        "unreadable_intake",
+        Group.INTAKE,
+        "The record of why intake is paused cannot be read: newer code wrote it, or somebody edited it.",
+        "Deploy the newer version, or delete the record: waiting photos then continue (docs/operating.md).",
     )
     OUT_OF_CREDIT = (
         "out_of_credit",

@@ -131,7 +131,7 @@ REDELIVER: Final = Wait(
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
 
 SET_ASIDE: Final = Wait(
-    "for an item that cannot be read", 86_400.0, "a person has to mend it; a message a day tells that nobody has"
+    "for an item that cannot be read", 86_400.0, "a person has to repair it; a message a day tells that nobody has"
 )
 
 # Uploads without an event

@@ -17,7 +17,7 @@ class Transient(Exception):
 
 
 class Unreadable(Exception):
-    """An item that this code cannot read: written by newer code before a rollback, or mended by hand.
+    """An item that this code cannot read: written by newer code before a rollback, or edited by hand.
 
     Its text names the attribute or the kind of value, and none of what the item holds.
     """

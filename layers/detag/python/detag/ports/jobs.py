@@ -55,8 +55,11 @@ class JobStore(Protocol):
         """A job; None where it has no item, or its item has expired. Raises `Unreadable`."""
         ...
 
-    def set_aside(self, job_id: str, due_at: float) -> None:
-        """Move the due time of an item that cannot be read, and nothing else of it, so that others come first."""
+    def set_aside(self, job_id: str, now: float, due_at: float) -> None:
+        """Move the due time of an item that cannot be read, and nothing else of it, so that others come first.
+
+        Does nothing where it is not due at `now`: another worker, which can read it, has moved it on.
+        """
         ...
 
     def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
@@ -92,7 +95,7 @@ class JobStore(Protocol):
         ...
 
     def spent(self, day: str) -> Decimal | None:
-        """What is spent or reserved on a day, in US dollars; None where its budget is not open."""
+        """What is spent or reserved on a day, in US dollars; None where its budget is not open, or cannot be read."""
         ...
 
     def open_day(self, day: str) -> None:
@@ -113,7 +116,7 @@ class JobStore(Protocol):
         ...
 
     def intake(self) -> Intake:
-        """The intake; an open one where it has no item."""
+        """The intake; an open one where it has no item, and `UNREADABLE` where its item cannot be read."""
         ...
 
     def save_intake(self, before: Intake, after: Intake) -> None:
@@ -128,8 +131,8 @@ class JobStore(Protocol):
         """Job ids that were due at `now`, about the oldest first. May be stale: read each job."""
         ...
 
-    def waiting_for_intake(self, limit: int) -> list[str]:
-        """Job ids that wait for the intake, oldest upload first. May be stale: read each job."""
+    def waiting_for_intake(self, now: float, limit: int) -> list[str]:
+        """Job ids that wait for the intake at `now`, oldest upload first. May be stale: read each job."""
         ...
 
     def closed(self, state: State, day: str, limit: int) -> list[str]:
@@ -145,9 +148,9 @@ class JobStore(Protocol):
         ...
 
     def scan(self) -> Scan | None:
-        """Where the scan of the input bucket stands; None before the first."""
+        """Where the scan of the input bucket stands; None before the first. Raises `Unreadable`."""
         ...
 
-    def save_scan(self, before: Scan, after: Scan) -> None:
-        """Replace the scan's item. Raises `Conflict` where it is not as `before`."""
+    def save_scan(self, before: Scan | None, after: Scan) -> None:
+        """Replace the scan's item; with None, whatever it is. Raises `Conflict` where it is not as `before`."""
         ...

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter as Tally
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import RLock
 
-from detag.domain.intake import Intake, Override
+from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
@@ -60,7 +60,8 @@ class FakeJobStore:
         self.unreadable: set[str] = set()
         """Ids of jobs whose items cannot be read."""
         self.aside: dict[str, float] = {}
-        """When an unreadable item is due, once it was set aside, by job id."""
+        """When an item that was set aside is due, by job id, until it is written."""
+        self.intake_unreadable = self.scan_unreadable = False
         self._intake = Intake()
         self._scan: Scan | None = None
         self._created_at = clock.now()
@@ -80,13 +81,15 @@ class FakeJobStore:
         """See `JobStore`."""
         with self._effect("jobs.get"), self._lock:
             if job_id in self.unreadable:
-                raise Unreadable("rev")
+                raise Unreadable("its item cannot be read")
             return self.jobs.get(job_id)
 
-    def set_aside(self, job_id: str, due_at: float) -> None:
+    def set_aside(self, job_id: str, now: float, due_at: float) -> None:
         """See `JobStore`."""
         with self._effect("jobs.set_aside"), self._lock:
-            if job_id in self.jobs:
+            job = self.jobs.get(job_id)
+            if job is not None and job.due_at is not None and job.due_at <= now:
+                self.jobs[job_id] = replace(job, due_at=due_at)
                 self.aside[job_id] = due_at
 
     def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
@@ -100,6 +103,7 @@ class FakeJobStore:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
             self._move_money(before.reservation, after.reservation, limit)
             self.jobs[written.job_id] = written
+            self.aside.pop(written.job_id, None)
             self.writes.append(Write(self._clock.now(), present, written))
 
     def _move_money(self, before: Reservation | None, after: Reservation | None, limit: Decimal | None) -> None:
@@ -176,14 +180,14 @@ class FakeJobStore:
     def intake(self) -> Intake:
         """See `JobStore`."""
         with self._effect("jobs.intake"), self._lock:
-            return self._intake
+            return UNREADABLE if self.intake_unreadable else self._intake
 
     def save_intake(self, before: Intake, after: Intake) -> None:
         """See `JobStore`."""
         if after.version <= before.version:
             raise ValueError(f"not a move of the intake from version {before.version}")
         with self._effect("jobs.save_intake"), self._lock:
-            if self._intake.version != before.version:
+            if self.intake_unreadable or self._intake.version != before.version:
                 raise Conflict(f"the intake is not at version {before.version}")
             self._intake = kept_intake(after)
 
@@ -195,16 +199,18 @@ class FakeJobStore:
     def scan(self) -> Scan | None:
         """See `JobStore`."""
         with self._effect("jobs.scan"), self._lock:
+            if self.scan_unreadable:
+                raise Unreadable("its item cannot be read")
             return self._scan
 
-    def save_scan(self, before: Scan, after: Scan) -> None:
+    def save_scan(self, before: Scan | None, after: Scan) -> None:
         """See `JobStore`."""
-        if after.version <= before.version:
+        if before is not None and after.version <= before.version:
             raise ValueError(f"not a move of the scan from version {before.version}")
         with self._effect("jobs.save_scan"), self._lock:
-            if (self._scan.version if self._scan else 0) != before.version:
+            if before is not None and (self._scan.version if self._scan else 0) != before.version:
                 raise Conflict(f"the scan is not at version {before.version}")
-            self._scan = kept_scan(after)
+            self._scan, self.scan_unreadable = kept_scan(after), False
 
     def override(self) -> Override:
         """See `JobStore`."""
@@ -217,10 +223,11 @@ class FakeJobStore:
             due = self._due(lambda job: not job.waits_for_intake and (self._due_at(job) or math.inf) <= now)
             return due[: max(limit, 0)]
 
-    def waiting_for_intake(self, limit: int) -> list[str]:
+    def waiting_for_intake(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
         with self._effect("jobs.waiting_for_intake"), self._lock:
-            return self._due(lambda job: job.waits_for_intake)[: max(limit, 0)]
+            waiting = self._due(lambda job: job.waits_for_intake and (self._due_at(job) or math.inf) <= now)
+            return waiting[: max(limit, 0)]
 
     def closed(self, state: State, day: str, limit: int) -> list[str]:
         """See `JobStore`."""
@@ -237,7 +244,11 @@ class FakeJobStore:
         with self._effect("jobs.counts"), self._lock:
             jobs = list(self._lagging().values())
             return Counts(
-                open=Tally(_place(job) for job in jobs if job.state in OPEN_ORDER),
+                open=Tally(
+                    "unreadable" if job.job_id in self.unreadable else _place(job)
+                    for job in jobs
+                    if job.state in OPEN_ORDER
+                ),
                 closed=Tally(
                     job.state.value
                     for job in jobs
@@ -250,7 +261,7 @@ class FakeJobStore:
         return [job_id for _, job_id in sorted(found)]
 
     def _due_at(self, job: Job) -> float | None:
-        return self.aside.get(job.job_id, job.due_at) if job.job_id in self.unreadable else job.due_at
+        return self.aside.get(job.job_id, job.due_at)
 
     def _lagging(self) -> dict[str, Job]:
         """The jobs as the indexes show them by now."""

@@ -53,11 +53,11 @@ class MissedUploads:
             return 0
 
     def state(self) -> Scan | None:
-        """Where the scan stands; None before the first. Raises `Transient`."""
+        """Where the scan stands; None before the first. Raises `Transient` or `Unreadable`."""
         return self._jobs.scan()
 
     def _page(self) -> int:
-        scan = self._jobs.scan() or Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
+        scan, before = self._scan()
         now = self._clock.now()
         if now < scan.next_at:
             self._next_at = scan.next_at
@@ -67,21 +67,42 @@ class MissedUploads:
         missed = [message for message in old_enough if self._is_missed(read_upload(message))]
         self._uploads.send(missed)
         after = after_page(scan, page, now=now)
-        self._jobs.save_scan(scan, after)
+        self._jobs.save_scan(before, after)
         self._next_at = after.next_at
         if missed:
             self._telemetry.count(Metric.UPLOAD_RECOVERED, float(len(missed)))
             self._telemetry.info("uploads without an event found", uploads=len(missed))
         return len(missed)
 
+    def _scan(self) -> tuple[Scan, Scan | None]:
+        """Where the scan stands, and what its item is then replaced from: one that cannot be read starts over, because
+        a scan that is done again does no harm.
+        """
+        try:
+            stored = self._jobs.scan()
+        except Unreadable as error:
+            self._telemetry.count(Metric.UNREADABLE_ITEM)
+            self._telemetry.warning("scan of the input bucket cannot be read, starting over", error=str(error))
+            return self._first(), None
+        scan = stored or self._first()
+        return scan, scan
+
+    def _first(self) -> Scan:
+        return Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
+
     def _is_missed(self, upload: Upload) -> bool:
         """Whether an upload has no job, and is the first that is known of its name.
 
-        Of a known name it would be ranked below what is there, whatever its age: only its event can tell.
+        Of a known name it would be ranked below what is there, whatever its age: only its event can tell. What cannot
+        be read is there.
         """
         if any(self._has_job(one) for one in (upload, by_encoded_key(upload))):
             return False
-        if self._jobs.newest_upload(upload.bucket, upload.key):
+        try:
+            known = bool(self._jobs.newest_upload(upload.bucket, upload.key))
+        except Unreadable:
+            return False
+        if known:
             self._telemetry.warning("no event yet, and another upload of the name is known", job_id=upload.job_id)
             return False
         return True

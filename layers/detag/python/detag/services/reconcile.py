@@ -114,7 +114,7 @@ class Reconcile:
         return False
 
     def _probe(self, intake: Intake) -> int:
-        waiting = self._jobs.waiting_for_intake(5)
+        waiting = self._jobs.waiting_for_intake(self._clock.now(), 5)
         for job_id in waiting:
             job = self._read(job_id)
             if job is not None and job.waits_for_intake:
@@ -127,7 +127,7 @@ class Reconcile:
 
     def _release_waiting(self, intake: Intake, limit: Decimal, deadline: float) -> int:
         """Release the oldest, as many as today's limit leaves; pause intake again where it leaves none."""
-        waiting = self._jobs.waiting_for_intake(RELEASE_BATCH)
+        waiting = self._jobs.waiting_for_intake(self._clock.now(), RELEASE_BATCH)
         if not waiting:
             if intake.reason is not None:
                 self._intake.save(intake, intakes.reopen(intake))
@@ -222,14 +222,15 @@ class Reconcile:
 
     def _read(self, job_id: str) -> Job | None:
         """A job. One that cannot be read is set aside, and its message goes to `submit`, which cannot read it either:
-        so it ends in the dead-letter queue, whose alarm tells a person, and whence it can be sent on once it is mended.
+        so it ends in the dead-letter queue, whose alarm tells a person, and can be sent on once it is repaired.
         """
         try:
             return self._jobs.get(job_id)
         except Unreadable as error:
             self._telemetry.count(Metric.UNREADABLE_ITEM)
             self._telemetry.warning("job item cannot be read, set aside", job_id=job_id, error=str(error))
-        self._jobs.set_aside(job_id, self._clock.now() + waits.SET_ASIDE.seconds)
+        now = self._clock.now()
+        self._jobs.set_aside(job_id, now, now + waits.SET_ASIDE.seconds)
         self._uploads.send([{"job_id": job_id}])
         return None
 
@@ -296,7 +297,10 @@ class Reconcile:
 
     def _scan(self) -> dict[str, Any]:
         """How far the search for uploads without an event is."""
-        scan = self._missed.state()
+        try:
+            scan = self._missed.state()
+        except Unreadable:
+            return {"state": "unreadable, starts over"}
         if scan is None:
             return {"state": "not begun"}
         if scan.too_large:
