@@ -38,23 +38,29 @@ from detag.domain.job import (
     RETENTION_SECONDS,
     Job,
     Move,
+    Reservation,
     State,
     Trouble,
     Upload,
     abandon_claim,
     accept,
+    adopt,
     ask_again,
     await_access,
     await_confirmation,
     back_off,
     cancel,
+    claim,
     defer,
     deliver,
     extend_due,
     fail,
+    keep_pending,
     keep_unconfirmed,
     move,
     poll_later,
+    published,
+    release,
     resend,
     retry,
     skip,
@@ -76,6 +82,7 @@ DENIED_TRIES: Final = 7
 MAX_EXPIRED_URLS: Final = 5
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 SENT_AGAIN: Final = "sent again"
+AWAITING: Final = "awaiting confirmation"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
@@ -110,6 +117,10 @@ class Step:
     """What follows where this photo tests a paused intake."""
     unless_stored: bool = False
     """Fails the job, unless its output is there: stored by a worker that died right after."""
+    keeps_decision: bool = False
+    """Whether the item keeps the decision before this one. So does a closed job's while its end is published: what a
+    person asks of it is why it was closed.
+    """
 
     @property
     def explained(self) -> str:
@@ -128,10 +139,11 @@ class Idle:
 
 
 class Next(Enum):
-    """What a waiting job whose time has come needs first."""
+    """What a job whose time has come needs first."""
 
     SEARCH = "search for its run"
     BEGIN = "begin a submission"
+    ASK = "ask Runflow for its run"
 
 
 def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle | Next:
@@ -142,7 +154,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
         case State.SUBMITTING:
             return Step(
                 move=move(await_confirmation, job.lease_until + confirmation_seconds),
-                decision="awaiting confirmation",
+                decision=AWAITING,
                 why="the worker that was sending it was interrupted",
             )
         case State.WAITING if now < job.not_before:
@@ -160,7 +172,34 @@ def put_off(why: str, *, now: float, uniform: Uniform) -> Step:
     return Step(move=later, decision="interrupted", why=why, warns=True)
 
 
+SENT_TO_SUBMIT: Final = "sent to submit"
+SENT_TO_DELIVER: Final = "sent to deliver"
+
+
+def when_due(job: Job, *, now: float) -> Step | Idle | Next:
+    """What reconcile does about a job that the index of due jobs shows. Its next due time is saved before its message
+    is sent: a lost message costs a wait, and the next minute does not send it again.
+    """
+    if job.due_at is None or job.due_at > now or job.waits_for_intake:
+        return Idle("not due: the index is behind the item")
+    if job.state is State.SUBMITTED:
+        return Next.ASK
+    if job.state.terminal:
+        later = move(keep_pending, job.pending, now + waits.REDELIVER.seconds)
+        why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
+    later = move(extend_due, now + waits.RESUME.seconds)
+    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}")
+
+
 # Before paying
+
+
+def let_go(intake: Intake, *, now: float) -> Step:
+    """Release a job that waits for intake, because intake drains, or as the probe of a paused one."""
+    tests = intake.state == "paused"
+    why = f"it tests a paused intake: {intake.reason}" if tests else f"intake is {intake.state}"
+    return Step(move=move(release, now, now + waits.RESUME.seconds), decision="released", why=why)
 
 
 def admit(job: Job, intake: Intake, *, paused: bool) -> Reason | None:
@@ -356,6 +395,23 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 # Paying
 
 
+def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_seconds: float) -> Step:
+    """Claim a job for a submission whose POST has that body; `url_seconds`: how long the URL in it lives."""
+    number = job.submission_no + 1
+    claimed = move(
+        claim,
+        submission_no=number,
+        body=body,
+        reservation=reservation,
+        content_type=photo.content_type,
+        source_metadata=photo.metadata,
+        now=now,
+        lease_until=now + waits.LEASE.seconds,
+        url_expires_at=now + url_seconds,
+    )
+    return Step(move=claimed, decision="sending", why=f"submission {number}")
+
+
 def after_post(
     job: Job,
     outcome: Outcome | NotSent,
@@ -376,7 +432,7 @@ def after_post(
         case Ambiguous(why, down):
             return Step(
                 move=move(await_confirmation, now + confirmation_seconds),
-                decision="awaiting confirmation",
+                decision=AWAITING,
                 why=f"no clear answer: {why}",
                 metric=Metric.AMBIGUOUS_SUBMISSION,
                 warns=True,
@@ -385,21 +441,23 @@ def after_post(
         case Refused(status=429, retry_after=asked):
             wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
             limited = move(back_off, Reason.RATE_LIMITED, now + wait)
-            return Step(move=limited, decision="sent again later", why="rate limited", probe=Probe.INCONCLUSIVE)
+            decision = AWAITING if job.maybe_submitted else "sent again later"
+            return Step(move=limited, decision=decision, why="rate limited", probe=Probe.INCONCLUSIVE)
         case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
-            return _refused_for_now(Reason.OUT_OF_CREDIT, outcome, now)
+            return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
         case Refused(status=401 | 403 | 404):
-            return _refused_for_now(Reason.UNAUTHORIZED, outcome, now)
+            return _refused_for_now(job, Reason.UNAUTHORIZED, outcome, now)
     said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
     refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
     return Step(move=refused, decision="refused", why=said, code=outcome.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
-def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
+def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
+    """The refusal says nothing of an earlier POST of the same bytes: what became of that has to be found out first."""
     why = f"{reason}, Runflow answered {refusal.status}"
     return Step(
         move=move(back_off, reason, now),
-        decision="waits for intake",
+        decision=AWAITING if job.maybe_submitted else "waits for intake",
         why=why,
         code=refusal.code,
         warns=True,
@@ -446,6 +504,16 @@ class Unanswered:
 Search = Found | NoneFound | Unfinished | Unanswered
 
 
+def refuse_search(refusal: Reason | None) -> Unanswered | None:
+    """Why a search could not succeed while intake refuses photos for a reason; None where it may. It costs nothing, and
+    may find a paid output, so that it goes on while only money, or an operator, keeps intake paused.
+    """
+    match refusal:
+        case Reason.RUNFLOW_DOWN | Reason.UNAUTHORIZED | Reason.NOT_CONFIGURED:
+            return Unanswered(f"intake is paused: {refusal}")
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Adopt:
     """The job's run, and others that it must not have and that are or may be charged."""
@@ -490,6 +558,11 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
+def adoption(run_id: str, reservation: Reservation, *, now: float, due_at: float) -> Step:
+    """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved."""
+    return Step(move=move(adopt, run_id, reservation, now, due_at), decision="run adopted", why=run_id)
+
+
 # Whose run it is
 
 
@@ -512,9 +585,6 @@ def whose_run(job: Job, run_id: str) -> Whose:
 
 
 # After a run
-
-
-SENT_TO_DELIVER: Final = "sent to deliver"
 
 
 def after_poll(job: Job, run: Run | None, *, now: float, run_timeout_hours: int) -> Step:
@@ -588,6 +658,15 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
     why = "the URL had expired" if expired else f"attempt {job.attempt} of {max_attempts} failed free of charge"
     return Step(move=again, decision="tried again", why=why, code=run.failure_code, metric=Metric.RUN_RETRIED)
+
+
+def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Idle | Again:
+    """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
+    if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
+        return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
+    if job.state is State.SUBMITTING or job.reason is Reason.UNCONFIRMED:
+        return Idle("the run could not be read: when its job is due, the run list is searched for it")
+    return Again(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -773,3 +852,19 @@ def _first_ask(now: float) -> float:
 
 def _usd(run: Run) -> str | None:
     return None if run.cost is None else str(run.cost)
+
+
+# The end, published
+
+
+def still_pending(pending: tuple[str, ...], *, now: float) -> Move:
+    """Keep what could not be published of a closed job."""
+    return move(keep_pending, pending, now + waits.PUBLISH_AGAIN.seconds)
+
+
+def after_publishing(left: tuple[str, ...], *, now: float) -> Step:
+    """What follows an attempt to publish what was pending for a closed job; `left`: what could not be."""
+    if left:
+        later = still_pending(left, now=now)
+        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}", keeps_decision=True)
+    return Step(move=move(published), decision="published", keeps_decision=True)

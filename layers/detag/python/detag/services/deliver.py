@@ -22,14 +22,14 @@ from detag.domain.decisions import (
     Stored,
     Whose,
     after_fetch,
+    after_no_answer,
     after_run,
-    deliver_later,
     found_stored,
     is_proven,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
-from detag.domain.job import Job, State, Trouble, sequencer_rank
+from detag.domain.job import Job, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
@@ -40,7 +40,6 @@ from detag.domain.naming import (
     output_metadata,
     source_of,
 )
-from detag.domain.reasons import Reason
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
@@ -50,7 +49,6 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.services.outbox import Outbox
 from detag.services.ownership import belongs_to
 from detag.services.steps import Steps
 
@@ -75,7 +73,6 @@ class Deliver:
         photos: PhotoStore,
         runs: Runs,
         fetcher: Fetcher,
-        outbox: Outbox,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -84,7 +81,7 @@ class Deliver:
     ) -> None:
         self._max_attempts, self._run_timeout_hours = max_attempts, run_timeout_hours
         self._jobs, self._photos, self._runs, self._fetcher = jobs, photos, runs, fetcher
-        self._outbox, self._steps, self._budget = outbox, steps, budget
+        self._steps, self._budget = steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -110,7 +107,7 @@ class Deliver:
 
     def _go_on(self, job: Job, result: Result, deadline: float) -> None:
         if job.pending:
-            job = self._outbox.publish_pending(job)
+            job = self._steps.publish_pending(job)
         run_id = result.run_id or job.run_id
         if run_id is None:
             return
@@ -123,7 +120,7 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._no_answer(job, run_id, error, deadline)
+            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
         if whose is not Whose.OWN:
             if run is None or not belongs_to(run, job, self._photos):
@@ -148,14 +145,6 @@ class Deliver:
         if run is None:
             return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
         return replace(run, output_urls=signed) if signed and not run.output_urls else run
-
-    def _no_answer(self, job: Job, run_id: str, error: Exception, deadline: float) -> None:
-        if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
-            why = f"the run could not be read: {error}"
-            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
-        elif job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED:
-            raise Transient(str(error))  # only this message knows of the run
-        # else the item's own due time leads to a search, which finds it
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
