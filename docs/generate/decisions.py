@@ -101,7 +101,7 @@ FAILED: Final = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR")
 HEAD: Final = """\
 # Decisions
 
-<!-- Drawn from the code by `make generate`: change decisions.py, intake.py or waits.py in layers/detag/python/detag/domain. -->
+<!-- Drawn from the code by `make generate`: change decisions.py, intake.py or waits.py in detag.domain. -->
 
 What is to be done about a job follows from what is known of it, by the functions of `detag.domain.decisions`. Each row
 below is one call of one of them. The decision, and why it was taken, is on the job's item (attribute `decision`), in
@@ -248,6 +248,7 @@ def _admit() -> Iterator[Row]:
     yield "intake is paused", WAITING, decisions.admit(WAITING, paused, paused=False)
     yield "intake is paused, the photo is its probe", WAITING, decisions.admit(WAITING, probing, paused=False)
     yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
+    yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
     yield "it may not go on: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
 
@@ -320,7 +321,7 @@ def _after_post() -> Iterator[Row]:
 
     photo = Photo("image/jpeg", (), None)
     price = Reservation("2026-11-23", Decimal("0.14"))
-    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_seconds=3_600.0)
+    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     yield row("2xx with a run id", Accepted("run-1"))
     yield row("402, or a code of credit", Refused(402))

@@ -395,8 +395,8 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 # Paying
 
 
-def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_seconds: float) -> Step:
-    """Claim a job for a submission whose POST has that body; `url_seconds`: how long the URL in it lives."""
+def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_expires_at: float) -> Step:
+    """Claim a job for a submission whose POST has that body, with a presigned URL in it."""
     number = job.submission_no + 1
     claimed = move(
         claim,
@@ -407,7 +407,7 @@ def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: f
         source_metadata=photo.metadata,
         now=now,
         lease_until=now + waits.LEASE.seconds,
-        url_expires_at=now + url_seconds,
+        url_expires_at=url_expires_at,
     )
     return Step(move=claimed, decision="sending", why=f"submission {number}")
 

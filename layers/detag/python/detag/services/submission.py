@@ -73,7 +73,8 @@ class Submission:
         )
 
         def claims(reservation: Reservation) -> Step:
-            return begin(job, reservation, photo=photo, body=body, now=now, url_seconds=self._url_seconds)
+            expires_at = now + self._url_seconds
+            return begin(job, reservation, photo=photo, body=body, now=now, url_expires_at=expires_at)
 
         return self._budget.reserve(job, claims, limit)
 
