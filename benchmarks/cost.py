@@ -152,14 +152,13 @@ def standing() -> list[Line]:
     ]
 
 
-def per_month(measured: Measured, *, email: bool = False) -> list[Line]:
-    """A month without a photo, for everything that the template makes by default."""
+def reconciling(measured: Measured) -> list[Line]:
+    """A month of `reconcile` every minute, with nothing to do."""
     slow = FULL_CORE_GB / MEMORY_GB["reconcile"]
     milliseconds = measured.cpu_ms["reconcile"] * slow + sum(IDLE_MINUTE.values()) * AWS_CALL_MS
     reads = IDLE_MINUTE["dynamodb.GetItem"] + IDLE_MINUTE["dynamodb.Query"] * 0.5
     logged = measured.logged["reconcile"] + LAMBDA_LOG_BYTES
-    lines = [
-        *standing(),
+    return [
         Line(
             "Lambda: reconcile's time",
             MINUTES * MEMORY_GB["reconcile"] * milliseconds / 1_000,
@@ -169,6 +168,11 @@ def per_month(measured: Measured, *, email: bool = False) -> list[Line]:
         Line("DynamoDB: reconcile's reads", MINUTES * reads, "dynamodb_read_unit"),
         Line("CloudWatch: logs", MINUTES * logged / 1e9, "log_gb"),
     ]
+
+
+def per_month(measured: Measured, *, email: bool = False) -> list[Line]:
+    """A month without a photo, for everything that the template makes by default."""
+    lines = [*standing(), *reconciling(measured)]
     return [*lines, Line("KMS: the alarm topic's key (AlarmEmail)", 1, "key_month")] if email else lines
 
 

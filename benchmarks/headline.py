@@ -61,9 +61,9 @@ def results() -> str:
 def costs() -> str:
     """What AWS and Runflow charge, by AWS's list and without the free tier."""
     value = values()
-    idle = round(value["aws_usd_per_month_idle"], 2)
     parts = {STANDING[line.price]: round(line.usd, 2) for line in cost.standing()}
-    parts["reconcile every minute"] = idle - sum(parts.values())  # of the rounded ones: what is shown adds up
+    parts["reconcile every minute"] = round(value["reconcile_usd_per_month"], 2)
+    idle = sum(parts.values())  # of the rounded ones: what is shown adds up, also before an alarm is measured
     items = ", ".join(f"{part} {usd:.2f}" for part, usd in parts.items())
     metric, key, gigabyte = (LIST["prices"][name]["usd"] for name in ("metric_month", "key_month", "egress_gb"))
     good = cost.METRICS_OF_A_DELIVERY

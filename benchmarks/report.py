@@ -53,6 +53,7 @@ def flat(results: Results) -> dict[str, dict[str, Any]]:
         "callback_cpu_ms_p99": (results.callback.p99, "<= 2"),
         "aws_usd_per_1000": (cost.total(cost.per_1000(results.measured)), f"<= {cost.RUNFLOW_USD * 1_000 / 1_000:g}"),
         "aws_usd_per_month_idle": (cost.total(cost.per_month(results.measured)), "<= 3"),
+        "reconcile_usd_per_month": (cost.total(cost.reconciling(results.measured)), "<= 0.5"),
         "load_photos": (loaded.photos, ">= 300" if results.quick else ">= 2000"),
         "load_lost": (loaded.lost, "<= 0"),
         "load_paid_twice": (loaded.paid_twice, "<= 0"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from detag.domain import decisions, waits
+from detag.domain import decisions, intake, waits
 from detag.domain.decisions import (
     DENIED_TRIES,
     DOWN_AFTER,
@@ -41,7 +41,7 @@ from detag.domain.decisions import (
     Whose,
 )
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
-from detag.domain.intake import Intake
+from detag.domain.intake import Evidence, Intake
 from detag.domain.job import (
     Job,
     Reservation,
@@ -58,11 +58,12 @@ from detag.domain.job import (
     new,
     resend,
     retry,
+    wait_for_intake,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
-from detag.domain.waits import WAITS, Backoff, Wait
+from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
 from docs.generate import markdown
 
@@ -103,12 +104,12 @@ FAILED: Final = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR")
 HEAD: Final = """\
 # Decisions
 
-<!-- Drawn from the code by `make generate`: change layers/detag/python/detag/domain/decisions.py or waits.py. -->
+<!-- Drawn from the code by `make generate`: change decisions.py, intake.py or waits.py in detag.domain. -->
 
 What is to be done about a job follows from what is known of it, by the functions of `detag.domain.decisions`. Each row
 below is one call of one of them. The decision, and why it was taken, is on the job's item (attribute `decision`), in
-the log line, and in the report of `reconcile` for photos that failed today. `{reason}` stands for what Runflow or S3
-said.
+the log line, and in the report of `reconcile` for photos that failed today. While the end of a closed job is published,
+its item keeps the decision that closed it. `{reason}` stands for what Runflow or S3 said.
 
 *Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` for a reason, or what a photo that
 tests a paused intake has shown.
@@ -175,7 +176,11 @@ def _other(decided: object) -> str:
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
         case Reason():
             return f"waits for intake: {decided}"
-        case Next() | Whose():
+        case NotSearched(why):
+            return f"not searched: {why}"
+        case bool():
+            return "intake drains" if decided else "intake stays paused"
+        case Next() | Whose() | Evidence():
             return str(decided.value)
     return PASSED[type(decided)]
 
@@ -208,6 +213,38 @@ def _resume() -> Iterator[Row]:
     yield "a new upload that could not be judged now", WAITING, decisions.put_off("{reason}", now=NOW, uniform=_most)
 
 
+def _when_due() -> Iterator[Row]:
+    def row(known: str, job: Job) -> Row:
+        return known, job, decisions.when_due(job, now=NOW)
+
+    yield row("it is open, and no run is known", replace(UNCONFIRMED, due_at=NOW))
+    yield row("it has a run", SUBMITTED)
+    yield row("it is closed, and that is still to be published", replace(DELIVERED, pending=("event",), due_at=NOW))
+    yield row("it failed, and it is time to ask for a late result", ASKED_AGAIN)
+    yield row("its item says another time", replace(SUBMITTED, due_at=NOW + 60))
+
+
+def _lifted() -> Iterator[Row]:
+    for reason in (Reason.PAUSED, Reason.SPEND_LIMIT, Reason.NOT_CONFIGURED, Reason.OUT_OF_CREDIT):
+        others = ", or any other reason" if reason is Reason.OUT_OF_CREDIT else ""
+        paused = Intake(reason=reason, since=NOW, version=1)
+        yield f"paused: `{reason}`{others}", WAITING, intake.evidence(paused)
+    for known, shown_by, left, has_key in (
+        ("the operator resumed it", Evidence.RESUMED, 0, False),
+        ("the budget has the price of an image left", Evidence.BUDGET, 1, False),
+        ("it has not", Evidence.BUDGET, 0, False),
+        ("the secret holds a key", Evidence.KEY, 0, True),
+        ("it does not", Evidence.KEY, 0, False),
+        ("only a probe can tell", Evidence.PROBE, 0, False),
+    ):
+        yield known, WAITING, intake.is_lifted(shown_by, left=left, has_key=has_key)
+    waits_for_it = wait_for_intake(WAITING, Reason.OUT_OF_CREDIT)
+    paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
+    yield "a probe is due, the photo is the oldest", waits_for_it, decisions.let_go(paused, now=NOW)
+    draining = replace(paused, draining=True)
+    yield "intake drains, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
+
+
 def _admit() -> Iterator[Row]:
     paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
     probing = replace(paused, probe_job=WAITING.job_id)
@@ -215,6 +252,7 @@ def _admit() -> Iterator[Row]:
     yield "intake is paused", WAITING, decisions.admit(WAITING, paused, paused=False)
     yield "intake is paused, the photo is its probe", WAITING, decisions.admit(WAITING, probing, paused=False)
     yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
+    yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
     yield "it may not go on: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
 
@@ -285,6 +323,10 @@ def _after_post() -> Iterator[Row]:
         )
         return known, job, step
 
+    photo = Photo("image/jpeg", (), None)
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
+    yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     yield row("2xx with a run id", Accepted("run-1"))
     yield row("402, or a code of credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
@@ -297,6 +339,7 @@ def _after_post() -> Iterator[Row]:
     yield row("the same, of a photo that tests a paused intake", Ambiguous("{reason}"), probe=True)
     yield row("409", Ambiguous("{reason}", down=False))
     yield row("429 to a request that was sent again", Refused(429), SENT_AGAIN)
+    yield row("402 to a request that was sent again", Refused(402), SENT_AGAIN)
     yield row("any other 4xx to a request that was sent again", Refused(422, None, "{reason}"), SENT_AGAIN)
 
 
@@ -304,8 +347,14 @@ def _after_list() -> Iterator[Row]:
     def row(known: str, search: decisions.Search, *, may_send: bool = True, job: Job = UNCONFIRMED) -> Row:
         return known, job, decisions.after_list(job, search, may_send=may_send, now=NOW, uniform=_most)
 
+    for reason in (Reason.RUNFLOW_DOWN, Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED, Reason.SPEND_LIMIT):
+        others = ", or any other reason" if reason is Reason.SPEND_LIMIT else ""
+        yield f"intake is paused: `{reason}`{others}", UNCONFIRMED, decisions.refuse_search(reason)
     running = Run("run-2", RunStatus.RUNNING)
     yield row("a run", Found([running]))
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    adoption = decisions.adoption("run-2", price, client_ref=None, now=NOW, due_at=NOW + 60)
+    yield "... and it is the job's", UNCONFIRMED, adoption
     yield row("a run that failed, and one that runs", Found([FAILED, running]))
     yield row("two runs that run", Found([replace(running, run_id="run-3"), running]))
     yield row("none, and the URL is alive", NoneFound())
@@ -404,6 +453,23 @@ def _after_run() -> Iterator[Row]:
     yield row("the same, a week after it was closed", FAILED, for_a_week)
 
 
+def _after_no_answer() -> Iterator[Row]:
+    def row(known: str, job: Job, run_id: str = "run-1") -> Row:
+        return known, job, decisions.after_no_answer(job, run_id, "{reason}", now=NOW)
+
+    yield row("its job's run, not ended as far as is known", SUBMITTED)
+    yield row("the run of a failed job, whose result may come late", ASKED_AGAIN)
+    yield row("any, and its job is unconfirmed", UNCONFIRMED)
+    yield row("any, and its job is being sent", SUBMITTING)
+    yield row("another run", SUBMITTED, "run-2")
+
+
+def _published() -> Iterator[Row]:
+    failed = fail(SUBMITTED, Reason.RUN_FAILED, "", NOW, free=True)
+    yield "all was published", failed, decisions.after_publishing((), now=NOW)
+    yield "the event was not", failed, decisions.after_publishing(("event",), now=NOW)
+
+
 def _after_fetch() -> Iterator[Row]:
     def row(known: str, fetched: Fetched, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
         return known, job, decisions.after_fetch(job, run, fetched, now=NOW)
@@ -415,6 +481,7 @@ def _after_fetch() -> Iterator[Row]:
     yield row("none is safe to store", Stored((), "{reason}"))
     yield row("none is safe to store, and the run could not be read", Stored((), "{reason}"), run=unread)
     yield row("some stored, and the time was over", Partway(("shoe.jpg.webp",)))
+    yield row("the same; the job had failed for want of it", Partway(("shoe.jpg.webp",)), ASKED_AGAIN)
     yield row("another worker stores outputs of this name", Busy())
     yield row("a newer photo of this name was delivered", Overtaken())
     yield row("not fetched or stored", NotStored("{reason}"))
@@ -425,15 +492,21 @@ def _after_fetch() -> Iterator[Row]:
 
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("A message about a job: `resume`, `put_off`", "Where the job stands.", _resume),
+    ("A job that is due: `when_due`", "What reconcile finds on the item.", _when_due),
+    (
+        "May a paused intake go on: `evidence`, `is_lifted`, `let_go`",
+        "Why it is paused, what has to be looked at (`detag.domain.intake`), and which photos are released.",
+        _lifted,
+    ),
     ("May it be sent now: `admit`, `turn_away`", "What intake says.", _admit),
     (
         "Is it a photo that can be cleaned: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
         "In this order, the first that applies; no more of the photo is read than must be.",
         _screen,
     ),
-    ("After the POST: `after_post`", "What Runflow answered.", _after_post),
+    ("The POST: `begin`, `after_post`", "The claim before it, and what Runflow answered.", _after_post),
     (
-        "After a search for an existing run: `after_list`, `before_resend`",
+        "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
         "What the run list shows of an unconfirmed job, and whether its photo is still there.",
         _after_list,
     ),
@@ -445,14 +518,23 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
+    (
+        "A run whose record could not be read: `after_no_answer`",
+        "Whose run it is; its callback has no output URLs.",
+        _after_no_answer,
+    ),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
+    ("After the end was published: `after_publishing`", "What of an event and a record could be.", _published),
 )
 
 
-def _seconds(one: Wait | Backoff) -> str:
+def _seconds(one: Wait | Backoff | UntilMidnight) -> str:
+    if isinstance(one, UntilMidnight):
+        return "until 00:00 UTC"
     if isinstance(one, Wait):
         return f"{one.seconds:g}"
-    bound = ", ".join(f"{one.floor + min(one.cap, one.base * 2**tries):g}" for tries in range(3))
+    tries = range(one.first, one.first + 3)
+    bound = ", ".join(f"{one.floor + min(one.cap, one.base * 2**number):g}" for number in tries)
     grows = one.base < one.cap
     text = (
         f"{'up to ' if one.jitter else ''}{bound}, ... {one.floor + one.cap:g}"

@@ -207,8 +207,8 @@ def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_closed_job_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Outbox.close
-    monkeypatch.setattr(Outbox, "close", lambda self, before, after: real(self, before, _with_body(before, after)))
+    real = Outbox.prepare
+    monkeypatch.setattr(Outbox, "prepare", lambda self, before, after: real(self, before, _with_body(before, after)))
     harness = Harness(no_effect)
     play(harness)
     assert "a presigned URL in items" in harness.leaks()

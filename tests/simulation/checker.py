@@ -26,6 +26,7 @@ from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from detag.services.outbox import DETAIL_TYPES, RECORDED
+from tests.simulation.decided import belongs
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 INVARIANTS: Final = {
     "due time": "every open job has a due time, at every moment",
+    "decision on the item": "an item says which decision led to where its job stands",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
     "terminal is final": "no job leaves a terminal state, except for a delivery after a failure",
@@ -209,6 +211,7 @@ class Checker:
             self._simulation.wake(after.due_at)
         if before is None and after.upload.sequencer.startswith("0" * 40):
             self._simulation.profile.happens("upload recovered by the scan")
+        self.check("decision on the item", belongs(after), after.job_id[:8], after.state, after.reason, after.decision)
         self._simulation.trace_line(
             "job",
             after.job_id[:8],

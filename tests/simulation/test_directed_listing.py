@@ -213,7 +213,7 @@ def test_the_time_of_a_paused_intake_does_not_count(simulation: Simulation) -> N
     assert simulation.runflow.billed == 2 * PRICE
 
 
-def test_a_callback_redelivered_by_hand_repairs_what_was_given_up(simulation: Simulation) -> None:
+def test_a_callback_redelivered_by_hand_repairs_the_given_up(simulation: Simulation) -> None:
     """The reason's advice is true: the run's callback, sent again by hand, still brings the output."""
     simulation.runflow.habits.may_list = False
     job_id = lost_answer(simulation)
@@ -309,7 +309,7 @@ def test_every_road_to_an_output_is_tried(
     paid_once(simulation, job)
 
 
-def test_the_callbacks_url_is_tried_where_the_records_are_refused(
+def test_the_callbacks_url_is_tried_where_the_record_fails(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An output whose URL is refused in every record is fetched by that of the callback."""

@@ -22,8 +22,12 @@ def test_a_missing_guard_is_caught(mutant: Mutant, record_property: Callable[[st
     assert not play(seed).broken, "the guard is back, and the simulation still breaks"
 
 
+FEWEST = 102
+"""How many there are: raised with each new one. Fewer is a guard that nothing shows to be needed."""
+
+
 def test_there_are_many_and_each_names_an_invariant() -> None:
-    assert len(MUTANTS) >= 15
+    assert len(MUTANTS) >= FEWEST
     assert len({mutant.guard for mutant in MUTANTS}) == len(MUTANTS)
     assert {mutant.invariant for mutant in MUTANTS} <= set(INVARIANTS)
 

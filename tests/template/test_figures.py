@@ -86,6 +86,20 @@ def test_the_bill_of_an_idle_month_adds_up() -> None:
     assert min(parts) > 0
 
 
+def test_one_more_alarm_is_one_more_alarm_on_the_bill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs what an alarm costs, before anything is measured again, and nothing else of the bill changes."""
+
+    def bill() -> list[Decimal]:
+        line = next(row for row in headline.costs().splitlines() if row.startswith("| a month without photos |"))
+        return [Decimal(figure) for figure in re.findall(r"\d+\.\d\d", line)]
+
+    before = bill()
+    more = cost.TEMPLATE["Resources"] | {"OneMore": {"Type": "AWS::CloudWatch::Alarm"}}
+    monkeypatch.setitem(cost.TEMPLATE, "Resources", more)
+    alarm = Decimal(str(cost.LIST["prices"]["alarm_month"]["usd"]))
+    assert [new - old for old, new in zip(before, bill(), strict=True)] == [alarm, 0, alarm, 0, 0, 0]
+
+
 def test_the_bill_that_was_measured_is_of_the_stack_as_it_is(root: Path, stack: Stack) -> None:
     page = (root / "benchmarks/results.md").read_text(encoding="utf-8")
     for item, kind in (("Alarms", "AWS::CloudWatch::Alarm"), ("Secrets", "AWS::SecretsManager::Secret")):

@@ -65,7 +65,7 @@ MUTANTS: Final = (
     one(
         "the record of a repair is removed",
         "records",
-        "detag.services.outbox:Outbox.close",
+        "detag.services.outbox:Outbox.prepare",
         "if repaired:",
         "if False:",
         400,

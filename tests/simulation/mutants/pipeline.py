@@ -20,7 +20,7 @@ from tests.simulation.mutant import (
 
 MUTANTS: Final = (
     # One send
-    one("lease", "one send per lease", SUBMISSION + "_claim", "now + waits.LEASE.seconds", "now + 1.0"),
+    one("lease", "one send per lease", DECISIONS + "begin", "now + waits.LEASE.seconds", "now + 1.0"),
     one(
         "lease of a second send",
         "one send per lease",
@@ -301,12 +301,12 @@ MUTANTS: Final = (
         "if False:",
     ),
     one("intake: Retry-After", "Retry-After respected", DECISIONS + "after_post", "asked or 0.0", "0.0"),
-    one("intake: the probe", "intake reopens", RECONCILE + "_probe", "self._release([job])", "0", 400),
+    one("intake: the probe", "intake reopens", RECONCILE + "_probe", "self._release([job], intake)", "0", 400),
     one(
         "intake: midnight, or a raised limit",
         "intake reopens",
-        RECONCILE + "_is_lifted",
-        "self._budget.left(limit) > 0",
+        "detag.domain.intake:is_lifted",
+        "left > 0",
         "False",
         400,
     ),
@@ -332,6 +332,21 @@ MUTANTS: Final = (
         DECISIONS + "after_post",
         "case Refused(status=429,",
         "case Refused(status=1,",
+    ),
+    # What was decided
+    one(
+        "decision on the item",
+        "decision on the item",
+        "detag.services.steps:made",
+        "else replace(after, decision=step.explained)",
+        "else after",
+    ),
+    one(
+        "decision of a closed job",
+        "decision on the item",
+        "detag.services.steps:made",
+        "after if step.keeps_decision else replace",
+        "replace",
     ),
     # Nothing forgotten
     one("due time", "due time", JOB + "_unconfirmed", "due_at=due_at", "due_at=None"),
@@ -376,16 +391,16 @@ MUTANTS: Final = (
     one(
         "reconcile: claimed before it is sent",
         "one terminal state",
-        RECONCILE + "_tend_due",
-        "extend_due(job, now + waits.RESUME.seconds)",
-        "extend_due(job, now + 1e9)",
+        DECISIONS + "when_due",
+        "move(extend_due, now + waits.RESUME.seconds)",
+        "move(extend_due, now + 1e9)",
     ),
-    one("outbox", "events", "detag.services.outbox:Outbox._publish", "failed.append(what)", "pass", 400),
+    one("outbox", "events", "detag.services.outbox:Outbox.publish", "failed.append(what)", "pass", 400),
     one("outbox: record", "records", "detag.services.outbox:pending_for", "(RECORD,) * (job.state in RECORDED) + ", ""),
     one(
         "published when certain",
         "events",
-        "detag.services.outbox:Outbox.close",
+        "detag.services.outbox:Outbox.prepare",
         "after.state not in RECORDED",
         "True",
         400,

@@ -242,6 +242,19 @@ def test_a_call_leads_where_the_page_says(caller: Stop, under: list[Stop]) -> No
         assert stop.path == caller.path or stop.module in imported or by_port, stop.name
 
 
+MOST_STOPS = 26
+LONGEST_SUBMIT = 250
+
+
+def test_an_upload_is_easy_to_follow() -> None:
+    """From `Submit.handle` to the POST there are few functions to look at, and their home is a short file."""
+    names = [stop.name for stop, _ in WALKS]
+    between = names[names.index("Submit.handle") + 1 : names.index("RunflowRuns.create")]
+    assert 10 < len(between) <= MOST_STOPS
+    lines = (LIBRARY / "services/submit.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_SUBMIT
+
+
 def test_the_order_of_calls_is_that_of_their_evaluation() -> None:
     code = ast.parse("one(two(), three)\nfour(lambda: five())\nif six():\n    self.seven.eight(key=nine())")
     assert list(calls(code)) == ["two", "one", "three", "four", "five", "six", "nine", "eight"]

@@ -16,6 +16,7 @@ SHARED = {
     "budget": ("deliver", "submit"),
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
+    "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }
 """Services inside others: who makes the moves that they make."""

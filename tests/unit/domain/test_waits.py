@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
+
+import pytest
 
 import detag
 from detag.domain import waits
-from detag.domain.waits import WAITS, Backoff, Wait
+from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
+from docs.generate.decisions import draw
 
 LIBRARY = Path(detag.__file__).parent
 AGREED = {
@@ -20,6 +24,7 @@ AGREED = {
     "left of a presigned URL": 300.0,
     "behind a claim": 3_600.0,
     "before the next probe": (60.0, 900.0, 0.0),
+    "before a probe after the daily spend limit": "midnight",
     "for a probe's answer": 240.0,
     "before a run is first asked for": 300.0,
     "before an adopted run is asked for": 60.0,
@@ -52,31 +57,135 @@ AGREED = {
 
 
 def test_the_table_has_every_wait_once() -> None:
-    written = [one for one in vars(waits).values() if isinstance(one, Wait | Backoff)]
+    written = [one for one in vars(waits).values() if isinstance(one, Wait | Backoff | UntilMidnight)]
     assert list(WAITS) == written
     assert len({one.name for one in WAITS}) == len(WAITS) > 15
 
 
 def test_every_wait_is_as_long_as_agreed() -> None:
-    assert {
-        one.name: one.seconds if isinstance(one, Wait) else (one.base, one.cap, one.floor) for one in WAITS
-    } == AGREED
+    assert {one.name: _length(one) for one in WAITS} == AGREED
+
+
+def _length(one: Wait | Backoff | UntilMidnight) -> object:
+    if isinstance(one, UntilMidnight):
+        return "midnight" if one.after(86_399.0) == one.after(0.0) == 86_400.0 else "another time"
+    return one.seconds if isinstance(one, Wait) else (one.base, one.cap, one.floor)
 
 
 def test_every_wait_says_why_it_is_so_long() -> None:
     assert [one.name for one in WAITS if len(one.why.split()) < 4] == []
 
 
+def test_the_page_shows_the_first_waits_of_a_retry() -> None:
+    """The first run that fails is attempt 1: the page begins with the wait after it."""
+    row = next(row for row in draw().splitlines() if "after a run that failed free of charge" in row)
+    real = [waits.RUN_RETRY.seconds(attempt, lambda _, high: high) for attempt in (1, 2, 3)]
+    assert f"| up to {', '.join(f'{one:g}' for one in real)}, ... 900 |" in row
+
+
+NUMBERS = {
+    "MAX_BODY_BYTES": "bytes",
+    "HEAD_BYTES": "bytes",
+    "LONG_HEAD_BYTES": "bytes",
+    "TAIL_BYTES": "bytes",
+    "LONG_TAIL_BYTES": "bytes",
+    "_SMALLEST": "bytes",
+    "MAX_KEY_BYTES": "bytes",
+    "MAX_METADATA_BYTES": "bytes",
+    "MAX_OUTPUT_URLS_BYTES": "bytes",
+    "MAX_SAID": "characters",
+    "MAX_OUTPUT_PIXELS": "pixels",
+    "MAX_SEGMENTS": "a count",
+    "MAX_REMEMBERED": "a count",
+    "MAX_PAGES": "a count",
+    "DUE_BATCH": "a count",
+    "RELEASE_BATCH": "a count",
+    "LIST_FROM": "a count",
+    "MAX_ASKED": "a count",
+    "NEWEST_FAILED": "a count",
+    "PAGE": "a count",
+    "MAX_LISTED": "a count",
+    "MAX_OUTPUT_URLS": "a count",
+    "status": "of HTTP",
+    "DAY_SECONDS": "the length of a day",
+    "RETENTION_SECONDS": "how long an item is kept: nothing waits for that",
+    "POST_SECONDS": "of an invocation's time, for the POST",
+    "SAVE_SECONDS": "of an invocation's time, for what follows the POST, or an output",
+    "SPARE_SECONDS": "of an invocation's time, for what follows a sweep",
+    "NEEDED_SECONDS": "of an invocation's time, for a page of the input bucket",
+}
+"""The numbers with names outside the table of waits, and what they are."""
+OF_PARAMETERS = {"run_timeout_hours * 3600.0", "settings.confirmation_minutes * 60.0"}
+"""Waits that are parameters: two rows of the page."""
+FORMATS = ("images.py",)
+"""Whose unnamed numbers are places in the bytes of a photo."""
+
+
+def numbers(source: str, name: str) -> list[str]:
+    """The numbers of a module that may be times: with a name (a float, or 10 and more), added to something, multiplied,
+    or handed over; and calls of a back-off.
+    """
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_number(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [text for text in map(ast.unparse, targets) if text not in NUMBERS]
+        elif isinstance(node, ast.BinOp) and name not in FORMATS and ast.unparse(node) not in OF_PARAMETERS:
+            plain = isinstance(node.op, ast.Add | ast.Sub)
+            sides = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
+            found += [ast.unparse(node) for one in sides if isinstance(one, float) or (plain and _is_large(one))]
+        elif isinstance(node, ast.Call):
+            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            longer = [one for one in given if isinstance(one, ast.Constant) and isinstance(one.value, float)]
+            found += [ast.unparse(node) for one in longer if one.value >= 10]  # type: ignore[operator]
+            if ast.unparse(node.func).endswith("backoff"):
+                found.append(ast.unparse(node))
+    return found
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, int) and value >= 10
+
+
+def _is_number(node: ast.expr) -> bool:
+    """Whether an expression is only of numbers, and comes to one that may be a time."""
+    parts = [part for part in ast.walk(node) if not isinstance(part, ast.operator | ast.unaryop)]
+    if not all(isinstance(part, ast.Constant | ast.BinOp | ast.UnaryOp) for part in parts):
+        return False
+    constants = [part.value for part in parts if isinstance(part, ast.Constant)]
+    return any((isinstance(one, float) and one >= 1) or _is_large(one) for one in constants)
+
+
+def modules() -> list[Path]:
+    """What decides, acts or puts together."""
+    files = [*(LIBRARY / "services").glob("*.py"), *(LIBRARY / "domain").glob("*.py"), LIBRARY / "app.py"]
+    return [path for path in files if path.name not in ("waits.py", "backoff.py")]
+
+
 def test_no_wait_stands_anywhere_else() -> None:
-    """No number of seconds is added to a time, or given to a back-off, in what decides, acts or puts together."""
-    files = [*(LIBRARY / "services").glob("*.py"), LIBRARY / "domain/decisions.py", LIBRARY / "app.py"]
-    found = []
-    for path in files:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-                numbers = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
-                waits_here = [one for one in numbers if isinstance(one, float) or (isinstance(one, int) and one >= 10)]
-                found += [f"{path.name}: {ast.unparse(node)}"] * len(waits_here)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("backoff"):
-                found.append(f"{path.name}: {ast.unparse(node)}")
-    assert found == []
+    """No number of seconds has a name, is added to a time or handed over in what decides, acts or puts together."""
+    found = {path.name: numbers(path.read_text(encoding="utf-8"), path.name) for path in modules()}
+    assert {name: here for name, here in found.items() if here} == {}
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "_SOON = 61.0",
+        "SOON: Final = 2 * 60",
+        "later = now + 61.0",
+        "later = now + 61",
+        "soon = 61.0",
+        "poll(job, after=61.0)",
+        "later = now + hours * 3600.0",
+        "wait = backoff(tries, uniform, base=soon)",
+    ],
+)
+def test_a_wait_that_stands_elsewhere_is_noticed(line: str) -> None:
+    assert numbers(line, "deliver.py") != []
+
+
+def test_every_number_of_the_list_is_in_the_code() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in LIBRARY.rglob("*.py"))
+    assert [name for name in NUMBERS if not re.search(rf"^ *{name}(: Final)? = ", text, re.MULTILINE)] == []

@@ -469,5 +469,5 @@ def test_a_record_written_after_the_repair_is_withdrawn() -> None:
     harness.wait(7200.0)
     assert harness.arrive().state is State.DELIVERED
     with pytest.raises(Conflict):
-        harness.deliver._outbox.publish_pending(failed)
+        harness.deliver._steps.publish_pending(failed)
     assert [key for key in harness.photos.outputs if key.startswith(RECORDS)] == []

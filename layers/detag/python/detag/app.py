@@ -47,8 +47,8 @@ def submit(
     from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
-    budget = _budget(settings, jobs, clock, telemetry)
-    steps = _steps(jobs, _outbox(jobs, photos, events, clock, telemetry), clock, telemetry)
+    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
+    budget = _budget(settings, jobs, steps, clock, telemetry)
     submission = _submission(
         settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
     )
@@ -89,7 +89,7 @@ def deliver(
     """From ended runs to outputs."""
     from detag.services.deliver import Deliver
 
-    outbox = _outbox(jobs, photos, events, clock, telemetry)
+    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
     return Deliver(
         max_attempts=settings.max_attempts,
         run_timeout_hours=settings.run_timeout_hours,
@@ -97,9 +97,8 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
-        outbox=outbox,
-        steps=_steps(jobs, outbox, clock, telemetry),
-        budget=_budget(settings, jobs, clock, telemetry),
+        steps=steps,
+        budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
         telemetry=telemetry,
         uniform=uniform,
@@ -129,6 +128,7 @@ def reconcile(
         clock=clock,
         telemetry=telemetry,
     )
+    steps = _steps(jobs, clock, telemetry, None)
     return Reconcile(
         run_timeout_hours=settings.run_timeout_hours,
         paused=settings.paused,
@@ -137,7 +137,8 @@ def reconcile(
         results=results,
         runs=runs,
         intake=_intake(jobs, clock, telemetry),
-        budget=_budget(settings, jobs, clock, telemetry),
+        steps=steps,
+        budget=_budget(settings, jobs, steps, clock, telemetry),
         missed=missed,
         clock=clock,
         telemetry=telemetry,
@@ -199,6 +200,7 @@ def _confirmation_seconds(settings: SubmitSettings) -> float:
 def _budget(
     settings: SubmitSettings | DeliverSettings | ReconcileSettings,
     jobs: JobStore,
+    steps: Steps,
     clock: Clock,
     telemetry: Telemetry,
 ) -> Budget:
@@ -208,6 +210,7 @@ def _budget(
         price=settings.price_per_image_usd,
         limit=settings.daily_spend_limit_usd,
         jobs=jobs,
+        steps=steps,
         clock=clock,
         telemetry=telemetry,
     )
@@ -219,10 +222,11 @@ def _outbox(jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, te
     return Outbox(jobs=jobs, photos=photos, events=events, clock=clock, telemetry=telemetry)
 
 
-def _steps(jobs: JobStore, outbox: Outbox, clock: Clock, telemetry: Telemetry) -> Steps:
+def _steps(jobs: JobStore, clock: Clock, telemetry: Telemetry, outbox: Outbox | None) -> Steps:
     from detag.services.steps import Steps
 
-    return Steps(jobs=jobs, outbox=outbox, intake=_intake(jobs, clock, telemetry), telemetry=telemetry)
+    intake = _intake(jobs, clock, telemetry)
+    return Steps(jobs=jobs, outbox=outbox, intake=intake, clock=clock, telemetry=telemetry)
 
 
 def _intake(jobs: JobStore, clock: Clock, telemetry: Telemetry) -> IntakeControl:

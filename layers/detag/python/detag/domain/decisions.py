@@ -38,25 +38,31 @@ from detag.domain.job import (
     RETENTION_SECONDS,
     Job,
     Move,
+    Reservation,
     State,
     Trouble,
     Upload,
     abandon_claim,
     accept,
+    adopt,
     ask_again,
     await_access,
     await_confirmation,
     back_off,
     bill_reserved,
     cancel,
+    claim,
     defer,
     deliver,
     deliver_other,
     extend_due,
     fail,
+    keep_pending,
     keep_unconfirmed,
     move,
     poll_later,
+    published,
+    release,
     resend,
     retry,
     skip,
@@ -79,6 +85,7 @@ DENIED_TRIES: Final = 7
 MAX_EXPIRED_URLS: Final = 5
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 SENT_AGAIN: Final = "sent again"
+AWAITING: Final = "awaiting confirmation"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
@@ -113,6 +120,10 @@ class Step:
     """What follows where this photo tests a paused intake."""
     unless_stored: bool = False
     """Fails the job, unless its output is there: stored by a worker that died right after."""
+    keeps_decision: bool = False
+    """Whether the item keeps the decision before this one. So does a closed job's while its end is published: what a
+    person asks of it is why it was closed.
+    """
 
     @property
     def explained(self) -> str:
@@ -131,10 +142,11 @@ class Idle:
 
 
 class Next(Enum):
-    """What a waiting job whose time has come needs first."""
+    """What a job whose time has come needs first."""
 
     SEARCH = "search for its run"
     BEGIN = "begin a submission"
+    ASK = "ask Runflow for its run"
 
 
 def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle | Next:
@@ -145,7 +157,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
         case State.SUBMITTING:
             return Step(
                 move=move(await_confirmation, job.lease_until + confirmation_seconds),
-                decision="awaiting confirmation",
+                decision=AWAITING,
                 why="the worker that was sending it was interrupted",
             )
         case State.WAITING if now < job.not_before:
@@ -163,7 +175,34 @@ def put_off(why: str, *, now: float, uniform: Uniform) -> Step:
     return Step(move=later, decision="interrupted", why=why, warns=True)
 
 
+SENT_TO_SUBMIT: Final = "sent to submit"
+SENT_TO_DELIVER: Final = "sent to deliver"
+
+
+def when_due(job: Job, *, now: float) -> Step | Idle | Next:
+    """What reconcile does about a job that the index of due jobs shows. Its next due time is saved before its message
+    is sent: a lost message costs a wait, and the next minute does not send it again.
+    """
+    if job.due_at is None or job.due_at > now or job.waits_for_intake:
+        return Idle("not due: the index is behind the item")
+    if job.state is State.SUBMITTED:
+        return Next.ASK
+    if job.state.terminal:
+        later = move(keep_pending, job.pending, now + waits.REDELIVER.seconds)
+        why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
+    later = move(extend_due, now + waits.RESUME.seconds)
+    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}")
+
+
 # Before paying
+
+
+def let_go(intake: Intake, *, now: float) -> Step:
+    """Release a job that waits for intake, because intake drains, or as the probe of a paused one."""
+    tests = intake.state == "paused"
+    why = f"it tests a paused intake: {intake.reason}" if tests else f"intake is {intake.state}"
+    return Step(move=move(release, now, now + waits.RESUME.seconds), decision="released", why=why)
 
 
 def admit(job: Job, intake: Intake, *, paused: bool) -> Reason | None:
@@ -359,6 +398,23 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 # Paying
 
 
+def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_expires_at: float) -> Step:
+    """Claim a job for a submission whose POST has that body, with a presigned URL in it."""
+    number = job.submission_no + 1
+    claimed = move(
+        claim,
+        submission_no=number,
+        body=body,
+        reservation=reservation,
+        content_type=photo.content_type,
+        source_metadata=photo.metadata,
+        now=now,
+        lease_until=now + waits.LEASE.seconds,
+        url_expires_at=url_expires_at,
+    )
+    return Step(move=claimed, decision="sending", why=f"submission {number}")
+
+
 def after_post(
     job: Job,
     outcome: Outcome | NotSent,
@@ -379,7 +435,7 @@ def after_post(
         case Ambiguous(why, down):
             return Step(
                 move=move(await_confirmation, now + confirmation_seconds),
-                decision="awaiting confirmation",
+                decision=AWAITING,
                 why=f"no clear answer: {why}",
                 metric=Metric.AMBIGUOUS_SUBMISSION,
                 warns=True,
@@ -388,21 +444,23 @@ def after_post(
         case Refused(status=429, retry_after=asked):
             wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
             limited = move(back_off, Reason.RATE_LIMITED, now + wait)
-            return Step(move=limited, decision="sent again later", why="rate limited", probe=Probe.INCONCLUSIVE)
+            decision = AWAITING if job.maybe_submitted else "sent again later"
+            return Step(move=limited, decision=decision, why="rate limited", probe=Probe.INCONCLUSIVE)
         case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
-            return _refused_for_now(Reason.OUT_OF_CREDIT, outcome, now)
+            return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
         case Refused(status=401 | 403 | 404):
-            return _refused_for_now(Reason.UNAUTHORIZED, outcome, now)
+            return _refused_for_now(job, Reason.UNAUTHORIZED, outcome, now)
     said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
     refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
     return Step(move=refused, decision="refused", why=said, code=outcome.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
-def _refused_for_now(reason: Reason, refusal: Refused, now: float) -> Step:
+def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
+    """The refusal says nothing of an earlier POST of the same bytes: what became of that has to be found out first."""
     why = f"{reason}, Runflow answered {refusal.status}"
     return Step(
         move=move(back_off, reason, now),
-        decision="waits for intake",
+        decision=AWAITING if job.maybe_submitted else "waits for intake",
         why=why,
         code=refusal.code,
         warns=True,
@@ -459,6 +517,16 @@ class NotSearched:
 
 
 Search = Found | NoneFound | Unfinished | Unanswered | NotSearched
+
+
+def refuse_search(refusal: Reason | None) -> NotSearched | None:
+    """Why a search could not succeed while intake refuses photos for a reason; None where it may. It costs nothing, and
+    may find a paid output, so that it goes on while only money, or an operator, keeps intake paused.
+    """
+    match refusal:
+        case Reason.RUNFLOW_DOWN | Reason.UNAUTHORIZED | Reason.NOT_CONFIGURED:
+            return NotSearched(f"intake is paused: {refusal}")
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,6 +590,14 @@ def _usefulness(run: Run) -> int:
     if run.status in GOOD:
         return 0
     return 1 if run.may_give_output else 2
+
+
+def adoption(run_id: str, reservation: Reservation, *, client_ref: str | None, now: float, due_at: float) -> Step:
+    """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved.
+    `client_ref`: which submission's it is, the latest unless said.
+    """
+    taken = move(adopt, run_id, reservation, now, due_at, client_ref=client_ref)
+    return Step(move=taken, decision="run adopted", why=run_id)
 
 
 # Whose run it is
@@ -646,9 +722,6 @@ def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Id
 # After a run
 
 
-SENT_TO_DELIVER: Final = "sent to deliver"
-
-
 def after_poll(job: Job, run: Run | None, *, now: float, run_timeout_hours: int) -> Step:
     """What reconcile does about a run that sent no callback in time; `run` is None where Runflow does not know it."""
     if run is None:
@@ -720,6 +793,16 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
     why = "the URL had expired" if expired else f"attempt {job.attempt} of {max_attempts} failed free of charge"
     return Step(move=again, decision="tried again", why=why, code=run.failure_code, metric=Metric.RUN_RETRIED)
+
+
+def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Idle | Again:
+    """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
+    if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
+        return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
+    searched = job.state is State.SUBMITTING or job.reason is Reason.UNCONFIRMED
+    if searched and run_id not in job.earlier_runs:
+        return Idle("the run could not be read: when its job is due, the run list is searched for it")
+    return Again(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -905,3 +988,19 @@ def _first_ask(now: float) -> float:
 
 def _usd(run: Run) -> str | None:
     return None if run.cost is None else str(run.cost)
+
+
+# The end, published
+
+
+def still_pending(pending: tuple[str, ...], *, now: float) -> Move:
+    """Keep what could not be published of a closed job."""
+    return move(keep_pending, pending, now + waits.PUBLISH_AGAIN.seconds)
+
+
+def after_publishing(left: tuple[str, ...], *, now: float) -> Step:
+    """What follows an attempt to publish what was pending for a closed job; `left`: what could not be."""
+    if left:
+        later = still_pending(left, now=now)
+        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}", keeps_decision=True)
+    return Step(move=move(published), decision="published", keeps_decision=True)

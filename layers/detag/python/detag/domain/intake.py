@@ -8,12 +8,12 @@ and new ones join them, until none is left.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 from detag.domain.job import Job
-from detag.domain.money import next_day
 from detag.domain.reasons import INTAKE_REASONS, Reason
-from detag.domain.waits import PROBE, PROBE_LEASE
+from detag.domain.waits import NEW_BUDGET, PROBE, PROBE_LEASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def pause(intake: Intake, reason: Reason, now: float) -> Intake:
     return Intake(
         reason=reason,
         since=intake.since if again else now,
-        probe_at=next_day(now) if reason is Reason.SPEND_LIMIT else now + PROBE.seconds(probes, max),
+        probe_at=NEW_BUDGET.after(now) if reason is Reason.SPEND_LIMIT else now + PROBE.seconds(probes, max),
         probes=probes,
         version=intake.version + 1,
     )
@@ -116,3 +116,36 @@ def tend(intake: Intake, *, paused: bool, lifted: bool, now: float) -> Intake:
             intake if intake.state == "paused" and intake.reason is Reason.PAUSED else pause(intake, Reason.PAUSED, now)
         )
     return drain(intake) if intake.state == "paused" and lifted else intake
+
+
+class Evidence(Enum):
+    """What shows that the cause of a pause is gone."""
+
+    RESUMED = "the operator's word: it is paused by hand no more"
+    BUDGET = "today's budget, where it has the price of an image left"
+    KEY = "the secret of the API key, where it holds one"
+    PROBE = "one photo that is sent as a probe"
+
+
+def evidence(intake: Intake) -> Evidence:
+    """What has to be looked at to learn whether a paused intake may go on."""
+    match intake.reason:
+        case Reason.PAUSED:
+            return Evidence.RESUMED
+        case Reason.SPEND_LIMIT:
+            return Evidence.BUDGET
+        case Reason.NOT_CONFIGURED:
+            return Evidence.KEY
+    return Evidence.PROBE
+
+
+def is_lifted(shown_by: Evidence, *, left: int, has_key: bool) -> bool:
+    """Whether the cause is seen to be gone without a probe. `left`: images that today's budget still pays for."""
+    match shown_by:
+        case Evidence.RESUMED:
+            return True
+        case Evidence.BUDGET:
+            return left > 0
+        case Evidence.KEY:
+            return has_key
+    return False

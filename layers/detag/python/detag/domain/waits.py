@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from detag.domain.backoff import Uniform, backoff
+from detag.domain.money import next_day
 
 FUNCTION_TIMEOUT: Final = 30.0
 """After so long Lambda kills a worker of `submit`: the template's `Timeout`."""
@@ -33,11 +34,25 @@ class Backoff:
     floor: float = 0.0
     jitter: bool = True
     """Whether the random part is any length up to its bound, or always the whole of it."""
+    first: int = 0
+    """How many tries there have been when it is waited for the first time."""
 
     def seconds(self, tries: int, uniform: Uniform, *, at_least: float = 0.0) -> float:
         """How long to wait after `tries` tries in a row; never less than `at_least`, which somebody asked for."""
         chance: Uniform = uniform if self.jitter else lambda _, high: high
         return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=at_least)
+
+
+@dataclass(frozen=True, slots=True)
+class UntilMidnight:
+    """A wait until the next day begins, UTC."""
+
+    name: str
+    why: str
+
+    def after(self, now: float) -> float:
+        """The end of the wait."""
+        return next_day(now)
 
 
 # Before a run
@@ -80,6 +95,9 @@ LIST_SKEW: Final = Wait(
 PROBE: Final = Backoff(
     "before the next probe", 60.0, 900.0, "one photo at a time tests whether the cause is gone", jitter=False
 )
+NEW_BUDGET: Final = UntilMidnight(
+    "before a probe after the daily spend limit", "every day has its own budget: until then no photo can be paid"
+)
 PROBE_LEASE: Final = Wait(
     "for a probe's answer", 240.0, "longer than a message of the upload queue stays invisible (180 s)"
 )
@@ -102,7 +120,7 @@ NO_OUTPUT: Final = Wait(
 
 # After a run
 
-RUN_RETRY: Final = Backoff("after a run that failed free of charge", 30.0, 900.0, "what made it fail may pass")
+RUN_RETRY: Final = Backoff("after a run that failed free of charge", 30.0, 900.0, "what made it fail may pass", first=1)
 FRESH_URL: Final = Wait(
     "a presigned URL is fresh",
     600.0,
@@ -175,7 +193,7 @@ CONTENTION: Final = Backoff(
     "eight tries, 1.6 s of pauses on the average: below a function's timeout",
 )
 
-WAITS: Final[tuple[Wait | Backoff, ...]] = (
+WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RATE_LIMITED,
     INTERRUPTED,
     ACCESS_DENIED,
@@ -185,6 +203,7 @@ WAITS: Final[tuple[Wait | Backoff, ...]] = (
     URL_MARGIN,
     LIST_SKEW,
     PROBE,
+    NEW_BUDGET,
     PROBE_LEASE,
     FIRST_POLL,
     ADOPTED_POLL,

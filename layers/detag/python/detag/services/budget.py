@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 
+from detag.domain.decisions import Step, adoption
 from detag.domain.intake import Override
-from detag.domain.job import Job, Reservation, adopt
+from detag.domain.job import Job, Reservation
 from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of, images_left
 from detag.domain.reasons import Reason
@@ -15,6 +15,7 @@ from detag.domain.runs import Run
 from detag.ports.clock import Clock
 from detag.ports.jobs import BudgetLost, DayNotOpen, JobStore, LimitReached
 from detag.ports.telemetry import Telemetry
+from detag.services.steps import Steps
 
 
 class Budget:
@@ -24,10 +25,10 @@ class Budget:
     """
 
     def __init__(
-        self, *, price: Decimal, limit: Decimal | None, jobs: JobStore, clock: Clock, telemetry: Telemetry
+        self, *, price: Decimal, limit: Decimal | None, jobs: JobStore, steps: Steps, clock: Clock, telemetry: Telemetry
     ) -> None:
         self._price, self._limit = price, NO_LIMIT if limit is None else limit
-        self._jobs, self._clock, self._telemetry = jobs, clock, telemetry
+        self._jobs, self._steps, self._clock, self._telemetry = jobs, steps, clock, telemetry
 
     def limit(self, override: Override) -> Decimal:
         """Today's limit in US dollars: an operator's override beats the parameter."""
@@ -39,25 +40,24 @@ class Budget:
                 self._telemetry.warning("override limit_usd is invalid, using the parameter")
         return min(limit, NO_LIMIT)
 
-    def reserve(self, job: Job, claimed: Callable[[Reservation], Job], limit: Decimal) -> Job | Reason:
+    def reserve(self, job: Job, claims: Callable[[Reservation], Step], limit: Decimal) -> Job | Reason:
         """Save the claim of a job together with the price of an image, from today's budget; or why that cannot be.
 
-        `claimed` makes the claimed job from its reservation. Raises `Conflict` where the item changed, or `Transient`.
+        `claims` makes the step from its reservation. Raises `Conflict` where the item changed, or `Transient`.
         """
         day = self._today()
-        after = claimed(Reservation(day, self._price))
+        step = claims(Reservation(day, self._price))
         try:
             try:
-                self._jobs.save(job, after, limit=limit)
+                return self._steps.take(job, step, limit=limit)
             except DayNotOpen:
                 self._jobs.open_day(day)
-                self._jobs.save(job, after, limit=limit)
+                return self._steps.take(job, step, limit=limit)
         except LimitReached:
             return Reason.SPEND_LIMIT
         except (BudgetLost, DayNotOpen) as error:
             self._telemetry.warning("today's budget is lost, nothing is paid", why=str(error))
             return Reason.BUDGET_LOST
-        return after
 
     def left(self, limit: Decimal) -> int:
         """How many images a limit pays for beyond what is spent today, as far as is known. Raises `Transient`."""
@@ -69,12 +69,10 @@ class Budget:
 
         Raises `Conflict` or `Transient`.
         """
-        reservation = Reservation(self._today(), self._price)
-        adopted = adopt(job, run_id, reservation, self._clock.now(), due_at, client_ref=client_ref)
-        after = replace(adopted, decision=f"run adopted: {run_id}")
-        self._jobs.save(job, after)
-        self._telemetry.info("run adopted", job_id=job.job_id, run_id=run_id)
-        return after
+        price = Reservation(self._today(), self._price)
+        return self._steps.take(
+            job, adoption(run_id, price, client_ref=client_ref, now=self._clock.now(), due_at=due_at)
+        )
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
         """Charge an unmatched run of a job to today's budget, once; or correct what it was charged with.

@@ -25,16 +25,16 @@ from detag.domain.decisions import (
     Whose,
     after_fetch,
     after_fetch_of_other,
+    after_no_answer,
     after_other_run,
     after_run,
-    deliver_later,
     found_stored,
     is_proven,
     is_uncounted,
     whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
-from detag.domain.job import Job, State, Trouble, sequencer_rank
+from detag.domain.job import Job, State, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
@@ -45,7 +45,6 @@ from detag.domain.naming import (
     output_metadata,
     source_of,
 )
-from detag.domain.reasons import Reason
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
@@ -55,7 +54,6 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.services.outbox import Outbox
 from detag.services.ownership import belongs_to
 from detag.services.steps import Steps
 
@@ -80,7 +78,6 @@ class Deliver:
         photos: PhotoStore,
         runs: Runs,
         fetcher: Fetcher,
-        outbox: Outbox,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -89,7 +86,7 @@ class Deliver:
     ) -> None:
         self._max_attempts, self._run_timeout_hours = max_attempts, run_timeout_hours
         self._jobs, self._photos, self._runs, self._fetcher = jobs, photos, runs, fetcher
-        self._outbox, self._steps, self._budget = outbox, steps, budget
+        self._steps, self._budget = steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -115,7 +112,7 @@ class Deliver:
 
     def _go_on(self, job: Job, result: Result, deadline: float) -> None:
         if job.pending:
-            job = self._outbox.publish_pending(job)
+            job = self._steps.publish_pending(job)
         run_id = result.run_id or job.run_id
         if run_id is None:
             return
@@ -126,7 +123,7 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
-            self._no_answer(job, run_id, error, deadline)
+            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
         if whose is not Whose.OWN:
             proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))
@@ -175,14 +172,6 @@ class Deliver:
             return
         if plain is not None and plain.output_urls:
             yield plain.output_urls
-
-    def _no_answer(self, job: Job, run_id: str, error: Exception, deadline: float) -> None:
-        if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
-            why = f"the run could not be read: {error}"
-            self._take(job, deliver_later(job, why, Trouble.UNREADABLE, now=self._clock.now()), deadline)
-        elif run_id in job.earlier_runs or (job.state is not State.SUBMITTING and job.reason is not Reason.UNCONFIRMED):
-            raise Transient(str(error))  # only this message knows of the run
-        # else the item's own due time leads to a search, which finds it
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
         """Charge an earlier or unmatched run, and use its output where the job has none."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from detag.domain import waits
-from detag.domain.job import Job, State, keep_pending, published
-from detag.domain.metrics import Metric
-from detag.domain.naming import readable, record_key
+from detag.domain.decisions import still_pending
+from detag.domain.job import Job, State
+from detag.domain.naming import record_key
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict, Transient
+from detag.ports.errors import Transient
 from detag.ports.events import Events
 from detag.ports.jobs import JobStore
 from detag.ports.photos import PhotoStore
@@ -39,50 +38,17 @@ class Outbox:
         self._jobs, self._photos, self._events = jobs, photos, events
         self._clock, self._telemetry = clock, telemetry
 
-    def close(self, before: Job, after: Job) -> Job:
-        """Close a job for good. Raises `Conflict` where the item changed meanwhile, or `Transient`."""
+    def prepare(self, before: Job, after: Job) -> Job:
+        """Publish what is certain about a job that is being closed; returns the job to save, with what is pending."""
         certain = after.state not in RECORDED
-        pending = self._publish(after, pending_for(after)) if certain else pending_for(after)
+        pending = self.publish(after, pending_for(after)) if certain else pending_for(after)
         repaired = before.state in RECORDED
         if repaired:  # only once it is saved: until then the failure's record is true
             pending += (RECORD,)
-        if pending:
-            after = keep_pending(after, pending, self._next_try())
-        self._jobs.save(before, after)
-        self._telemetry.count(Metric(after.state.value.title()))
-        self._telemetry.info(
-            "job closed",
-            job_id=after.job_id,
-            state=after.state,
-            key=readable(after.upload.key),
-            reason=after.reason,
-            detail=after.detail,
-            decision=after.decision,
-        )
-        return after if certain and not repaired else self.publish_pending(after)
+        return still_pending(pending, now=self._clock.now()).of(after) if pending else after
 
-    def publish_pending(self, job: Job) -> Job:
-        """Publish what is pending for a closed job. Raises `Conflict` or `Transient`; what fails stays due."""
-        pending = self._publish(job, job.pending)
-        after = keep_pending(job, pending, self._next_try()) if pending else published(job)
-        try:
-            self._jobs.save(job, after)
-        except Conflict:
-            self._withdraw_record(job)
-            raise
-        return after
-
-    def _withdraw_record(self, job: Job) -> None:
-        """A worker that repaired the job meanwhile may have removed its record before this one wrote it."""
-        present = self._jobs.get(job.job_id) if RECORD in job.pending else None
-        if present is not None and present.state not in RECORDED:
-            self._photos.remove(record_key(job.upload.key, job.job_id))
-
-    def _next_try(self) -> float:
-        return self._clock.now() + waits.PUBLISH_AGAIN.seconds
-
-    def _publish(self, job: Job, pending: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns what could not be published."""
+    def publish(self, job: Job, pending: tuple[str, ...]) -> tuple[str, ...]:
+        """Publish so much about a closed job; returns what could not be."""
         failed = []
         for what in pending:
             try:
@@ -96,6 +62,17 @@ class Outbox:
                 self._telemetry.warning("publish failed, will retry", job_id=job.job_id, what=what, error=str(error))
                 failed.append(what)
         return tuple(failed)
+
+    def withdraw_record(self, job: Job) -> None:
+        """A worker that repaired the job meanwhile may have removed its record before this one wrote it."""
+        present = self._jobs.get(job.job_id) if RECORD in job.pending else None
+        if present is not None and present.state not in RECORDED:
+            self._photos.remove(record_key(job.upload.key, job.job_id))
+
+
+def follows(before: Job, after: Job) -> bool:
+    """Whether the end of a job is published after it was saved: a failure, or the repair of one."""
+    return before.state in RECORDED or after.state in RECORDED
 
 
 def pending_for(job: Job) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from detag.domain import intake as intakes
 from detag.domain import waits
-from detag.domain.decisions import SENT_TO_DELIVER, Step, after_poll
-from detag.domain.intake import Intake
-from detag.domain.job import Job, State, extend_due, keep_pending, release
+from detag.domain.decisions import SENT_TO_DELIVER, Idle, Next, Step, after_poll, let_go, when_due
+from detag.domain.intake import Evidence, Intake
+from detag.domain.job import Job, State
 from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import MAX_LISTED
 from detag.domain.money import NO_LIMIT, day_of
@@ -27,7 +27,7 @@ from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
 from detag.services.missed_uploads import MissedUploads
-from detag.services.steps import log_step, made
+from detag.services.steps import Steps
 
 DUE_BATCH: Final = 1_000
 RELEASE_BATCH: Final = 500
@@ -54,6 +54,7 @@ class Reconcile:
         results: Queue,
         runs: Runs,
         intake: IntakeControl,
+        steps: Steps,
         budget: Budget,
         missed: MissedUploads,
         clock: Clock,
@@ -61,7 +62,7 @@ class Reconcile:
     ) -> None:
         self._run_timeout_hours, self._paused = run_timeout_hours, paused
         self._jobs, self._uploads, self._results = jobs, uploads, results
-        self._runs, self._intake, self._budget, self._missed = runs, intake, budget, missed
+        self._runs, self._intake, self._steps, self._budget, self._missed = runs, intake, steps, budget, missed
         self._clock, self._telemetry = clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
@@ -101,17 +102,16 @@ class Reconcile:
 
     def _is_lifted(self, intake: Intake, limit: Decimal) -> bool:
         """Whether the cause is seen to be gone without a probe."""
-        if intake.reason is Reason.PAUSED:
-            return True
-        if intake.reason is Reason.SPEND_LIMIT:
-            return self._budget.left(limit) > 0
-        if intake.reason is Reason.NOT_CONFIGURED:
-            try:
-                self._runs.ready()
-            except (NotConfigured, Transient):
-                return False
-            return True
-        return False
+        evidence = intakes.evidence(intake)
+        left = self._budget.left(limit) if evidence is Evidence.BUDGET else 0
+        return intakes.is_lifted(evidence, left=left, has_key=evidence is Evidence.KEY and self._has_key())
+
+    def _has_key(self) -> bool:
+        try:
+            self._runs.ready()
+        except (NotConfigured, Transient):
+            return False
+        return True
 
     def _probe(self, intake: Intake) -> int:
         waiting = self._jobs.waiting_for_intake(self._clock.now(), 5)
@@ -119,7 +119,7 @@ class Reconcile:
             job = self._read(job_id)
             if job is not None and job.waits_for_intake:
                 if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
-                    return self._release([job])
+                    return self._release([job], intake)
                 return 0
         if not waiting:  # else the index is stale: others may wait behind these
             self._intake.save(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
@@ -137,14 +137,10 @@ class Reconcile:
             self._intake.save(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
             return 0
         jobs = (self._read(job_id) for job_id in waiting[:left] if self._clock.monotonic() < deadline - SPARE_SECONDS)
-        return self._release(job for job in jobs if job is not None and job.waits_for_intake)
+        return self._release((job for job in jobs if job is not None and job.waits_for_intake), intake)
 
-    def _release(self, jobs: Iterable[Job]) -> int:
-        released = []
-        for job in jobs:
-            now = self._clock.now()
-            if self._save(job, release(job, now, now + waits.RESUME.seconds)):
-                released.append({"job_id": job.job_id})
+    def _release(self, jobs: Iterable[Job], intake: Intake) -> int:
+        released = [{"job_id": job.job_id} for job in jobs if self._take(job, let_go(intake, now=self._clock.now()))]
         self._uploads.send(released)
         return len(released)
 
@@ -159,15 +155,18 @@ class Reconcile:
             if self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
                 break
             job = self._read(job_id)
-            if job is None or job.due_at is None or job.due_at > now or job.waits_for_intake:
-                continue  # the index was stale
-            if job.state is State.SUBMITTED:
-                overdue.append(job)
-            elif job.state.terminal:
-                if self._save(job, keep_pending(job, job.pending, now + waits.REDELIVER.seconds)):
-                    publishing.append({"job_id": job.job_id, "run_id": job.run_id})
-            elif self._save(job, extend_due(job, now + waits.RESUME.seconds)):
-                resumed.append({"job_id": job.job_id})
+            if job is None:
+                continue
+            match when_due(job, now=now):
+                case Next():
+                    overdue.append(job)
+                case Idle(why):
+                    self._telemetry.info(why, job_id=job.job_id)
+                case Step() as step if self._take(job, step):
+                    if step.decision == SENT_TO_DELIVER:
+                        publishing.append({"job_id": job.job_id, "run_id": job.run_id})
+                    else:
+                        resumed.append({"job_id": job.job_id})
         self._uploads.send(resumed)
         ended, still_running = self._ask(overdue, deadline)
         self._results.send(publishing + ended)
@@ -214,11 +213,13 @@ class Reconcile:
         return found
 
     def _take(self, job: Job, step: Step) -> bool:
-        after = made(job, step)
-        saved = self._save(job, after)
-        if saved:
-            log_step(self._telemetry, after, step)
-        return saved
+        """Take a step; False where another worker has moved the job, which then needs nothing more of this minute."""
+        try:
+            self._steps.take(job, step)
+        except Conflict:
+            self._telemetry.info("job saved by another worker", job_id=job.job_id)
+            return False
+        return True
 
     def _read(self, job_id: str) -> Job | None:
         """A job. One that cannot be read is set aside, and its message goes to `submit`, which cannot read it either:
@@ -233,13 +234,6 @@ class Reconcile:
         self._jobs.set_aside(job_id, now, now + waits.SET_ASIDE.seconds)
         self._uploads.send([{"job_id": job_id}])
         return None
-
-    def _save(self, before: Job, after: Job) -> bool:
-        try:
-            self._jobs.save(before, after)
-        except Conflict:
-            return False
-        return True
 
     # The report
 

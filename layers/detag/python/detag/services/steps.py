@@ -1,57 +1,100 @@
-"""Carries out what was decided about a job, always in one order."""
+"""Carries out what was decided about a job: the only place where one is saved, always in one order."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
-from detag.domain.decisions import Step
-from detag.domain.job import Job
+from detag.domain.decisions import Step, after_publishing
+from detag.domain.job import Illegal, Job
+from detag.domain.metrics import Metric
 from detag.domain.naming import readable
+from detag.ports.clock import Clock
+from detag.ports.errors import Conflict
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
 from detag.services.intake import IntakeControl
-from detag.services.outbox import Outbox
+from detag.services.outbox import Outbox, follows
 
 
 class Steps:
-    """For every service that decides."""
+    """For every service that decides. `outbox` is None for one that closes no job: it publishes nothing either."""
 
-    def __init__(self, *, jobs: JobStore, outbox: Outbox, intake: IntakeControl, telemetry: Telemetry) -> None:
-        self._jobs, self._outbox, self._intake, self._telemetry = jobs, outbox, intake, telemetry
+    def __init__(
+        self, *, jobs: JobStore, outbox: Outbox | None, intake: IntakeControl, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._jobs, self._outbox, self._intake = jobs, outbox, intake
+        self._clock, self._telemetry = clock, telemetry
 
-    def take(self, job: Job, step: Step, *, probe: bool = False) -> Job:
-        """Count and log the decision, pause intake, save or close the job, let intake go on; returns the saved job.
+    def take(self, job: Job, step: Step, *, probe: bool = False, limit: Decimal | None = None) -> Job:
+        """Pause intake, publish a delivery, save the job, then log and count the decision, publish any other end, and
+        let intake go on; returns the saved job.
 
-        Intake is paused before the job is saved, so that no other photo is sent meanwhile, and goes on after it: a
-        worker that dies in between leaves a job that comes due. `probe`: this job tests a paused intake. Raises
-        `Conflict` where the job is not as it was read, or `Transient`.
+        A log line or a count tells of what is so: it comes after the save, and a write conflict leaves none. Two things
+        come before it, because each is true whoever wins the item, and a worker that dies in between leaves a job that
+        comes due: intake is paused first, so that no other photo is sent meanwhile; and a delivery is published, whose
+        output is there already. Intake goes on last: the next photo follows one that is saved.
+
+        `probe`: this job tests a paused intake. `limit`: of the day, in US dollars, where money is reserved. Raises
+        `Conflict` where the job is not as it was read, `LimitReached`, `DayNotOpen`, `BudgetLost`, or `Transient`.
         """
         after = made(job, step)
-        if step.metric is not None:
-            self._telemetry.count(step.metric)
-        log_step(self._telemetry, after, step)
+        closes = after.state.terminal and after.state is not job.state
         if step.pauses is not None:
             self._intake.pause(step.pauses, probe=probe)
+        if closes:
+            after = self._end.prepare(job, after)
         if after is not job:
-            after = self._save(job, after)
+            self._jobs.save(job, after, limit=limit)
+        self._tell(after, step, closes=closes)
+        if closes and follows(job, after):
+            after = self.publish_pending(after)
         self.probed(step, probe=probe)
         return after
+
+    def publish_pending(self, job: Job) -> Job:
+        """Publish what is pending for a closed job. Raises `Conflict` or `Transient`; what fails stays due."""
+        left = self._end.publish(job, job.pending)
+        try:
+            return self.take(job, after_publishing(left, now=self._clock.now()))
+        except Conflict:
+            self._end.withdraw_record(job)
+            raise
 
     def probed(self, step: Step, *, probe: bool) -> None:
         """Say what a probe has shown."""
         if probe and step.probe is not None:
             self._intake.probed(step.probe)
 
-    def _save(self, before: Job, after: Job) -> Job:
-        if after.state.terminal and after.state is not before.state:
-            return self._outbox.close(before, after)
-        self._jobs.save(before, after)
-        return after
+    @property
+    def _end(self) -> Outbox:
+        if self._outbox is None:
+            raise Illegal("a job would be closed by a service that publishes nothing")
+        return self._outbox
+
+    def _tell(self, after: Job, step: Step, *, closes: bool) -> None:
+        log_step(self._telemetry, after, step)
+        if step.metric is not None:
+            self._telemetry.count(step.metric)
+        if closes:
+            self._telemetry.count(Metric(after.state.value.title()))
+            self._telemetry.info(
+                "job closed",
+                job_id=after.job_id,
+                state=after.state,
+                key=readable(after.upload.key),
+                reason=after.reason,
+                detail=after.detail,
+                decision=after.decision,
+            )
 
 
 def made(job: Job, step: Step) -> Job:
     """The job after a step, with the decision on it; the job itself where the step moves nothing."""
-    return job if step.move is None else replace(step.move.of(job), decision=step.explained)
+    if step.move is None:
+        return job
+    after = step.move.of(job)
+    return after if step.keeps_decision else replace(after, decision=step.explained)
 
 
 def log_step(telemetry: Telemetry, after: Job, step: Step) -> None:

@@ -7,8 +7,8 @@ from typing import Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Photo, Whose, after_post, count_failures, turn_away, whose_run
-from detag.domain.job import Job, Reservation, claim
+from detag.domain.decisions import Photo, Step, Whose, after_post, begin, count_failures, turn_away, whose_run
+from detag.domain.job import Job, Reservation
 from detag.domain.money import is_surely
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
@@ -72,20 +72,11 @@ class Submission:
             aspect_ratio=photo.ratio,
         )
 
-        def claimed(reservation: Reservation) -> Job:
-            return claim(
-                job,
-                submission_no=number,
-                body=body,
-                reservation=reservation,
-                content_type=photo.content_type,
-                source_metadata=photo.metadata,
-                now=now,
-                lease_until=now + waits.LEASE.seconds,
-                url_expires_at=now + self._url_seconds,
-            )
+        def claims(reservation: Reservation) -> Step:
+            expires_at = now + self._url_seconds
+            return begin(job, reservation, photo=photo, body=body, now=now, url_expires_at=expires_at)
 
-        return self._budget.reserve(job, claimed, limit)
+        return self._budget.reserve(job, claims, limit)
 
     def send(self, job: Job, deadline: float, *, probe: bool = False) -> None:
         """Send a claimed job's body once, and take the step that the answer leads to.

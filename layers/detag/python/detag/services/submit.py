@@ -12,12 +12,11 @@ from detag.domain.decisions import (
     Adopt,
     Idle,
     Next,
-    NotSearched,
     Photo,
-    Search,
     Step,
     after_list,
     put_off,
+    refuse_search,
     resume,
 )
 from detag.domain.job import Job, State, new
@@ -33,10 +32,6 @@ from detag.services.existing_runs import ExistingRuns
 from detag.services.steps import Steps
 from detag.services.submission import POST_SECONDS, Submission
 
-UNANSWERED: Final = (Reason.RUNFLOW_DOWN, Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED)
-"""While intake is paused for one of these a search could not succeed. Otherwise it costs nothing, and may find a paid
-output.
-"""
 ROUNDS: Final = 5
 
 
@@ -124,11 +119,7 @@ class Submit:
     def _confirm(self, job: Job, deadline: float) -> None:
         """After an unclear answer: find the run that may exist before anything is sent again."""
         now, refusal = self._clock.now(), self._admission.refusal(job)
-        search: Search
-        if refusal in UNANSWERED:
-            search = NotSearched(f"intake is paused: {refusal}")
-        else:
-            search = self._existing.find_existing_run(job, deadline - POST_SECONDS)
+        search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
         decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if isinstance(decided, Adopt):
             for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
