@@ -403,7 +403,7 @@ MUTANTS: Final = (
         "detag.services.outbox:Outbox.prepare",
         "after.state not in RECORDED",
         "True",
-        400,
+        1_000,
     ),
     one(
         "repair",
