@@ -251,6 +251,7 @@ def _admit() -> Iterator[Row]:
     yield "intake is open", WAITING, decisions.admit(WAITING, Intake(), paused=False)
     yield "intake is paused", WAITING, decisions.admit(WAITING, paused, paused=False)
     yield "intake is paused, the photo is its probe", WAITING, decisions.admit(WAITING, probing, paused=False)
+    yield "the intake's item cannot be read", WAITING, decisions.admit(WAITING, intake.UNREADABLE, paused=False)
     yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
     yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
     yield "it may not go on: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
@@ -406,6 +407,18 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it has succeeded, and its job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
+def _after_fetch_of_other() -> Iterator[Row]:
+    def row(known: str, fetched: Fetched) -> Row:
+        run = replace(SUCCEEDED, run_id="run-0")
+        return known, TIMED_OUT, decisions.after_fetch_of_other(run, fetched, now=NOW)
+
+    yield row("stored", Stored(("shoe.jpg.webp",), ""))
+    yield row("some are stored, and the time is over", Partway(("shoe.jpg.webp",)))
+    yield row("another worker is storing", Busy())
+    yield row("not available now", NotStored("{reason}"))
+    yield row("nothing that is safe to store", Stored((), "{reason}"))
+
+
 def _in(trouble: Trouble, seconds: float) -> Job:
     """A job that has been in a trouble for so long."""
     return replace(SUBMITTED, troubles=((trouble, NOW - seconds),))
@@ -515,6 +528,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "An earlier or unmatched run: `after_other_run`",
         "What becomes of its output. Once delivered, a job needs none; before, an output that was paid is used.",
         _after_other_run,
+    ),
+    (
+        "After the outputs of another run were fetched: `after_fetch_of_other`",
+        "What became of them; its job had failed.",
+        _after_fetch_of_other,
     ),
     ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),

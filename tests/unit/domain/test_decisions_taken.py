@@ -37,6 +37,9 @@ AGREED = {
     "extend_due": {"sent to submit", "sent to deliver"},
     "keep_pending": {"sent to deliver", "published later"},
     "published": {"published"},
+    "take_over": {"another run taken over"},
+    "bill_reserved": {"billed"},
+    "deliver_other": {"delivered"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""
 

@@ -98,6 +98,7 @@ NUMBERS = {
     "MAX_SEGMENTS": "a count",
     "MAX_REMEMBERED": "a count",
     "MAX_PAGES": "a count",
+    "ORDERED": "a count of entries",
     "DUE_BATCH": "a count",
     "RELEASE_BATCH": "a count",
     "LIST_FROM": "a count",
