@@ -39,7 +39,7 @@ IMPLICIT: Final = {
 }
 """Statements that no call of a handler shows to be used, and why they are needed all the same."""
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group("authorised")]
+pytestmark = [pytest.mark.timeout(420)]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tests.shapes import SHAPES
 PATIENCE: Final = 40.0
 
 # One stack for the file, on one worker.
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("bad input")]
+pytestmark = [pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ def urls_of_any_length(patch: pytest.MonkeyPatch) -> None:
 def sending_twice(patch: pytest.MonkeyPatch) -> None:
     def twice(self: CallbackHandler, body: bytes) -> int:
         REAL_KEEP(self, body)
+        self._queued.clear()
         return REAL_KEEP(self, body)
 
     patch.setattr(CallbackHandler, "_keep", twice)

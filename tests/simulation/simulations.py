@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,8 +20,14 @@ def play_all(seeds: Sequence[int], processes: int | None = None) -> Iterator[Ver
     if processes == 1:
         yield from map(play, seeds)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=disable_socket) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin) as pool:
         yield from pool.map(play, seeds, chunksize=CHUNK)
+
+
+def _begin() -> None:
+    """A process of the pool: without sockets, and behind whatever waits for an answer in time."""
+    disable_socket()
+    os.nice(10)
 
 
 def shares(verdicts: Sequence[Verdict]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Final
 
 from tests.simulation.mutant import Mutant
@@ -28,3 +30,6 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
 )
+SEEDS: Final = Path(__file__).parent / "seeds.json"
+LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))
+"""By guard, the seed that caught it when `make simulate MUTANTS=1` last ran: it is tried first."""

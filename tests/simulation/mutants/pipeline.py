@@ -73,14 +73,6 @@ MUTANTS: Final = (
         "0.0",
     ),
     one(
-        "confirmation: two clocks",
-        "confirmation awaited first",
-        "detag.app:_confirmation_seconds",
-        "+ CLOCK_SKEW",
-        "",
-        400,
-    ),
-    one(
         "confirmation: waited for",
         "confirmation awaited first",
         DECISIONS + "resume",
@@ -224,7 +216,6 @@ MUTANTS: Final = (
         "True",
         400,
     ),
-    one("earlier runs", "no unexpected error", DECISIONS + "whose_run", "run_id in job.earlier_runs", "False", 400),
     one(
         "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
     ),
@@ -427,6 +418,7 @@ MUTANTS: Final = (
         DELIVER + "_store",
         "NotStored(f'an output could not be fetched or stored: {error}', done)",
         "Stored((), 'gone')",
+        1_000,
     ),
     one(
         "dropped only for a newer delivery",

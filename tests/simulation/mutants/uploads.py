@@ -21,7 +21,7 @@ MUTANTS: Final = (
         "deleted is deleted",
         ADMISSION + "judge",
         "self._screen(job)",
-        "self._screen(job) if job.version == 0 else Photo('image/jpeg', (), None)",
+        "self._screen(job) if job.version == 0 else (job, Photo('image/jpeg', (), None))",
     ),
     one(
         "deleted: looked for before it is sent again",
@@ -58,7 +58,7 @@ MUTANTS: Final = (
         "judged on arrival",
         ADMISSION + "judge",
         "self._screen(job)",
-        "self._screen(job) if self.refusal(job) is None else Photo('image/jpeg', (), None)",
+        "self._screen(job) if self.refusal(job) is None else (job, Photo('image/jpeg', (), None))",
     ),
     one(
         "ignored names", "judged by its bytes", DECISIONS + "screen_upload", "ignoring(ignored_names, upload.key)", "''"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from detag.domain.decisions import DOWN_AFTER
+from detag.domain.decisions import DOWN_AFTER, Idle, resume
 from detag.domain.images import MAX_OUTPUT_PIXELS
 from detag.domain.job import RETENTION_SECONDS, State
 from detag.domain.reasons import Reason
-from detag.domain.waits import LEASE
+from detag.domain.waits import CLOCK_SKEW, LEASE
 from detag.ports.errors import Conflict, Transient
 from detag.ports.runs_fake import Fault, tiny_image
 from tests.environment import ENVIRON
@@ -386,3 +386,14 @@ def test_an_unmatched_run_that_is_found_is_charged_and_alarmed() -> None:
     assert harness.send({"job_id": job.job_id}).state is State.SUBMITTED
     assert len(harness.jobs.charges) == 1
     assert harness.telemetry.counts["UnmatchedPaidRun"] == 1
+
+
+def test_a_worker_whose_clock_is_ahead_searches_no_earlier() -> None:
+    """The confirmation time has truly passed before any worker searches, though two clocks may be apart."""
+    harness = Harness()
+    harness.faults = [Fault(504)]
+    job = harness.send(harness.upload())
+    assert job.reason is Reason.UNCONFIRMED
+    confirmation = float(ENVIRON["CONFIRMATION_MINUTES"]) * 60
+    ahead = harness.clock.now() + confirmation - 1 + CLOCK_SKEW
+    assert resume(job, now=ahead, confirmation_seconds=confirmation + CLOCK_SKEW) == Idle("not due yet")
