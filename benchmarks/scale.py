@@ -58,7 +58,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Limit:
-    """Something that there is only so much of: photos a second at which it is used up, and why."""
+    """A limit: the photos a second at which it is reached, and how that is calculated."""
 
     name: str
     photos_per_second: float
@@ -76,7 +76,7 @@ def limits() -> list[Limit]:
             "`deliver`'s MaximumConcurrency",
             CONCURRENCY / DELIVER_S,
             f"{CONCURRENCY} at a time, {DELIVER_S:g} s each",
-            "template.yaml: what a new account's 10 executions leave",
+            "template.yaml: what is left of a new account's 10 executions",
             ours=True,
         ),
         Limit(
@@ -103,59 +103,59 @@ def limits() -> list[Limit]:
         Limit(
             "a new table's writes",
             4_000 / WRITE_UNITS,
-            f"4,000 units a second at first, {WRITE_UNITS} for a photo; doubles within 30 minutes",
+            f"4,000 units a second at first, {WRITE_UNITS} per photo; doubles within 30 minutes",
             "DynamoDB Developer Guide, on-demand capacity mode: initial throughput",
         ),
         Limit(
             "an account's 1,000 executions",
             1_000 / (DELIVER_S + SUBMIT_BATCH_S / 10 + CALLBACK_S),
-            "all functions together; a new account has 10 until it asks",
+            "all functions together; a new account has 10 until it requests more",
             "Lambda quotas",
         ),
         Limit(
             "the index `outcomes`: one key for a state and day",
             1_000.0,
-            "1,000 units a second in a partition, 1 for a photo",
+            "1,000 units a second in a partition, 1 per photo",
             "DynamoDB Developer Guide, partitions",
         ),
         Limit(
             "the route's throttle",
             1_000.0,
-            "one callback for a photo",
-            "template.yaml (API Gateway itself: 10,000 for an account)",
+            "one callback per photo",
+            "template.yaml (API Gateway itself: 10,000 per account)",
             ours=True,
         ),
         Limit(
             "the index `due`",
             1_000 * DUE_SHARDS / 4,
-            f"{DUE_SHARDS} shards of 1,000 units a second, 4 for a photo: in, moved (2), out",
+            f"{DUE_SHARDS} shards of 1,000 units a second, 4 per photo: in, moved (2), out",
             "DynamoDB Developer Guide, partitions; domain/job.py",
         ),
         Limit(
-            "intake and override, read by everybody",
+            "intake and override, read for every photo",
             3_000 / (reads / 2),
-            "3,000 consistent reads a second of one item, 1 of each for a photo",
+            "3,000 consistent reads a second of one item, 1 of each per photo",
             "DynamoDB Developer Guide, partitions",
         ),
         Limit(
             "the output bucket's writes",
             3_500.0,
-            "3,500 a second for each prefix",
+            "3,500 a second per prefix",
             "S3 User Guide, performance guidelines",
         ),
         Limit(
             "the day's budget",
             1 / TRANSACTION_S,
             f"one item, one transaction at a time on it, {1_000 * TRANSACTION_S:.0f} ms",
-            "DynamoDB API Reference, TransactWriteItems: it fails while another one has an item of it",
+            "DynamoDB API Reference, TransactWriteItems: one fails while another is using the same item",
         ),
     ]
     return sorted(found, key=lambda limit: limit.photos_per_second)
 
 
 def day(concurrency: int, seed: int = 1) -> tuple[int, float]:
-    """A day minute by minute, arrivals as in an office: the longest line before `deliver`, and the hours it takes to be
-    worked off after midnight.
+    """A day minute by minute, arrivals as in an office: the longest queue for `deliver`, and the hours after midnight that it
+    takes to clear.
     """
     chance = random.Random(seed)  # noqa: S311 - a simulation
     line = longest = 0.0
@@ -168,8 +168,8 @@ def day(concurrency: int, seed: int = 1) -> tuple[int, float]:
 
 
 def claims(rate: float, seconds: float = TRANSACTION_S, photos: int = 100_000, seed: int = 1) -> Claims:
-    """How claims that come by chance, so many a second, get on where one transaction at a time can have the day's item:
-    the others fail, and are tried again as `DynamoJobStore` does.
+    """What becomes of claims that arrive at random, at this rate, if one transaction at a time can use the day's item:
+    the others fail and are retried as `DynamoJobStore` does.
     """
     chance = random.Random(seed)  # noqa: S311 - a simulation
     arrivals = itertools.accumulate(chance.expovariate(rate) for _ in range(photos))
@@ -217,29 +217,29 @@ def numbers() -> str:
     enough, enough_hours = day(needed + 5)
     facts = [
         ("photos a second, mean and busiest hour", f"{MEAN:.1f} and {BUSIEST:.1f}"),
-        ("runs at Runflow at the same time", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
+        ("runs in progress at Runflow at once", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
         ("what Runflow charges", f"${PHOTOS * RUNFLOW_USD:,.0f} a day"),
         ("DynamoDB writes", f"{BUSIEST * WRITE_UNITS:,.0f} units a second in the busiest hour"),
         *(
             (
                 f"claims at {rate:.1f} a second on the day's one item (simulated)",
-                f"{100 * one.met:.0f} % meet another; they wait {1_000 * one.mean:.0f} ms in the mean, {one.slowest:.1f} s at the 99th percentile; {100 * one.put_off:.2f} % are put off for half a minute",
+                f"{100 * one.met:.0f} % meet another; the mean wait is {1_000 * one.mean:.0f} ms, {one.slowest:.1f} s at the 99th percentile; {100 * one.put_off:.2f} % are put off for half a minute",
             )
             for rate, one in ((rate, claims(rate)) for rate in (MEAN, BUSIEST))
         ),
         ("the fullest shard of the due index", f"{100 * unevenness():.1f} % above its share (simulated)"),
-        ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); the line may be of any length"),
-        ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, whatever the table holds: the indexes are sparse"),
+        ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); any number may be waiting"),
+        ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, however large the table is: the indexes are sparse"),
         ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units (${Line('', status_units, 'dynamodb_read_unit').usd:.3f}), under 10 s"),
         ("10 million items", f"{10_000_000 * ITEM_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ITEM_BYTES / 1e9:.0f} GB"),
-        (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results in line at the most, worked off {few_hours:.0f} hours after midnight: more come than go"),
-        (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} in line at the most, {enough_hours:.0f} hours"),
+        (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results queued at most, cleared {few_hours:.0f} hours after midnight: more arrive than are delivered"),
+        (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} queued at most, {enough_hours:.0f} hours"),
     ]  # fmt: skip
     first = limits()[0]
     return "\n\n".join(
         (
             table(("", f"{PHOTOS:,} photos a day"), facts),
             table(("limit", "photos a second", "a day", "how", "source"), rows),
-            f"**The first wall: {first.name}**, at {first.photos_per_second * DAY:,.0f} photos a day.",
+            f"**The first limit: {first.name}**, at {first.photos_per_second * DAY:,.0f} photos a day.",
         )
     )

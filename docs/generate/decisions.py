@@ -106,12 +106,12 @@ HEAD: Final = """\
 
 <!-- Drawn from the code by `make generate`: change decisions.py, intake.py or waits.py in detag.domain. -->
 
-What is to be done about a job follows from what is known of it, by the functions of `detag.domain.decisions`. Each row
-below is one call of one of them. The decision, and why it was taken, is on the job's item (attribute `decision`), in
-the log line, and in the report of `reconcile` for photos that failed today. While the end of a closed job is published,
-its item keeps the decision that closed it. `{reason}` stands for what Runflow or S3 said.
+The functions in `detag.domain.decisions` decide what to do about a job from what is known about it. Each row below is
+one call of one of them. The decision, and the reason for it, is on the job's item (attribute `decision`), in
+the log line, and in the report of `reconcile` for photos that failed today. While a closed job's event and record are
+being published, its item keeps the decision that closed it. `{reason}` stands for what Runflow or S3 said.
 
-*Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` for a reason, or what a photo that
+*Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` with a reason, or what a photo that
 tests a paused intake has shown.
 """
 
@@ -125,7 +125,7 @@ def draw() -> str:
         parts += [f"## {title}\n", f"{about}\n", markdown.table(HEADS, (_row(*row) for row in rows()))]
     parts += [
         "## Waits\n",
-        "Times in seconds. A wait that grows is a random part of its bound where it says `up to`.\n",
+        "Times in seconds. `up to`: the wait is random, with this as its upper limit.\n",
         markdown.table(
             ("wait", "seconds", "why"), [*((one.name, _seconds(one), one.why) for one in WAITS), *OF_PARAMETERS]
         ),
@@ -137,9 +137,9 @@ OF_PARAMETERS: Final = (
     (
         "for confirmation",
         f"`ConfirmationMinutes` x 60 + {waits.CLOCK_SKEW:g}",
-        "a run that an unclear answer may have made must be visible by then, whatever the clocks say",
+        "by then a run that an unclear answer may have made must be visible, whatever the clocks say",
     ),
-    ("for a run to end", "`RunTimeoutHours` x 3,600", "Runflow names no longest time"),
+    ("for a run to end", "`RunTimeoutHours` x 3,600", "Runflow states no maximum"),
 )
 
 Row = tuple[str, Job, object]
@@ -170,7 +170,7 @@ def _other(decided: object) -> str:
         case Idle(why):
             return f"nothing: {why}"
         case Again(why):
-            return f"the message comes again: {why}"
+            return f"the message is retried: {why}"
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
@@ -186,12 +186,12 @@ def _other(decided: object) -> str:
 
 
 PASSED: Final = {
-    type(None): "goes on",
+    type(None): "continues",
     Candidate: "its last bytes are read",
     Photo: "it is sent",
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
-    FetchOther: "the outputs are fetched, to be the job's",
+    FetchOther: "the outputs are fetched, for this job",
 }
 
 
@@ -207,10 +207,14 @@ def _resume() -> Iterator[Row]:
     yield row("waiting, its time has not come", defer(WAITING, NOW + 60))
     yield row("unconfirmed, its time has come", UNCONFIRMED)
     yield row("submitting, under a lease", SUBMITTING)
-    yield row("submitting, the lease is over", replace(SUBMITTING, lease_until=NOW - 1))
+    yield row("submitting, the lease has expired", replace(SUBMITTING, lease_until=NOW - 1))
     yield row("submitted", SUBMITTED)
     yield row("delivered", DELIVERED)
-    yield "a new upload that could not be judged now", WAITING, decisions.put_off("{reason}", now=NOW, uniform=_most)
+    yield (
+        "a new upload that cannot be judged at the moment",
+        WAITING,
+        decisions.put_off("{reason}", now=NOW, uniform=_most),
+    )
 
 
 def _when_due() -> Iterator[Row]:
@@ -219,9 +223,9 @@ def _when_due() -> Iterator[Row]:
 
     yield row("it is open, and no run is known", replace(UNCONFIRMED, due_at=NOW))
     yield row("it has a run", SUBMITTED)
-    yield row("it is closed, and that is still to be published", replace(DELIVERED, pending=("event",), due_at=NOW))
+    yield row("it is closed, and that has yet to be published", replace(DELIVERED, pending=("event",), due_at=NOW))
     yield row("it failed, and it is time to ask for a late result", ASKED_AGAIN)
-    yield row("its item says another time", replace(SUBMITTED, due_at=NOW + 60))
+    yield row("its item gives a later time", replace(SUBMITTED, due_at=NOW + 60))
 
 
 def _lifted() -> Iterator[Row]:
@@ -231,8 +235,8 @@ def _lifted() -> Iterator[Row]:
         yield f"paused: `{reason}`{others}", WAITING, intake.evidence(paused)
     for known, shown_by, left, has_key in (
         ("the operator resumed it", Evidence.RESUMED, 0, False),
-        ("the budget has the price of an image left", Evidence.BUDGET, 1, False),
-        ("it has not", Evidence.BUDGET, 0, False),
+        ("the budget still covers the price of an image", Evidence.BUDGET, 1, False),
+        ("it does not", Evidence.BUDGET, 0, False),
         ("the secret holds a key", Evidence.KEY, 0, True),
         ("it does not", Evidence.KEY, 0, False),
         ("only a probe can tell", Evidence.PROBE, 0, False),
@@ -242,7 +246,7 @@ def _lifted() -> Iterator[Row]:
     paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
     yield "a probe is due, the photo is the oldest", waits_for_it, decisions.let_go(paused, now=NOW)
     draining = replace(paused, draining=True)
-    yield "intake drains, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
+    yield "intake is draining, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
 
 
 def _admit() -> Iterator[Row]:
@@ -254,7 +258,7 @@ def _admit() -> Iterator[Row]:
     yield "the intake's item cannot be read", WAITING, decisions.admit(WAITING, intake.UNREADABLE, paused=False)
     yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
     yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
-    yield "it may not go on: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
+    yield "it may not continue: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
 
 def _screen() -> Iterator[Row]:
@@ -264,12 +268,12 @@ def _screen() -> Iterator[Row]:
         return known, job, decisions.screen_upload(job, ignored_names=ignored, max_bytes=50_000_000, now=NOW)
 
     yield upload("its event is older than 90 days", uploaded_at=0.0)
-    yield upload("... and it has waited in detag since it came", DENIED, uploaded_at=0.0)
-    yield upload("a part of its name is one of IgnoredNames", key="@eaDir/shoe.jpg")
+    yield upload("... but it has waited in detag since it arrived", DENIED, uploaded_at=0.0)
+    yield upload("a part of its name matches IgnoredNames", key="@eaDir/shoe.jpg")
     yield upload("its key ends in /", key="shoes/")
     yield upload("it is empty", size=0)
     yield upload("it is too large", size=50_000_001)
-    yield upload("no URL can name it", key="a/../b.jpg")
+    yield upload("no URL can refer to it", key="a/../b.jpg")
 
     def head(known: str, seen: Head | NotRead, most_pixels: int = 500_000_000, job: Job = WAITING) -> Row:
         return known, job, decisions.screen_head(job, seen, most_pixels=most_pixels, now=NOW)
@@ -279,34 +283,40 @@ def _screen() -> Iterator[Row]:
     yield head("another version is at its key", replace(good, version_id="v2"))
     unversioned = replace(WAITING, upload=replace(UPLOAD, version_id=None))
     yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=unversioned)
-    yield head("it lies in an archive", InArchive())
+    yield head("it is in an archive", InArchive())
     yield head("it may not be read", Forbidden("{reason}"))
     often = replace(DENIED, tries=DENIED_TRIES)
-    yield head(f"... and might not {DENIED_TRIES} times before", Forbidden("{reason}"), job=often)
-    yield head("its first bytes are those of no image", replace(good, data=b"%PDF-1.7", size=8))
-    yield head("... of another type of image", replace(good, data=tiny_image("image/gif", b"x"), size=100))
+    yield head(f"... and could not be, {DENIED_TRIES} times before", Forbidden("{reason}"), job=often)
+    yield head("its first bytes are not those of an image", replace(good, data=b"%PDF-1.7", size=8))
+    yield head(
+        "its first bytes are those of another type of image",
+        replace(good, data=tiny_image("image/gif", b"x"), size=100),
+    )
     yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
-    yield head("... of too many pixels", good, most_pixels=1)
+    yield head("it has too many pixels", good, most_pixels=1)
     headers = b"\xff\xd8" + b"\xff\xe2\xff\xff" * 100
-    yield head("its headers go on", replace(good, data=headers.ljust(HEAD_BYTES, b"\0"), size=50_000_000))
+    yield head(
+        "its headers are longer than the first read",
+        replace(good, data=headers.ljust(HEAD_BYTES, b"\0"), size=50_000_000),
+    )
     longer = headers.ljust(LONG_HEAD_BYTES, b"\0")
-    yield head("they go on behind what is read of the few", replace(good, data=longer, size=50_000_000))
-    yield head("... of an image", good)
+    yield head("... and longer than the second", replace(good, data=longer, size=50_000_000))
+    yield head("its first bytes are those of an image", good)
 
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
         head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
         candidate = Candidate(sniff(head.data, head.size), head)
         return known, WAITING, decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, now=NOW)
 
-    yield tail("it stops before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
-    yield tail("nothing in its last bytes tells", bytes(TAIL_BYTES), {}, 50_000_000)
-    yield tail("nor in what is read of the few", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
-    yield tail("it is gone meanwhile", Gone(), {})
-    yield tail("it was replaced meanwhile", Replaced(), {})
-    yield tail("its metadata asks for no shape that exists", PHOTO, {"aspect-ratio": "wide"})
-    yield tail("it is whole", PHOTO, {})
+    yield tail("it breaks off before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
+    yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
+    yield tail("... nor do its last 4 MiB", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
+    yield tail("it has been deleted in the meantime", Gone(), {})
+    yield tail("it has been replaced in the meantime", Replaced(), {})
+    yield tail("its metadata asks for an aspect ratio that is not one", PHOTO, {"aspect-ratio": "wide"})
+    yield tail("it is complete", PHOTO, {})
     yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
-    yield "it is the newest of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
 
 
 def _after_post() -> Iterator[Row]:
@@ -329,15 +339,15 @@ def _after_post() -> Iterator[Row]:
     claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     yield row("2xx with a run id", Accepted("run-1"))
-    yield row("402, or a code of credit", Refused(402))
+    yield row("402, or an error code about credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
-    yield row("nothing was sent: no time was left, or no key", NotSent("{reason}"))
+    yield row("nothing was sent: too little time left, or no key", NotSent("{reason}"))
     yield row("429", Refused(429))
     yield row("429, Retry-After: 30", Refused(429, retry_after=30.0))
-    yield row("any other 4xx but 408 and 409", Refused(422, "{reason}", "{reason}"))
+    yield row("any other 4xx except 408 and 409", Refused(422, "{reason}", "{reason}"))
     yield row("5xx, 408, no answer, 2xx without an id", Ambiguous("{reason}"))
     yield row(f"the same, {DOWN_AFTER} times in a row", Ambiguous("{reason}"), failures=DOWN_AFTER)
-    yield row("the same, of a photo that tests a paused intake", Ambiguous("{reason}"), probe=True)
+    yield row("the same, for a photo that tests a paused intake", Ambiguous("{reason}"), probe=True)
     yield row("409", Ambiguous("{reason}", down=False))
     yield row("429 to a request that was sent again", Refused(429), SENT_AGAIN)
     yield row("402 to a request that was sent again", Refused(402), SENT_AGAIN)
@@ -356,21 +366,21 @@ def _after_list() -> Iterator[Row]:
     price = Reservation("2026-11-23", Decimal("0.14"))
     adoption = decisions.adoption("run-2", price, client_ref=None, now=NOW, due_at=NOW + 60)
     yield "... and it is the job's", UNCONFIRMED, adoption
-    yield row("a run that failed, and one that runs", Found([FAILED, running]))
-    yield row("two runs that run", Found([replace(running, run_id="run-3"), running]))
-    yield row("none, and the URL is alive", NoneFound())
+    yield row("a run that failed, and one in progress", Found([FAILED, running]))
+    yield row("two runs in progress", Found([replace(running, run_id="run-3"), running]))
+    yield row("none, and the URL is valid", NoneFound())
     yield row("none, and the URL expires soon", NoneFound(), job=replace(UNCONFIRMED, url_expires_at=NOW + 10))
     yield row("none, and intake is paused", NoneFound(), may_send=False)
     yesterday = replace(UNCONFIRMED, reservation=Reservation("2026-11-22", Decimal("0.14")))
-    yield row("none, and its money is of the day before", NoneFound(), job=yesterday)
-    yield row("the time was over before the list was", Unfinished("cursor"))
-    yield row("the list could not be read, or an entry does not tell whose it is", Unanswered("{reason}"))
+    yield row("none, and its money is from the day before", NoneFound(), job=yesterday)
+    yield row("time ran out before the end of the list", Unfinished("cursor"))
+    yield row("the list could not be read, or an entry does not say whose it is", Unanswered("{reason}"))
     long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)
     yield row("the same, for three days", Unanswered("{reason}"), job=long_ago)
-    yield row("intake is paused for a reason for which no search could succeed", NotSearched("{reason}"), job=long_ago)
+    yield row("intake is paused for a reason that rules out any search", NotSearched("{reason}"), job=long_ago)
     again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
-    for known, seen in (("it is to be sent again, and is what is at its key", photo), ("... and is gone", Gone())):
+    for known, seen in (("it is to be sent again, and is still at its key", photo), ("... and is gone", Gone())):
         if isinstance(again, Step):
             yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
 
@@ -379,13 +389,13 @@ def _whose_run() -> Iterator[Row]:
     def row(known: str, job: Job, run_id: str) -> Row:
         return known, job, decisions.whose_run(job, run_id)
 
-    yield row("the run that its job knows", SUBMITTED, "run-1")
-    yield row("a run that failed before", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
-    yield row("any, and the answer to a POST of its job is not known", UNCONFIRMED, "run-1")
+    yield row("the run that the job knows", SUBMITTED, "run-1")
+    yield row("an earlier run, which failed", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
+    yield row("any run, and the answer to one of the job's POSTs is unknown", UNCONFIRMED, "run-1")
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
-    yield row("any, and its job has none, and each of its POSTs is accounted for", retrying, "run-2")
-    yield row("another run, and its job has one", SUBMITTED, "run-2")
-    yield row("another run, and its job is closed", DELIVERED, "run-2")
+    yield row("any run, the job has none, and each of its POSTs is accounted for", retrying, "run-2")
+    yield row("another run, and the job has one", SUBMITTED, "run-2")
+    yield row("another run, and the job is closed", DELIVERED, "run-2")
 
 
 def _after_other_run() -> Iterator[Row]:
@@ -396,15 +406,15 @@ def _after_other_run() -> Iterator[Row]:
     submitted = replace(SUBMITTED, earlier_runs=("run-0",))
     waiting = replace(UNCONFIRMED, reason=Reason.RETRY, earlier_runs=("run-0",))
     yield row("it has no result", submitted, replace(earlier, status=RunStatus.FAILED))
-    yield row("it is no earlier run, and each POST of its job had a clear answer", SUBMITTED, earlier)
-    yield row("it has succeeded, and its job waits to be sent again", waiting, earlier)
-    yield row("it has succeeded, and its job is being sent", replace(waiting, state=State.SUBMITTING), earlier)
-    yield row("it has succeeded, and its job has another run", submitted, earlier)
-    yield row("the same, and it shows no output yet", submitted, replace(earlier, output_urls=()))
-    yield row("it has succeeded, and its job has failed", replace(submitted, state=State.FAILED), earlier)
+    yield row("it is not an earlier run, and each of the job's POSTs had a clear answer", SUBMITTED, earlier)
+    yield row("it succeeded, and the job is waiting to be sent again", waiting, earlier)
+    yield row("it succeeded, and the photo is being sent again", replace(waiting, state=State.SUBMITTING), earlier)
+    yield row("it succeeded, and the job has another run", submitted, earlier)
+    yield row("the same, but it shows no output yet", submitted, replace(earlier, output_urls=()))
+    yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
     reserved = replace(DELIVERED, reserved_run="run-0")
-    yield row("its job was delivered from another run while it went on", reserved, earlier)
-    yield row("it has succeeded, and its job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
+    yield row("the job was delivered from another run while this one was in progress", reserved, earlier)
+    yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
 def _after_fetch_of_other() -> Iterator[Row]:
@@ -413,14 +423,14 @@ def _after_fetch_of_other() -> Iterator[Row]:
         return known, TIMED_OUT, decisions.after_fetch_of_other(run, fetched, now=NOW)
 
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
-    yield row("some are stored, and the time is over", Partway(("shoe.jpg.webp",)))
+    yield row("some are stored, and time has run out", Partway(("shoe.jpg.webp",)))
     yield row("another worker is storing", Busy())
-    yield row("not available now", NotStored("{reason}"))
-    yield row("nothing that is safe to store", Stored((), "{reason}"))
+    yield row("not available at the moment", NotStored("{reason}"))
+    yield row("nothing is safe to store", Stored((), "{reason}"))
 
 
 def _in(trouble: Trouble, seconds: float) -> Job:
-    """A job that has been in a trouble for so long."""
+    """A job that has had a problem for so long."""
     return replace(SUBMITTED, troubles=((trouble, NOW - seconds),))
 
 
@@ -428,11 +438,11 @@ def _after_poll() -> Iterator[Row]:
     def row(known: str, run: Run | None, job: Job = SUBMITTED) -> Row:
         return known, job, decisions.after_poll(job, run, now=NOW, run_timeout_hours=HOURS)
 
-    yield row("it has not ended", Run("run-1", RunStatus.RUNNING))
+    yield row("it is still in progress", Run("run-1", RunStatus.RUNNING))
     yield row("it has ended", SUCCEEDED)
     yield row("Runflow does not know it", None)
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
-    yield row(f"it has not ended after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
+    yield row(f"it is still in progress after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
 
 
 def _after_run() -> Iterator[Row]:
@@ -442,26 +452,26 @@ def _after_run() -> Iterator[Row]:
 
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
     yield row("succeeded, with output URLs", SUCCEEDED)
-    yield row("succeeded, with output URLs; the job had failed for want of it", SUCCEEDED, TIMED_OUT)
+    yield row("succeeded, with output URLs; the job had failed without this result", SUCCEEDED, TIMED_OUT)
     nothing = replace(SUCCEEDED, output_urls=())
-    yield row("succeeded, and shows no output", nothing)
-    yield row("succeeded, and has shown no output for an hour", nothing, _in(Trouble.NO_OUTPUT, 3_601))
-    yield row("succeeded, and shows no output; the job is closed", nothing, TIMED_OUT)
-    yield row("has not ended", Run("run-1", RunStatus.RUNNING))
-    yield row(f"has not ended after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
+    yield row("succeeded, but shows no output", nothing)
+    yield row("succeeded, but has shown no output for an hour", nothing, _in(Trouble.NO_OUTPUT, 3_601))
+    yield row("succeeded, but shows no output; the job is closed", nothing, TIMED_OUT)
+    yield row("still in progress", Run("run-1", RunStatus.RUNNING))
+    yield row(f"still in progress after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
     yield row("unknown to Runflow", None)
     yield row("unknown to Runflow for the first time, days after the POST", None, days_ago)
     yield row("unknown to Runflow for an hour", None, _in(Trouble.UNKNOWN, 3_601))
     yield row("cancelled at Runflow", Run("run-1", RunStatus.CANCELLED))
-    yield row("failed, free of charge", FAILED)
-    yield row("failed, and was charged", replace(FAILED, cost=Decimal("0.14")))
+    yield row("failed free of charge", FAILED)
+    yield row("failed and was charged", replace(FAILED, cost=Decimal("0.14")))
     yield row("failed, because the photo is not valid", replace(FAILED, failure_code="INPUT_VALIDATION_FAILED"))
     yield row(f"failed, for the {ATTEMPTS}rd time", FAILED, replace(SUBMITTED, attempt=ATTEMPTS))
     expired = replace(SUBMITTED, url_expires_at=NOW - 1, attempt=ATTEMPTS)
     yield row("failed, and the photo's URL had expired", FAILED, expired)
     yield row("the same, too often", FAILED, replace(expired, expired_urls=MAX_EXPIRED_URLS))
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
-    yield row("not ended well; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
+    yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
     yield row("the same, a week after it was closed", FAILED, for_a_week)
 
@@ -470,16 +480,16 @@ def _after_no_answer() -> Iterator[Row]:
     def row(known: str, job: Job, run_id: str = "run-1") -> Row:
         return known, job, decisions.after_no_answer(job, run_id, "{reason}", now=NOW)
 
-    yield row("its job's run, not ended as far as is known", SUBMITTED)
-    yield row("the run of a failed job, whose result may come late", ASKED_AGAIN)
-    yield row("any, and its job is unconfirmed", UNCONFIRMED)
-    yield row("any, and its job is being sent", SUBMITTING)
+    yield row("the job's run, not known to have ended", SUBMITTED)
+    yield row("the run of a failed job whose result may come late", ASKED_AGAIN)
+    yield row("any run, and the job is unconfirmed", UNCONFIRMED)
+    yield row("any run, and the photo is being sent", SUBMITTING)
     yield row("another run", SUBMITTED, "run-2")
 
 
 def _published() -> Iterator[Row]:
     failed = fail(SUBMITTED, Reason.RUN_FAILED, "", NOW, free=True)
-    yield "all was published", failed, decisions.after_publishing((), now=NOW)
+    yield "everything was published", failed, decisions.after_publishing((), now=NOW)
     yield "the event was not", failed, decisions.after_publishing(("event",), now=NOW)
 
 
@@ -489,52 +499,52 @@ def _after_fetch() -> Iterator[Row]:
 
     unread = replace(SUCCEEDED, is_record=False)
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
-    yield row("stored; the job had failed for want of it", Stored(("shoe.jpg.webp",), ""), TIMED_OUT)
+    yield row("stored; the job had failed without this result", Stored(("shoe.jpg.webp",), ""), TIMED_OUT)
     yield row("some stored, others not safe to store", Stored(("shoe.jpg.webp",), "{reason}"))
     yield row("none is safe to store", Stored((), "{reason}"))
     yield row("none is safe to store, and the run could not be read", Stored((), "{reason}"), run=unread)
-    yield row("some stored, and the time was over", Partway(("shoe.jpg.webp",)))
-    yield row("the same; the job had failed for want of it", Partway(("shoe.jpg.webp",)), ASKED_AGAIN)
-    yield row("another worker stores outputs of this name", Busy())
+    yield row("some stored, and time ran out", Partway(("shoe.jpg.webp",)))
+    yield row("the same; the job had failed without this result", Partway(("shoe.jpg.webp",)), ASKED_AGAIN)
+    yield row("another worker is storing outputs of this name", Busy())
     yield row("a newer photo of this name was delivered", Overtaken())
     yield row("not fetched or stored", NotStored("{reason}"))
     yield row("not fetched or stored for days", NotStored("{reason}"), _in(Trouble.NOT_STORED, 5 * 86_400))
     yield row("not fetched or stored; the job is closed", NotStored("{reason}"), TIMED_OUT)
-    yield row("not fetched or stored; the job is closed, and it was asked for", NotStored("{reason}"), ASKED_AGAIN)
+    yield row("not fetched or stored; the job is closed, and it was time to ask", NotStored("{reason}"), ASKED_AGAIN)
 
 
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("A message about a job: `resume`, `put_off`", "Where the job stands.", _resume),
     ("A job that is due: `when_due`", "What reconcile finds on the item.", _when_due),
     (
-        "May a paused intake go on: `evidence`, `is_lifted`, `let_go`",
-        "Why it is paused, what has to be looked at (`detag.domain.intake`), and which photos are released.",
+        "May a paused intake continue: `evidence`, `is_lifted`, `let_go`",
+        "Why it is paused, what shows that the cause is gone (`detag.domain.intake`), and which photos are released.",
         _lifted,
     ),
-    ("May it be sent now: `admit`, `turn_away`", "What intake says.", _admit),
+    ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
-        "Is it a photo that can be cleaned: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
-        "In this order, the first that applies; no more of the photo is read than must be.",
+        "Is it a photo to send: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
+        "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),
     ("The POST: `begin`, `after_post`", "The claim before it, and what Runflow answered.", _after_post),
     (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
-        "What the run list shows of an unconfirmed job, and whether its photo is still there.",
+        "What the run list shows about an unconfirmed job, and whether its photo is still there.",
         _after_list,
     ),
-    ("Whose run it is: `whose_run`", "What a run is to the job whose name and photo it shows.", _whose_run),
+    ("Whose run it is: `whose_run`", "How a run relates to the job whose name and photo it shows.", _whose_run),
     (
         "An earlier or unmatched run: `after_other_run`",
-        "What becomes of its output. Once delivered, a job needs none; before, an output that was paid is used.",
+        "What becomes of its output: a paid output is used, unless the job has already been delivered.",
         _after_other_run,
     ),
     (
         "After the outputs of another run were fetched: `after_fetch_of_other`",
-        "What became of them; its job had failed.",
+        "What became of them; the job had failed.",
         _after_fetch_of_other,
     ),
-    ("A run that sent no callback in time: `after_poll`", "What reconcile learns of it.", _after_poll),
+    ("A run that sent no callback in time: `after_poll`", "What reconcile learns about it.", _after_poll),
     ("After a run: `after_run`, `after_failure`", "What its record says.", _after_run),
     (
         "A run whose record could not be read: `after_no_answer`",
@@ -542,7 +552,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_no_answer,
     ),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
-    ("After the end was published: `after_publishing`", "What of an event and a record could be.", _published),
+    ("After the end was published: `after_publishing`", "Which of the event and the record could be sent.", _published),
 )
 
 

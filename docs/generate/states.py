@@ -12,14 +12,14 @@ from detag.domain.reasons import Group, Reason
 from docs.generate import markdown
 
 MEANS: Final = {
-    State.WAITING: "It is not its turn: it has a reason to wait and a time at which it comes due.",
-    State.SUBMITTING: "A worker holds it under a lease. Body and reservation are on its item; a POST may be under way.",
+    State.WAITING: "It is not its turn yet: it has a reason to wait and a time at which it is due.",
+    State.SUBMITTING: "A worker has it under a lease. Body and reservation are on its item; a POST may be in progress.",
     State.SUBMITTED: "Its run has an id. A callback or `reconcile` moves it on.",
     State.DELIVERED: "Its outputs are in the output bucket.",
-    State.FAILED: "It can't be done. A record in `_failed/` says why and what to do.",
-    State.CANCELLED: "Somebody cancelled its run at Runflow, which charges for work done.",
-    State.SKIPPED: "Nothing that can be cleaned. Nothing was paid.",
-    State.SUPERSEDED: "Gone, or overtaken by a newer version.",
+    State.FAILED: "It cannot be done. A record in `_failed/` says why and what to do.",
+    State.CANCELLED: "Somebody cancelled its run at Runflow, which charges for the work done.",
+    State.SKIPPED: "The file is not something that detag sends to Runflow. Nothing was paid.",
+    State.SUPERSEDED: "The photo is gone, or a newer version has replaced it.",
 }
 
 HEAD: Final = """\
@@ -27,17 +27,19 @@ HEAD: Final = """\
 
 <!-- Made by `make generate`: change the table of transitions in layers/detag/python/detag/domain/job.py. -->
 
-A job is one uploaded version of one photo, and one item of the job table. It moves only by the transitions below. Each
-is a pure function of the item as it was read, and one conditional write: the item is replaced only while it still has
-the version that was read. Where money moves, the same transaction moves it. Whoever loses such a race reads the item
-again and goes on from there.
+A job is one uploaded version of one photo, stored as one item of the job table. Its state changes only through the
+transitions below. Each is a pure function of the item as it was read, followed by one conditional write, which replaces
+the item only while it still has the version that was read. If money moves, it moves in the same transaction. A worker
+that loses such a race reads the item again and continues from there.
 """
 
 RULES: Final = """\
-- Every open job has a due time. `reconcile` looks at whatever is due, every minute, message or no message.
-- Nothing leaves a closed state, but for a paid result that comes late: a failed job whose reason is marked as
-  repairable becomes `delivered` by its own run, and any failed or cancelled one by another paid run of its photo.
-- An item keeps the body of its POST, which holds the photo's presigned URL, no longer than the job is open.
+- Every open job has a due time. Every minute `reconcile` handles whatever is due, whether or not there is a message.
+- No job leaves a closed state, except for a paid result that comes late: a failed job whose reason is marked as
+  repairable becomes `delivered` through its own run, and any failed or cancelled one through another paid run of its
+  photo.
+- An item keeps the body of its POST, which contains the photo's presigned URL, only until the run has an id, and never
+  after the job is closed.
 """
 
 
@@ -52,11 +54,11 @@ def draw() -> str:
         "## Transitions\n",
         markdown.table(("transition", "from", "to", "by", "when", "does"), map(_transition, TRANSITIONS.values())),
         "## Reasons\n",
-        "A waiting job has a reason to wait. Where intake is paused, photos wait, oldest first, until it opens.\n",
+        "A waiting job has a reason to wait. `intake`: such photos wait until the paused intake opens, oldest first.\n",
         markdown.table(
             ("waiting for", "intake", "means", "to do"), (_waits(reason) for reason in _reasons(waiting=True))
         ),
-        "A closed job that was not delivered has the reason why. `repair`: a late result is still delivered.\n",
+        "A closed job that was not delivered says why. `repair`: a late result is still delivered.\n",
         markdown.table(
             ("closed because", "repair", "means", "to do"), (_ended(reason) for reason in _reasons(waiting=False))
         ),

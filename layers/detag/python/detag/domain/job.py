@@ -22,8 +22,8 @@ from detag.domain.runs import asked_ratio
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS
-"""How long the item of a closed job is kept, and how old an event may be before it is refused: redriving an old
-message never pays again.
+"""How long the item of a closed job is kept, and how old an event may be before it is refused: so an old message that
+is redriven never pays again.
 """
 
 
@@ -50,14 +50,14 @@ CLOSED_ORDER: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKI
 
 
 class Trouble(StrEnum):
-    """What may keep the result of a run from being delivered, in the order in which a result gets past it."""
+    """What may prevent a run's result from being delivered, in the order in which these problems arise."""
 
     UNREADABLE = "unreadable"
     """Runflow could not be asked."""
     UNKNOWN = "unknown"
     """Runflow does not know the run."""
     NO_OUTPUT = "no_output"
-    """The run succeeded, and shows no output."""
+    """The run succeeded but shows no output."""
     NOT_STORED = "not_stored"
     """An output could not be fetched or stored."""
 
@@ -116,13 +116,13 @@ class Upload:
 
     @property
     def is_folder_marker(self) -> bool:
-        """Whether the object is only a console's idea of a folder."""
+        """Whether the object is only a folder as a console creates it."""
         return self.key.endswith("/")
 
     @property
     def is_addressable(self) -> bool:
-        """Whether a URL can name the object: whoever fetches one takes the segments . and .. out of its path first (RFC
-        3986, section 5.2.4), however they are written.
+        """Whether a URL can name the object: clients remove the segments . and .. from a URL's path before fetching it
+        (RFC 3986, section 5.2.4), however they are written.
         """
         return not {".", ".."} & set(self.key.split("/"))
 
@@ -134,7 +134,7 @@ def sequencer_rank(sequencer: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Money of a day's budget: the price, from before a run is paid for until it is known what it cost."""
+    """Money from a day's budget: the price, from before a run is paid for until its cost is known."""
 
     day: str
     """The day whose budget the money counts against, as YYYY-MM-DD, UTC."""
@@ -150,52 +150,52 @@ class Job:
     state: State = State.WAITING
     """Where the job stands."""
     reason: Reason | None = Reason.READY
-    """Why it waits, or why it was closed without a delivery."""
+    """Why the job waits, or why it was closed without a delivery."""
     detail: str | None = None
     """What happened, for a person: never a URL or a body."""
     code: str | None = None
     """Runflow's own code for a failure."""
     decision: str | None = None
-    """What was decided last about the job, and why: "not tried again: charged"."""
+    """The last decision about the job, and why: "not tried again: charged"."""
     version: int = 0
-    """One more after each transition; 0 for a job without an item. A write replaces only the version it started at."""
+    """Incremented by each transition; 0 for a job without an item. A write replaces only the version it read."""
     created_at: float = 0.0
     """When detag first saw the upload."""
     not_before: float = 0.0
-    """The time before which a waiting job must not go on."""
+    """The time before which a waiting job must not continue."""
     due_at: float | None = None
-    """When reconcile looks at the job. For a job that waits for the intake, the time of its upload: the order in which
-    such jobs are released. None for a closed job with nothing left to publish or to ask for."""
+    """When reconcile handles the job. For a job that waits for the intake, the time of its upload: such jobs are
+    released in that order. None for a closed job with nothing left to publish or to ask for."""
     lease_until: float = 0.0
-    """Until then the job belongs to the worker that claimed it."""
+    """Until when the job belongs to the worker that claimed it."""
     submission_no: int = 0
     """The number of the latest submission; each has its own body, name and idempotency key."""
     attempt: int = 1
-    """The number of the attempt, 1 for the first. Each run that failed begins another, except where its URL expired."""
+    """The number of the attempt, from 1. Each failed run begins another, unless it failed because its URL expired."""
     expired_urls: int = 0
     """How many runs failed because the photo's URL had expired."""
     tries: int = 0
-    """How often in a row the job was put off since it last made progress; the waits grow with it."""
+    """How many times in a row the job has been put off since it last made progress; the waits grow with it."""
     body: str | None = None
-    """The exact bytes of the POST (ASCII JSON), a presigned URL in them, kept while they may have to be sent again."""
+    """The exact bytes of the POST (ASCII JSON), with a presigned URL, kept while they may have to be sent again."""
     url_expires_at: float = 0.0
     """When the presigned URL in the latest body expires."""
     claimed_at: float = 0.0
     """When the latest submission was claimed: the search for an existing run goes back this far."""
     maybe_submitted: bool = False
-    """Whether a POST of this job had no clear outcome and was followed by another: an unmatched run may exist."""
+    """Whether a POST of this job had no clear outcome and was followed by another, so an unmatched run may exist."""
     search_from: str | None = None
-    """Where the search for an existing run goes on that was too long for one process: a cursor of the run list."""
+    """Where a search for an existing run continues that was too long for one process: a cursor of the run list."""
     to_ask: tuple[str, ...] = ()
-    """Runs that the search met, and whose entries in the list do not tell whose they are: to be asked for by id. With
-    no cursor beside them the list has been read."""
+    """Runs found by the search whose entries in the list do not say whose they are: to be asked for by id. If there is
+    no cursor as well, the whole list has been read."""
     search_since: float = 0.0
-    """When the search for an existing run was first put off, other than by a pause; 0 where it was not."""
+    """When the search for an existing run was first put off for another reason than a pause; 0 if it never was."""
     unaccounted: tuple[tuple[str, str], ...] = ()
-    """Submissions that were given up although a run of theirs may still appear: the name of each, and the aspect ratio
+    """Submissions that were given up although their runs may still appear: the name of each, and the aspect ratio
     that it asked for, empty for the photo's own."""
     content_type: str | None = None
-    """The photo's type, by its first bytes."""
+    """The photo's type, according to its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
     """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
     run_id: str | None = None
@@ -205,31 +205,31 @@ class Job:
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that failed, oldest first."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
-    """What keeps the run's result from being delivered, and since when: each deadline counts from its own trouble."""
+    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
-    """The run that the reservation stands for, where the result of another one was delivered."""
+    """The run that the reservation is for, if the result of another one was delivered."""
     done: tuple[str, ...] = ()
-    """What has become of the run's outputs so far, by their number: the key of each, empty where it was not safe to
-    store. The next invocation goes on after them."""
+    """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
+    next invocation continues after them."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
     leftovers: tuple[str, ...] = ()
-    """Outputs of older versions, under other names, that were not removed: nothing would bring them back."""
+    """Outputs of older versions, under other names, that were not removed because they could not be restored."""
     cost: str | None = None
     """What the run cost in US dollars, as Runflow gave it."""
     partial: bool = False
-    """Whether Runflow made only some of the outputs, or some were refused."""
+    """Whether Runflow made only some of the outputs, or some of them were rejected."""
     pending: tuple[str, ...] = ()
     """What is still to be published about a closed job: "event", "record"."""
     closed_at: float | None = None
     """When the job was closed; after a repair, the time of the repair."""
     ask_at: float | None = None
-    """When Runflow is asked again about the run of a failed job, whose result may come late; None: no more."""
+    """When Runflow is asked again about a failed job's run, whose result may come late; None: never again."""
 
     @property
     def job_id(self) -> str:
-        """Thirty-two hex digits that stand for bucket, key and version."""
+        """Thirty-two hex digits that identify bucket, key and version."""
         return self.upload.job_id
 
     @property
@@ -239,7 +239,7 @@ class Job:
 
     @property
     def awaited(self) -> dict[str, str]:
-        """The submissions whose POST is unaccounted for, so that a run may be theirs: name and aspect ratio of each."""
+        """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
         sent = self.state is State.SUBMITTING or (self.state is State.WAITING and self.reason is Reason.UNCONFIRMED)
         current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
         return dict(self.unaccounted) | current
@@ -285,12 +285,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A line of the table of transitions, from which `docs/states.md` is drawn."""
+    """A line of the table of transitions, from which `docs/states.md` is generated."""
 
     name: str
     sources: tuple[State, ...]
     target: State | None
-    """None where the state stays what it was."""
+    """None if the state stays the same."""
     by: str
     when: str
 
@@ -321,7 +321,7 @@ def transition(*sources: State, to: State | None, by: str, when: str) -> Callabl
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A transition with its arguments, decided on and not yet made."""
+    """A transition with its arguments, decided on but not yet made."""
 
     transition: Callable[..., Job]
     arguments: tuple[object, ...]
@@ -338,7 +338,7 @@ class Move:
 
 
 def move(transition: Function[P], /, *arguments: P.args, **named: P.kwargs) -> Move:
-    """A move of whatever job it is decided for."""
+    """A move, for whichever job it is decided."""
     return Move(transition, arguments, named)
 
 
@@ -355,16 +355,16 @@ def new(upload: Upload, now: float) -> Job:
 # Before paying
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, cannot be read now")
+@transition(State.WAITING, to=State.WAITING, by="submit", when="a new photo, or a secret, cannot be read at the moment")
 def defer(job: Job, not_before: float) -> Job:
-    """Save a job that has no item yet: from here on its own due time brings it back, not its message."""
+    """Save a job that has no item yet: from now on its own due time brings it back, not its message."""
     _require(job.version == 0, "defer", job)
     return replace(job, not_before=not_before, due_at=not_before)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not let the photo be read, as yet")
+@transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not yet allow the photo to be read")
 def await_access(job: Job, not_before: float, detail: str) -> Job:
-    """Read the photo again later: rights take a while to reach S3."""
+    """Read the photo again later: new permissions take a while to reach S3."""
     _require(job.reason is not Reason.UNCONFIRMED, "await_access", job)
     tries = job.tries + 1 if job.reason is Reason.ACCESS_DENIED else 1
     waits = _unsent(job, Reason.ACCESS_DENIED, not_before=not_before, due_at=not_before)
@@ -373,20 +373,22 @@ def await_access(job: Job, not_before: float, detail: str) -> Job:
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is paused, or older photos go first")
 def wait_for_intake(job: Job, reason: Reason) -> Job:
-    """Wait, in the order of the uploads, until the intake releases the job. Its reservation is returned."""
+    """Wait, in upload order, until the intake releases the job. Its reservation is returned."""
     _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "wait_for_intake", job)
     return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
 
 
-@transition(State.WAITING, to=State.WAITING, by="reconcile", when="the intake drains, oldest first; or as its probe")
+@transition(
+    State.WAITING, to=State.WAITING, by="reconcile", when="the intake drains, oldest first; or the job is its probe"
+)
 def release(job: Job, now: float, due_at: float) -> Job:
-    """Stop waiting: the job may be claimed at once, and comes due again if its message is lost."""
+    """Stop waiting: the job may be claimed at once, and is due again if its message is lost."""
     _require(job.waits_for_intake, "release", job)
     return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
 
 
 @transition(
-    State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget has its price left"
+    State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget covers its price"
 )
 def claim(
     job: Job,
@@ -421,7 +423,7 @@ def claim(
     State.WAITING, to=State.SUBMITTING, by="submit", when="no run exists after the wait, and the URL is still valid"
 )
 def resend(job: Job, *, lease_until: float) -> Job:
-    """Send the same bytes under the same key once more, under a new lease."""
+    """Send the same bytes with the same key once more, under a new lease."""
     _require(job.reason is Reason.UNCONFIRMED and job.body is not None, "resend", job)
     return replace(
         job,
@@ -442,7 +444,7 @@ def abandon_claim(job: Job, now: float) -> Job:
 
 
 @transition(
-    State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404, 429; no run was made"
+    State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404 or 429; no run was made"
 )
 def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
@@ -453,9 +455,9 @@ def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     return replace(_unsent(job, reason, not_before=not_before, due_at=not_before), tries=job.tries + 1)
 
 
-@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or its lease ran out")
+@transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or the lease expired")
 def await_confirmation(job: Job, not_before: float) -> Job:
-    """Wait until Runflow must show a run that may exist. Body, key and reservation stay."""
+    """Wait until a run, if there is one, must be visible at Runflow. Body, key and reservation stay."""
     return _unconfirmed(job, not_before, not_before)
 
 
@@ -463,8 +465,8 @@ def await_confirmation(job: Job, not_before: float) -> Job:
 def keep_unconfirmed(
     job: Job, not_before: float, search_from: str | None = None, to_ask: tuple[str, ...] = (), since: float = 0.0
 ) -> Job:
-    """Search again later, from the top of the run list or from where this search stopped. `since`: when it was first
-    put off.
+    """Search again later, from the top of the run list or from where this search stopped. `since`: when the search was
+    first put off.
     """
     _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
     kept = _unconfirmed(job, not_before, not_before)
@@ -478,7 +480,7 @@ def keep_unconfirmed(
     when="no run exists after the wait; the URL has expired, intake is paused, or another day has begun",
 )
 def start_over(job: Job, now: float) -> Job:
-    """Give up a submission and return its money; the next claim makes a new one. A run of this one may still appear."""
+    """Give up a submission and return its money; the next claim makes a new one. The old one's run may still appear."""
     _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
     given_up = tuple(job.awaited.items())
     return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
@@ -518,13 +520,13 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     State.SUBMITTING,
     to=State.SUBMITTED,
     by="submit, deliver",
-    when="a run proved to be the job's, which has none",
+    when="a run is proved to be the job's, and the job has none",
 )
 def adopt(
     job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
 ) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
-    day budget unless the job has a reservation. `client_ref`: which submission's it is, the latest unless said.
+    day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
@@ -535,11 +537,11 @@ def adopt(
     State.WAITING,
     to=State.SUBMITTED,
     by="deliver",
-    when="another run of the photo, taken for failed or missing, turned out to have succeeded",
+    when="another run of the photo, believed failed or missing, turns out to have succeeded",
 )
 def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
-    """Turn to a run that is there instead of paying for another. It was charged by its id; a run that an unconfirmed
-    submission may have made is charged in the same way where it appears, so that its reservation is returned.
+    """Use a run that already exists instead of paying for another. It was charged by its id; if an unconfirmed
+    submission made a run too, that run is charged in the same way when it appears, so the reservation is returned.
     """
     _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
@@ -578,7 +580,7 @@ def poll_later(
     troubles: tuple[tuple[Trouble, float], ...] = (),
     done: tuple[str, ...] = (),
 ) -> Job:
-    """Ask for the run again later. `done`: what has become of its outputs; it never shrinks."""
+    """Ask for the run again later. `done`: what has become of its outputs so far; it never shrinks."""
     done = max(done, job.done, key=len)
     return replace(job, due_at=due_at, tries=job.tries + 1, detail=detail, troubles=troubles, done=done)
 
@@ -604,9 +606,11 @@ def retry(job: Job, *, not_before: float, url_expired: bool, detail: str | None,
 # The end
 
 
-@transition(State.WAITING, to=State.SKIPPED, by="submit", when="not something that can be cleaned; nothing was paid")
+@transition(
+    State.WAITING, to=State.SKIPPED, by="submit", when="the upload is not to be sent to Runflow; nothing was paid"
+)
 def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
-    """Close a job whose upload is no photo."""
+    """Close a job whose upload is not a photo that detag handles."""
     _require(reason.group is Group.SKIPPED, f"skip as {reason}", job)
     return _closed(job, reason, detail, now)
 
@@ -619,7 +623,7 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     when="the photo is gone, or a newer version was uploaded or delivered",
 )
 def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
-    """Close a job that a newer version has overtaken. What was paid stays counted."""
+    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted."""
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
     return _closed(job, reason, detail, now, cost)
 
@@ -630,7 +634,7 @@ def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | 
     State.SUBMITTED,
     to=State.FAILED,
     by="submit, deliver",
-    when="it cannot be done; a person may want to know",
+    when="it cannot be done, and a person may want to know",
 )
 def fail(
     job: Job,
@@ -655,16 +659,16 @@ def fail(
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
 
-@transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for, and is not there yet")
+@transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for and is not there yet")
 def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
-    """Ask for the late result of a repairable job again, or (None) no more. `done` as in `poll_later`."""
+    """Ask for the late result of a repairable job again, or (None) stop asking. `done` as in `poll_later`."""
     _require(job.repairable, "ask_again", job)
     return replace(job, ask_at=ask_at, due_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
 def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
-    """Close a job whose run somebody cancelled. Runflow charges for work done: never tried again by itself."""
+    """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry."""
     return _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost)
 
 
@@ -673,7 +677,7 @@ def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     State.FAILED,
     to=State.DELIVERED,
     by="deliver",
-    when="the outputs are stored; from failed: only a repairable one",
+    when="the outputs are stored; from failed, only if the job is repairable",
 )
 def deliver(
     job: Job,
@@ -684,7 +688,7 @@ def deliver(
     partial: bool,
     leftovers: tuple[str, ...] = (),
 ) -> Job:
-    """Close a job with its outputs. From `failed`, this is the one repair: the same run's paid result came late."""
+    """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late."""
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
     closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers)
     return replace(closed, partial=partial, code=None)
@@ -708,8 +712,8 @@ def deliver_other(
     partial: bool,
     leftovers: tuple[str, ...] = (),
 ) -> Job:
-    """Close a job with the outputs of a run that was not its own. What it reserved stays with the run that it had; of a
-    job that had none, it was reserved for this one.
+    """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
+    run; otherwise it was made for this one.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
@@ -721,15 +725,15 @@ def deliver_other(
 
 
 @transition(
-    State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own has ended"
+    State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
 )
 def bill_reserved(job: Job, cost: str) -> Job:
-    """What Runflow billed for the run that was reserved for takes the place of what was reserved."""
+    """Replace what was reserved for a run by what Runflow billed for it."""
     return replace(job, reservation=_billed(job.reservation, cost))
 
 
 def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | None:
-    """What Runflow billed takes the place of what was reserved for it; where it does not say, that stays."""
+    """What Runflow billed replaces what was reserved; if Runflow does not say, the reservation stays."""
     if reservation is None or cost is None:
         return reservation
     return replace(reservation, usd=max(Decimal(cost), Decimal(0)))
@@ -761,9 +765,9 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
 # Bookkeeping
 
 
-@transition(*OPEN_ORDER, to=None, by="reconcile", when="due; before its message is sent")
+@transition(*OPEN_ORDER, to=None, by="reconcile", when="the job is due; before its message is sent")
 def extend_due(job: Job, due_at: float) -> Job:
-    """Move the due time on, so that the next minute does not send the same message again."""
+    """Extend the due time, so that the same message is not sent again in the next minute."""
     _require(not job.waits_for_intake, "extend_due", job)
     return replace(job, due_at=due_at)
 
@@ -772,10 +776,10 @@ def extend_due(job: Job, due_at: float) -> Job:
     *CLOSED_ORDER,
     to=None,
     by="submit, deliver, reconcile",
-    when="an event or a record must still be published; by reconcile: before it asks for that, or for a late result",
+    when="an event or a record must still be published; by reconcile, before it requests that or a late result",
 )
 def keep_pending(job: Job, pending: tuple[str, ...], due_at: float) -> Job:
-    """Keep what must still be published, and when to try again."""
+    """Record what must still be published, and when to try again."""
     return replace(job, pending=pending, due_at=due_at)
 
 
