@@ -35,6 +35,7 @@ def pytest_configure() -> None:
     }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Allow loopback, and only that, to the tests that need it; and say what may run side by side.
 
