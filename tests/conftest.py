@@ -12,9 +12,6 @@ TESTS = Path(__file__).parent
 
 # Talk to servers that the tests start. All other tests have no sockets at all (--disable-socket in pyproject.toml).
 ON_LOOPBACK = ("contract", "integration", "e2e", "performance")
-WAITING = ("integration", "e2e", "performance")
-EACH_ALONE = (TESTS / "simulation/test_mutants.py",)
-"""Files whose tests share nothing: any process may take any of them."""
 LOOPBACK = ["127.0.0.1", "::1"]
 
 # A busy machine is no failure.
@@ -36,14 +33,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow loopback, and only that, to the tests that need it; and say what may run side by side.
-
-    Two processes share the tests: one takes those that wait for servers, which must not wait for each other, the other
-    those that compute.
-    """
+    """Allow loopback, and only that, to the tests that need it."""
     for item in items:
-        folder, *_ = item.path.relative_to(TESTS).parts
-        if folder in ON_LOOPBACK:
+        if item.path.relative_to(TESTS).parts[0] in ON_LOOPBACK:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
-        if item.path not in EACH_ALONE:
-            item.add_marker(pytest.mark.xdist_group("servers" if folder in WAITING else str(item.path)))
