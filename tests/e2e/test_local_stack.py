@@ -219,6 +219,7 @@ def test_a_shell_that_reads_the_environment_stays_too(
     assert trap.caught() == []
 
 
+@pytest.mark.usefixtures("stack")  # its layers are built: building asks the package index, which a dead proxy hides
 def test_the_stack_itself_comes_up_whatever_is_set(trap: Trap, tmp_path: Path) -> None:
     together = merged(hostile(trap, tmp_path))
     together.pop("PYTHONPATH")  # it is Python's own, and means whatever the user wants

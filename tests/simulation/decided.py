@@ -21,12 +21,13 @@ OTHERS: Final[dict[State, set[str]]] = {
     State.SUBMITTED: {
         "run created",
         "run adopted",
+        "another run taken over",
         "asked again later",
         "sent to deliver",
         "delivered later",
         "goes on later",
     },
-    State.DELIVERED: {"delivered"},
+    State.DELIVERED: {"delivered", "billed"},
     State.FAILED: {
         "not sent",
         "refused",

@@ -212,10 +212,9 @@ def test_outputs_that_outlast_an_invocation_are_stored(simulation: Simulation, i
 @pytest.mark.parametrize(
     ("place", "old", "new"),
     [
-        ("detag.services.deliver:Deliver._store", "left < waits.OUTPUT.seconds and len(done) > len(job.done)", "False"),
         ("detag.domain.job:poll_later", "done=done)", "done=())"),
     ],
-    ids=["deadline", "progress"],
+    ids=["progress"],
 )
 def test_an_invocation_without_a_guard_of_its_time_is_noticed(
     simulation: Simulation, place: str, old: str, new: str
