@@ -294,6 +294,7 @@ class Workload:
         simulation.limits.append((simulation.time, NO_LIMIT if old is None else max(old, simulation.limit)))
 
         def last_of_the_old() -> None:
+            simulation.replaced = next(simulation.numbers)
             for idle in simulation.idle.values():
                 idle.clear()
             if simulation.jobs.operator.limit_usd is None:

@@ -170,6 +170,8 @@ class Simulation:
             self, "ResultQueue", self._deliver, batch=1, visibility=VISIBILITY["deliver"], may_lose=lambda message: True
         )
         self.rule_dead: list[dict[str, Any]] = []
+        self.replaced = 0
+        """Workers up to this number are of an earlier deployment, and get no more invocations."""
         self.untold: list[Upload] = []
         """Uploads whose event never comes."""
         self.uploaded: list[Upload] = []
@@ -340,7 +342,8 @@ class Simulation:
             worker.pending.clear()
             return f"its process {crash}"
         else:
-            idle.append(worker)
+            if worker.number > self.replaced:  # else a deployment has replaced it meanwhile
+                idle.append(worker)
             return answer
         finally:
             self.workers.pop()
