@@ -545,8 +545,17 @@ class Checker:
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
         """Whether a job knows of one of these runs, and has to use its outputs."""
-        good = [run for run in again if self._told_of(run) and self._simulation.runflow.output_is_good(run)]
+        good = [
+            run
+            for run in again
+            if (self._told_of(run) or self._asked_for(run, job)) and self._simulation.runflow.output_is_good(run)
+        ]
         return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
+
+    def _asked_for(self, run: FakeRun, job: Job) -> bool:
+        """Whether a failed job's run succeeded while it was still asked for: no callback is needed then."""
+        known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
+        return known and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""

@@ -53,6 +53,7 @@ RATES: Final = {
     **EFFECTS,
     **dict.fromkeys(HANGS.values(), (0.3, (0.002, 0.01, 0.04))),
     **dict.fromkeys(AT.values(), (0.4, (0.05, 0.3))),
+    AT["photos.remove"]: (0.7, (0.5, 1.0)),  # one simulation in six removes anything
     **{kind: (0.45, (0.01, 0.04, 0.15)) for kinds in PORTS.values() for kind in kinds},
     "DynamoDB conflict after the write": (0.4, (0.01, 0.05)),
     "clock skewed": (0.5, (0.3, 1.0)),

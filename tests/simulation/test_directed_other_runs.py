@@ -93,3 +93,36 @@ def test_a_refused_job_is_delivered_from_an_unconfirmed_run(simulation: Simulati
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
     assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_failed_jobs_runs_are_asked_for_again(simulation: Simulation, number: int) -> None:
+    """Runflow tries one of two failed runs again after the job was given up, and no callback tells of it."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [FREE, PERMANENT]
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job].state is State.FAILED
+    simulation.runflow.deaf = True
+    simulation.runflow.try_again(list(simulation.runflow.runs.values())[number])
+    rest(simulation)
+    assert states(simulation, job)[-2:] == ["failed", "delivered"]
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_the_own_run_costs_is_asked_for(simulation: Simulation, known: bool) -> None:
+    """Another run is delivered while the own one goes on, and no callback tells of its end."""
+    simulation.unmatched_runs = 1
+    simulation.runflow.endings = [FREE, Ending(600.0, 30.0, "failed", Decimal(0), code="INTERNAL")]
+    job = upload(simulation)
+    while simulation.jobs.jobs.get(job) is None or len(simulation.runflow.runs) < 2:
+        pass_time(simulation, 10.0)
+    first, second = simulation.runflow.runs.values()
+    simulation.runflow.try_again(first)
+    pass_time(simulation, 10.0)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, Decimal(2))
+    simulation.runflow.deaf, second.lost = True, not known
+    rest(simulation)
+    assert used(simulation) == (1 if known else 2)
+    assert (simulation.jobs.jobs[job].state, simulation.jobs.jobs[job].ask_at) == (State.DELIVERED, None)

@@ -71,7 +71,9 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
-    "for a week after a failure that a late result may repair": lambda job: job.repairable,
+    "while a late result, or what a run costs, is asked for": lambda job: (
+        job.repairable or job.reserved_run is not None
+    ),
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable
     ),

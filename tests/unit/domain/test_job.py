@@ -71,7 +71,9 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "deliver": lambda job: jobs.deliver(job, ("a/b.jpg",), NOW, cost="0.14", partial=False),
     "ask_again": lambda job: jobs.ask_again(job, NOW + 7_200),
     "take_over": lambda job: jobs.take_over(job, "run-1", NOW, NOW + 60),
-    "deliver_other": lambda job: jobs.deliver_other(job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False),
+    "deliver_other": lambda job: jobs.deliver_other(
+        job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False, ask_at=NOW + 3_600
+    ),
     "bill_reserved": lambda job: jobs.bill_reserved(job, "0.28"),
     "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
     "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
@@ -81,7 +83,9 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.WAITING: waiting,
     State.SUBMITTING: submitting,
     State.SUBMITTED: submitted,
-    State.DELIVERED: lambda: jobs.deliver(submitted(), ("a/b.jpg",), NOW, cost="0.14", partial=False),
+    State.DELIVERED: lambda: replace(
+        jobs.deliver(submitted(), ("a/b.jpg",), NOW, cost="0.14", partial=False), reserved_run="run-9"
+    ),
     State.FAILED: failed,
     State.CANCELLED: lambda: jobs.cancel(submitted(), "cancelled", NOW, cost=None),
     State.SKIPPED: lambda: jobs.skip(waiting(), Reason.EMPTY, "empty", NOW),
@@ -112,7 +116,7 @@ def test_a_transition_is_refused_from_any_other_state(name: str, state: State) -
     assert after.state.terminal or after.due_at is not None, "an open job without a due time is lost"
     if after.state.terminal:
         assert after.body is None, "a live bearer URL outlives its job"
-        assert after.due_at is None or name in ("keep_pending", "ask_again")
+        assert after.due_at is None or name in ("keep_pending", "ask_again", "deliver_other")
         assert (after.expires_at is None) == (after.due_at is not None), "an item expires once nothing is pending"
 
 

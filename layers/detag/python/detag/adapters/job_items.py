@@ -176,7 +176,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
     Attribute("owed", "pending", TEXTS, "while anything is pending", ()),
     Attribute("closed_at", "closed_at", SECONDS, CLOSED),
-    Attribute("ask_at", "ask_at", SECONDS, "for a week after a failure that a late result may repair"),
+    Attribute("ask_at", "ask_at", SECONDS, "while a late result, or what a run costs, is asked for"),
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),

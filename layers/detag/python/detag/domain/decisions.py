@@ -195,6 +195,15 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
     return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}")
 
 
+def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
+    """The runs of a closed job that is sent to deliver, each in a message of its own. A failed job's are all asked for,
+    because Runflow may try any of them again by itself.
+    """
+    if job.ask_at is None:
+        return (job.run_id,)
+    return (job.reserved_run,) if job.reserved_run else (*job.earlier_runs, job.run_id)
+
+
 # Before paying
 
 
@@ -678,7 +687,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     an unmatched run it is used only if a POST of the job had no clear answer: else it cannot be ours.
     """
     if run.run_id == job.reserved_run:
-        return _bill_reserved(job, run)
+        return _bill_reserved(job, run, now)
     if run.status not in GOOD:
         return Idle("another run of the job has no result to use")
     if run.run_id not in job.earlier_runs and not job.maybe_submitted:
@@ -695,10 +704,17 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     return Idle("another run of the job is not needed")
 
 
-def _bill_reserved(job: Job, run: Run) -> Step | Idle:
+def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
+    """What follows where Runflow does not know an earlier run of a job."""
+    if run_id == job.reserved_run:
+        return _ask_later(job, "Runflow does not know the run", now)
+    return Idle("Runflow does not know the earlier run")
+
+
+def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
     cost = _usd(run) if run.charged else "0"
     if job.state is not State.DELIVERED or not run.status.terminal or cost is None:
-        return Idle("what was reserved for the run stays")
+        return _ask_later(job, "what was reserved for the run stays", now)
     return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
 
 
@@ -714,7 +730,16 @@ def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Id
         case Stored(keys, refused, leftovers) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
             cost = _usd(run)
-            other = move(deliver_other, run.run_id, keys, now, cost=cost, partial=partial, leftovers=leftovers)
+            other = move(
+                deliver_other,
+                run.run_id,
+                keys,
+                now,
+                cost=cost,
+                partial=partial,
+                ask_at=_first_ask(now),
+                leftovers=leftovers,
+            )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
     return Idle("another run of the job has no output to store")
 
@@ -787,7 +812,8 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
         why_not = ""
     if why_not:
         free, cost = not run.charged, _usd(run)
-        failed = move(fail, Reason.RUN_FAILED, said, now, code=run.failure_code, free=free, cost=cost)
+        ask_at = _first_ask(now)  # Runflow may try the run again by itself
+        failed = move(fail, Reason.RUN_FAILED, said, now, code=run.failure_code, free=free, cost=cost, ask_at=ask_at)
         return Step(move=failed, decision="not tried again", why=why_not, code=run.failure_code)
     wait = waits.RUN_RETRY.seconds(job.attempt, uniform)
     again = move(retry, not_before=now + wait, url_expired=expired, detail=said, code=run.failure_code)
@@ -799,6 +825,10 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
     """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
     if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
         return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
+    if run_id == job.reserved_run and _is_asked_for(job, now):
+        return _ask_later(job, why, now)
+    if run_id in job.earlier_runs and job.ask_at is not None:
+        return Idle("the run could not be read: it is asked for again with the job's own")
     searched = job.state is State.SUBMITTING or job.reason is Reason.UNCONFIRMED
     if searched and run_id not in job.earlier_runs:
         return Idle("the run could not be read: when its job is due, the run list is searched for it")
@@ -933,13 +963,14 @@ def _is_asked_for(job: Job, now: float) -> bool:
 
 
 def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | Idle:
-    """A failed job's run is asked for ever more rarely, for a week: its result is paid or may be. `last`: no more."""
+    """A closed job's run is asked for ever more rarely, for a week: it is paid or may be. `last`: no more."""
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
+    known = job.state is State.DELIVERED  # only what another run of it costs is still asked for
     if last or ask_at > (job.closed_at or now) + waits.LATE_RESULT.seconds:
-        return Step(move=move(ask_again, None), decision="not asked again", why=why)
-    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
+        return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
+    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)
 
 
 _ORDER: Final = tuple(Trouble)

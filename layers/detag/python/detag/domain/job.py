@@ -659,11 +659,20 @@ def fail(
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
 
-@transition(State.FAILED, to=State.FAILED, by="deliver", when="a late result was asked for and is not there yet")
+@transition(
+    State.FAILED,
+    State.DELIVERED,
+    to=None,
+    by="deliver",
+    when="a late result, or what the job's own run costs, was asked for and is not there yet",
+)
 def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
-    """Ask for the late result of a repairable job again, or (None) stop asking. `done` as in `poll_later`."""
-    _require(job.repairable, "ask_again", job)
-    return replace(job, ask_at=ask_at, due_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
+    """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
+    None, stop asking. `done` as in `poll_later`.
+    """
+    _require(job.repairable or job.reserved_run is not None, "ask_again", job)
+    asked = replace(job, ask_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
+    return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
@@ -710,16 +719,17 @@ def deliver_other(
     *,
     cost: str | None,
     partial: bool,
+    ask_at: float,
     leftovers: tuple[str, ...] = (),
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
-    run; otherwise it was made for this one.
+    run, and `ask_at` is when to ask what it costs; otherwise it was made for this one.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None:
-        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id if job.reservation else None)
+    if job.run_id is not None and job.reservation is not None:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
 
@@ -728,8 +738,9 @@ def deliver_other(
     State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
 )
 def bill_reserved(job: Job, cost: str) -> Job:
-    """Replace what was reserved for a run by what Runflow billed for it."""
-    return replace(job, reservation=_billed(job.reservation, cost))
+    """Replace what was reserved for a run by what Runflow billed for it, which need not be asked for any more."""
+    billed = replace(job, reservation=_billed(job.reservation, cost), ask_at=None)
+    return replace(billed, due_at=job.due_at if job.pending else None)
 
 
 def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | None:

@@ -28,6 +28,7 @@ from detag.domain.decisions import (
     after_no_answer,
     after_other_run,
     after_run,
+    after_unknown_other,
     found_stored,
     is_proven,
     is_uncounted,
@@ -124,6 +125,9 @@ class Deliver:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
             self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
+            return
+        if whose is Whose.EARLIER and run is None:
+            self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
             return
         if whose is not Whose.OWN:
             proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))

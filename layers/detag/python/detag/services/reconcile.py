@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from detag.domain import intake as intakes
 from detag.domain import waits
-from detag.domain.decisions import SENT_TO_DELIVER, Idle, Next, Step, after_poll, let_go, when_due
+from detag.domain.decisions import SENT_TO_DELIVER, Idle, Next, Step, after_poll, let_go, runs_to_look_at, when_due
 from detag.domain.intake import Evidence, Intake
 from detag.domain.job import Job, State
 from detag.domain.metrics import Metric
@@ -164,7 +164,7 @@ class Reconcile:
                     self._telemetry.info(why, job_id=job.job_id)
                 case Step() as step if self._take(job, step):
                     if step.decision == SENT_TO_DELIVER:
-                        publishing.append({"job_id": job.job_id, "run_id": job.run_id})
+                        publishing += [{"job_id": job.job_id, "run_id": run_id} for run_id in runs_to_look_at(job)]
                     else:
                         resumed.append({"job_id": job.job_id})
         self._uploads.send(resumed)
