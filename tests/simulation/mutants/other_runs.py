@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, one
+from tests.simulation.mutant import DELIVER, one
 
 CHARGED: Final = "unmatched run charged once"
 
@@ -17,13 +17,5 @@ MUTANTS: Final = (
         "is_uncounted(job, run)",
         "False",
         400,
-    ),
-    one(
-        "a failed run tried again: asked for",
-        "nothing paid is lost",
-        DECISIONS + "after_failure",
-        "ask_at = _first_ask(now)",
-        "ask_at = None",
-        1_000,
     ),
 )
