@@ -32,6 +32,7 @@ from detag.domain.decisions import (
     Overtaken,
     Partway,
     Photo,
+    Proof,
     ReadMore,
     Replaced,
     Step,
@@ -167,6 +168,10 @@ def _wait(job: Job) -> str:
 
 def _other(decided: object) -> str:
     match decided:
+        case str():
+            return decided
+        case Intake() | Reservation() | Next() | Whose() | Evidence() | Proof() | Reason() | bool():
+            return _value(decided)
         case Idle(why):
             return f"nothing: {why}"
         case Again(why):
@@ -174,15 +179,24 @@ def _other(decided: object) -> str:
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
-        case Reason():
-            return f"waits for intake: {decided}"
         case NotSearched(why):
             return f"not searched: {why}"
+        case NotSent(why):
+            return f"not sent: {why}"
+    return PASSED[type(decided)]
+
+
+def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
+    match decided:
+        case Reservation(day, usd):
+            return f"charged: ${usd} to the budget of {day}"
+        case Intake():
+            return f"intake is {decided.state}" + (f": `{decided.reason}`" if decided.reason else "")
+        case Reason():
+            return f"waits for intake: {decided}"
         case bool():
             return "intake drains" if decided else "intake stays paused"
-        case Next() | Whose() | Evidence():
-            return str(decided.value)
-    return PASSED[type(decided)]
+    return str(decided.value)
 
 
 PASSED: Final = {
@@ -226,6 +240,14 @@ def _when_due() -> Iterator[Row]:
     yield row("it is closed, and that has yet to be published", replace(DELIVERED, pending=("event",), due_at=NOW))
     yield row("it failed, and it is time to ask for a late result", ASKED_AGAIN)
     yield row("its item gives a later time", replace(SUBMITTED, due_at=NOW + 60))
+    asked = replace(ASKED_AGAIN, earlier_runs=("run-0",))
+    reserved = replace(DELIVERED, reserved_run="run-0", ask_at=NOW)
+    for known, job in (
+        ("closed, which runs are looked at", DELIVERED),
+        ("the same, and it failed", asked),
+        ("the same, and it was delivered from another run than the one that money is reserved for", reserved),
+    ):
+        yield known, job, ", ".join(filter(None, decisions.runs_to_look_at(job)))
 
 
 def _lifted() -> Iterator[Row]:
@@ -242,10 +264,25 @@ def _lifted() -> Iterator[Row]:
         ("only a probe can tell", Evidence.PROBE, 0, False),
     ):
         yield known, WAITING, intake.is_lifted(shown_by, left=left, has_key=has_key)
-    waits_for_it = wait_for_intake(WAITING, Reason.OUT_OF_CREDIT)
+    now_open, draining = Intake(version=1), Intake(reason=Reason.OUT_OF_CREDIT, draining=True, version=1)
     paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
+    by_hand = replace(paused, reason=Reason.PAUSED)
+    for known, after in (
+        ("open: a photo meets `out_of_credit`", intake.noticed(now_open, Reason.OUT_OF_CREDIT, NOW, probe=False)),
+        ("paused: another photo meets a reason", intake.noticed(paused, Reason.RUNFLOW_DOWN, NOW, probe=False)),
+        ("paused: its probe meets a reason", intake.noticed(paused, Reason.RUNFLOW_DOWN, NOW, probe=True)),
+        ("an operator pauses it", intake.tend(now_open, paused=True, lifted=False, now=NOW)),
+        ("paused: its cause is gone", intake.tend(by_hand, paused=False, lifted=True, now=NOW)),
+        ("paused: its cause is not gone", intake.tend(paused, paused=False, lifted=False, now=NOW)),
+        ("a probe is due, and no photo waits", intake.without_probe(paused, waiting=False)),
+        ("a probe is due, and the index is behind", intake.without_probe(paused, waiting=True)),
+        ("draining, and no photo waits any more", intake.while_draining(draining, waiting=False, left=0, now=NOW)),
+        ("draining, the budget is used up", intake.while_draining(draining, waiting=True, left=0, now=NOW)),
+        ("draining, and photos wait", intake.while_draining(draining, waiting=True, left=5, now=NOW)),
+    ):
+        yield known, WAITING, after
+    waits_for_it = wait_for_intake(WAITING, Reason.OUT_OF_CREDIT)
     yield "a probe is due, the photo is the oldest", waits_for_it, decisions.let_go(paused, now=NOW)
-    draining = replace(paused, draining=True)
     yield "intake is draining, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
 
 
@@ -315,6 +352,10 @@ def _screen() -> Iterator[Row]:
     yield tail("it has been replaced in the meantime", Replaced(), {})
     yield tail("its metadata asks for an aspect ratio that is not one", PHOTO, {"aspect-ratio": "wide"})
     yield tail("it is complete", PHOTO, {})
+    for known in (True, False):
+        name = "it is" if known else "it is not"
+        found = decisions.screen_other_key(known=known)
+        yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
     yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
     yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
 
@@ -338,6 +379,19 @@ def _after_post() -> Iterator[Row]:
     price = Reservation("2026-11-23", Decimal("0.14"))
     claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
+    for known, seconds, now in (
+        ("there is time for the POST", 10.0, NOW),
+        ("too little time is left", 0.0, NOW),
+        ("the next day may begin, by some clock", 10.0, NOW + 14 * 3_600.0),
+    ):
+        yield known, SUBMITTING, decisions.before_post(SUBMITTING, seconds=seconds, now=now)
+    for known, before, outcome in (
+        ("the answer points to an outage, as the one before", 1, Ambiguous("", down=True)),
+        ("any other answer", 2, Accepted("run-1")),
+        ("nothing was sent", 2, NotSent("")),
+    ):
+        count = decisions.count_failures(before, outcome)
+        yield known, SUBMITTING, f"{before} failures in a row become {count}"
     yield row("2xx with a run id", Accepted("run-1"))
     yield row("402, or an error code about credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
@@ -364,7 +418,7 @@ def _after_list() -> Iterator[Row]:
     running = Run("run-2", RunStatus.RUNNING)
     yield row("a run", Found([running]))
     price = Reservation("2026-11-23", Decimal("0.14"))
-    adoption = decisions.adoption("run-2", price, client_ref=None, now=NOW, due_at=NOW + 60)
+    adoption = decisions.adoption("run-2", price, client_ref=None, now=NOW)
     yield "... and it is the job's", UNCONFIRMED, adoption
     yield row("a run that failed, and one in progress", Found([FAILED, running]))
     yield row("two runs in progress", Found([replace(running, run_id="run-3"), running]))
@@ -386,16 +440,32 @@ def _after_list() -> Iterator[Row]:
 
 
 def _whose_run() -> Iterator[Row]:
-    def row(known: str, job: Job, run_id: str) -> Row:
-        return known, job, decisions.whose_run(job, run_id)
+    own = f"https://in.example/{UPLOAD.key}"
+    ours = Run("run-2", RunStatus.RUNNING, client_ref=SUBMITTING.client_ref, image_url=own, created_at=NOW)
 
+    def row(known: str, job: Job, run_id: str, run: Run | None = ours) -> Row:
+        return known, job, decisions.whose_run(job, run_id, run, lambda: own)
+
+    yield "the run that the job knows, and the job is closed", DELIVERED, decisions.already_done(DELIVERED, "run-1")
     yield row("the run that the job knows", SUBMITTED, "run-1")
     yield row("an earlier run, which failed", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
-    yield row("any run, and the answer to one of the job's POSTs is unknown", UNCONFIRMED, "run-1")
+    yield row("a run that Runflow does not know", UNCONFIRMED, "run-2", None)
+    yield row("it bears the name of a POST whose answer is unknown", UNCONFIRMED, "run-2")
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
-    yield row("any run, the job has none, and each of its POSTs is accounted for", retrying, "run-2")
-    yield row("another run, and the job has one", SUBMITTED, "run-2")
-    yield row("another run, and the job is closed", DELIVERED, "run-2")
+    yield row("it bears the name of a POST that has another run, and the job has none", retrying, "run-2")
+    yield row("it bears the name of a POST that has another run, and the job has one", SUBMITTED, "run-2")
+    yield row("it bears the job's name, and the job is closed", DELIVERED, "run-2")
+
+    def shown(known: str, **changes: Any) -> Row:
+        return known, UNCONFIRMED, decisions.proof(replace(ours, **changes), UNCONFIRMED, own)
+
+    yield shown("its name, its photo and its time are the job's")
+    yield shown("its name is the job's, and its photo an asset link", image_url="runflow://assets/1")
+    yield shown("its photo is another", image_url="https://in.example/hat.jpg")
+    yield shown("its name is that of a submission which the job has not made", client_ref=f"{UNCONFIRMED.job_id}.7")
+    yield shown("it was made before the job was claimed", created_at=0.0)
+    yield shown("its configuration is another", aspect_ratio="4:3")
+    yield shown("it shows no name", client_ref=None)
 
 
 def _after_other_run() -> Iterator[Row]:
@@ -412,7 +482,26 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job has another run", submitted, earlier)
     yield row("the same, but it shows no output yet", submitted, replace(earlier, output_urls=()))
     yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
-    reserved = replace(DELIVERED, reserved_run="run-0")
+    reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
+    for known, job, run in (
+        ("it was charged, and no reservation stands for it", submitted, earlier),
+        ("it was not charged", submitted, replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))),
+        ("money is reserved for it", reserved, earlier),
+        ("it is the run of a job that failed free of charge", replace(TIMED_OUT, reservation=None), SUCCEEDED),
+    ):
+        yield known, job, "charged" if decisions.is_uncounted(job, run) else "not charged"
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    unknown = replace(earlier, cost=None)
+    yield "it is charged, and its cost is known", submitted, decisions.charge_for(earlier, None, price=price)
+    yield "... and is not known yet", submitted, decisions.charge_for(unknown, None, price=price)
+    dearer = replace(earlier, cost=Decimal("0.28"))
+    yield "it was charged with $0.14, and costs $0.28", submitted, decisions.charge_for(dearer, price, price=price)
+    yield "Runflow does not know it", submitted, decisions.after_unknown_other(submitted, "run-0", now=NOW)
+    yield (
+        "the same, and money is reserved for it",
+        reserved,
+        decisions.after_unknown_other(reserved, "run-0", now=NOW),
+    )
     yield row("the job was delivered from another run while this one was in progress", reserved, earlier)
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
@@ -485,6 +574,9 @@ def _after_no_answer() -> Iterator[Row]:
     yield row("any run, and the job is unconfirmed", UNCONFIRMED)
     yield row("any run, and the photo is being sent", SUBMITTING)
     yield row("another run", SUBMITTED, "run-2")
+    yield row("an earlier run of a failed job", replace(ASKED_AGAIN, earlier_runs=("run-0",)), "run-0")
+    reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
+    yield row("a run that money is reserved for, of a delivered job", reserved, "run-0")
 
 
 def _published() -> Iterator[Row]:
@@ -513,11 +605,20 @@ def _after_fetch() -> Iterator[Row]:
     yield row("not fetched or stored; the job is closed, and it was time to ask", NotStored("{reason}"), ASKED_AGAIN)
 
 
+def _stored_before() -> Iterator[Row]:
+    def row(known: str, fetched: Fetched) -> Row:
+        return known, SUBMITTED, decisions.found_stored(SUBMITTED, fetched, now=NOW)
+
+    yield row("they are", Stored(("shoe.jpg.webp",), ""))
+    yield row("they are, and another worker is storing outputs of this name", Busy())
+    yield row("they are, and a newer photo of this name was delivered", Overtaken())
+
+
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("A message about a job: `resume`, `put_off`", "Where the job stands.", _resume),
-    ("A job that is due: `when_due`", "What reconcile finds on the item.", _when_due),
+    ("A job that is due: `when_due`, `runs_to_look_at`", "What reconcile finds on the item.", _when_due),
     (
-        "May a paused intake continue: `evidence`, `is_lifted`, `let_go`",
+        "May intake continue: `evidence`, `is_lifted`, `noticed`, `tend`, `without_probe`, `while_draining`, `let_go`",
         "Why it is paused, what shows that the cause is gone (`detag.domain.intake`), and which photos are released.",
         _lifted,
     ),
@@ -527,15 +628,23 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),
-    ("The POST: `begin`, `after_post`", "The claim before it, and what Runflow answered.", _after_post),
+    (
+        "The POST: `begin`, `before_post`, `after_post`, `count_failures`",
+        "The claim before it, and what Runflow answered.",
+        _after_post,
+    ),
     (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
         "What the run list shows about an unconfirmed job, and whether its photo is still there.",
         _after_list,
     ),
-    ("Whose run it is: `whose_run`", "How a run relates to the job whose name and photo it shows.", _whose_run),
     (
-        "An earlier or unmatched run: `after_other_run`",
+        "Whose run it is: `already_done`, `whose_run`, `own_run`, `proof`",
+        "How a run relates to the job that a message names.",
+        _whose_run,
+    ),
+    (
+        "An earlier or unmatched run: `is_uncounted`, `charge_for`, `after_other_run`, `after_unknown_other`",
         "What becomes of its output: a paid output is used, unless the job has already been delivered.",
         _after_other_run,
     ),
@@ -552,6 +661,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_no_answer,
     ),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
+    (
+        "Are its outputs stored already: `found_stored`",
+        "A job is given up only once that has been looked at: a worker may have died right after storing them.",
+        _stored_before,
+    ),
     ("After the end was published: `after_publishing`", "Which of the event and the record could be sent.", _published),
 )
 

@@ -59,7 +59,9 @@ def test_requests_of_yesterday_are_paid_from_todays_budget(simulation: Simulatio
 def test_sending_yesterdays_bytes_again_would_be_noticed(simulation: Simulation) -> None:
     with (
         Change(DECISIONS + "after_list", "job.reservation.day != day_of(now)", "False").made(),
-        Change(SUBMISSION + "_post", "not is_surely(day, now, seconds=timeout, skew=waits.CLOCK_SKEW)", "False").made(),
+        Change(
+            DECISIONS + "before_post", "not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW)", "False"
+        ).made(),
     ):
         unclear_before_midnight(simulation)
         simulation.run_out(simulation.time + 5 * DAY)

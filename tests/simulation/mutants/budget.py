@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import JOB, STORE, SUBMISSION, one
+from tests.simulation.mutant import DECISIONS, JOB, STORE, one
 
 MUTANTS: Final = (
     one("budget: as billed", "as billed", JOB + "_billed", "usd=max(Decimal(cost), Decimal(0))", "usd=reservation.usd"),
@@ -21,15 +21,15 @@ MUTANTS: Final = (
     one(
         "midnight: money of the day",
         "paid from its own day",
-        SUBMISSION + "_post",
-        "not is_surely(day, now, seconds=timeout, skew=waits.CLOCK_SKEW)",
+        DECISIONS + "before_post",
+        "not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW)",
         "False",
         400,
     ),
     one(
         "midnight: two clocks",
         "paid from its own day",
-        SUBMISSION + "_post",
+        DECISIONS + "before_post",
         "skew=waits.CLOCK_SKEW",
         "skew=0.0",
         400,

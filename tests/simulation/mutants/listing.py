@@ -89,7 +89,7 @@ MUTANTS: Final = (
                 "not job.has_submission(run.client_ref or '')",
                 "not (run.client_ref or '').startswith(job.job_id)",
             ),
-            Change(DELIVER + "_go_on", "run.client_ref not in job.awaited", "False"),
+            Change(DECISIONS + "own_run", "client_ref in job.awaited", "job.awaited"),
         ),
         400,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DELIVER, one
+from tests.simulation.mutant import DECISIONS, DELIVER, one
 
 CHARGED: Final = "unmatched run charged once"
 
@@ -13,8 +13,8 @@ MUTANTS: Final = (
     one(
         "a failed run tried again: charged",
         CHARGED,
-        DELIVER + "_go_on",
-        "is_uncounted(job, run)",
+        DECISIONS + "is_uncounted",
+        "run.charged and job.state.terminal and (job.reservation is None)",
         "False",
         400,
     ),

@@ -211,19 +211,23 @@ MUTANTS: Final = (
     one(
         "adoption: after a callback",
         "own run",
-        DELIVER + "_go_on",
-        "belongs_to(run, job, self._photos)",
+        DECISIONS + "whose_run",
+        "proof(run, job, photo_url()) is Proof.OURS",
         "True",
         400,
     ),
     one(
-        "closed job", "no unexpected error", DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"
+        "closed job",
+        "no unexpected error",
+        DECISIONS + "already_done",
+        "job.state.terminal and (not job.repairable)",
+        "False",
     ),
     Mutant(
         "closed job: a late result turns DONE into FAILED",
         "terminal is final",
         (
-            Change(DELIVER + "_go_on", "job.state.terminal and (not job.repairable)", "False"),
+            Change(DECISIONS + "already_done", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
                 "return _ask_later(job, 'the run has not ended well', now)",
@@ -399,7 +403,7 @@ MUTANTS: Final = (
     one(
         "repair",
         "nothing open",
-        DELIVER + "_go_on",
+        DECISIONS + "already_done",
         "job.state.terminal and (not job.repairable)",
         "job.state.terminal",
         400,

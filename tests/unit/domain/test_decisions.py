@@ -262,7 +262,7 @@ def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -
     assert (closed.state, closed.reason, closed.reservation) == (State.FAILED, Reason.NOT_CONFIRMED, last.reservation)
     assert closed.repairable
     assert closed.awaited == {closed.client_ref: ""}
-    assert decisions.whose_run(closed, "run-1") is decisions.Whose.NEW
+    assert decisions.own_run(closed, "run-1", closed.client_ref) is decisions.Whose.NEW
 
 
 def test_a_pause_does_not_count_against_a_search() -> None:
@@ -316,7 +316,7 @@ def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -
 
 def test_a_run_is_adopted_only_while_one_is_missing() -> None:
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
-    whose = {job.state: decisions.whose_run(job, "run-9") for job in (retrying, SUBMITTING, SUBMITTED)}
+    whose = {job.state: decisions.own_run(job, "run-9", job.client_ref) for job in (retrying, SUBMITTING, SUBMITTED)}
     assert whose == {
         State.WAITING: decisions.Whose.UNMATCHED,
         State.SUBMITTING: decisions.Whose.NEW,
@@ -324,7 +324,19 @@ def test_a_run_is_adopted_only_while_one_is_missing() -> None:
     }
     given_up = start_over(UNCONFIRMED, NOW)
     assert given_up.awaited == {UNCONFIRMED.client_ref: ""}
-    assert decisions.whose_run(given_up, "run-9") is decisions.Whose.NEW
+    assert decisions.own_run(given_up, "run-9", UNCONFIRMED.client_ref) is decisions.Whose.NEW
+
+
+def test_an_earlier_run_is_known_by_its_id_alone() -> None:
+    """Its record need not show a name or a photo: what it costs is counted, and its output may be used."""
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    bare = Run(
+        retrying.earlier_runs[0], RunStatus.SUCCEEDED, output_urls=("https://o.example/1",), cost=Decimal("0.14")
+    )
+    assert decisions.whose_run(retrying, bare.run_id, bare, lambda: PHOTO) is decisions.Whose.EARLIER
+    assert decisions.is_uncounted(retrying, bare)
+    taken = decisions.after_other_run(retrying, bare, now=NOW)
+    assert isinstance(taken, Step) and taken.decision == "another run taken over"
 
 
 # The run

@@ -42,8 +42,6 @@ FIELDS: Final = "id,status_code,client_ref,metadata,input,output,cost,failure_co
 RECORD_BYTES: Final = 2 * 1024 * 1024
 PAGE_BYTES: Final = 32 * 1024 * 1024
 """A record holds two presigned URLs and some names: 500 of them are about 3 MB."""
-MAX_RETRY_AFTER: Final = 32.0
-"""Where the official sample stops waiting (contract section 7)."""
 
 
 class ApiKey(Protocol):
@@ -212,10 +210,10 @@ def outcome_of(status: int, record: Mapping[str, Any], retry_after: float | None
 
 
 def retry_after_of(value: bytes | None) -> float | None:
-    """Seconds of a Retry-After header, capped; None for a date or anything else (contract section 7)."""
+    """Seconds of a Retry-After header; None for a date or anything else (contract section 7)."""
     if value is None or not re.fullmatch(rb"\d{1,9}(\.\d{1,9})?", value):
         return None
-    return min(float(value), MAX_RETRY_AFTER)
+    return float(value)
 
 
 def read_page(answer: object) -> RunPage:

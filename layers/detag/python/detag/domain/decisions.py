@@ -11,8 +11,9 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import Enum
 from typing import Final
 
@@ -72,7 +73,7 @@ from detag.domain.job import (
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
-from detag.domain.money import day_of
+from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
@@ -346,6 +347,11 @@ def screen_tail(
     return Photo(image.content_type, tuple(sorted(head.metadata.items())), ratio)
 
 
+def screen_other_key(*, known: bool) -> Idle | None:
+    """Whether an upload that is there by the other reading of its key has a job by that one, which is then `known`."""
+    return Idle("known by its own key") if known else None
+
+
 def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
     """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
     if newest > upload.rank:
@@ -422,6 +428,16 @@ def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: f
         url_expires_at=url_expires_at,
     )
     return Step(move=claimed, decision="sending", why=f"submission {number}")
+
+
+def before_post(job: Job, *, seconds: float, now: float) -> NotSent | None:
+    """Why a claimed job is not sent now, with `seconds` left for the POST; None where it is."""
+    if seconds <= 0:
+        return NotSent("too little time is left")
+    day = job.reservation.day if job.reservation else ""
+    if not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW):
+        return NotSent("midnight UTC is too near: its money is of another day")
+    return None
 
 
 def after_post(
@@ -601,10 +617,11 @@ def _usefulness(run: Run) -> int:
     return 1 if run.may_give_output else 2
 
 
-def adoption(run_id: str, reservation: Reservation, *, client_ref: str | None, now: float, due_at: float) -> Step:
+def adoption(run_id: str, reservation: Reservation, *, client_ref: str | None, now: float) -> Step:
     """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved.
     `client_ref`: which submission's it is, the latest unless said.
     """
+    due_at = now + waits.ADOPTED_POLL.seconds
     taken = move(adopt, run_id, reservation, now, due_at, client_ref=client_ref)
     return Step(move=taken, decision="run adopted", why=run_id)
 
@@ -652,18 +669,35 @@ class Whose(Enum):
 
     OWN = "it is the job's run"
     EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
-    NEW = "the job has no run, and a POST of it is unaccounted for: adopted"
+    NEW = "the job has no run, and the answer to the POST that the run bears the name of is not known: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
+    FOREIGN = "not proved to be the job's: counted, and left alone"
 
 
-def whose_run(job: Job, run_id: str) -> Whose:
-    """What a run that proved to belong to a job is to it."""
+def already_done(job: Job, run_id: str) -> Idle | None:
+    """Whether a message about a run is of no use any more, before the run is asked for."""
+    over = run_id == job.run_id and job.state.terminal and not job.repairable
+    return Idle("already done") if over else None
+
+
+def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
+    """What a run that proved to belong to a job is to it; `client_ref`: the submission that made it."""
     if run_id == job.run_id:
         return Whose.OWN
     if run_id in job.earlier_runs:
         return Whose.EARLIER
     open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
-    return Whose.NEW if open_for_it and job.awaited else Whose.UNMATCHED
+    return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
+
+
+def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
+    """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
+    URL of the job's photo, for the proof that a run needs whose id is not on the item.
+    """
+    known = own_run(job, run_id, run.client_ref if run else None)
+    if known in (Whose.OWN, Whose.EARLIER):
+        return known
+    return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -674,7 +708,9 @@ class FetchOther:
 
 
 def is_uncounted(job: Job, run: Run) -> bool:
-    """Whether a run that is not the job's own was charged, and no reservation of the job stands for it."""
+    """Whether a run was charged, and no reservation of the job stands for it, nor will."""
+    if run.run_id == job.run_id:
+        return run.charged and job.state.terminal and job.reservation is None
     if job.run_id is None and job.state.terminal and job.reservation is not None:
         return False  # it was kept for the run that an unconfirmed submission might have made
     return run.charged and run.run_id != job.reserved_run
@@ -702,6 +738,14 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
         case State.SUBMITTED | State.FAILED | State.CANCELLED:
             return FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)
     return Idle("another run of the job is not needed")
+
+
+def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation:
+    """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
+    tells; `price`: that of an image, and today.
+    """
+    kept = before or price
+    return replace(kept, usd=max(kept.usd if run.cost is None else run.cost, Decimal(0)))
 
 
 def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:

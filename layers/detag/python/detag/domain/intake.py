@@ -109,6 +109,29 @@ def reopen(intake: Intake) -> Intake:
     return Intake(version=intake.version + 1)
 
 
+def noticed(intake: Intake, reason: Reason, now: float, *, probe: bool) -> Intake:
+    """The intake once a photo has met a reason to pause it: a paused one stays as it is, whatever late answers say;
+    only its probe may pause it again.
+    """
+    return pause(intake, reason, now) if intake.reason is None or intake.draining or probe else intake
+
+
+def without_probe(intake: Intake, *, waiting: bool) -> Intake:
+    """A paused intake whose probe is due, and none was found. Nobody waits: the next photo is the probe. Somebody does,
+    and the index is behind: others may wait, so that it stays as it is.
+    """
+    return intake if waiting else reopen(intake)
+
+
+def while_draining(intake: Intake, *, waiting: bool, left: int, now: float) -> Intake:
+    """An intake that is not paused: open once no photo waits, paused again where today's budget pays for no more
+    images, and otherwise as it is, while photos are released. `left`: images that the budget still pays for.
+    """
+    if not waiting:
+        return intake if intake.reason is None else reopen(intake)
+    return intake if left > 0 else pause(intake, Reason.SPEND_LIMIT, now)
+
+
 def tend(intake: Intake, *, paused: bool, lifted: bool, now: float) -> Intake:
     """What reconcile makes of the intake: paused by an operator, draining once the cause is lifted, or as it is."""
     if paused:

@@ -38,9 +38,11 @@ class Backoff:
     """How many tries there have been when it is waited for the first time."""
 
     def seconds(self, tries: int, uniform: Uniform, *, at_least: float = 0.0) -> float:
-        """How long to wait after `tries` tries in a row; never less than `at_least`, which somebody asked for."""
+        """How long to wait after `tries` tries in a row; never less than `at_least`, which somebody asked for, unless
+        that is longer than `cap`.
+        """
         chance: Uniform = uniform if self.jitter else lambda _, high: high
-        return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=at_least)
+        return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=min(at_least, self.cap))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,10 @@ class UntilMidnight:
 # Before a run
 
 RATE_LIMITED: Final = Backoff(
-    "after a 429", 5.0, 900.0, "Runflow's limit is short; where it names a time in Retry-After, never less than that"
+    "after a 429",
+    5.0,
+    900.0,
+    "Runflow's limit is short; where it names a time in Retry-After, never less than that, up to 900 s",
 )
 INTERRUPTED: Final = Backoff(
     "a new photo that could not be read", 30.0, 30.0, "S3 or a secret failed: a passing fault, tried again", floor=30.0

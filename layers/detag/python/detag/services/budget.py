@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
-from detag.domain.decisions import Step, adoption
+from detag.domain.decisions import Step, adoption, charge_for
 from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation
 from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of, images_left
+from detag.domain.naming import readable
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
@@ -63,16 +64,14 @@ class Budget:
         """How many images a limit pays for beyond what is spent today, as far as is known. Raises `Transient`."""
         return images_left(limit, self._jobs.spent(self._today()) or Decimal(0), self._price)
 
-    def adopt(self, job: Job, run_id: str, due_at: float, *, client_ref: str | None = None) -> Job:
+    def adopt(self, job: Job, run_id: str, *, client_ref: str | None) -> Job:
         """Save the adoption of a run by its job, charged at the price if nothing was reserved for it. `client_ref`: see
         `adopt`.
 
         Raises `Conflict` or `Transient`.
         """
         price = Reservation(self._today(), self._price)
-        return self._steps.take(
-            job, adoption(run_id, price, client_ref=client_ref, now=self._clock.now(), due_at=due_at)
-        )
+        return self._steps.take(job, adoption(run_id, price, client_ref=client_ref, now=self._clock.now()))
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
         """Charge an unmatched run of a job to today's budget, once; or correct what it was charged with.
@@ -81,13 +80,15 @@ class Budget:
         another worker charges it, or `Transient`.
         """
         before = self._jobs.charged(run.run_id)
-        usd = run.cost if run.cost is not None else before.usd if before else self._price
-        after = Reservation(before.day if before else self._today(), max(usd, Decimal(0)))
+        after = charge_for(run, before, price=Reservation(self._today(), self._price))
+        about = {"job_id": job.job_id, "key": readable(job.upload.key), "run_id": run.run_id, "usd": str(after.usd)}
         if before is None:
             self._telemetry.alarm(Metric.UNMATCHED_PAID_RUN)
-            self._telemetry.warning("unmatched paid run", job_id=job.job_id, run_id=run.run_id)
+            self._telemetry.warning("unmatched paid run", **about, day=after.day, why=run.status)
         if after != before:
             self._jobs.charge(run.run_id, before, after)
+            if before is not None:
+                self._telemetry.info("charge corrected", **about, day=after.day, why=f"it was ${before.usd}")
 
     def _today(self) -> str:
         return day_of(self._clock.now())

@@ -29,6 +29,7 @@ from detag.domain.decisions import (
     after_other_run,
     after_run,
     after_unknown_other,
+    already_done,
     found_stored,
     is_proven,
     is_uncounted,
@@ -44,6 +45,7 @@ from detag.domain.naming import (
     SOURCE_KEY,
     output_keys,
     output_metadata,
+    readable,
     source_of,
 )
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
@@ -55,7 +57,7 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.services.ownership import belongs_to
+from detag.services.ownership import photo_url
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
@@ -117,37 +119,34 @@ class Deliver:
         run_id = result.run_id or job.run_id
         if run_id is None:
             return
-        whose = whose_run(job, run_id)
-        if whose is Whose.OWN and job.state.terminal and not job.repairable:
-            self._telemetry.info("already done", job_id=job.job_id, state=job.state)
+        done = already_done(job, run_id)
+        if done is not None:
+            self._telemetry.info(done.why, job_id=job.job_id, state=job.state)
             return
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured) as error:
             self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
-        if whose is Whose.EARLIER and run is None:
-            self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
-            return
-        if whose is not Whose.OWN:
-            proven = run is not None and (whose is Whose.EARLIER or belongs_to(run, job, self._photos))
-            if run is None or not proven:
+        match whose_run(job, run_id, run, lambda: photo_url(job, self._photos)):
+            case Whose.OWN:
+                if run is not None and is_uncounted(job, run):
+                    self._budget.charge_unmatched(job, run)  # it had failed free of charge
+                self._close(job, run, result, deadline)
+            case Whose.NEW:
+                self._close(self._adopted(job, run_id, run), run, result, deadline)
+            case Whose.FOREIGN:
                 self._unmatched(result, "not a run of this job")
-                return
-            if whose is not Whose.NEW or run.client_ref not in job.awaited:
+            case Whose.EARLIER | Whose.UNMATCHED if run is not None:
                 self._use_other(job, run, result, deadline)
-                return
-            job = self._adopted(job, run)
-        elif run is not None and job.state.terminal and job.reservation is None and is_uncounted(job, run):
-            self._budget.charge_unmatched(job, run)  # it had failed free of charge, and Runflow tried it again
-        self._close(job, run, result, deadline)
+            case _:
+                self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
 
-    def _adopted(self, job: Job, run: Run) -> Job:
+    def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
         if job.state.terminal:
-            return replace(job, run_id=run.run_id)
-        due_at = self._clock.now() + waits.ADOPTED_POLL.seconds
-        return self._budget.adopt(job, run.run_id, due_at, client_ref=run.client_ref)
+            return replace(job, run_id=run_id)
+        return self._budget.adopt(job, run_id, client_ref=run.client_ref if run else None)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with output URLs from elsewhere where it succeeded and has none."""
@@ -218,6 +217,7 @@ class Deliver:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
             case Again(why):
+                self._telemetry.info("result retried", job_id=job.job_id, key=readable(job.upload.key), why=why)
                 raise Transient(why)
             case Step(unless_stored=True) if keys := self._stored(job):
                 found = self._alone(job, lambda: Stored(keys, ""), deadline)
@@ -279,7 +279,10 @@ class Deliver:
             return True
         ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
         older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
-        return ours and older and existing.versioned and self._photos.remove(key)
+        removed = ours and older and existing.versioned and self._photos.remove(key)
+        if removed:
+            self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
+        return removed
 
     def _fetch_by_any_road(
         self, job: Job, run: Run, result: Result, deadline: float

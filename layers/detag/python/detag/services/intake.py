@@ -19,10 +19,11 @@ class IntakeControl:
         self._jobs, self._clock, self._telemetry = jobs, clock, telemetry
 
     def pause(self, reason: Reason, *, probe: bool) -> None:
-        """Pause intake. A paused one stays as it is, whatever late answers say; only its probe may pause it again."""
+        """Pause intake, for what a photo has met; `probe`: it is the one that tests a paused intake."""
         intake = self._jobs.intake()
-        if intake.reason is None or intake.draining or probe:
-            self.save(intake, intakes.pause(intake, reason, self._clock.now()))
+        after = intakes.noticed(intake, reason, self._clock.now(), probe=probe)
+        if after is not intake:
+            self.save(intake, after)
 
     def probed(self, result: Probe) -> None:
         """Say what the probe has shown."""

@@ -1,16 +1,9 @@
-"""Whether a run is ours. Callback secret and run list belong to the whole organisation: others can name our jobs."""
+"""The URL by which a run shows whose photo it was made for."""
 
 from __future__ import annotations
 
-from detag.domain.decisions import Proof, proof
 from detag.domain.job import Job
-from detag.domain.runs import Run
 from detag.ports.photos import PhotoStore
-
-
-def belongs_to(run: Run, job: Job, photos: PhotoStore) -> bool:
-    """Whether a run's record shows that a submission of the job made it."""
-    return proof(run, job, photo_url(job, photos)) is Proof.OURS
 
 
 def photo_url(job: Job, photos: PhotoStore) -> str:

@@ -16,7 +16,6 @@ from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import MAX_LISTED
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
-from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
@@ -121,20 +120,18 @@ class Reconcile:
                 if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
                     return self._release([job], intake)
                 return 0
-        if not waiting:  # else the index is stale: others may wait behind these
-            self._intake.save(intake, intakes.reopen(intake))  # nobody waits: the next photo is the probe
+        after = intakes.without_probe(intake, waiting=bool(waiting))
+        if after is not intake:
+            self._intake.save(intake, after)
         return 0
 
     def _release_waiting(self, intake: Intake, limit: Decimal, deadline: float) -> int:
         """Release the oldest, as many as today's limit leaves; pause intake again where it leaves none."""
         waiting = self._jobs.waiting_for_intake(self._clock.now(), RELEASE_BATCH)
-        if not waiting:
-            if intake.reason is not None:
-                self._intake.save(intake, intakes.reopen(intake))
-            return 0
-        left = self._budget.left(limit)
-        if left <= 0:
-            self._intake.save(intake, intakes.pause(intake, Reason.SPEND_LIMIT, self._clock.now()))
+        left = self._budget.left(limit) if waiting else 0
+        after = intakes.while_draining(intake, waiting=bool(waiting), left=left, now=self._clock.now())
+        if after is not intake:
+            self._intake.save(intake, after)
             return 0
         jobs = (self._read(job_id) for job_id in waiting[:left] if self._clock.monotonic() < deadline - SPARE_SECONDS)
         return self._release((job for job in jobs if job is not None and job.waits_for_intake), intake)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from detag.domain import waits
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Photo, Step, Whose, after_post, begin, count_failures, turn_away, whose_run
+from detag.domain.decisions import (
+    Photo,
+    Step,
+    Whose,
+    after_post,
+    before_post,
+    begin,
+    count_failures,
+    own_run,
+    turn_away,
+)
 from detag.domain.job import Job, Reservation
-from detag.domain.money import is_surely
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, create_body
@@ -104,11 +112,11 @@ class Submission:
 
     def _post(self, job: Job, deadline: float) -> Outcome | NotSent:
         timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
-        if timeout <= 0 or job.body is None:
-            return NotSent("too little time is left")
-        day, now = job.reservation.day if job.reservation else "", self._clock.now()
-        if not is_surely(day, now, seconds=timeout, skew=waits.CLOCK_SKEW):
-            return NotSent("midnight UTC is too near: its money is of another day")
+        if job.body is None:
+            return NotSent("its body is lost")
+        not_sent = before_post(job, seconds=timeout, now=self._clock.now())
+        if not_sent is not None:
+            return not_sent
         try:
             return self._runs.create(job.body, job.idempotency_key, timeout)
         except (NotConfigured, Transient) as error:  # raised only before anything is sent
@@ -119,9 +127,8 @@ class Submission:
         job = self._jobs.get(sent.job_id)
         if job is None:
             return
-        match whose_run(job, run_id):
+        match own_run(job, run_id, sent.client_ref):
             case Whose.NEW:
-                due_at = self._clock.now() + waits.FIRST_POLL.seconds
-                self._budget.adopt(job, run_id, due_at, client_ref=sent.client_ref)
+                self._budget.adopt(job, run_id, client_ref=sent.client_ref)
             case Whose.UNMATCHED:
                 self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))

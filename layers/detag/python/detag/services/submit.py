@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     SENT_AGAIN,
@@ -124,8 +123,7 @@ class Submit:
         if isinstance(decided, Adopt):
             for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
                 self._budget.charge_unmatched(job, run)
-            due_at = now + waits.ADOPTED_POLL.seconds
-            self._budget.adopt(job, decided.run_id, due_at, client_ref=decided.client_ref)
+            self._budget.adopt(job, decided.run_id, client_ref=decided.client_ref)
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)
