@@ -109,17 +109,17 @@ class Admission:
     def _screen(self, job: Job) -> tuple[Job, Step | Photo | Idle]:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
         now = self._clock.now()
-        refused: Step | Idle | None = self._screen_upload(job, now)
+        ignored, most = self._ignored_names, self._max_bytes
+        refused: Step | Idle | None = screen_upload(job, ignored_names=ignored, max_bytes=most, now=now)
         if refused is not None:
             return job, refused
         found, head = self._find(job)
         if found is not job:  # by another key, which nothing has judged yet
             known = not job.version and self._jobs.get(by_own_key(found.upload).job_id) is not None
-            refused = screen_other_key(known=known) or self._screen_upload(found, now)
+            refused = screen_other_key(known=known) or screen_upload(
+                found, ignored_names=ignored, max_bytes=most, now=now
+            )
         return found, refused or self._screen_content(found, head, now)
-
-    def _screen_upload(self, job: Job, now: float) -> Step | None:
-        return screen_upload(job, ignored_names=self._ignored_names, max_bytes=self._max_bytes, now=now)
 
     def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
         """The photo that is to be sent, or why it is not: no more of it is read than must be."""
