@@ -5,7 +5,7 @@ EventBridge may take five minutes until it tells of a bucket's uploads (S3 User 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -115,11 +115,3 @@ def after_page(scan: Scan, page: Page, *, now: float) -> Scan:
         too_large=False,
         next_at=now + waits.SCAN_AGAIN.seconds,
     )
-
-
-def sequencer_of(listed: Mapping[str, Any]) -> str:
-    """A sequencer for an upload whose own is unknown: below every real one, and in the order of the uploads.
-
-    S3's are shorter, and compare as if zeros followed (S3 User Guide, "Event message structure").
-    """
-    return f"{int(float(listed['modified'])):064X}"

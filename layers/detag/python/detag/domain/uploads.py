@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from detag.domain.job import Upload
-from detag.domain.missed_uploads import sequencer_of
 
 
 def read_upload(event: Mapping[str, Any]) -> Upload:
@@ -74,7 +73,7 @@ def _listed(listed: Mapping[str, Any]) -> Upload:
             bucket=_text(listed, "bucket"),
             key=_text(listed, "key"),
             version_id=_text(listed, "version_id"),
-            sequencer=sequencer_of(listed),
+            sequencer=_sequencer_of(listed),
             etag=str(listed.get("etag", "")),
             size=int(listed["size"]),
             uploaded_at=float(listed["modified"]),
@@ -107,3 +106,11 @@ def _text(record: Mapping[str, Any], name: str) -> str:
 def _version(value: object) -> str | None:
     """None for an object of a bucket without versioning, whose version S3 calls null."""
     return value if isinstance(value, str) and value not in ("", "null") else None
+
+
+def _sequencer_of(listed: Mapping[str, Any]) -> str:
+    """A sequencer for an upload whose own is unknown: below every real one, and in the order of the uploads.
+
+    S3's are shorter, and compare as if zeros followed (S3 User Guide, "Event message structure").
+    """
+    return f"{int(float(listed['modified'])):064X}"

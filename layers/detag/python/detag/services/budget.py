@@ -10,7 +10,6 @@ from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation
 from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of, images_left
-from detag.domain.naming import readable
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
@@ -81,7 +80,7 @@ class Budget:
         """
         before = self._jobs.charged(run.run_id)
         after = charge_for(run, before, price=Reservation(self._today(), self._price))
-        about = {"job_id": job.job_id, "key": readable(job.upload.key), "run_id": run.run_id, "usd": str(after.usd)}
+        about = {"job_id": job.job_id, "run_id": run.run_id, "usd": str(after.usd)}
         if before is None:
             self._telemetry.alarm(Metric.UNMATCHED_PAID_RUN)
             self._telemetry.warning("unmatched paid run", **about, day=after.day, why=run.status)
