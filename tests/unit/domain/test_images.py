@@ -66,6 +66,22 @@ def test_padding_tells_nothing(padding: bytes) -> None:
     assert not ends(padding * TAIL_BYTES)
 
 
+def test_a_mask_behind_an_image_is_no_scan() -> None:
+    """A depth map of two values: 00 and FF in any order."""
+    assert ends(bytes(Random(4).choices((0, 255), k=TAIL_BYTES)))
+
+
+@pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
+def test_a_webp_whose_rest_never_came_was_cut_off(options: dict[str, Any]) -> None:
+    """Its whole length was reserved, and is filled with zeros."""
+    data = saved("WEBP", drawn(LARGE), **options)
+    image = sniff(data, len(data))
+    assert check_tail(image, data[:HEAD_BYTES], data[-TAIL_BYTES:])
+    half = data[: len(data) // 2].ljust(len(data), b"\0")
+    with pytest.raises(Truncated):
+        check_tail(sniff(half, len(half)), half[:HEAD_BYTES], half[-TAIL_BYTES:])
+
+
 def test_an_end_in_the_first_bytes_is_an_end() -> None:
     assert ends(bytes(TAIL_BYTES), b"\xff\xd9" + bytes(9_000))
 

@@ -119,8 +119,11 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     """Whether the first and the last bytes of an image show that it was not cut off; False where they do not tell.
 
     A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras and tools append data to both. Headers do not
-    count: the thumbnail in them ends with the same mark. Raises `Truncated` where an image was cut off for certain.
+    count: the thumbnail in them ends with the same mark. A WebP says how long it is (`sniff`). Raises `Truncated` where
+    an image was cut off for certain.
     """
+    if image.content_type == "image/webp" and not tail[-_EMPTY_END:].strip(b"\0"):
+        raise Truncated("this WebP file stops before its end: upload it again")
     mark = _MARKS.get(image.content_type)
     if mark is None:
         return True
@@ -141,8 +144,12 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
 _MARKS: Final = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}
 _SCAN: Final = re.compile(rb"\xff[\x00\xd0-\xd7]")
 """A stuffed byte or a restart mark: a scan (ITU-T T.81, B.1.1.2) goes on there."""
-_NO_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xc4\xcc\xda-\xdd\xe0-\xef\xfe]")
-"""What is neither in a scan nor between two of one image: tables, comments and the start of the next may be there."""
+_NO_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xc4\xcc\xda-\xdd\xe0-\xef\xfe]|\xff\xff\x00")
+"""What is neither in a scan nor between two of one image: tables, comments and the start of the next may be there. Nor
+does a scan fill up with FF before a stuffed byte: a mask or a depth map behind the image does.
+"""
+_EMPTY_END: Final = 4_096
+"""Zeros at the end of a WebP that no encoder writes: its space was reserved, and the rest never came."""
 _SMALLEST: Final = 33
 """Bytes of the shortest header that tells dimensions: a file below was cut within it."""
 
