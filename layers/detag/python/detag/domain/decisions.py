@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
@@ -84,6 +84,7 @@ DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
+OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
 AWAITING: Final = "awaiting confirmation"
 MAX_SAID: Final = 500
@@ -162,7 +163,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
             )
         case State.WAITING if now < job.not_before:
             return Idle("not due yet")
-        case State.WAITING if job.reason is Reason.UNCONFIRMED:
+        case State.WAITING if job.unconfirmed:
             return Next.SEARCH
         case State.WAITING:
             return Next.BEGIN
@@ -192,7 +193,8 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
         why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
         return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
     later = move(extend_due, now + waits.RESUME.seconds)
-    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}")
+    metric = Metric.OTHER_ACCOUNT if job.reason is Reason.OTHER_ACCOUNT else None
+    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}", metric=metric)
 
 
 # Before paying
@@ -398,8 +400,17 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 # Paying
 
 
-def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_expires_at: float) -> Step:
-    """Claim a job for a submission whose POST has that body, with a presigned URL in it."""
+def begin(
+    job: Job,
+    reservation: Reservation,
+    *,
+    photo: Photo,
+    body: str,
+    now: float,
+    url_expires_at: float,
+    account: tuple[str, ...],
+) -> Step:
+    """Claim a job for a submission whose POST has that body, with a presigned URL in it, and a key of that account."""
     number = job.submission_no + 1
     claimed = move(
         claim,
@@ -411,6 +422,7 @@ def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: f
         now=now,
         lease_until=now + waits.LEASE.seconds,
         url_expires_at=url_expires_at,
+        account=account,
     )
     return Step(move=claimed, decision="sending", why=f"submission {number}")
 
@@ -510,13 +522,20 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedElsewhere:
+    """The run list shows none, and was read with a key of another account than the photo was sent with, or of one that
+    is not known: that proves nothing, and neither does where the list stopped.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class NotSearched:
     """Intake is paused for a reason for which no search could succeed."""
 
     why: str
 
 
-Search = Found | NoneFound | Unfinished | Unanswered | NotSearched
+Search = Found | NoneFound | Unfinished | Unanswered | AskedElsewhere | NotSearched
 
 
 def refuse_search(refusal: Reason | None) -> NotSearched | None:
@@ -549,7 +568,7 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
         case NotSearched(why):
             later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
             return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
-        case Unanswered() | Unfinished():
+        case Unanswered() | Unfinished() | AskedElsewhere():
             return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
@@ -572,16 +591,21 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
-def _search_on(job: Job, search: Unanswered | Unfinished, now: float, uniform: Uniform) -> Step:
-    troubled = isinstance(search, Unanswered)
-    why = search.why if isinstance(search, Unanswered) else "the run list is long, the search goes on"
+def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: float, uniform: Uniform) -> Step:
+    why, goes_on = OTHER_ACCOUNT, dict[str, Any](reason=Reason.OTHER_ACCOUNT)
+    match search:
+        case Unanswered(why, cursor, to_ask):
+            goes_on = {"search_from": cursor, "to_ask": to_ask}
+        case Unfinished(cursor, to_ask):
+            why, goes_on = "the run list is long, the search goes on", {"search_from": cursor, "to_ask": to_ask}
+    troubled = not isinstance(search, Unfinished)
     since = job.search_since or now
     if now - since >= waits.SEARCH.seconds:
         said = f"{job.client_ref}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
-    again = move(keep_unconfirmed, later, search_from=search.cursor, to_ask=search.to_ask, since=since)
+    again = move(keep_unconfirmed, later, since=since, **goes_on)
     return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
 
 
@@ -735,6 +759,12 @@ def after_poll(job: Job, run: Run | None, *, now: float, run_timeout_hours: int)
     return Step(move=move(extend_due, now + waits.REDELIVER.seconds), decision=SENT_TO_DELIVER, why=why)
 
 
+def after_foreign_poll(*, now: float) -> Step:
+    """What reconcile does about a run that a key of another account does not show: it may well exist."""
+    later = move(extend_due, now + waits.REDELIVER.seconds)
+    return Step(move=later, decision=SENT_TO_DELIVER, why=OTHER_ACCOUNT, metric=Metric.OTHER_ACCOUNT, warns=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """The run's outputs are to be fetched and stored."""
@@ -799,7 +829,7 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
     """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
     if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
         return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
-    searched = job.state is State.SUBMITTING or job.reason is Reason.UNCONFIRMED
+    searched = job.state is State.SUBMITTING or job.unconfirmed
     if searched and run_id not in job.earlier_runs:
         return Idle("the run could not be read: when its job is due, the run list is searched for it")
     return Again(why)
