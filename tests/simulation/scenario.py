@@ -64,7 +64,7 @@ class Keys:
     def __init__(self, simulation: Simulation, length: float) -> None:
         self.simulation, self.length = simulation, length
         self.random = Random(f"{simulation.seed} keys")
-        self._told = 0.0
+        self._counted = 0.0
 
     def change(self) -> None:
         """Perhaps another account's key is stored for a while, or another key of the same account for good."""
@@ -100,12 +100,12 @@ class Keys:
 
     def _look(self) -> None:
         simulation = self.simulation
-        told, before = simulation.telemetry.counts["OtherAccount"], self._told
-        self._told = told
+        counted, before = simulation.telemetry.counts["OtherAccount"], self._counted
+        self._counted = counted
         jobs = [job for job in simulation.jobs.jobs.values() if not job.state.terminal]
         runflow = simulation.runflow
         waiting = [job for job in jobs if job.account and not same_account(job.account, runflow.account())]
-        if told > before and waiting:
+        if counted > before and waiting:
             self._store(waiting[0].account[0], "key put back")
         if jobs:
             simulation.after(3 * 3600.0, self._look)

@@ -28,7 +28,7 @@ def lost_answer(simulation: Simulation, *, made: bool = True) -> str:
     return upload(simulation)
 
 
-def told(simulation: Simulation) -> float:
+def counted(simulation: Simulation) -> float:
     """How often the metric was counted whose alarm tells a person."""
     return simulation.telemetry.counts["OtherAccount"]
 
@@ -41,7 +41,7 @@ def test_none_found_by_another_accounts_key_is_no_proof(simulation: Simulation, 
     store(simulation, THEIRS)
     pass_time(simulation, 2 * HOUR)
     assert simulation.jobs.jobs[job].reason is Reason.OTHER_ACCOUNT
-    assert told(simulation) and len(simulation.runflow.sent) == 1
+    assert counted(simulation) and len(simulation.runflow.sent) == 1
     store(simulation, "key 1")
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
@@ -57,7 +57,7 @@ def test_a_run_unknown_to_another_account_is_not_given_up(simulation: Simulation
     store(simulation, THEIRS)
     pass_time(simulation, 30 * HOUR)
     assert simulation.jobs.jobs[job].state is State.SUBMITTED
-    assert told(simulation)
+    assert counted(simulation)
     store(simulation, "key 1")
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
@@ -90,7 +90,7 @@ def test_a_key_rotated_in_its_account_disturbs_nothing(simulation: Simulation, m
     store(simulation, ROTATED)
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
-    assert (told(simulation), simulation.runflow.billed) == (0, PRICE)
+    assert (counted(simulation), simulation.runflow.billed) == (0, PRICE)
 
 
 def test_a_rotated_key_without_an_account_finds_runs(simulation: Simulation) -> None:
@@ -101,7 +101,7 @@ def test_a_rotated_key_without_an_account_finds_runs(simulation: Simulation) -> 
     store(simulation, ROTATED)
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
-    assert (told(simulation), simulation.runflow.billed) == (0, PRICE)
+    assert (counted(simulation), simulation.runflow.billed) == (0, PRICE)
 
 
 @pytest.mark.parametrize("back", [True, False])
