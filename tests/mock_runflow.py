@@ -52,6 +52,10 @@ class Runflow:
         """Set what is left to spend."""
         self._done("POST", "/_admin/balance", {"balance": usd})
 
+    def key_of_another(self, key: str, org_id: str) -> None:
+        """Add a key of another organisation."""
+        self._done("POST", "/_admin/keys", {"key": key, "org_id": org_id})
+
     def billing(self) -> dict[str, Any]:
         """What would have been billed."""
         billing: dict[str, Any] = self._done("GET", "/_admin/billing").json()

@@ -14,6 +14,7 @@ from detag.domain.decisions import (
     MAX_EXPIRED_URLS,
     Adopt,
     Again,
+    AskedElsewhere,
     Busy,
     Candidate,
     Fetch,
@@ -236,6 +237,8 @@ def _when_due() -> Iterator[Row]:
         return known, job, decisions.when_due(job, now=NOW)
 
     yield row("it is open, and no run is known", replace(UNCONFIRMED, due_at=NOW))
+    elsewhere = replace(UNCONFIRMED, due_at=NOW, reason=Reason.OTHER_ACCOUNT)
+    yield row("... and the API key was of another account", elsewhere)
     yield row("it has a run", SUBMITTED)
     yield row("it is closed, and that has yet to be published", replace(DELIVERED, pending=("event",), due_at=NOW))
     yield row("it failed, and it is time to ask for a late result", ASKED_AGAIN)
@@ -377,7 +380,7 @@ def _after_post() -> Iterator[Row]:
 
     photo = Photo("image/jpeg", (), None)
     price = Reservation("2026-11-23", Decimal("0.14"))
-    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
+    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600, account=())
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     for known, seconds, now in (
         ("there is time for the POST", 10.0, NOW),
@@ -431,6 +434,8 @@ def _after_list() -> Iterator[Row]:
     yield row("the list could not be read, or an entry does not say whose it is", Unanswered("{reason}"))
     long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)
     yield row("the same, for three days", Unanswered("{reason}"), job=long_ago)
+    yield row("none, but the API key is of another account, or of one that is not known", AskedElsewhere())
+    yield row("the same, for three days", AskedElsewhere(), job=long_ago)
     yield row("intake is paused for a reason that rules out any search", NotSearched("{reason}"), job=long_ago)
     again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
@@ -530,6 +535,8 @@ def _after_poll() -> Iterator[Row]:
     yield row("it is still in progress", Run("run-1", RunStatus.RUNNING))
     yield row("it has ended", SUCCEEDED)
     yield row("Runflow does not know it", None)
+    foreign = decisions.after_foreign_poll(now=NOW)
+    yield "... but the API key is of another account, or of one that is not known", SUBMITTED, foreign
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
     yield row(f"it is still in progress after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
 

@@ -1,4 +1,4 @@
-"""One organisation's account at the mock Runflow: keys, money, runs, callback secrets, idempotency. Pure state.
+"""One organisation's account at the mock Runflow, and others' runs: keys, money, callback secrets. Pure state.
 
 Nothing here waits, reads a file or opens a connection; the clock comes from outside. Everything is kept until `reset`.
 """
@@ -50,6 +50,8 @@ class Account:
 
     def __init__(self, api_keys: Iterable[str], balance: Decimal, price: Decimal, clock: Clock = utc_now) -> None:
         self.api_keys = frozenset(api_keys)
+        self.other_keys: dict[str, str] = {}
+        """Keys of other organisations, and whose each is. Each organisation sees its own runs; all else is shared."""
         self.price = price
         self.now = clock
         self.org_id = uuid7()
@@ -61,7 +63,8 @@ class Account:
         self.reset()
 
     def reset(self) -> None:
-        """Forget runs, answers and spending; keys and callback secrets stay."""
+        """Forget runs, answers, spending and other organisations; keys and callback secrets stay."""
+        self.other_keys.clear()
         self.balance = self._first_balance
         self.runs: dict[str, Run] = {}
         self.requests: Counter[str] = Counter()
@@ -73,10 +76,15 @@ class Account:
     def check_key(self, authorization: str | None) -> str:
         """The API key of a request. Raises Problem 401 (contract section 1)."""
         scheme, _, key = (authorization or "").partition(" ")
-        known = any(hmac.compare_digest(key.strip().encode(), each.encode()) for each in self.api_keys)
+        keys = (*self.api_keys, *self.other_keys)
+        known = any(hmac.compare_digest(key.strip().encode(), each.encode()) for each in keys)
         if scheme.lower() != "bearer" or not known:
             raise unauthorized()
         return key.strip()
+
+    def org_of(self, key: str) -> str:
+        """The organisation that a key belongs to."""
+        return self.other_keys.get(key, self.org_id)
 
     def check_rate(self, key: str, per_second: float) -> dict[str, str]:
         """Take one request from the key's allowance: one second's worth. Raises Problem 429 (contract section 7).
@@ -107,7 +115,9 @@ class Account:
 
     # Runs
 
-    def create_run(self, model: str, body: bytes, behaviour: Behaviour, fate: Callable[[str | None], Fate]) -> Run:
+    def create_run(
+        self, model: str, body: bytes, behaviour: Behaviour, fate: Callable[[str | None], Fate], org_id: str
+    ) -> Run:
         """A new queued run (contract section 2). Raises Problem 400, 402, 404 or 422, and then nothing was made."""
         if model != MODEL:
             raise Problem(404, "MODEL_NOT_FOUND", f"there is no model {model}")
@@ -123,21 +133,22 @@ class Account:
             request_id=str(uuid4()),
             created_at=self.now(),
             fate=fate(asked.get("client_ref")),
+            org_id=org_id,
         )
         self.runs[run.id] = run
         return run
 
-    def run(self, run_id: str) -> Run:
-        """A run that is known by now. Raises Problem 404 (contract section 3)."""
+    def run(self, run_id: str, org_id: str) -> Run:
+        """A run of an organisation that is known by now. Raises Problem 404 (contract section 3)."""
         run = self.runs.get(run_id)
-        if run is None or self._age(run) < run.fate.forget_seconds:
+        if run is None or run.org_id != org_id or self._age(run) < run.fate.forget_seconds:
             raise Problem(404, "RUN_NOT_FOUND", "there is no such run")
         return run
 
-    def listed_runs(self) -> Iterator[Run]:
-        """The runs that the run list shows by now, oldest first."""
+    def listed_runs(self, org_id: str) -> Iterator[Run]:
+        """The runs that the run list shows an organisation by now, oldest first."""
         for run in self.runs.values():
-            if self._age(run) >= max(run.fate.forget_seconds, run.fate.hide_seconds):
+            if run.org_id == org_id and self._age(run) >= max(run.fate.forget_seconds, run.fate.hide_seconds):
                 yield run
 
     def _age(self, run: Run) -> float:

@@ -41,6 +41,7 @@ def admin_routes(mock: MockRunflow) -> list[Route]:
         route("/faults/{fault_id}", DELETE=admin.remove_fault),
         route("/behaviour", GET=admin.behaviour, POST=admin.behave, DELETE=admin.behave_by_default),
         route("/balance", POST=admin.set_balance),
+        route("/keys", POST=admin.add_key),
         route("/reset", POST=admin.reset),
     ]
 
@@ -64,7 +65,7 @@ class _Admin:
         kinds = {name: kind for name, kind in KINDS.items() if name not in ROUTES}
         return JSONResponse(
             {
-                "routes": ["billing", "faults", "faults/{id}", "behaviour", "balance", "reset"],
+                "routes": ["billing", "faults", "faults/{id}", "behaviour", "balance", "keys", "reset"],
                 "faults": {
                     "on": {"any": "every one of: " + ", ".join(ROUTES)},
                     "always": ["times", "share", "seed", "skip", "client_ref (on run, callback, output_url)"],
@@ -129,6 +130,15 @@ class _Admin:
             raise invalid("body.balance", 'must be an amount in USD as a string, such as "10.00"')
         self._mock.account.balance = amount
         return JSONResponse({"balance": balance})
+
+    async def add_key(self, request: Request) -> Response:
+        """`{"key": "rf_live_other", "org_id": "other"}`: a key of another organisation: it sees its own runs only."""
+        posted = read_object(await request.body())
+        key, org_id = posted.get("key"), posted.get("org_id")
+        if not (isinstance(key, str) and key and isinstance(org_id, str) and org_id):
+            raise invalid("body", "must have a key and an org_id, both texts")
+        self._mock.account.other_keys[key] = org_id
+        return Response(status_code=204)
 
     async def reset(self, _request: Request) -> Response:
         """Clear everything except API keys and callback secrets."""

@@ -17,6 +17,7 @@ from local.runflow import account, query, wire
 from local.runflow.admin import admin_routes
 from local.runflow.faults import Rule
 from local.runflow.mock import MockRunflow
+from local.runflow.model import Run
 from local.runflow.problems import Problem, invalid
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -188,7 +189,7 @@ class _Api:
         ):
             raise account.unauthorized()
         org = request.headers.get("X-Organization-Id")
-        if org and org != self._account.org_id:
+        if org and org != self._account.org_of(key):
             raise Problem(403, "ORGANIZATION_MEMBERSHIP_REQUIRED", "You are not a member of this organization.")
         return self._account.check_rate(key, self._mock.behaviour.rate_limit)
 
@@ -199,13 +200,21 @@ class _Api:
             content_type = answer.headers.get("content-type", JSON)
             self._account.remember(key, place, body, answer.status_code, bytes(answer.body), content_type)
 
+    def _org(self, request: Request) -> str:
+        """The organisation of the request's key."""
+        return self._account.org_of(self._account.check_key(request.headers.get("Authorization")))
+
+    def _run(self, request: Request) -> Run:
+        """The run that a path names, if the request's key shows it."""
+        return self._account.run(request.path_params["run_id"], self._org(request))
+
     # Runs
 
     async def create_run(self, request: Request) -> Response:
         """Contract section 2."""
         if self._mock.faults.take("account", only=lambda rule: rule.do == "no_credit"):
             raise account.out_of_credit(self._mock.behaviour)
-        run = self._mock.create_run(request.path_params["model"], await request.body())
+        run = self._mock.create_run(request.path_params["model"], await request.body(), self._org(request))
         record = self._mock.record(run)
         record[self._mock.behaviour.create_id] = record.pop("id")
         return _json(record, self._mock.behaviour.create_status)
@@ -216,14 +225,15 @@ class _Api:
         if asked and reading == "rejected":
             raise invalid("query.add_signature", "Extra inputs are not permitted")
         signed = reading in ("ignored", "rejected") or asked == (reading == "needed")
-        return _json(self._mock.record(self._account.run(request.path_params["run_id"]), signed=signed))
+        return _json(self._mock.record(self._run(request), signed=signed))
 
     async def list_runs(self, request: Request) -> Response:
         """Contract section 3, "Search"."""
         behaviour = self._mock.behaviour
         asked = request.query_params
         test = query.parse_filter(asked.get("q", ""), behaviour.client_ref_filter)
-        rows = [row for run in self._account.listed_runs() if test(row := wire.search_row(run, behaviour))]
+        runs = self._account.listed_runs(self._org(request))
+        rows = [row for run in runs if test(row := wire.search_row(run, behaviour))]
         order = query.parse_sort(_ORDERS.get(behaviour.list_order) or asked.get("sort_by") or "created_at:desc")
         limit = _limit(asked.get("limit")) if behaviour.list_limit == "honoured" else _MOST_ROWS
         page = query.page(
@@ -241,12 +251,12 @@ class _Api:
 
     async def callback_history(self, request: Request) -> Response:
         """Contract section 4, "Delivery history"."""
-        run = self._account.run(request.path_params["run_id"])
+        run = self._run(request)
         return _json(wire.callback_history(run, self._mock.behaviour))
 
     async def redeliver(self, request: Request) -> Response:
         """Contract section 4, "Redelivery": a new delivery, rebuilt from the run's current state."""
-        run = self._account.run(request.path_params["run_id"])
+        run = self._run(request)
         self._account.check_redelivery(run)
         delivery = self._mock.call_back(run, automatic=False)
         return _json(wire.delivery_record(delivery, self._mock.behaviour), 201)
@@ -298,9 +308,10 @@ class _Api:
         """Contract section 11."""
         return _json(wire.balance_record(self._account, self._mock.behaviour))
 
-    async def me(self, _request: Request) -> Response:
+    async def me(self, request: Request) -> Response:
         """Contract section 1: the key is valid."""
-        return _json({"id": self._account.org_id, "org_id": self._account.org_id, "name": "Mock Runflow"})
+        org_id = self._org(request)
+        return _json({"id": org_id, "org_id": org_id, "name": "Mock Runflow"})
 
     async def health(self, _request: Request) -> Response:
         """Contract section 1; use the status only."""

@@ -49,9 +49,9 @@ class MockRunflow:
             self.account, self.outputs, client, lambda: self.behaviour, self._ended, settings.workers
         )
 
-    def create_run(self, model: str, body: bytes) -> Run:
+    def create_run(self, model: str, body: bytes, org_id: str) -> Run:
         """Create a run and queue it. Raises Problem."""
-        run = self.account.create_run(model, body, self.behaviour, self.faults.fate)
+        run = self.account.create_run(model, body, self.behaviour, self.faults.fate, org_id)
         self.workers.enqueue(run)
         return run
 

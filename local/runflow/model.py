@@ -129,6 +129,7 @@ class Run:
     request_id: str
     created_at: datetime
     fate: Fate
+    org_id: str
     status: Status = Status.QUEUED
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -83,7 +83,7 @@ def run_record(run: Run, urls: list[str], account: Account, behaviour: Behaviour
     completed = time(run.completed_at, behaviour)
     record: Json = {
         "id": run.id,
-        "org_id": account.org_id,
+        "org_id": run.org_id,
         "model_id": account.model_id,
         "flow_id": None,
         "flow_version_id": None,

@@ -60,9 +60,11 @@ ENVIRON: Final = environment.ENVIRON | {"INPUT_BUCKET": BUCKET}
 class Echo(FakeRuns):
     """A Runflow that repeats what it was sent in every refusal and failure, as FastAPI's validation does."""
 
-    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+    def create(
+        self, body: str, idempotency_key: str, timeout: float, account: tuple[str, ...] | None = None
+    ) -> Outcome:
         """See `Runs`. What it refuses is read by the real adapter's reading of answers."""
-        outcome = super().create(body, idempotency_key, timeout)
+        outcome = super().create(body, idempotency_key, timeout, account)
         fault = self.fault("create")
         if fault is None or fault.status is None:
             return outcome

@@ -226,7 +226,7 @@ class Checker:
             self.check("no body at rest", after.body is None and not after.source_metadata, after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
-            if after.state is not State.SUBMITTING and after.reason is not Reason.UNCONFIRMED:
+            if after.state is not State.SUBMITTING and not after.unconfirmed:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
             other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
@@ -255,7 +255,7 @@ class Checker:
             self.check("nothing reserved for an older upload", not overtaken, after)
         self._judged(before, after)
         worker = self._simulation.workers[-1]
-        unconfirmed = before is not None and before.reason is Reason.UNCONFIRMED
+        unconfirmed = before is not None and before.unconfirmed
         if worker is not None and before is not None and unconfirmed and not (before.search_from or before.to_ask):
             self._looked_for[after.job_id] = self._listed.get(worker.number, 0.0)
         if (

@@ -12,6 +12,7 @@ WAITING: Final[dict[Reason, set[str]]] = {
     Reason.READY: {"interrupted", "released", "not sent now", "started over", SENT_TO_SUBMIT},
     Reason.RATE_LIMITED: {"sent again later", SENT_TO_SUBMIT},
     Reason.UNCONFIRMED: {"awaiting confirmation", "unconfirmed", "not sent now", SENT_TO_SUBMIT},
+    Reason.OTHER_ACCOUNT: {"unconfirmed", SENT_TO_SUBMIT},
     Reason.ACCESS_DENIED: {"read again later", SENT_TO_SUBMIT},
     Reason.RETRY: {"tried again", SENT_TO_SUBMIT},
 }

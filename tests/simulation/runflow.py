@@ -121,14 +121,16 @@ class Runflow(FakeRuns):
 
     # What workers call
 
-    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+    def create(
+        self, body: str, idempotency_key: str, timeout: float, account: tuple[str, ...] | None = None
+    ) -> Outcome:
         """See `Runs`."""
         simulation = self._simulation
         job_id = str(json.loads(body)["metadata"]["job_id"])
         post = Post(simulation.time, timeout, simulation.time, simulation.workers[-1], job_id, body, idempotency_key)
         self._creating.append(post)
         try:
-            outcome = super().create(body, idempotency_key, timeout)
+            outcome = super().create(body, idempotency_key, timeout, account)
         finally:
             self._creating.pop()
         post.outcome = f"{type(outcome).__name__} {getattr(outcome, 'status', getattr(outcome, 'why', ''))}"
@@ -137,10 +139,10 @@ class Runflow(FakeRuns):
         simulation.wait(timeout if "no answer" in post.outcome else simulation.random.uniform(0.02, 1.0))
         return outcome
 
-    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
         """See `Runs`."""
         self.asked.append(run_id)
-        run = super().get(run_id, signed=signed)
+        run = super().get(run_id, signed=signed, account=account)
         if run is None:
             self._simulation.profile.happens("run unknown at first")
             self.unknown_since.setdefault(run_id, self._simulation.time)
@@ -150,11 +152,11 @@ class Runflow(FakeRuns):
             self._simulation.profile.happens("output URLs signed by one road only")
         return run
 
-    def page(self, cursor: str | None = None) -> RunPage:
+    def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""
         self.pages += 1
         self._simulation.checker.listing(cursor)
-        page = super().page(cursor)
+        page = super().page(cursor, account)
         happens, habits = self._simulation.profile.happens, self.habits
         if habits.list_entries == "thin":
             happens("run list thin")

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
+from random import Random
 from typing import Final
 
 from detag.domain.job import RETENTION_SECONDS, State
 from detag.domain.money import NO_LIMIT
 from detag.domain.reasons import Reason
+from detag.domain.runs import same_account
 from tests.simulation.photos import NOT_SENT, dressed, photo
 from tests.simulation.simulation import DAY, PRICE, Simulation, dumps
 
@@ -56,12 +58,66 @@ def play(seed: int, *, trace: bool = False) -> Verdict:
     )
 
 
+class Keys:
+    """Which API keys the operator stores. Drawn by itself: without such changes, a simulation is what it was."""
+
+    def __init__(self, simulation: Simulation, length: float) -> None:
+        self.simulation, self.length = simulation, length
+        self.random = Random(f"{simulation.seed} keys")
+        self._counted = 0.0
+
+    def change(self) -> None:
+        """Perhaps another account's key is stored for a while, or another key of the same account for good."""
+        simulation, random, habits = self.simulation, self.random, self.simulation.runflow.habits
+        habits.names_account = random.random() < 0.6
+        if random.random() < 0.3:
+            habits.accounts = {**habits.accounts, "key 2": "theirs"}
+            begins = self.length * random.uniform(0.05, 0.9)
+            simulation.after(begins, lambda: self._store("key 2", "key of another account stored"))
+            if random.random() < 0.6:
+                ends = begins + random.choice((60.0, 1_200.0, 5_000.0))
+                simulation.after(ends, lambda: self._store("key 1", "key put back"))
+        if random.random() < 0.2:
+            habits.accounts = {**habits.accounts, "key 3": "ours"}
+            begins = self.length * random.uniform(0.05, 0.9)
+            simulation.after(begins, lambda: self._store("key 3", "key of the same account stored"))
+
+    def _store(self, key: str, kind: str) -> None:
+        self.simulation.profile.happens(kind)
+        self.simulation.trace_line("operator:", kind)
+        self.simulation.runflow.habits.key = key
+
+    def end_changes(self) -> None:
+        """From now on a key is only stored by an operator who was told that photos wait for it, some hours later."""
+        if len(self.simulation.runflow.habits.accounts) > 1:
+            self._look()
+
+    def store_another(self) -> None:
+        """Dead letters may be about runs of either account: they are sent on with each key in turn."""
+        habits = self.simulation.runflow.habits
+        keys = [*habits.accounts]
+        habits.key = keys[(keys.index(habits.key) + 1) % len(keys)]
+
+    def _look(self) -> None:
+        simulation = self.simulation
+        counted, before = simulation.telemetry.counts["OtherAccount"], self._counted
+        self._counted = counted
+        jobs = [job for job in simulation.jobs.jobs.values() if not job.state.terminal]
+        runflow = simulation.runflow
+        waiting = [job for job in jobs if job.account and not same_account(job.account, runflow.account())]
+        if counted > before and waiting:
+            self._store(waiting[0].account[0], "key put back")
+        if jobs:
+            simulation.after(3 * 3600.0, self._look)
+
+
 class Workload:
     """Draws what the shop, its operator and strangers do."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation, self.random = simulation, simulation.random
         self.length = self.random.uniform(1.0, 5.0) * 3600
+        self.keys = Keys(simulation, self.length)
 
     def run(self) -> None:
         """From the first upload to the last check."""
@@ -70,10 +126,12 @@ class Workload:
         self._uploads()
         self._operator()
         self._strangers()
+        self.keys.change()
         simulation.wake(simulation.time)
         simulation.at(simulation.started + self.length, self._end_faults)
         simulation.run_out(simulation.started + REST_DAYS * DAY)
         for _ in range(3):
+            self.keys.store_another()
             simulation.redrive_all()
             simulation.wake(simulation.time)
             simulation.run_out(simulation.time + REST_DAYS * DAY)
@@ -369,7 +427,7 @@ class Workload:
         open_for_it = [
             job.job_id
             for job in simulation.jobs.jobs.values()
-            if job.state is State.SUBMITTING or job.reason in (Reason.UNCONFIRMED, Reason.RETRY)
+            if job.state is State.SUBMITTING or job.unconfirmed or job.reason is Reason.RETRY
         ]
         if open_for_it and self.random.random() < 0.7:
             job_id = self.random.choice(open_for_it)
@@ -424,6 +482,7 @@ class Workload:
         self._set_secret()
         self._set_key()
         self._restore()
+        self.keys.end_changes()
         self._up()
         self._spread_rights()
         self._roll_forward()
@@ -444,7 +503,8 @@ class Workload:
     def _repeat_everything(self) -> None:
         """Every event, message and callback once more: what was given up may be repaired, nothing else changes."""
         simulation = self.simulation
-        if any(job.repairable for job in simulation.jobs.jobs.values()):
+        late = bool(simulation.runflow.tried_again)  # all callbacks of such a run may have been lost
+        if late or any(job.repairable for job in simulation.jobs.jobs.values()):
             self._repeat()
             simulation.checker.at_rest()
         before = simulation.checker.digest()

@@ -315,8 +315,8 @@ def test_the_callbacks_url_is_tried_where_the_record_fails(
     """An output whose URL is refused in every record is fetched by that of the callback."""
     get = simulation.runflow.get
 
-    def unsigned(run_id: str, *, signed: bool = True) -> Run | None:
-        run = get(run_id, signed=signed)
+    def unsigned(run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
+        run = get(run_id, signed=signed, account=account)
         return run and replace(run, output_urls=tuple(url.partition("?")[0] for url in run.output_urls))
 
     monkeypatch.setattr(simulation.runflow, "get", unsigned)

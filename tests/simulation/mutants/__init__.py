@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import (
+    account,
     budget,
     hanging,
     listing,
@@ -29,6 +30,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *listing.MUTANTS,
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
+    *account.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

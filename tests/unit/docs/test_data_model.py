@@ -55,9 +55,10 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.submission_no > 0 and not job.state.terminal and job.reason not in (Reason.READY, Reason.RETRY)
     ),
     "since the first decision": lambda job: job.version > 0,
+    "since the first claim, where that recorded it": lambda job: job.submission_no > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
-    "while unconfirmed, where a search stopped half-way": lambda job: job.reason is Reason.UNCONFIRMED,
-    "while unconfirmed, after a search that was put off": lambda job: job.reason is Reason.UNCONFIRMED,
+    "while unconfirmed, where a search stopped half-way": lambda job: job.unconfirmed,
+    "while unconfirmed, after a search that was put off": lambda job: job.unconfirmed,
     "after a submission that was given up unconfirmed": lambda job: (
         job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
     ),

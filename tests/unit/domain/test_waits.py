@@ -21,6 +21,7 @@ AGREED = {
     "lease of a claim": 60.0,
     "a search for an existing run that failed": (60.0, 1_800.0, 60.0),
     "for a search for an existing run": 259_200.0,
+    "before Runflow is asked again whose an API key is": 60.0,
     "left of a presigned URL": 300.0,
     "behind a claim": 3_600.0,
     "before the next probe": (60.0, 900.0, 0.0),

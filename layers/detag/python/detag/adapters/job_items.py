@@ -157,6 +157,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("body", "body", TEXT, "from the claim until the run is known, or the submission ends"),
     Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),
     Attribute("claimed_at", "claimed_at", SECONDS, CLAIMED, 0.0),
+    Attribute("account", "account", TEXTS, "since the first claim, where that recorded it", ()),
     Attribute("doubtful", "maybe_submitted", FLAG, TRUE, absent=False),
     Attribute("look_from", "search_from", TEXT, "while unconfirmed, where a search stopped half-way"),
     Attribute("to_ask", "to_ask", TEXTS, "while unconfirmed, where a search stopped half-way", ()),

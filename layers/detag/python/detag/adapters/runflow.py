@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -26,10 +28,13 @@ from detag.adapters.http import (
 )
 from detag.adapters.invocation import INVOCATION
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
-from detag.domain.runs import MODEL, Run, failure_of, read_run, run_id_of
+from detag.domain.runs import MODEL, Run, failure_of, names_of_key, read_run, run_id_of, same_account
+from detag.domain.waits import ACCOUNT_AGAIN
 from detag.ports.errors import Transient
-from detag.ports.runs import RunPage, Unauthorized
+from detag.ports.runs import OtherAccount, RunPage, Unauthorized
 
+ACCOUNT_SECONDS: Final = 3.0
+"""Short: a photo is sent whether or not Runflow says whose the key is."""
 READ_SECONDS: Final = 10.0
 PAGE_SECONDS: Final = 20.0
 KEEP_SECONDS: Final = 3.0
@@ -93,6 +98,9 @@ class RunflowRuns:
         self._origin = httpx.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port)
         self._path = parts.path.rstrip("/")
         self._api_key, self._page_limit = api_key, page_limit
+        self._accounts: dict[str, tuple[tuple[str, ...], float]] = {}
+        """By key, what its account is known by, and until when that is not asked again, on the monotonic clock."""
+        self._asking = Lock()
         self._client = client(tls, network or Network())
 
     def close(self) -> None:
@@ -103,12 +111,48 @@ class RunflowRuns:
         """See `Runs`."""
         self._api_key()
 
-    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+    def account(self) -> tuple[str, ...]:
+        """See `Runs`."""
+        return self._names_of(self._api_key())
+
+    def _names_of(self, key: str) -> tuple[str, ...]:
+        with self._asking:  # the other photos of a batch wait for the same answer
+            names, until = self._accounts.get(key, ((), 0.0))
+            if not names or time.monotonic() >= until:
+                names, seconds = self._ask_whose(key)
+                self._accounts[key] = names, time.monotonic() + seconds
+            return names
+
+    def _ask_whose(self, key: str) -> tuple[tuple[str, ...], float]:
+        """What the account of a key is known by, and for how many seconds that is not asked again."""
+        seconds = min(ACCOUNT_SECONDS, INVOCATION.left(KEEP_SECONDS))
+        try:
+            answer = self._call("GET", "/v1/auth/me", key, seconds, RECORD_BYTES) if seconds > 0 else None
+        except RequestFailed:
+            answer = None
+        if answer is None or answer.status in (401, 408, 429) or answer.status >= 500:
+            return names_of_key(key, None), ACCOUNT_AGAIN.seconds
+        return names_of_key(key, answer.json() if answer.status == 200 else None), math.inf
+
+    def _is_foreign(self, key: str, account: tuple[str, ...] | None) -> bool:
+        """Whether a key is of another account, or may be. It is then read anew, since the right one may be stored."""
+        if account is None or same_account(account, names_of_key(key, None)):
+            return False
+        foreign = not same_account(account, self._names_of(key))
+        if foreign:
+            self._api_key.forget()
+        return foreign
+
+    def create(
+        self, body: str, idempotency_key: str, timeout: float, account: tuple[str, ...] | None = None
+    ) -> Outcome:
         """See `Runs`.
 
         A connection that could not even be made counts as ambiguous too: that is safe, and intake learns of the outage.
         """
         key = self._api_key()
+        if self._is_foreign(key, account):
+            raise Transient(_FOREIGN)
         timeout = min(timeout, INVOCATION.left(KEEP_SECONDS))
         if timeout <= 0:
             raise Transient("no time left to wait for Runflow's answer")
@@ -121,10 +165,12 @@ class RunflowRuns:
             return Ambiguous(f"no answer: {error}")
         return outcome_of(answer.status, answer.record(), answer.retry_after)
 
-    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
         """See `Runs`."""
-        asked = {"add_signature": "true"} if signed else {}
-        answer = self._read(f"/v1/runs/{quote(run_id, safe='')}", {}, asked, READ_SECONDS, RECORD_BYTES)
+        asked, key = {"add_signature": "true"} if signed else {}, self._api_key()
+        answer = self._read(key, f"/v1/runs/{quote(run_id, safe='')}", {}, asked, READ_SECONDS, RECORD_BYTES)
+        if answer.status in (403, 404) and self._is_foreign(key, account):
+            raise OtherAccount(_FOREIGN)
         if answer.status == 404:
             return None
         run = read_run(_expected(answer))
@@ -132,28 +178,28 @@ class RunflowRuns:
             raise Transient("Runflow's answer is not the record of this run")
         return run
 
-    def page(self, cursor: str | None = None) -> RunPage:
+    def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""
+        key = self._api_key()
         query = {"sort_by": "created_at:desc", "limit": str(self._page_limit)} | ({"pq": cursor} if cursor else {})
-        page = self._list(query)
+        page = self._list(key, query)
         if page.next is not None and page.next == cursor:
             raise Transient("Runflow's list does not go on")
-        return page
+        return replace(page, foreign=self._is_foreign(key, account))
 
     def named(self, client_ref: str) -> tuple[Run, ...]:
         """See `Runs`."""
-        return self._list({"q": f"client_ref.EQ:'{client_ref}'", "limit": str(NAMED_LIMIT)}).runs
+        return self._list(self._api_key(), {"q": f"client_ref.EQ:'{client_ref}'", "limit": str(NAMED_LIMIT)}).runs
 
-    def _list(self, query: Mapping[str, str]) -> RunPage:
-        return read_page(_expected(self._read("/v1/runs", query, {"fields": FIELDS}, PAGE_SECONDS, PAGE_BYTES)))
+    def _list(self, key: str, query: Mapping[str, str]) -> RunPage:
+        return read_page(_expected(self._read(key, "/v1/runs", query, {"fields": FIELDS}, PAGE_SECONDS, PAGE_BYTES)))
 
     def _read(
-        self, path: str, query: Mapping[str, str], optional: Mapping[str, str], seconds: float, most: int
+        self, key: str, path: str, query: Mapping[str, str], optional: Mapping[str, str], seconds: float, most: int
     ) -> _Answer:
         """The answer to a GET. `optional` parameters are on no page of the route: where they are refused, it is asked
         without them.
         """
-        key = self._api_key()
         seconds = min(seconds, INVOCATION.left(KEEP_SECONDS))
         if seconds <= 0:
             raise Transient("no time left to ask Runflow")
@@ -190,6 +236,9 @@ class RunflowRuns:
         if answer.status in (401, 403):
             self._api_key.forget()
         return answer
+
+
+_FOREIGN: Final = "the stored API key is of another account than the run"
 
 
 def _with_query(path: str, query: Mapping[str, str]) -> str:

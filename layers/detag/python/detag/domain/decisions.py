@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
@@ -29,6 +29,7 @@ from detag.domain.images import (
     Truncated,
     UnreadableDimensions,
     Unsupported,
+    check_filled,
     check_photo,
     check_tail,
     headers_go_on,
@@ -85,6 +86,7 @@ DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
+OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
 AWAITING: Final = "awaiting confirmation"
 MAX_SAID: Final = 500
@@ -163,7 +165,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
             )
         case State.WAITING if now < job.not_before:
             return Idle("not due yet")
-        case State.WAITING if job.reason is Reason.UNCONFIRMED:
+        case State.WAITING if job.unconfirmed:
             return Next.SEARCH
         case State.WAITING:
             return Next.BEGIN
@@ -193,7 +195,8 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
         why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
         return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
     later = move(extend_due, now + waits.RESUME.seconds)
-    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}")
+    metric = Metric.OTHER_ACCOUNT if job.reason is Reason.OTHER_ACCOUNT else None
+    return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}", metric=metric)
 
 
 def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
@@ -333,6 +336,7 @@ def screen_tail(
         return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
+        check_filled(image, tail)
         ends = check_tail(image, head.data, tail)
     except Truncated as error:
         return _skipped(Reason.TRUNCATED, str(error), now)
@@ -413,8 +417,17 @@ _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
 # Paying
 
 
-def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: float, url_expires_at: float) -> Step:
-    """Claim a job for a submission whose POST has that body, with a presigned URL in it."""
+def begin(
+    job: Job,
+    reservation: Reservation,
+    *,
+    photo: Photo,
+    body: str,
+    now: float,
+    url_expires_at: float,
+    account: tuple[str, ...],
+) -> Step:
+    """Claim a job for a submission whose POST has that body, with a presigned URL in it, and a key of that account."""
     number = job.submission_no + 1
     claimed = move(
         claim,
@@ -426,6 +439,7 @@ def begin(job: Job, reservation: Reservation, *, photo: Photo, body: str, now: f
         now=now,
         lease_until=now + waits.LEASE.seconds,
         url_expires_at=url_expires_at,
+        account=account,
     )
     return Step(move=claimed, decision="sending", why=f"submission {number}")
 
@@ -535,13 +549,20 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedElsewhere:
+    """The run list shows none, and was read with a key of another account than the photo was sent with, or of one that
+    is not known: that proves nothing, and neither does where the list stopped.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class NotSearched:
     """Intake is paused for a reason for which no search could succeed."""
 
     why: str
 
 
-Search = Found | NoneFound | Unfinished | Unanswered | NotSearched
+Search = Found | NoneFound | Unfinished | Unanswered | AskedElsewhere | NotSearched
 
 
 def refuse_search(refusal: Reason | None) -> NotSearched | None:
@@ -574,7 +595,7 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
         case NotSearched(why):
             later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
             return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
-        case Unanswered() | Unfinished():
+        case Unanswered() | Unfinished() | AskedElsewhere():
             return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
@@ -597,16 +618,21 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
-def _search_on(job: Job, search: Unanswered | Unfinished, now: float, uniform: Uniform) -> Step:
-    troubled = isinstance(search, Unanswered)
-    why = search.why if isinstance(search, Unanswered) else "the run list is long, the search goes on"
+def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: float, uniform: Uniform) -> Step:
+    why, goes_on = OTHER_ACCOUNT, dict[str, Any](reason=Reason.OTHER_ACCOUNT)
+    match search:
+        case Unanswered(why, cursor, to_ask):
+            goes_on = {"search_from": cursor, "to_ask": to_ask}
+        case Unfinished(cursor, to_ask):
+            why, goes_on = "the run list is long, the search goes on", {"search_from": cursor, "to_ask": to_ask}
+    troubled = not isinstance(search, Unfinished)
     since = job.search_since or now
     if now - since >= waits.SEARCH.seconds:
         said = f"{job.client_ref}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
-    again = move(keep_unconfirmed, later, search_from=search.cursor, to_ask=search.to_ask, since=since)
+    again = move(keep_unconfirmed, later, since=since, **goes_on)
     return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
 
 
@@ -804,6 +830,12 @@ def after_poll(job: Job, run: Run | None, *, now: float, run_timeout_hours: int)
     return Step(move=move(extend_due, now + waits.REDELIVER.seconds), decision=SENT_TO_DELIVER, why=why)
 
 
+def after_foreign_poll(*, now: float) -> Step:
+    """What reconcile does about a run that a key of another account does not show: it may well exist."""
+    later = move(extend_due, now + waits.REDELIVER.seconds)
+    return Step(move=later, decision=SENT_TO_DELIVER, why=OTHER_ACCOUNT, metric=Metric.OTHER_ACCOUNT, warns=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """The run's outputs are to be fetched and stored."""
@@ -873,7 +905,7 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
         return _ask_later(job, why, now)
     if run_id in job.earlier_runs and job.ask_at is not None:
         return Idle("the run could not be read: it is asked for again with the job's own")
-    searched = job.state is State.SUBMITTING or job.reason is Reason.UNCONFIRMED
+    searched = job.state is State.SUBMITTING or job.unconfirmed
     if searched and run_id not in job.earlier_runs:
         return Idle("the run could not be read: when its job is due, the run list is searched for it")
     return Again(why)

@@ -122,8 +122,6 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     count: the thumbnail in them ends with the same mark. A WebP says how long it is (`sniff`). Raises `Truncated` where
     an image was cut off for certain.
     """
-    if image.content_type == "image/webp" and not tail[-_EMPTY_END:].strip(b"\0"):
-        raise Truncated("this WebP file stops before its end: upload it again")
     mark = _MARKS.get(image.content_type)
     if mark is None:
         return True
@@ -141,6 +139,14 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     return False
 
 
+def check_filled(image: Image, tail: bytes) -> None:
+    """Refuse a photo whose whole length was reserved and is not filled, by its last bytes. A WebP has no mark at its
+    end that would show it. Raises `Truncated`.
+    """
+    if image.content_type == "image/webp" and not tail[-EMPTY_END_BYTES:].strip(b"\0"):
+        raise Truncated("this WebP file stops before its end: upload it again")
+
+
 _MARKS: Final = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}
 _SCAN: Final = re.compile(rb"\xff[\x00\xd0-\xd7]")
 """A stuffed byte or a restart mark: a scan (ITU-T T.81, B.1.1.2) goes on there."""
@@ -148,7 +154,7 @@ _NO_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xc4\xcc\xda-\xdd\xe0-\xe
 """What is neither in a scan nor between two of one image: tables, comments and the start of the next may be there. Nor
 does a scan fill up with FF before a stuffed byte: a mask or a depth map behind the image does.
 """
-_EMPTY_END: Final = 4_096
+EMPTY_END_BYTES: Final = 4_096
 """Zeros at the end of a WebP that no encoder writes: its space was reserved, and the rest never came."""
 _SMALLEST: Final = 33
 """Bytes of the shortest header that tells dimensions: a file below was cut within it."""

@@ -182,6 +182,8 @@ class Job:
     """When the presigned URL in the latest body expires."""
     claimed_at: float = 0.0
     """When the latest submission was claimed: the search for an existing run goes back this far."""
+    account: tuple[str, ...] = ()
+    """What the Runflow account of the latest submission is known by, as hashes; empty if that was not recorded."""
     maybe_submitted: bool = False
     """Whether a POST of this job had no clear outcome and was followed by another, so an unmatched run may exist."""
     search_from: str | None = None
@@ -238,9 +240,14 @@ class Job:
         return f"{self.job_id}.{self.submission_no}"
 
     @property
+    def unconfirmed(self) -> bool:
+        """Whether the job waits until it is known whether its latest POST made a run."""
+        return self.state is State.WAITING and self.reason in (Reason.UNCONFIRMED, Reason.OTHER_ACCOUNT)
+
+    @property
     def awaited(self) -> dict[str, str]:
         """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
-        sent = self.state is State.SUBMITTING or (self.state is State.WAITING and self.reason is Reason.UNCONFIRMED)
+        sent = self.state is State.SUBMITTING or self.unconfirmed
         current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
         return dict(self.unaccounted) | current
 
@@ -365,7 +372,7 @@ def defer(job: Job, not_before: float) -> Job:
 @transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not yet allow the photo to be read")
 def await_access(job: Job, not_before: float, detail: str) -> Job:
     """Read the photo again later: new permissions take a while to reach S3."""
-    _require(job.reason is not Reason.UNCONFIRMED, "await_access", job)
+    _require(not job.unconfirmed, "await_access", job)
     tries = job.tries + 1 if job.reason is Reason.ACCESS_DENIED else 1
     waits = _unsent(job, Reason.ACCESS_DENIED, not_before=not_before, due_at=not_before)
     return replace(waits, tries=tries, detail=detail)
@@ -374,7 +381,7 @@ def await_access(job: Job, not_before: float, detail: str) -> Job:
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the intake is paused, or older photos go first")
 def wait_for_intake(job: Job, reason: Reason) -> Job:
     """Wait, in upload order, until the intake releases the job. Its reservation is returned."""
-    _require(reason in INTAKE_REASONS and job.reason is not Reason.UNCONFIRMED, "wait_for_intake", job)
+    _require(reason in INTAKE_REASONS and not job.unconfirmed, "wait_for_intake", job)
     return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
 
 
@@ -401,8 +408,9 @@ def claim(
     now: float,
     lease_until: float,
     url_expires_at: float,
+    account: tuple[str, ...] = (),
 ) -> Job:
-    """Begin a submission: the body is saved before it is sent."""
+    """Begin a submission: the body, and with which account's key it is sent, are saved before it is sent."""
     _require(submission_no == job.submission_no + 1, "claim out of turn", job)
     return replace(
         job,
@@ -414,6 +422,7 @@ def claim(
         source_metadata=source_metadata,
         claimed_at=now,
         url_expires_at=url_expires_at,
+        account=account,
         lease_until=lease_until,
         due_at=lease_until,
     )
@@ -424,7 +433,7 @@ def claim(
 )
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes with the same key once more, under a new lease."""
-    _require(job.reason is Reason.UNCONFIRMED and job.body is not None, "resend", job)
+    _require(job.unconfirmed and job.body is not None, "resend", job)
     return replace(
         job,
         reason=None,
@@ -463,14 +472,19 @@ def await_confirmation(job: Job, not_before: float) -> Job:
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
 def keep_unconfirmed(
-    job: Job, not_before: float, search_from: str | None = None, to_ask: tuple[str, ...] = (), since: float = 0.0
+    job: Job,
+    not_before: float,
+    search_from: str | None = None,
+    to_ask: tuple[str, ...] = (),
+    since: float = 0.0,
+    reason: Reason = Reason.UNCONFIRMED,
 ) -> Job:
     """Search again later, from the top of the run list or from where this search stopped. `since`: when the search was
     first put off.
     """
-    _require(job.reason is Reason.UNCONFIRMED, "keep_unconfirmed", job)
+    _require(job.unconfirmed, "keep_unconfirmed", job)
     kept = _unconfirmed(job, not_before, not_before)
-    return replace(kept, tries=job.tries + 1, search_from=search_from, to_ask=to_ask, search_since=since)
+    return replace(kept, reason=reason, tries=job.tries + 1, search_from=search_from, to_ask=to_ask, search_since=since)
 
 
 @transition(
@@ -481,7 +495,7 @@ def keep_unconfirmed(
 )
 def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. The old one's run may still appear."""
-    _require(job.reason is Reason.UNCONFIRMED, "start_over", job)
+    _require(job.unconfirmed, "start_over", job)
     given_up = tuple(job.awaited.items())
     return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
 
@@ -546,7 +560,7 @@ def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
     _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
     taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
-    maybe = job.maybe_submitted or job.reason is Reason.UNCONFIRMED
+    maybe = job.maybe_submitted or job.unconfirmed
     return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
@@ -651,7 +665,7 @@ def fail(
     `ask_at`: when to ask for a late result.
     """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
-    _require(free or job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED, "fail unpaid", job)
+    _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
     if reason is Reason.NOT_CONFIRMED:

@@ -20,6 +20,7 @@ class Metric(StrEnum):
     UNUSABLE_CALLBACK = "UnusableCallback"
     UNMATCHED_CALLBACK = "UnmatchedCallback"
     UNMATCHED_PAID_RUN = "UnmatchedPaidRun"
+    OTHER_ACCOUNT = "OtherAccount"
     RUN_RETRIED = "RunRetried"
     DELIVERY_RETRIED = "DeliveryRetried"
     DELIVERED = "Delivered"
@@ -62,6 +63,11 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or for a run that is not their job's.", ("deliver",)),
     Metric.UNMATCHED_PAID_RUN: Entry(
         "Paid runs that match no job. Each is charged to the daily spend limit.", ("submit", "deliver")
+    ),
+    Metric.OTHER_ACCOUNT: Entry(
+        "Photos that cannot continue because the stored API key is of another Runflow account than theirs, each time "
+        "one is looked at.",
+        ("reconcile",),
     ),
     Metric.RUN_RETRIED: Entry("Failed runs whose photo is sent again.", ("deliver",)),
     Metric.DELIVERY_RETRIED: Entry("Outputs that could not be fetched or stored yet.", ("deliver",)),

@@ -48,6 +48,12 @@ class Reason(StrEnum):
         "Runflow's answer was lost. detag waits and searches for the run before sending again, to avoid paying twice.",
         "Nothing: it continues automatically.",
     )
+    OTHER_ACCOUNT = (
+        "other_account",
+        Group.WAITING,
+        "Runflow's answer was lost, and the stored API key, of another account, cannot show whether a run exists.",
+        "Store a key of the former account in the RunflowApiKey secret: the photo then continues automatically.",
+    )
     ACCESS_DENIED = (
         "access_denied",
         Group.WAITING,

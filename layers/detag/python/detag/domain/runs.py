@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -17,6 +18,38 @@ APP: Final = "detag"
 MODEL: Final = "runflow/tag-removal"
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")  # contract section 2
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+
+
+def names_of_key(key: str, answer: object) -> tuple[str, ...]:
+    """What the account of an API key is known by: a hash of the key, and one of the organisation that `answer`, the
+    JSON of `GET /v1/auth/me`, says the key is of.
+
+    No page describes the answer: only what can mean nothing but the organisation counts. A person's id does not, since
+    one person may have keys of two organisations. Where it names several organisations, all of them must be equal.
+    A key is long and random, so that nobody can find it by trying; the hash is cut, so that it confirms no guess.
+    """
+    organisations = sorted(set(_organisations(answer)))
+    named = (f"organisation {_short_hash(json.dumps(organisations))}",) if organisations else ()
+    return (f"key {_short_hash(key)}", *named)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(f"detag/account/{text}".encode()).hexdigest()[:16]
+
+
+def _organisations(answer: object) -> Iterator[str]:
+    record = _object(answer)
+    for place in (record, *(_object(record.get(name)) for name in ("data", "key", "api_key"))):
+        for name in ("organization", "organisation", "org"):
+            whole = place.get(name)
+            for value in (place.get(f"{name}_id"), whole.get("id") if isinstance(whole, Mapping) else whole):
+                if isinstance(value, (str, int)) and not isinstance(value, bool) and value:
+                    yield str(value)
+
+
+def same_account(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Whether two API keys are seen to be of one account, by what each one's is known by."""
+    return not set(one).isdisjoint(other)
 
 
 class RunStatus(StrEnum):

@@ -88,6 +88,11 @@ SEARCH: Final = Wait(
     72 * 3_600.0,
     "a key's rights may be put right and an outage end within days; then a person is told, and nothing is sent",
 )
+ACCOUNT_AGAIN: Final = Wait(
+    "before Runflow is asked again whose an API key is",
+    60.0,
+    "it did not answer: until then the key itself stands for its account",
+)
 URL_MARGIN: Final = Wait(
     "left of a presigned URL", 300.0, "a URL with less than this left is not sent again: Runflow has to read the photo"
 )
@@ -205,6 +210,7 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     LEASE,
     SEARCH_AGAIN,
     SEARCH,
+    ACCOUNT_AGAIN,
     URL_MARGIN,
     LIST_SKEW,
     PROBE,

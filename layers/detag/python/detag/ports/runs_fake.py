@@ -10,24 +10,25 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
-from detag.domain.runs import Run, read_run
+from detag.domain.runs import Run, read_run, same_account
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
 from detag.ports.outputs import OutputUrlExpired, Unsafe
 from detag.ports.photos import Archived, Denied, Missing
 from detag.ports.photos_fake import FakePhotoStore
-from detag.ports.runs import NotConfigured, RunPage, Unauthorized
+from detag.ports.runs import NotConfigured, OtherAccount, RunPage, Unauthorized
 
 PRICE: Final = Decimal("0.14")
 HOST: Final = "outputs.runflow.test"
+OTHER_ACCOUNT: Final = "the stored API key is of another account"
 _KEY: Final = b"signs the URLs of this fake"
 _ENDS: Final = {"jpeg": "jpg"}
 NAMED: Final = 10
@@ -93,6 +94,8 @@ class FakeRun:
     completed_at: float | None = None
     lost: bool = False
     """Runflow does not know it any more."""
+    account: str = "ours"
+    """Whose it is: no other account's key shows it."""
 
     @property
     def ended(self) -> bool:
@@ -146,6 +149,12 @@ class Habits:
     """Whether an API key is stored."""
     key_good: bool = True
     """Whether Runflow takes it."""
+    key: str = "key 1"
+    """Which API key is stored."""
+    accounts: Mapping[str, str] = field(default_factory=lambda: {"key 1": "ours"})
+    """Whose each key is."""
+    names_account: bool = True
+    """Whether Runflow names the account of a key."""
 
 
 def ends_well(_request: Mapping[str, Any]) -> Ending:
@@ -187,8 +196,8 @@ class FakeRuns:
         self.shown_as_sent: set[str] = set()
         """Runs whose `input` is shown as it was sent, whatever the habit."""
         self._going: dict[str, FakeRun] = {}
-        self._late: list[tuple[float, str, str]] = []
-        self._answers: dict[str, tuple[str, Outcome]] = {}
+        self._late: list[tuple[float, str, str, str]] = []
+        self._answers: dict[tuple[str, str], tuple[str, Outcome]] = {}
         self._photos, self._clock, self._effect = photos, clock, effect
         self._clean = cleaned or clean
 
@@ -201,17 +210,15 @@ class FakeRuns:
 
     def next_at(self) -> float:
         """When something next happens by itself; infinity for never."""
-        return min(
-            (*(when for when, _, _ in self._late), *(run.next_at for run in self._going.values())), default=math.inf
-        )
+        return min((*(one[0] for one in self._late), *(run.next_at for run in self._going.values())), default=math.inf)
 
     def tick(self) -> None:
         """Let happen what is due by now, in the order of its times. Every call begins with it."""
         now = self._clock.now()
         while self._late and min(self._late)[0] <= now:
-            when, body, key = min(self._late)
-            self._late.remove((when, body, key))
-            self._post(body, key, when)
+            late = when, body, key, whose = min(self._late)
+            self._late.remove(late)
+            self._post(body, key, when, whose)
         while (run := min(self._going.values(), key=lambda run: run.next_at, default=None)) and run.next_at <= now:
             if run.status == "queued":
                 self._begin(run)
@@ -338,81 +345,104 @@ class FakeRuns:
         if not self.habits.configured:
             raise NotConfigured("RunflowApiKey: it has no value yet")
 
-    def create(self, body: str, idempotency_key: str, timeout: float) -> Outcome:
+    def account(self) -> tuple[str, ...]:
+        """See `Runs`. No effect of its own: it says what is known of the key that is stored."""
+        self._key()
+        return self._names(self.habits.key)
+
+    def _names(self, key: str) -> tuple[str, ...]:
+        return (key, f"of {self.habits.accounts[key]}") if self.habits.names_account else (key,)
+
+    def _is_foreign(self, key: str, account: tuple[str, ...] | None) -> bool:
+        return account is not None and not same_account(account, self._names(key))
+
+    def create(
+        self, body: str, idempotency_key: str, timeout: float, account: tuple[str, ...] | None = None
+    ) -> Outcome:
         """See `Runs`."""
         with self._effect("runs.create"):
             self._key()
             if timeout <= 0:
                 raise Transient("no time left to wait for Runflow's answer")
+            if self._is_foreign(self.habits.key, account):
+                raise Transient(OTHER_ACCOUNT)
+            whose = self.habits.accounts[self.habits.key]
             self.tick()
             fault, now = self.fault("create"), self._clock.now()
             if fault is None:
-                return self._post(body, idempotency_key, now)
-            outcome, known = _outcome(fault), idempotency_key in self._answers
+                return self._post(body, idempotency_key, now, whose)
+            outcome, known = _outcome(fault), (whose, idempotency_key) in self._answers
             if fault.effect and fault.late:
-                self._late.append((now + fault.late, body, idempotency_key))
+                self._late.append((now + fault.late, body, idempotency_key, whose))
             elif fault.effect:
-                self._post(body, idempotency_key, now)
+                self._post(body, idempotency_key, now, whose)
             if fault.status is not None and not known and self.habits.idempotency == "cached":
-                self._answers[idempotency_key] = (body, outcome)
+                self._answers[whose, idempotency_key] = (body, outcome)
             return outcome
 
-    def _post(self, body: str, key: str, now: float) -> Outcome:
+    def _post(self, body: str, key: str, now: float, whose: str) -> Outcome:
         self.posts.append((body, key))
-        known = self._answers.get(key) if self.habits.idempotency != "ignored" else None
+        known = self._answers.get((whose, key)) if self.habits.idempotency != "ignored" else None
         if known is not None:
             same = known[0] == body and self.habits.idempotency != "conflict"
             return known[1] if same else Ambiguous("Runflow answered 409", down=False)
-        outcome = self._made(body, now)
+        outcome = self._made(body, now, whose)
         if isinstance(outcome, Accepted) or self.habits.idempotency == "cached":
-            self._answers[key] = (body, outcome)
+            self._answers[whose, key] = (body, outcome)
         return outcome
 
-    def _made(self, body: str, now: float) -> Outcome:
+    def _made(self, body: str, now: float, whose: str) -> Outcome:
         if not self.habits.key_good:
             return Refused(401, "UNAUTHORIZED", "Invalid API key.")
         if self.habits.credit is not None and self.habits.credit <= 0:
             return Refused(402, "INSUFFICIENT_CREDIT", "Your balance is too low.")
         request, number = json.loads(body), len(self.runs) + 1
         run_id = f"0198c0de-7a11-7000-8000-{number:012x}"
-        self.runs[run_id] = self._going[run_id] = FakeRun(run_id, number, request, now, self.ending(request))
+        run = FakeRun(run_id, number, request, now, self.ending(request), account=whose)
+        self.runs[run_id] = self._going[run_id] = run
         return Accepted(run_id)
 
-    def get(self, run_id: str, *, signed: bool = True) -> Run | None:
+    def get(self, run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
         """See `Runs`."""
         with self._effect("runs.get"):
+            key = self.habits.key
             self._ask("get")
             run = self.runs.get(run_id)
-            if run is None or run.lost or self._clock.now() < run.created_at + self.habits.known_after:
+            known = run is not None and not run.lost and run.account == self.habits.accounts[key]
+            if run is None or not known or self._clock.now() < run.created_at + self.habits.known_after:
+                if self._is_foreign(key, account):
+                    raise OtherAccount(OTHER_ACCOUNT)
                 return None
             record = self.record(run)
             if self.habits.signs != "always" and signed != (self.habits.signs == "when asked"):
                 record["output"] = json.loads(re.sub(r"\?[^\"]*", "", json.dumps(record["output"])))
             return read_run(record)
 
-    def page(self, cursor: str | None = None) -> RunPage:
+    def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""
         with self._effect("runs.page"):
+            key = self.habits.key
             self._ask("page")
             self._list()
-            seen, length = self._listed(), self.habits.page_limit
+            seen, length = self._listed(key), self.habits.page_limit
             place = self._place
             if cursor is not None:
                 seen = [run for run in seen if place(run) > int(cursor)]
             here = seen[:length]
             following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
             runs = tuple(run for run in (read_run(self._entry(run)) for run in here) if run)
-            return RunPage(runs, following)
+            return RunPage(runs, following, self._is_foreign(key, account))
 
     def named(self, client_ref: str) -> tuple[Run, ...]:
         """See `Runs`."""
         with self._effect("runs.named"):
+            key = self.habits.key
             self._ask("page")
             self._list()
             reading = self.habits.client_ref_filter
             if reading == "refused":
                 raise Transient("Runflow answered 422")
-            shown = [] if reading == "none" else self._listed()
+            shown = [] if reading == "none" else self._listed(key)
             if reading == "honoured":
                 shown = [run for run in shown if run.request.get("client_ref") == client_ref]
             return tuple(run for run in (read_run(self._entry(run)) for run in shown[:NAMED]) if run)
@@ -423,10 +453,11 @@ class FakeRuns:
         if not self.habits.list_readable:
             raise Transient("Runflow's list of runs cannot be read")
 
-    def _listed(self) -> list[FakeRun]:
-        """The runs that the list shows by now, in its order."""
+    def _listed(self, key: str) -> list[FakeRun]:
+        """The runs that the list shows by now to a key, in its order."""
         now = self._clock.now()
-        shown = [run for run in self.runs.values() if not run.lost and now >= self.listed_at(run)]
+        theirs = (run for run in self.runs.values() if run.account == self.habits.accounts[key])
+        shown = [run for run in theirs if not run.lost and now >= self.listed_at(run)]
         return sorted(shown, key=self._place)
 
     def listed_at(self, run: FakeRun) -> float:

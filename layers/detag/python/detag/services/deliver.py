@@ -54,7 +54,7 @@ from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
 from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
 from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
-from detag.ports.runs import NotConfigured, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.ownership import photo_url
@@ -125,7 +125,7 @@ class Deliver:
             return
         try:
             run = self._run(job, run_id, result)
-        except (Transient, Unauthorized, NotConfigured) as error:
+        except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
         match whose_run(job, run_id, run, lambda: photo_url(job, self._photos)):
@@ -152,8 +152,8 @@ class Deliver:
         """The run's record, with output URLs from elsewhere where it succeeded and has none."""
         signed = result.output_urls if result.status in GOOD and run_id == job.run_id else ()
         try:
-            run = self._runs.get(run_id)
-        except (Transient, Unauthorized, NotConfigured):
+            run = self._runs.get(run_id, account=job.account)
+        except (Transient, Unauthorized, NotConfigured, OtherAccount):
             if not signed:
                 raise
             run = None

@@ -7,14 +7,23 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from detag.domain import waits
-from detag.domain.decisions import Found, NoneFound, Proof, Search, Unanswered, Unfinished, proof
+from detag.domain.decisions import (
+    AskedElsewhere,
+    Found,
+    NoneFound,
+    Proof,
+    Search,
+    Unanswered,
+    Unfinished,
+    proof,
+)
 from detag.domain.job import Job
 from detag.domain.runs import Run
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.items import MAX_CURSOR, MAX_TO_ASK
 from detag.ports.photos import PhotoStore
-from detag.ports.runs import NotConfigured, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, RunPage, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.ownership import photo_url
 
@@ -66,13 +75,13 @@ class ExistingRuns:
             if search.is_read or len(search.to_ask) >= MAX_TO_ASK or self._clock.monotonic() > deadline:
                 return
             try:
-                page = self._runs.page(search.cursor)
+                page = self._runs.page(search.cursor, search.account)
             except Transient:
                 if number == 0:  # the cursor may be at fault: the next search begins at the top
                     search.restart()
                     raise
                 return
-            search.read(page.runs, page.next)
+            search.read(page)
 
 
 class _Search:
@@ -84,8 +93,12 @@ class _Search:
         self.to_ask = list(job.to_ask)
         """By id, in this order."""
         self.is_new = job.search_from is None and not job.to_ask
+        self.account = job.account
+        """Whose list is to be read: of another's, what it shows counts, and what it does not show tells nothing."""
         self.is_read = job.search_from is None and bool(job.to_ask)
         """Whether nothing is left of the list."""
+        self._foreign = False
+        """Whether a page was another account's."""
         self._untold: list[str] = []
         self._told: set[str] = set()
         self._found: dict[str, Run] = {}
@@ -95,12 +108,13 @@ class _Search:
         """Begin at the top the next time."""
         self.cursor, self.to_ask, self._untold = None, [], []
 
-    def read(self, entries: Sequence[Run], following: str | None) -> None:
+    def read(self, page: RunPage) -> None:
         """Take in a page of the list."""
-        self._order.read(entry.created_at for entry in entries)
-        self.judge(entries)
-        self.cursor = following
-        self.is_read = following is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
+        self._order.read(entry.created_at for entry in page.runs)
+        self.judge(page.runs)
+        self._foreign = self._foreign or page.foreign
+        self.cursor = page.next
+        self.is_read = page.next is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
 
     def judge(self, entries: Iterable[Run]) -> None:
         """Take in entries of the list. What they do not tell is asked for, those with a name of ours first."""
@@ -140,7 +154,11 @@ class _Search:
         """What the search has come to. `trouble`: why Runflow did not tell."""
         found = list(self._found.values())
         is_over = self.is_read and not self.to_ask and not trouble
-        if any(run.may_give_output for run in found) or (found and is_over and not self._untold):
+        if any(run.may_give_output for run in found):
+            return Found(found)
+        if self._foreign:
+            return AskedElsewhere()
+        if found and is_over and not self._untold:
             return Found(found)
         if is_over and self._untold:  # next from the top: what the list does not show any more need not tell
             return Unanswered(f"{len(self._untold)} runs do not tell whose they are")

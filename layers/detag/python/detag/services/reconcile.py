@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from detag.domain import intake as intakes
 from detag.domain import waits
-from detag.domain.decisions import SENT_TO_DELIVER, Idle, Next, Step, after_poll, let_go, runs_to_look_at, when_due
+from detag.domain.decisions import (
+    SENT_TO_DELIVER,
+    Idle,
+    Next,
+    Step,
+    after_foreign_poll,
+    after_poll,
+    let_go,
+    runs_to_look_at,
+    when_due,
+)
 from detag.domain.intake import Evidence, Intake
 from detag.domain.job import Job, State
 from detag.domain.metrics import Metric
@@ -21,7 +31,7 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.queue import Queue
-from detag.ports.runs import NotConfigured, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
@@ -184,8 +194,7 @@ class Reconcile:
                     if asked == MAX_ASKED:
                         continue
                     asked += 1
-                    run = self._runs.get(job.run_id or "")
-                step = after_poll(job, run, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
+                step = self._polled(job, run)
                 if not self._take(job, step):
                     continue
                 if step.decision == SENT_TO_DELIVER:
@@ -195,6 +204,14 @@ class Reconcile:
         except (Transient, Unauthorized, NotConfigured) as error:
             self._telemetry.warning("overdue runs could not be read", error=str(error))
         return ended, still_running
+
+    def _polled(self, job: Job, run: Run | None) -> Step:
+        """What is done about an overdue run, which is asked for unless the run list showed it."""
+        try:
+            run = run or self._runs.get(job.run_id or "", account=job.account)
+        except OtherAccount:
+            return after_foreign_poll(now=self._clock.now())
+        return after_poll(job, run, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
 
     def _listed(self, overdue: list[Job], deadline: float) -> dict[str, Run]:
         wanted = {job.run_id for job in overdue}

@@ -68,6 +68,10 @@ class Submission:
             self.send(claimed, deadline, probe=probe)
 
     def _claim(self, job: Job, photo: Photo, limit: Decimal) -> Job | Reason:
+        try:
+            account = self._runs.account()
+        except NotConfigured:
+            return Reason.NOT_CONFIGURED
         now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
         body = create_body(
             image_url=self._photos.presign(
@@ -82,7 +86,7 @@ class Submission:
 
         def claims(reservation: Reservation) -> Step:
             expires_at = now + self._url_seconds
-            return begin(job, reservation, photo=photo, body=body, now=now, url_expires_at=expires_at)
+            return begin(job, reservation, photo=photo, body=body, now=now, url_expires_at=expires_at, account=account)
 
         return self._budget.reserve(job, claims, limit)
 
@@ -118,7 +122,7 @@ class Submission:
         if not_sent is not None:
             return not_sent
         try:
-            return self._runs.create(job.body, job.idempotency_key, timeout)
+            return self._runs.create(job.body, job.idempotency_key, timeout, job.account)
         except (NotConfigured, Transient) as error:  # raised only before anything is sent
             return NotSent(str(error))
 
