@@ -90,6 +90,7 @@ NUMBERS = {
     "LONG_HEAD_BYTES": "bytes",
     "TAIL_BYTES": "bytes",
     "LONG_TAIL_BYTES": "bytes",
+    "EMPTY_END_BYTES": "bytes",
     "_SMALLEST": "bytes",
     "MAX_KEY_BYTES": "bytes",
     "MAX_METADATA_BYTES": "bytes",
