@@ -164,6 +164,14 @@ KINDS: Final = (
     "callback forged",
     "callback garbage",
     "callback of an unrelated run",
+    # What is asked for
+    "asked to reopen: ask",
+    "asked to reopen: unpaid",
+    "asked to reopen: paid",
+    "asked to reopen: carried out",
+    "asked to reopen: by its key",
+    "asked to reopen: again and again",
+    "asked to reopen: refused",
 )
 """Everything that may happen in a simulation."""
 

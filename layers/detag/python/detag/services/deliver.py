@@ -28,6 +28,8 @@ from detag.domain.decisions import (
     after_no_answer,
     after_other_run,
     after_run,
+    as_asked,
+    billing_earlier,
     found_stored,
     is_proven,
     is_uncounted,
@@ -134,7 +136,7 @@ class Deliver:
                 self._use_other(job, run, result, deadline)
                 return
             job = self._adopted(job, run)
-        elif run is not None and job.state.terminal and job.reservation is None and is_uncounted(job, run):
+        elif run is not None and job.reservation is None and is_uncounted(job, run):
             self._budget.charge_unmatched(job, run)  # it had failed free of charge, and Runflow tried it again
         self._close(job, run, result, deadline)
 
@@ -177,6 +179,11 @@ class Deliver:
         """Charge an earlier or unmatched run, and use its output where the job has none."""
         if is_uncounted(job, run):
             self._budget.charge_unmatched(job, run)
+        match billing_earlier(job, run):
+            case Again(why):
+                raise Transient(why)
+            case Step() as billed:
+                job = self._steps.take(job, billed)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=())
@@ -219,7 +226,7 @@ class Deliver:
                 found = self._alone(job, lambda: Stored(keys, ""), deadline)
                 self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
             case Step():
-                self._steps.take(job, decided)
+                self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
 
     def _stored(self, job: Job) -> tuple[str, ...]:
         """The job's outputs that a worker stored before it died."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from detag.domain import waits
@@ -16,7 +16,7 @@ from detag.ports.items import MAX_CURSOR, MAX_TO_ASK
 from detag.ports.photos import PhotoStore
 from detag.ports.runs import NotConfigured, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
-from detag.services.ownership import photo_url
+from detag.services.ownership import belongs_to, photo_url
 
 MAX_PAGES: Final = 40
 MAX_ASKED: Final = 100
@@ -40,7 +40,7 @@ class ExistingRuns:
         search = _Search(job, photo_url(job, self._photos), self._telemetry)
         try:
             if search.is_new:
-                search.judge(self._named(job))
+                search.judge(self._named(job.client_ref))
                 self._ask(search, deadline)
             self._read_list(search, deadline)
             self._ask(search, deadline)
@@ -48,10 +48,35 @@ class ExistingRuns:
             return search.result(str(error))
         return search.result()
 
-    def _named(self, job: Job) -> Sequence[Run]:
+    def known_runs(self, job: Job, deadline: float) -> Sequence[Run] | Unanswered:
+        """What Runflow tells of every run of a job, newest first; and of those that it finds besides under the names
+        of the job's submissions.
+        """
+        found: list[Run] = []
+        try:
+            for run_id in job.runs:
+                if self._clock.monotonic() > deadline:
+                    return Unanswered("too little time is left")
+                if (run := self._runs.get(run_id)) is not None:
+                    found.append(run)
+            for name in dict.fromkeys((*job.submissions, *job.awaited)):
+                found += self._of_submission(job, name)
+        except (Transient, Unauthorized, NotConfigured) as error:
+            return Unanswered(str(error))
+        return found
+
+    def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
+        """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours."""
+        for entry in self._named(name):
+            other = entry.run_id in job.runs or entry.client_ref not in (None, name)
+            run = None if other else self._runs.get(entry.run_id)
+            if run is not None and run.client_ref == name and belongs_to(run, job, self._photos):
+                yield run
+
+    def _named(self, client_ref: str) -> Sequence[Run]:
         """What Runflow's filter finds. It is a second witness beside the list: it may not be understood."""
         try:
-            return self._runs.named(job.client_ref)
+            return self._runs.named(client_ref)
         except (Transient, Unauthorized):
             return ()
 
