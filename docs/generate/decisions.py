@@ -413,6 +413,7 @@ def _reopening() -> Iterator[Row]:
     yield row("unpaid: the same, but a run was charged by its id", FREE, UNPAID, charged=True)
     yield row("unpaid: delivered", delivered, UNPAID)
     yield row("unpaid: an unclear answer may have made a run", unsure, UNPAID)
+    yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
     yield row("paid: delivered", delivered, PAID)
     yield row("paid: an unclear answer may have made a run", unsure, PAID)
     for known, request, age, versioned in (

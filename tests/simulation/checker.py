@@ -687,10 +687,19 @@ class Checker:
         for write in simulation.jobs.writes:
             if write.after.state.terminal:
                 ends.setdefault(write.after.job_id, set()).add(write.after.state)
-        published = {(detail["job_id"], detail["state"]) for _, detail in simulation.events.published}
+        details = [detail for _, detail in simulation.events.published]
+        published = {(detail["job_id"], detail["state"]) for detail in details}
+        answered = {
+            (detail["job_id"], detail["state"], detail["reopened"]["request"])
+            for detail in details
+            if detail["reopened"]
+        }
         for job in simulation.jobs.jobs.values():  # what a repair has overtaken need not be published any more
             if job.state in DETAIL_TYPES:
                 self.check("events", (job.job_id, job.state.value) in published, "none for", job)
+            if job.state in DETAIL_TYPES and job.requests:
+                asked = (job.job_id, job.state.value, job.requests[-1].request_id)
+                self.check("events", asked in answered, "none for a request", job)
         stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -209,6 +210,21 @@ def test_ask_finds_no_unconfirmed_run_and_closes_again(simulation: Simulation) -
     found = reopen(simulation, "ask", job)
     assert (found.state, found.reason, found.reservation) == (State.FAILED, Reason.REFUSED, job.reservation)
     assert len(simulation.runflow.sent) == 2 and not simulation.runflow.runs
+
+
+def test_a_charge_by_its_id_is_not_counted_twice(simulation: Simulation) -> None:
+    """The run that had failed free of charge was tried again and billed, with an output that nobody can use."""
+    simulation.unmatched_runs = 1
+    job = closed(simulation, replace(FREE, instead=b"<html>no image</html>"))
+    simulation.runflow.try_again(last(simulation))
+    pass_time(simulation, HOUR)
+    job = now(simulation, job)
+    assert (job.state, job.reservation, used(simulation)) == (State.FAILED, None, 1)
+    assert reopen(simulation, "unpaid", job) == job and "it was charged" in refused(simulation)[-1]
+    found = reopen(simulation, "ask", job)
+    assert (found.state, found.reason, used(simulation)) == (State.FAILED, Reason.RUN_FAILED, 1)
+    found = reopen(simulation, "paid", found)
+    assert (found.state, used(simulation), len(simulation.runflow.sent)) == (State.DELIVERED, 2, 2)
 
 
 # Paid

@@ -757,6 +757,8 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
             return Refusal("it has no run to ask for")
         case Way.UNPAID if charged or _was_charged(job):
             return Refusal("it was charged, or may have been: reopen it as paid, or ask")
+        case Way.UNPAID if unsure and job.client_ref not in dict(job.unaccounted):  # its item is of an earlier version
+            return Refusal("an unclear answer may have made a run that cannot be told from others: ask, or pay")
         case Way.ASK | Way.UNPAID if known:
             reason = Reason.REOPENED
         case _:

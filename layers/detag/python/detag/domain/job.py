@@ -278,8 +278,10 @@ class Job:
     def awaited(self) -> dict[str, str]:
         """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
         sent = self.state is State.SUBMITTING or (self.state is State.WAITING and self.reason is Reason.UNCONFIRMED)
-        current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
-        return current | dict(self.unaccounted)
+        awaited = dict(self.unaccounted)
+        if sent:
+            awaited.setdefault(self.client_ref, asked_ratio(self.body) or "")
+        return awaited
 
     @property
     def submissions(self) -> tuple[str, ...]:
