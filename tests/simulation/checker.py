@@ -44,6 +44,7 @@ INVARIANTS: Final = {
     "reopened on request": "a closed job is opened again only by a request that was made, and once for each",
     "asked for what is there": "a request to ask sends nothing, and leaves the job as it was where nothing is there",
     "reopened as it was": "a job that was only asked for ends delivered, superseded, or as it was before",
+    "replaced is replaced": "a result that was asked to be replaced is used again only if that is asked for",
     "unpaid is unpaid": "an unpaid request sends no photo of which Runflow has billed a run that detag could know of",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
@@ -288,6 +289,9 @@ class Checker:
             jobs = [one for one in self._simulation.jobs.jobs.values() if one.job_id != after.job_id]
             others = [one for one in jobs if (one.upload.key, one.upload.rank) == (mine.key, mine.rank)]
             self.check("reopened on request", not others, "it has a job", after, *others)
+        if before is not None and after.run_id is not None and after.run_id != before.run_id:
+            old = after.run_id in after.replaced_runs and after.requests[-1].how is Way.PAID
+            self.check("replaced is replaced", not old, before, after)
         was = before.closed_as if before is not None and before.only_asks and after.state.terminal else None
         if was is not None and was.run_id is not None:
             same = (after.state, after.reason, after.run_id) == (was.state, was.reason, was.run_id)
@@ -541,7 +545,10 @@ class Checker:
         for queue in (simulation.uploads, simulation.results):
             self.check("nothing open", not queue.messages, queue.name, queue.messages)
             for message in queue.died:
-                fair = len(message.why) == MAX_RECEIVES and all(map(_is_fair, message.why))
+                by_key = '"reopen"' in message.body  # it has no item yet, and S3 tells which photo it is
+                fair = len(message.why) == MAX_RECEIVES and all(
+                    _is_fair(why) or (by_key and why.startswith("S3")) for why in message.why
+                )
                 self.check("dead letters explained", fair or queue is simulation.results, message)
         failures = [line for line in simulation.telemetry.lines if line.message == "message failed"]
         self.check("no unexpected error", not failures, *(line.fields.get("error") for line in failures))
@@ -593,6 +600,7 @@ class Checker:
         if job is None or not self._told_of(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
+        reserved = reserved or any(one.run_id == run.run_id for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
         self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
         if charge is not None and run.ending.tells_cost:

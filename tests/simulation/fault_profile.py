@@ -170,6 +170,7 @@ KINDS: Final = (
     "asked to reopen: paid",
     "asked to reopen: carried out",
     "asked to reopen: by its key",
+    "asked to reopen: an earlier run calls back",
     "asked to reopen: again and again",
     "asked to reopen: refused",
 )

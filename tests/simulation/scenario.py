@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -381,10 +382,19 @@ class Workload:
             named = {"key": job.upload.key} | ({"version_id": job.upload.version} if job.upload.version else {})
         copies = asking.choice((1, 1, 2, 10))
         request_id = simulation.reopen(how, named, copies=copies)
+        if asking.random() < 0.5:
+            simulation.after(asking.uniform(3.0, 60.0), partial(self._call_back_again, job.run_id or ""))
         if copies > 1:
             simulation.profile.happens("asked to reopen: again and again")
             later = asking.choice((30.0, 600.0, 4 * 3600.0))
             simulation.after(later, lambda: simulation.reopen(how, named, request_id=request_id))
+
+    def _call_back_again(self, run_id: str) -> None:
+        """Somebody redelivers the callback of the run that was there before."""
+        for body, signature in list(self.simulation.runflow.callbacks):
+            if json.loads(body)["run_id"] == run_id:
+                self.simulation.profile.happens("asked to reopen: an earlier run calls back")
+                self.simulation.receive(body, signature)
 
     # Strangers
 

@@ -62,11 +62,11 @@ MUTANTS: Final = (
     ),
     one(
         "reopen: a result that is to be replaced is not used",
-        "redriving is harmless",
+        "replaced is replaced",
         DECISIONS + "after_other_run",
         "run.run_id in job.replaced_runs",
         "False",
-        800,
+        400,
     ),
     one(
         "reopen: what an earlier run cost",

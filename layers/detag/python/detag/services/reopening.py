@@ -10,6 +10,7 @@ from detag.domain.decisions import Idle, Step, reopening, taking_up
 from detag.domain.job import Job, Upload, new
 from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import sequencer_of
+from detag.domain.naming import MAX_KEY_BYTES
 from detag.domain.reopening import Refusal, Reopen, Way, ids_of, read_reopen
 from detag.domain.uploads import by_encoded_key
 from detag.ports.clock import Clock
@@ -98,10 +99,11 @@ class Reopening:
         if asked.bucket not in (None, self._input_bucket):
             raise Refusal("the key is of another bucket")
         bucket, key = self._input_bucket, asked.key or ""
-        if asked.version_id is not None:
-            named = Upload(bucket, key, asked.version_id, "", "", 0, 0.0)
-            if (job := self._known(named)) is not None:
-                return job
+        named = Upload(bucket, key, asked.version_id, "", "", 0, 0.0)
+        if not _is_usable(named):
+            raise Refusal("no photo can have this key")
+        if asked.version_id is not None and (job := self._known(named)) is not None:
+            return job
         upload = self._there(bucket, key, asked.version_id)
         return self._known(upload) or new(upload, self._clock.now())
 
@@ -132,3 +134,11 @@ class Reopening:
             raise Refusal("no upload of this name is known, and it has no version: name its job")
         newest = newest or sequencer_of({"modified": head.modified})
         return Upload(bucket, key, head.version_id, newest, head.etag, head.size, head.modified)
+
+
+def _is_usable(upload: Upload) -> bool:
+    """Whether S3 and a URL can have the key: what they cannot would only fail later, again and again."""
+    try:
+        return len(upload.key.encode()) <= MAX_KEY_BYTES and upload.is_addressable
+    except UnicodeEncodeError:
+        return False
