@@ -46,6 +46,7 @@ from detag.domain.intake import Evidence, Intake
 from detag.domain.job import (
     Job,
     Reservation,
+    Spent,
     State,
     Trouble,
     Upload,
@@ -448,9 +449,13 @@ def _after_asking() -> Iterator[Row]:
     none = replace(UNCONFIRMED, requests=(ASK,), closed_as=ASKED.closed_as)
     nothing = decisions.after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
     yield "ask: the search finds no run", none, nothing
-    spent = replace(ASKED, state=State.DELIVERED, reason=None)
-    ended = replace(FAILED, cost=Decimal(0))
-    yield "an earlier run has ended free of charge", spent, decisions.billing_earlier(spent, ended)
+    more = Spent("run-1", Reservation("2026-11-23", Decimal("0.28")))
+    spent = replace(DELIVERED, run_id="run-2", spent=(more,))
+    yield (
+        "an earlier run has ended, and cost less than was reserved",
+        spent,
+        decisions.billing_earlier(spent, SUCCEEDED),
+    )
 
 
 def _whose_run() -> Iterator[Row]:
