@@ -323,7 +323,7 @@ class Job:
         if self.reservation is not None and (self.reserved_run or self.cost is None):
             total += self.reservation.usd
         if self.cost is not None and all(one.run_id != self.run_id for one in self.spent):
-            total += Decimal(self.cost)
+            total += _amount(self.cost)
         return total
 
     @property
@@ -425,6 +425,15 @@ def move(transition: Function[P], /, *arguments: P.args, **named: P.kwargs) -> M
 def _require(condition: bool, what: str, job: Job) -> None:
     if not condition:
         raise Illegal(f"{what}: job {job.job_id} is {job.state} ({job.reason})")
+
+
+def _amount(cost: str) -> Decimal:
+    """What Runflow said that a run cost; nothing where that is no amount."""
+    try:
+        amount = Decimal(cost)
+    except ArithmeticError:
+        return Decimal(0)
+    return amount if amount.is_finite() else Decimal(0)
 
 
 def new(upload: Upload, now: float) -> Job:
