@@ -100,12 +100,4 @@ MUTANTS: Final = (
         "range(RANK_LENGTH, RANK_LENGTH + 1)",
         400,
     ),
-    one(
-        "reopen: asked for, and closed as before",
-        "reopened as it was",
-        DECISIONS + "as_asked",
-        "not closes",
-        "True",
-        800,
-    ),
 )
