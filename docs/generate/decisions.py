@@ -40,6 +40,7 @@ from detag.domain.decisions import (
     Stored,
     Unanswered,
     Unfinished,
+    UseRun,
     Whose,
 )
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
@@ -47,6 +48,7 @@ from detag.domain.intake import Evidence, Intake
 from detag.domain.job import (
     Job,
     Reservation,
+    Spent,
     State,
     Trouble,
     Upload,
@@ -58,12 +60,16 @@ from detag.domain.job import (
     deliver,
     fail,
     new,
+    reopen,
     resend,
     retry,
+    skip,
+    take_over,
     wait_for_intake,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
+from detag.domain.reopening import Refusal, Request, Way
 from detag.domain.runs import Run, RunStatus
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
@@ -98,6 +104,11 @@ TIMED_OUT: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW, free=False)
 """A failed job that a paid result may still repair."""
 ASKED_AGAIN: Final = fail(SUBMITTED, Reason.TIMED_OUT, "", NOW - 3_600, free=False, ask_at=NOW)
 """The same, and the time has come to ask for it."""
+
+ASK, UNPAID, PAID = (Request("r-1", way, "anna", NOW - 20) for way in Way)
+ASKED: Final = reopen(replace(TIMED_OUT, closed_at=NOW - 60), ASK, Reason.REOPENED, NOW - 20, NOW)
+FREE: Final = fail(SUBMITTED, Reason.RUN_FAILED, "", NOW - 60, free=True)
+SKIPPED: Final = skip(WAITING, Reason.TOO_LARGE, "", NOW - 60)
 
 URLS: Final = ("https://outputs.example/1.webp",)
 SUCCEEDED: Final = Run("run-1", RunStatus.SUCCEEDED, output_urls=URLS, cost=Decimal("0.14"))
@@ -180,11 +191,18 @@ def _other(decided: object) -> str:
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
+        case NotSearched() | NotSent() | Refusal():
+            return _refused(decided)
+    return PASSED[type(decided)]
+
+
+def _refused(decided: NotSearched | NotSent | Refusal) -> str:
+    match decided:
         case NotSearched(why):
             return f"not searched: {why}"
         case NotSent(why):
             return f"not sent: {why}"
-    return PASSED[type(decided)]
+    return f"refused: {decided}"
 
 
 def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
@@ -207,6 +225,7 @@ PASSED: Final = {
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
+    UseRun: "it is charged, unless the item counts it, and taken over",
 }
 
 
@@ -225,6 +244,7 @@ def _resume() -> Iterator[Row]:
     yield row("submitting, the lease has expired", replace(SUBMITTING, lease_until=NOW - 1))
     yield row("submitted", SUBMITTED)
     yield row("delivered", DELIVERED)
+    yield row("reopened, its time has come", ASKED)
     yield (
         "a new upload that cannot be judged at the moment",
         WAITING,
@@ -444,6 +464,66 @@ def _after_list() -> Iterator[Row]:
             yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
 
 
+def _reopening() -> Iterator[Row]:
+    def row(known: str, job: Job, request: Request, *, charged: bool = False) -> Row:
+        return known, job, decisions.reopening(job, request, charged=charged, now=NOW)
+
+    delivered = replace(DELIVERED, closed_at=NOW - 60)
+    unsure = fail(SENT_AGAIN, Reason.REFUSED, "", NOW - 60, free=False)
+    yield row("the same request was carried out before", replace(delivered, requests=(PAID,)), PAID)
+    yield row("the job is open", SUBMITTED, PAID)
+    yield row("it was closed after it was asked for", delivered, replace(PAID, at=NOW - 300))
+    yield row("ask: it has a run", replace(TIMED_OUT, closed_at=NOW - 60), ASK)
+    yield row("ask: it was never sent", SKIPPED, ASK)
+    yield row("unpaid: it was never sent", SKIPPED, UNPAID)
+    yield row("unpaid: its run failed free of charge", FREE, UNPAID)
+    yield row("unpaid: the same, but a run was charged by its id", FREE, UNPAID, charged=True)
+    yield row("unpaid: delivered", delivered, UNPAID)
+    yield row("unpaid: an unclear answer may have made a run", unsure, UNPAID)
+    yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
+    yield row("paid: delivered", delivered, PAID)
+    yield row("paid: an unclear answer may have made a run", unsure, PAID)
+    for known, request, age, versioned in (
+        ("paid: it has no item, and is there", PAID, 100, True),
+        ("unpaid: the same, uploaded a day ago", UNPAID, 1, True),
+        ("unpaid: the same, uploaded 100 days ago", UNPAID, 100, True),
+        ("unpaid: the same, uploaded a day ago, without a version", UNPAID, 1, False),
+        ("ask: the same", ASK, 1, True),
+    ):
+        uploaded_at = NOW - age * 86_400.0
+        yield known, WAITING, decisions.taking_up(uploaded_at, request, versioned=versioned, now=NOW)
+
+
+def _after_asking() -> Iterator[Row]:
+    def row(known: str, found: list[Run] | Unanswered, job: Job = ASKED) -> Row:
+        return known, job, decisions.after_asking(job, found, now=NOW, uniform=_most)
+
+    free = reopen(FREE, UNPAID, Reason.REOPENED, NOW - 20, NOW)
+    unsure = fail(SENT_AGAIN, Reason.REFUSED, "", NOW - 60, free=False)
+    unsure = reopen(unsure, UNPAID, Reason.REOPENED, NOW - 20, NOW)
+    yield row("Runflow cannot tell", Unanswered("{reason}"))
+    yield row("the same, for three days", Unanswered("{reason}"), replace(ASKED, search_since=NOW - 3 * 86_400))
+    yield row("a run has succeeded, or goes on", [SUCCEEDED])
+    yield row("the run that an unclear answer made has succeeded", [replace(SUCCEEDED, run_id="run-2")], unsure)
+    yield row("ask: no run has a result", [FAILED])
+    yield row("unpaid: no run was charged", [FAILED], free)
+    yield row("unpaid: a run was charged", [replace(FAILED, cost=Decimal("0.14"))], free)
+    yield row("no known run has a result, and an unclear answer may have made one", [], unsure)
+    taken = take_over(ASKED, "run-1", NOW, NOW + 60)
+    failed = decisions.after_failure(taken, FAILED, now=NOW, max_attempts=ATTEMPTS, uniform=_most)
+    yield "ask: a run that went on has failed", taken, decisions.as_asked(taken, failed, now=NOW)
+    none = replace(UNCONFIRMED, requests=(ASK,), closed_as=ASKED.closed_as)
+    nothing = decisions.after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
+    yield "ask: the search finds no run", none, nothing
+    more = Spent("run-1", Reservation("2026-11-23", Decimal("0.28")))
+    spent = replace(DELIVERED, run_id="run-2", spent=(more,))
+    yield (
+        "an earlier run has ended, and cost less than was reserved",
+        spent,
+        decisions.billing_earlier(spent, SUCCEEDED),
+    )
+
+
 def _whose_run() -> Iterator[Row]:
     own = f"https://in.example/{UPLOAD.key}"
     ours = Run("run-2", RunStatus.RUNNING, client_ref=SUBMITTING.client_ref, image_url=own, created_at=NOW)
@@ -485,7 +565,14 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job is waiting to be sent again", waiting, earlier)
     yield row("it succeeded, and the photo is being sent again", replace(waiting, state=State.SUBMITTING), earlier)
     yield row("it succeeded, and the job has another run", submitted, earlier)
-    yield row("the same, but it shows no output yet", submitted, replace(earlier, output_urls=()))
+    yield row(
+        "the same, but a new run was asked for in its place", replace(submitted, replaced_runs=("run-0",)), earlier
+    )
+    yield row(
+        "it succeeded, but shows no output yet, and the job has another run",
+        submitted,
+        replace(earlier, output_urls=()),
+    )
     yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
     reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
     for known, job, run in (
@@ -644,6 +731,16 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
         "What the run list shows about an unconfirmed job, and whether its photo is still there.",
         _after_list,
+    ),
+    (
+        "A request to reopen a job: `reopening`, `taking_up`",
+        "How it is asked for, and what is known of the job.",
+        _reopening,
+    ),
+    (
+        "What became of a reopened job's runs: `after_asking`, `as_asked`, `billing_earlier`",
+        "What Runflow tells of them, before anything is sent.",
+        _after_asking,
     ),
     (
         "Whose run it is: `already_done`, `whose_run`, `own_run`, `proof`",

@@ -35,9 +35,12 @@ that loses such a race reads the item again and continues from there.
 
 RULES: Final = """\
 - Every open job has a due time. Every minute `reconcile` handles whatever is due, whether or not there is a message.
-- No job leaves a closed state, except for a paid result that comes late: a failed job whose reason is marked as
-  repairable becomes `delivered` through its own run, and any failed or cancelled one through another paid run of its
+- No job leaves a closed state by itself, except for a paid result that comes late: a failed job whose reason is marked
+  as repairable becomes `delivered` through its own run, and any failed or cancelled one through another paid run of its
   photo.
+- A person may have any closed job reopened: to ask Runflow about its runs again, to send what was not charged, or to
+  pay for a new run. Each request is carried out once, and passes the same checks, intake and limit as a first
+  submission.
 - An item keeps the body of its POST, which contains the photo's presigned URL, only until the run has an id, and never
   after the job is closed.
 """
@@ -72,9 +75,10 @@ def _diagram() -> Iterator[str]:
     yield f"    [*] --> {State.WAITING}"
     arrows: dict[tuple[State, State], list[str]] = {}
     for entry in TRANSITIONS.values():
-        for source in entry.sources if entry.target else ():
-            if entry.target is not None and entry.target is not source:
-                arrows.setdefault((source, entry.target), []).append(entry.name)
+        for target in entry.targets or filter(None, (entry.target,)):
+            for source in entry.sources:
+                if target is not source:
+                    arrows.setdefault((source, target), []).append(entry.name)
     for (source, target), names in arrows.items():
         yield f"    {source} --> {target}: {', '.join(names)}"
     for state in CLOSED_ORDER:
@@ -89,7 +93,8 @@ def _transition(entry: Transition) -> tuple[str, ...]:
     else:
         sources = ", ".join(f"`{state}`" for state in entry.sources)
     does = inspect.cleandoc(getattr(jobs, entry.name).__doc__).replace("\n", " ")
-    return (f"`{entry.name}`", sources, f"`{entry.target}`" if entry.target else "the same", entry.by, entry.when, does)
+    target = f"`{entry.target}`" if entry.target else "what it was before" if entry.targets else "the same"
+    return (f"`{entry.name}`", sources, target, entry.by, entry.when, does)
 
 
 def _reasons(*, waiting: bool) -> Iterator[Reason]:

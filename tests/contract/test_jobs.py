@@ -19,9 +19,10 @@ from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk
 from detag.domain.intake import UNREADABLE, Intake, Override
-from detag.domain.job import Job, Reservation, State, Trouble, Upload, new, sequencer_rank
+from detag.domain.job import Job, Reservation, State, Trouble, Upload, bill_earlier, new, reopen, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.reasons import Reason
+from detag.domain.reopening import Request, Way
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import MAX_BODY_BYTES, MAX_DETAIL, MAX_OUTPUTS
@@ -32,6 +33,7 @@ from tests.emulator import Aws
 DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
 PRICE = Decimal("0.14")
 RESERVED = Reservation(DAY, PRICE)
+ASKED = Request("r-1", Way.PAID, "anna", EPOCH)
 
 
 class Fake:
@@ -457,6 +459,30 @@ def test_a_reservation_is_returned_to_its_own_day(store: JobStore) -> None:
     saved(store, job_of(1), reservation=Reservation(NEXT_DAY, PRICE))
     saved(store, job, reservation=None)
     assert (spent(store, DAY), spent(store, NEXT_DAY)) == (Decimal(0), PRICE)
+
+
+def test_a_reopened_job_keeps_what_its_runs_cost(store: JobStore) -> None:
+    """What was reserved stays counted on its day, beside that of the new run; a correction moves its own day's."""
+    store.open_day(DAY)
+    job = saved(store, job_of(), state=State.SUBMITTED, run_id="run-1", reservation=RESERVED)
+    job = saved(store, job, state=State.DELIVERED, reason=None, closed_at=EPOCH, due_at=None, cost="0.14")
+    asked = replace(ASKED, at=EPOCH + 0.1234567)
+    opened = reopen(job, asked, Reason.READY, EPOCH, EPOCH + 300)
+    store.save(job, opened)
+    found = store.get(job.job_id)
+    assert found is not None and found.requests == (replace(asked, at=EPOCH + 0.123457),)
+    assert replace(found, requests=(asked,)) == opened
+    assert (spent(store), found.total_cost) == (PRICE, PRICE)
+    store.open_day(NEXT_DAY)
+    after = moved(opened, state=State.SUBMITTING, reason=None, reservation=Reservation(NEXT_DAY, PRICE))
+    with pytest.raises(LimitReached):
+        store.save(opened, after, limit=Decimal("0.13"))
+    store.save(opened, after, limit=PRICE)
+    assert (spent(store), spent(store, NEXT_DAY)) == (PRICE, PRICE)
+    waiting = moved(after, state=State.WAITING, reason=Reason.READY)
+    store.save(after, waiting)
+    store.save(waiting, bill_earlier(waiting, "run-1", "0.07"))
+    assert (spent(store), spent(store, NEXT_DAY)) == (Decimal("0.07"), PRICE)
 
 
 def test_a_reservation_moves_to_another_day_in_one_step(store: JobStore) -> None:

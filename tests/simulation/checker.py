@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
 from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
 from detag.domain.reasons import Reason
+from detag.domain.reopening import Way
 from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
@@ -39,7 +40,12 @@ INVARIANTS: Final = {
     "decision on the item": "an item says which decision led to where its job stands",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
-    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure",
+    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure, or on request",
+    "reopened on request": "a closed job is opened again only by a request that was made, and once for each",
+    "asked for what is there": "a request to ask sends nothing, and leaves the job as it was where nothing is there",
+    "reopened as it was": "a job that was only asked for ends delivered, superseded, or as it was before",
+    "replaced is replaced": "a result that was asked to be replaced is used again only if that is asked for",
+    "unpaid is unpaid": "an unpaid request sends no photo of which Runflow has billed a run that detag could know of",
     "own run": "a job's run is one that detag itself created for that job",
     "daily spend limit": "no reservation, and no paid run, goes beyond the day's limit",
     "day budget": "what is spent on a day is the sum of the reservations and of what was charged beside them",
@@ -64,7 +70,7 @@ INVARIANTS: Final = {
     "dropped only once gone": "no photo ends as deleted while it is what its name leads to",
     "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
-    "paid once": "at most one paid run for one photo, and every paid run belongs to a job",
+    "paid once": "at most one paid run for one photo, and one for each paid request; every paid run belongs to a job",
     "free retries only": "only a run that failed free of charge is tried again, and only so often, whatever expired",
     "intake reopens": "two hours after every cause is gone the intake is open, and no photo waits for it",
     "no failure for a paused intake": "no photo fails because of a key, of credit, of the spend limit or of an outage",
@@ -133,6 +139,8 @@ class Checker:
         """Days whose budgets somebody deleted."""
         self._messages_of_unreadable: dict[str, list[float]] = {}
         """When a message of an item that cannot be read was sent, by job id."""
+        self._delivered: set[str] = set()
+        """Jobs that were ever delivered: a new run that fails leaves their outputs."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -193,7 +201,7 @@ class Checker:
                 before = self._charged.get(run_id)
                 if charge != before:
                     self._charged[run_id] = charge
-                    self._spent(before, charge)
+                    self._spent((before,) if before else (), (charge,))
         elif name == "photos.put":
             self._output()
         elif name == "photos.remove":
@@ -231,7 +239,10 @@ class Checker:
         if before is not None and before.state.terminal and after.state is not before.state:
             other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
             repaired = after.state is State.DELIVERED and (before.repairable or other)
-            self.check("terminal is final", repaired, before, after)
+            self.check("terminal is final", repaired or after.state is State.WAITING, before, after)
+        self._reopened(before, after)
+        if after.state is State.DELIVERED:
+            self._delivered.add(after.job_id)
         if after.run_id is not None and (before is None or after.run_id != before.run_id):
             runflow = self._simulation.runflow
             made = runflow.runs.get(after.run_id)
@@ -268,8 +279,36 @@ class Checker:
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
             self.check("maybe paid, counted", after.reservation is not None, before, after)
-        if (before.reservation if before else None) != after.reservation:
-            self._money(before.reservation if before else None, after)
+        if (before.reservations if before else ()) != after.reservations:
+            self._money(before, after)
+
+    def _reopened(self, before: Job | None, after: Job) -> None:
+        """A closed job is open again; or a photo that had no item has one, on request."""
+        if before is None and after.requests:
+            mine = after.upload
+            jobs = [one for one in self._simulation.jobs.jobs.values() if one.job_id != after.job_id]
+            others = [one for one in jobs if (one.upload.key, one.upload.rank) == (mine.key, mine.rank)]
+            self.check("reopened on request", not others, "it has a job", after, *others)
+        if before is not None and after.run_id is not None and after.run_id != before.run_id:
+            old = after.run_id in after.replaced_runs and after.requests[-1].how is Way.PAID
+            self.check("replaced is replaced", not old, before, after)
+        was = before.closed_as if before is not None and before.only_asks and after.state.terminal else None
+        if was is not None and was.run_id is not None:
+            same = (after.state, after.reason, after.run_id) == (was.state, was.reason, was.run_id)
+            good = after.state is State.DELIVERED or after.reason is Reason.NEWER_DELIVERED
+            self.check("reopened as it was", same or good, before, after, was)
+        if before is None or before.state.terminal == after.state.terminal:
+            return
+        ids = [request.request_id for request in after.requests]
+        if before.state.terminal and after.state is State.WAITING:
+            asked = self._simulation.requests.get(ids[-1], {}).get("reopen", {}) if ids else {}
+            named = asked.get("job_id", after.job_id) == after.job_id
+            named = named and asked.get("key", after.upload.key) == after.upload.key
+            fair = bool(asked) and named and asked["how"] == after.requests[-1].how and len(set(ids)) == len(ids)
+            self.check("reopened on request", fair and len(ids) == len(before.requests) + 1, before, after, ids)
+            self._simulation.profile.happens("asked to reopen: carried out")
+            kept = {one.day: one.usd for one in before.reservations} == {one.day: one.usd for one in after.reservations}
+            self.check("reopened on request", kept, "money moved", before, after)
 
     def _judged(self, before: Job | None, after: Job) -> None:
         """What a job that is sent, waits for the intake, or was superseded unpaid, must be."""
@@ -306,9 +345,10 @@ class Checker:
         if job.reason in since:
             self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
 
-    def _money(self, before: Reservation | None, after: Job) -> None:
+    def _money(self, job: Job | None, after: Job) -> None:
         """What is spent has changed with the job; a new reservation is within some limit in force."""
-        self._spent(before, after.reservation)
+        self._spent(job.reservations if job else (), after.reservations)
+        before = job.reservation if job else None
         if after.state is not State.SUBMITTING or after.reservation is None:
             return
         simulation, day = self._simulation, after.reservation.day
@@ -318,12 +358,12 @@ class Checker:
             self.check("daily spend limit", self._used[day] <= most, after, f"${self._used[day]} of ${most}")
             self.check("lost budget", day not in self.lost, after)
 
-    def _spent(self, before: Reservation | None, after: Reservation | None) -> None:
-        if before is not None:
-            self._used[before.day] -= before.usd
-        if after is not None:
-            self._used[after.day] += after.usd
-        for day in sorted({one.day for one in (before, after) if one is not None}):
+    def _spent(self, before: Iterable[Reservation], after: Iterable[Reservation]) -> None:
+        for one in before:
+            self._used[one.day] -= one.usd
+        for one in after:
+            self._used[one.day] += one.usd
+        for day in sorted({one.day for one in (*before, *after)}):
             self._day_budget(day)
 
     def _day_budget(self, day: str) -> None:
@@ -335,8 +375,8 @@ class Checker:
         """From the items and the charges alone."""
         used: defaultdict[str, Decimal] = defaultdict(Decimal)
         for job in self._simulation.jobs.jobs.values():
-            if job.reservation is not None:
-                used[job.reservation.day] += job.reservation.usd
+            for reservation in job.reservations:
+                used[reservation.day] += reservation.usd
         for charge in self._simulation.jobs.charges.values():
             used[charge.day] += charge.usd
         for day in sorted({*used, *self._used, *self._simulation.jobs.money}):
@@ -361,6 +401,8 @@ class Checker:
         job = simulation.jobs.jobs.get(post.job_id)
         claimed = job is not None and job.state is State.SUBMITTING and job.body == post.body
         self.check("body stored first", claimed, job)
+        if job is not None and job.requests:
+            self._sent_as_asked(job)
         client_ref = str(json.loads(post.body)["client_ref"])
         self.check("one key per submission", self._keys.setdefault(client_ref, post.key) == post.key, client_ref)
         self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
@@ -392,6 +434,18 @@ class Checker:
         blocked = intake.reason is not None and not intake.draining and now - self._intake_changed > 31
         self.check("intake", not blocked or intake.probe_job == post.job_id, intake.reason, post.job_id)
         self.check("intake", not paused or now - simulation.paused_at <= 31, "paused", post.job_id)
+
+    def _sent_as_asked(self, job: Job) -> None:
+        """A POST leaves for a job that was reopened."""
+        how = job.requests[-1].how
+        self.check("asked for what is there", how is not Way.ASK or job.closed_as is None, job)
+        runs = [self._simulation.runflow.runs[run_id] for run_id in job.runs]
+        known = [run for run in runs if run.billed and run.ended and not run.lost]
+        self.check("unpaid is unpaid", how is not Way.UNPAID or not self._before(known, job), job, *known)
+
+    def _before(self, runs: list[FakeRun], job: Job) -> list[FakeRun]:
+        """Of some runs those that had ended when the job was reopened the last time."""
+        return [run for run in runs if (run.completed_at or 0.0) < job.requests[-1].at]
 
     def listing(self, cursor: str | None) -> None:
         """The run list is read from its beginning."""
@@ -491,7 +545,10 @@ class Checker:
         for queue in (simulation.uploads, simulation.results):
             self.check("nothing open", not queue.messages, queue.name, queue.messages)
             for message in queue.died:
-                fair = len(message.why) == MAX_RECEIVES and all(map(_is_fair, message.why))
+                by_key = '"reopen"' in message.body  # it has no item yet, and S3 tells which photo it is
+                fair = len(message.why) == MAX_RECEIVES and all(
+                    _is_fair(why) or (by_key and why.startswith("S3")) for why in message.why
+                )
                 self.check("dead letters explained", fair or queue is simulation.results, message)
         failures = [line for line in simulation.telemetry.lines if line.message == "message failed"]
         self.check("no unexpected error", not failures, *(line.fields.get("error") for line in failures))
@@ -526,6 +583,11 @@ class Checker:
         reserved = simulation.runflow.runs.get(job.reserved_run or "")
         if reserved is not None and job.reservation is not None and self._told_of(reserved):
             self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
+        for one in job.spent:
+            earlier = simulation.runflow.runs[one.run_id]
+            later = self.kept_at.get(one.run_id, 0.0) > job.requests[-1].at + HOUR
+            if later and self._told_of(earlier) and not earlier.lost:
+                self.check("as billed", one.reservation.usd == earlier.billed, one, earlier.billed, job)
         made = simulation.runflow.runs.get(job.run_id or "")
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
@@ -538,6 +600,7 @@ class Checker:
         if job is None or not self._told_of(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
+        reserved = reserved or any(one.run_id == run.run_id for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
         self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
         if charge is not None and run.ending.tells_cost:
@@ -563,7 +626,7 @@ class Checker:
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(
-            other.state is State.DELIVERED and other.upload.key == job.upload.key and _later(other, job)
+            other.job_id in self._delivered and other.upload.key == job.upload.key and _later(other, job)
             for other in self._simulation.jobs.jobs.values()
         )
 
@@ -580,11 +643,13 @@ class Checker:
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
             again = [run for run in runs if run.run_id in simulation.runflow.tried_again]
-            at_most = simulation.unmatched_runs + len(again) + 1
+            asked = sum(request.how is Way.PAID for request in job.requests) if job is not None else 0
+            at_most = simulation.unmatched_runs + len(again) + 1 + asked
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
+            earlier = [run for run in runs if job is not None and asked and run.run_id in job.earlier_runs]
             unused = bool(again) and (job is None or not self._may_use(again, job))
-            self.check("paid once", len(known) == 1 or unused, "a paid run of no job", job)
+            self.check("paid once", len(known) == 1 or bool(earlier) or unused, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)
@@ -610,7 +675,7 @@ class Checker:
         simulation = self._simulation
         newest: dict[str, Job] = {}
         for job in simulation.jobs.jobs.values():
-            if job.state is State.DELIVERED:
+            if job.job_id in self._delivered:
                 best = newest.get(job.upload.key)
                 if best is None or _later(job, best):
                     newest[job.upload.key] = job
@@ -639,10 +704,19 @@ class Checker:
         for write in simulation.jobs.writes:
             if write.after.state.terminal:
                 ends.setdefault(write.after.job_id, set()).add(write.after.state)
-        published = {(detail["job_id"], detail["state"]) for _, detail in simulation.events.published}
+        details = [detail for _, detail in simulation.events.published]
+        published = {(detail["job_id"], detail["state"]) for detail in details}
+        answered = {
+            (detail["job_id"], detail["state"], detail["reopened"]["request"])
+            for detail in details
+            if detail["reopened"]
+        }
         for job in simulation.jobs.jobs.values():  # what a repair has overtaken need not be published any more
             if job.state in DETAIL_TYPES:
                 self.check("events", (job.job_id, job.state.value) in published, "none for", job)
+            if job.state in DETAIL_TYPES and job.requests:
+                asked = (job.job_id, job.state.value, job.requests[-1].request_id)
+                self.check("events", asked in answered, "none for a request", job)
         stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)

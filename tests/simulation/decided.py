@@ -8,13 +8,15 @@ from detag.domain.job import Job, State
 from detag.domain.reasons import Group, Reason
 
 SENT_TO_SUBMIT: Final = "sent to submit"
+AGAIN: Final = "closed as before"
 WAITING: Final[dict[Reason, set[str]]] = {
-    Reason.READY: {"interrupted", "released", "not sent now", "started over", SENT_TO_SUBMIT},
+    Reason.READY: {"interrupted", "reopened", "released", "not sent now", "started over", SENT_TO_SUBMIT},
     Reason.RATE_LIMITED: {"sent again later", SENT_TO_SUBMIT},
-    Reason.UNCONFIRMED: {"awaiting confirmation", "unconfirmed", "not sent now", SENT_TO_SUBMIT},
+    Reason.UNCONFIRMED: {"reopened", "awaiting confirmation", "unconfirmed", "not sent now", SENT_TO_SUBMIT},
     Reason.OTHER_ACCOUNT: {"unconfirmed", SENT_TO_SUBMIT},
     Reason.ACCESS_DENIED: {"read again later", SENT_TO_SUBMIT},
     Reason.RETRY: {"tried again", SENT_TO_SUBMIT},
+    Reason.REOPENED: {"reopened", "asked again later", SENT_TO_SUBMIT},
 }
 """While a job waits; for intake, see `belongs`."""
 OTHERS: Final[dict[State, set[str]]] = {
@@ -28,8 +30,9 @@ OTHERS: Final[dict[State, set[str]]] = {
         "delivered later",
         "goes on later",
     },
-    State.DELIVERED: {"delivered", "billed"},
+    State.DELIVERED: {"delivered", "billed", AGAIN},
     State.FAILED: {
+        AGAIN,
         "not sent",
         "refused",
         "not tried again",
@@ -38,9 +41,9 @@ OTHERS: Final[dict[State, set[str]]] = {
         "not asked again",
         "goes on later",
     },
-    State.CANCELLED: {"not tried again"},
+    State.CANCELLED: {"not tried again", AGAIN},
     State.SKIPPED: {"not sent"},
-    State.SUPERSEDED: {"not sent", "not stored"},
+    State.SUPERSEDED: {"not sent", "not stored", AGAIN},
 }
 
 

@@ -168,6 +168,15 @@ KINDS: Final = (
     "callback forged",
     "callback garbage",
     "callback of an unrelated run",
+    # What is asked for
+    "asked to reopen: ask",
+    "asked to reopen: unpaid",
+    "asked to reopen: paid",
+    "asked to reopen: carried out",
+    "asked to reopen: by its key",
+    "asked to reopen: an earlier run calls back",
+    "asked to reopen: again and again",
+    "asked to reopen: refused",
 )
 """Everything that may happen in a simulation."""
 

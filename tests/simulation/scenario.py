@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -127,6 +128,7 @@ class Workload:
         self._operator()
         self._strangers()
         self.keys.change()
+        self._requests()
         simulation.wake(simulation.time)
         simulation.at(simulation.started + self.length, self._end_faults)
         simulation.run_out(simulation.started + REST_DAYS * DAY)
@@ -409,6 +411,48 @@ class Workload:
     def _spread_rights(self) -> None:
         self.simulation.photos.rights_spread = True
 
+    # Requests to reopen closed jobs
+
+    def _requests(self) -> None:
+        """From a chance of their own, so that all else is as it would be without them."""
+        asking = Random(f"reopen {self.simulation.seed}")
+        for _ in range(asking.choice((0, 3, 12))):
+            at = self.simulation.started + self.length * asking.uniform(0.2, 2.0)
+            self.simulation.at(at, partial(self._ask_to_reopen, asking))
+
+    def _ask_to_reopen(self, asking: Random) -> None:
+        simulation = self.simulation
+        how = asking.choice(("ask", "unpaid", "paid"))
+        jobs = sorted(simulation.jobs.jobs.values(), key=lambda job: job.job_id)
+        closed = [job for job in jobs if job.state.terminal]
+        undone = [job for job in closed if job.state is not State.DELIVERED]
+        job = asking.choice(undone if undone and asking.random() < 0.5 else closed) if closed else None
+        if job is None or asking.random() < 0.15:
+            simulation.profile.happens("asked to reopen: refused")
+            way, job_id = asking.choice((("paid", "f" * 32), ("twice", jobs[0].job_id if jobs else "x")))
+            simulation.reopen(way, {"job_id": job_id})
+            return
+        simulation.profile.happens(f"asked to reopen: {how}")
+        named = {"job_id": job.job_id}
+        if asking.random() < 0.3:
+            simulation.profile.happens("asked to reopen: by its key")
+            named = {"key": job.upload.key} | ({"version_id": job.upload.version} if job.upload.version else {})
+        copies = asking.choice((1, 1, 2, 10))
+        request_id = simulation.reopen(how, named, copies=copies)
+        if asking.random() < 0.5:
+            simulation.after(asking.uniform(3.0, 60.0), partial(self._call_back_again, job.run_id or ""))
+        if copies > 1:
+            simulation.profile.happens("asked to reopen: again and again")
+            later = asking.choice((30.0, 600.0, 4 * 3600.0))
+            simulation.after(later, lambda: simulation.reopen(how, named, request_id=request_id))
+
+    def _call_back_again(self, run_id: str) -> None:
+        """Somebody redelivers the callback of the run that was there before."""
+        for body, signature in list(self.simulation.runflow.callbacks):
+            if json.loads(body)["run_id"] == run_id:
+                self.simulation.profile.happens("asked to reopen: an earlier run calls back")
+                self.simulation.receive(body, signature)
+
     # Strangers
 
     def _strangers(self) -> None:
@@ -501,10 +545,12 @@ class Workload:
             simulation.after(hours * 3600.0, simulation.redrive_all)
 
     def _repeat_everything(self) -> None:
-        """Every event, message and callback once more: what was given up may be repaired, nothing else changes."""
+        """Every event, message and callback once more: what was given up may be repaired, and what another run cost
+        may be told; nothing else changes.
+        """
         simulation = self.simulation
-        late = bool(simulation.runflow.tried_again)  # all callbacks of such a run may have been lost
-        if late or any(job.repairable for job in simulation.jobs.jobs.values()):
+        untold = any(job.repairable or job.spent for job in simulation.jobs.jobs.values())
+        if untold or simulation.runflow.tried_again:  # all callbacks of such a run may have been lost
             self._repeat()
             simulation.checker.at_rest()
         before = simulation.checker.digest()
@@ -522,7 +568,7 @@ class Workload:
         simulation.jobs.expire()
         simulation.trace_line("--- every event once more, after the items have expired")
         sent = len(simulation.runflow.sent)
-        for event in list(simulation.arrivals):
+        for event in (*simulation.arrivals, *simulation.requests.values()):
             simulation.uploads.put(event, safely=True)
         simulation.run_out(simulation.time + REST_DAYS * DAY)
         simulation.checker.check("redriving is harmless", len(simulation.runflow.sent) == sent, "paid after expiry")
@@ -532,6 +578,8 @@ class Workload:
         simulation.trace_line("--- every message once more")
         for event in list(simulation.arrivals):
             simulation.uploads.put(event, safely=True)
+        for message in list(simulation.requests.values()):
+            simulation.uploads.put(message, safely=True)
         for body, signature in list(simulation.runflow.callbacks):
             simulation.receive(body, signature)
         for queue in (simulation.uploads, simulation.results):

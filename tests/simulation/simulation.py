@@ -179,6 +179,8 @@ class Simulation:
         """Uploads whose event reached the upload queue, by job id."""
         self.arrivals: list[dict[str, Any]] = []
         """Every event that reached the upload queue, as often as it did."""
+        self.requests: dict[str, dict[str, Any]] = {}
+        """Every message that asked for a job to be reopened, by the id of its request."""
         self.kept_results: Counter[str] = Counter()
         """Messages that reached the result queue, by run id."""
         self.paused_at = self.secrets_changed = self.throttled_until = float("-inf")
@@ -577,6 +579,17 @@ class Simulation:
         self.arrived[upload.job_id] = upload
         self.arrivals.append(event)
         self.uploads.put(event, safely=True)
+
+    def reopen(self, how: str, named: dict[str, str], *, request_id: str = "", copies: int = 1) -> str:
+        """Somebody asks for the job that is named to be reopened; returns the id of the request."""
+        request_id = request_id or f"r-{len(self.requests) + 1}"
+        at = datetime.fromtimestamp(self.time, UTC).isoformat()
+        asked = {"id": request_id, "how": how, "by": "anna", "at": at, **named}
+        message = self.requests.setdefault(request_id, {"reopen": asked})
+        self.trace_line("asked to reopen:", asked)
+        for _ in range(copies):
+            self.uploads.put(message, safely=True)
+        return request_id
 
     def redrive_rule(self) -> None:
         """An operator sends the rule's dead letters on."""

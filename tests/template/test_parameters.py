@@ -14,7 +14,7 @@ from tests.template.stack import Stack
 ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
 OUTPUTS = {
     "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "SkippedCommand",
-    "RedriveUploadsCommand", "RedriveResultsCommand", "CallbackUrl",
+    "RedriveUploadsCommand", "RedriveResultsCommand", "ReopenCommand", "CallbackUrl",
     "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
     "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn",
     "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName",
@@ -127,6 +127,7 @@ def test_the_outputs_are_those_that_tools_and_readme_rely_on(stack: Stack) -> No
         ("SetRunflowApiKeyCommand", "aws secretsmanager put-secret-value", "RunflowApiKey"),
         ("SetCallbackSecretsCommand", "aws secretsmanager put-secret-value", "CallbackSecrets"),
         ("SkippedCommand", "aws dynamodb scan --table-name ${JobTable}", "JobTable"),
+        ("ReopenCommand", "aws sqs send-message --queue-url ${UploadQueue}", "UploadQueue"),
         ("RedriveUploadsCommand", "aws sqs start-message-move-task", "UploadDeadLetterQueue"),
         ("RedriveResultsCommand", "aws sqs start-message-move-task", "ResultDeadLetterQueue"),
         ("StatusCommand", "sam remote invoke ReconcileFunction --stack-name ${AWS::StackName}", "AWS::StackName"),

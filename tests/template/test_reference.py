@@ -67,7 +67,7 @@ def test_metrics_keep_the_names_that_dashboards_know() -> None:
         "Submitted", "AmbiguousSubmission", "Answered200", "Answered401", "Answered413", "Answered503",
         "PreviousSecretMatched", "UnusableCallback", "UnmatchedCallback", "UnmatchedPaidRun", "RunRetried",
         "DeliveryRetried", "Delivered", "Failed", "Cancelled", "Skipped", "NotAPhoto", "Superseded", "MessageFailed",
-        "GateHeld", "OtherAccount", "UnreadableItem", "UploadRecovered",
+        "GateHeld", "OtherAccount", "UnreadableItem", "UploadRecovered", "Reopened", "ReopenRefused",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from tests.simulation.mutants import (
     other_runs,
     outputs,
     pipeline,
+    reopen,
     uploads,
 )
 
@@ -31,6 +32,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
     *account.MUTANTS,
+    *reopen.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

@@ -180,7 +180,7 @@ MUTANTS: Final = (
         "day budget: in one transaction",
         "day budget",
         STORE + "save",
-        "self._move_money(before.reservation, after.reservation, limit)",
+        "self._move_money(before.reservations, after.reservations, limit)",
         "pass",
     ),
     one(

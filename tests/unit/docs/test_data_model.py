@@ -37,9 +37,9 @@ WHEN: dict[str, Callable[[Job], bool]] = {
         not job.state.terminal or bool(job.pending) or job.ask_at is not None
     ),
     "while submitting": lambda job: job.state is State.SUBMITTING,
-    "since the first claim": lambda job: job.submission_no > 0,
+    "since the first claim": lambda job: job.claimed_at > 0,
     "since the first run": lambda job: job.run_id is not None or bool(job.earlier_runs),
-    "once delivered": lambda job: job.state is State.DELIVERED,
+    "once delivered": lambda job: job.state is State.DELIVERED or (bool(job.requests) and bool(job.outputs)),
     "while anything is pending": lambda job: bool(job.pending),
     "once closed": lambda job: job.state.terminal,
     "once closed, nothing is pending, and no late result is asked for": lambda job: (
@@ -58,7 +58,9 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first claim, where that recorded it": lambda job: job.submission_no > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
     "while unconfirmed, where a search stopped half-way": lambda job: job.unconfirmed,
-    "while unconfirmed, after a search that was put off": lambda job: job.unconfirmed,
+    "while unconfirmed or reopened, after a search that was put off": lambda job: (
+        job.unconfirmed or job.reason is Reason.REOPENED
+    ),
     "after a submission that was given up unconfirmed": lambda job: (
         job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
     ),
@@ -67,7 +69,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)
     ),
     "after a run that another one followed or replaced": lambda job: (
-        job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
+        job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED or bool(job.requests)
     ),
     "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
@@ -78,8 +80,15 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable
     ),
-    "once delivered, where older outputs were left": lambda job: job.state is State.DELIVERED,
-    "while money is reserved or spent": lambda job: job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED,
+    "once delivered, where older outputs were left": lambda job: job.state is State.DELIVERED or bool(job.requests),
+    "while money is reserved or spent": lambda job: (
+        job.state is not State.WAITING or job.unconfirmed or bool(job.requests)
+    ),
+    "once reopened": lambda job: bool(job.requests),
+    "while reopened": lambda job: bool(job.requests) and not job.state.terminal,
+    "once reopened, where earlier runs were or may have been charged": lambda job: bool(job.requests),
+    "once a new run was asked for in place of another's result": lambda job: bool(job.requests),
+    "once a new run was asked for": lambda job: bool(job.requests),
 }
 """Then, but not always then."""
 

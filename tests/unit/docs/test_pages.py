@@ -16,6 +16,7 @@ SHARED = {
     "budget": ("deliver", "submit"),
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
+    "reopening": ("submit",),
     "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }

@@ -45,6 +45,12 @@ AGREED = {
     "take_over": {"another run taken over"},
     "bill_reserved": {"billed"},
     "deliver_other": {"delivered"},
+    "reopen": {"reopened"},
+    "take_up": {"reopened"},
+    "ask_later": {"asked again later"},
+    "go_ahead": {"started over", "unconfirmed"},
+    "close_again": {"closed as before"},
+    "bill_earlier": {"billed"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""
 
@@ -65,9 +71,9 @@ def test_each_transition_has_decisions_of_its_own() -> None:
 
 
 def test_only_bookkeeping_keeps_the_decision_before_it() -> None:
-    """What closed a job stays on its item while that is published."""
+    """What closed a job stays on its item while that is published, or an earlier run's cost is corrected."""
     keeping = {step.move.name for step in drawn() if step.move is not None and step.keeps_decision}
-    assert keeping == {"keep_pending", "published", "ask_again"}
+    assert keeping == {"keep_pending", "published", "ask_again", "bill_earlier"}
     others = [step for step in drawn() if step.move and step.move.name in keeping and not step.keeps_decision]
     assert {step.move.name for step in others if step.move} == {"ask_again"}, "of a failed job"
 

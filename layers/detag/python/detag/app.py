@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from detag.services.intake import IntakeControl
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
+    from detag.services.reopening import Reopening
     from detag.services.steps import Steps
     from detag.services.submission import Submission
     from detag.services.submit import Submit
@@ -59,6 +60,7 @@ def submit(
         admission=_admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock),
         submission=submission,
         existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
+        reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
         steps=steps,
         budget=budget,
         clock=clock,
@@ -161,6 +163,21 @@ def _admission(
         runs=runs,
         budget=budget,
         clock=clock,
+    )
+
+
+def _reopening(
+    settings: SubmitSettings, *, jobs: JobStore, photos: PhotoStore, steps: Steps, clock: Clock, telemetry: Telemetry
+) -> Reopening:
+    from detag.services.reopening import Reopening
+
+    return Reopening(
+        input_bucket=settings.input_bucket,
+        jobs=jobs,
+        photos=photos,
+        steps=steps,
+        clock=clock,
+        telemetry=telemetry,
     )
 
 

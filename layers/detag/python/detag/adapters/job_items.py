@@ -22,10 +22,11 @@ from functools import partial
 from typing import Any, Final
 
 from detag.domain.intake import Intake, Override
-from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
+from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
+from detag.domain.reopening import Request, Way
 from detag.ports.items import kept, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
@@ -80,6 +81,25 @@ def _read_troubles(value: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Troubl
     return tuple(sorted((Trouble(name), float(seconds["N"])) for name, seconds in value.items()))
 
 
+def _write_requests(value: Iterable[Request]) -> list[Item]:
+    return [{"L": _write_texts((one.request_id, one.how, one.by, _write_seconds(one.at)))} for one in value]
+
+
+def _read_requests(value: Iterable[Mapping[str, Any]]) -> tuple[Request, ...]:
+    read = (_read_texts(one["L"]) for one in value)
+    return tuple(Request(request_id, Way(how), by, float(at)) for request_id, how, by, at in read)
+
+
+def _write_spent(value: Iterable[Spent]) -> list[Item]:
+    lines = ((one.run_id, one.reservation.day, format(one.reservation.usd, "f")) for one in value)
+    return [{"L": _write_texts(line)} for line in lines]
+
+
+def _read_spent(value: Iterable[Mapping[str, Any]]) -> tuple[Spent, ...]:
+    read = (_read_texts(one["L"]) for one in value)
+    return tuple(Spent(run_id, Reservation(day, Decimal(usd))) for run_id, day, usd in read)
+
+
 # The methods of str and int, and not str() and repr(): they raise TypeError for any other value.
 TEXT: Final = Type("S", "text", str.__str__, str)
 STATE: Final = Type("S", "state", str.__str__, State)
@@ -91,6 +111,8 @@ FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
+REQUESTS: Final = Type("L", "list of requests: id, how, who asked, when", _write_requests, _read_requests)
+SPENT_ON: Final = Type("L", "list of what a run cost: its id, the day, US dollars", _write_spent, _read_spent)
 
 
 # Attributes
@@ -139,6 +161,23 @@ UPLOAD_ATTRIBUTES: Final = (
     Attribute("uploaded_at", "uploaded_at", SECONDS, ALWAYS, NEVER),
     Attribute("event_key", "event_key", TEXT, "where the event's key was URL-encoded"),
 )
+FORMER_END_ATTRIBUTES: Final = (
+    Attribute("state", "state", STATE, ALWAYS, NEVER),
+    Attribute("reason", "reason", REASON, "unless delivered"),
+    Attribute("detail", "detail", TEXT, "where there was one"),
+    Attribute("code", "code", TEXT, "where there was one"),
+    Attribute("cost", "cost", TEXT, "where Runflow gave it"),
+    Attribute("run_id", "run_id", TEXT, "where the run was known"),
+    Attribute("reserved_run", "reserved_run", TEXT, "where there was one"),
+    Attribute("ask_at", "ask_at", SECONDS, "where a late result was asked for"),
+)
+"""Of a job before it was reopened; each is what the job's own of that name is."""
+FORMER_END: Final = Type(
+    "M",
+    "map of how it was closed",
+    lambda value: _written(FORMER_END_ATTRIBUTES, partial(getattr, value)),
+    lambda value: FormerEnd(**_fields(FORMER_END_ATTRIBUTES, value)),
+)
 JOB_ATTRIBUTES: Final = (
     Attribute("state", "state", STATE, ALWAYS, NEVER),
     Attribute("reason", "reason", REASON, "while waiting; once closed, unless delivered"),
@@ -161,7 +200,9 @@ JOB_ATTRIBUTES: Final = (
     Attribute("doubtful", "maybe_submitted", FLAG, TRUE, absent=False),
     Attribute("look_from", "search_from", TEXT, "while unconfirmed, where a search stopped half-way"),
     Attribute("to_ask", "to_ask", TEXTS, "while unconfirmed, where a search stopped half-way", ()),
-    Attribute("search_since", "search_since", SECONDS, "while unconfirmed, after a search that was put off", 0.0),
+    Attribute(
+        "search_since", "search_since", SECONDS, "while unconfirmed or reopened, after a search that was put off", 0.0
+    ),
     Attribute("unaccounted", "unaccounted", PAIRS, "after a submission that was given up unconfirmed", ()),
     Attribute("content_type", "content_type", TEXT, CLAIMED),
     Attribute("source_metadata", "source_metadata", PAIRS, "from the claim until closed, where there is any", ()),
@@ -178,6 +219,11 @@ JOB_ATTRIBUTES: Final = (
     Attribute("owed", "pending", TEXTS, "while anything is pending", ()),
     Attribute("closed_at", "closed_at", SECONDS, CLOSED),
     Attribute("ask_at", "ask_at", SECONDS, "while a late result, or what a run costs, is asked for"),
+    Attribute("requests", "requests", REQUESTS, "once reopened", ()),
+    Attribute("closed_as", "closed_as", FORMER_END, "while reopened"),
+    Attribute("spent_before", "spent", SPENT_ON, "once reopened, where earlier runs were or may have been charged", ()),
+    Attribute("replaced_runs", "replaced_runs", TEXTS, "once a new run was asked for in place of another's result", ()),
+    Attribute("again", "again", TEXT, "once a new run was asked for"),
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),
@@ -189,6 +235,7 @@ DERIVED_ATTRIBUTES: Final = (
     Attribute("lane", "due_shard", TEXT, DUE),
     Attribute("outcome", "outcome", TEXT, CLOSED, means="Final state and UTC day of the end: `delivered#2026-11-23`."),
     Attribute("expires_at", "expires_at", WHOLE, "once closed, nothing is pending, and no late result is asked for"),
+    Attribute("total_cost", "total_cost", USD, "while money is reserved or spent", Decimal(0)),
 )
 """What a job's item has besides, made from its fields: it is written and never read."""
 WRITTEN_BY: Final = Attribute(
@@ -342,6 +389,7 @@ def job_item(job: Job) -> Item:
         "due_shard": job.due_shard,
         "outcome": None if job.closed_at is None else outcome_of(job.state, day_of(job.closed_at)),
         "expires_at": job.expires_at,
+        "total_cost": job.total_cost,
     }
     return (
         _written(DERIVED_ATTRIBUTES, derived.__getitem__)

@@ -70,7 +70,7 @@ def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) ->
         {"Put": put_request(table, job_item(after), before.version)},
         *(
             spend_request(table, day, usd, limit if day == reserved else None)
-            for day, usd in moved_money(before.reservation, after.reservation).items()
+            for day, usd in moved_money(before.reservations, after.reservations).items()
         ),
     ]
 
@@ -141,7 +141,7 @@ def charge_requests(
         }
     return [
         {"Put": put},
-        *(spend_request(table, day, usd, None) for day, usd in moved_money(before, after).items()),
+        *(spend_request(table, day, usd, None) for day, usd in moved_money((before,), (after,)).items()),
     ]
 
 

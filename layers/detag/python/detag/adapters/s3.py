@@ -85,7 +85,14 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.get("ContentRange", ""))
         size = int(total[1]) if total else answer["ContentLength"]
-        return Head(data, size, answer["ETag"].strip('"'), answer["Metadata"], _id(answer.get("VersionId")))
+        return Head(
+            data,
+            size,
+            answer["ETag"].strip('"'),
+            answer["Metadata"],
+            _id(answer.get("VersionId")),
+            _modified(answer),
+        )
 
     def _empty(self, where: dict[str, Any]) -> Head:
         try:
@@ -95,7 +102,8 @@ class S3PhotoStore:
             raise _unreadable(error) from None
         if head["ContentLength"]:
             raise Transient("HeadObject: the object changed while it was read")
-        return Head(b"", 0, head["ETag"].strip('"'), head["Metadata"], _id(head.get("VersionId")))
+        version_id = _id(head.get("VersionId"))
+        return Head(b"", 0, head["ETag"].strip('"'), head["Metadata"], version_id, _modified(head))
 
     def read_tail(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> bytes:
         """See `PhotoStore`."""
@@ -259,6 +267,12 @@ def _version(bucket: str, key: str, version_id: str | None, etag: str | None = N
 def _id(version: str | None) -> str | None:
     """A version's id; None for an object from before its bucket kept versions, or while it keeps none."""
     return None if version == "null" else version
+
+
+def _modified(answer: Mapping[str, Any]) -> float:
+    """When the object was stored; long ago where the answer does not tell."""
+    moment = answer.get("LastModified")
+    return moment.timestamp() if moment else 0.0
 
 
 def _status(error: ClientError) -> int:

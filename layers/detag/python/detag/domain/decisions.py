@@ -48,35 +48,42 @@ from detag.domain.job import (
     accept,
     adopt,
     ask_again,
+    ask_later,
     await_access,
     await_confirmation,
     back_off,
+    bill_earlier,
     bill_reserved,
     cancel,
     claim,
+    close_again,
     defer,
     deliver,
     deliver_other,
     extend_due,
     fail,
+    go_ahead,
     keep_pending,
     keep_unconfirmed,
     move,
     poll_later,
     published,
     release,
+    reopen,
     resend,
     retry,
     skip,
     start_over,
     supersede,
     take_over,
+    take_up,
     wait_for_intake,
 )
 from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
+from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
 from detag.domain.uploads import ignoring
 
@@ -167,6 +174,8 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
             return Idle("not due yet")
         case State.WAITING if job.unconfirmed:
             return Next.SEARCH
+        case State.WAITING if job.reason is Reason.REOPENED:
+            return Next.ASK
         case State.WAITING:
             return Next.BEGIN
     return Idle("already done")
@@ -597,9 +606,11 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
         case Unanswered() | Unfinished() | AskedElsewhere():
             return _search_on(job, search, now, uniform)
+        case NoneFound() if job.only_asks:
+            return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
         case NoneFound() if not may_send:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
-        case NoneFound() if job.url_expires_at - now <= waits.URL_MARGIN.seconds:
+        case NoneFound() if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
         case NoneFound() if job.reservation is None or job.reservation.day != day_of(now):
             return Step(move=move(start_over, now), decision="started over", why="no run exists, and the day is over")
@@ -627,6 +638,8 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
             why, goes_on = "the run list is long, the search goes on", {"search_from": cursor, "to_ask": to_ask}
     troubled = not isinstance(search, Unfinished)
     since = job.search_since or now
+    if now - since >= waits.SEARCH.seconds and job.only_asks:
+        return _closed_again(why, now)
     if now - since >= waits.SEARCH.seconds:
         said = f"{job.client_ref}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
@@ -736,10 +749,10 @@ class FetchOther:
 def is_uncounted(job: Job, run: Run) -> bool:
     """Whether a run was charged, and no reservation of the job stands for it, nor will."""
     if run.run_id == job.run_id:
-        return run.charged and job.state.terminal and job.reservation is None
+        return run.charged and job.reservation is None and not stands_for(job, run)
     if job.run_id is None and job.state.terminal and job.reservation is not None:
         return False  # it was kept for the run that an unconfirmed submission might have made
-    return run.charged and run.run_id != job.reserved_run
+    return run.charged and run.run_id != job.reserved_run and not stands_for(job, run)
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
@@ -750,6 +763,8 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     """
     if run.run_id == job.reserved_run:
         return _bill_reserved(job, run, now)
+    if run.run_id in job.replaced_runs:
+        return Idle("a new run was asked for in its place")
     if run.status not in GOOD:
         return Idle("another run of the job has no result to use")
     if run.run_id not in job.earlier_runs and not job.maybe_submitted:
@@ -812,6 +827,140 @@ def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Id
             )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
     return Idle("another run of the job has no output to store")
+
+
+# Reopened
+
+CLOSED_AGAIN: Final = "closed as before"
+
+
+def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step | Idle | Refusal:
+    """What a request to reopen a job leads to. `charged`: whether one of its runs was charged by its id."""
+    if any(one.request_id == request.request_id for one in job.requests):
+        return Idle("carried out already")
+    if not job.state.terminal:
+        return Refusal(f"the job is open: {job.state}")
+    if (job.closed_at or 0.0) > request.at + waits.CLOCK_SKEW:
+        return Refusal("it was asked for before the job was closed")
+    if len(job.requests) >= MAX_REQUESTS:
+        return Refusal(f"it was reopened {MAX_REQUESTS} times")
+    unsure = job.reservation is not None and job.run_id is None
+    known = bool(job.runs or job.unaccounted or unsure)
+    match request.how:
+        case Way.ASK if not known:
+            return Refusal("it has no run to ask for")
+        case Way.UNPAID if charged or _was_charged(job):
+            return Refusal("it was charged, or may have been: reopen it as paid, or ask")
+        case Way.UNPAID if unsure and job.client_ref not in dict(job.unaccounted):  # its item is of an earlier version
+            return Refusal("an unclear answer may have made a run that cannot be told from others: ask, or pay")
+        case Way.ASK | Way.UNPAID if known:
+            reason = Reason.REOPENED
+        case _:
+            reason = Reason.UNCONFIRMED if unsure else Reason.READY
+    opened = move(reopen, request, reason, now, now + waits.RESUME.seconds)
+    return Step(move=opened, decision="reopened", why=_asked_by(request), metric=Metric.REOPENED)
+
+
+def taking_up(uploaded_at: float, request: Request, *, versioned: bool, now: float) -> Step | Refusal:
+    """What a request for a photo without an item leads to. What is older than the items of closed jobs, or had no
+    version that would name its item, may have been paid for, and nobody knows.
+    """
+    remembered = versioned and now - uploaded_at <= waits.REMEMBERED.seconds
+    match request.how:
+        case Way.ASK:
+            return Refusal("its item has expired: its runs are not known any more")
+        case Way.UNPAID if not remembered:
+            return Refusal("its item has expired: it may have been paid for")
+    taken = move(take_up, request, now, now + waits.RESUME.seconds)
+    return Step(move=taken, decision="reopened", why=_asked_by(request), metric=Metric.REOPENED)
+
+
+def _asked_by(request: Request) -> str:
+    return f"{request.how}, asked for by {request.by} at {request.time}: {request.request_id}"
+
+
+def _was_charged(job: Job) -> bool:
+    """Whether a run of a closed job was or may have been charged, as far as its item tells. One that an unconfirmed
+    submission may have made is searched for first.
+    """
+    if job.state is State.DELIVERED or job.reason in (Reason.NEWER_DELIVERED, Reason.TOO_OLD):
+        return True
+    free = job.cost is not None and Decimal(job.cost) == 0
+    own = job.reservation is not None and bool(job.reserved_run or job.run_id) and not free
+    return own or any(one.reservation.usd > 0 for one in job.spent)
+
+
+@dataclass(frozen=True, slots=True)
+class UseRun:
+    """A run that is there already is to be charged, where nothing stands for it, and then taken over by a step."""
+
+    run: Run
+    step: Step
+
+
+def stands_for(job: Job, run: Run) -> bool:
+    """Whether the job's own item counts what a run cost."""
+    return any(one.run_id == run.run_id for one in job.spent)
+
+
+def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uniform: Uniform) -> Step | Adopt | UseRun:
+    """What the runs of a reopened job lead to, as Runflow tells of them: a result that is there is used, and a run
+    that goes on is waited for; else it is closed as before, or sent where that was asked for and none was charged.
+    """
+    if isinstance(found, Unanswered):
+        since = job.search_since or now
+        if now - since >= waits.SEARCH.seconds:
+            return _closed_again(found.why, now, refused=job.requests[-1].how is Way.UNPAID)
+        later = move(ask_later, now + waits.SEARCH_AGAIN.seconds(job.tries, uniform), since)
+        return Step(move=later, decision="asked again later", why=found.why, warns=True)
+    useful = [run for run in found if run.may_give_output]
+    if useful:
+        best = min(useful, key=lambda run: (_usefulness(run), not run.output_urls))
+        if job.reservation is not None and best.run_id not in job.earlier_runs:  # which is what is reserved for
+            return Adopt(best.run_id, (), best.client_ref)
+        taken = move(take_over, best.run_id, now, now + waits.ADOPTED_POLL.seconds)
+        return UseRun(best, Step(move=taken, decision="another run taken over", why=f"{best.status}: {best.run_id}"))
+    if job.requests[-1].how is Way.UNPAID and any(run.charged and run.cost != 0 for run in found):
+        return _closed_again("a run was charged: reopen it as paid", now, refused=True)
+    if job.reservation is not None:
+        searched = move(go_ahead, Reason.UNCONFIRMED, now)
+        return Step(move=searched, decision="unconfirmed", why="no known run has a result")
+    if job.only_asks:
+        return _closed_again("no run of it has a result", now)
+    return Step(move=move(go_ahead, Reason.READY, now), decision="started over", why="no run of it was charged")
+
+
+def _closed_again(why: str, now: float, *, refused: bool = False) -> Step:
+    metric = Metric.REOPEN_REFUSED if refused else None
+    return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why=why, metric=metric)
+
+
+def as_asked(job: Job, step: Step, *, now: float) -> Step:
+    """The step that closes a job; one that was only asked for is closed as it was before, unless its run was not known
+    then.
+    """
+    closes = step.move is not None and step.move.transition in (fail, cancel)
+    if step.move is None or not closes or not job.only_asks or job.closed_as is None or job.closed_as.run_id is None:
+        return step
+    cost = "0" if step.move.named.get("free") else step.move.named.get("cost")
+    closed = move(close_again, now, cost=None if cost is None else str(cost))
+    return Step(move=closed, decision=CLOSED_AGAIN, why=step.why)
+
+
+def billing_earlier(job: Job, run: Run) -> Step | Idle | Again:
+    """Correct what an earlier run may have cost, once it has ended and Runflow tells."""
+    spent = next((one.reservation.usd for one in job.spent if one.run_id == run.run_id), None)
+    cost = _usd(run) if run.charged else "0"
+    if spent is None or not run.status.terminal or cost is None or max(Decimal(cost), Decimal(0)) == spent:
+        return Idle("what is counted for the run stays")
+    if job.state is State.SUBMITTING:
+        return Again("the photo is being sent")
+    return Step(
+        move=move(bill_earlier, run.run_id, cost),
+        decision="billed",
+        why=f"run {run.run_id} has ended, for ${cost}",
+        keeps_decision=True,
+    )
 
 
 # After a run
@@ -878,6 +1027,8 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     expired = now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS
     if run.charged:
         why_not = "charged"
+    elif job.only_asks:
+        why_not = "only asked for"
     elif expired:
         why_not = ""
     elif permanent(run.failure_code) and now - job.claimed_at < waits.FRESH_URL.seconds:

@@ -31,7 +31,8 @@ DELIVERABLE: Final = (*ACCEPTED, "image/gif")
 @dataclass(frozen=True, slots=True)
 class Head:
     """The first bytes of an object and what its store says of it. `etag` without quotes; `size` of the whole, in
-    bytes; `version_id` of the version that answered, None where that has no id (S3 calls it null).
+    bytes; `version_id` of the version that answered, None where that has no id (S3 calls it null); `modified` is when
+    it was stored.
     """
 
     data: bytes
@@ -39,6 +40,7 @@ class Head:
     etag: str
     metadata: Mapping[str, str]
     version_id: str | None = None
+    modified: float = 0.0
 
 
 class NotAnImage(ValueError):

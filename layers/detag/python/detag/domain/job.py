@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,6 +19,7 @@ from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
+from detag.domain.reopening import Request, Way
 from detag.domain.runs import asked_ratio
 
 DAY_SECONDS: Final = 86_400
@@ -61,6 +63,9 @@ class Trouble(StrEnum):
     NOT_STORED = "not_stored"
     """An output could not be fetched or stored."""
 
+
+ASKED_SUBMISSIONS: Final = 20
+"""So many of a reopened job's submissions, the latest, are looked up by name."""
 
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
@@ -142,6 +147,28 @@ class Reservation:
     """How much, in US dollars."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an earlier run of a reopened job cost, or may have: it stays counted on its day."""
+
+    run_id: str
+    reservation: Reservation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerEnd:
+    """How a job was closed before it was reopened."""
+
+    state: State
+    reason: Reason | None
+    detail: str | None
+    code: str | None
+    cost: str | None
+    run_id: str | None
+    reserved_run: str | None
+    ask_at: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job, as one item of the job table keeps it."""
@@ -205,7 +232,7 @@ class Job:
     submitted_at: float = 0.0
     """When the latest run was accepted or adopted."""
     earlier_runs: tuple[str, ...] = ()
-    """The runs of this job that failed, oldest first."""
+    """The runs of this job that another one followed: they failed, or the job was reopened. Oldest first."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
     reservation: Reservation | None = None
@@ -228,6 +255,16 @@ class Job:
     """When the job was closed; after a repair, the time of the repair."""
     ask_at: float | None = None
     """When Runflow is asked again about a failed job's run, whose result may come late; None: never again."""
+    requests: tuple[Request, ...] = ()
+    """Every request that reopened the job, oldest first: who asked, when and how."""
+    closed_as: FormerEnd | None = None
+    """How the job was closed before the latest request, while it is open again."""
+    spent: tuple[Spent, ...] = ()
+    """What its earlier runs cost or may have cost, where that was reserved by the job."""
+    replaced_runs: tuple[str, ...] = ()
+    """Runs whose results are known, and were asked to be replaced by those of new ones: they are not used any more."""
+    again: str | None = None
+    """The id of the latest request for a new run of a photo that is known: it is cleaned anew."""
 
     @property
     def job_id(self) -> str:
@@ -247,13 +284,22 @@ class Job:
     @property
     def awaited(self) -> dict[str, str]:
         """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
-        sent = self.state is State.SUBMITTING or self.unconfirmed
-        current = {self.client_ref: asked_ratio(self.body) or ""} if sent else {}
-        return dict(self.unaccounted) | current
+        awaited = dict(self.unaccounted)
+        if self.state is State.SUBMITTING or self.unconfirmed:
+            awaited.setdefault(self.client_ref, asked_ratio(self.body) or "")
+        return awaited
+
+    @property
+    def submissions(self) -> tuple[str, ...]:
+        """The names of its latest submissions, newest first, as many as one invocation may ask for."""
+        first = max(0, self.submission_no - ASKED_SUBMISSIONS)
+        return tuple(f"{self.job_id}.{number}" for number in range(self.submission_no, first, -1))
 
     def has_submission(self, client_ref: str) -> bool:
         """Whether a name is that of a submission of the job."""
-        return client_ref in (f"{self.job_id}.{number}" for number in range(1, self.submission_no + 1))
+        name, _, number = client_ref.rpartition(".")
+        known = name == self.job_id and re.fullmatch(r"[1-9][0-9]{0,11}", number) is not None
+        return known and int(number) <= self.submission_no
 
     @property
     def idempotency_key(self) -> str:
@@ -269,6 +315,32 @@ class Job:
     def repairable(self) -> bool:
         """Whether a late paid result of the job's run may still be delivered."""
         return self.state is State.FAILED and self.reason is not None and self.reason.repairable
+
+    @property
+    def reservations(self) -> tuple[Reservation, ...]:
+        """All money that the job stands for: of its run, and of earlier ones."""
+        own = () if self.reservation is None else (self.reservation,)
+        return (*own, *(one.reservation for one in self.spent))
+
+    @property
+    def total_cost(self) -> Decimal:
+        """What all runs of the job cost, in US dollars; what is reserved, where Runflow has not said."""
+        total = sum((one.reservation.usd for one in self.spent), Decimal(0))
+        if self.reservation is not None and (self.reserved_run or self.cost is None):
+            total += self.reservation.usd
+        if self.cost is not None and all(one.run_id != self.run_id for one in self.spent):
+            total += _amount(self.cost)
+        return total
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Every run of the job that is known by its id, newest first."""
+        return tuple(dict.fromkeys((*filter(None, (self.run_id,)), *reversed(self.earlier_runs))))
+
+    @property
+    def only_asks(self) -> bool:
+        """Whether the job was reopened to ask for what is there: then nothing is sent."""
+        return self.closed_as is not None and self.requests[-1].how is Way.ASK
 
     @property
     def due_shard(self) -> str | None:
@@ -297,9 +369,11 @@ class Transition:
     name: str
     sources: tuple[State, ...]
     target: State | None
-    """None if the state stays the same."""
+    """None if the state stays the same, or is one of several."""
     by: str
     when: str
+    targets: tuple[State, ...] = ()
+    """The states that it may lead to, where there are several."""
 
 
 TRANSITIONS: Final[dict[str, Transition]] = {}
@@ -308,18 +382,23 @@ P = ParamSpec("P")
 Function = Callable[Concatenate[Job, P], Job]
 
 
-def transition(*sources: State, to: State | None, by: str, when: str) -> Callable[[Function[P]], Function[P]]:
-    """Enter a function in the table, refuse it from any other state, and number its result `version + 1`."""
+def transition(
+    *sources: State, to: State | tuple[State, ...] | None, by: str, when: str
+) -> Callable[[Function[P]], Function[P]]:
+    """Enter a function in the table, refuse it from any other state, and number its result `version + 1`. Where it may
+    lead `to` several states, the function itself sets the one.
+    """
+    target, targets = (None, to) if isinstance(to, tuple) else (to, ())
 
     def enter(function: Function[P]) -> Function[P]:
-        TRANSITIONS[function.__name__] = Transition(function.__name__, sources, to, by, when)
+        TRANSITIONS[function.__name__] = Transition(function.__name__, sources, target, by, when, targets)
 
         @wraps(function)
         def move(job: Job, /, *args: P.args, **kwargs: P.kwargs) -> Job:
             if job.state not in sources:
                 raise Illegal(f"{function.__name__}: job {job.job_id} is {job.state}")
             moved = function(job, *args, **kwargs)
-            return replace(moved, version=job.version + 1, state=to or job.state)
+            return replace(moved, version=job.version + 1, state=target or moved.state)
 
         return move
 
@@ -352,6 +431,15 @@ def move(transition: Function[P], /, *arguments: P.args, **named: P.kwargs) -> M
 def _require(condition: bool, what: str, job: Job) -> None:
     if not condition:
         raise Illegal(f"{what}: job {job.job_id} is {job.state} ({job.reason})")
+
+
+def _amount(cost: str) -> Decimal:
+    """What Runflow said that a run cost; nothing where that is no amount."""
+    try:
+        amount = Decimal(cost)
+    except ArithmeticError:
+        return Decimal(0)
+    return amount if amount.is_finite() else Decimal(0)
 
 
 def new(upload: Upload, now: float) -> Job:
@@ -412,6 +500,7 @@ def claim(
 ) -> Job:
     """Begin a submission: the body, and with which account's key it is sent, are saved before it is sent."""
     _require(submission_no == job.submission_no + 1, "claim out of turn", job)
+    _require(not job.only_asks, "claim to ask", job)
     return replace(
         job,
         reason=None,
@@ -433,7 +522,7 @@ def claim(
 )
 def resend(job: Job, *, lease_until: float) -> Job:
     """Send the same bytes with the same key once more, under a new lease."""
-    _require(job.unconfirmed and job.body is not None, "resend", job)
+    _require(job.unconfirmed and job.body is not None and not job.only_asks, "resend", job)
     return replace(
         job,
         reason=None,
@@ -550,16 +639,18 @@ def adopt(
 @transition(
     State.WAITING,
     to=State.SUBMITTED,
-    by="deliver",
+    by="submit, deliver",
     when="another run of the photo, believed failed or missing, turns out to have succeeded",
 )
 def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
-    """Use a run that already exists instead of paying for another. It was charged by its id; if an unconfirmed
-    submission made a run too, that run is charged in the same way when it appears, so the reservation is returned.
+    """Use a run that already exists instead of paying for another. It was charged by its id, or its money is still on
+    the item; if an unconfirmed submission made a run too, that run is charged when it appears, so the reservation is
+    returned.
     """
-    _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
+    known = run_id in job.earlier_runs or job.maybe_submitted or job.reason is Reason.REOPENED
+    _require(job.run_id is None and known, "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
-    taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
+    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None, **_spent_on(job, run_id))
     maybe = job.maybe_submitted or job.unconfirmed
     return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
@@ -668,7 +759,7 @@ def fail(
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
-    if reason is Reason.NOT_CONFIRMED:
+    if not free and job.run_id is None:
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
@@ -783,8 +874,122 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         pending=(),
         closed_at=now,
         ask_at=None,
+        closed_as=None,
         **_NO_SEARCH,
     )
+
+
+# Reopened
+
+
+@transition(*CLOSED_ORDER, to=State.WAITING, by="submit", when="somebody asks for it: to ask Runflow, unpaid, or paid")
+def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float) -> Job:
+    """Open a closed job again, once for each request. What was paid stays counted; the next run has a new number."""
+    _require(all(one.request_id != request.request_id for one in job.requests), "reopen twice", job)
+    _require(not job.pending, "reopen before its end is published", job)
+    _require(reason in (Reason.READY, Reason.REOPENED, Reason.UNCONFIRMED), f"reopen as {reason}", job)
+    known = job.state is State.DELIVERED or job.reason in _KNOWN_RESULTS
+    replaced = (job.run_id,) if request.how is Way.PAID and known and job.run_id else ()
+    end = {name: getattr(job, name) for name in FormerEnd.__dataclass_fields__}
+    return replace(
+        _put_away(job),
+        reason=reason,
+        requests=(*job.requests, request),
+        closed_as=FormerEnd(**end),
+        replaced_runs=(*job.replaced_runs, *replaced),
+        again=request.request_id if request.how is Way.PAID else job.again,
+        detail=None,
+        code=None,
+        cost=None,
+        attempt=1,
+        expired_urls=0,
+        tries=0,
+        not_before=now,
+        due_at=due_at,
+        closed_at=None,
+        ask_at=None,
+    )
+
+
+_KNOWN_RESULTS: Final = (Reason.BAD_OUTPUT, Reason.NO_OUTPUT, Reason.UNDELIVERABLE)
+"""Why a job failed whose run had succeeded: its result is what it is."""
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="somebody asks for a photo without an item, by its key")
+def take_up(job: Job, request: Request, now: float, due_at: float) -> Job:
+    """Make an item for a photo whose own has expired, or that had none. Its submissions are numbered from the hours
+    since the epoch: an expired item counted from 1, or from an hour months ago, and no name or key comes twice.
+    """
+    _require(job.version == 0, "take_up", job)
+    again, number = request.request_id if request.how is Way.PAID else None, int(now // _HOUR)
+    return replace(job, requests=(request,), again=again, submission_no=number, not_before=now, due_at=due_at)
+
+
+_HOUR: Final = 3_600
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="Runflow cannot tell now what became of its runs")
+def ask_later(job: Job, not_before: float, since: float) -> Job:
+    """Ask about the runs of a reopened job again later. `since`: when that was first put off."""
+    _require(job.reason is Reason.REOPENED, "ask_later", job)
+    return replace(job, tries=job.tries + 1, not_before=not_before, due_at=not_before, search_since=since)
+
+
+@transition(State.WAITING, to=State.WAITING, by="submit", when="no known run of it has a result or a charge")
+def go_ahead(job: Job, reason: Reason, now: float) -> Job:
+    """Let a reopened job be sent, or be searched for first where a POST of it is unaccounted for."""
+    _require(job.reason is Reason.REOPENED and reason in (Reason.READY, Reason.UNCONFIRMED), "go_ahead", job)
+    return replace(job, reason=reason, tries=0, not_before=now, due_at=now, **_NO_SEARCH)
+
+
+@transition(
+    State.WAITING,
+    State.SUBMITTED,
+    to=CLOSED_ORDER,
+    by="submit, deliver",
+    when="nothing new is there for a reopened job, or it may not be sent after all",
+)
+def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
+    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between."""
+    was = job.closed_as
+    if was is None:
+        raise Illegal(f"close_again: job {job.job_id} was not reopened")
+    away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if job.run_id else job)
+    closed = replace(_closed(away, was.reason, was.detail, now, was.cost), state=was.state)
+    if was.run_id is not None:
+        others = tuple(one for one in away.earlier_runs if one != was.run_id)
+        closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
+    closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
+    return replace(closed, ask_at=was.ask_at, due_at=was.ask_at)
+
+
+@transition(*CLOSED_ORDER, State.WAITING, State.SUBMITTED, to=None, by="deliver", when="an earlier run's cost is told")
+def bill_earlier(job: Job, run_id: str, cost: str) -> Job:
+    """Replace what an earlier run may have cost by what Runflow billed for it."""
+    usd = max(Decimal(cost), Decimal(0))
+    spent = (
+        replace(one, reservation=replace(one.reservation, usd=usd)) if one.run_id == run_id else one
+        for one in job.spent
+    )
+    return replace(job, spent=tuple(spent))
+
+
+def _put_away(job: Job) -> Job:
+    """The job without its run: that is an earlier one now, and what it cost stays counted with it."""
+    spent = job.spent
+    if job.reservation is not None and (run_id := job.reserved_run or job.run_id):
+        spent, job = (*spent, Spent(run_id, job.reservation)), replace(job, reservation=None)
+    earlier = tuple(dict.fromkeys((*job.earlier_runs, *filter(None, (job.run_id,)))))
+    return replace(job, run_id=None, reserved_run=None, earlier_runs=earlier, spent=spent)
+
+
+def _spent_on(job: Job, run_id: str | None) -> dict[str, Any]:
+    """A job's money where a run becomes its own again."""
+    found = next((one for one in job.spent if one.run_id == run_id), None)
+    return {
+        "reservation": None if found is None else found.reservation,
+        "spent": tuple(one for one in job.spent if one is not found),
+    }
 
 
 # Bookkeeping

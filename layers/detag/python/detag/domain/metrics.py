@@ -33,6 +33,8 @@ class Metric(StrEnum):
     UNREADABLE_ITEM = "UnreadableItem"
     GATE_HELD = "GateHeld"
     UPLOAD_RECOVERED = "UploadRecovered"
+    REOPENED = "Reopened"
+    REOPEN_REFUSED = "ReopenRefused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +93,6 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.UPLOAD_RECOVERED: Entry(
         "Uploads that had no event, found in the input bucket and sent to submit.", ("reconcile",)
     ),
+    Metric.REOPENED: Entry("Closed jobs that were reopened because somebody asked for it.", ("submit",)),
+    Metric.REOPEN_REFUSED: Entry("Requests to reopen a job that were not carried out: the log says why.", ("submit",)),
 }

@@ -61,6 +61,12 @@ class Reason(StrEnum):
         "If this persists, check the bucket policy and the photo's encryption key.",
     )
     RETRY = ("retry", Group.WAITING, "The run failed, at no charge.", "Nothing: it is retried automatically.")
+    REOPENED = (
+        "reopened",
+        Group.WAITING,
+        "Somebody asked for the photo once more: Runflow is being asked what became of its earlier runs.",
+        "Nothing: it continues automatically.",
+    )
 
     SPEND_LIMIT = (
         "spend_limit",
@@ -122,7 +128,7 @@ class Reason(StrEnum):
         "not_a_photo",
         Group.SKIPPED,
         "Its name is one that sync tools, NAS boxes and browsers give to files of their own.",
-        "Nothing; if it is a photo, upload it under another name, or change IgnoredNames.",
+        "Nothing; if it is a photo, change IgnoredNames and reopen it (unpaid), or upload it under another name.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
@@ -142,19 +148,19 @@ class Reason(StrEnum):
         "too_large",
         Group.SKIPPED,
         "The file is larger than the limit.",
-        "Make it smaller, or raise MaxImageMegabytes.",
+        "Make it smaller; or raise MaxImageMegabytes and reopen it (unpaid).",
     )
     TOO_MANY_PIXELS = (
         "too_many_pixels",
         Group.SKIPPED,
         "The image has too many pixels.",
-        "Make it smaller, or raise MaxImageMegapixels.",
+        "Make it smaller; or raise MaxImageMegapixels and reopen it (unpaid).",
     )
     TOO_OLD = (
         "too_old",
         Group.SKIPPED,
         "The event is more than 90 days old.",
-        "Upload the photo again if you still want it.",
+        "If you still want it, reopen it (paid): whether it was paid for before is not known any more.",
     )
 
     DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was sent.", "Nothing, or upload it again.")
@@ -181,13 +187,13 @@ class Reason(StrEnum):
         "no_permission",
         Group.FAILED,
         "detag may not read the photo, and still could not after an hour.",
-        "Check the bucket's policy and the photo's encryption key, then upload it again.",
+        "Check the bucket's policy and the photo's encryption key, then reopen it (unpaid).",
     )
     ARCHIVED = (
         "archived",
         Group.FAILED,
         "The photo lies in an archive storage class, from which nobody can read it at once.",
-        "Upload it again in the storage class STANDARD.",
+        "Copy it onto itself in the storage class STANDARD; or restore it and reopen it (unpaid).",
     )
     UNUSABLE_NAME = (
         "unusable_name",
@@ -199,61 +205,61 @@ class Reason(StrEnum):
         "invalid_aspect_ratio",
         Group.FAILED,
         "The aspect ratio is not two numbers with a colon.",
-        "Correct the photo's aspect-ratio metadata (or the AspectRatio parameter) and upload it again.",
+        "Correct AspectRatio and reopen it (unpaid); or upload it again with other aspect-ratio metadata.",
     )
     REFUSED = (
         "refused",
         Group.FAILED,
         "Runflow refused the request; nothing was charged.",
-        "Read the detail; then upload it again.",
+        "Read the detail and fix the cause; then reopen it (unpaid).",
     )
     RUN_FAILED = (
         "run_failed",
         Group.FAILED,
         "Runflow could not clean the photo.",
-        "Read the detail; then upload it again.",
+        "Read the detail; then reopen it: unpaid if nothing was charged, else paid.",
         True,
     )
     NO_OUTPUT = (
         "no_output",
         Group.FAILED,
         "Runflow reported success but returned no output.",
-        "detag keeps asking for a week. Then show the run id to Runflow: it may have been charged.",
+        "detag asks for a week. Then show the run id to Runflow, and reopen it: ask again, or pay for a new run.",
         True,
     )
     BAD_OUTPUT = (
         "bad_output",
         Group.FAILED,
         "Runflow's output was not an image that is safe to store.",
-        "Show the run id to Runflow: it may have been charged.",
+        "Show the run id to Runflow: it may have been charged. Then reopen it: ask again, or pay for a new run.",
         True,
     )
     UNDELIVERABLE = (
         "undeliverable",
         Group.FAILED,
         "The output could not be fetched or stored for days.",
-        "Read the detail and fix the cause: it is tried again for a week. Then redeliver the run's callback.",
+        "Read the detail and fix the cause: it is tried again for a week. After that, reopen it (ask).",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
         "The run did not end in time.",
-        "Nothing: if it finishes within a week, its output is stored. Or upload it again.",
+        "Nothing: if it ends within a week, its output is stored. Or reopen it: ask again, or pay for a new run.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
         "Runflow no longer knows the run.",
-        "If it turns up within a week, its output is stored. Or upload it again.",
+        "If it turns up within a week, its output is stored. Or reopen it: ask again, or pay for a new run.",
         True,
     )
     NOT_CONFIRMED = (
         "not_confirmed",
         Group.FAILED,
         "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
-        "Search Runflow's runs for the name in the detail. One is there: redeliver its callback. None: upload again.",
+        "Once the API key may list runs, reopen it (unpaid): a run that is there is used, else a new one is made.",
         True,
     )
 
@@ -261,7 +267,7 @@ class Reason(StrEnum):
         "cancelled_at_runflow",
         Group.CANCELLED,
         "Somebody cancelled the run at Runflow.",
-        "Upload the photo again if you still want it.",
+        "If you still want it, reopen it (paid).",
     )
 
     @classmethod

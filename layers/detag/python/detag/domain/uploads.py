@@ -67,13 +67,21 @@ def by_own_key(upload: Upload) -> Upload:
     return replace(upload, event_key=None)
 
 
+def sequencer_of(modified: float) -> str:
+    """A sequencer for an upload whose own is unknown: below every real one, and in the order of the uploads.
+
+    S3's are shorter, and compare as if zeros followed (S3 User Guide, "Event message structure").
+    """
+    return f"{int(modified):064X}"
+
+
 def _listed(listed: Mapping[str, Any]) -> Upload:
     try:
         return Upload(
             bucket=_text(listed, "bucket"),
             key=_text(listed, "key"),
             version_id=_text(listed, "version_id"),
-            sequencer=_sequencer_of(listed),
+            sequencer=sequencer_of(float(listed["modified"])),
             etag=str(listed.get("etag", "")),
             size=int(listed["size"]),
             uploaded_at=float(listed["modified"]),
@@ -106,11 +114,3 @@ def _text(record: Mapping[str, Any], name: str) -> str:
 def _version(value: object) -> str | None:
     """None for an object of a bucket without versioning, whose version S3 calls null."""
     return value if isinstance(value, str) and value not in ("", "null") else None
-
-
-def _sequencer_of(listed: Mapping[str, Any]) -> str:
-    """A sequencer for an upload whose own is unknown: below every real one, and in the order of the uploads.
-
-    S3's are shorter, and compare as if zeros followed (S3 User Guide, "Event message structure").
-    """
-    return f"{int(float(listed['modified'])):064X}"

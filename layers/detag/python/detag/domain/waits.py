@@ -182,6 +182,12 @@ REMEMBERED: Final = Wait(
     "closed jobs are kept for 90 days: what is older may have been paid for, and nobody knows",
 )
 
+# Requests to reopen a job
+
+REQUEST_AHEAD: Final = Wait(
+    "a request to reopen a job may be ahead", 86_400.0, "the clock, or the time zone, of whoever asks may be wrong"
+)
+
 # Callbacks and contention
 
 SECRET_CACHE: Final = Wait("callback secrets are cached", 300.0, "they seldom change, and each read costs money")
@@ -237,6 +243,7 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     SCAN_OVERLAP,
     TOO_LARGE_TO_SCAN,
     REMEMBERED,
+    REQUEST_AHEAD,
     SECRET_CACHE,
     SECRET_REREAD,
     SECRET_RETRY,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reservation
+from detag.domain.job import FormerEnd, Job, Reservation
 from detag.domain.missed_uploads import Scan
 
 MAX_BODY_BYTES: Final = 65_536
@@ -52,16 +53,23 @@ def kept(job: Job) -> Job:
         troubles=tuple(sorted((trouble, _micro(since)) for trouble, since in job.troubles)),
         closed_at=None if job.closed_at is None else _micro(job.closed_at),
         ask_at=None if job.ask_at is None else _micro(job.ask_at),
+        requests=tuple(replace(one, at=_micro(one.at)) for one in job.requests),
+        closed_as=_kept_end(job.closed_as),
     )
 
 
-def moved_money(before: Reservation | None, after: Reservation | None) -> dict[str, Decimal]:
-    """By how many US dollars the money spent on each day changes where one reservation takes another's place."""
+def _kept_end(end: FormerEnd | None) -> FormerEnd | None:
+    if end is None or end.ask_at is None:
+        return end
+    return replace(end, ask_at=_micro(end.ask_at))
+
+
+def moved_money(before: Iterable[Reservation | None], after: Iterable[Reservation | None]) -> dict[str, Decimal]:
+    """By how many US dollars the money spent on each day changes where some reservations take the place of others."""
     moved: dict[str, Decimal] = {}
-    if before is not None:
-        moved[before.day] = -before.usd
-    if after is not None:
-        moved[after.day] = moved.get(after.day, Decimal(0)) + after.usd
+    for sign, reservations in ((-1, before), (1, after)):
+        for one in filter(None, reservations):
+            moved[one.day] = moved.get(one.day, Decimal(0)) + sign * one.usd
     return {day: usd for day, usd in moved.items() if usd}
 
 

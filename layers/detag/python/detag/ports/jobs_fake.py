@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import RLock
@@ -101,18 +101,22 @@ class FakeJobStore:
             present = self.jobs.get(before.job_id)
             if (present.version if present else 0) != before.version:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
-            self._move_money(before.reservation, after.reservation, limit)
+            self._move_money(before.reservations, after.reservations, limit)
             self.jobs[written.job_id] = written
             self.aside.pop(written.job_id, None)
             self.writes.append(Write(self._clock.now(), present, written))
 
-    def _move_money(self, before: Reservation | None, after: Reservation | None, limit: Decimal | None) -> None:
+    def _move_money(
+        self, before: Sequence[Reservation | None], after: Sequence[Reservation], limit: Decimal | None
+    ) -> None:
+        """`limit`: of the day of the first of `after`."""
         moved = moved_money(before, after)
-        if after is not None and limit is not None and after.day in moved:
-            if after.day not in self.open_days:
-                raise DayNotOpen(f"{after.day} is not open")
-            if self.spent_on(after.day) > limit - moved[after.day]:
-                raise LimitReached(f"${self.spent_on(after.day)} is spent on {after.day}")
+        day = after[0].day if after else ""
+        if limit is not None and day in moved:
+            if day not in self.open_days:
+                raise DayNotOpen(f"{day} is not open")
+            if self.spent_on(day) > limit - moved[day]:
+                raise LimitReached(f"${self.spent_on(day)} is spent on {day}")
         for day, usd in moved.items():
             self.money[day] = self.spent_on(day) + usd
 
@@ -174,7 +178,7 @@ class FakeJobStore:
         with self._effect("jobs.charge"), self._lock:
             if self.charges.get(run_id) != before:
                 raise Conflict(f"run {run_id} was charged with something else")
-            self._move_money(before, after, None)
+            self._move_money((before,), (after,), None)
             self.charges[run_id] = after
 
     def intake(self) -> Intake:

@@ -169,7 +169,7 @@ class FakePhotoStore:
             there = self.current(bucket, key)
             answered = version_id or (there[0] if there else None)
             version = None if answered == "null" else answered
-            return Head(stored.data[:length], len(stored.data), stored.etag, stored.metadata, version)
+            return Head(stored.data[:length], len(stored.data), stored.etag, stored.metadata, version, stored.modified)
 
     def read_tail(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> bytes:
         """See `PhotoStore`."""

@@ -30,6 +30,8 @@ from detag.domain.decisions import (
     after_run,
     after_unknown_other,
     already_done,
+    as_asked,
+    billing_earlier,
     found_stored,
     is_proven,
     is_uncounted,
@@ -180,6 +182,11 @@ class Deliver:
         """Charge an earlier or unmatched run, and use its output where the job has none."""
         if is_uncounted(job, run):
             self._budget.charge_unmatched(job, run)
+        match billing_earlier(job, run):
+            case Again(why):
+                raise Transient(why)
+            case Step() as billed:
+                job = self._steps.take(job, billed)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=())
@@ -223,7 +230,7 @@ class Deliver:
                 found = self._alone(job, lambda: Stored(keys, ""), deadline)
                 self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
             case Step():
-                self._steps.take(job, decided)
+                self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
 
     def _stored(self, job: Job) -> tuple[str, ...]:
         """The job's outputs that a worker stored before it died."""

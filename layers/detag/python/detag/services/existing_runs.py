@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from detag.domain import waits
 from detag.domain.decisions import (
+    OTHER_ACCOUNT,
     AskedElsewhere,
     Found,
     NoneFound,
@@ -18,12 +19,12 @@ from detag.domain.decisions import (
     proof,
 )
 from detag.domain.job import Job
-from detag.domain.runs import Run
+from detag.domain.runs import Run, same_account
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.items import MAX_CURSOR, MAX_TO_ASK
 from detag.ports.photos import PhotoStore
-from detag.ports.runs import NotConfigured, RunPage, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, OtherAccount, RunPage, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.ownership import photo_url
 
@@ -49,7 +50,7 @@ class ExistingRuns:
         search = _Search(job, photo_url(job, self._photos), self._telemetry)
         try:
             if search.is_new:
-                search.judge(self._named(job))
+                search.judge(self._named(job.client_ref))
                 self._ask(search, deadline)
             self._read_list(search, deadline)
             self._ask(search, deadline)
@@ -57,10 +58,37 @@ class ExistingRuns:
             return search.result(str(error))
         return search.result()
 
-    def _named(self, job: Job) -> Sequence[Run]:
+    def known_runs(self, job: Job, deadline: float) -> Sequence[Run] | Unanswered:
+        """What Runflow tells of every run of a job, newest first; and of those that it finds besides under the names
+        of the job's submissions. A key of another account cannot show that a POST without a clear answer made no run.
+        """
+        found: list[Run] = []
+        try:
+            for run_id in job.runs:
+                if self._clock.monotonic() > deadline:
+                    return Unanswered("too little time is left")
+                if (run := self._runs.get(run_id, account=job.account)) is not None:
+                    found.append(run)
+            foreign = bool(job.awaited) and not same_account(self._runs.account(), job.account)
+            for name in dict.fromkeys((*job.submissions, *job.awaited)):
+                found += self._of_submission(job, name)
+        except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
+            return Unanswered(str(error))
+        return found if found or not foreign else Unanswered(OTHER_ACCOUNT)
+
+    def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
+        """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours."""
+        for entry in self._named(name):
+            other = entry.run_id in job.runs or entry.client_ref not in (None, name)
+            run = None if other else self._runs.get(entry.run_id)
+            ours = run is not None and proof(run, job, photo_url(job, self._photos)) is Proof.OURS
+            if run is not None and ours and run.client_ref == name:
+                yield run
+
+    def _named(self, client_ref: str) -> Sequence[Run]:
         """What Runflow's filter finds. It is a second witness beside the list: it may not be understood."""
         try:
-            return self._runs.named(job.client_ref)
+            return self._runs.named(client_ref)
         except (Transient, Unauthorized):
             return ()
 

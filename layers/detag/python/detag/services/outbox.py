@@ -8,6 +8,7 @@ from typing import Any, Final
 from detag.domain.decisions import still_pending
 from detag.domain.job import Job, State
 from detag.domain.naming import record_key
+from detag.domain.reopening import Request
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.events import Events
@@ -42,7 +43,7 @@ class Outbox:
         """Publish what is certain about a job that is being closed; returns the job to save, with what is pending."""
         certain = after.state not in RECORDED
         pending = self.publish(after, pending_for(after)) if certain else pending_for(after)
-        repaired = before.state in RECORDED
+        repaired = was_recorded(before) and certain
         if repaired:  # only once it is saved: until then the failure's record is true
             pending += (RECORD,)
         return still_pending(pending, now=self._clock.now()).of(after) if pending else after
@@ -72,7 +73,12 @@ class Outbox:
 
 def follows(before: Job, after: Job) -> bool:
     """Whether the end of a job is published after it was saved: a failure, or the repair of one."""
-    return before.state in RECORDED or after.state in RECORDED
+    return was_recorded(before) or after.state in RECORDED
+
+
+def was_recorded(job: Job) -> bool:
+    """Whether there is a record of the job: it failed, or had before it was reopened."""
+    return job.state in RECORDED or (job.closed_as is not None and job.closed_as.state in RECORDED)
 
 
 def pending_for(job: Job) -> tuple[str, ...]:
@@ -97,7 +103,15 @@ def summary(job: Job) -> dict[str, Any]:
         "partial": job.partial,
         "outputs": list(job.outputs),
         "leftovers": list(job.leftovers),
+        "earlier_runs": list(job.earlier_runs),
+        "total_cost": str(job.total_cost),
+        "reopened": reopened(job.requests[-1]) if job.requests else None,
     }
+
+
+def reopened(request: Request) -> dict[str, Any]:
+    """A job's latest request as its event has it."""
+    return {"request": request.request_id, "how": request.how.value, "by": request.by, "at": request.time}
 
 
 def record(job: Job) -> bytes:

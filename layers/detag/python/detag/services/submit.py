@@ -13,10 +13,13 @@ from detag.domain.decisions import (
     Next,
     Photo,
     Step,
+    UseRun,
+    after_asking,
     after_list,
     put_off,
     refuse_search,
     resume,
+    stands_for,
 )
 from detag.domain.job import Job, State, new
 from detag.domain.reasons import Reason
@@ -28,6 +31,7 @@ from detag.ports.telemetry import Telemetry
 from detag.services.admission import Admission
 from detag.services.budget import Budget
 from detag.services.existing_runs import ExistingRuns
+from detag.services.reopening import Reopening
 from detag.services.steps import Steps
 from detag.services.submission import POST_SECONDS, Submission
 
@@ -49,6 +53,7 @@ class Submit:
         admission: Admission,
         submission: Submission,
         existing: ExistingRuns,
+        reopening: Reopening,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -57,7 +62,7 @@ class Submit:
     ) -> None:
         self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
         self._jobs, self._admission, self._submission, self._existing = jobs, admission, submission, existing
-        self._steps, self._budget = steps, budget
+        self._reopening, self._steps, self._budget = reopening, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -88,6 +93,8 @@ class Submit:
             if job is None:
                 self._telemetry.warning("job not found (expired)", job_id=str(message["job_id"])[:64])
             return job
+        if "reopen" in message:
+            return self._reopening.open(message)
         upload = read_upload(message)
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
@@ -99,6 +106,8 @@ class Submit:
                 self._begin(job, deadline)
             case Next.SEARCH:
                 self._confirm(job, deadline)
+            case Next.ASK:
+                self._ask(job, deadline)
             case Step() as step:
                 self._steps.take(job, step)
             case Idle(why):
@@ -121,9 +130,7 @@ class Submit:
         search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
         decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if isinstance(decided, Adopt):
-            for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
-                self._budget.charge_unmatched(job, run)
-            self._budget.adopt(job, decided.run_id, client_ref=decided.client_ref)
+            self._adopt(job, decided)
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)
@@ -131,6 +138,26 @@ class Submit:
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
         elif after.reason is Reason.READY:
+            self._begin(after, deadline)
+
+    def _adopt(self, job: Job, found: Adopt) -> None:
+        for run in found.unmatched:  # first: once the job has a run, nothing leads back to these
+            self._budget.charge_unmatched(job, run)
+        self._budget.adopt(job, found.run_id, client_ref=found.client_ref)
+
+    def _ask(self, job: Job, deadline: float) -> None:
+        """Of a reopened job: find out what became of its runs before anything is sent again."""
+        found = self._existing.known_runs(job, deadline - POST_SECONDS)
+        decided = after_asking(job, found, now=self._clock.now(), uniform=self._uniform)
+        if isinstance(decided, Adopt):
+            self._adopt(job, decided)
+            return
+        if isinstance(decided, UseRun):
+            if not stands_for(job, decided.run):
+                self._budget.charge_unmatched(job, decided.run)
+            decided = decided.step
+        after = self._steps.take(job, decided)
+        if after.reason is Reason.READY:
             self._begin(after, deadline)
 
     def _interrupted(self, job: Job, error: Transient) -> None:
