@@ -501,7 +501,7 @@ def _after_other_run() -> Iterator[Row]:
     yield "... and is not known yet", submitted, decisions.charge_for(unknown, None, price=price)
     dearer = replace(earlier, cost=Decimal("0.28"))
     yield (
-        "it was charged with the price of an image, and costs twice as much",
+        "it was charged with the price, and costs twice as much",
         submitted,
         decisions.charge_for(dearer, price, price=price),
     )
