@@ -208,7 +208,7 @@ def _refused(decided: NotSearched | NotSent | Refusal) -> str:
 def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
     match decided:
         case Reservation(day, usd):
-            return f"charged: ${usd} to the budget of {day}"
+            return f"charged: {usd / Decimal('0.14'):g} x the price of an image, to the budget of {day}"
         case Intake():
             return f"intake is {decided.state}" + (f": `{decided.reason}`" if decided.reason else "")
         case Reason():
@@ -587,7 +587,11 @@ def _after_other_run() -> Iterator[Row]:
     yield "it is charged, and its cost is known", submitted, decisions.charge_for(earlier, None, price=price)
     yield "... and is not known yet", submitted, decisions.charge_for(unknown, None, price=price)
     dearer = replace(earlier, cost=Decimal("0.28"))
-    yield "it was charged with $0.14, and costs $0.28", submitted, decisions.charge_for(dearer, price, price=price)
+    yield (
+        "it was charged with the price, and costs twice as much",
+        submitted,
+        decisions.charge_for(dearer, price, price=price),
+    )
     yield "Runflow does not know it", submitted, decisions.after_unknown_other(submitted, "run-0", now=NOW)
     yield (
         "the same, and money is reserved for it",
