@@ -20,8 +20,8 @@ LATE = Ending(queued=1.0, seconds=40 * HOUR)
 NEVER = Ending(queued=1.0, seconds=float("inf"))
 
 
-def closed(simulation: Simulation, *endings: Ending, key: str = "shoe.jpg", hours: float = 1.0) -> Job:
-    """The job of a photo whose runs end like this."""
+def closed(simulation: Simulation, *endings: Ending, key: str = "shoe.jpg", hours: float = 0.5) -> Job:
+    """The job of a photo whose runs end like this, before a failed one is asked for again."""
     simulation.runflow.endings = list(endings)
     job_id = upload(simulation, key)
     pass_time(simulation, hours * HOUR)
@@ -77,7 +77,7 @@ def test_ask_delivers_what_came_too_late(simulation: Simulation) -> None:
 def test_ask_closes_as_before_where_nothing_is_there(simulation: Simulation, ending: Ending) -> None:
     job = closed(simulation, ending)
     spent, events = used(simulation), len(simulation.events.published)
-    found = reopen(simulation, "ask", job)
+    found = reopen(simulation, "ask", job, hours=0.1)
     kept = ("state", "reason", "detail", "code", "run_id", "earlier_runs", "reservation", "cost")
     assert [getattr(found, name) for name in kept] == [getattr(job, name) for name in kept]
     assert states(simulation, job.job_id)[-2:] == ["waiting", "failed"]
@@ -148,7 +148,7 @@ def test_unpaid_sends_what_failed_free_of_charge(simulation: Simulation) -> None
 def test_unpaid_is_refused_where_a_run_was_charged(simulation: Simulation) -> None:
     for number, ending in enumerate((CHARGED, Ending())):
         job = closed(simulation, ending, key=f"{number}.jpg")
-        assert reopen(simulation, "unpaid", job) == job
+        assert reopen(simulation, "unpaid", job, hours=0.1) == job
         assert "it was charged" in refused(simulation)[-1]
     rest(simulation)
 
@@ -170,9 +170,26 @@ def test_unpaid_closes_as_before_where_a_run_was_charged(simulation: Simulation)
     simulation.unmatched_runs = 1
     job = closed(simulation, FREE)
     last(simulation).billed, last(simulation).status = PRICE, "failed"
-    found = reopen(simulation, "unpaid", job)
+    found = reopen(simulation, "unpaid", job, hours=0.1)
     assert (found.state, found.reason, len(simulation.runflow.sent)) == (State.FAILED, Reason.RUN_FAILED, 1)
     assert found.decision == "closed as before: a run was charged: reopen it as paid"
+
+
+@pytest.mark.parametrize("unclear", [False, True], ids=["a failed run", "an unclear answer"])
+def test_unpaid_waits_for_a_key_of_its_account(simulation: Simulation, unclear: bool) -> None:
+    """What another account's key does not show may have been charged: nothing is sent until a key of its own is back."""
+    habits = simulation.runflow.habits
+    habits.accounts = {"key 1": "ours", "key 2": "theirs"}
+    if unclear:
+        simulation.runflow.faults = [Fault(), Fault(422, code="VALIDATION", message="no")]
+    job = closed(simulation, *(() if unclear else (FREE,)))
+    sent, habits.key = len(simulation.runflow.sent), "key 2"
+    found = reopen(simulation, "unpaid", job)
+    assert (found.state, len(simulation.runflow.sent)) == (State.WAITING, sent)
+    habits.key = "key 1"
+    pass_time(simulation, 2 * HOUR)
+    assert now(simulation, job).state is State.DELIVERED
+    rest(simulation)
 
 
 def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> None:
