@@ -18,14 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
-from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
+from detag.domain.naming import JOB_ID, RECORD_OF, RUN_ID, SOURCE_KEY, source_of
 from detag.domain.reasons import Reason
 from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
-from detag.services.outbox import DETAIL_TYPES, RECORDED
 from tests.simulation.decided import belongs
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
@@ -79,8 +78,8 @@ INVARIANTS: Final = {
     "own output": "no output shows another photo's pixels",
     "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
-    "events": "an event was sent for every outcome that has one, and for no other",
-    "records": "a record was written for every failure, and for no other",
+    "events": "an event was sent for every end but that of what is no photo, and for nothing that did not happen",
+    "records": "a record tells of the newest upload of its name, if that failed or was skipped, and of nothing else",
     "dead letters explained": "an upload is a dead letter only if no process lived, or its item could not be read or "
     "written",
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",
@@ -91,6 +90,7 @@ INVARIANTS: Final = {
 }
 
 
+FAILURES: Final = (State.FAILED, State.CANCELLED)
 HOUR: Final = 3_600.0
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
@@ -229,7 +229,7 @@ class Checker:
             if after.state is not State.SUBMITTING and after.reason is not Reason.UNCONFIRMED:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
+            other = after.run_id != before.run_id and before.state in FAILURES  # another paid run of the photo
             repaired = after.state is State.DELIVERED and (before.repairable or other)
             self.check("terminal is final", repaired, before, after)
         if after.run_id is not None and (before is None or after.run_id != before.run_id):
@@ -626,29 +626,50 @@ class Checker:
     def _reported(self) -> None:
         """Events, records, log lines."""
         simulation = self._simulation
-        ends: dict[str, set[State]] = {}
-        for write in simulation.jobs.writes:
-            if write.after.state.terminal:
-                ends.setdefault(write.after.job_id, set()).add(write.after.state)
-        published = {(detail["job_id"], detail["state"]) for _, detail in simulation.events.published}
-        for job in simulation.jobs.jobs.values():  # what a repair has overtaken need not be published any more
-            if job.state in DETAIL_TYPES:
-                self.check("events", (job.job_id, job.state.value) in published, "none for", job)
-        stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
-        for job_id, state in published:
-            true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
-            self.check("events", true, "false", job_id, state)
-        written = {key for key in simulation.photos.outputs if key.startswith(RECORDS)}
-        for job in simulation.jobs.jobs.values():
-            key = record_key(job.upload.key, job.job_id)
-            if job.state in RECORDED:
-                self.check("records", key in written, "none for", job)
-                written.discard(key)
-        self.check("records", not written, "of no failure", sorted(written))
+        self._events()
+        self._records()
         for line in simulation.telemetry.lines:
             text = line.message + " ".join(str(value) for value in line.fields.values())
             safe = "X-Amz-" not in text and "whsec_" not in text and "rf_live_" not in text and "://" not in text
             self.check("no secret logged", safe, text)
+
+    def _events(self) -> None:
+        """Every end has its event; what a repair has overtaken need not be published any more."""
+        simulation = self._simulation
+        ends: dict[str, set[State]] = {}
+        for write in simulation.jobs.writes:
+            if write.after.state.terminal:
+                ends.setdefault(write.after.job_id, set()).add(write.after.state)
+        published = {(one["job_id"], one["state"]) for _, one in simulation.events.published if "job_id" in one}
+        for job in simulation.jobs.jobs.values():
+            has_one = (job.job_id, job.state.value) in published
+            self.check("events", has_one or not job.state.terminal or job.reason is Reason.NOT_A_PHOTO, "none for", job)
+            self.check("events", not has_one or job.reason is not Reason.NOT_A_PHOTO, "of what is no photo", job)
+        stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
+        for job_id, state in published:
+            true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
+            self.check("events", true, "false", job_id, state)
+
+    def _records(self) -> None:
+        """The record of a name is that of the newest upload that has ended, and speaks of it; nothing else has one."""
+        simulation = self._simulation
+        newest: dict[str, Job] = {}
+        for job in simulation.jobs.jobs.values():
+            gone = job.state is State.SUPERSEDED and job.reason in (Reason.DELETED, Reason.REPLACED)
+            if gone or job.state is State.DELIVERED or _record_in(job):
+                best = newest.get(job.upload.key)
+                if best is None or _later(job, best):
+                    newest[job.upload.key] = job
+        wanted = {(folder, job.upload.key): job for job in newest.values() if (folder := _record_in(job))}
+        sources = {source_of("in", key): key for key in newest}
+        for place, there in simulation.photos.outputs.items():
+            if RECORD_OF not in there.metadata:
+                continue
+            folder = f"{place.partition('/')[0]}/"
+            told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
+            right = told_of is not None and told_of.job_id in there.data.decode()
+            self.check("records", right, "false, or of another upload", place, told_of)
+        self.check("records", not wanted, "none for", *wanted.values())
 
     def digest(self) -> list[Any]:
         """All that a repeated message must not change. A job's version may: what is pending is published again."""
@@ -683,6 +704,14 @@ def _short(thing: object) -> str:
     place = f"{thing.state}/{thing.reason} v{thing.version}"
     what = f"{thing.job_id[:8]} {place} run {thing.run_id} no {thing.submission_no}"
     return f"[{what} of {thing.upload.key[:30]}]"
+
+
+def _record_in(job: Job) -> str | None:
+    """Where the record of a job belongs: agreed here, not read from the code."""
+    if job.state in FAILURES:
+        return "_failed/"
+    skipped = job.state is State.SKIPPED and job.reason not in (Reason.NOT_A_PHOTO, Reason.TOO_OLD)
+    return "_skipped/" if skipped else None
 
 
 def _later(one: Job, other: Job) -> bool:

@@ -16,6 +16,7 @@ from tests.simulation.mutants import (
     other_runs,
     outputs,
     pipeline,
+    records,
     uploads,
 )
 
@@ -29,6 +30,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *listing.MUTANTS,
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
+    *records.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

@@ -41,6 +41,7 @@ AGREED = {
     "after a message to submit": 300.0,
     "after a message to deliver": 900.0,
     "before a pending event or record is sent again": 300.0,
+    "for a record": 150.0,
     "for an item that cannot be read": 86_400.0,
     "a queued callback is not queued again": 60.0,
     "before an upload is taken for one without an event": 900.0,

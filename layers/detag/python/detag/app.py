@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from detag.services.intake import IntakeControl
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
+    from detag.services.records import Records
     from detag.services.steps import Steps
     from detag.services.submission import Submission
     from detag.services.submit import Submit
@@ -47,7 +48,8 @@ def submit(
     from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
-    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
+    records = _records(jobs, photos, clock, uniform)
+    steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     budget = _budget(settings, jobs, steps, clock, telemetry)
     submission = _submission(
         settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
@@ -89,7 +91,8 @@ def deliver(
     """From ended runs to outputs."""
     from detag.services.deliver import Deliver
 
-    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
+    records = _records(jobs, photos, clock, uniform)
+    steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     return Deliver(
         max_attempts=settings.max_attempts,
         run_timeout_hours=settings.run_timeout_hours,
@@ -97,6 +100,7 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
+        records=records,
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
@@ -216,10 +220,16 @@ def _budget(
     )
 
 
-def _outbox(jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:
+def _records(jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Records:
+    from detag.services.records import Records
+
+    return Records(jobs=jobs, photos=photos, clock=clock, uniform=uniform)
+
+
+def _outbox(records: Records, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:
     from detag.services.outbox import Outbox
 
-    return Outbox(jobs=jobs, photos=photos, events=events, clock=clock, telemetry=telemetry)
+    return Outbox(records=records, events=events, clock=clock, telemetry=telemetry)
 
 
 def _steps(jobs: JobStore, clock: Clock, telemetry: Telemetry, outbox: Outbox | None) -> Steps:

@@ -243,9 +243,26 @@ DELIVERY_ATTRIBUTES: Final = (
         (),
         means="Where outputs of the photo are: a newer version removes what it does not replace.",
     ),
+    Attribute(
+        "recorded",
+        "recorded",
+        TEXT,
+        "after an end without a delivery",
+        "",
+        means="The sequencer of the newest version that ended otherwise, and so decided what record there is.",
+    ),
+    Attribute(
+        "record",
+        "record",
+        TEXT,
+        "while there is a record",
+        "",
+        means="Where the record of the photo is: a newer version, or a delivery, removes it.",
+    ),
     EXPIRES_AT,
 )
-"""What the item of the newest upload has besides, written by `deliver`."""
+"""What the item of the newest upload has besides, written by whoever stores outputs or a record of the photo."""
+DELIVERED_FIELDS: Final = ("sequencer", "keys", "recorded", "record")
 SPENT: Final = Attribute(
     "spent",
     "spent",
@@ -439,7 +456,7 @@ def delivery_item(**values: Any) -> Item:
 
 def read_delivered(item: Mapping[str, Any]) -> Delivered:
     """What has been delivered of a photo, from the item of its newest upload."""
-    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in ("sequencer", "keys")], item)
+    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in DELIVERED_FIELDS], item)
     return Delivered(**values)
 
 

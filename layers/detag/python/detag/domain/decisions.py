@@ -281,10 +281,9 @@ def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now
     if job.version == 0 and now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
-        return _skipped(Reason.FOLDER_MARKER, "only a folder's name", now)
+        return _not_a_photo("only a folder's name", now)
     if upload.is_addressable and (ignored := ignoring(ignored_names, upload.key)):
-        step = _skipped(Reason.NOT_A_PHOTO, f"its name is one that is ignored: {ignored}", now)
-        return replace(step, metric=Metric.NOT_A_PHOTO)
+        return _not_a_photo(f"its name is one that is ignored: {ignored}", now)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
     if upload.size > max_bytes:
@@ -373,6 +372,10 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
 
 def _skipped(reason: Reason, detail: str, now: float) -> Step:
     return _not_sent(move(skip, reason, detail, now), reason)
+
+
+def _not_a_photo(detail: str, now: float) -> Step:
+    return replace(_skipped(Reason.NOT_A_PHOTO, detail, now), metric=Metric.NOT_A_PHOTO)
 
 
 def _superseded(reason: Reason, detail: str, now: float) -> Step:

@@ -115,11 +115,10 @@ class Reason(StrEnum):
     NOT_A_PHOTO = (
         "not_a_photo",
         Group.SKIPPED,
-        "Its name is one that sync tools, NAS boxes and browsers give to files of their own.",
+        "It is a folder, or its name is one that cameras, sync tools and systems give to files of their own.",
         "Nothing; if it is a photo, upload it under another name, or change IgnoredNames.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
-    FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
     TRUNCATED = (
         "truncated",
         Group.SKIPPED,
@@ -266,7 +265,7 @@ class Reason(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
         """The reason that an item written under an earlier name means."""
-        return cls.UNCONFIRMED if value == "settling" else None
+        return {"settling": cls.UNCONFIRMED, "folder_marker": cls.NOT_A_PHOTO}.get(str(value))
 
 
 INTAKE_REASONS: Final = frozenset(reason for reason in Reason if reason.group is Group.INTAKE)

@@ -147,6 +147,9 @@ REDELIVER: Final = Wait(
     "after a message to deliver", 900.0, "longer than a message of the result queue stays invisible (720 s)"
 )
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
+RECORD: Final = Wait(
+    "for a record", 150.0, "the longest life of a worker that writes one (120 s), and the skew of two clocks (30 s)"
+)
 
 SET_ASIDE: Final = Wait(
     "for an item that cannot be read", 86_400.0, "a person has to repair it; a message a day tells that nobody has"
@@ -220,6 +223,7 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,
+    RECORD,
     SET_ASIDE,
     LATE_EVENT,
     SCAN_AGAIN,

@@ -36,6 +36,11 @@ class Delivered:
     """That of the newest version that was delivered; empty before the first."""
     keys: tuple[str, ...] = ()
     """Where outputs of the photo are: those of that version, and others that were not removed."""
+    recorded: str = ""
+    """The sequencer of the newest version that ended otherwise, and so decided what record there is; empty where a
+    delivery has come after it."""
+    record: str = ""
+    """Where the record of the photo is; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,8 @@ class JobStore(Protocol):
         ...
 
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
-        """Reserve for a worker the right to store outputs of a photo, whichever version, until a time. Returns what has
-        been delivered of it. Raises `DeliveryHeld` while another has that right.
+        """Reserve for a worker the right to store outputs or a record of a photo, whichever version, until a time.
+        Returns what has been delivered and recorded of it. Raises `DeliveryHeld` while another has that right.
         """
         ...
 
