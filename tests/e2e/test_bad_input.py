@@ -223,7 +223,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     good |= {"by a web tool.jpg": photo(4), "a new name.jpg": photo(1)}
     assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs_by_key(play)
 
-    assert wait_until(lambda: not any("owed" in job for job in jobs_by_key(play).values()), PATIENCE, pause=0.2)
+    assert wait_until(lambda: not any("due_at" in job for job in jobs_by_key(play).values()), PATIENCE, pause=0.2)
     jobs, outputs = jobs_by_key(play), play.harness.outputs()
     assert {key: (jobs[key]["state"], jobs[key].get("reason")) for key in BAD} == {
         key: (bad.state, bad.reason) for key, bad in BAD.items()

@@ -200,7 +200,8 @@ def left_behind(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None
     """A worker dies between a record in S3 and the word of it in the table. Before the failure is published again, a
     newer photo is delivered, by a worker that knows of no record.
     """
-    real, died = simulation.photos.put_record, []
+    real = simulation.photos.put_record
+    died: list[float] = []
 
     def dying(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
@@ -268,4 +269,4 @@ def test_a_timed_out_photo_has_a_record(simulation: Simulation) -> None:
     rest(simulation)
     text = simulation.photos.outputs["_failed/shoe.jpg.txt"].data.decode()
     assert text.startswith("The run did not end in time.\n\nWhat to do: ")
-    assert simulation.jobs.jobs[job].run_id in text, "its run, to show to Runflow"
+    assert str(simulation.jobs.jobs[job].run_id) in text, "its run, to show to Runflow"
