@@ -159,6 +159,7 @@ def _admission(
         ignored_names=settings.ignored_names,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
+        photo_types=settings.photo_types,
         paused=settings.paused,
         jobs=jobs,
         photos=photos,

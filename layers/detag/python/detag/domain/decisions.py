@@ -11,7 +11,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -19,6 +19,8 @@ from typing import Final
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.images import (
+    ACCEPTED,
+    DELIVERABLE,
     LONG_HEAD_BYTES,
     LONG_TAIL_BYTES,
     Head,
@@ -293,7 +295,9 @@ def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now
     return None
 
 
-def screen_head(job: Job, seen: Head | NotRead, *, most_pixels: int, now: float) -> Step | ReadMore | Candidate:
+def screen_head(
+    job: Job, seen: Head | NotRead, *, most_pixels: int, photo_types: Collection[str] = ACCEPTED, now: float
+) -> Step | ReadMore | Candidate:
     """Why a photo is not sent, by the first bytes of what is at its key now; else more of them, or the last ones, have
     to be read.
     """
@@ -305,8 +309,8 @@ def screen_head(job: Job, seen: Head | NotRead, *, most_pixels: int, now: float)
         case Gone() | Replaced() | InArchive() | Forbidden():
             return _not_read(job, seen, now)
     try:
-        image = sniff(seen.data, seen.size)
-        check_photo(image, most_pixels)
+        image = sniff(seen.data, seen.size, {*DELIVERABLE, *photo_types})
+        check_photo(image, most_pixels, photo_types)
         return Candidate(image, seen)
     except NotAnImage as error:
         return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)

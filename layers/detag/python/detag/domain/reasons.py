@@ -110,7 +110,7 @@ class Reason(StrEnum):
         "unsupported_type",
         Group.SKIPPED,
         "The image is of a type that cannot be cleaned, or an animation.",
-        "Save it, or one frame of it, as JPEG, PNG or WebP and upload that.",
+        "Save it, or one frame of it, as JPEG, PNG or WebP and upload that; or let its type through (PhotoTypes).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",
