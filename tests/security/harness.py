@@ -132,6 +132,7 @@ class Harness:
                 listing=self.photos,
                 uploads=self.uploads,
                 results=self.results,
+                events=self.events,
             ),
         }
         setattr(module, name, made[name]())

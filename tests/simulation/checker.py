@@ -80,6 +80,7 @@ INVARIANTS: Final = {
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every end but that of what is no photo, and for nothing that did not happen",
     "records": "a record tells of the newest upload of its name, if that failed or was skipped, and of nothing else",
+    "batches": "a batch is told of once nothing goes on, with what has ended, and never for fewer than ten photos",
     "dead letters explained": "an upload is a dead letter only if no process lived, or its item could not be read or "
     "written",
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",
@@ -92,6 +93,8 @@ INVARIANTS: Final = {
 
 FAILURES: Final = (State.FAILED, State.CANCELLED)
 HOUR: Final = 3_600.0
+COUNTED: Final = 300.0
+"""So long after it an end is counted, when every worker that looked at its clock before has died."""
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
 EXPIRED_URLS: Final = 5
@@ -105,6 +108,10 @@ class Checker:
         self._simulation = simulation
         self.broken: list[tuple[str, str]] = []
         self.names: dict[str, str] = {}
+        self._goes_on_since: dict[str, float] = {}
+        """Since when an open job does not wait for the intake, by its id."""
+        self.last_end = 0.0
+        """When the newest photo ended."""
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
@@ -194,6 +201,8 @@ class Checker:
                 if charge != before:
                     self._charged[run_id] = charge
                     self._spent(before, charge)
+        elif name == "events.publish":
+            self._batch()
         elif name == "photos.put":
             self._output()
         elif name == "photos.remove":
@@ -211,6 +220,10 @@ class Checker:
             self._simulation.wake(after.due_at)
         if before is None and after.upload.sequencer.startswith("0" * 40):
             self._simulation.profile.happens("upload recovered by the scan")
+        if after.state.terminal or after.waits_for_intake:
+            self._goes_on_since.pop(after.job_id, None)
+        else:
+            self._goes_on_since.setdefault(after.job_id, self._simulation.time)
         self.check("decision on the item", belongs(after), after.job_id[:8], after.state, after.reason, after.decision)
         self._simulation.trace_line(
             "job",
@@ -222,6 +235,10 @@ class Checker:
             after.run_id or "",
         )
         self.check("one writer at a time", after.version > (before.version if before else 0), after)
+        if after.state.terminal and after.closed_at is not None and (before is None or not before.state.terminal):
+            self._simulation.wake(after.closed_at + COUNTED)  # for its batch
+            if after.reason is not Reason.NOT_A_PHOTO:
+                self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
             self.check("no body at rest", after.body is None and not after.source_metadata, after)
         else:
@@ -447,6 +464,24 @@ class Checker:
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
 
+    def _batch(self) -> None:
+        """A batch is told of where there was one, and nothing went on for ten minutes."""
+        kind, detail = self._simulation.events.published[-1]
+        if kind != "Batch Finished":
+            return
+        self._simulation.profile.happens("batch finished")
+        now, jobs = self._simulation.time, self._simulation.jobs
+        self.check("batches", detail["photos"] >= 10 and detail["photos"] == sum(detail["states"].values()), detail)
+        for job_id, since in self._goes_on_since.items():
+            recent = now - since < 2 * CLOCK_SKEW + jobs.lag + 60
+            self.check("batches", recent or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
+        last: dict[str, Write] = {write.after.job_id: write for write in jobs.writes}
+        for write in last.values():
+            job = write.after
+            if job.closed_at is not None and job.reason is not Reason.NOT_A_PHOTO and now - write.at > COUNTED + 60:
+                long_ago = now - job.closed_at > COUNTED + 600 - 3 * CLOCK_SKEW
+                self.check("batches", long_ago or job.job_id in jobs.unreadable, "just closed", job)
+
     def _remove(self) -> None:
         """Something was taken out of the output bucket: its name is free."""
         photos = self._simulation.photos
@@ -627,6 +662,8 @@ class Checker:
         """Events, records, log lines."""
         simulation = self._simulation
         self._events()
+        batch = simulation.jobs._batch
+        self.check("batches", batch is None or not batch.ends, "not told of", batch)
         self._records()
         for line in simulation.telemetry.lines:
             text = line.message + " ".join(str(value) for value in line.fields.values())

@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from detag.domain.batches import Batch
 from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.domain.reasons import Reason
 from detag.ports.photos_fake import Stored
-from detag.ports.runs_fake import Ending
+from detag.ports.runs_fake import PRICE, Ending
 from tests.simulation.directed import HOUR, pass_time, rest, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Crash, Simulation
@@ -270,3 +271,119 @@ def test_a_timed_out_photo_has_a_record(simulation: Simulation) -> None:
     text = simulation.photos.outputs["_failed/shoe.jpg.txt"].data.decode()
     assert text.startswith("The run did not end in time.\n\nWhat to do: ")
     assert str(simulation.jobs.jobs[job].run_id) in text, "its run, to show to Runflow"
+
+
+# Batches
+
+
+def batches(simulation: Simulation) -> list[dict[str, object]]:
+    return [detail for kind, detail in simulation.events.published if kind == "Batch Finished"]
+
+
+def drop(simulation: Simulation, photos: int, name: str = "a") -> None:
+    for number in range(photos):
+        upload(simulation, f"{name}{number}.jpg")
+
+
+def test_twelve_photos_are_one_batch(simulation: Simulation) -> None:
+    simulation.runflow.endings = [FAILS]
+    upload(simulation)
+    pass_time(simulation, 10.0)
+    drop(simulation, 10)
+    no_photo(simulation, "notes.txt")
+    no_photo(simulation, "@eaDir/notes.txt")
+    rest(simulation)
+    (told,) = batches(simulation)
+    assert (told["photos"], told["usd"]) == (12, "1.40")
+    assert told["states"] == {"delivered": 10, "failed": 1, "skipped": 1}
+    assert told["reasons"] == {"run_failed": 1, "not_an_image": 1}
+
+
+@pytest.mark.parametrize("photos", [0, 1, 9])
+def test_fewer_than_ten_photos_are_no_batch(simulation: Simulation, photos: int) -> None:
+    drop(simulation, photos)
+    pass_time(simulation, HOUR)
+    drop(simulation, photos, "b")
+    rest(simulation)
+    assert batches(simulation) == []
+
+
+def test_two_batches_with_a_pause_between_are_two(simulation: Simulation) -> None:
+    drop(simulation, 10)
+    pass_time(simulation, HOUR)
+    assert [one["photos"] for one in batches(simulation)] == [10]
+    drop(simulation, 11, "b")
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [10, 11]
+
+
+def test_a_batch_lasts_while_one_run_goes_on(simulation: Simulation) -> None:
+    simulation.runflow.endings = [Ending(seconds=HOUR)]
+    drop(simulation, 12)
+    pass_time(simulation, 0.9 * HOUR)
+    assert batches(simulation) == []
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [12]
+
+
+def test_photos_behind_the_limit_do_not_keep_a_batch_open(simulation: Simulation) -> None:
+    """What waits for the limit counts as idle."""
+    simulation.set_limit(PRICE * 10)
+    drop(simulation, 13)
+    pass_time(simulation, 0.5 * HOUR)
+    assert [one["photos"] for one in batches(simulation)] == [10]
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [10], "the three of the next day are no batch"
+
+
+def test_a_batch_is_told_of_whatever_fails(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least once: the process dies right after the event, before it is written down."""
+    real = simulation.jobs.save_batch
+    died: list[Batch] = []
+
+    def dying(before: Batch | None, after: Batch) -> None:
+        if before is not None and before.ends and not after.ends and not died:
+            died.append(before)
+            raise Crash("crashed")
+        real(before, after)
+
+    monkeypatch.setattr(simulation.jobs, "save_batch", dying)
+    drop(simulation, 10)
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [10, 10]
+
+
+def test_a_batch_larger_than_one_minute_counts_is_counted(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detag.services.batches.MOST_COUNTED", 4)
+    drop(simulation, 30)
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [30]
+
+
+@pytest.mark.parametrize(
+    ("place", "old"),
+    [
+        ("detag.domain.batches:is_idle", "batch.counted_to - batch.active_at >= waits.BATCH.seconds"),
+        ("detag.services.batches:Batches._tend", "is_told(after)"),
+    ],
+    ids=["too soon", "too few"],
+)
+def test_a_batch_told_of_wrongly_is_noticed(simulation: Simulation, place: str, old: str) -> None:
+    """Too soon, while one run goes on; or as an event that its schema does not allow."""
+    simulation.runflow.endings = [Ending(seconds=HOUR)]
+    drop(simulation, 12 if "idle" in place else 9)
+    with Change(place, old, "True").made():
+        if "idle" in place:
+            assert "batches" in gave_up(simulation)
+        else:
+            with pytest.raises(ValueError, match="less than 10"):
+                gave_up(simulation)
+
+
+def test_a_batch_told_of_while_a_run_goes_on_is_noticed(simulation: Simulation) -> None:
+    simulation.runflow.endings = [Ending(seconds=HOUR)]
+    drop(simulation, 12)
+    with Change("detag.services.batches:Batches._goes_on", "self._jobs.is_any_open()", "False").made():
+        assert "batches" in gave_up(simulation)

@@ -36,4 +36,18 @@ MUTANTS: Final = (
         400,
     ),
     one("nothing tells of what is no photo", "events", OUTBOX + "pending_for", "job.reason in NOT_A_PHOTO", "False"),
+    one(
+        "a batch lasts while anything goes on",
+        "batches",
+        "detag.domain.batches:goes_on",
+        "is_open",
+        "False",
+    ),
+    one(
+        "a batch is over after ten minutes",
+        "batches",
+        "detag.domain.batches:is_idle",
+        "batch.counted_to - batch.active_at >= waits.BATCH.seconds",
+        "True",
+    ),
 )

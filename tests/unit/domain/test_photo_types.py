@@ -10,7 +10,6 @@ from PIL import Image as Pillow
 from detag.domain.images import (
     ACCEPTED,
     HEAD_BYTES,
-    PHOTO_TYPES,
     NotAnImage,
     Truncated,
     UnreadableDimensions,
@@ -20,6 +19,7 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
+from detag.domain.runs import PHOTO_TYPES
 from detag.settings import Misconfigured, SubmitSettings
 from tests.environment import settings
 
@@ -96,7 +96,9 @@ def test_long_headers_of_a_heic_are_read_on() -> None:
 
 @pytest.mark.parametrize("order", ["little", "big"])
 def test_a_tiff_is_measured_in_either_byte_order(order: str) -> None:
-    put = (lambda value, size: value.to_bytes(size, "little")) if order == "little" else (lambda v, s: v.to_bytes(s))
+    def put(value: int, size: int) -> bytes:
+        return value.to_bytes(size, "little" if order == "little" else "big")
+
     entries = [put(tag, 2) + put(4, 2) + put(1, 4) + put(side, 4) for tag, side in ((0x100, 900), (0x101, 700))]
     data = (b"II*\0" if order == "little" else b"MM\0*") + put(8, 4) + put(2, 2) + b"".join(entries) + bytes(40)
     image = sniff(data, len(data), ALL)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from detag.services.callback import CallbackHandler
     from detag.services.deliver import Deliver
     from detag.services.intake import IntakeControl
+    from detag.services.missed_uploads import MissedUploads
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
     from detag.services.records import Records
@@ -116,22 +117,15 @@ def reconcile(
     listing: Listing,
     uploads: Queue,
     results: Queue,
+    events: Events,
     runs: Runs,
     clock: Clock,
     telemetry: Telemetry,
 ) -> Reconcile:
     """What runs every minute."""
-    from detag.services.missed_uploads import MissedUploads
+    from detag.services.batches import Batches
     from detag.services.reconcile import Reconcile
 
-    missed = MissedUploads(
-        input_bucket=settings.input_bucket,
-        jobs=jobs,
-        listing=listing,
-        uploads=uploads,
-        clock=clock,
-        telemetry=telemetry,
-    )
     steps = _steps(jobs, clock, telemetry, None)
     return Reconcile(
         run_timeout_hours=settings.run_timeout_hours,
@@ -143,7 +137,29 @@ def reconcile(
         intake=_intake(jobs, clock, telemetry),
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
-        missed=missed,
+        missed=_missed(settings, jobs=jobs, listing=listing, uploads=uploads, clock=clock, telemetry=telemetry),
+        batches=Batches(jobs=jobs, events=events, clock=clock, telemetry=telemetry),
+        clock=clock,
+        telemetry=telemetry,
+    )
+
+
+def _missed(
+    settings: ReconcileSettings,
+    *,
+    jobs: JobStore,
+    listing: Listing,
+    uploads: Queue,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> MissedUploads:
+    from detag.services.missed_uploads import MissedUploads
+
+    return MissedUploads(
+        input_bucket=settings.input_bucket,
+        jobs=jobs,
+        listing=listing,
+        uploads=uploads,
         clock=clock,
         telemetry=telemetry,
     )

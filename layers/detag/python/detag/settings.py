@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
-from detag.domain.images import PHOTO_TYPES
-from detag.domain.runs import aspect_ratio
+from detag.domain.runs import PHOTO_TYPES, aspect_ratio
 
 
 class Misconfigured(Exception):
@@ -68,6 +67,7 @@ class ReconcileSettings:
 
     job_table: str
     input_bucket: str
+    event_bus: str
     upload_queue_url: str
     result_queue_url: str
     runflow_api_url: str

@@ -7,6 +7,7 @@
     run#<run id>            an unmatched run that was charged
     gate                    the intake
     scan                    where the scan of the input bucket stands
+    batch                   what has ended since the last batch was finished
     override                what an operator wrote to override the parameters
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
@@ -21,12 +22,13 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Final
 
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
-from detag.ports.items import kept, kept_intake, kept_scan
+from detag.ports.items import kept, kept_batch, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
@@ -38,6 +40,7 @@ INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
 NEWEST_DAY_PK: Final = "budget"
 SCAN_PK: Final = "scan"
+BATCH_PK: Final = "batch"
 
 
 # Types
@@ -91,6 +94,14 @@ FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
+
+
+COUNTS: Final = Type(
+    "M",
+    "map of texts to whole numbers",
+    lambda value: {name: {"N": int.__repr__(number)} for name, number in value},
+    lambda value: tuple(sorted((name, int(number["N"])) for name, number in value.items())),
+)
 
 
 # Attributes
@@ -302,6 +313,15 @@ SCAN_ATTRIBUTES: Final = (
     Attribute("too_large", "too_large", FLAG, TRUE, absent=False),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
+BATCH_ATTRIBUTES: Final = (
+    Attribute("counted_to", "counted_to", SECONDS, ALWAYS, NEVER),
+    Attribute("active_at", "active_at", SECONDS, "once anything has ended", 0.0),
+    Attribute("ends", "ends", COUNTS, "once anything has ended", ()),
+    Attribute("usd", "usd", USD, ALWAYS, NEVER),
+    Attribute("first_upload", "first_upload", SECONDS, "once anything has ended", 0.0),
+    Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+)
 OVERRIDE_ATTRIBUTES: Final = (
     Attribute("paused", "paused", FLAG, "where the operator wrote it"),
     Attribute("limit_usd", "limit_usd", TEXT, "where the operator wrote it"),
@@ -481,6 +501,16 @@ def scan_item(scan: Scan) -> Item:
 def read_scan(item: Mapping[str, Any]) -> Scan:
     """The scan of an item that `scan_item` made."""
     return Scan(**_fields(SCAN_ATTRIBUTES, item))
+
+
+def batch_item(batch: Batch) -> Item:
+    """The item of the batch under way."""
+    return {"pk": {"S": BATCH_PK}} | _written(BATCH_ATTRIBUTES, partial(getattr, kept_batch(batch)))
+
+
+def read_batch(item: Mapping[str, Any]) -> Batch:
+    """The batch of an item that `batch_item` made."""
+    return Batch(**_fields(BATCH_ATTRIBUTES, item))
 
 
 def read_override(item: Mapping[str, Any]) -> Override:

@@ -230,3 +230,13 @@ def outcome_request(table: str, state: State, day: str, limit: int | None = None
         "ExpressionAttributeValues": {":outcome": {"S": outcome_of(state, day)}},
     }
     return request | ({"Select": "COUNT"} if limit is None else {"ScanIndexForward": False, "Limit": limit})
+
+
+def closed_between_request(table: str, state: State, day: str, after: float, until: float, limit: int) -> Request:
+    """A Query of at most `limit` jobs of one final state and day that were closed in a span of time, oldest first."""
+    request = outcome_request(table, state, day, limit) | {"ScanIndexForward": True}
+    request["KeyConditionExpression"] += " AND #closed_at BETWEEN :after AND :until"
+    request["ExpressionAttributeNames"] |= {"#closed_at": OUTCOMES_INDEX.sort}
+    after += 0.000_001  # BETWEEN has both ends, and times are kept to the microsecond
+    times = {":after": {"N": SECONDS.write(after)}, ":until": {"N": SECONDS.write(max(after, until))}}
+    return request | {"ExpressionAttributeValues": request["ExpressionAttributeValues"] | times}

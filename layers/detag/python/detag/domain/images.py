@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 import filetype
 
+from detag.domain.runs import PHOTO_TYPES
+
 HEAD_BYTES: Final = 65_536
 """Enough for the headers of nearly every photo: EXIF with its thumbnail holds at most 64 KiB."""
 LONG_HEAD_BYTES: Final = 4_194_304
@@ -26,17 +28,6 @@ MAX_SEGMENTS: Final = 1_000
 ACCEPTED: Final = ("image/jpeg", "image/png", "image/webp")
 """What Runflow is known to take (contract section 10)."""
 DELIVERABLE: Final = (*ACCEPTED, "image/gif")
-PHOTO_TYPES: Final = {
-    "JPEG": ("image/jpeg",),
-    "PNG": ("image/png",),
-    "WebP": ("image/webp",),
-    "HEIC": ("image/heic", "image/heif"),
-    "AVIF": ("image/avif",),
-    "TIFF": ("image/tiff",),
-}
-"""What the parameter PhotoTypes may name, and the content types that each stands for. Runflow has no list of what it
-takes and charges nothing for a run that fails, so an operator may let through what nobody has tried.
-"""
 
 
 @dataclass(frozen=True, slots=True)

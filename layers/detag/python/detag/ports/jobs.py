@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
 from detag.domain.missed_uploads import Scan
@@ -54,7 +55,7 @@ class Counts:
 
 
 class JobStore(Protocol):
-    """Every read of an item is consistent; `due`, `waiting_for_intake` and `counts` may lag. All raise `Transient`."""
+    """Every read of an item is consistent; queries may lag. All raise `Transient`."""
 
     def get(self, job_id: str) -> Job | None:
         """A job; None where it has no item, or its item has expired. Raises `Unreadable`."""
@@ -144,6 +145,16 @@ class JobStore(Protocol):
         """Job ids that were closed in a state on a UTC day, newest first. May be stale: read the items."""
         ...
 
+    def closed_between(self, state: State, day: str, after: float, until: float, limit: int) -> list[tuple[float, str]]:
+        """When jobs were closed in a state on a UTC day, and their ids, oldest first: those closed after a time and not
+        after another. May be stale: read the items.
+        """
+        ...
+
+    def is_any_open(self) -> bool:
+        """Whether some open job does not wait for the intake. May be stale."""
+        ...
+
     def counts(self, day: str) -> Counts:
         """Open jobs by state and reason, and the jobs that were closed on a UTC day."""
         ...
@@ -158,4 +169,12 @@ class JobStore(Protocol):
 
     def save_scan(self, before: Scan | None, after: Scan) -> None:
         """Replace the scan's item; with None, whatever it is. Raises `Conflict` where it is not as `before`."""
+        ...
+
+    def batch(self) -> Batch | None:
+        """What has ended since the last batch was finished; None before the first. Raises `Unreadable`."""
+        ...
+
+    def save_batch(self, before: Batch | None, after: Batch) -> None:
+        """Replace the batch's item; with None, whatever it is. Raises `Conflict` where it is not as `before`."""
         ...

@@ -54,7 +54,8 @@ class Verdict:
 
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. A file with
-    one of `ignored_names` in its key is no photo. Photos of `photo_types`, content types, are sent. `paused` applies unless an operator overrides it.
+    one of `ignored_names` in its key is no photo. Photos of `photo_types`, content types, are sent. `paused` applies
+    unless an operator overrides it.
     """
 
     def __init__(
