@@ -59,7 +59,7 @@ def breaches(value: object, schema: Mapping[str, Any], where: str = "detail") ->
     kinds = [kind for name in ([allowed] if isinstance(allowed, str) else allowed) for kind in _TYPES[name]]
     if type(value) not in kinds:
         yield f"{where} is not of type {allowed}"
-    elif "const" in schema and value != schema["const"]:
+    elif "const" in schema and (value, type(value)) != (schema["const"], type(schema["const"])):
         yield f"{where} is not {schema['const']!r}"
     elif "enum" in schema and value not in schema["enum"]:
         yield f"{where} is none of {schema['enum']}"
