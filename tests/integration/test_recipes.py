@@ -99,7 +99,12 @@ def test_another_function_is_called_with_each_whole_delivery(aws: Aws, events: E
     events.publish("Photo Delivered", DELIVERED | {"partial": True})
     events.publish("Photo Delivered", DELIVERED)
     heard: list[str] = []
-    assert wait_until(lambda: bool(heard.extend(received(aws, url)) or heard), PATIENCE, pause=0.2)
+
+    def is_called() -> bool:
+        heard.extend(received(aws, url))
+        return bool(heard)
+
+    assert wait_until(is_called, PATIENCE, pause=0.2)
     assert [json.loads(text)["detail"]["partial"] for text in heard] == [False]
 
 
