@@ -37,7 +37,7 @@ def test_a_skipped_photo_that_loses_its_write_is_not_published() -> None:
     assert (records(harness), harness.events.published) == ([], [])
 
 
-def test_a_record_that_cannot_be_written_leaves_the_photo_to_others() -> None:
+def test_a_record_that_fails_leaves_the_photo_to_others() -> None:
     """Its worker gives the right back: a newer photo need not wait for it."""
     harness = Harness()
     harness.broken["photos.put_record"] = Transient("S3 throttled")

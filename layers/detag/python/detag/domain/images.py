@@ -314,7 +314,7 @@ def _table(flags: int) -> int:
 
 
 def _boxes(head: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes between two places of a file: kind, begin of what is in it, and end (ISO/IEC 14496-12, section 4.2)."""
+    """The boxes between two places of a file: kind, begin of what is in it, and end (ISO/IEC 14496-12)."""
     for _ in range(MAX_SEGMENTS):
         if at + 8 > min(end, len(head)):
             return
@@ -327,7 +327,7 @@ def _boxes(head: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 
 def _heif(head: bytes) -> _Layout:
     """The largest of the extents that the `meta` box gives: those of tiles and of the thumbnail are smaller (ISO/IEC
-    23008-12, section 6.5.3).
+    23008-12).
     """
     width = height = 0
     begins = len(head)
@@ -362,7 +362,7 @@ def _heif_end(head: bytes) -> int:
 
 
 def _tiff(head: bytes) -> _Layout:
-    """The first directory (TIFF 6.0, section 2), which may lie behind the pixels: then its place is where to read."""
+    """The first directory (Adobe, "TIFF 6.0"), which may lie behind the pixels: then its place is where to read."""
     order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
     at = int.from_bytes(head[4:8], order)
     if b"+" in head[2:4]:  # the large kind, whose places are of 64 bits
