@@ -1,5 +1,5 @@
-"""The guards of what is told of each end: records for people, and events. Those that two workers of one moment need are
-in `test_directed_records.py`.
+"""The guards of what is told of each end: records for people, and events. Those that two workers of one moment, or one
+long run, need are in `test_directed_records.py`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,6 @@ MUTANTS: Final = (
         400,
     ),
     one("nothing tells of what is no photo", "events", OUTBOX + "pending_for", "job.reason in NOT_A_PHOTO", "False"),
-    one(
-        "a batch lasts while anything goes on",
-        "batches",
-        "detag.domain.batches:goes_on",
-        "is_open",
-        "False",
-    ),
     one(
         "a batch is over after ten minutes",
         "batches",
