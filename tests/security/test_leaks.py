@@ -117,6 +117,7 @@ CALLS = (
         "jobs.save_scan",
     ),
     *("jobs.override", "jobs.due", "jobs.waiting_for_intake", "jobs.closed", "jobs.counts"),
+    *("jobs.batch", "jobs.save_batch", "jobs.closed_between", "jobs.is_any_open"),
     *("photos.read_head", "photos.existing", "photos.put", "photos.put_record", "photos.versions", "events.publish"),
     *(
         "runs.ready",
