@@ -30,6 +30,6 @@ PER_PROCESS: Final[dict[str, dict[str, int]]] = {
     function: {"secrets-manager.GetSecretValue": 1} for function in PER_PHOTO
 } | {"submit": {"secrets-manager.GetSecretValue": 1, "Runflow.GET": 1}}  # whose its API key is
 """What each function calls once more in a new process; `callback` again every five minutes while it is used."""
-IDLE_MINUTE: Final[dict[str, int]] = {"dynamodb.GetItem": 3, "dynamodb.Query": 16}
-"""What `reconcile` calls when nothing is due and nobody waits: override, intake, intake; eight shards
-each of what is due and of what waits for intake."""
+IDLE_MINUTE: Final[dict[str, int]] = {"dynamodb.GetItem": 4, "dynamodb.Query": 21}
+"""What `reconcile` calls when nothing is due and nobody waits: override, intake, intake and the batch; eight shards
+each of what is due and of what waits for intake, and what has ended in each of the five ways."""

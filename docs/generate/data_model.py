@@ -13,6 +13,8 @@ from typing import Final
 
 from detag.adapters.job_items import (
     ALWAYS,
+    BATCH_ATTRIBUTES,
+    BATCH_PK,
     CHARGE_ATTRIBUTES,
     DAY_ATTRIBUTES,
     DELIVERY_ATTRIBUTES,
@@ -38,6 +40,7 @@ from detag.adapters.job_items import (
     Item,
     job_item,
 )
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import (
     DAY_SECONDS,
@@ -110,8 +113,8 @@ KINDS: Final = (
         "The same item: what was delivered of the key",
         "head#<SHA-256 of bucket and key, hexadecimal>",
         "Newest wins over all the names that outputs of a photo may have: one worker at a time stores them, knows by "
-        "this item which version was delivered and where its outputs are, and removes what it replaces.",
-        "deliver",
+        "this item which version was delivered and where its outputs and its record are, and removes what it replaces.",
+        "submit, deliver",
         "begin_delivery",
         f"{LASTING} after it was last written.",
         ((None, DELIVERY_ATTRIBUTES),),
@@ -168,6 +171,16 @@ KINDS: Final = (
         "save_scan",
         "never.",
         ((Scan, SCAN_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
+    ),
+    Kind(
+        "The batch under way",
+        BATCH_PK,
+        "What has ended since the last batch was finished. Each write replaces it while it still has the `rev` that "
+        "was read.",
+        "reconcile",
+        "save_batch",
+        "never.",
+        ((Batch, BATCH_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
     Kind(
         "The override",

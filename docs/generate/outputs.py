@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from detag.domain.naming import output_key, output_keys, record_key
+from detag.domain.naming import FAILED_RECORDS, SKIPPED_RECORDS, output_key, output_keys, record_keys
 from docs.generate import markdown
-
-JOB_ID: Final = "1f3a9c20d4b58e6677aa0b1c2d3e4f50"
 
 
 def table() -> str:
@@ -24,6 +20,7 @@ def table() -> str:
             "a WebP",
             f"`{output_keys('shoe.jpg', 'image/jpeg', 'image/webp', 1)[1]}`",
         ],
-        ["`shoe.jpg`, failed or cancelled", "nothing", f"`{record_key('shoe.jpg', JOB_ID)}`"],
+        ["`shoe.jpg`, failed or cancelled", "nothing", f"`{record_keys(FAILED_RECORDS, 'shoe.jpg')[0]}`"],
+        ["`shoe.jpg`, skipped", "nothing", f"`{record_keys(SKIPPED_RECORDS, 'shoe.jpg')[0]}`"],
     ]  # fmt: skip
     return markdown.table(["photo", "Runflow gives", "appears in the output bucket as"], rows)

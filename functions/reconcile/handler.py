@@ -13,7 +13,7 @@ from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.settings import ReconcileSettings, load
-from detag.wiring import CLOCK, job_store, listing, runs
+from detag.wiring import CLOCK, event_bus, job_store, listing, runs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,6 +27,7 @@ reconcile = app.reconcile(
     listing=listing(os.environ),
     uploads=SqsQueue(sqs, settings.upload_queue_url),
     results=SqsQueue(sqs, settings.result_queue_url),
+    events=event_bus(settings.event_bus),
     runs=runs(settings),
     clock=CLOCK,
     telemetry=telemetry,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from detag.adapters.eventbridge import EventBridgeEvents
 from detag.ports.events import Events
 from detag.ports.events_fake import FakeEvents
+
+EVENT = json.loads((Path(__file__).parents[2] / "events" / "photo-delivered.json").read_text(encoding="utf-8"))
 
 
 @dataclass
@@ -44,6 +47,6 @@ def side(request: pytest.FixtureRequest, name: str) -> Side:
 
 
 def test_an_event_is_heard_as_it_was_published(side: Side) -> None:
-    detail = {"key": "Größe 😀.jpg", "version_id": None, "outputs": ["a", "b"], "partial": False}
+    detail = EVENT["detail"] | {"key": "Größe 😀.jpg", "version_id": None, "outputs": ["a", "b"], "partial": False}
     side.events.publish("Photo Delivered", detail)
     assert side.heard() == [("Photo Delivered", detail)]

@@ -18,6 +18,7 @@ from botocore.httpsession import URLLib3Session
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
 from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk
+from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import Job, Reservation, State, Trouble, Upload, bill_earlier, new, reopen, sequencer_rank
 from detag.domain.missed_uploads import Scan
@@ -215,6 +216,57 @@ def test_a_scan_that_cannot_be_read_can_start_over(side: Fake | Dynamo) -> None:
         store.scan()
     store.save_scan(None, replace(scan, version=1))
     assert store.scan() == replace(scan, version=1)
+
+
+def test_a_batch_is_written_by_one_at_a_time(store: JobStore) -> None:
+    first = Batch(counted_to=EPOCH, version=1)
+    assert store.batch() is None
+    store.save_batch(None, first)
+    ends = (("delivered", 12), ("skipped/empty", 3))
+    next_one = replace(
+        first, ends=ends, usd=Decimal("1.68"), active_at=EPOCH, first_upload=EPOCH - 9.5, last_upload=EPOCH, version=2
+    )
+    store.save_batch(first, next_one)
+    assert store.batch() == next_one
+    with pytest.raises(Conflict):
+        store.save_batch(first, replace(first, version=2))
+    store.save_batch(None, first)
+    assert store.batch() == first
+
+
+def test_what_goes_on_is_open_and_does_not_wait_for_the_intake(store: JobStore) -> None:
+    assert not store.is_any_open()
+    saved(store, job_of(1), reason=Reason.SPEND_LIMIT, due_at=EPOCH)
+    saved(store, job_of(2), state=State.FAILED, reason=Reason.TIMED_OUT, closed_at=EPOCH, ask_at=EPOCH, due_at=EPOCH)
+    assert not store.is_any_open()
+    saved(store, job_of(3), state=State.SUBMITTED, reason=None, due_at=EPOCH + 300.0)
+    assert store.is_any_open()
+
+
+def test_what_was_closed_in_a_span_of_time_is_found(store: JobStore) -> None:
+    closed = {}
+    for number, after in enumerate((1.0, 2.0, 3.0, 86_401.0)):
+        at = EPOCH + after
+        job = saved(store, job_of(number), state=State.DELIVERED, reason=None, due_at=None, closed_at=at)
+        closed[job.job_id] = at
+    first, second, third, next_day = ((at, job_id) for job_id, at in closed.items())
+    found = store.closed_between(State.DELIVERED, DAY, EPOCH, EPOCH + 90_000.0, 10)
+    assert found == [first, second, third]
+    assert store.closed_between(State.DELIVERED, DAY, EPOCH + 1.0, EPOCH + 2.0, 10) == [second]
+    assert store.closed_between(State.DELIVERED, DAY, EPOCH, EPOCH + 9.0, 2) == [first, second]
+    assert store.closed_between(State.DELIVERED, NEXT_DAY, EPOCH, EPOCH + 90_000.0, 10) == [next_day]
+    assert store.closed_between(State.FAILED, DAY, EPOCH, EPOCH + 9.0, 10) == []
+    assert store.closed_between(State.DELIVERED, DAY, EPOCH + 9.0, EPOCH, 10) == []
+
+
+def test_the_right_to_store_is_given_back_with_the_record(store: JobStore) -> None:
+    recorded = Delivered("01", ("shoe.jpg",), recorded="02", record="_failed/shoe.jpg.txt")
+    store.begin_delivery("in", "shoe.jpg", "one", EPOCH + 60.0)
+    store.end_delivery("in", "shoe.jpg", "one", recorded)
+    assert store.begin_delivery("in", "shoe.jpg", "two", EPOCH + 60.0) == recorded
+    removed = replace(recorded, recorded="", record="")
+    store.end_delivery("in", "shoe.jpg", "two", removed)
+    assert store.begin_delivery("in", "shoe.jpg", "three", EPOCH + 60.0) == removed
 
 
 @pytest.mark.parametrize("name", ["spent", "opened_at"])

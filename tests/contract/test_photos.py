@@ -459,15 +459,20 @@ def test_metadata_that_no_header_holds_is_refused(side: Side) -> None:
     assert side.outputs() == {}
 
 
-def test_a_record_is_stored_over_whatever_is_there(side: Side) -> None:
-    side.store.put_record("_failed/ä.json", b'{"n": 1}')
-    side.store.put_record("_failed/ä.json", b'{"n": 2}')
-    assert side.outputs() == {"_failed/ä.json": b'{"n": 2}'}
+def test_a_record_is_stored_over_the_one_that_it_replaces(side: Side) -> None:
+    side.store.put_record("_failed/ä.txt", "first", {"whose": "ours"}, None)
+    first = side.store.existing("_failed/ä.txt")
+    assert first is not None and first.metadata == {"whose": "ours"}
+    side.store.put_record("_failed/ä.txt", "zweitens: ö", {}, first)
+    assert side.outputs() == {"_failed/ä.txt": "zweitens: ö".encode()}
+    for replaces in (None, first):
+        with pytest.raises(PreconditionFailed):
+            side.store.put_record("_failed/ä.txt", "third", {}, replaces)
 
 
-@pytest.mark.parametrize("key", ["a.jpg", "_failed/ä.json"])
+@pytest.mark.parametrize("key", ["a.jpg", "_failed/ä.txt"])
 def test_what_is_removed_is_not_there_any_more(side: Side, key: str) -> None:
-    side.store.put_record(key, b"data")
+    put(side, key, b"data")
     assert side.store.remove(key)
     assert side.store.existing(key) is None
     assert side.outputs() == {}

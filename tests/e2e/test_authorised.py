@@ -84,8 +84,9 @@ class Play:
         return str(answer["VersionId"])
 
     def job(self, key: str) -> dict[str, Any]:
-        """The job of the only upload under a key; empty if there is none yet."""
-        return next((job for job in self.harness.jobs() if job["key"] == key), {})
+        """The job of the newest upload under a key; empty if there is none yet."""
+        found = [job for job in self.harness.jobs() if job["key"] == key]
+        return max(found, key=lambda job: str(job["sequencer"]), default={})
 
     def until(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
         """Wait until a photo is where it should be; returns its job."""
@@ -203,6 +204,9 @@ def perform(play: Play) -> None:
     with harness.faults({"on": "run", "do": "fail", "code": "INPUT_VALIDATION_FAILED", "times": 1}):
         play.put("failed.jpg")  # closed by deliver
         play.ends("failed.jpg", "failed", "run_failed")
+    play.put("failed.jpg", b"a list of prices")  # submit removes the record that it replaces by one of the other kind
+    play.ends("failed.jpg", "skipped", "not_an_image")
+    play.ended["failed.jpg before"] = "failed", "run_failed"
 
     with harness.faults({"on": "run", "do": "cancel", "times": 1}):
         play.put("cancelled.jpg")
@@ -460,7 +464,7 @@ def output(play: Play) -> Iterator[tuple[str, str]]:
     for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         found = s3.get_object(Bucket=bucket, Key=entry["Key"])
         yield f"metadata of {entry['Key']}", json.dumps(found["Metadata"]) + found["ContentType"]
-        if entry["Key"].startswith("_failed/"):
+        if entry["Key"].startswith(("_failed/", "_skipped/")):
             yield entry["Key"], found["Body"].read().decode()
 
 

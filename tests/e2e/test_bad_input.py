@@ -88,7 +88,7 @@ BAD: Final = {
     "price list.txt": Bad("skipped", Reason.NOT_AN_IMAGE, b"Mug 14.90\nTeapot 29.00\n"),
     "a page, saved as.jpg": Bad("skipped", Reason.NOT_AN_IMAGE, b"<!doctype html><img src=shoe.jpg>"),
     "empty.jpg": Bad("skipped", Reason.EMPTY, b""),
-    "autumn/": Bad("skipped", Reason.FOLDER_MARKER, b""),
+    "autumn/": Bad("skipped", Reason.NOT_A_PHOTO, b""),
     "animation.gif": Bad("skipped", Reason.UNSUPPORTED_TYPE, drawn("GIF", 40, 30)),
     "half a small.jpg": Bad("skipped", Reason.TRUNCATED, halved(photo(1))),
     "half a large.jpg": Bad("skipped", Reason.TRUNCATED, halved(noise("JPEG", 600))),
@@ -223,6 +223,7 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     good |= {"by a web tool.jpg": photo(4), "a new name.jpg": photo(1)}
     assert wait_until(lambda: all_ended(play, BAD.keys() | good.keys()), PATIENCE, pause=0.2), jobs_by_key(play)
 
+    assert wait_until(lambda: not any("due_at" in job for job in jobs_by_key(play).values()), PATIENCE, pause=0.2)
     jobs, outputs = jobs_by_key(play), play.harness.outputs()
     assert {key: (jobs[key]["state"], jobs[key].get("reason")) for key in BAD} == {
         key: (bad.state, bad.reason) for key, bad in BAD.items()
@@ -231,13 +232,15 @@ def test_bad_input_ends_with_its_reason_and_holds_up_no_photo(play: Play) -> Non
     assert all(jobs[key]["detail"] for key in BAD), "what was found is on the item"
 
     failed = {key for key, bad in BAD.items() if bad.state == "failed"}
-    records = {key: json.loads(data) for key, data in outputs.items() if key.startswith("_failed/")}
-    assert records.keys() == {f"_failed/{key}.{jobs[key]['job_id']}.json" for key in failed}
-    for record in records.values():
-        advice = Reason.of(record["reason"])
-        assert (record["means"], record["what_to_do"], record["run_id"]) == (advice.means, advice.do, None)
+    meant = {key: bad for key, bad in BAD.items() if bad.reason is not Reason.NOT_A_PHOTO}
+    expected = {f"_{bad.state}/{key}.txt": bad for key, bad in meant.items() if bad.state != "superseded"}
+    records = {key: data.decode() for key, data in outputs.items() if key.startswith(("_failed/", "_skipped/"))}
+    assert records.keys() == expected.keys()
+    for key, text in records.items():
+        reason = expected[key].reason
+        assert text.startswith(f"{reason.means}\n\nWhat to do: {reason.do}\n\n")
     published = {(event["detail-type"], event["detail"]["key"], event["detail"]["reason"]) for event in play.events()}
-    assert published == {("Photo Failed", key, BAD[key].reason) for key in failed} | {
+    assert published == {(f"Photo {bad.state.title()}", key, bad.reason) for key, bad in meant.items()} | {
         ("Photo Delivered", key, None) for key in good
     }
     closed = play.harness.report()["closed_today"]
@@ -266,8 +269,7 @@ def test_a_photo_that_may_not_be_read_is_read_for_an_hour(play: Play) -> None:
             if "while" not in key:
                 play.later(key, 1_000.0, "failed", "no_permission")
     play.later("private for a while/shoe.jpg", 100.0, "delivered")
-    record = f"_failed/private/shoe.jpg.{play.job('private/shoe.jpg')['job_id']}.json"
-    assert json.loads(play.harness.outputs()[record])["means"] == Reason.NO_PERMISSION.means
+    assert play.harness.outputs()["_failed/private/shoe.jpg.txt"].decode().startswith(Reason.NO_PERMISSION.means)
 
 
 def test_every_name_gets_its_own_output(play: Play) -> None:
@@ -282,7 +284,7 @@ def test_every_name_gets_its_own_output(play: Play) -> None:
     assert wait_until(lambda: all_ended(play, set(NAMES)), PATIENCE, pause=0.2), jobs_by_key(play)
     jobs, outputs = jobs_by_key(play), play.harness.outputs()
     assert {jobs[key]["state"] for key in usable} == {"delivered"}
-    assert {key for key in NAMES if jobs[key].get("reason") == "folder_marker"} == set(NAMES) - usable
+    assert {key for key in NAMES if jobs[key].get("reason") == "not_a_photo"} == set(NAMES) - usable
     names = {key: name["S"] for key in usable for name in jobs[key]["outputs"]}
     assert len(set(names.values())) == len(usable), "no two photos meet"
     assert {key: number_of(outputs[name]) for key, name in names.items()} == {key: numbers[key] for key in usable}

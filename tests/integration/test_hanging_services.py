@@ -103,7 +103,7 @@ CALLS: dict[str, tuple[float, Callable[[str], Any]]] = {
     "GetItem": (KEEP["dynamodb"], lambda _: jobs().get("1")),
     "GetObject": (KEEP_OTHERS, lambda url: s3(url).read_head("in", "a.jpg", None, 10)),
     "HeadObject": (KEEP_OTHERS, lambda url: s3(url).existing("a.jpg")),
-    "PutObject": (KEEP_OTHERS, lambda url: s3(url).put_record("a.json", b"{}")),
+    "PutObject": (KEEP_OTHERS, lambda url: s3(url).put_record("a.txt", "text", {}, None)),
     "PutEvents": (
         KEEP_OTHERS,
         lambda _: EventBridgeEvents(aws_client("events", aws_config()), "bus").publish("Photo delivered", {}),

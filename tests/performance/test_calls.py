@@ -97,14 +97,16 @@ def test_only_the_secrets_are_read_once_for_each_process(account: Account, funct
 def test_a_minute_without_photos_calls_the_job_table_so_often(
     account: Account, functions: dict[str, ModuleType]
 ) -> None:
-    """The first minute of an hour scans the input bucket besides, and the first of all asks for the table's age."""
+    """The first minute of an hour scans the input bucket besides, and the first of all asks for the table's age and
+    begins a batch.
+    """
     functions["reconcile"].lambda_handler({"source": "aws.events"}, context(55))
     scan = dict(Counter(account.counted()) - Counter(IDLE_MINUTE))
     assert scan == {
         "dynamodb.GetItem": 1,
         "dynamodb.DescribeTable": 1,
         "s3.ListObjectVersions": 1,
-        "dynamodb.PutItem": 1,
+        "dynamodb.PutItem": 2,
     }
     functions["reconcile"].lambda_handler({"source": "aws.events"}, context(55))
     assert account.counted() == IDLE_MINUTE

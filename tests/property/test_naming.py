@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from detag.domain.images import DELIVERABLE
 from detag.domain.job import Job, Upload, sequencer_rank
 from detag.domain.naming import (
+    FAILED_RECORDS,
     MAX_KEY_BYTES,
     MAX_METADATA_BYTES,
-    RECORDS,
+    SKIPPED_RECORDS,
     output_key,
     output_keys,
     output_metadata,
     readable,
-    record_key,
+    record_keys,
     source_of,
 )
 from detag.domain.runs import read_run
@@ -29,7 +30,7 @@ EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", 
 types = st.sampled_from(sorted(EXTENSIONS))
 numbers = st.integers(1, 16)
 owners = st.sampled_from(["", "0a1b2c3d", "0a1b2c3d" * 4])
-job_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
+folders = st.sampled_from([FAILED_RECORDS, SKIPPED_RECORDS])
 characters = st.characters(exclude_categories=["Cs"])
 
 
@@ -123,19 +124,21 @@ def test_where_names_are_taken_each_photo_has_two_more(
 # Records
 
 
-@given(keys, job_ids)
-def test_a_records_name_is_valid_and_apart_from_all_outputs(key: str, job_id: str) -> None:
-    """A record's name is one that S3 takes, and apart from those of all outputs."""
-    name = record_key(key, job_id)
-    assert fits(name)
-    assert name.startswith(RECORDS)
-    assert name.endswith(f".{job_id}.json")
+@given(keys, folders)
+def test_a_records_name_is_one_that_s3_takes(key: str, folder: str) -> None:
+    names = record_keys(folder, key)
+    assert all(map(fits, names))
+    assert all(name.startswith(folder) and name.endswith(".txt") for name in names)
+    assert len(set(names)) == 3
 
 
-@given(keys, keys, job_ids, job_ids)
-def test_two_failures_never_meet(one: str, other: str, first: str, second: str) -> None:
-    assume((one, first) != (other, second))
-    assert record_key(one, first) != record_key(other, second)
+@given(keys, keys)
+def test_the_records_of_two_photos_never_meet(one: str, other: str) -> None:
+    assume(one != other)
+    first, second = record_keys(FAILED_RECORDS, one), record_keys(FAILED_RECORDS, other)
+    assert first[0] != second[0]
+    assert first[1:] != second[1:]
+    assert not {*first, *second} & {*record_keys(SKIPPED_RECORDS, one), *record_keys(SKIPPED_RECORDS, other)}
 
 
 # Metadata

@@ -134,6 +134,7 @@ class Harness:
                 listing=self.photos,
                 uploads=self.uploads,
                 results=self.results,
+                events=self.events,
             ),
         }
         setattr(module, name, made[name]())
@@ -201,7 +202,7 @@ class Harness:
             yield f"queue of {queue.name}", json.dumps([message | {"links": []} for message in messages])
         for key, stored in self.photos.puts:
             yield f"metadata of {key}", repr(stored.metadata)
-            if key.startswith("_failed/"):
+            if key.startswith(("_failed/", "_skipped/")):
                 yield key, stored.data.decode()
 
     def leaks(self) -> list[str]:

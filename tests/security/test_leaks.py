@@ -26,7 +26,7 @@ from detag.batch import process
 from detag.domain.job import State
 from detag.ports.effect_fake import no_effect
 from detag.ports.errors import safe_description
-from detag.services.outbox import Outbox
+from detag.ports.jobs_fake import FakeJobStore
 from tests.security.harness import Harness, play
 
 URL = "https://photos.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=MARKexception"
@@ -117,6 +117,7 @@ CALLS = (
         "jobs.save_scan",
     ),
     *("jobs.override", "jobs.due", "jobs.waiting_for_intake", "jobs.closed", "jobs.counts"),
+    *("jobs.batch", "jobs.save_batch", "jobs.closed_between", "jobs.is_any_open"),
     *("photos.read_head", "photos.existing", "photos.put", "photos.put_record", "photos.versions", "events.publish"),
     *(
         "runs.ready",
@@ -212,13 +213,13 @@ def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_closed_job_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Outbox.prepare
-    monkeypatch.setattr(Outbox, "prepare", lambda self, before, after: real(self, before, _with_body(before, after)))
+    real = FakeJobStore.save
+
+    def with_body(store: Any, before: Any, after: Any, **named: Any) -> None:
+        object.__setattr__(after, "body", after.body or before.body)
+        real(store, before, after, **named)
+
+    monkeypatch.setattr(FakeJobStore, "save", with_body)
     harness = Harness(no_effect)
     play(harness)
     assert "a presigned URL in items" in harness.leaks()
-
-
-def _with_body(before: Any, after: Any) -> Any:
-    object.__setattr__(after, "body", before.body)
-    return after

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
-from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SOURCE_KEY, record_key
+from detag.domain.naming import JOB_ID, RECORD_OF, RUN_ID, SOURCE_KEY, source_of
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Way
 from detag.domain.uploads import by_own_key
@@ -26,7 +26,6 @@ from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
-from detag.services.outbox import DETAIL_TYPES, RECORDED
 from tests.simulation.decided import belongs
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
@@ -85,8 +84,9 @@ INVARIANTS: Final = {
     "own output": "no output shows another photo's pixels",
     "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
-    "events": "an event was sent for every outcome that has one, and for no other",
-    "records": "a record was written for every failure, and for no other",
+    "events": "an event was sent for every end but that of what is no photo, and for nothing that did not happen",
+    "records": "a record tells of the newest upload of its name, if that failed or was skipped, and of nothing else",
+    "batches": "a batch is told of once nothing goes on, with what has ended, and never for fewer than ten photos",
     "dead letters explained": "an upload is a dead letter only if no process lived, or its item could not be read or "
     "written",
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",
@@ -97,7 +97,10 @@ INVARIANTS: Final = {
 }
 
 
+FAILURES: Final = (State.FAILED, State.CANCELLED)
 HOUR: Final = 3_600.0
+COUNTED: Final = 300.0
+"""So long after it an end is counted, when every worker that looked at its clock before has died."""
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
 EXPIRED_URLS: Final = 5
@@ -111,6 +114,10 @@ class Checker:
         self._simulation = simulation
         self.broken: list[tuple[str, str]] = []
         self.names: dict[str, str] = {}
+        self._goes_on_since: dict[str, float] = {}
+        """Since when an open job does not wait for the intake, by its id."""
+        self.last_end = 0.0
+        """When the newest photo ended."""
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
@@ -202,6 +209,8 @@ class Checker:
                 if charge != before:
                     self._charged[run_id] = charge
                     self._spent((before,) if before else (), (charge,))
+        elif name == "events.publish":
+            self._batch()
         elif name == "photos.put":
             self._output()
         elif name == "photos.remove":
@@ -219,6 +228,10 @@ class Checker:
             self._simulation.wake(after.due_at)
         if before is None and after.upload.sequencer.startswith("0" * 40):
             self._simulation.profile.happens("upload recovered by the scan")
+        if after.state.terminal or after.waits_for_intake:
+            self._goes_on_since.pop(after.job_id, None)
+        else:
+            self._goes_on_since.setdefault(after.job_id, self._simulation.time)
         self.check("decision on the item", belongs(after), after.job_id[:8], after.state, after.reason, after.decision)
         self._simulation.trace_line(
             "job",
@@ -230,6 +243,10 @@ class Checker:
             after.run_id or "",
         )
         self.check("one writer at a time", after.version > (before.version if before else 0), after)
+        if after.state.terminal and after.closed_at is not None and (before is None or not before.state.terminal):
+            self._simulation.wake(after.closed_at + COUNTED)  # for its batch
+            if after.reason is not Reason.NOT_A_PHOTO:
+                self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
             self.check("no body at rest", after.body is None and not after.source_metadata, after)
         else:
@@ -237,7 +254,7 @@ class Checker:
             if after.state is not State.SUBMITTING and not after.unconfirmed:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            other = after.run_id != before.run_id and before.state in RECORDED  # another paid run of the photo
+            other = after.run_id != before.run_id and before.state in FAILURES  # another paid run of the photo
             repaired = after.state is State.DELIVERED and (before.repairable or other)
             self.check("terminal is final", repaired or after.state is State.WAITING, before, after)
         self._reopened(before, after)
@@ -501,6 +518,24 @@ class Checker:
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
 
+    def _batch(self) -> None:
+        """A batch is told of where there was one, and nothing went on for ten minutes."""
+        kind, detail = self._simulation.events.published[-1]
+        if kind != "Batch Finished":
+            return
+        self._simulation.profile.happens("batch finished")
+        now, jobs = self._simulation.time, self._simulation.jobs
+        self.check("batches", detail["photos"] >= 10 and detail["photos"] == sum(detail["states"].values()), detail)
+        for job_id, since in self._goes_on_since.items():
+            recent = now - since < 2 * CLOCK_SKEW + jobs.lag + 60
+            self.check("batches", recent or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
+        last: dict[str, Write] = {write.after.job_id: write for write in jobs.writes}
+        for write in last.values():
+            job = write.after
+            if job.closed_at is not None and job.reason is not Reason.NOT_A_PHOTO and now - write.at > COUNTED + 60:
+                long_ago = now - job.closed_at > COUNTED + 600 - 3 * CLOCK_SKEW
+                self.check("batches", long_ago or job.job_id in jobs.unreadable, "just closed", job)
+
     def _remove(self) -> None:
         """Something was taken out of the output bucket: its name is free."""
         photos = self._simulation.photos
@@ -700,38 +735,60 @@ class Checker:
     def _reported(self) -> None:
         """Events, records, log lines."""
         simulation = self._simulation
-        ends: dict[str, set[State]] = {}
-        for write in simulation.jobs.writes:
-            if write.after.state.terminal:
-                ends.setdefault(write.after.job_id, set()).add(write.after.state)
-        details = [detail for _, detail in simulation.events.published]
-        published = {(detail["job_id"], detail["state"]) for detail in details}
-        answered = {
-            (detail["job_id"], detail["state"], detail["reopened"]["request"])
-            for detail in details
-            if detail["reopened"]
-        }
-        for job in simulation.jobs.jobs.values():  # what a repair has overtaken need not be published any more
-            if job.state in DETAIL_TYPES:
-                self.check("events", (job.job_id, job.state.value) in published, "none for", job)
-            if job.state in DETAIL_TYPES and job.requests:
-                asked = (job.job_id, job.state.value, job.requests[-1].request_id)
-                self.check("events", asked in answered, "none for a request", job)
-        stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
-        for job_id, state in published:
-            true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
-            self.check("events", true, "false", job_id, state)
-        written = {key for key in simulation.photos.outputs if key.startswith(RECORDS)}
-        for job in simulation.jobs.jobs.values():
-            key = record_key(job.upload.key, job.job_id)
-            if job.state in RECORDED:
-                self.check("records", key in written, "none for", job)
-                written.discard(key)
-        self.check("records", not written, "of no failure", sorted(written))
+        self._events()
+        batch = simulation.jobs._batch
+        self.check("batches", batch is None or not batch.ends, "not told of", batch)
+        self._records()
         for line in simulation.telemetry.lines:
             text = line.message + " ".join(str(value) for value in line.fields.values())
             safe = "X-Amz-" not in text and "whsec_" not in text and "rf_live_" not in text and "://" not in text
             self.check("no secret logged", safe, text)
+
+    def _events(self) -> None:
+        """Every end has its event; what a repair has overtaken need not be published any more."""
+        simulation = self._simulation
+        ends: dict[str, set[State]] = {}
+        for write in simulation.jobs.writes:
+            if write.after.state.terminal:
+                ends.setdefault(write.after.job_id, set()).add(write.after.state)
+        details = [one for _, one in simulation.events.published if "job_id" in one]
+        published = {(one["job_id"], one["state"]) for one in details}
+        answered = {(one["job_id"], one["state"], one["reopened"]["request"]) for one in details if one["reopened"]}
+        for job in simulation.jobs.jobs.values():
+            asked = (job.job_id, job.state.value, job.requests[-1].request_id) if job.requests else None
+            told = asked is None or asked in answered or job.reason is Reason.NOT_A_PHOTO
+            self.check("events", told or not job.state.terminal, "none for a request", job)
+            has_one = (job.job_id, job.state.value) in published
+            self.check("events", has_one or not job.state.terminal or job.reason is Reason.NOT_A_PHOTO, "none for", job)
+            self.check("events", not has_one or job.reason is not Reason.NOT_A_PHOTO, "of what is no photo", job)
+        stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
+        for job_id, state in published:
+            true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
+            self.check("events", true, "false", job_id, state)
+
+    def _records(self) -> None:
+        """The record of a name is that of the newest upload that has ended, and speaks of it; nothing else has one, nor
+        has an upload that was ever delivered.
+        """
+        simulation = self._simulation
+        newest: dict[str, Job] = {}
+        for job in simulation.jobs.jobs.values():
+            gone = job.state is State.SUPERSEDED and job.reason in (Reason.DELETED, Reason.REPLACED)
+            if gone or job.job_id in self._delivered or _record_in(job):
+                best = newest.get(job.upload.key)
+                if best is None or _later(job, best):
+                    newest[job.upload.key] = job
+        unclean = [job for job in newest.values() if job.job_id not in self._delivered]
+        wanted = {(folder, job.upload.key): job for job in unclean if (folder := _record_in(job))}
+        sources = {source_of("in", key): key for key in newest}
+        for place, there in simulation.photos.outputs.items():
+            if RECORD_OF not in there.metadata:
+                continue
+            folder = f"{place.partition('/')[0]}/"
+            told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
+            right = told_of is not None and told_of.job_id in there.data.decode()
+            self.check("records", right, "false, or of another upload", place, told_of)
+        self.check("records", not wanted, "none for", *wanted.values())
 
     def digest(self) -> list[Any]:
         """All that a repeated message must not change. A job's version may: what is pending is published again."""
@@ -766,6 +823,14 @@ def _short(thing: object) -> str:
     place = f"{thing.state}/{thing.reason} v{thing.version}"
     what = f"{thing.job_id[:8]} {place} run {thing.run_id} no {thing.submission_no}"
     return f"[{what} of {thing.upload.key[:30]}]"
+
+
+def _record_in(job: Job) -> str | None:
+    """Where the record of a job belongs: agreed here, not read from the code."""
+    if job.state in FAILURES:
+        return "_failed/"
+    skipped = job.state is State.SKIPPED and job.reason not in (Reason.NOT_A_PHOTO, Reason.TOO_OLD)
+    return "_skipped/" if skipped else None
 
 
 def _later(one: Job, other: Job) -> bool:

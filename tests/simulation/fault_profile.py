@@ -122,6 +122,7 @@ KINDS: Final = (
     *RATES,
     # What follows from others
     "upload recovered by the scan",
+    "batch finished",
     "worker killed",
     "event of an older version after a newer one's",
     "callback before the response",

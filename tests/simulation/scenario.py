@@ -551,7 +551,9 @@ class Workload:
         simulation = self.simulation
         untold = any(job.repairable or job.spent for job in simulation.jobs.jobs.values())
         if untold or simulation.runflow.tried_again:  # all callbacks of such a run may have been lost
-            self._repeat()
+            for _ in simulation.runflow.habits.accounts:  # each key shows the runs of its own account
+                self.keys.store_another()
+                self._repeat()
             simulation.checker.at_rest()
         before = simulation.checker.digest()
         self._repeat()

@@ -382,7 +382,12 @@ class Simulation:
             )
         reconcile = settings(ReconcileSettings, run_timeout_hours=self.run_timeout_hours, **money)
         return app.reconcile(
-            reconcile, listing=self.photos, uploads=self.upload_queue, results=self.result_queue, **common
+            reconcile,
+            listing=self.photos,
+            uploads=self.upload_queue,
+            results=self.result_queue,
+            events=self.events,
+            **common,
         )
 
     def _submit(self, event: dict[str, Any]) -> dict[str, Any] | str:
@@ -452,6 +457,9 @@ class Simulation:
         due = [job.due_at for job in self.jobs.jobs.values() if job.due_at is not None]
         if due:
             self.wake(min(due))
+        batch = self.jobs._batch
+        if batch is None or batch.ends or batch.counted_to < self.checker.last_end:
+            self.wake(self.time)
         if self.missed():
             scan = self.jobs._scan
             self.wake(scan.next_at if scan else self.time)

@@ -161,7 +161,7 @@ def test_a_run_that_never_ends_fails_with_a_reason_and_a_record(simulation: Simu
     job = upload(simulation)
     rest(simulation)
     assert simulation.jobs.jobs[job].reason is Reason.TIMED_OUT
-    assert f"_failed/shoe.jpg.{job}.json" in simulation.photos.outputs
+    assert "_failed/shoe.jpg.txt" in simulation.photos.outputs
 
 
 def test_a_forgotten_run_that_turns_up_repairs_the_failed_job(simulation: Simulation) -> None:

@@ -122,7 +122,7 @@ def test_a_rotated_key_without_an_account_proves_nothing(simulation: Simulation,
     job = simulation.jobs.jobs[job_id]
     assert (job.state, job.reason) == (State.FAILED, Reason.NOT_CONFIRMED)
     assert len(simulation.runflow.sent) == 1
-    assert f"_failed/shoe.jpg.{job_id}.json" in simulation.photos.outputs
+    assert "_failed/shoe.jpg.txt" in simulation.photos.outputs
 
 
 def test_a_run_is_asked_for_a_week_before_it_is_given_up(simulation: Simulation) -> None:

@@ -180,7 +180,7 @@ def test_what_cannot_be_looked_up_reaches_a_person(
     assert (job.state, job.reason) == (State.FAILED, Reason.NOT_CONFIRMED)
     assert job.client_ref in str(job.detail) and job.reservation is not None
     assert len(simulation.runflow.sent) == 1
-    assert f"_failed/shoe.jpg.{job_id}.json" in simulation.photos.outputs
+    assert "_failed/shoe.jpg.txt" in simulation.photos.outputs
     assert ("Photo Failed", job_id) in [(kind, detail["job_id"]) for kind, detail in simulation.events.published]
 
 

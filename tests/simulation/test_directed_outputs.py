@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import pytest
 
 from detag.domain.job import State
-from detag.domain.naming import JOB_ID, RECORDS, SOURCE_KEY
+from detag.domain.naming import FAILED_RECORDS, JOB_ID, SOURCE_KEY
 from detag.domain.reasons import Reason
+from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import PRICE, Ending
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
 from tests.simulation.mutant import Change
@@ -266,7 +267,7 @@ def test_an_output_that_may_not_be_removed_is_told_of(simulation: Simulation, wh
     pass_time(simulation, 8.0)
     assert simulation.jobs.jobs[first].state is State.DELIVERED
     if why == "not ours":
-        simulation.photos.put_record("shoe.jpg.webp", b"the shop's own")
+        simulation.photos.outputs["shoe.jpg.webp"] = Stored(b"the shop's own", "etag")
     elif why == "not allowed":
         simulation.photos.denied.add((simulation.photos.output_bucket, "shoe.jpg.webp"))
     rest(simulation)
@@ -277,7 +278,7 @@ def test_an_output_that_may_not_be_removed_is_told_of(simulation: Simulation, wh
 
 def test_a_name_that_becomes_free_is_taken_by_the_next(simulation: Simulation) -> None:
     """The output that had a hash in its name is replaced like any other."""
-    simulation.photos.put_record("shoe.jpg.webp", b"the shop's own")
+    simulation.photos.outputs["shoe.jpg.webp"] = Stored(b"the shop's own", "etag")
     first, _ = two_versions(simulation, WEBP, WEBP)
     pass_time(simulation, 8.0)
     (aside,) = simulation.jobs.jobs[first].outputs
@@ -335,7 +336,7 @@ def test_the_record_of_a_repaired_failure_is_removed(simulation: Simulation) -> 
     simulation.runflow.endings = [Ending(seconds=26 * HOUR)]
     job = upload(simulation)
     pass_time(simulation, 24.5 * HOUR)
-    assert [key for key in simulation.photos.outputs if key.startswith(RECORDS)] != []
+    assert [key for key in simulation.photos.outputs if key.startswith(FAILED_RECORDS)] != []
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
-    assert [key for key in simulation.photos.outputs if key.startswith(RECORDS)] == []
+    assert [key for key in simulation.photos.outputs if key.startswith(FAILED_RECORDS)] == []

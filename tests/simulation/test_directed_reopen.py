@@ -10,7 +10,7 @@ import pytest
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, Fault
-from tests.simulation.directed import HOUR, pass_time, rest, states, upload
+from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
 from tests.simulation.photos import photo
 from tests.simulation.simulation import DAY, Simulation
 
@@ -177,7 +177,7 @@ def test_unpaid_closes_as_before_where_a_run_was_charged(simulation: Simulation)
 
 @pytest.mark.parametrize("unclear", [False, True], ids=["a failed run", "an unclear answer"])
 def test_unpaid_waits_for_a_key_of_its_account(simulation: Simulation, unclear: bool) -> None:
-    """What another account's key does not show may have been charged: nothing is sent until a key of its own is back."""
+    """What another account's key does not show may have been charged: nothing is sent before its own key is back."""
     habits = simulation.runflow.habits
     habits.accounts = {"key 1": "ours", "key 2": "theirs"}
     if unclear:
@@ -411,6 +411,7 @@ def test_by_its_key_is_the_job_that_is_there(simulation: Simulation) -> None:
 def test_bad_requests_change_nothing(simulation: Simulation) -> None:
     """Each is said in the log and counted, and none becomes a dead letter."""
     job = closed(simulation)
+    simulation.runflow.endings = [SLOW]
     busy = simulation.upload("busy.jpg", photo("busy", "image/jpeg"))
     simulation.run_until(simulation.time + 8.0)
     assert simulation.jobs.jobs[busy.job_id].state is State.SUBMITTED

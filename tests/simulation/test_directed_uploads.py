@@ -139,7 +139,9 @@ def test_an_upload_is_judged_on_arrival_though_intake_is_paused(simulation: Simu
     assert (states(simulation, text), reason(simulation, text)) == (["skipped"], Reason.NOT_AN_IMAGE)
     assert (states(simulation, thumbnail), reason(simulation, thumbnail)) == (["skipped"], Reason.NOT_A_PHOTO)
     assert simulation.telemetry.counts["NotAPhoto"] == 1
-    assert not simulation.photos.outputs and not simulation.events.published
+    assert list(simulation.photos.outputs) == ["_skipped/notes.jpg.txt"]
+    told = {detail["job_id"] for _, detail in simulation.events.published}
+    assert text in told and not {newer, thumbnail} & told
     rest(simulation)
     assert states(simulation, older)[-1] == "superseded"
     assert len(simulation.runflow.runs) == 1

@@ -190,7 +190,7 @@ def test_the_newer_of_two_results_stays(older_first: bool) -> None:
 CONDITION = Change(STORE + "save", "(present.version if present else 0) != before.version", "False")
 ALONE = Change(STORE + "begin_delivery", "holder != worker and held_until > self._clock.now()", "False")
 REPLACED = Change(
-    "detag.ports.photos_fake:FakePhotoStore.put", "(there and there.etag) != (replaces and replaces.etag)", "False"
+    "detag.ports.photos_fake:FakePhotoStore._expect", "(there and there.etag) != (replaces and replaces.etag)", "False"
 )
 
 

@@ -70,16 +70,19 @@ def test_no_action_and_no_resource_is_a_wildcard(stack: Stack, function: str) ->
         if isinstance(resource, str):
             assert "*" not in resource, "a fixed ARN with a wildcard"
         if "Fn::Sub" in resource and "*" in resource["Fn::Sub"]:
-            assert (action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*")) or action == "s3:PutObject"
+            records = ("/_failed/*", "/_skipped/*")
+            assert action.startswith("s3:") and resource["Fn::Sub"].endswith((".Arn}/*", *records))
 
 
-def test_submit_reads_photos_and_writes_only_quarantine(stack: Stack) -> None:
-    """Submit reads photos and spends, but writes only quarantine."""
+def test_submit_reads_photos_and_writes_only_records(stack: Stack) -> None:
+    """Submit reads photos and spends, but of the output bucket it writes and removes only records."""
     may = allowed(stack, "SubmitFunction")
-    assert may["s3:GetObjectVersion"] == may["s3:GetObject"] == may["s3:ListBucket"] == {"InputBucket"}
-    assert [resource for action, resource in grants(stack, "SubmitFunction") if action == "s3:PutObject"] == [
-        {"Fn::Sub": "${OutputBucket.Arn}/_failed/*"}
-    ]
+    assert may["s3:GetObjectVersion"] == {"InputBucket"}
+    assert may["s3:GetObject"] == may["s3:ListBucket"] == {"InputBucket", "OutputBucket"}
+    records = [{"Fn::Sub": f"${{OutputBucket.Arn}}/{folder}/*"} for folder in ("_failed", "_skipped")]
+    for writes in ("s3:PutObject", "s3:DeleteObject"):
+        granted = [resource for action, resource in grants(stack, "SubmitFunction") if action == writes]
+        assert granted == records
     assert may["secretsmanager:GetSecretValue"] == {"RunflowApiKey"}
     assert "sqs:SendMessage" not in may
 
@@ -166,11 +169,12 @@ def test_only_reconcile_queries_the_table(stack: Stack) -> None:
 
 
 def test_nobody_deletes_photos_jobs_or_secrets(stack: Stack) -> None:
-    """Only deliver deletes: an output's current version, which its bucket keeps."""
-    outputs = {"Fn::Sub": "${OutputBucket.Arn}/*"}
+    """Only outputs that are replaced, by deliver, and records: the current version, which their bucket keeps."""
+    removed = {"DeliverFunction": ("*",), "SubmitFunction": ("_failed/*", "_skipped/*")}
     for function in FUNCTIONS:
         for action, resource in grants(stack, function):
-            replaced = (function, action, resource) == ("DeliverFunction", "s3:DeleteObject", outputs)
+            outputs = [{"Fn::Sub": f"${{OutputBucket.Arn}}/{part}"} for part in removed.get(function, ())]
+            replaced = action == "s3:DeleteObject" and resource in outputs
             assert "Delete" not in action or action == "sqs:DeleteMessage" or replaced, f"{function}: {action}"
     assert stack.properties("OutputBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
 

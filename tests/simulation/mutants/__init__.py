@@ -17,6 +17,7 @@ from tests.simulation.mutants import (
     other_runs,
     outputs,
     pipeline,
+    records,
     reopen,
     uploads,
 )
@@ -33,6 +34,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *hanging.MUTANTS,
     *account.MUTANTS,
     *reopen.MUTANTS,
+    *records.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

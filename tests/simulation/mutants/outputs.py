@@ -62,12 +62,4 @@ MUTANTS: Final = (
         "existing.versioned and ",
         "",
     ),
-    one(
-        "the record of a repair is removed",
-        "records",
-        "detag.services.outbox:Outbox.prepare",
-        "if repaired:",
-        "if False:",
-        400,
-    ),
 )

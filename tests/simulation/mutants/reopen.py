@@ -7,7 +7,6 @@ from typing import Final
 from tests.simulation.mutant import DECISIONS, DELIVER, JOB, Change, Mutant, one
 
 REOPENING: Final = "detag.services.reopening:Reopening."
-OUTBOX: Final = "detag.services.outbox:"
 OPEN: Final = """if not job.state.terminal:
         return Refusal(f'the job is open: {job.state}')"""
 ONCE: Final = f"""if any((one.request_id == request.request_id for one in job.requests)):
@@ -75,14 +74,6 @@ MUTANTS: Final = (
         "job = self._steps.take(job, billed)",
         "pass",
         800,
-    ),
-    one(
-        "reopen: the record of the failure before",
-        "records",
-        OUTBOX + "was_recorded",
-        "job.closed_as is not None",
-        "False",
-        200,
     ),
     one(
         "reopen: the end before is published first",

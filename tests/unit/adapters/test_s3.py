@@ -266,7 +266,7 @@ def test_a_record_that_cannot_be_stored_now_is_transient(
 ) -> None:
     stub.add_client_error("put_object", code, http_status_code=status)
     with pytest.raises(Transient, match=code):
-        store.put_record("_failed/a.json", b"{}")
+        store.put_record("_failed/a.txt", "text", {}, None)
 
 
 @pytest.mark.parametrize(("code", "status"), [("403", 403), ("503", 503), ("400", 400)])
@@ -295,7 +295,7 @@ def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
         lambda: store.read_tail("in", "a", None, 1),
         lambda: store.existing("a"),
         lambda: store.put("a", io.BytesIO(b"x"), 1, "image/webp", {}, None),
-        lambda: store.put_record("a", b"{}"),
+        lambda: store.put_record("a", "text", {}, None),
     ]
     for call in calls:
         with pytest.raises(Transient) as failure:

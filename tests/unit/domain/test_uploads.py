@@ -141,6 +141,17 @@ IGNORED = settings(SubmitSettings).ignored_names
         "SHOE.JPG.TMP",
         "shoe.jpg.crdownload",
         ".line\nbreak.jpg",
+        "Thumbs.db",
+        "autumn/desktop.ini",
+        "__MACOSX/autumn/._shoe.jpg",
+        "#recycle/shoe.jpg",
+        "$RECYCLE.BIN/S-1-5-21/$R1AB2C3.jpg",
+        "shoe.jpg.xmp",
+        "IMG_0001.AAE",
+        "IMG_0001.MOV",
+        "PXL_20261123.MP",
+        "shoe.jpg.supplemental-metadata.json",
+        "shoe.jpg.partial",
     ],
 )
 def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:

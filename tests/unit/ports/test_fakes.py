@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry, Line
 
 DAY = "2026-11-23"
+EVENT = json.loads((Path(__file__).parents[3] / "events" / "photo-delivered.json").read_text(encoding="utf-8"))
 RESERVED = Reservation(DAY, Decimal("0.14"))
 
 
@@ -212,12 +215,13 @@ def test_a_queue_that_fails_afterwards_has_kept_the_batch() -> None:
 
 def test_what_is_sent_is_a_copy_of_plain_json() -> None:
     queue, events = FakeQueue(), FakeEvents()
-    message = {"urls": ["a"]}
+    message, detail = {"urls": ["a"]}, EVENT["detail"] | {"outputs": ["a"]}
     queue.send([message])
-    events.publish("Photo Delivered", message)
+    events.publish("Photo Delivered", detail)
     message["urls"].append("b")
+    detail["outputs"].append("b")
     assert queue.sent == [{"urls": ["a"]}]
-    assert events.published == [("Photo Delivered", {"urls": ["a"]})]
+    assert [sent["outputs"] for _, sent in events.published] == [["a"]]
     with pytest.raises(TypeError):
         queue.send([{"urls": {"a"}}])
     with pytest.raises(TypeError):
@@ -228,7 +232,7 @@ def test_what_is_sent_is_a_copy_of_plain_json() -> None:
 def test_the_event_bus_fails_before_or_after(when: str, kept: int) -> None:
     events = FakeEvents(Failing("events.publish", when))
     with pytest.raises(Transient):
-        events.publish("Photo Failed", {})
+        events.publish("Photo Delivered", EVENT["detail"])
     assert len(events.published) == kept
 
 

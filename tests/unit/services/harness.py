@@ -47,7 +47,7 @@ class Harness:
         self.deliver = app.deliver(settings(DeliverSettings, **deployed), **common, **ends, fetcher=fetcher)
         reconcile = settings(ReconcileSettings, **deployed | {"paused": paused})
         self.reconcile = app.reconcile(
-            reconcile, **common, listing=self.photos, uploads=self.uploads, results=self.results
+            reconcile, **common, listing=self.photos, uploads=self.uploads, results=self.results, events=self.events
         )
 
     def _effect(self, name: str) -> AbstractContextManager[None]:

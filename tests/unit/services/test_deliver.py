@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import JOB_ID, RECORDS, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
+from detag.domain.naming import FAILED_RECORDS, JOB_ID, RUN_ID, SEQUENCER, SOURCE_KEY, output_keys
 from detag.domain.reasons import Reason
 from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
@@ -171,7 +171,7 @@ def test_a_failure_is_saved_before_it_is_published() -> None:
     assert harness.calls.index("jobs.save") < harness.calls.index("events.publish")
     harness.broken.clear()
     assert harness.arrive().pending == ()
-    assert f"_failed/shoe.jpg.{job.job_id}.json" in harness.photos.outputs
+    assert "_failed/shoe.jpg.txt" in harness.photos.outputs
 
 
 def test_a_failure_that_loses_its_write_is_not_published() -> None:
@@ -301,7 +301,8 @@ def test_a_newer_output_at_the_key_stays() -> None:
     job = harness.arrive()
     assert (job.state, job.reason, job.cost) == (State.SUPERSEDED, Reason.NEWER_DELIVERED, "0.14")
     assert job.reservation is not None, "it was paid for"
-    assert harness.photos.puts == [] and harness.events.published == []
+    assert harness.photos.puts == []
+    assert [kind for kind, _ in harness.events.published] == ["Photo Superseded"]
 
 
 def test_an_older_output_is_replaced_only_as_it_was_read() -> None:
@@ -470,4 +471,4 @@ def test_a_record_written_after_the_repair_is_withdrawn() -> None:
     assert harness.arrive().state is State.DELIVERED
     with pytest.raises(Conflict):
         harness.deliver._steps.publish_pending(failed)
-    assert [key for key in harness.photos.outputs if key.startswith(RECORDS)] == []
+    assert [key for key in harness.photos.outputs if key.startswith(FAILED_RECORDS)] == []

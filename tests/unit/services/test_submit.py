@@ -67,7 +67,7 @@ HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + MAX_OUTPUT_PIXELS.to_bytes(4, "big") +
 @pytest.mark.parametrize(
     ("key", "data", "reason"),
     [
-        ("folder/", b"", Reason.FOLDER_MARKER),
+        ("folder/", b"", Reason.NOT_A_PHOTO),
         ("a.jpg", b"", Reason.EMPTY),
         ("a.jpg", tiny_image("image/jpeg", b"x") + b"\0" * 1024 * 1024, Reason.TOO_LARGE),
         ("a.txt", b"words", Reason.NOT_AN_IMAGE),
@@ -77,11 +77,14 @@ HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + MAX_OUTPUT_PIXELS.to_bytes(4, "big") +
     ],
 )
 def test_what_cannot_be_cleaned_is_skipped_unpaid(key: str, data: bytes, reason: Reason) -> None:
-    """What cannot be cleaned is skipped unpaid, with an item and no file."""
+    """What cannot be cleaned is skipped unpaid; a record and an event tell of it if it was meant as a photo."""
     harness = Harness()
     job = harness.send(harness.upload(key, data))
-    assert (job.state, job.reason) == (State.SKIPPED, reason)
-    assert harness.runs.posts == [] and harness.photos.puts == [] and harness.events.published == []
+    assert (job.state, job.reason, job.pending) == (State.SKIPPED, reason, ())
+    assert harness.runs.posts == []
+    meant = reason is not Reason.NOT_A_PHOTO
+    assert list(harness.photos.outputs) == [f"_skipped/{key}.txt"] * meant
+    assert [kind for kind, _ in harness.events.published] == ["Photo Skipped"] * meant
 
 
 def test_a_photo_that_was_replaced_is_superseded() -> None:
@@ -126,8 +129,8 @@ def test_a_photo_that_may_not_be_read_fails() -> None:
     assert (job.state, job.reason, job.pending) == (State.FAILED, Reason.NO_PERMISSION, ())
     assert [kind for kind, _ in harness.events.published] == ["Photo Failed"]
     (key,) = harness.photos.outputs
-    assert key == f"_failed/shoe.jpg.{job.job_id}.json"
-    assert json.loads(harness.photos.outputs[key].data)["what_to_do"]
+    assert key == "_failed/shoe.jpg.txt"
+    assert "What to do: Check the bucket's policy" in harness.photos.outputs[key].data.decode()
 
 
 def test_a_ratio_that_is_none_fails_and_says_so() -> None:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from detag.services.callback import CallbackHandler
     from detag.services.deliver import Deliver
     from detag.services.intake import IntakeControl
+    from detag.services.missed_uploads import MissedUploads
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
+    from detag.services.records import Records
     from detag.services.reopening import Reopening
     from detag.services.steps import Steps
     from detag.services.submission import Submission
@@ -48,7 +50,8 @@ def submit(
     from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
-    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
+    records = _records(jobs, photos, clock, uniform)
+    steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     budget = _budget(settings, jobs, steps, clock, telemetry)
     submission = _submission(
         settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
@@ -91,7 +94,8 @@ def deliver(
     """From ended runs to outputs."""
     from detag.services.deliver import Deliver
 
-    steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
+    records = _records(jobs, photos, clock, uniform)
+    steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     return Deliver(
         max_attempts=settings.max_attempts,
         run_timeout_hours=settings.run_timeout_hours,
@@ -99,6 +103,7 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
+        records=records,
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
@@ -114,22 +119,15 @@ def reconcile(
     listing: Listing,
     uploads: Queue,
     results: Queue,
+    events: Events,
     runs: Runs,
     clock: Clock,
     telemetry: Telemetry,
 ) -> Reconcile:
     """What runs every minute."""
-    from detag.services.missed_uploads import MissedUploads
+    from detag.services.batches import Batches
     from detag.services.reconcile import Reconcile
 
-    missed = MissedUploads(
-        input_bucket=settings.input_bucket,
-        jobs=jobs,
-        listing=listing,
-        uploads=uploads,
-        clock=clock,
-        telemetry=telemetry,
-    )
     steps = _steps(jobs, clock, telemetry, None)
     return Reconcile(
         run_timeout_hours=settings.run_timeout_hours,
@@ -141,7 +139,29 @@ def reconcile(
         intake=_intake(jobs, clock, telemetry),
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
-        missed=missed,
+        missed=_missed(settings, jobs=jobs, listing=listing, uploads=uploads, clock=clock, telemetry=telemetry),
+        batches=Batches(jobs=jobs, events=events, clock=clock, telemetry=telemetry),
+        clock=clock,
+        telemetry=telemetry,
+    )
+
+
+def _missed(
+    settings: ReconcileSettings,
+    *,
+    jobs: JobStore,
+    listing: Listing,
+    uploads: Queue,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> MissedUploads:
+    from detag.services.missed_uploads import MissedUploads
+
+    return MissedUploads(
+        input_bucket=settings.input_bucket,
+        jobs=jobs,
+        listing=listing,
+        uploads=uploads,
         clock=clock,
         telemetry=telemetry,
     )
@@ -157,6 +177,7 @@ def _admission(
         ignored_names=settings.ignored_names,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
+        photo_types=settings.photo_types,
         paused=settings.paused,
         jobs=jobs,
         photos=photos,
@@ -233,10 +254,16 @@ def _budget(
     )
 
 
-def _outbox(jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:
+def _records(jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Records:
+    from detag.services.records import Records
+
+    return Records(jobs=jobs, photos=photos, clock=clock, uniform=uniform)
+
+
+def _outbox(records: Records, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:
     from detag.services.outbox import Outbox
 
-    return Outbox(jobs=jobs, photos=photos, events=events, clock=clock, telemetry=telemetry)
+    return Outbox(records=records, events=events, clock=clock, telemetry=telemetry)
 
 
 def _steps(jobs: JobStore, clock: Clock, telemetry: Telemetry, outbox: Outbox | None) -> Steps:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
-from detag.domain.runs import aspect_ratio
+from detag.domain.runs import PHOTO_TYPES, aspect_ratio
 
 
 class Misconfigured(Exception):
@@ -30,6 +30,7 @@ class SubmitSettings:
     daily_spend_limit_usd: Decimal | None
     aspect_ratio: str | None
     ignored_names: tuple[str, ...]
+    photo_types: tuple[str, ...]
     max_image_megabytes: int
     max_image_megapixels: int
     url_lifetime_minutes: int
@@ -66,6 +67,7 @@ class ReconcileSettings:
 
     job_table: str
     input_bucket: str
+    event_bus: str
     upload_queue_url: str
     result_queue_url: str
     runflow_api_url: str
@@ -120,6 +122,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
+def _types(text: str) -> tuple[str, ...]:
+    if unknown := [name for name in text.split(",") if name not in PHOTO_TYPES]:
+        raise ValueError(f"{unknown[0]!r} is none of {', '.join(PHOTO_TYPES)}")
+    return tuple(kind for name in text.split(",") for kind in PHOTO_TYPES[name])
+
+
 def _whole(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,5}", text):
         raise ValueError("it must be a whole number above 0")
@@ -137,6 +145,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "daily_spend_limit_usd": _limit,
     "aspect_ratio": aspect_ratio,
     "ignored_names": _names,
+    "photo_types": _types,
     "max_image_megabytes": _whole,
     "max_image_megapixels": _whole,
     "url_lifetime_minutes": _whole,

@@ -14,17 +14,20 @@ from botocore.exceptions import ClientError
 
 from detag.adapters.aws import THROTTLES, calling, error_code
 from detag.adapters.job_items import (
+    BATCH_PK,
     INTAKE_PK,
     OVERRIDE_PK,
     SCAN_PK,
     WRITTEN_BY,
     Item,
+    batch_item,
     day_pk,
     intake_item,
     job_id_of,
     job_pk,
     newest_upload_pk,
     place_of,
+    read_batch,
     read_delivered,
     read_intake,
     read_job,
@@ -39,6 +42,7 @@ from detag.adapters.job_requests import (
     Request,
     begin_delivery_request,
     charge_requests,
+    closed_between_request,
     due_shard_request,
     end_delivery_request,
     get_request,
@@ -51,6 +55,7 @@ from detag.adapters.job_requests import (
 )
 from detag.domain import waits
 from detag.domain.backoff import Uniform
+from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
@@ -64,6 +69,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES: Final = 8
+PAGE: Final = 50
+"""Items that are looked at until one is open: a few that are closed may be due."""
 CONDITION_FAILED: Final = "ConditionalCheckFailed"
 CONTENTION: Final = THROTTLES | {"TransactionConflict"}
 
@@ -258,6 +265,32 @@ class DynamoJobStore:
         with calling("Query"):
             answer = self._client.query(**outcome_request(self._table, state, day, limit))
         return [job_id_of(item) for item in answer["Items"]]
+
+    def closed_between(self, state: State, day: str, after: float, until: float, limit: int) -> list[tuple[float, str]]:
+        """See `JobStore`."""
+        if limit < 1 or until <= after:
+            return []
+        with calling("Query"):
+            answer = self._client.query(**closed_between_request(self._table, state, day, after, until, limit))
+        return [(float(item["closed_at"]["N"]), job_id_of(item)) for item in answer["Items"]]
+
+    def is_any_open(self) -> bool:
+        """See `JobStore`."""
+        for number in range(DUE_SHARDS):
+            for page in self._query(due_shard_request(self._table, f"due#{number}", limit=PAGE)):
+                if any(place not in (None, "unreadable") for place in map(place_of, page["Items"])):
+                    return True
+        return False
+
+    def batch(self) -> Batch | None:
+        """See `JobStore`."""
+        return self._item(BATCH_PK, read_batch)
+
+    def save_batch(self, before: Batch | None, after: Batch) -> None:
+        """See `JobStore`."""
+        if before is not None and after.version <= before.version:
+            raise ValueError(f"not a move of the batch from version {before.version}")
+        self._put(put_request(self._table, batch_item(after), before.version if before else None))
 
     def counts(self, day: str) -> Counts:
         """See `JobStore`."""

@@ -7,6 +7,7 @@
     run#<run id>            an unmatched run that was charged
     gate                    the intake
     scan                    where the scan of the input bucket stands
+    batch                   what has ended since the last batch was finished
     override                what an operator wrote to override the parameters
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
@@ -21,13 +22,14 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Final
 
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
-from detag.ports.items import kept, kept_intake, kept_scan
+from detag.ports.items import kept, kept_batch, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
@@ -39,6 +41,7 @@ INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
 NEWEST_DAY_PK: Final = "budget"
 SCAN_PK: Final = "scan"
+BATCH_PK: Final = "batch"
 
 
 # Types
@@ -113,6 +116,14 @@ PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
 REQUESTS: Final = Type("L", "list of requests: id, how, who asked, when", _write_requests, _read_requests)
 SPENT_ON: Final = Type("L", "list of what a run cost: its id, the day, US dollars", _write_spent, _read_spent)
+
+
+COUNTS: Final = Type(
+    "M",
+    "map of texts to whole numbers",
+    lambda value: {name: {"N": int.__repr__(number)} for name, number in value},
+    lambda value: tuple(sorted((name, int(number["N"])) for name, number in value.items())),
+)
 
 
 # Attributes
@@ -291,9 +302,26 @@ DELIVERY_ATTRIBUTES: Final = (
         (),
         means="Where outputs of the photo are: a newer version removes what it does not replace.",
     ),
+    Attribute(
+        "recorded",
+        "recorded",
+        TEXT,
+        "after an end without a delivery",
+        "",
+        means="The sequencer of the newest version that ended otherwise, and so decided what record there is.",
+    ),
+    Attribute(
+        "record",
+        "record",
+        TEXT,
+        "while there is a record",
+        "",
+        means="Where the record of the photo is: a newer version, or a delivery, removes it.",
+    ),
     EXPIRES_AT,
 )
-"""What the item of the newest upload has besides, written by `deliver`."""
+"""What the item of the newest upload has besides, written by whoever stores outputs or a record of the photo."""
+DELIVERED_FIELDS: Final = ("sequencer", "keys", "recorded", "record")
 SPENT: Final = Attribute(
     "spent",
     "spent",
@@ -331,6 +359,15 @@ SCAN_ATTRIBUTES: Final = (
     Attribute("entries", "entries", WHOLE, ALWAYS, NEVER),
     Attribute("completed_at", "completed_at", SECONDS, "since the first complete scan", 0.0),
     Attribute("too_large", "too_large", FLAG, TRUE, absent=False),
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+)
+BATCH_ATTRIBUTES: Final = (
+    Attribute("counted_to", "counted_to", SECONDS, ALWAYS, NEVER),
+    Attribute("active_at", "active_at", SECONDS, "once anything has ended", 0.0),
+    Attribute("ends", "ends", COUNTS, "once anything has ended", ()),
+    Attribute("usd", "usd", USD, ALWAYS, NEVER),
+    Attribute("first_upload", "first_upload", SECONDS, "once anything has ended", 0.0),
+    Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
 OVERRIDE_ATTRIBUTES: Final = (
@@ -488,7 +525,7 @@ def delivery_item(**values: Any) -> Item:
 
 def read_delivered(item: Mapping[str, Any]) -> Delivered:
     """What has been delivered of a photo, from the item of its newest upload."""
-    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in ("sequencer", "keys")], item)
+    values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in DELIVERED_FIELDS], item)
     return Delivered(**values)
 
 
@@ -513,6 +550,16 @@ def scan_item(scan: Scan) -> Item:
 def read_scan(item: Mapping[str, Any]) -> Scan:
     """The scan of an item that `scan_item` made."""
     return Scan(**_fields(SCAN_ATTRIBUTES, item))
+
+
+def batch_item(batch: Batch) -> Item:
+    """The item of the batch under way."""
+    return {"pk": {"S": BATCH_PK}} | _written(BATCH_ATTRIBUTES, partial(getattr, kept_batch(batch)))
+
+
+def read_batch(item: Mapping[str, Any]) -> Batch:
+    """The batch of an item that `batch_item` made."""
+    return Batch(**_fields(BATCH_ATTRIBUTES, item))
 
 
 def read_override(item: Mapping[str, Any]) -> Override:

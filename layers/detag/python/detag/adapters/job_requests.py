@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from detag.adapters.job_items import (
+    DELIVERED_FIELDS,
     DUE_INDEX,
     EXPIRES_AT,
     LASTING_SECONDS,
@@ -177,13 +178,14 @@ def begin_delivery_request(table: str, bucket: str, key: str, worker: str, now: 
 
 def end_delivery_request(table: str, bucket: str, key: str, worker: str, delivered: Delivered) -> Request:
     """An UpdateItem that gives the right back, while the worker has it, and records what has been delivered."""
-    item = delivery_item(sequencer=delivered.sequencer, keys=delivered.keys)
+    item = delivery_item(**{field: getattr(delivered, field) for field in DELIVERED_FIELDS})
     given = f"SET {', '.join(f'#{name} = :{name}' for name in item)} " if item else ""
-    names = {f"#{name}": name for name in (*item, "storing", "storing_until")}
+    gone = ["storing", "storing_until", *(name for name in ("recorded", "record") if name not in item)]
+    names = {f"#{name}": name for name in (*item, *gone)}
     return {
         "TableName": table,
         "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
-        "UpdateExpression": given + "REMOVE #storing, #storing_until",
+        "UpdateExpression": f"{given}REMOVE {', '.join(f'#{name}' for name in gone)}",
         "ConditionExpression": "#storing = :worker",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()} | {":worker": {"S": worker}},
@@ -228,3 +230,13 @@ def outcome_request(table: str, state: State, day: str, limit: int | None = None
         "ExpressionAttributeValues": {":outcome": {"S": outcome_of(state, day)}},
     }
     return request | ({"Select": "COUNT"} if limit is None else {"ScanIndexForward": False, "Limit": limit})
+
+
+def closed_between_request(table: str, state: State, day: str, after: float, until: float, limit: int) -> Request:
+    """A Query of at most `limit` jobs of one final state and day that were closed in a span of time, oldest first."""
+    request = outcome_request(table, state, day, limit) | {"ScanIndexForward": True}
+    request["KeyConditionExpression"] += " AND #closed_at BETWEEN :after AND :until"
+    request["ExpressionAttributeNames"] |= {"#closed_at": OUTCOMES_INDEX.sort}
+    after += 0.000_001  # BETWEEN has both ends, and times are kept to the microsecond
+    times = {":after": {"N": SECONDS.write(after)}, ":until": {"N": SECONDS.write(max(after, until))}}
+    return request | {"ExpressionAttributeValues": request["ExpressionAttributeValues"] | times}

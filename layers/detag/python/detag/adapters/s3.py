@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import closing
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.errors import Transient
-from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -181,15 +182,10 @@ class S3PhotoStore:
                 raise PreconditionFailed(f"PutObject: {code}") from None
             raise Transient(f"PutObject: {code}") from None  # also 409 ConditionalRequestConflict
 
-    def put_record(self, key: str, record: bytes) -> None:
+    def put_record(self, key: str, text: str, metadata: Mapping[str, str], replaces: Existing | None) -> None:
         """See `PhotoStore`."""
-        try:
-            with calling("PutObject"):
-                self._client.put_object(
-                    Bucket=self._output_bucket, Key=key, Body=record, ContentType="application/json; charset=utf-8"
-                )
-        except ClientError as error:
-            raise Transient(f"PutObject: {error_code(error)}") from None
+        body = text.encode()
+        self._put(put_request(self._output_bucket, key, len(body), RECORD_TYPE, metadata, replaces), BytesIO(body))
 
     def remove(self, key: str) -> bool:
         """See `PhotoStore`. No version is named: in a bucket that keeps them a delete marker is put before them."""

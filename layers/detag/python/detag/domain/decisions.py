@@ -11,7 +11,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +20,8 @@ from typing import Any, Final
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.images import (
+    ACCEPTED,
+    DELIVERABLE,
     LONG_HEAD_BYTES,
     LONG_TAIL_BYTES,
     Head,
@@ -303,10 +305,9 @@ def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now
     if job.version == 0 and now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
-        return _skipped(Reason.FOLDER_MARKER, "only a folder's name", now)
+        return _not_a_photo("only a folder's name", now)
     if upload.is_addressable and (ignored := ignoring(ignored_names, upload.key)):
-        step = _skipped(Reason.NOT_A_PHOTO, f"its name is one that is ignored: {ignored}", now)
-        return replace(step, metric=Metric.NOT_A_PHOTO)
+        return _not_a_photo(f"its name is one that is ignored: {ignored}", now)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
     if upload.size > max_bytes:
@@ -316,7 +317,9 @@ def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now
     return None
 
 
-def screen_head(job: Job, seen: Head | NotRead, *, most_pixels: int, now: float) -> Step | ReadMore | Candidate:
+def screen_head(
+    job: Job, seen: Head | NotRead, *, most_pixels: int, photo_types: Collection[str] = ACCEPTED, now: float
+) -> Step | ReadMore | Candidate:
     """Why a photo is not sent, by the first bytes of what is at its key now; else more of them, or the last ones, have
     to be read.
     """
@@ -328,8 +331,8 @@ def screen_head(job: Job, seen: Head | NotRead, *, most_pixels: int, now: float)
         case Gone() | Replaced() | InArchive() | Forbidden():
             return _not_read(job, seen, now)
     try:
-        image = sniff(seen.data, seen.size)
-        check_photo(image, most_pixels)
+        image = sniff(seen.data, seen.size, {*DELIVERABLE, *photo_types})
+        check_photo(image, most_pixels, photo_types)
         return Candidate(image, seen)
     except NotAnImage as error:
         return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
@@ -401,6 +404,10 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
 
 def _skipped(reason: Reason, detail: str, now: float) -> Step:
     return _not_sent(move(skip, reason, detail, now), reason)
+
+
+def _not_a_photo(detail: str, now: float) -> Step:
+    return replace(_skipped(Reason.NOT_A_PHOTO, detail, now), metric=Metric.NOT_A_PHOTO)
 
 
 def _superseded(reason: Reason, detail: str, now: float) -> Step:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import filetype
+
+from detag.domain.runs import PHOTO_TYPES
 
 HEAD_BYTES: Final = 65_536
 """Enough for the headers of nearly every photo: EXIF with its thumbnail holds at most 64 KiB."""
@@ -84,17 +86,19 @@ def headers_go_on(head: bytes, size: int) -> bool:
     return layout is not None and len(head) < min(size, LONG_HEAD_BYTES) and layout(head).begins >= len(head)
 
 
-def sniff(head: bytes, size: int) -> Image:
-    """The image that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind of it."""
+def sniff(head: bytes, size: int, types: Collection[str] = DELIVERABLE) -> Image:
+    """The image of one of these types that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind
+    of it.
+    """
     content_type = _type_of(head)
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
         )
-    if content_type not in _LAYOUTS:
+    if content_type not in _LAYOUTS or content_type not in types:
         raise _unsupported(content_type)
-    if content_type == "image/webp" and int.from_bytes(head[4:8], "little") + 8 > size:
-        raise Truncated("this WebP file stops before its end: upload it again")
+    if content_type in _ENDS and _ENDS[content_type](head) > size:
+        raise Truncated("this image file stops before its end: upload it again")
     width, height, begins, animated = _LAYOUTS[content_type](head)
     if not width or not height:
         if begins >= size or size < _SMALLEST:
@@ -105,13 +109,13 @@ def sniff(head: bytes, size: int) -> Image:
     return Image(content_type, width, height, size, begins, animated)
 
 
-def check_photo(image: Image, most_pixels: int) -> None:
-    """Refuse an image that the model does not take, or that is too large. Raises `Unsupported` or `TooManyPixels`."""
+def check_photo(image: Image, most_pixels: int, types: Collection[str] = ACCEPTED) -> None:
+    """Refuse an image of another type, or that is too large. Raises `Unsupported` or `TooManyPixels`."""
     if image.animated:
         raise Unsupported(
             f"this {image.content_type} file is an animation: save one frame of it as JPEG, PNG or WebP and upload that"
         )
-    if image.content_type not in ACCEPTED:
+    if image.content_type not in types:
         raise _unsupported(image.content_type)
     if image.width * image.height > most_pixels:
         raise _too_large(image.width, image.height, most_pixels)
@@ -163,7 +167,16 @@ _SMALLEST: Final = 33
 
 
 def _unsupported(content_type: str) -> Unsupported:
-    return Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again")
+    name = next((name for name, types in PHOTO_TYPES.items() if content_type in types), None)
+    if name == "HEIC":
+        return Unsupported(
+            "HEIC is not supported: on the iPhone choose Settings, Camera, Formats, Most Compatible, so that it saves "
+            "JPEG, and upload that; or let HEIC through: add it to the parameter PhotoTypes"
+        )
+    other = f"; or add {name} to the parameter PhotoTypes" if name else ""
+    return Unsupported(
+        f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again{other}"
+    )
 
 
 def _too_large(width: int, height: int, most: int) -> TooManyPixels:
@@ -315,9 +328,91 @@ def _table(flags: int) -> int:
     return 3 * 2 ** ((flags & 0x07) + 1) if flags & 0x80 else 0
 
 
+def _boxes(head: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes between two places of a file: kind, begin of what is in it, and end (ISO/IEC 14496-12)."""
+    for _ in range(MAX_SEGMENTS):
+        if at + 8 > min(end, len(head)):
+            return
+        length, kind, begin = int.from_bytes(head[at : at + 4]), head[at + 4 : at + 8], at + 8
+        if length == 1:
+            length, begin = int.from_bytes(head[at + 8 : at + 16]), at + 16
+        at = end if length == 0 else at + max(length, 8)  # 0: up to the end
+        yield kind, begin, at
+
+
+def _heif(head: bytes) -> _Layout:
+    """The largest of the extents that the `meta` box gives: those of tiles and of the thumbnail are smaller (ISO/IEC
+    23008-12).
+    """
+    width = height = 0
+    begins = len(head)
+    for kind, begin, end in _boxes(head, 0, 1 << 62):
+        begins = max(begin, len(head))
+        if kind != b"meta":
+            continue
+        begins = end
+        for path in _inside(head, begin + 4, end, (b"iprp", b"ipco", b"ispe")):
+            sides = int.from_bytes(head[path + 4 : path + 8]), int.from_bytes(head[path + 8 : path + 12])
+            width, height = max((width, height), sides, key=lambda one: one[0] * one[1])
+        break
+    animated = b"avis" in (head[8:12], *(head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4]), 256), 4)))
+    return _Layout(width, height, begins, animated)
+
+
+def _inside(head: bytes, at: int, end: int, path: tuple[bytes, ...]) -> Iterator[int]:
+    """Where what is in each box begins that a path of kinds leads to."""
+    for kind, begin, box_end in _boxes(head, at, end):
+        if kind == path[0] and len(path) > 1:
+            yield from _inside(head, begin, box_end, path[1:])
+        elif kind == path[0]:
+            yield begin
+
+
+def _heif_end(head: bytes) -> int:
+    """How long the file is at least, by the boxes that begin in its first bytes; a last one without a length counts as
+    nothing.
+    """
+    ends = [end for _, _, end in _boxes(head, 0, 1 << 62)]
+    return max((end for end in ends if end < 1 << 62), default=0)
+
+
+def _tiff(head: bytes) -> _Layout:
+    """The first directory (Adobe, "TIFF 6.0"), which may lie behind the pixels: then its place is where to read."""
+    order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+    at = int.from_bytes(head[4:8], order)
+    if b"+" in head[2:4]:  # the large kind, whose places are of 64 bits
+        return _Layout(0, 0, 0, animated=False)
+    if at + 2 > len(head):
+        return _Layout(0, 0, max(at + 2, len(head)), animated=False)
+    sides = {}
+    entries = int.from_bytes(head[at : at + 2], order)
+    for place in range(at + 2, at + 2 + 12 * min(entries, MAX_SEGMENTS), 12):
+        tag, kind = int.from_bytes(head[place : place + 2], order), int.from_bytes(head[place + 2 : place + 4], order)
+        if tag in (0x100, 0x101):
+            sides[tag] = int.from_bytes(head[place + 8 : place + (10 if kind == 3 else 12)], order)
+    return _Layout(sides.get(0x100, 0), sides.get(0x101, 0), at + 2 + 12 * entries, animated=False)
+
+
+def _tiff_end(head: bytes) -> int:
+    """A file has its first directory at least."""
+    return int.from_bytes(head[4:8], "little" if head[:2] == b"II" else "big") + 2
+
+
+_ENDS: Final[dict[str, Callable[[bytes], int]]] = {
+    "image/webp": lambda head: int.from_bytes(head[4:8], "little") + 8,
+    "image/heic": _heif_end,
+    "image/heif": _heif_end,
+    "image/avif": _heif_end,
+    "image/tiff": _tiff_end,
+}
+"""How long a file says that it is, or must be at least."""
 _LAYOUTS: Final[dict[str, Callable[[bytes], _Layout]]] = {
     "image/jpeg": _jpeg,
     "image/png": _png,
     "image/webp": _webp,
     "image/gif": _gif,
+    "image/heic": _heif,
+    "image/heif": _heif,
+    "image/avif": _heif,
+    "image/tiff": _tiff,
 }

@@ -77,7 +77,9 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.FAILED: Entry("Photos that ended as failed: a record in `_failed/` says why.", ("submit", "deliver")),
     Metric.CANCELLED: Entry("Photos whose run was cancelled at Runflow.", ("deliver",)),
     Metric.SKIPPED: Entry("Files that were not sent to Runflow, and cost nothing.", ("submit",)),
-    Metric.NOT_A_PHOTO: Entry("Of the files that were skipped, those with a name of IgnoredNames.", ("submit",)),
+    Metric.NOT_A_PHOTO: Entry(
+        "Files that were skipped as not meant as photos: folders, and names of IgnoredNames.", ("submit",)
+    ),
     Metric.SUPERSEDED: Entry("Photos that were gone, or overtaken by a newer version.", ("submit", "deliver")),
     Metric.MESSAGE_FAILED: Entry(
         "Messages whose handling failed unexpectedly. After five tries they are in the dead-letter queue.",

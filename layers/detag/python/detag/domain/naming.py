@@ -18,7 +18,10 @@ from detag.domain.runs import MODEL
 MAX_KEY_BYTES: Final = 1_024
 MAX_METADATA_BYTES: Final = 2_048
 """User metadata of an object, names and values together (S3 User Guide, "Working with object metadata")."""
-RECORDS: Final = "_failed/"
+FAILED_RECORDS: Final = "_failed/"
+SKIPPED_RECORDS: Final = "_skipped/"
+RECORD_OF: Final = "detag-record-of"
+"""In the metadata of a record: whose it is, as `source_of` names it."""
 SOURCE_KEY: Final = "detag-source-key"
 SEQUENCER: Final = "detag-sequencer"
 JOB_ID: Final = "detag-job-id"
@@ -47,9 +50,13 @@ def output_keys(key: str, source_type: str | None, output_type: str, number: int
     return tuple(output_key(key, source_type, output_type, number, owner) for owner in ("", digest[:8], digest[:32]))
 
 
-def record_key(key: str, job_id: str) -> str:
-    """Where a failure is written down: `_failed/<key>.<job id>.json`."""
-    return _fit(RECORDS + key, f".{job_id}.json")
+def record_keys(folder: str, key: str) -> tuple[str, ...]:
+    """Where the record of a photo may lie, the first that is not somebody else's: `_failed/shoe.jpg.txt`.
+
+    The others, with a hash of the key, are for a name that another photo's output or record has taken.
+    """
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return tuple(_fit(folder + key, f"{owner}.txt") for owner in ("", f".{digest[:8]}", f".{digest[:32]}"))
 
 
 def _fit(key: str, tail: str) -> str:

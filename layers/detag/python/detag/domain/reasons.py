@@ -122,16 +122,15 @@ class Reason(StrEnum):
         "unsupported_type",
         Group.SKIPPED,
         "The image is of a type that cannot be cleaned, or an animation.",
-        "Save it, or one frame of it, as JPEG, PNG or WebP and upload that.",
+        "Save it, or a frame of it, as JPEG, PNG or WebP and upload that; or add to PhotoTypes and reopen it (unpaid).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",
         Group.SKIPPED,
-        "Its name is one that sync tools, NAS boxes and browsers give to files of their own.",
+        "It is a folder, or its name is one that cameras, sync tools and systems give to files of their own.",
         "Nothing; if it is a photo, change IgnoredNames and reopen it (unpaid), or upload it under another name.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
-    FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")
     TRUNCATED = (
         "truncated",
         Group.SKIPPED,
@@ -278,7 +277,7 @@ class Reason(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
         """The reason that an item written under an earlier name means."""
-        return cls.UNCONFIRMED if value == "settling" else None
+        return {"settling": cls.UNCONFIRMED, "folder_marker": cls.NOT_A_PHOTO}.get(str(value))
 
 
 INTAKE_REASONS: Final = frozenset(reason for reason in Reason if reason.group is Group.INTAKE)

@@ -15,6 +15,17 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 APP: Final = "detag"
+PHOTO_TYPES: Final = {
+    "JPEG": ("image/jpeg",),
+    "PNG": ("image/png",),
+    "WebP": ("image/webp",),
+    "HEIC": ("image/heic", "image/heif"),
+    "AVIF": ("image/avif",),
+    "TIFF": ("image/tiff",),
+}
+"""What the parameter PhotoTypes may name, and the content types that each stands for. Runflow has no list of what it
+takes and charges nothing for a run that fails, so an operator may let through what nobody has tried.
+"""
 MODEL: Final = "runflow/tag-removal"
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")  # contract section 2
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")

@@ -157,6 +157,17 @@ REDELIVER: Final = Wait(
     "after a message to deliver", 900.0, "longer than a message of the result queue stays invisible (720 s)"
 )
 PUBLISH_AGAIN: Final = Wait("before a pending event or record is sent again", 300.0, "EventBridge or S3 failed")
+RECORD: Final = Wait(
+    "for a record", 150.0, "the longest life of a worker that writes one (120 s), and the skew of two clocks (30 s)"
+)
+
+BATCH: Final = Wait(
+    "before a batch is finished", 600.0, "in which nothing can go on by itself: a pause of a shop is longer"
+)
+LATE_END: Final = Wait(
+    "before an end is counted", 300.0, "a worker lives for 120 s after it looked at its clock, and an index lags"
+)
+BATCH_SAVED: Final = Wait("between two writes of an idle batch", 3_600.0, "else each minute would write the same")
 
 SET_ASIDE: Final = Wait(
     "for an item that cannot be read", 86_400.0, "a person has to repair it; a message a day tells that nobody has"
@@ -237,6 +248,10 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RESUME,
     REDELIVER,
     PUBLISH_AGAIN,
+    RECORD,
+    BATCH,
+    LATE_END,
+    BATCH_SAVED,
     SET_ASIDE,
     LATE_EVENT,
     SCAN_AGAIN,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake
 from detag.domain.job import FormerEnd, Job, Reservation
 from detag.domain.missed_uploads import Scan
@@ -86,6 +87,17 @@ def kept_scan(scan: Scan) -> Scan:
         started_at=_micro(scan.started_at),
         next_at=_micro(scan.next_at),
         completed_at=_micro(scan.completed_at),
+    )
+
+
+def kept_batch(batch: Batch) -> Batch:
+    """The batch as its item gives it back: times to the microsecond."""
+    return replace(
+        batch,
+        counted_to=_micro(batch.counted_to),
+        active_at=_micro(batch.active_at),
+        first_upload=_micro(batch.first_upload),
+        last_upload=_micro(batch.last_upload),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
 from detag.domain.missed_uploads import Scan
@@ -36,6 +37,11 @@ class Delivered:
     """That of the newest version that was delivered; empty before the first."""
     keys: tuple[str, ...] = ()
     """Where outputs of the photo are: those of that version, and others that were not removed."""
+    recorded: str = ""
+    """The sequencer of the newest version that ended otherwise, and so decided what record there is; empty where a
+    delivery has come after it."""
+    record: str = ""
+    """Where the record of the photo is; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Counts:
 
 
 class JobStore(Protocol):
-    """Every read of an item is consistent; `due`, `waiting_for_intake` and `counts` may lag. All raise `Transient`."""
+    """Every read of an item is consistent; queries may lag. All raise `Transient`."""
 
     def get(self, job_id: str) -> Job | None:
         """A job; None where it has no item, or its item has expired. Raises `Unreadable`."""
@@ -85,8 +91,8 @@ class JobStore(Protocol):
         ...
 
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
-        """Reserve for a worker the right to store outputs of a photo, whichever version, until a time. Returns what has
-        been delivered of it. Raises `DeliveryHeld` while another has that right.
+        """Reserve for a worker the right to store outputs or a record of a photo, whichever version, until a time.
+        Returns what has been delivered and recorded of it. Raises `DeliveryHeld` while another has that right.
         """
         ...
 
@@ -139,6 +145,16 @@ class JobStore(Protocol):
         """Job ids that were closed in a state on a UTC day, newest first. May be stale: read the items."""
         ...
 
+    def closed_between(self, state: State, day: str, after: float, until: float, limit: int) -> list[tuple[float, str]]:
+        """When jobs were closed in a state on a UTC day, and their ids, oldest first: those closed after a time and not
+        after another. May be stale: read the items.
+        """
+        ...
+
+    def is_any_open(self) -> bool:
+        """Whether some open job does not wait for the intake. May be stale."""
+        ...
+
     def counts(self, day: str) -> Counts:
         """Open jobs by state and reason, and the jobs that were closed on a UTC day."""
         ...
@@ -153,4 +169,12 @@ class JobStore(Protocol):
 
     def save_scan(self, before: Scan | None, after: Scan) -> None:
         """Replace the scan's item; with None, whatever it is. Raises `Conflict` where it is not as `before`."""
+        ...
+
+    def batch(self) -> Batch | None:
+        """What has ended since the last batch was finished; None before the first. Raises `Unreadable`."""
+        ...
+
+    def save_batch(self, before: Batch | None, after: Batch) -> None:
+        """Replace the batch's item; with None, whatever it is. Raises `Conflict` where it is not as `before`."""
         ...

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import RLock
 
+from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
@@ -16,7 +17,7 @@ from detag.domain.money import day_of
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
-from detag.ports.items import kept, kept_intake, kept_scan, moved_money
+from detag.ports.items import kept, kept_batch, kept_intake, kept_scan, moved_money
 from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
 
 
@@ -64,6 +65,7 @@ class FakeJobStore:
         self.intake_unreadable = self.scan_unreadable = False
         self._intake = Intake()
         self._scan: Scan | None = None
+        self._batch: Batch | None = None
         self._created_at = clock.now()
         self._clock, self._effect = clock, effect
         self._index: dict[str, Job] = {}
@@ -242,6 +244,36 @@ class FakeJobStore:
                 if job.state is state and job.closed_at is not None and day_of(job.closed_at) == day
             ]
             return [job_id for _, job_id in sorted(found, reverse=True)][: max(limit, 0)]
+
+    def closed_between(self, state: State, day: str, after: float, until: float, limit: int) -> list[tuple[float, str]]:
+        """See `JobStore`."""
+        with self._effect("jobs.closed_between"), self._lock:
+            found = [
+                (job.closed_at, job_id)
+                for job_id, job in self._lagging().items()
+                if job.state is state and job.closed_at is not None and day_of(job.closed_at) == day
+            ]
+            return sorted(one for one in found if after < one[0] <= until)[: max(limit, 0)]
+
+    def is_any_open(self) -> bool:
+        """See `JobStore`."""
+        with self._effect("jobs.is_any_open"), self._lock:
+            jobs = (job for job_id, job in self._lagging().items() if job_id not in self.unreadable)
+            return any(not job.state.terminal and not job.waits_for_intake for job in jobs)
+
+    def batch(self) -> Batch | None:
+        """See `JobStore`."""
+        with self._effect("jobs.batch"), self._lock:
+            return self._batch
+
+    def save_batch(self, before: Batch | None, after: Batch) -> None:
+        """See `JobStore`."""
+        if before is not None and after.version <= before.version:
+            raise ValueError(f"not a move of the batch from version {before.version}")
+        with self._effect("jobs.save_batch"), self._lock:
+            if before is not None and (self._batch.version if self._batch else 0) != before.version:
+                raise Conflict(f"the batch is not at version {before.version}")
+            self._batch = kept_batch(after)
 
     def counts(self, day: str) -> Counts:
         """See `JobStore`."""

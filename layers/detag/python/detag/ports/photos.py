@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Page, Position
+
+RECORD_TYPE: Final = "text/plain; charset=utf-8"
 
 
 class Missing(Exception):
@@ -79,8 +81,8 @@ class PhotoStore(Protocol):
         """
         ...
 
-    def put_record(self, key: str, record: bytes) -> None:
-        """Store a JSON document in the output bucket, over whatever is there."""
+    def put_record(self, key: str, text: str, metadata: Mapping[str, str], replaces: Existing | None) -> None:
+        """Store a text in the output bucket where `replaces` is still what is there. Raises `PreconditionFailed`."""
         ...
 
     def remove(self, key: str) -> bool:

@@ -15,7 +15,7 @@ from detag.domain.missed_uploads import Listed, Page, Position
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
 
 _HOST: Final = ".s3.eu-central-1.amazonaws.com"
 _KEY: Final = b"signs the URLs of this fake"
@@ -226,15 +226,19 @@ class FakePhotoStore:
                 data += more
             if len(data) < length:
                 raise Transient("the output ended early")
-            there = self.outputs.get(key)
-            if (there and there.etag) != (replaces and replaces.etag):
-                raise PreconditionFailed("PreconditionFailed")
+            self._expect(key, replaces)
             self._store(key, _stored(data, metadata, content_type))
 
-    def put_record(self, key: str, record: bytes) -> None:
+    def _expect(self, key: str, replaces: Existing | None) -> None:
+        there = self.outputs.get(key)
+        if (there and there.etag) != (replaces and replaces.etag):
+            raise PreconditionFailed("PreconditionFailed")
+
+    def put_record(self, key: str, text: str, metadata: Mapping[str, str], replaces: Existing | None) -> None:
         """See `PhotoStore`."""
         with self._effect("photos.put_record"):
-            self._store(key, _stored(record, {}, "application/json; charset=utf-8"))
+            self._expect(key, replaces)
+            self._store(key, _stored(text.encode(), metadata, RECORD_TYPE))
 
     def remove(self, key: str) -> bool:
         """See `PhotoStore`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
@@ -55,7 +55,8 @@ class Verdict:
 
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. A file with
-    one of `ignored_names` in its key is no photo. `paused` applies unless an operator overrides it.
+    one of `ignored_names` in its key is no photo. Photos of `photo_types`, content types, are sent. `paused` applies
+    unless an operator overrides it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Admission:
         ignored_names: Sequence[str],
         max_bytes: int,
         most_pixels: int,
+        photo_types: Collection[str],
         paused: bool,
         jobs: JobStore,
         photos: PhotoStore,
@@ -73,7 +75,8 @@ class Admission:
         clock: Clock,
     ) -> None:
         self._aspect_ratio, self._ignored_names = aspect_ratio, ignored_names
-        self._max_bytes, self._most_pixels, self._paused = max_bytes, most_pixels, paused
+        self._max_bytes, self._most_pixels, self._photo_types = max_bytes, most_pixels, photo_types
+        self._paused = paused
         self._jobs, self._photos, self._runs, self._budget, self._clock = jobs, photos, runs, budget, clock
 
     def judge(self, job: Job) -> Verdict:
@@ -124,10 +127,10 @@ class Admission:
     def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
         """The photo that is to be sent, or why it is not: no more of it is read than must be."""
         upload = job.upload
-        candidate = screen_head(job, head, most_pixels=self._most_pixels, now=now)
+        candidate = screen_head(job, head, most_pixels=self._most_pixels, photo_types=self._photo_types, now=now)
         while isinstance(candidate, ReadMore):
             head = self._read_head(job, head if isinstance(head, Head) else None, candidate.length)
-            candidate = screen_head(job, head, most_pixels=self._most_pixels, now=now)
+            candidate = screen_head(job, head, most_pixels=self._most_pixels, photo_types=self._photo_types, now=now)
         if isinstance(candidate, Step):
             return candidate
         photo: Step | ReadMore | Photo = ReadMore(TAIL_BYTES)

@@ -60,6 +60,7 @@ from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.ownership import photo_url
+from detag.services.records import Records
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
@@ -83,6 +84,7 @@ class Deliver:
         photos: PhotoStore,
         runs: Runs,
         fetcher: Fetcher,
+        records: Records,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -91,7 +93,7 @@ class Deliver:
     ) -> None:
         self._max_attempts, self._run_timeout_hours = max_attempts, run_timeout_hours
         self._jobs, self._photos, self._runs, self._fetcher = jobs, photos, runs, fetcher
-        self._steps, self._budget = steps, budget
+        self._records, self._steps, self._budget = records, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -266,15 +268,18 @@ class Deliver:
         return fetched
 
     def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
-        """What has been delivered of the photo now: outputs of older versions under other names are removed."""
+        """What has been delivered of the photo now: outputs of older versions under other names are removed, and the
+        record of a failure.
+        """
         match fetched:
             case Stored(keys, refused) if keys:
                 try:
                     left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
+                    after = self._records.withdraw(job, before)
                 except Transient as error:
                     both = tuple(dict.fromkeys((*before.keys, *keys)))
-                    return replace(before, keys=both), NotStored(f"an older output could not be removed: {error}")
-                return Delivered(job.upload.sequencer, (*keys, *left)), Stored(keys, refused, left)
+                    return replace(before, keys=both), NotStored(f"what is replaced could not be removed: {error}")
+                return replace(after, sequencer=job.upload.sequencer, keys=(*keys, *left)), Stored(keys, refused, left)
             case Partway(done) | NotStored(done=done):
                 return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
         return before, fetched

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from detag.domain.decisions import still_pending
 from detag.domain.job import Job, State
-from detag.domain.naming import record_key
+from detag.domain.records import NOT_A_PHOTO, decides_record
 from detag.domain.reopening import Request
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.events import Events
-from detag.ports.jobs import JobStore
-from detag.ports.photos import PhotoStore
 from detag.ports.telemetry import Telemetry
+from detag.services.records import Records
 
 EVENT: Final = "event"
 RECORD: Final = "record"
+SCHEMA: Final = 1
+"""The version of the schemas in `events/schemas/` that events follow."""
 DETAIL_TYPES: Final = {
     State.DELIVERED: "Photo Delivered",
     State.FAILED: "Photo Failed",
     State.CANCELLED: "Photo Cancelled",
+    State.SKIPPED: "Photo Skipped",
+    State.SUPERSEDED: "Photo Superseded",
 }
-RECORDED: Final = (State.FAILED, State.CANCELLED)
 
 
 class Outbox:
     """Publishes the end of a job, at least once, whatever crashes.
 
-    A delivery is published first and saved second: the output is there already. A failure is saved first, with what
+    A delivery is published first and saved second: the output is there already. Any other end is saved first, with what
     must be published pending on the item: another worker may deliver the photo in this very moment.
     """
 
-    def __init__(
-        self, *, jobs: JobStore, photos: PhotoStore, events: Events, clock: Clock, telemetry: Telemetry
-    ) -> None:
-        self._jobs, self._photos, self._events = jobs, photos, events
-        self._clock, self._telemetry = clock, telemetry
+    def __init__(self, *, records: Records, events: Events, clock: Clock, telemetry: Telemetry) -> None:
+        self._records, self._events, self._clock, self._telemetry = records, events, clock, telemetry
 
-    def prepare(self, before: Job, after: Job) -> Job:
-        """Publish what is certain about a job that is being closed; returns the job to save, with what is pending."""
-        certain = after.state not in RECORDED
-        pending = self.publish(after, pending_for(after)) if certain else pending_for(after)
-        repaired = was_recorded(before) and certain
-        if repaired:  # only once it is saved: until then the failure's record is true
-            pending += (RECORD,)
+    def prepare(self, after: Job) -> Job:
+        """Publish a delivery; returns the closed job to save, with what is pending."""
+        pending = pending_for(after)
+        if is_certain(after):
+            pending = self.publish(after, pending)
         return still_pending(pending, now=self._clock.now()).of(after) if pending else after
 
     def publish(self, job: Job, pending: tuple[str, ...]) -> tuple[str, ...]:
@@ -53,10 +49,8 @@ class Outbox:
         failed = []
         for what in pending:
             try:
-                if what == RECORD and job.state not in RECORDED:
-                    self._photos.remove(record_key(job.upload.key, job.job_id))
-                elif what == RECORD:
-                    self._photos.put_record(record_key(job.upload.key, job.job_id), record(job))
+                if what == RECORD:
+                    self._records.publish(job)
                 else:
                     self._events.publish(DETAIL_TYPES[job.state], summary(job))
             except Transient as error:
@@ -64,31 +58,23 @@ class Outbox:
                 failed.append(what)
         return tuple(failed)
 
-    def withdraw_record(self, job: Job) -> None:
-        """A worker that repaired the job meanwhile may have removed its record before this one wrote it."""
-        present = self._jobs.get(job.job_id) if RECORD in job.pending else None
-        if present is not None and present.state not in RECORDED:
-            self._photos.remove(record_key(job.upload.key, job.job_id))
 
-
-def follows(before: Job, after: Job) -> bool:
-    """Whether the end of a job is published after it was saved: a failure, or the repair of one."""
-    return was_recorded(before) or after.state in RECORDED
-
-
-def was_recorded(job: Job) -> bool:
-    """Whether there is a record of the job: it failed, or had before it was reopened."""
-    return job.state in RECORDED or (job.closed_as is not None and job.closed_as.state in RECORDED)
+def is_certain(job: Job) -> bool:
+    """Whether the end of a job is true before it is saved: its output is there."""
+    return job.state is State.DELIVERED
 
 
 def pending_for(job: Job) -> tuple[str, ...]:
-    """What has to be published about a job that was just closed."""
-    return (RECORD,) * (job.state in RECORDED) + (EVENT,) * (job.state in DETAIL_TYPES)
+    """What has to be published about a job that was just closed: nothing of what nobody meant as a photo."""
+    if job.reason in NOT_A_PHOTO:
+        return ()
+    return (RECORD,) * decides_record(job) + (EVENT,)
 
 
 def summary(job: Job) -> dict[str, Any]:
     """A closed job as its event has it: plain JSON values, nothing secret."""
     return {
+        "schema": SCHEMA,
         "job_id": job.job_id,
         "bucket": job.upload.bucket,
         "key": job.upload.key,
@@ -112,10 +98,3 @@ def summary(job: Job) -> dict[str, Any]:
 def reopened(request: Request) -> dict[str, Any]:
     """A job's latest request as its event has it."""
     return {"request": request.request_id, "how": request.how.value, "by": request.by, "at": request.time}
-
-
-def record(job: Job) -> bytes:
-    """What is written to `_failed/`: the summary, and in plain words what it means and what to do (UTF-8 JSON)."""
-    reason = job.reason
-    advice = {"means": reason.means if reason else None, "what_to_do": reason.do if reason else None}
-    return json.dumps(summary(job) | advice, ensure_ascii=False, indent=2).encode()

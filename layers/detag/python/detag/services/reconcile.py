@@ -33,6 +33,7 @@ from detag.ports.jobs import JobStore
 from detag.ports.queue import Queue
 from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
+from detag.services.batches import Batches
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
 from detag.services.missed_uploads import MissedUploads
@@ -66,13 +67,14 @@ class Reconcile:
         steps: Steps,
         budget: Budget,
         missed: MissedUploads,
+        batches: Batches,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._run_timeout_hours, self._paused = run_timeout_hours, paused
         self._jobs, self._uploads, self._results = jobs, uploads, results
         self._runs, self._intake, self._steps, self._budget, self._missed = runs, intake, steps, budget, missed
-        self._clock, self._telemetry = clock, telemetry
+        self._batches, self._clock, self._telemetry = batches, clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
         """Look at the intake and at everything due; returns what was done, as counts.
@@ -83,6 +85,7 @@ class Reconcile:
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
         recovered = self._missed.recover(deadline)
+        self._batches.tend(deadline)
         intake = self._jobs.intake()
         self._telemetry.count(Metric.GATE_HELD, float(intake.state == "paused"))
         return {

@@ -10,11 +10,10 @@ from detag.domain.job import Illegal, Job
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
 from detag.services.intake import IntakeControl
-from detag.services.outbox import Outbox, follows
+from detag.services.outbox import Outbox, is_certain
 
 
 class Steps:
@@ -43,11 +42,11 @@ class Steps:
         if step.pauses is not None:
             self._intake.pause(step.pauses, probe=probe)
         if closes:
-            after = self._end.prepare(job, after)
+            after = self._end.prepare(after)
         if after is not job:
             self._jobs.save(job, after, limit=limit)
         self._tell(after, step, closes=closes)
-        if closes and follows(job, after):
+        if closes and after.pending and not is_certain(after):
             after = self.publish_pending(after)
         self.probed(step, probe=probe)
         return after
@@ -55,11 +54,7 @@ class Steps:
     def publish_pending(self, job: Job) -> Job:
         """Publish what is pending for a closed job. Raises `Conflict` or `Transient`; what fails stays due."""
         left = self._end.publish(job, job.pending)
-        try:
-            return self.take(job, after_publishing(left, now=self._clock.now()))
-        except Conflict:
-            self._end.withdraw_record(job)
-            raise
+        return self.take(job, after_publishing(left, now=self._clock.now()))
 
     def probed(self, step: Step, *, probe: bool) -> None:
         """Say what a probe has shown."""

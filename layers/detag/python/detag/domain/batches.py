@@ -1,0 +1,146 @@
+"""When a batch of photos is finished: what has ended since the last one, and whether anything can go on by itself.
+
+Nobody says how many photos a shop is going to upload. A batch begins with the first end after a pause and is finished
+once nothing has happened for ten minutes. A photo that ends twice, as a failure and then as a delivery, is counted as
+both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from detag.domain import waits
+from detag.domain.intake import Intake
+from detag.domain.job import DAY_SECONDS, Job, State
+from detag.domain.money import day_of
+from detag.domain.reasons import Reason
+from detag.domain.records import NOT_A_PHOTO
+
+FEWEST: Final = 10
+"""Photos of a batch that is worth an event: each of fewer has its own."""
+MOST_COUNTED: Final = 500
+"""Ends that are counted in one minute."""
+ENDS: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What has ended since the last batch was finished."""
+
+    counted_to: float
+    """Ends up to this time are counted."""
+    active_at: float = 0.0
+    """When something was last seen to happen."""
+    ends: tuple[tuple[str, int], ...] = ()
+    """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`."""
+    usd: Decimal = Decimal(0)
+    """What Runflow charged for them, in US dollars."""
+    first_upload: float = 0.0
+    """The time of the oldest upload among them."""
+    last_upload: float = 0.0
+    """The time of the newest upload among them."""
+    version: int = 0
+    """Incremented by each write, which replaces only the version that it read."""
+
+    @property
+    def photos(self) -> int:
+        """How many photos have ended."""
+        return sum(count for _, count in self.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Ends of a span of time, oldest first; `up_to` is its end, or where it was cut because there are too many."""
+
+    jobs: Sequence[Job]
+    up_to: float
+    whole: bool
+
+
+def begin(now: float) -> Batch:
+    """The first batch of a stack, with what has just ended: what ended before that is no part of it."""
+    return Batch(counted_to=now - waits.LATE_END.seconds - waits.BATCH.seconds, version=1)
+
+
+def span(batch: Batch, now: float) -> tuple[float, list[str]]:
+    """Up to when ends are counted now, and the UTC days that may have such: a worker may save an end long after it has
+    looked at its clock, and an index shows it later still.
+    """
+    until = now - waits.LATE_END.seconds
+    days, at = [], batch.counted_to
+    while at < until and day_of(at) != day_of(until):
+        days.append(day_of(at))
+        at += DAY_SECONDS
+    return until, [*days, day_of(until)]
+
+
+def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
+    """The batch with what has ended since. `moving`: something can go on by itself."""
+    jobs = [job for job in found.jobs if job.reason not in NOT_A_PHOTO]
+    ends = Counter(dict(batch.ends))
+    ends.update(_end_of(job) for job in jobs)
+    uploads = [job.upload.uploaded_at for job in jobs] + [batch.first_upload, batch.last_upload] * bool(batch.ends)
+    busy = now if moving or not found.whole else 0.0
+    return replace(
+        batch,
+        counted_to=max(batch.counted_to, found.up_to),
+        active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
+        ends=tuple(sorted(ends.items())),
+        usd=batch.usd + sum((Decimal(job.cost or "0") for job in jobs), Decimal(0)),
+        first_upload=min(uploads, default=0.0),
+        last_upload=max(uploads, default=0.0),
+    )
+
+
+def goes_on(intake: Intake, *, is_open: bool) -> bool:
+    """Whether anything can go on by itself. What waits for the limit or for a person cannot; what waits for Runflow to
+    be back can. `is_open`: some open job does not wait for the intake.
+    """
+    return is_open or intake.state == "draining" or intake.reason is Reason.RUNFLOW_DOWN
+
+
+def is_idle(batch: Batch) -> bool:
+    """Whether a batch is over: for ten minutes, all of whose ends are counted, nothing has happened."""
+    return batch.photos > 0 and batch.counted_to - batch.active_at >= waits.BATCH.seconds
+
+
+def is_told(batch: Batch) -> bool:
+    """Whether a batch that is over is worth an event."""
+    return batch.photos >= FEWEST
+
+
+def is_worth_saving(before: Batch, after: Batch) -> bool:
+    """Whether the item is written: not in each minute of a stack that does nothing."""
+    return after.ends != before.ends or after.counted_to - before.counted_to >= waits.BATCH_SAVED.seconds
+
+
+def event_of(batch: Batch) -> dict[str, Any]:
+    """The event of a batch that is finished: plain JSON values."""
+    states: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for end, number in batch.ends:
+        state, _, reason = end.partition("/")
+        states[state] += number
+        if reason:
+            reasons[reason] += number
+    return {
+        "photos": batch.photos,
+        "states": dict(states),
+        "reasons": dict(reasons),
+        "usd": str(batch.usd),
+        "first_upload": _written(batch.first_upload),
+        "last_upload": _written(batch.last_upload),
+    }
+
+
+def _end_of(job: Job) -> str:
+    return f"{job.state}/{job.reason}" if job.reason else job.state.value
+
+
+def _written(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

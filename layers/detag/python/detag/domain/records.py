@@ -1,0 +1,71 @@
+"""What a person finds in the output bucket about a photo that has no output: one text for each photo's name.
+
+It speaks of the newest upload of that name that has ended. Whoever writes or removes one has the right to store outputs
+of the photo meanwhile (`begin_delivery`), so that of two versions the newer decides, whichever ends first.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from detag.domain.job import Job, State, sequencer_rank
+from detag.domain.naming import FAILED_RECORDS, SKIPPED_RECORDS, readable
+from detag.domain.reasons import Reason
+
+NOT_A_PHOTO: Final = frozenset({Reason.NOT_A_PHOTO})
+"""Why something is skipped that nobody meant as a photo: no file and no event tell of it."""
+UNRECORDED: Final = NOT_A_PHOTO | {Reason.TOO_OLD}
+"""Why an upload is skipped without a record. An old message says nothing of what its name is now."""
+GONE: Final = (Reason.DELETED, Reason.REPLACED)
+"""Why a photo is superseded that no newer one has overtaken: what an older one left behind is of no use any more."""
+
+
+def folder_of(job: Job) -> str | None:
+    """Where the record of a closed job goes; None where it has none."""
+    match job.state:
+        case State.FAILED | State.CANCELLED:
+            return FAILED_RECORDS
+        case State.SKIPPED if job.reason not in UNRECORDED:
+            return SKIPPED_RECORDS
+    return None
+
+
+def decides_record(job: Job) -> bool:
+    """Whether the end of a job, other than a delivery, decides what record its photo has: its own, or none."""
+    return folder_of(job) is not None or (job.state is State.SUPERSEDED and job.reason in GONE)
+
+
+def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
+    """Whether the record of a photo is not for this end to decide: a newer version has, or its own result was delivered
+    after all. The sequencers are those of the newest version that was delivered, and of the one that has a record.
+    """
+    repaired = delivered != "" and sequencer_rank(delivered) >= job.upload.rank
+    return repaired or sequencer_rank(recorded) > job.upload.rank
+
+
+def text_of(job: Job) -> str:
+    """A record: what happened in one sentence for a shop owner, what to do, and the facts. Plain text, no URL in it."""
+    reason = job.reason
+    uploaded = datetime.fromtimestamp(job.upload.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    runs = tuple(run for run in (*job.earlier_runs, job.run_id) if run)
+    facts = {
+        "Photo": readable(job.upload.key),
+        "Uploaded": uploaded,
+        "Version": job.upload.version_id,
+        "Ended as": f"{job.state} ({reason})",
+        "Detail": job.detail,
+        "Decision": job.decision,
+        "Runflow's code": job.code,
+        "Runflow's runs": ", ".join(runs),
+        "Charged": f"${job.cost}" if job.cost else None if runs else "nothing",
+        "In all": f"${job.total_cost}" if job.spent else None,
+        "Job": job.job_id,
+    }
+    lines = [f"{name + ':':<16}{_one_line(value)}" for name, value in facts.items() if value]
+    happened, do = (reason.means, reason.do) if reason else ("The photo was not cleaned.", "Upload it again.")
+    return "\n".join((happened, "", f"What to do: {do}", "", *lines, ""))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,102 @@
+"""When a batch is finished, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from detag.domain.batches import (
+    Batch,
+    Uncounted,
+    begin,
+    count,
+    event_of,
+    goes_on,
+    is_idle,
+    is_told,
+    is_worth_saving,
+    span,
+)
+from detag.domain.intake import Intake
+from detag.domain.job import Job, State, Upload
+from detag.domain.reasons import INTAKE_REASONS, Reason
+from detag.domain.waits import BATCH, LATE_END
+
+NOW = 1_795_453_200.0
+UPLOAD = Upload("in", "shoe.jpg", "v1", "01", "e1", 1_000, NOW)
+
+
+def ended(state: State = State.DELIVERED, reason: Reason | None = None, at: float = NOW, **changes: object) -> Job:
+    return replace(Job(upload=UPLOAD, state=state, reason=reason, closed_at=at), **changes)  # type: ignore[arg-type]
+
+
+def counted(jobs: list[Job], now: float = NOW, *, moving: bool = False, batch: Batch | None = None) -> Batch:
+    return count(batch or begin(now), Uncounted(jobs, now, whole=True), moving=moving, now=now)
+
+
+def test_a_batch_tells_ends_dollars_and_times() -> None:
+    jobs = [ended(cost="0.14") for _ in range(9)] + [
+        ended(State.SKIPPED, Reason.EMPTY, upload=replace(UPLOAD, uploaded_at=NOW - 60.0)),
+        ended(State.FAILED, Reason.RUN_FAILED, cost="0.14", upload=replace(UPLOAD, uploaded_at=NOW + 60.0)),
+        ended(State.SKIPPED, Reason.NOT_A_PHOTO, upload=replace(UPLOAD, uploaded_at=0.0)),
+    ]
+    batch = counted(jobs[6:], batch=counted(jobs[:6]))
+    assert event_of(batch) == {
+        "photos": 11,
+        "states": {"delivered": 9, "failed": 1, "skipped": 1},
+        "reasons": {"empty": 1, "run_failed": 1},
+        "usd": "1.40",
+        "first_upload": "2026-11-23T16:59:00+00:00",
+        "last_upload": "2026-11-23T17:01:00+00:00",
+    }
+
+
+@pytest.mark.parametrize(("photos", "told"), [(9, False), (10, True)])
+def test_fewer_than_ten_photos_are_no_batch(photos: int, told: bool) -> None:
+    assert is_told(counted([ended()] * photos)) is told
+
+
+def test_a_batch_is_over_after_ten_minutes() -> None:
+    batch = counted([ended(at=NOW)])
+    assert not is_idle(replace(batch, counted_to=NOW + BATCH.seconds - 1.0))
+    assert is_idle(replace(batch, counted_to=NOW + BATCH.seconds))
+
+
+def test_what_goes_on_keeps_a_batch_from_being_over() -> None:
+    later = NOW + 2 * BATCH.seconds
+    assert is_idle(counted([], later, batch=counted([ended()])))
+    assert not is_idle(counted([], later, moving=True, batch=counted([ended()])))
+    more = Uncounted([], later, whole=False)
+    assert not is_idle(count(counted([ended()]), more, moving=False, now=later)), "some ends are not counted yet"
+
+
+def test_nothing_is_no_batch() -> None:
+    assert not is_idle(replace(begin(NOW), counted_to=NOW * 2))
+    assert not is_idle(replace(counted([ended(State.SKIPPED, Reason.NOT_A_PHOTO)]), counted_to=NOW * 2))
+
+
+@pytest.mark.parametrize("reason", sorted(INTAKE_REASONS))
+def test_only_runflow_comes_back_by_itself(reason: Reason) -> None:
+    """What waits for the limit, or for a person, counts as idle."""
+    assert goes_on(Intake(reason=reason), is_open=False) is (reason is Reason.RUNFLOW_DOWN)
+    assert goes_on(Intake(reason=reason, draining=True), is_open=False)
+    assert goes_on(Intake(), is_open=True)
+    assert not goes_on(Intake(), is_open=False)
+
+
+def test_ends_are_counted_of_each_day_up_to_five_minutes_ago() -> None:
+    midnight = 1_795_478_400.0
+    assert span(Batch(counted_to=midnight - 700.0), midnight + 200.0) == (midnight - 100.0, ["2026-11-23"])
+    until, days = span(Batch(counted_to=midnight - 700.0), midnight + 400.0)
+    assert (until, days) == (midnight + 400.0 - LATE_END.seconds, ["2026-11-23", "2026-11-24"])
+    assert len(span(Batch(counted_to=midnight - 3 * 86_400.0 - 1), midnight)[1]) == 4
+
+
+def test_a_stack_that_does_nothing_writes_once_an_hour() -> None:
+    batch = begin(NOW)
+    assert not is_worth_saving(batch, counted([], NOW + 1_800.0, batch=batch))
+    assert is_worth_saving(batch, counted([], NOW + 3_600.0, batch=batch))
+    assert is_worth_saving(batch, counted([ended()], NOW + 60.0, batch=batch))
+    assert counted([ended(cost="0.14")]).usd == Decimal("0.14")

@@ -1,0 +1,63 @@
+"""Records, where what writes them fails half-way."""
+
+from __future__ import annotations
+
+import pytest
+
+from detag.domain.job import State
+from detag.domain.naming import RECORD_OF
+from detag.ports.errors import Conflict, Transient
+from detag.ports.runs_fake import Ending
+from tests.unit.services.harness import Harness, submitted
+
+
+def records(harness: Harness) -> list[str]:
+    return [key for key, one in harness.photos.outputs.items() if RECORD_OF in one.metadata]
+
+
+def test_a_repair_removes_a_record_that_no_item_tells_of() -> None:
+    """The record was written and the word of it lost; now nothing can be written, but the output is there."""
+    harness = submitted(Ending(seconds=25 * 3_600.0))
+    harness.wait(24 * 3_600.0 + 1)
+    harness.broken["jobs.end_delivery"] = Transient("DynamoDB throttled")
+    assert harness.arrive().pending == ("record",)
+    assert records(harness) == ["_failed/shoe.jpg.txt"]
+    harness.wait(7_200.0)
+    harness.broken = {"photos.put_record": Transient("S3 throttled")}
+    assert harness.arrive().state is State.DELIVERED
+    assert records(harness) == []
+
+
+def test_a_skipped_photo_that_loses_its_write_is_not_published() -> None:
+    """Another worker may have read it by then, and sent it."""
+    harness = Harness()
+    harness.broken["jobs.save"] = Conflict("written by another")
+    with pytest.raises(Transient, match="contended"):
+        harness.send(harness.upload(data=b"words"))
+    assert (records(harness), harness.events.published) == ([], [])
+
+
+def test_a_record_that_fails_leaves_the_photo_to_others() -> None:
+    """Its worker gives the right back: a newer photo need not wait for it."""
+    harness = Harness()
+    harness.broken["photos.put_record"] = Transient("S3 throttled")
+    assert harness.send(harness.upload(data=b"words")).pending == ("record",)
+    harness.jobs.begin_delivery("in", "shoe.jpg", "another", harness.clock.now() + 1.0)
+
+
+def test_a_delivery_waits_for_a_record_that_cannot_be_removed() -> None:
+    harness = Harness()
+    harness.send(harness.upload(data=b"words"))
+    harness.clock.advance(1.0)
+    event = harness.upload()
+    harness.submit.handle(event, harness.clock.monotonic() + 30.0)
+    harness.wait(60.0)
+    newer = next(job for job in harness.jobs.jobs.values() if job.run_id)
+    harness.broken["photos.remove"] = Transient("S3 throttled")
+    message = {"job_id": newer.job_id, "run_id": newer.run_id}
+    harness.give(message)
+    assert harness.jobs.jobs[newer.job_id].state is State.SUBMITTED
+    harness.broken.clear()
+    harness.give(message)
+    assert harness.jobs.jobs[newer.job_id].state is State.DELIVERED
+    assert records(harness) == []
