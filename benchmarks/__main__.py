@@ -13,23 +13,31 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import cold, cost, load, machine, package, plots, report, warm
+from benchmarks import cold, compare, comparison, cost, load, machine, package, plots, report, warm
 
 HERE: Final = Path(__file__).parent
 QUICK: Final = machine.ROOT / ".build" / "bench"
 """Where a quick run is written: what is published is measured in full."""
+NAMES: Final = 240
+"""How many photos are uploaded to detag and to each of its peers."""
+QUICK_NAMES: Final = 40
 console = Console(highlight=False)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer repetitions: under 4 minutes in place of 20.")
+@click.option("--quick", is_flag=True, help="Fewer repetitions: 6 minutes in place of 25.")
 @click.option("--only-load", is_flag=True, help="Only photos at once; nothing is written.")
+@click.option("--only-peers", is_flag=True, help="Only the comparison with what a user would write instead.")
 @click.option("--photos", type=int, default=0, help="How many photos at once (default: 2,000; 300 if quick).")
 @click.option(
     "--to", type=click.Path(path_type=Path), help="Where results are written (benchmarks; quick: .build/bench)."
 )
-def main(quick: bool, only_load: bool, photos: int, to: Path | None) -> None:
+def main(quick: bool, only_load: bool, only_peers: bool, photos: int, to: Path | None) -> None:
     """Measure detag on this machine, against committed handlers that do less, and more, than it does."""
+    folder = to or (QUICK if quick else HERE)
+    if only_peers:
+        _compared(quick, folder)
+        return
     photos = photos or (300 if quick else 2_000)
     if only_load:
         console.print(report.load_table(load.measure(photos, _said)), markup=False)
@@ -43,7 +51,6 @@ def main(quick: bool, only_load: bool, photos: int, to: Path | None) -> None:
             soft_wrap=True,
         )
         sys.exit(1)
-    folder = to or (QUICK if quick else HERE)
     with tempfile.TemporaryDirectory() as name:
         results = _measured(Path(name).resolve(), quick, photos)
     results.seconds = time.monotonic() - STARTED
@@ -52,8 +59,20 @@ def main(quick: bool, only_load: bool, photos: int, to: Path | None) -> None:
     (folder / "results.json").write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(report.page(results, flat), encoding="utf-8")
     _plotted(results, folder / "plots")
+    _compared(quick, folder)
     console.print(report.summary(flat), markup=False)
     console.print(f"Written to {folder}/results.md after {results.seconds / 60:.1f} minutes.", markup=False)
+
+
+def _compared(quick: bool, folder: Path) -> None:
+    """Measure detag beside its peers; write peers.json and the last section of results.md, leaving the others."""
+    compared = compare.measure(QUICK_NAMES if quick else NAMES, _said)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, page = folder / comparison.PLACE.name, folder / "results.md"
+    kept.write_text(json.dumps(compared.as_json(), indent=2) + "\n", encoding="utf-8")
+    earlier = page.read_text(encoding="utf-8") if page.exists() else ""
+    page.write_text(comparison.placed(earlier, compared), encoding="utf-8")
+    console.print(comparison.section(compared), markup=False, soft_wrap=True)
 
 
 STARTED: Final = time.monotonic()

@@ -33,15 +33,25 @@ class Emulator:
 
     def reset(self) -> None:
         """Forget everything: all resources of all services, and all function processes."""
-        url = f"{self.endpoint_url}/_ministack/reset"
-        request = AWSRequest("POST", url, data=b"")
+        self._send("POST", "/_ministack/reset")
+
+    def requests(self) -> dict[str, dict[str, int]]:
+        """The requests so far: program (the first product of its User-Agent) -> service -> how many."""
+        counts: dict[str, dict[str, int]] = json.loads(self._send("GET", "/_detag/requests"))
+        return counts
+
+    def _send(self, method: str, path: str) -> bytes:
+        url = f"{self.endpoint_url}{path}"
+        data = b"" if method == "POST" else None
+        request = AWSRequest(method, url, data=data)
         keys = Credentials(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"])
         SigV4Auth(keys, "ministack", self.env["AWS_REGION"]).add_auth(request)
         context = ssl.create_default_context(cafile=self.env.get("SSL_CERT_FILE"))
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        signed = urllib.request.Request(url, b"", dict(request.headers))  # noqa: S310 - ours, on loopback
-        with urllib.request.build_opener(*handlers).open(signed, timeout=30):
-            pass
+        signed = urllib.request.Request(url, data, dict(request.headers), method=method)  # noqa: S310 - ours
+        with urllib.request.build_opener(*handlers).open(signed, timeout=30) as response:
+            answer: bytes = response.read()
+        return answer
 
 
 @contextmanager

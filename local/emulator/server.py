@@ -151,7 +151,7 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    from . import credentials
+    from . import credentials, requests
 
     for signum in STOP:
         asyncio.get_running_loop().add_signal_handler(signum, end)
@@ -167,7 +167,7 @@ async def _serve(ministack: ModuleType, options: Options, listener: socket.socke
         "pid": os.getpid(),
         "ca_bundle": None,
     }
-    guarded = programs_only(credentials.required(ministack.app), port)
+    guarded = programs_only(credentials.required(requests.counted(ministack.app)), port)
     if options.tls:
         from ministack.core import tls
 

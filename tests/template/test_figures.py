@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cost, headline
+from benchmarks import comparison, cost, headline
 from detag.domain.metrics import METRICS
 from detag.ports.runs_fake import PRICE
 from tests.template.stack import Stack
@@ -42,7 +42,9 @@ def test_no_page_has_a_figure_of_its_own(root: Path, stack: Stack) -> None:
     limit, price = limit_and_price(stack)
     prices = cost.LIST["prices"]
     targets = json.loads(headline.PLACE.read_text(encoding="utf-8"))
+    compared = comparison.Comparison.of(json.loads(comparison.PLACE.read_text(encoding="utf-8")))
     known = {
+        *(Decimal(figure) for figure in re.findall(r"\$(\d+\.\d+)", comparison.sentence(compared))),
         limit,
         price,
         MANY * price,
