@@ -16,6 +16,7 @@ from detag.domain.decisions import (
     Again,
     Busy,
     Candidate,
+    Facts,
     Fetch,
     Fetched,
     FetchOther,
@@ -34,10 +35,14 @@ from detag.domain.decisions import (
     Photo,
     ReadMore,
     Replaced,
+    Reusable,
     Step,
     Stored,
+    TakeOver,
     Unanswered,
     Unfinished,
+    Untold,
+    Unusable,
     Whose,
 )
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
@@ -59,8 +64,10 @@ from detag.domain.job import (
     resend,
     retry,
     wait_for_intake,
+    wait_for_picture,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
+from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
@@ -182,7 +189,12 @@ def _other(decided: object) -> str:
             return "intake drains" if decided else "intake stays paused"
         case Next() | Whose() | Evidence():
             return str(decided.value)
-    return PASSED[type(decided)]
+    return _paid_for(decided) if isinstance(decided, TakeOver | str) else PASSED[type(decided)]
+
+
+def _paid_for(decided: TakeOver | str) -> str:
+    why = decided if isinstance(decided, str) else decided.not_reused
+    return "the picture is taken, and paid for" + (f": {why}" if why else "")
 
 
 PASSED: Final = {
@@ -192,6 +204,7 @@ PASSED: Final = {
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
+    Reusable: "the outputs are looked at, and copied",
 }
 
 
@@ -306,7 +319,8 @@ def _screen() -> Iterator[Row]:
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
         head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
         candidate = Candidate(sniff(head.data, head.size), head)
-        return known, WAITING, decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, now=NOW)
+        screened = decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, reuses=True, now=NOW)
+        return known, WAITING, screened
 
     yield tail("it breaks off before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
@@ -336,7 +350,9 @@ def _after_post() -> Iterator[Row]:
 
     photo = Photo("image/jpeg", (), None)
     price = Reservation("2026-11-23", Decimal("0.14"))
-    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600)
+    claimed = decisions.begin(
+        WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600, run_timeout_hours=HOURS
+    )
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     yield row("2xx with a run id", Accepted("run-1"))
     yield row("402, or an error code about credit", Refused(402))
@@ -352,6 +368,46 @@ def _after_post() -> Iterator[Row]:
     yield row("429 to a request that was sent again", Refused(429), SENT_AGAIN)
     yield row("402 to a request that was sent again", Refused(402), SENT_AGAIN)
     yield row("any other 4xx to a request that was sent again", Refused(422, None, "{reason}"), SENT_AGAIN)
+
+
+OUTPUT: Final = Output(1, "boot.jpg.webp", "v7", "e7", 9, "image/webp")
+TAKEN: Final = Picture(picture_id="p1", version=1, taken_by="the other", taken_until=NOW + HOURS * 3_600)
+KNOWN: Final = Picture(picture_id="p1", version=2, source_key="boot.jpg", outputs=(OUTPUT,), originals=(OUTPUT,))
+PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), picture="p1")
+
+
+def _meet_picture() -> Iterator[Row]:
+    def row(known: str, picture: Picture, payer: Job | Untold | None, job: Job = WAITING) -> Row:
+        return known, job, decisions.meet_picture(job, picture, payer, now=NOW)
+
+    yield row("another job pays for it", TAKEN, PAYER)
+    yield row("another job has taken it, whose item cannot be read", TAKEN, Untold())
+    yield row("... for longer than a run may take", replace(TAKEN, taken_until=NOW - 1), PAYER)
+    yield row("... and has ended", TAKEN, replace(PAYER, state=State.FAILED))
+    yield row("... and there is no such job", TAKEN, None)
+    yield row("something was delivered of it", KNOWN, None)
+    yield row("... and another result was asked for", KNOWN, None, replace(WAITING, again="once more"))
+    yield row("nobody pays for it, and nothing was delivered of it", replace(TAKEN, taken_by=None), None)
+    waits_for_it = wait_for_picture(WAITING, NOW + 300, "p1")
+    yield "the job that it waits for has ended", waits_for_it, decisions.end_waiting(now=NOW)
+    yield "it is an output that detag delivered", WAITING, decisions.already_cleaned(now=NOW)
+    good = Facts(there=True, untouched=True, rejected=False)
+    for known, facts in (
+        ("each output is there", good),
+        ("a person has rejected one", replace(good, rejected=True)),
+        ("one is gone", replace(good, there=False)),
+        ("a person has deleted or overwritten one", replace(good, untouched=False)),
+    ):
+        yield known, WAITING, decisions.refuse_reuse([facts])
+
+    def copied(known: str, copies: Fetched | Unusable) -> Row:
+        return known, WAITING, decisions.after_copy(KNOWN, copies, now=NOW, price=Decimal("0.14"))
+
+    yield copied("copied", Stored(("shoe.jpg.webp",), "", outputs=(OUTPUT,)))
+    yield copied("the copy was refused for good", Unusable("{reason}"))
+    yield copied("a newer photo of this name was delivered", Overtaken())
+    yield copied("another worker is storing outputs of this name", Busy())
+    yield copied("not copied", NotStored("{reason}"))
 
 
 def _after_list() -> Iterator[Row]:
@@ -528,6 +584,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _screen,
     ),
     ("The POST: `begin`, `after_post`", "The claim before it, and what Runflow answered.", _after_post),
+    (
+        "An equal photo: `meet_picture`, `end_waiting`, `already_cleaned`, `refuse_reuse`, `after_copy`",
+        "What the claim, the output bucket and the attempt to copy tell of a picture that came before.",
+        _meet_picture,
+    ),
     (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
         "What the run list shows about an unconfirmed job, and whether its photo is still there.",

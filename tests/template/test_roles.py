@@ -73,13 +73,19 @@ def test_no_action_and_no_resource_is_a_wildcard(stack: Stack, function: str) ->
             assert (action.startswith("s3:") and resource["Fn::Sub"].endswith(".Arn}/*")) or action == "s3:PutObject"
 
 
-def test_submit_reads_photos_and_writes_only_quarantine(stack: Stack) -> None:
-    """Submit reads photos and spends, but writes only quarantine."""
+def test_submit_reads_photos_and_copies_outputs(stack: Stack) -> None:
+    """Submit reads photos and spends; in the output bucket it copies what was delivered, and never writes photos."""
     may = allowed(stack, "SubmitFunction")
-    assert may["s3:GetObjectVersion"] == may["s3:GetObject"] == may["s3:ListBucket"] == {"InputBucket"}
-    assert [resource for action, resource in grants(stack, "SubmitFunction") if action == "s3:PutObject"] == [
-        {"Fn::Sub": "${OutputBucket.Arn}/_failed/*"}
-    ]
+    both, output = {"InputBucket", "OutputBucket"}, {"OutputBucket"}
+    assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
+        "s3:GetObject": both,
+        "s3:GetObjectVersion": both,
+        "s3:ListBucket": both,
+        "s3:PutObject": output,
+        "s3:DeleteObject": output,
+        "s3:GetObjectTagging": output,
+        "s3:GetObjectVersionTagging": output,
+    }
     assert may["secretsmanager:GetSecretValue"] == {"RunflowApiKey"}
     assert "sqs:SendMessage" not in may
 
@@ -108,11 +114,12 @@ def test_only_callback_reads_the_callback_secrets(stack: Stack) -> None:
     }
 
 
-def test_deliver_writes_outputs_and_cannot_read_photos(stack: Stack) -> None:
+def test_deliver_writes_outputs_and_no_photos(stack: Stack) -> None:
+    """Of a photo it reads a byte, where its bucket keeps no versions, to see whether it is still there."""
     may = allowed(stack, "DeliverFunction")
     assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
         "s3:PutObject": {"OutputBucket"},
-        "s3:GetObject": {"OutputBucket"},
+        "s3:GetObject": {"InputBucket", "OutputBucket"},
         "s3:DeleteObject": {"OutputBucket"},
         "s3:ListBucket": {"OutputBucket"},
     }
@@ -136,6 +143,8 @@ def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
             action for action, resource in grants(stack, function) if resource == {"Fn::GetAtt": ["JobTable", "Arn"]}
         }
         expected = called if "JOB_TABLE" in environment(stack, function) else set()
+        if function == "SubmitFunction":  # whether the photo is one that detag delivered
+            expected = expected | {"dynamodb:ConditionCheckItem"}
         assert may == expected | ({"dynamodb:DescribeTable"} if function == "ReconcileFunction" else set()), function
 
 
@@ -166,11 +175,12 @@ def test_only_reconcile_queries_the_table(stack: Stack) -> None:
 
 
 def test_nobody_deletes_photos_jobs_or_secrets(stack: Stack) -> None:
-    """Only deliver deletes: an output's current version, which its bucket keeps."""
+    """Only who stores outputs deletes: an output's current version, which its bucket keeps."""
     outputs = {"Fn::Sub": "${OutputBucket.Arn}/*"}
     for function in FUNCTIONS:
         for action, resource in grants(stack, function):
-            replaced = (function, action, resource) == ("DeliverFunction", "s3:DeleteObject", outputs)
+            stores = function in ("SubmitFunction", "DeliverFunction")
+            replaced = stores and (action, resource) == ("s3:DeleteObject", outputs)
             assert "Delete" not in action or action == "sqs:DeleteMessage" or replaced, f"{function}: {action}"
     assert stack.properties("OutputBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
 
@@ -203,6 +213,8 @@ def test_a_function_may_use_just_what_its_variables_name(stack: Stack, function:
     used -= {
         queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function
     }
+    if function == "DeliverFunction":
+        named.add("InputBucket")  # which bucket a photo is in stands on its job
     assert used == named - {"HttpApi"}
 
 

@@ -15,6 +15,7 @@ from tests.simulation.mutants import (
     missed_uploads,
     other_runs,
     outputs,
+    pictures,
     pipeline,
     uploads,
 )
@@ -29,6 +30,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *listing.MUTANTS,
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
+    *pictures.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

@@ -69,6 +69,12 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
     ),
     "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
+    "since it was claimed or met an equal photo, where results are reused": lambda job: job.version > 0,
+    "once delivered as a copy": lambda job: job.state is State.DELIVERED,
+    "where a result was known and is not used": lambda job: job.submission_no > 0,
+    "where another result was asked for": lambda job: False,
+    "once delivered, exactly as S3 has them": lambda job: job.state is State.DELIVERED,
+    "since the first claim that took a picture": lambda job: job.submission_no > 0,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "for a week after a failure that a late result may repair": lambda job: job.repairable,

@@ -16,6 +16,7 @@ SHARED = {
     "budget": ("deliver", "submit"),
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
+    "reuse": ("submit",),
     "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }

@@ -40,6 +40,9 @@ AGREED = {
     "take_over": {"another run taken over"},
     "bill_reserved": {"billed"},
     "deliver_other": {"delivered"},
+    "wait_for_picture": {"waits for an equal photo"},
+    "wake": {"woken"},
+    "deliver_copy": {"delivered"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""
 

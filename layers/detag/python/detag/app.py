@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from detag.services.intake import IntakeControl
     from detag.services.outbox import Outbox
     from detag.services.reconcile import Reconcile
+    from detag.services.reuse import Reuse
     from detag.services.steps import Steps
     from detag.services.submission import Submission
     from detag.services.submit import Submit
@@ -59,6 +60,7 @@ def submit(
         admission=_admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock),
         submission=submission,
         existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
+        reuse=_reuse(settings, jobs=jobs, photos=photos, clock=clock, uniform=uniform),
         steps=steps,
         budget=budget,
         clock=clock,
@@ -88,6 +90,7 @@ def deliver(
 ) -> Deliver:
     """From ended runs to outputs."""
     from detag.services.deliver import Deliver
+    from detag.services.storing import Storing
 
     steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
     return Deliver(
@@ -97,6 +100,7 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
+        storing=Storing(jobs=jobs, photos=photos, clock=clock, uniform=uniform),
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
@@ -156,6 +160,7 @@ def _admission(
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
         paused=settings.paused,
+        reuses=settings.reuse_results,
         jobs=jobs,
         photos=photos,
         runs=runs,
@@ -181,6 +186,7 @@ def _submission(
         callback_url=settings.callback_url,
         url_seconds=settings.url_lifetime_minutes * 60,
         confirmation_seconds=_confirmation_seconds(settings),
+        run_timeout_hours=settings.run_timeout_hours,
         jobs=jobs,
         photos=photos,
         runs=runs,
@@ -189,6 +195,14 @@ def _submission(
         clock=clock,
         uniform=uniform,
     )
+
+
+def _reuse(settings: SubmitSettings, *, jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Reuse:
+    from detag.services.reuse import Reuse
+    from detag.services.storing import Storing
+
+    storing = Storing(jobs=jobs, photos=photos, clock=clock, uniform=uniform)
+    return Reuse(price=settings.price_per_image_usd, jobs=jobs, photos=photos, storing=storing, clock=clock)
 
 
 def _confirmation_seconds(settings: SubmitSettings) -> float:

@@ -54,6 +54,12 @@ class Reason(StrEnum):
         "S3 does not allow detag to read the photo. New permissions need time to take effect: detag tries for an hour.",
         "If this persists, check the bucket policy and the photo's encryption key.",
     )
+    SAME_PICTURE = (
+        "same_picture",
+        Group.WAITING,
+        "An equal photo is being cleaned: its result will be used for this one too.",
+        "Nothing: it continues automatically.",
+    )
     RETRY = ("retry", Group.WAITING, "The run failed, at no charge.", "Nothing: it is retried automatically.")
 
     SPEND_LIMIT = (
@@ -117,6 +123,12 @@ class Reason(StrEnum):
         Group.SKIPPED,
         "Its name is one that sync tools, NAS boxes and browsers give to files of their own.",
         "Nothing; if it is a photo, upload it under another name, or change IgnoredNames.",
+    )
+    ALREADY_CLEANED = (
+        "already_cleaned",
+        Group.SKIPPED,
+        "It is a photo that detag has cleaned and delivered.",
+        "Nothing; to have it cleaned once more, upload it with a word in its detag-again metadata.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     FOLDER_MARKER = ("folder_marker", Group.SKIPPED, "Only a folder's name, not a file.", "Nothing.")

@@ -54,7 +54,8 @@ class Verdict:
 
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. A file with
-    one of `ignored_names` in its key is no photo. `paused` applies unless an operator overrides it.
+    one of `ignored_names` in its key is no photo. `paused` applies unless an operator overrides it. `reuses`: what was
+    delivered of an equal photo is delivered again.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Admission:
         max_bytes: int,
         most_pixels: int,
         paused: bool,
+        reuses: bool,
         jobs: JobStore,
         photos: PhotoStore,
         runs: Runs,
@@ -73,6 +75,7 @@ class Admission:
     ) -> None:
         self._aspect_ratio, self._ignored_names = aspect_ratio, ignored_names
         self._max_bytes, self._most_pixels, self._paused = max_bytes, most_pixels, paused
+        self._reuses = reuses
         self._jobs, self._photos, self._runs, self._budget, self._clock = jobs, photos, runs, budget, clock
 
     def judge(self, job: Job) -> Verdict:
@@ -130,7 +133,7 @@ class Admission:
         photo: Step | ReadMore | Photo = ReadMore(TAIL_BYTES)
         while isinstance(photo, ReadMore):
             tail = self._read_tail(job, candidate.head, photo.length)
-            photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, now=now)
+            photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, reuses=self._reuses, now=now)
         if isinstance(photo, Step):
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
