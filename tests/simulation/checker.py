@@ -672,6 +672,8 @@ class Checker:
         """A paid result was delivered, unless it could not be."""
         if run.status not in ("succeeded", "partial_succeeded") or not self._simulation.runflow.output_is_good(run):
             return
+        if run.run_id in self._simulation.runflow.tried_again and not self._told_of(run):
+            return  # it had failed, and nobody said that Runflow tried it again
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
         if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
