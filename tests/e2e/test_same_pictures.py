@@ -28,11 +28,11 @@ class Folders:
     def __init__(self, stack: Stack, home: Path) -> None:
         self.harness, self.stack, self.home = Harness(stack), stack, home
         self.folder = home / "photos"
-        self.before = self.harness.billing()["runs"]
+        self.before = int(self.harness.billing()["runs"])
 
     def paid(self) -> int:
         """How many runs were billed since the beginning."""
-        return int(self.harness.billing()["runs"]) - self.before
+        return int(self.harness.billing()["runs"]) - int(self.before)
 
     def copy(self, folder: Path, name: str) -> None:
         """Upload a folder."""

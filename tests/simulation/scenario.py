@@ -61,6 +61,8 @@ class Workload:
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation, self.random = simulation, simulation.random
+        self.of_key: dict[str, list[bytes]] = {}
+        """The photos of each name, oldest first."""
         self.drawn: list[tuple[bytes, str]] = []
         """Every photo so far, and its encoding."""
         self.length = self.random.uniform(1.0, 5.0) * 3600
@@ -137,9 +139,12 @@ class Workload:
         metadata = {"shop": "north"}
         if self.drawn and simulation.profile.fires("upload equal to another"):
             data, encoding = self.random.choice(self.drawn[-6:])
+            if data in self.of_key.get(key, ())[:-1]:
+                simulation.profile.happens("picture back under its name after another")
             if simulation.profile.fires("upload equal to another, cleaned anew"):
                 metadata |= {"detag-again": self.random.choice(("once", "twice"))}
         self.drawn.append((data, encoding))
+        self.of_key.setdefault(key, []).append(data)
         renamed = simulation.profile.fires("upload renamed")
         upload = simulation.upload(f"new {number}" if renamed else key, data, metadata, encoding=encoding)
         if renamed:

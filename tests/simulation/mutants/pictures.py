@@ -6,7 +6,6 @@ from typing import Final
 
 from tests.simulation.mutant import DECISIONS, REUSE, STORE, one
 
-PICTURE: Final = "detag.domain.picture:"
 ITEMS: Final = "detag.ports.items:"
 
 MUTANTS: Final = (
@@ -77,21 +76,5 @@ MUTANTS: Final = (
         "all((one.untouched for one in facts))",
         "True",
         400,
-    ),
-    one(
-        "what Runflow may have read in its place is not remembered",
-        "own output",
-        "detag.services.deliver:Deliver._is_same_photo",
-        "upload.version is not None or job.picture is None",
-        "True",
-        800,
-    ),
-    one(
-        "a picture that is known keeps its result while it is paid for anew",
-        "one run per picture",
-        PICTURE + "take",
-        "taken_until=until",
-        "taken_until=until, outputs=(), originals=()",
-        800,
     ),
 )

@@ -169,7 +169,8 @@ class S3PhotoStore:
             with calling("CopyObject"):
                 answer = self._client.copy_object(**request)
         except ClientError as error:
-            if _status(error) == 409 or (_status(error) == 404 and replaces is not None and not source.version_id):
+            overwritten = replaces is not None and error_code(error) == "NoSuchKey"  # If-Match, and nothing is there
+            if _status(error) == 409 or overwritten:
                 raise Transient(f"CopyObject: {error_code(error)}") from None
             raise _unreadable(error) from None
         version = _id(answer.get("VersionId"))

@@ -538,7 +538,7 @@ def refuse_reuse(facts: Sequence[Facts]) -> str | None:
     if any(one.rejected for one in facts):
         return "the earlier result was rejected"
     if not all(one.there for one in facts):
-        return "the earlier result is gone"
+        return "the earlier result is gone or cannot be read"
     if not all(one.untouched for one in facts):
         return "the earlier result was deleted or overwritten"
     return None

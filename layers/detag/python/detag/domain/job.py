@@ -484,6 +484,8 @@ def claim(
         picture_version=picture_version,
         picture_until=picture_until,
         not_reused=not_reused,
+        reused_from=None,
+        stored=(),
     )
 
 

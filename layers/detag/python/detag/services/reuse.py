@@ -113,15 +113,20 @@ class Reuse:
 
         Whatever has become of what they are copies of meanwhile: they are what the photo's name shows.
         """
-        first = picture.outputs[0]
-        names = output_keys(job.upload.key, photo.content_type, first.content_type, first.number)
-        there = (self._photos.existing(key) for key in names)
-        return any(one is not None and _is_copy_for(one, job) for one in there)
+        first, source = picture.outputs[0], source_of(job.upload.bucket, job.upload.key)
+        for key in output_keys(job.upload.key, photo.content_type, first.content_type, first.number):
+            there = self._photos.existing(key)
+            if there is None or there.metadata.get(SOURCE_KEY) == source:
+                return there is not None and _is_copy_for(there, job)
+        return False
 
     def _facts(self, job: Job, picture: Picture) -> list[Facts]:
-        facts = [self._facts_of(job, picture, output) for output in picture.outputs]
-        copied_from = (one for one in picture.originals if one not in picture.outputs)
-        return facts + [Facts(there=True, untouched=True, rejected=self._is_rejected(one)) for one in copied_from]
+        try:
+            facts = [self._facts_of(job, picture, output) for output in picture.outputs]
+            copied_from = (one for one in picture.originals if one not in picture.outputs)
+            return facts + [Facts(there=True, untouched=True, rejected=self._is_rejected(one)) for one in copied_from]
+        except Denied:  # of the tags: whether it was rejected cannot be told
+            return [Facts(there=False, untouched=False, rejected=False)]
 
     def _facts_of(self, job: Job, picture: Picture, output: Output) -> Facts:
         shown = self._photos.existing(output.key)
@@ -145,12 +150,11 @@ class Reuse:
         return output.key not in self._jobs.delivered_of(job.upload.bucket, picture.source_key).keys
 
     def _is_rejected(self, output: Output) -> bool:
+        """Raises `Denied` where that cannot be told."""
         try:
             tags = self._photos.tags(output.key, output.version_id)
         except Missing:
             return False
-        except Denied:
-            return True  # what cannot be told is not reused
         return tags.get(REVIEW) == REJECTED
 
     # The copies
