@@ -161,6 +161,11 @@ class Checker:
 
     # What happens
 
+    def changed_by_hand(self, key: str) -> None:
+        """A person deleted or overwrote an output: its name is free, or theirs."""
+        self.touched[key] = self._simulation.time
+        self._owners.pop(key, None)
+
     def fed_back(self, upload: Upload) -> None:
         """What was just uploaded is an output that a job has delivered."""
         self._fed_back |= {upload.job_id, by_own_key(upload).job_id}

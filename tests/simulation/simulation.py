@@ -522,7 +522,7 @@ class Simulation:
     def change_by_hand(self, key: str, data: bytes | None) -> None:
         """A person overwrites an output, or deletes it."""
         self.trace_line("by hand:", key, "deleted" if data is None else "overwritten")
-        self.checker.touched[key] = self.time
+        self.checker.changed_by_hand(key)
         self.photos.outputs.pop(key, None)
         if data is not None:
             version = f"h{next(self.numbers)}" if self.photos.keeps_versions else None

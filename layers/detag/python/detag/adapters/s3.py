@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -139,19 +139,28 @@ class S3PhotoStore:
         return url
 
     def existing(self, key: str, version_id: str | None = None) -> Existing | None:
-        """See `PhotoStore`."""
+        """See `PhotoStore`. A version that may not be read counts as gone."""
         where = _version(self._output_bucket, key, version_id)
         try:
             with calling("HeadObject"):
                 answer = self._client.head_object(**where)
         except ClientError as error:
-            if _status(error) == 404 or (version_id and _status(error) in (400, 405)):
-                return None  # 400: no version has such an id; 405: a delete marker has it
+            if _status(error) == 404 or (version_id and _status(error) == 405):  # 405: a delete marker
+                return None
+            if version_id and _status(error) in (400, 403):
+                return self._unreadable_version(key, version_id)
             raise Transient(f"HeadObject: {error_code(error)}") from None
         version = _id(answer.get("VersionId"))  # null: of a bucket whose versioning is off or suspended
         etag, size = answer["ETag"].strip('"'), answer["ContentLength"]
         content_type = answer.get("ContentType", "")
         return Existing(etag, answer["Metadata"], version is not None, version, size, content_type)
+
+    def _unreadable_version(self, key: str, version_id: str) -> None:
+        """Nothing, where a version can surely not be read: the answer to a HEAD has no body that says why, that to
+        another call has. Raises `Transient`.
+        """
+        with suppress(Missing, Denied):
+            self.tags(key, version_id)
 
     def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
         """See `PhotoStore`."""
@@ -159,6 +168,8 @@ class S3PhotoStore:
             with calling("GetObjectTagging"):
                 answer = self._client.get_object_tagging(**_version(self._output_bucket, key, version_id))
         except ClientError as error:
+            if version_id and error_code(error) == "InvalidArgument":
+                raise Missing("no version has such an id") from None
             raise _unreadable(error) from None
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
