@@ -148,16 +148,17 @@ class S3PhotoStore:
             if _status(error) == 404 or (version_id and _status(error) == 405):  # 405: a delete marker
                 return None
             if version_id and _status(error) in (400, 403):
-                return self._unreadable_version(key, version_id)
+                self._make_sure_unreadable(key, version_id)
+                return None
             raise Transient(f"HeadObject: {error_code(error)}") from None
         version = _id(answer.get("VersionId"))  # null: of a bucket whose versioning is off or suspended
         etag, size = answer["ETag"].strip('"'), answer["ContentLength"]
         content_type = answer.get("ContentType", "")
         return Existing(etag, answer["Metadata"], version is not None, version, size, content_type)
 
-    def _unreadable_version(self, key: str, version_id: str) -> None:
-        """Nothing, where a version can surely not be read: the answer to a HEAD has no body that says why, that to
-        another call has. Raises `Transient`.
+    def _make_sure_unreadable(self, key: str, version_id: str) -> None:
+        """Raise `Transient` where a version may be readable later: the answer to a HEAD has no body that says why it
+        was refused, that to another call has.
         """
         with suppress(Missing, Denied):
             self.tags(key, version_id)
