@@ -353,12 +353,16 @@ class Checker:
     def _fit_for_reuse(self, known: Job, paid: Job, job: Job) -> None:
         """What was reused for a job was good enough when its worker began to look at it."""
         begun = min(self._copied_at.get(job.job_id, math.inf), self._simulation.time) - 35.0
-        for output in (*known.stored, *paid.stored):
-            rejected = self.rejected.get((output.key, output.version_id), math.inf)
-            self.check("reused as it should be", rejected > begun, "rejected", output.key, known, job)
+        for one in (known, paid):
+            for output in one.stored:
+                rejected = self.rejected.get((output.key, output.version_id), math.inf)
+                fit = rejected > begun or rejected < (one.closed_at or 0.0)  # without versions: it was another
+                self.check("reused as it should be", fit, "rejected", output.key, one, job)
         for output in known.stored:
             touched = self.touched.get(output.key, math.inf)
-            fit = touched > begun or touched < (known.closed_at or 0.0)
+            there = self._simulation.photos.outputs.get(output.key)
+            replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
+            fit = touched > begun or touched < (known.closed_at or 0.0) or replaced
             self.check("reused as it should be", fit, "changed by hand", output.key, known, job)
 
     def _is_usable(self, job: Job) -> bool:
@@ -734,6 +738,8 @@ class Checker:
             if job.state in DETAIL_TYPES:
                 self.check("events", (job.job_id, job.state.value) in published, "none for", job)
         stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
+        # a result that was found in its place: nothing had to be stored
+        stored |= {detail["job_id"] for _, detail in simulation.events.published if detail["reused_from"]}
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
             self.check("events", true, "false", job_id, state)
