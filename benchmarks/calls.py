@@ -22,7 +22,7 @@ PER_PHOTO: Final[dict[str, dict[str, int]]] = {
         "s3.HeadObject": 1,  # whose output is there, and how new
         "s3.PutObject": 1,
         "eventbridge.PutEvents": 1,
-        "dynamodb.PutItem": 1,
+        "dynamodb.TransactWriteItems": 1,  # the job, its picture, and what its output is known by
     },
 }
 """What each function calls for one photo that meets no trouble, in a process that has its secrets."""

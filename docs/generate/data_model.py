@@ -28,8 +28,11 @@ from detag.adapters.job_items import (
     NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
     OUTCOMES_INDEX,
+    OUTPUT_ATTRIBUTES,
     OVERRIDE_ATTRIBUTES,
     OVERRIDE_PK,
+    PICTURE_ATTRIBUTES,
+    PICTURE_EXPIRES_AT,
     RESERVATION_ATTRIBUTES,
     SCAN_ATTRIBUTES,
     SCAN_PK,
@@ -55,6 +58,7 @@ from detag.domain.job import (
     new,
 )
 from detag.domain.missed_uploads import Scan
+from detag.domain.picture import Picture
 from docs.generate.markdown import table
 
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
@@ -71,7 +75,7 @@ class Kind:
     writers: str
     """The functions that write it."""
     method: str
-    """The method of the job store by which they do; empty for an item that detag never writes."""
+    """The method of the job store by which they do; empty for an item that detag never writes, or only with a job."""
     expires: str
     attributes: tuple[tuple[type | None, tuple[Attribute, ...]], ...]
     """With the class whose fields they keep, where there is one."""
@@ -138,6 +142,28 @@ KINDS: Final = (
         "open_day",
         "never.",
         ((None, (NEWEST_DAY,)),),
+    ),
+    Kind(
+        "A picture",
+        "picture#<hash>",
+        "What equal photos share, by ETag, size and everything that decides the result. It is paid for once: a claim "
+        "takes it, a delivery makes it known, and whatever else ends the claim leaves it, each in the transaction that "
+        "writes the job. Each write replaces the item while it still has the `rev` that was seen; an item that cannot "
+        "be read counts as none.",
+        "submit, deliver",
+        "",
+        f"{LASTING} after it was last written; never while outputs of it are known.",
+        ((Picture, PICTURE_ATTRIBUTES), (None, (PICTURE_EXPIRES_AT,))),
+    ),
+    Kind(
+        "A delivered output",
+        "output#<hash>",
+        "What was delivered, by ETag and size. A claim is refused where its photo has such an item: detag's own "
+        "outputs are not cleaned again.",
+        "submit, deliver",
+        "",
+        "never.",
+        ((None, OUTPUT_ATTRIBUTES),),
     ),
     Kind(
         "A charged run",

@@ -17,6 +17,7 @@ from detag.domain.decisions import (
     AskedElsewhere,
     Busy,
     Candidate,
+    Facts,
     Fetch,
     Fetched,
     FetchOther,
@@ -36,10 +37,14 @@ from detag.domain.decisions import (
     Proof,
     ReadMore,
     Replaced,
+    Reusable,
     Step,
     Stored,
+    TakeOver,
     Unanswered,
     Unfinished,
+    Untold,
+    Unusable,
     UseRun,
     Whose,
 )
@@ -66,8 +71,10 @@ from detag.domain.job import (
     skip,
     take_over,
     wait_for_intake,
+    wait_for_picture,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
+from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request, Way
 from detag.domain.runs import Run, RunStatus
@@ -191,13 +198,15 @@ def _other(decided: object) -> str:
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
-        case NotSearched() | NotSent() | Refusal():
+        case NotSearched() | NotSent() | Refusal() | TakeOver():
             return _refused(decided)
     return PASSED[type(decided)]
 
 
-def _refused(decided: NotSearched | NotSent | Refusal) -> str:
+def _refused(decided: NotSearched | NotSent | Refusal | TakeOver) -> str:
     match decided:
+        case TakeOver(_, why):
+            return _paid_for(why)
         case NotSearched(why):
             return f"not searched: {why}"
         case NotSent(why):
@@ -218,6 +227,10 @@ def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Rea
     return str(decided.value)
 
 
+def _paid_for(why: str | None) -> str:
+    return "the picture is taken, and paid for" + (f": {why}" if why else "")
+
+
 PASSED: Final = {
     type(None): "continues",
     Candidate: "its last bytes are read",
@@ -225,6 +238,7 @@ PASSED: Final = {
     ReadMore: "more of it is read",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
+    Reusable: "the outputs are looked at, and copied",
     UseRun: "it is charged, unless the item counts it, and taken over",
 }
 
@@ -366,7 +380,8 @@ def _screen() -> Iterator[Row]:
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
         head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
         candidate = Candidate(sniff(head.data, head.size), head)
-        return known, WAITING, decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, now=NOW)
+        screened = decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, reuses=True, now=NOW)
+        return known, WAITING, screened
 
     yield tail("it breaks off before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
@@ -400,7 +415,16 @@ def _after_post() -> Iterator[Row]:
 
     photo = Photo("image/jpeg", (), None)
     price = Reservation("2026-11-23", Decimal("0.14"))
-    claimed = decisions.begin(WAITING, price, photo=photo, body="{}", now=NOW, url_expires_at=NOW + 3_600, account=())
+    claimed = decisions.begin(
+        WAITING,
+        price,
+        photo=photo,
+        body="{}",
+        now=NOW,
+        url_expires_at=NOW + 3_600,
+        account=(),
+        run_timeout_hours=HOURS,
+    )
     yield "the photo is good, and its price is reserved: before the POST", WAITING, claimed
     for known, seconds, now in (
         ("there is time for the POST", 10.0, NOW),
@@ -429,6 +453,47 @@ def _after_post() -> Iterator[Row]:
     yield row("429 to a request that was sent again", Refused(429), SENT_AGAIN)
     yield row("402 to a request that was sent again", Refused(402), SENT_AGAIN)
     yield row("any other 4xx to a request that was sent again", Refused(422, None, "{reason}"), SENT_AGAIN)
+
+
+OUTPUT: Final = Output(1, "boot.jpg.webp", "v7", "e7", 9, "image/webp")
+TAKEN: Final = Picture(picture_id="p1", version=1, taken_by="the other", taken_until=NOW + HOURS * 3_600)
+KNOWN: Final = Picture(picture_id="p1", version=2, source_key="boot.jpg", outputs=(OUTPUT,), originals=(OUTPUT,))
+PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), picture="p1")
+
+
+def _meet_picture() -> Iterator[Row]:
+    def row(known: str, picture: Picture, payer: Job | Untold | None, job: Job = WAITING) -> Row:
+        return known, job, decisions.meet_picture(job, picture, payer, now=NOW)
+
+    yield row("another job pays for it", TAKEN, PAYER)
+    yield row("another job has taken it, whose item cannot be read", TAKEN, Untold())
+    yield row("... for longer than a run may take", replace(TAKEN, taken_until=NOW - 1), PAYER)
+    yield row("... and has ended", TAKEN, replace(PAYER, state=State.FAILED))
+    yield row("... and there is no such job", TAKEN, None)
+    yield row("something was delivered of it", KNOWN, None)
+    yield row("... and another result was asked for", KNOWN, None, replace(WAITING, again="once more"))
+    yield row("nobody pays for it, and nothing was delivered of it", replace(TAKEN, taken_by=None), None)
+    waits_for_it = wait_for_picture(WAITING, NOW + 300, "p1")
+    yield "the job that it waits for has ended", waits_for_it, decisions.end_waiting(now=NOW)
+    yield "it is an output that detag delivered", WAITING, decisions.already_cleaned(now=NOW)
+    good = Facts(there=True, untouched=True, rejected=False)
+    for known, facts in (
+        ("each output is there", good),
+        ("a person has rejected one", replace(good, rejected=True)),
+        ("one is gone", replace(good, there=False)),
+        ("a person has deleted or overwritten one", replace(good, untouched=False)),
+    ):
+        why = decisions.refuse_reuse([facts])
+        yield known, WAITING, _paid_for(why) if why else None
+
+    def copied(known: str, copies: Fetched | Unusable) -> Row:
+        return known, WAITING, decisions.after_copy(KNOWN, copies, now=NOW, price=Decimal("0.14"))
+
+    yield copied("copied", Stored(("shoe.jpg.webp",), "", outputs=(OUTPUT,)))
+    yield copied("the copy was refused for good", Unusable("{reason}"))
+    yield copied("a newer photo of this name was delivered", Overtaken())
+    yield copied("another worker is storing outputs of this name", Busy())
+    yield copied("not copied", NotStored("{reason}"))
 
 
 def _after_list() -> Iterator[Row]:
@@ -730,6 +795,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "The POST: `begin`, `before_post`, `after_post`, `count_failures`",
         "The claim before it, and what Runflow answered.",
         _after_post,
+    ),
+    (
+        "An equal photo: `meet_picture`, `end_waiting`, `already_cleaned`, `refuse_reuse`, `after_copy`",
+        "What the claim, the output bucket and the attempt to copy tell of a picture that came before.",
+        _meet_picture,
     ),
     (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",

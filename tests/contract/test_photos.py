@@ -9,7 +9,7 @@ import tracemalloc
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from detag.adapters.s3 import S3PhotoStore, s3_config
 from detag.domain.job import Upload
+from detag.domain.picture import Output
 from detag.domain.uploads import read_upload
 from detag.ports.clock_fake import FakeClock
 from detag.ports.errors import Transient
@@ -65,6 +66,8 @@ class Side:
     """Whether the bucket keeps them from now on: "Enabled" as at first, "Suspended", or "" for another, unversioned."""
     keep_output_versions: Callable[[bool], None]
     """Whether the output bucket keeps versions from now on."""
+    tag: Callable[[str, dict[str, str]], None]
+    """Give an output these tags."""
 
     def fetch(self, url: str) -> bytes:
         """The bytes that anybody gets at a URL. Raises `Denied`."""
@@ -130,6 +133,7 @@ def fake_side(name: str) -> Side:
         clock.advance,
         keep_versions,
         lambda kept: setattr(store, "keeps_versions", kept),
+        lambda key, tags: store.output_tags.update({(key, store.outputs[key].version_id): tags}),
     )
 
 
@@ -138,7 +142,8 @@ def s3_side(s3: S3, name: str) -> Side:
     out = f"{name}-out"
     for bucket in (name, out):
         client.create_bucket(Bucket=bucket)
-    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for bucket in (name, out):
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def upload(key: str, data: bytes, metadata: Mapping[str, str] | None = None, *, encoding: str = "") -> Upload:
         stored_as = {"ContentType": "application/octet-stream"} | ({"ContentEncoding": encoding} if encoding else {})
@@ -172,6 +177,9 @@ def s3_side(s3: S3, name: str) -> Side:
         keep_versions,
         lambda kept: client.put_bucket_versioning(
             Bucket=out, VersioningConfiguration={"Status": "Enabled" if kept else "Suspended"}
+        ),
+        lambda key, tags: client.put_object_tagging(
+            Bucket=out, Key=key, Tagging={"TagSet": [{"Key": name, "Value": tags[name]} for name in tags]}
         ),
     )
 
@@ -511,3 +519,91 @@ def test_a_large_body_is_never_whole_in_memory(
         tracemalloc.stop()
     assert peak < 6 * 1024 * 1024
     assert len(side.outputs()["large.webp"]) == 48 * 1024 * 1024
+
+
+# Copies of what was delivered
+
+
+def delivered(side: Side, key: str, data: bytes = b"output", **metadata: str) -> Output:
+    there = side.store.put(key, stream(data), len(data), "image/webp", metadata, None)
+    return Output(1, key, there.version_id, there.etag, there.size, there.content_type)
+
+
+def test_what_was_put_is_known_exactly(side: Side) -> None:
+    output = delivered(side, "a.jpg")
+    assert output.version_id is not None
+    assert (output.size, output.content_type) == (6, "image/webp")
+    there = side.store.existing("a.jpg")
+    assert there is not None
+    assert (there.version_id, there.etag, there.size) == (output.version_id, output.etag, output.size)
+
+
+def test_a_copy_is_of_exactly_that_version(side: Side) -> None:
+    """With metadata of its own, whatever has taken the place of the original."""
+    output = delivered(side, "a.jpg", b"first", n="1")
+    put(side, "a.jpg", b"second", side.store.existing("a.jpg"))
+    copy = side.store.copy_output(output, "b.jpg", {"n": "2"}, None)
+    there = side.store.existing("b.jpg")
+    assert there is not None
+    assert side.outputs()["b.jpg"] == b"first"
+    assert (there.metadata, there.content_type, there.etag) == ({"n": "2"}, "image/webp", output.etag)
+    assert (copy.version_id, copy.etag, copy.size) == (there.version_id, there.etag, there.size)
+
+
+def test_a_version_of_an_output_is_found_behind_a_newer_one(side: Side) -> None:
+    output = delivered(side, "a.jpg", b"first", n="1")
+    put(side, "a.jpg", b"second", side.store.existing("a.jpg"))
+    older = side.store.existing("a.jpg", output.version_id)
+    assert older is not None
+    assert (older.metadata, older.size) == ({"n": "1"}, 5)
+    side.store.remove("a.jpg")
+    assert side.store.existing("a.jpg") is None
+    assert side.store.existing("a.jpg", output.version_id) == older
+
+
+def test_a_version_that_never_was_is_none(side: Side) -> None:
+    delivered(side, "a.jpg")
+    assert side.store.existing("a.jpg", "no-such-version") is None
+    assert side.store.existing("never.jpg", "no-such-version") is None
+
+
+def test_a_copy_of_what_is_gone_is_missing(side: Side) -> None:
+    output = delivered(side, "a.jpg")
+    with pytest.raises(Missing):
+        side.store.copy_output(replace(output, version_id="no-such-version"), "b.jpg", {}, None)
+    with pytest.raises(Missing):
+        side.store.copy_output(replace(output, key="never.jpg", version_id=None), "b.jpg", {}, None)
+    assert "b.jpg" not in side.outputs()
+
+
+def test_without_versions_only_the_same_bytes_are_copied(side: Side) -> None:
+    side.keep_output_versions(False)
+    output = delivered(side, "a.jpg", b"first")
+    put(side, "a.jpg", b"second", side.store.existing("a.jpg"))
+    with pytest.raises(PreconditionFailed):
+        side.store.copy_output(replace(output, version_id=None), "b.jpg", {}, None)
+
+
+def test_a_copy_never_overwrites_what_was_not_seen(side: Side) -> None:
+    output = delivered(side, "a.jpg")
+    seen = side.store.existing("a.jpg")
+    put(side, "b.jpg", b"theirs")
+    for replaces in (None, seen):
+        with pytest.raises(PreconditionFailed):
+            side.store.copy_output(output, "b.jpg", {}, replaces)
+    assert side.outputs()["b.jpg"] == b"theirs"
+    side.store.copy_output(output, "b.jpg", {}, side.store.existing("b.jpg"))
+    assert side.outputs()["b.jpg"] == b"output"
+
+
+def test_a_copy_has_none_of_the_tags(side: Side) -> None:
+    output = delivered(side, "a.jpg")
+    side.tag("a.jpg", {"detag-review": "rejected"})
+    assert side.store.tags("a.jpg", output.version_id) == {"detag-review": "rejected"}
+    copy = side.store.copy_output(output, "b.jpg", {}, None)
+    assert side.store.tags("b.jpg", copy.version_id) == {}
+
+
+def test_tags_of_what_is_not_there_are_missing(side: Side) -> None:
+    with pytest.raises(Missing):
+        side.store.tags("never.jpg", None)

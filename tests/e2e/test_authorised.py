@@ -217,6 +217,7 @@ def perform(play: Play) -> None:
     assert play.ends("clash.jpg", "delivered")["outputs"] != [{"S": "clash.jpg"}]
 
     replace_an_older_output(play, "replaced.jpg")
+    reuse_results(play)
 
     with harness.faults({"on": "run", "do": "fail", "times": 1}):
         play.put("retry.jpg")
@@ -269,14 +270,39 @@ def perform(play: Play) -> None:
     assert report["closed_today"]["delivered"] == sum(state == "delivered" for state, _ in play.ended.values())
 
 
-def replace_an_older_output(play: Play, key: str) -> None:
+def reuse_results(play: Play) -> None:
+    """Equal photos: one in place of an older output, two without versions, and an output that is fed back."""
+    s3, names = play.harness.s3, play.stack.description
+    play.put("equal.jpg", photo(60_000))
+    play.ends("equal.jpg", "delivered")
+    replace_an_older_output(play, "copied.jpg", photo(60_000))
+    assert play.job("copied.jpg")["reused_from"] == "equal.jpg"
+
+    for status in ("Suspended", "Enabled"):
+        for bucket in (names["input_bucket"], names["output_bucket"]):
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        if status == "Suspended":
+            for key in ("unversioned.jpg", "copied unversioned.jpg"):
+                s3.put_object(Bucket=names["input_bucket"], Key=key, Body=photo(60_001))
+                play.ends(key, "delivered")
+    assert play.job("copied unversioned.jpg")["reused_from"] == "unversioned.jpg"
+
+    play.harness.admin.post("behaviour", json={"pixels": "reencode"}).raise_for_status()
+    play.put("encoded.jpg", photo(60_002))
+    play.ends("encoded.jpg", "delivered")
+    play.harness.admin.delete("behaviour").raise_for_status()
+    play.put("back.jpg", s3.get_object(Bucket=names["output_bucket"], Key="encoded.jpg")["Body"].read())
+    play.ends("back.jpg", "skipped", "already_cleaned")
+
+
+def replace_an_older_output(play: Play, key: str, body: bytes | None = None) -> None:
     """A photo of which an older version was delivered as another type, and so under another name."""
     s3, names, older = play.harness.s3, play.stack.description, key + ".webp"
     source = {"detag-source-key": f"{names['input_bucket']}/{key}", "detag-sequencer": "0"}
     s3.put_object(Bucket=names["output_bucket"], Key=older, Body=b"older", Metadata=source)
     known = {"pk": {"S": newest_upload_pk(names["input_bucket"], key)}, "delivered_to": {"L": [{"S": older}]}}
     play.harness.table.put_item(TableName=names["job_table"], Item=known)
-    play.put(key)
+    play.put(key, body)
     assert "leftovers" not in play.ends(key, "delivered")
     found = s3.list_objects_v2(Bucket=names["output_bucket"], Prefix=key)["Contents"]
     assert [entry["Key"] for entry in found] == [key]

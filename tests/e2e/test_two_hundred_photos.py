@@ -18,6 +18,8 @@ from local.stack import Stack
 from tests.e2e.harness import Harness, number_of, photo
 
 COUNT = 200
+FIRST = 10_000
+"""The number of the first photo: no other test draws these."""
 ODD = (
     "shoe {}.jpg",
     "shoe {}.png",
@@ -37,7 +39,7 @@ def test_two_hundred_photos_dropped_at_once(stack: Stack, tmp_path: Path) -> Non
     """Two hundred photos dropped at once come out as themselves, and are billed once each."""
     folder = tmp_path / "my photos"
     # Numbers in pairs: x.jpg is beside x.png.
-    numbers = {name.format(number // 2): number for number, name in zip(range(COUNT), cycle(ODD), strict=False)}
+    numbers = {name.format(number // 2): FIRST + number for number, name in zip(range(COUNT), cycle(ODD), strict=False)}
     assert len(numbers) == COUNT
     for name, number in numbers.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

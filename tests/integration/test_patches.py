@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -399,6 +400,20 @@ def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -
     named, true = named_and_true(aws)
     assert named == true
     assert named_and_true(released_aws)[0] is None
+
+
+def test_a_copy_is_refused_where_something_else_is(aws: Aws, released_aws: Aws) -> None:
+    def overwrites(account: Aws) -> bool:
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="photos")
+        for key in ("a", "b"):
+            s3.put_object(Bucket="photos", Key=key, Body=key.encode())
+        with suppress(s3.exceptions.ClientError):
+            s3.copy_object(Bucket="photos", Key="b", CopySource={"Bucket": "photos", "Key": "a"}, IfNoneMatch="*")
+        return bool(s3.get_object(Bucket="photos", Key="b")["Body"].read() == b"a")
+
+    assert not overwrites(aws)
+    assert overwrites(released_aws)
 
 
 def test_a_version_is_sent_as_its_url_says(aws: Aws, released_aws: Aws) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
-from detag.domain.naming import JOB_ID, RECORD_OF, RUN_ID, SOURCE_KEY, source_of
+from detag.domain.naming import JOB_ID, RECORD_OF, REUSED_FROM, RUN_ID, SOURCE_KEY, source_of
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Way
 from detag.domain.uploads import by_own_key
@@ -70,6 +70,11 @@ INVARIANTS: Final = {
     "sent as what it is": "Runflow reads a photo as its own type, whatever its uploader said",
     "intake": "while the intake is paused only its probe is sent",
     "paid once": "at most one paid run for one photo, and one for each paid request; every paid run belongs to a job",
+    "one run per picture": "no photo is claimed while an equal one is being paid for, or its output is still there, "
+    "unless a new run was asked for",
+    "already cleaned": "what detag delivered is never sent, unless a new run was asked for",
+    "reused for nothing": "a reused result costs nothing, and is the output of an equal photo",
+    "reused as it should be": "no result is reused that a person has rejected, deleted or overwritten",
     "free retries only": "only a run that failed free of charge is tried again, and only so often, whatever expired",
     "intake reopens": "two hours after every cause is gone the intake is open, and no photo waits for it",
     "no failure for a paused intake": "no photo fails because of a key, of credit, of the spend limit or of an outage",
@@ -118,6 +123,17 @@ class Checker:
         """Since when an open job does not wait for the intake, by its id."""
         self.last_end = 0.0
         """When the newest photo ended."""
+        self.touched: dict[str, float] = {}
+        """When a person last overwrote or deleted an output, by its key."""
+        self.rejected: dict[tuple[str, str | None], float] = {}
+        """When a person rejected an output, by its key and version."""
+        self._copied_at: dict[str, float] = {}
+        """When the first copy of an earlier result was stored, by job id."""
+        self._paid_last: dict[tuple[str, int, str | None], Job] = {}
+        self._pictures: dict[str, tuple[str, int, str | None]] = {}
+        """By job id: what makes photos equal."""
+        self._fed_back: set[str] = set()
+        self._delivered_last: dict[tuple[str, int, str | None], Job] = {}
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
@@ -161,9 +177,19 @@ class Checker:
 
     # What happens
 
-    def uploaded(self, upload: Upload, data: bytes, *, sent: bool) -> None:
-        """A photo was put into the bucket. `sent`: it can be cleaned."""
+    def changed_by_hand(self, key: str) -> None:
+        """A person deleted or overwrote an output: its name is free, or theirs."""
+        self.touched[key] = self._simulation.time
+        self._owners.pop(key, None)
+
+    def fed_back(self, upload: Upload) -> None:
+        """What was just uploaded is an output that a job has delivered."""
+        self._fed_back |= {upload.job_id, by_own_key(upload).job_id}
+
+    def uploaded(self, upload: Upload, data: bytes, *, sent: bool, again: str | None = None) -> None:
+        """A photo was put into the bucket. `sent`: it can be cleaned; `again`: the word for a new run."""
         job_ids = {upload.job_id, by_own_key(upload).job_id}  # the scan knows it by the latter
+        self._pictures |= dict.fromkeys(job_ids, (upload.etag, upload.size, again))
         if not sent:
             self._not_sent |= job_ids
         try:
@@ -211,7 +237,7 @@ class Checker:
                     self._spent((before,) if before else (), (charge,))
         elif name == "events.publish":
             self._batch()
-        elif name == "photos.put":
+        elif name in ("photos.put", "photos.copy_output"):
             self._output()
         elif name == "photos.remove":
             self._remove()
@@ -273,6 +299,7 @@ class Checker:
             self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
         if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
             self._given_up(after)
+        self._picture(before, after)
         if after.state is State.SUBMITTING and (before is None or after.submission_no != before.submission_no):
             place = (after.upload.bucket, after.upload.key)
             newest = self._highest.get(place, "")
@@ -346,6 +373,67 @@ class Checker:
                 for one in self._simulation.uploaded
             )
             self.check("nothing superseded for nothing", newer, after)
+
+    def _picture(self, before: Job | None, after: Job) -> None:
+        """A photo is claimed, or delivered: what equal photos there are."""
+        picture = self._pictures.get(after.job_id)
+        if picture is None:
+            return
+        if after.reason is Reason.SAME_PICTURE:
+            self._simulation.profile.happens("equal photo waited for")
+        closes = after.state is State.DELIVERED and (before is None or before.state is not State.DELIVERED)
+        if closes and after.stored != (before.stored if before else ()):  # else it is closed as it was before
+            if after.reused_from is not None:
+                self._simulation.profile.happens("result reused")
+                self.check("reused for nothing", after.cost == "0" and after.reservation is None, after)
+                first = self._delivered_last.get(picture)
+                self.check("reused for nothing", first is not None, "nothing was delivered before", after)
+                if first is not None:
+                    self._fit_for_reuse(first, self._paid_last[picture], after)
+            if after.picture is not None:
+                self._delivered_last[picture] = after
+            if after.picture is not None and after.reused_from is None:
+                self._paid_last[picture] = after
+        if after.state is not State.SUBMITTING or (before is not None and after.submission_no == before.submission_no):
+            return
+        self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
+        since = self._simulation.time - self._simulation.run_timeout_hours * HOUR + 2 * CLOCK_SKEW
+        for other in self._simulation.jobs.jobs.values():
+            if other.job_id != after.job_id and self._pictures.get(other.job_id) == picture:
+                pays = other.state in (State.SUBMITTING, State.SUBMITTED) or other.unconfirmed
+                lost = other.picture_version and other.claimed_at <= since  # it had its time
+                taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
+                self.check("one run per picture", not taken, "being paid for", other, after)
+        known = self._delivered_last.get(picture)
+        if known is not None and after.again is None:
+            self.check("one run per picture", not self._is_usable(known), "delivered", known, after, after.not_reused)
+
+    def _fit_for_reuse(self, known: Job, paid: Job, job: Job) -> None:
+        """What was reused for a job was good enough when its worker began to look at it."""
+        begun = min(self._copied_at.get(job.job_id, math.inf), self._simulation.time) - 35.0
+        for one in (known, paid):
+            for output in one.stored:
+                rejected = self.rejected.get((output.key, output.version_id), math.inf)
+                fit = rejected > begun or rejected < (one.closed_at or 0.0)  # without versions: it was another
+                self.check("reused as it should be", fit, "rejected", output.key, one, job)
+        for output in known.stored:
+            touched = self.touched.get(output.key, math.inf)
+            there = self._simulation.photos.outputs.get(output.key)
+            replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
+            fit = touched > begun or touched < (known.closed_at or 0.0) or replaced
+            self.check("reused as it should be", fit, "changed by hand", output.key, known, job)
+
+    def _is_usable(self, job: Job) -> bool:
+        """Whether all that was delivered for a job is there, and nobody has laid a hand on it."""
+        photos = self._simulation.photos
+        for output in job.stored:
+            there = photos.outputs.get(output.key)
+            shown = there is not None and there.version_id == output.version_id and there.etag == output.etag
+            if output.key in self.touched or (not shown and output.version_id is None):
+                return False
+        picture = self._pictures[job.job_id]
+        equal = (one for one in self._simulation.jobs.jobs.values() if self._pictures.get(one.job_id) == picture)
+        return not any((output.key, output.version_id) in self.rejected for one in equal for output in one.stored)
 
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
@@ -508,13 +596,18 @@ class Checker:
                 continue  # a record
             source = stored.metadata[SOURCE_KEY]
             self.check("own name", self._owners.setdefault(key, source) == source, key, source)
-            of_run = self._outputs_of.setdefault(stored.metadata[RUN_ID], set())
+            if REUSED_FROM in stored.metadata:
+                self._copied_at.setdefault(stored.metadata[JOB_ID], self._simulation.time)
+            of_run = self._outputs_of.setdefault(stored.metadata[JOB_ID] + stored.metadata[RUN_ID], set())
             of_run.add(key)
             self.check("so many outputs", len(of_run) <= 16, key, len(of_run))
-            job = self._simulation.jobs.jobs.get(stored.metadata[JOB_ID])
-            good = job is not None and is_output(stored.data)
-            if good and job is not None:
-                names = {self.names[job.job_id]} if self._simulation.versioned else self._photos_of_key[job.upload.key]
+            job_id = stored.metadata[JOB_ID]  # without an item, where a new upload is delivered at once
+            good = job_id in self.names and is_output(stored.data)
+            if good:
+                uploads = [one for one in self._simulation.uploaded if job_id in (one.job_id, by_own_key(one).job_id)]
+                names = {self.names[job_id]}
+                if not self._simulation.versioned:
+                    names = {name for one in uploads for name in self._photos_of_key[one.key]}
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
 
@@ -571,7 +664,8 @@ class Checker:
         for job in simulation.jobs.jobs.values():
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)
-            good = not job.submission_no if job.job_id in self._not_sent else job.state is not State.SKIPPED
+            unsent = job.job_id in self._not_sent or (job.job_id in self._fed_back and job.again is None)
+            good = not job.submission_no if unsent else job.state is not State.SKIPPED
             self.check("judged by its bytes", good, job)
         for run in simulation.runflow.runs.values():
             self.check("sent as what it is", not (run.message or "").startswith("image_url is sent as"), run)
@@ -648,7 +742,8 @@ class Checker:
             for run in again
             if (self._told_of(run) or self._asked_for(run, job)) and self._simulation.runflow.output_is_good(run)
         ]
-        return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
+        has_none = job.state is not State.SUPERSEDED and job.reused_from is None
+        return bool(good) and has_none and not self._newer_delivered(job)
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
         """Whether a failed job's run succeeded while it was still asked for: no callback is needed then."""
@@ -697,6 +792,8 @@ class Checker:
         """A paid result was delivered, unless it could not be."""
         if run.status not in ("succeeded", "partial_succeeded") or not self._simulation.runflow.output_is_good(run):
             return
+        if run.run_id in self._simulation.runflow.tried_again and not self._told_of(run):
+            return  # it had failed, and nobody said that Runflow tried it again
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
         if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
@@ -718,10 +815,30 @@ class Checker:
             self.check("newest wins", bool(job.outputs), job)
             for key in job.outputs:
                 there = simulation.photos.outputs.get(key)
-                self.check(
-                    "newest wins", there is not None and there.metadata[JOB_ID] == job.job_id, key, job.job_id, there
-                )
+                if key in self.touched or self._is_copied_over(job):
+                    continue
+                shown = there is not None and self._shows(there.metadata[JOB_ID], job)
+                self.check("newest wins", shown, key, job.job_id, there)
             self._alone(job)
+
+    def _shows(self, job_id: str, job: Job) -> bool:
+        """Whether an output that was stored for a job is one of another: its own, or found in its place."""
+        if job_id == job.job_id:
+            return True
+        return job.reused_from is not None and self._pictures.get(job_id) == self._pictures.get(job.job_id)
+
+    def _is_copied_over(self, job: Job) -> bool:
+        """Whether a copy for a newer photo of the name was stored, whose job gave way to a still newer one unsaved."""
+        jobs = self._simulation.jobs.jobs
+        copies = (one for one in self._simulation.photos.outputs.values() if REUSED_FROM in one.metadata)
+        others = (jobs.get(one.metadata[JOB_ID]) for one in copies)
+        return any(
+            other is not None
+            and other.state is State.SUPERSEDED
+            and other.upload.key == job.upload.key
+            and _later(other, job)
+            for other in others
+        )
 
     def _alone(self, newest: Job) -> None:
         """No older version that was delivered lies beside the newest, under another name, unless that says so."""
@@ -729,6 +846,7 @@ class Checker:
         for key, there in self._simulation.photos.outputs.items():
             other = jobs.get(there.metadata.get(JOB_ID, ""))
             beside = other is not None and other.upload.key == newest.upload.key and other is not newest
+            beside = beside and key not in newest.outputs  # found in its place
             if beside and other is not None and other.state is State.DELIVERED:
                 self.check("newest wins", key in newest.leftovers, "beside it", key, other, newest)
 
@@ -762,6 +880,8 @@ class Checker:
             self.check("events", has_one or not job.state.terminal or job.reason is Reason.NOT_A_PHOTO, "none for", job)
             self.check("events", not has_one or job.reason is not Reason.NOT_A_PHOTO, "of what is no photo", job)
         stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
+        # a result that was found in its place: nothing had to be stored
+        stored |= {detail["job_id"] for detail in details if detail["reused_from"]}
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
             self.check("events", true, "false", job_id, state)
@@ -829,7 +949,11 @@ def _record_in(job: Job) -> str | None:
     """Where the record of a job belongs: agreed here, not read from the code."""
     if job.state in FAILURES:
         return "_failed/"
-    skipped = job.state is State.SKIPPED and job.reason not in (Reason.NOT_A_PHOTO, Reason.TOO_OLD)
+    skipped = job.state is State.SKIPPED and job.reason not in (
+        Reason.NOT_A_PHOTO,
+        Reason.TOO_OLD,
+        Reason.ALREADY_CLEANED,
+    )
     return "_skipped/" if skipped else None
 
 

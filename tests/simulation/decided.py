@@ -17,6 +17,7 @@ WAITING: Final[dict[Reason, set[str]]] = {
     Reason.ACCESS_DENIED: {"read again later", SENT_TO_SUBMIT},
     Reason.RETRY: {"tried again", SENT_TO_SUBMIT},
     Reason.REOPENED: {"reopened", "asked again later", SENT_TO_SUBMIT},
+    Reason.SAME_PICTURE: {"waits for an equal photo", "woken", SENT_TO_SUBMIT},
 }
 """While a job waits; for intake, see `belongs`."""
 OTHERS: Final[dict[State, set[str]]] = {

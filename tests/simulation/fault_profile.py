@@ -23,6 +23,7 @@ EFFECTS: Final = {
 AT: Final = {
     "photos.put": "worker stalled before it stores",
     "photos.remove": "worker stalled before it removes",
+    "photos.copy_output": "worker stalled before it copies",
     "runs.create": "worker stalled before it sends",
     "jobs.save_intake": "worker stalled before it changes the intake",
 }
@@ -106,6 +107,8 @@ RATES: Final = {
     "upload overwritten by no photo": (0.4, (0.05, 0.2)),
     "upload overwritten by an equal one": (0.6, (0.2, 0.4)),
     "upload overwritten soon": (0.5, (0.1, 0.4)),
+    "upload equal to another": (0.6, (0.2, 0.6)),
+    "upload equal to another, cleaned anew": (0.3, (0.1, 0.3)),
     "event key encoded": (0.2, (0.3, 1.0)),
     "run list thin": (0.3, (1.0,)),
     "run list in another order": (0.3, (1.0,)),
@@ -136,6 +139,13 @@ KINDS: Final = (
     "upload not a photo",
     "upload with an ignored name",
     "upload overwritten by no photo, which is taken back",
+    "picture back under its name after another",
+    "output deleted by hand",
+    "output overwritten by hand",
+    "output rejected",
+    "output uploaded as a photo",
+    "result reused",
+    "equal photo waited for",
     # What an operator does, and the calendar
     "index behind",
     "midnight",

@@ -117,6 +117,10 @@ class Workload:
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation, self.random = simulation, simulation.random
+        self.of_key: dict[str, list[bytes]] = {}
+        """The photos of each name, oldest first."""
+        self.drawn: list[tuple[bytes, str]] = []
+        """Every photo so far, and its encoding."""
         self.length = self.random.uniform(1.0, 5.0) * 3600
         self.keys = Keys(simulation, self.length)
 
@@ -165,6 +169,9 @@ class Workload:
         midnight = (simulation.started // DAY + 1) * DAY
         for _ in range(3 * (simulation.started + 0.85 * self.length > midnight)):
             simulation.at(midnight + random.uniform(-60.0, 40.0), partial(self._upload, random.choice(KEYS)))
+        for _ in range(random.choice((0, 0, 2, 4))):
+            act = random.choice((self._delete_output, self._overwrite_output, self._reject_output, self._feed_back))
+            simulation.at(simulation.started + self.length * random.uniform(0.1, 0.9), act)
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
             simulation.at(
@@ -189,8 +196,17 @@ class Workload:
         if any(upload.key == key for upload in simulation.uploaded):
             simulation.profile.happens("upload overwritten")
         data, encoding = dressed(photo(name, content_type), number)
+        metadata = {"shop": "north"}
+        if self.drawn and simulation.profile.fires("upload equal to another"):
+            data, encoding = self.random.choice(self.drawn[-6:])
+            if data in self.of_key.get(key, ())[:-1]:
+                simulation.profile.happens("picture back under its name after another")
+            if simulation.profile.fires("upload equal to another, cleaned anew"):
+                metadata |= {"detag-again": self.random.choice(("once", "twice"))}
+        self.drawn.append((data, encoding))
+        self.of_key.setdefault(key, []).append(data)
         renamed = simulation.profile.fires("upload renamed")
-        upload = simulation.upload(f"new {number}" if renamed else key, data, {"shop": "north"}, encoding=encoding)
+        upload = simulation.upload(f"new {number}" if renamed else key, data, metadata, encoding=encoding)
         if renamed:
             simulation.after(self.random.choice((0.05, 0.5, 5.0)), lambda: simulation.rename(upload.key, key))
             return
@@ -204,8 +220,45 @@ class Workload:
         if simulation.profile.fires("upload overwritten soon"):
             simulation.after(self.random.choice((2.0, 10.0, 30.0)), lambda: self._upload(key))
         if not simulation.versioned and simulation.profile.fires("upload overwritten by an equal one"):
-            again = partial(simulation.upload, key, data, {"shop": "north"}, encoding=encoding)
+            again = partial(simulation.upload, key, data, metadata, encoding=encoding)
             simulation.after(self.random.choice((0.5, 2.0, 10.0)), again)
+
+    # The output bucket
+
+    def _some_output(self) -> str | None:
+        """The key of an output that a job has delivered, and which is there."""
+        simulation = self.simulation
+        found = {
+            output.key
+            for job in simulation.jobs.jobs.values()
+            for output in job.stored
+            if output.key in simulation.photos.outputs
+            and simulation.photos.outputs[output.key].version_id == output.version_id
+        }
+        return self.random.choice(sorted(found)) if found else None
+
+    def _delete_output(self) -> None:
+        if (key := self._some_output()) is not None:
+            self.simulation.profile.happens("output deleted by hand")
+            self.simulation.change_by_hand(key, None)
+
+    def _overwrite_output(self) -> None:
+        if (key := self._some_output()) is not None:
+            self.simulation.profile.happens("output overwritten by hand")
+            self.simulation.change_by_hand(key, b"retouched")
+
+    def _reject_output(self) -> None:
+        if (key := self._some_output()) is not None:
+            self.simulation.profile.happens("output rejected")
+            self.simulation.reject(key)
+
+    def _feed_back(self) -> None:
+        if (key := self._some_output()) is not None:
+            self.simulation.profile.happens("output uploaded as a photo")
+            data = self.simulation.photos.outputs[key].data
+            name = self.random.choice((*KEYS, f"back {next(self.simulation.numbers)}.jpg"))
+            upload = self.simulation.upload(name, data)
+            self.simulation.checker.fed_back(upload)
 
     def _overwrite(self, key: str) -> None:
         """With what is no photo, by mistake; it may be taken back, and then the photo is there again."""

@@ -26,6 +26,7 @@ from detag.batch import process
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Upload
 from detag.domain.money import NO_LIMIT, day_of
+from detag.domain.picture import REJECTED, REVIEW
 from detag.domain.uploads import by_own_key, other_reading, read_upload
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.clock import Clock
@@ -34,7 +35,7 @@ from detag.ports.errors import Conflict, Transient
 from detag.ports.events_fake import FakeEvents
 from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.outputs_fake import FakeFetcher
-from detag.ports.photos_fake import FakePhotoStore
+from detag.ports.photos_fake import FakePhotoStore, Stored
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
 from detag.ports.telemetry_fake import FakeTelemetry
@@ -370,6 +371,7 @@ class Simulation:
                 SubmitSettings,
                 url_lifetime_minutes=self.url_lifetime_minutes,
                 confirmation_minutes=self.confirmation_minutes,
+                run_timeout_hours=self.run_timeout_hours,
                 **money,
             )
             return app.submit(submit, photos=self.photos, events=self.events, **common, **chance)
@@ -527,6 +529,22 @@ class Simulation:
             thing["size"] = self.photos.sizes[key, thing.get("version-id", "null")] = size
         return self._uploaded(event, data, sent=sent)
 
+    def change_by_hand(self, key: str, data: bytes | None) -> None:
+        """A person overwrites an output, or deletes it."""
+        self.trace_line("by hand:", key, "deleted" if data is None else "overwritten")
+        self.checker.changed_by_hand(key)
+        self.photos.outputs.pop(key, None)
+        if data is not None:
+            version = f"h{next(self.numbers)}" if self.photos.keeps_versions else None
+            self.photos.outputs[key] = Stored(data, f"hand-{next(self.numbers)}", version_id=version)
+
+    def reject(self, key: str) -> None:
+        """A person tags an output as not good enough."""
+        self.trace_line("by hand:", key, "rejected")
+        there = self.photos.outputs[key]
+        self.photos.output_tags[key, there.version_id] = {REVIEW: REJECTED}
+        self.checker.rejected[key, there.version_id] = self.time
+
     def rename(self, key: str, target: str) -> None:
         """Give a photo its name as tools do it in S3: a copy under that name, then the old one is deleted."""
         there = self.photos.current("in", key)
@@ -552,7 +570,8 @@ class Simulation:
             upload = replace(upload, event_key=encoded)
         self.trace_line("uploaded", key, "version", upload.version_id, "job", upload.job_id[:8])
         self.uploaded.append(upload)
-        self.checker.uploaded(upload, data, sent=sent)
+        again = self.photos.current("in", key)
+        self.checker.uploaded(upload, data, sent=sent, again=again[1].metadata.get("detag-again") if again else None)
         self.checker.changed(key)
         self._send_event(event)
         return upload

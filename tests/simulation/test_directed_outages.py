@@ -20,10 +20,10 @@ def outage(simulation: Simulation, days: int) -> dict[str, Job]:
     one was paid. A further photo comes meanwhile. The jobs by key, once it is over and a day has passed.
     """
     runflow = simulation.runflow
-    runflow.endings = [Ending(), FREE]
-    for key in ("going.jpg", "failed.jpg"):
+    for key, ending in (("going.jpg", Ending()), ("failed.jpg", FREE)):
+        runflow.endings = [ending]
         upload(simulation, key)
-    pass_time(simulation, 10.0)
+        pass_time(simulation, 5.0)
     runflow.faults = [Fault(effect=True), Fault()]
     for key in ("paid.jpg", "lost.jpg"):
         upload(simulation, key)

@@ -10,10 +10,12 @@ import pytest
 from detag.domain.job import State
 from detag.domain.naming import FAILED_RECORDS, JOB_ID, SOURCE_KEY
 from detag.domain.reasons import Reason
+from detag.ports.photos import Existing
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import PRICE, Ending
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
 from tests.simulation.mutant import Change
+from tests.simulation.photos import photo
 from tests.simulation.simulation import DAY, Simulation
 
 # Late
@@ -295,16 +297,16 @@ def equal_bytes(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
     pass_time(simulation, 30.0)
     second = upload(simulation, name="b")
     pass_time(simulation, 5.0)
-    third = upload(simulation, name="a")
+    third = simulation.upload("shoe.jpg", photo("a", "image/jpeg"), {"detag-again": "paid for as well"}).job_id
     real = simulation.photos.put
 
-    def stalling(*arguments: object) -> None:
+    def stalling(*arguments: object) -> Existing:
         metadata = arguments[4]
         assert isinstance(metadata, dict)
         if metadata[JOB_ID] == second and not stalled:
             stalled.append(second)
             simulation.wait(90.0)
-        real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments)  # type: ignore[arg-type]
 
     stalled: list[str] = []
     monkeypatch.setattr(simulation.photos, "put", stalling)

@@ -17,7 +17,7 @@ import pytest
 from detag.domain.job import State
 from detag.domain.naming import JOB_ID
 from detag.ports.errors import Transient
-from detag.ports.runs_fake import PRICE, Fault
+from detag.ports.runs_fake import PRICE, Fault, tiny_image
 from tests.simulation.mutant import STORE, Change
 from tests.unit.services.harness import Harness
 
@@ -166,8 +166,8 @@ def test_the_newer_of_two_results_stays(older_first: bool) -> None:
     def play(i: int, j: int) -> tuple[bool, bool]:
         harness = Workers()
         ids = []
-        for _ in range(2):
-            event = harness.upload()
+        for number in range(2):
+            event = harness.upload(data=tiny_image("image/jpeg", str(number).encode()))
             harness.submit.handle(event, harness.clock.monotonic() + 30.0)
             ids.append(next(job_id for job_id in harness.jobs.jobs if job_id not in ids))
         harness.wait(60.0)

@@ -67,7 +67,8 @@ def test_metrics_keep_the_names_that_dashboards_know() -> None:
         "Submitted", "AmbiguousSubmission", "Answered200", "Answered401", "Answered413", "Answered503",
         "PreviousSecretMatched", "UnusableCallback", "UnmatchedCallback", "UnmatchedPaidRun", "RunRetried",
         "DeliveryRetried", "Delivered", "Failed", "Cancelled", "Skipped", "NotAPhoto", "Superseded", "MessageFailed",
-        "GateHeld", "OtherAccount", "UnreadableItem", "UploadRecovered", "Reopened", "ReopenRefused",
+        "Reused", "NotSpentUsd", "GateHeld", "OtherAccount", "UnreadableItem", "UploadRecovered", "Reopened",
+        "ReopenRefused",
     }  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def written(folder: Path, **modules: str) -> Path:
         ("step = Step(metric=Metric.SKIPPED)\n        telemetry.count(step.metric)", {"Skipped"}),
         ('telemetry.count(f"Answered{status}")\n        return 200 if good else 503', {"Answered200", "Answered503"}),
         ('telemetry.count(Metric(f"Answered{status}"))\n        return 418', {"Answered418"}),
-        ("telemetry.count(Metric(after.state.title()))", {"Failed", "Skipped", "Superseded"}),
+        ("telemetry.count(Metric(after.state.title()))", {"Delivered", "Failed", "Skipped", "Superseded"}),
         ('path.count("/")', set()),
     ],
 )

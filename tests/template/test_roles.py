@@ -74,15 +74,19 @@ def test_no_action_and_no_resource_is_a_wildcard(stack: Stack, function: str) ->
             assert action.startswith("s3:") and resource["Fn::Sub"].endswith((".Arn}/*", *records))
 
 
-def test_submit_reads_photos_and_writes_only_records(stack: Stack) -> None:
-    """Submit reads photos and spends, but of the output bucket it writes and removes only records."""
+def test_submit_reads_photos_and_copies_outputs(stack: Stack) -> None:
+    """Submit reads photos and spends; in the output bucket it copies what was delivered, and never writes photos."""
     may = allowed(stack, "SubmitFunction")
-    assert may["s3:GetObjectVersion"] == {"InputBucket"}
-    assert may["s3:GetObject"] == may["s3:ListBucket"] == {"InputBucket", "OutputBucket"}
-    records = [{"Fn::Sub": f"${{OutputBucket.Arn}}/{folder}/*"} for folder in ("_failed", "_skipped")]
-    for writes in ("s3:PutObject", "s3:DeleteObject"):
-        granted = [resource for action, resource in grants(stack, "SubmitFunction") if action == writes]
-        assert granted == records
+    both, output = {"InputBucket", "OutputBucket"}, {"OutputBucket"}
+    assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
+        "s3:GetObject": both,
+        "s3:GetObjectVersion": both,
+        "s3:ListBucket": both,
+        "s3:PutObject": output,
+        "s3:DeleteObject": output,
+        "s3:GetObjectTagging": output,
+        "s3:GetObjectVersionTagging": output,
+    }
     assert may["secretsmanager:GetSecretValue"] == {"RunflowApiKey"}
     assert "sqs:SendMessage" not in may
 
@@ -111,11 +115,12 @@ def test_only_callback_reads_the_callback_secrets(stack: Stack) -> None:
     }
 
 
-def test_deliver_writes_outputs_and_cannot_read_photos(stack: Stack) -> None:
+def test_deliver_writes_outputs_and_no_photos(stack: Stack) -> None:
+    """Of a photo it reads a byte, where its bucket keeps no versions, to see whether it is still there."""
     may = allowed(stack, "DeliverFunction")
     assert {action: names for action, names in may.items() if action.startswith("s3:")} == {
         "s3:PutObject": {"OutputBucket"},
-        "s3:GetObject": {"OutputBucket"},
+        "s3:GetObject": {"InputBucket", "OutputBucket"},
         "s3:DeleteObject": {"OutputBucket"},
         "s3:ListBucket": {"OutputBucket"},
     }
@@ -139,6 +144,8 @@ def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
             action for action, resource in grants(stack, function) if resource == {"Fn::GetAtt": ["JobTable", "Arn"]}
         }
         expected = called if "JOB_TABLE" in environment(stack, function) else set()
+        if function == "SubmitFunction":  # whether the photo is one that detag delivered
+            expected = expected | {"dynamodb:ConditionCheckItem"}
         assert may == expected | ({"dynamodb:DescribeTable"} if function == "ReconcileFunction" else set()), function
 
 
@@ -169,12 +176,12 @@ def test_only_reconcile_queries_the_table(stack: Stack) -> None:
 
 
 def test_nobody_deletes_photos_jobs_or_secrets(stack: Stack) -> None:
-    """Only outputs that are replaced, by deliver, and records: the current version, which their bucket keeps."""
-    removed = {"DeliverFunction": ("*",), "SubmitFunction": ("_failed/*", "_skipped/*")}
+    """Only who stores outputs deletes: an output's current version, which its bucket keeps."""
+    outputs = {"Fn::Sub": "${OutputBucket.Arn}/*"}
     for function in FUNCTIONS:
         for action, resource in grants(stack, function):
-            outputs = [{"Fn::Sub": f"${{OutputBucket.Arn}}/{part}"} for part in removed.get(function, ())]
-            replaced = action == "s3:DeleteObject" and resource in outputs
+            stores = function in ("SubmitFunction", "DeliverFunction")
+            replaced = stores and (action, resource) == ("s3:DeleteObject", outputs)
             assert "Delete" not in action or action == "sqs:DeleteMessage" or replaced, f"{function}: {action}"
     assert stack.properties("OutputBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
 
@@ -207,6 +214,8 @@ def test_a_function_may_use_just_what_its_variables_name(stack: Stack, function:
     used -= {
         queue for queue, mapping in stack.consumers().items() if stack.one_name(mapping["FunctionName"]) == function
     }
+    if function == "DeliverFunction":
+        named.add("InputBucket")  # which bucket a photo is in stands on its job
     assert used == named - {"HttpApi"}
 
 

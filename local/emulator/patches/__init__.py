@@ -23,6 +23,7 @@ ALL = (
     http_api.requests_and_answers_are_as_api_gateway_makes_them,
     queues.a_wrong_item_identifier_fails_the_batch,
     uploads.an_event_names_the_version,
+    uploads.a_copy_is_conditional,
     downloads.a_version_is_sent_as_the_url_says,
     permissions.a_batch_of_messages_needs_the_single_permission,
     permissions.a_wildcard_covers_a_line_break_too,

@@ -1,4 +1,4 @@
-"""Patch to what the event of an upload contains."""
+"""Patches to what the event of an upload contains, and to what a copy overwrites."""
 
 import functools
 import json
@@ -67,3 +67,31 @@ def _has_version() -> bool:
         eventbridge._pattern_event_view = kept
         del s3._bucket_notifications[bucket]
     return bool(events) and json.loads(events[0]["Detail"])["object"].get("version-id") == "v1"
+
+
+def a_copy_is_conditional() -> None:
+    """Refuse a CopyObject whose If-Match or If-None-Match the object at its key does not meet, as S3 does.
+
+    MiniStack takes these headers for a PutObject only.
+    """
+    copy = hook(s3, "_copy_object", "bucket_name dest_key headers")
+    refuse = hook(s3, "_check_put_preconditions", "headers existing_obj")
+
+    @functools.wraps(copy)
+    def copy_object(bucket_name: str, dest_key: str, headers: dict[str, Any]) -> Any:
+        there = (s3._ensure_bucket(bucket_name) or {}).get("objects", {}).get(dest_key)
+        return refuse(headers, there) or copy(bucket_name, dest_key, headers)
+
+    still_needed(not _copies_on_condition(), "CopyObject heeds If-None-Match")
+    s3._copy_object = copy_object
+
+
+def _copies_on_condition() -> bool:
+    """Whether a copy onto an object is refused that must not overwrite any."""
+    bucket = "tried-out"
+    s3._buckets[bucket] = {"objects": {"key": {"body": b"", "etag": '"e"', "last_modified": "", "metadata": {}}}}
+    try:
+        answer = s3._copy_object(bucket, "key", {"x-amz-copy-source": "tried-out/none", "if-none-match": "*"})
+    finally:
+        del s3._buckets[bucket]
+    return bool(answer[0] == 412)

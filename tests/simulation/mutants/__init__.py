@@ -16,6 +16,7 @@ from tests.simulation.mutants import (
     missed_uploads,
     other_runs,
     outputs,
+    pictures,
     pipeline,
     records,
     reopen,
@@ -35,6 +36,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *account.MUTANTS,
     *reopen.MUTANTS,
     *records.MUTANTS,
+    *pictures.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

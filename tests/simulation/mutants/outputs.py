@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
+from tests.simulation.mutant import DECISIONS, JOB, STORING, one
 
 MUTANTS: Final = (
     # Late results
@@ -44,21 +44,21 @@ MUTANTS: Final = (
     one(
         "newest wins over all names",
         "newest wins",
-        DELIVER + "_alone",
+        STORING + "alone",
         "sequencer_rank(before.sequencer) > job.upload.rank",
         "False",
     ),
     one(
         "replaced under another name: removed",
         "newest wins",
-        DELIVER + "_replace",
+        STORING + "_replace",
         "key not in keys and ",
         "False and ",
     ),
     one(
         "replaced under another name: only what can be brought back",
         "nothing paid is lost",
-        DELIVER + "_removed",
+        STORING + "_removed",
         "existing.versioned and ",
         "",
     ),

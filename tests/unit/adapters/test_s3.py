@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import IO, Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -16,8 +17,9 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from detag.adapters.aws import ATTEMPTS
-from detag.adapters.s3 import S3PhotoStore, put_request, s3_config
+from detag.adapters.s3 import S3PhotoStore, copy_request, put_request, s3_config
 from detag.domain.images import Head
+from detag.domain.picture import Output
 from detag.ports.errors import Transient
 from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
@@ -278,6 +280,71 @@ def test_what_cannot_be_seen_is_not_taken_for_nothing(
         store.existing("a")
 
 
+@pytest.mark.parametrize(("code", "status"), [("404", 404), ("405", 405)])
+def test_a_version_that_is_gone_is_none(stub: Stubber, store: S3PhotoStore, code: str, status: int) -> None:
+    stub.add_client_error("head_object", code, http_status_code=status)
+    assert store.existing("a", "v1") is None
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("InvalidArgument", 400), ("NoSuchVersion", 404)])
+def test_a_version_that_may_not_be_read_is_none(stub: Stubber, store: S3PhotoStore, code: str, status: int) -> None:
+    """The answer to a HEAD does not say why; that to another call does."""
+    stub.add_client_error("head_object", "400", http_status_code=400)
+    stub.add_client_error("get_object_tagging", code, http_status_code=status)
+    assert store.existing("a", "v1") is None
+
+
+@pytest.mark.parametrize(("code", "status"), [("ExpiredToken", 400), ("RequestTimeTooSkewed", 403), ("SlowDown", 503)])
+def test_what_passes_does_not_make_a_version_gone(stub: Stubber, store: S3PhotoStore, code: str, status: int) -> None:
+    """What cannot be told is not taken for gone, and paid for."""
+    stub.add_client_error("head_object", "403", http_status_code=403)
+    stub.add_client_error("get_object_tagging", code, http_status_code=status)
+    with pytest.raises(Transient):
+        store.existing("a", "v1")
+
+
+OUTPUT = Output(1, "shoes/ä b.jpg", "v1", "e1", 9, "image/webp")
+
+
+def test_a_copy_names_its_version_and_takes_nothing_over() -> None:
+    request = copy_request("out", OUTPUT, "b.jpg", {"detag-job-id": "j"}, Existing("e2", {}))
+    assert request == {
+        "Bucket": "out",
+        "Key": "b.jpg",
+        "ContentType": "image/webp",
+        "Metadata": {"detag-job-id": "j"},
+        "IfMatch": '"e2"',
+        "CopySource": {"Bucket": "out", "Key": "shoes/ä b.jpg", "VersionId": "v1"},
+        "CopySourceIfMatch": '"e1"',
+        "MetadataDirective": "REPLACE",
+        "TaggingDirective": "REPLACE",
+    }
+    without = copy_request("out", replace(OUTPUT, version_id=None), "b.jpg", {}, None)
+    assert (without["IfNoneMatch"], without["CopySource"]) == ("*", {"Bucket": "out", "Key": "shoes/ä b.jpg"})
+
+
+COPY_ERRORS = [
+    ("PreconditionFailed", 412, None, PreconditionFailed),
+    ("NoSuchVersion", 404, None, Missing),
+    ("NoSuchVersion", 404, Existing("e", {}), Missing),
+    ("NoSuchKey", 404, None, Missing),
+    ("NoSuchKey", 404, Existing("e", {}), Transient),
+    ("InvalidObjectState", 403, None, Archived),
+    ("AccessDenied", 403, None, Denied),
+    ("ConditionalRequestConflict", 409, None, Transient),
+    ("SlowDown", 503, None, Transient),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "replaces", "meaning"), COPY_ERRORS)
+def test_an_error_of_a_copy_has_its_meaning(
+    stub: Stubber, store: S3PhotoStore, code: str, status: int, replaces: Existing | None, meaning: type[Exception]
+) -> None:
+    stub.add_client_error("copy_object", code, "text", http_status_code=status)
+    with pytest.raises(meaning, match=code):
+        store.copy_output(OUTPUT, "b.jpg", {}, replaces)
+
+
 @pytest.mark.parametrize("error", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
 def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
     class Cut:
@@ -294,6 +361,8 @@ def test_a_lost_connection_is_transient_and_names_no_url(error: Any) -> None:
         lambda: store.read_head("in", "a", None, 1),
         lambda: store.read_tail("in", "a", None, 1),
         lambda: store.existing("a"),
+        lambda: store.tags("a", None),
+        lambda: store.copy_output(OUTPUT, "b", {}, None),
         lambda: store.put("a", io.BytesIO(b"x"), 1, "image/webp", {}, None),
         lambda: store.put_record("a", "text", {}, None),
     ]

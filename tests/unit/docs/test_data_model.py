@@ -72,6 +72,11 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED or bool(job.requests)
     ),
     "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
+    "since it was claimed or met an equal photo, where results are reused": lambda job: job.version > 0,
+    "once delivered as a copy": lambda job: job.state is State.DELIVERED or bool(job.requests),
+    "where a result was known and is not used": lambda job: job.submission_no > 0,
+    "once delivered, exactly as S3 has them": lambda job: job.state is State.DELIVERED or bool(job.requests),
+    "since the first claim that took a picture": lambda job: job.submission_no > 0,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (

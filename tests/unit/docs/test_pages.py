@@ -17,6 +17,7 @@ SHARED = {
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
     "reopening": ("submit",),
+    "reuse": ("submit",),
     "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }

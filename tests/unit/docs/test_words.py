@@ -178,8 +178,8 @@ WORDS: Final = (
     # A shop is also whose photos these are.
     Word(r"\bShop\(|\bself\._?shop\b|\bthe shop (answers|received|gets)\b", "what the shop received", "harness"),
     Word(r"\bworlds?\b|\bWorld\(", "a world", "simulation; outside"),
-    Word(r"\bpictures?\b|_pictures?\b", "the cleaned picture", "photo, output, image (as a type of file), diagram"),
-    Word(r"\bcleaned[ _](image|photo|object)s?\b", "the cleaned photo", "output"),
+    # A picture is what equal photos share, and is paid for once.
+    Word(r"\bcleaned[ _](image|photo|object|picture)s?\b", "the cleaned photo", "output"),
     Word(r"\boutput[ _]links?\b|\bLinkExpired\b|\blinks_of\b|\bMAX_LINKS\b", "LinkExpired", "output URL"),
     # Links of pages, of mails and of file systems are links, and so are pip's; `links` is a key of messages and of
     # Runflow's records.

@@ -51,6 +51,9 @@ AGREED = {
     "go_ahead": {"started over", "unconfirmed"},
     "close_again": {"closed as before"},
     "bill_earlier": {"billed"},
+    "wait_for_picture": {"waits for an equal photo"},
+    "wake": {"woken"},
+    "deliver_copy": {"delivered"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""
 

@@ -10,11 +10,13 @@ import pytest
 
 from detag.domain import job as jobs
 from detag.domain.job import DUE_SHARDS, RETENTION_SECONDS, TRANSITIONS, Illegal, Job, Reservation, State, Upload
+from detag.domain.picture import Output
 from detag.domain.reasons import Group, Reason
 from detag.domain.reopening import Request, Way
 
 NOW = 1_795_426_200.0
 UPLOAD = Upload("in", "a/b.jpg", "v1", "01", "etag", 10, NOW - 5)
+OUTPUT = Output(1, "a/b.jpg", "v1", "e1", 9, "image/jpeg")
 RESERVATION = Reservation("2026-11-23", Decimal("0.14"))
 REQUEST = Request("r-1", Way.ASK, "anna", NOW)
 
@@ -86,6 +88,11 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "go_ahead": lambda job: jobs.go_ahead(job, Reason.READY, NOW),
     "close_again": lambda job: jobs.close_again(job, NOW),
     "bill_earlier": lambda job: jobs.bill_earlier(job, "run-1", "0.28"),
+    "wait_for_picture": lambda job: jobs.wait_for_picture(job, NOW + 300, "p1"),
+    "wake": lambda job: jobs.wake(job, NOW),
+    "deliver_copy": lambda job: jobs.deliver_copy(
+        job, ("a/b.jpg",), NOW, picture="p1", reused_from="a/c.jpg", stored=(OUTPUT,)
+    ),
 }
 SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.WAITING: waiting,
@@ -110,6 +117,7 @@ SPECIAL: dict[str, Callable[[], Job]] = {
     **dict.fromkeys(("ask_later", "go_ahead", "close_again"), reopened),
     "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED),
     "take_over": lambda: MOVES["retry"](submitted()),
+    "wake": lambda: MOVES["wait_for_picture"](waiting()),
 } | dict.fromkeys(("resend", "keep_unconfirmed", "start_over"), unconfirmed)
 
 

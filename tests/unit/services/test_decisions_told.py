@@ -108,10 +108,10 @@ def test_a_write_conflict_leaves_no_decision_in_the_log(monkeypatch: pytest.Monk
     harness.faults = [Fault(402)]
     save = harness.jobs.save
 
-    def conflicting(before: Job, after: Job, **named: Any) -> None:
+    def conflicting(before: Job, after: Job, **named: Any) -> tuple[str, ...]:
         if after.reason is Reason.OUT_OF_CREDIT:
             raise Conflict("another worker saved the job")
-        save(before, after, **named)
+        return save(before, after, **named)
 
     monkeypatch.setattr(harness.jobs, "save", conflicting)
     harness.send(harness.upload())

@@ -60,6 +60,7 @@ def test_of_a_name_that_is_known_only_the_event_can_tell() -> None:
     harness = Harness()
     harness.wait(60.0)
     harness.submit.handle(harness.upload("shoe.jpg"), harness.clock.monotonic() + 30.0)
+    harness.wait(1.0)
     event = missed(harness)
     harness.wait(HOUR)
     assert harness.sweep()["recovered"] == 0

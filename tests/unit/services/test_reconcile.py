@@ -338,7 +338,13 @@ def test_the_report_says_how_things_stand_and_what_to_do() -> None:
     assert report["intake"]["why"] == "spend_limit" and report["intake"]["state"] == "paused"
     assert report["intake"]["waiting"] == {"spend_limit": 1}
     assert report["intake"]["what_to_do"]
-    assert report["spend_today"] == {"day": "2026-11-23", "usd": "0.28", "limit_usd": "0.28"}
+    assert report["spend_today"] == {
+        "day": "2026-11-23",
+        "usd": "0.28",
+        "limit_usd": "0.28",
+        "reused": 0,
+        "not_spent_usd": "0.00",
+    }
 
 
 def test_the_report_of_a_quiet_day_names_no_limit() -> None:

@@ -121,11 +121,11 @@ def test_a_run_opens_the_intake_though_its_save_conflicts(monkeypatch: Any) -> N
     save = harness.jobs.save
     failed: list[Any] = []
 
-    def once(before: Any, after: Any, **named: Any) -> None:
+    def once(before: Any, after: Any, **named: Any) -> tuple[str, ...]:
         if after.state is State.SUBMITTED and not failed:
             failed.append(after)
             raise Conflict("another worker saved the job")
-        save(before, after, **named)
+        return save(before, after, **named)
 
     monkeypatch.setattr(harness.jobs, "save", once)
     harness.send_to(harness.job)

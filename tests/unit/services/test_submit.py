@@ -303,11 +303,11 @@ def test_a_save_that_fails_after_the_post_leaves_the_lease() -> None:
     event = harness.upload()
     real, saves = harness.jobs.save, []
 
-    def save(before: Any, after: Any, **how: Any) -> None:
+    def save(before: Any, after: Any, **how: Any) -> tuple[str, ...]:
         saves.append(after.state)
         if after.state is State.SUBMITTED:
             raise Transient("DynamoDB throttled")
-        real(before, after, **how)
+        return real(before, after, **how)
 
     harness.jobs.save = save  # type: ignore[method-assign]
     assert harness.send(event).state is State.SUBMITTING

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from detag.services.reconcile import Reconcile
     from detag.services.records import Records
     from detag.services.reopening import Reopening
+    from detag.services.reuse import Reuse
     from detag.services.steps import Steps
+    from detag.services.storing import Storing
     from detag.services.submission import Submission
     from detag.services.submit import Submit
     from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
@@ -64,6 +66,7 @@ def submit(
         submission=submission,
         existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
         reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
+        reuse=_reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock),
         steps=steps,
         budget=budget,
         clock=clock,
@@ -103,7 +106,7 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
-        records=records,
+        storing=_storing(jobs, photos, records, clock, telemetry, uniform),
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
@@ -179,6 +182,7 @@ def _admission(
         most_pixels=settings.max_image_megapixels * 1_000_000,
         photo_types=settings.photo_types,
         paused=settings.paused,
+        reuses=settings.reuse_results,
         jobs=jobs,
         photos=photos,
         runs=runs,
@@ -219,6 +223,7 @@ def _submission(
         callback_url=settings.callback_url,
         url_seconds=settings.url_lifetime_minutes * 60,
         confirmation_seconds=_confirmation_seconds(settings),
+        run_timeout_hours=settings.run_timeout_hours,
         jobs=jobs,
         photos=photos,
         runs=runs,
@@ -227,6 +232,12 @@ def _submission(
         clock=clock,
         uniform=uniform,
     )
+
+
+def _reuse(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, storing: Storing, clock: Clock) -> Reuse:
+    from detag.services.reuse import Reuse
+
+    return Reuse(price=settings.price_per_image_usd, jobs=jobs, photos=photos, storing=storing, clock=clock)
 
 
 def _confirmation_seconds(settings: SubmitSettings) -> float:
@@ -252,6 +263,14 @@ def _budget(
         clock=clock,
         telemetry=telemetry,
     )
+
+
+def _storing(
+    jobs: JobStore, photos: PhotoStore, records: Records, clock: Clock, telemetry: Telemetry, uniform: Uniform
+) -> Storing:
+    from detag.services.storing import Storing
+
+    return Storing(jobs=jobs, photos=photos, records=records, clock=clock, telemetry=telemetry, uniform=uniform)
 
 
 def _records(jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Records:

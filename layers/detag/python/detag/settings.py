@@ -35,6 +35,8 @@ class SubmitSettings:
     max_image_megapixels: int
     url_lifetime_minutes: int
     confirmation_minutes: int
+    run_timeout_hours: int
+    reuse_results: bool
     paused: bool
 
 
@@ -153,4 +155,5 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "max_attempts": _whole,
     "run_timeout_hours": _whole,
     "paused": _flag,
+    "reuse_results": _flag,
 }

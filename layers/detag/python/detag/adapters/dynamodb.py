@@ -26,19 +26,25 @@ from detag.adapters.job_items import (
     job_id_of,
     job_pk,
     newest_upload_pk,
+    picture_pk,
     place_of,
     read_batch,
     read_delivered,
     read_intake,
     read_job,
     read_override,
+    read_picture,
     read_reservation,
+    read_reused,
     read_scan,
     read_spent,
     run_pk,
     scan_item,
 )
 from detag.adapters.job_requests import (
+    JOB,
+    NOT_DELIVERED,
+    PICTURE,
     Request,
     begin_delivery_request,
     charge_requests,
@@ -59,9 +65,20 @@ from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
+from detag.domain.picture import Picture, woken
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
-from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
+from detag.ports.items import PictureChange, picture_change
+from detag.ports.jobs import (
+    AlreadyDelivered,
+    BudgetLost,
+    Counts,
+    DayNotOpen,
+    Delivered,
+    DeliveryHeld,
+    LimitReached,
+    PictureTaken,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -111,6 +128,28 @@ def claim_error(error: ClientError) -> Exception:
     return DayNotOpen("the day is not open") if spent is None else LimitReached(f"${spent} is spent")
 
 
+def refused_by_picture(
+    error: ClientError, actions: Sequence[str], before: Job, change: PictureChange | None
+) -> Picture:
+    """The picture as it is, where only its own condition failed and the job is saved with it all the same.
+
+    Raises what else the transaction that saves a job was refused for.
+    """
+    failed = {actions[position]: position for position in failed_conditions(error)}
+    if JOB in failed:
+        raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
+    if PICTURE in failed and change is not None:
+        picture = read_picture(change.picture_id, reasons_of(error)[failed[PICTURE]].get("Item"))
+        if change.takes:
+            raise PictureTaken(picture) from None
+        if change.waits:
+            raise Conflict(f"picture {change.picture_id} is not as it was read") from None
+        return picture
+    if NOT_DELIVERED in failed:
+        raise AlreadyDelivered("the photo is an output that was delivered") from None
+    raise claim_error(error) from None
+
+
 class DynamoJobStore:
     """See `detag.ports.jobs.JobStore`. For many threads, as its client is."""
 
@@ -139,20 +178,42 @@ class DynamoJobStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
-        """See `JobStore`."""
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limit: Decimal | None = None,
+        met: Picture | None = None,
+        unless_output: str | None = None,
+    ) -> tuple[str, ...]:
+        """See `JobStore`. A picture that is not as it was expected is known by the failed condition: no read."""
         if after.job_id != before.job_id or after.version <= before.version:
             raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
-        requests = save_requests(self._table, before, after, limit)
-        if len(requests) == 1:
-            self._put(requests[0]["Put"])
-            return
-        try:
-            self._transact(requests)
-        except ClientError as error:
-            if 0 in failed_conditions(error):
-                raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
-            raise claim_error(error) from None
+        change = picture_change(before, after, met)
+        seen = change.expected if change is not None else None
+        for _ in range(TRIES):
+            pictures = self._pictures(change, seen)
+            how: Any = {"pictures": pictures, "met": met, "unless_output": unless_output}
+            requests = save_requests(self._table, before, after, limit, self._clock.now(), **how)
+            if len(requests) == 1:
+                self._put(requests[JOB]["Put"])
+                return ()
+            try:
+                self._transact(list(requests.values()))
+            except ClientError as error:
+                seen = refused_by_picture(error, list(requests), before, change)
+            else:
+                return woken(*pictures) if pictures is not None else ()
+        raise Transient("TransactWriteItems: picture contended")
+
+    def _pictures(self, change: PictureChange | None, seen: Picture | None) -> tuple[Picture, Picture] | None:
+        """A picture as it is, and as it will be; None where it stays as it is."""
+        if change is None:
+            return None
+        seen = seen or read_picture(change.picture_id, self._get(picture_pk(change.picture_id)))
+        changed = change.change(seen)
+        return None if changed == seen else (seen, changed)
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""
@@ -182,6 +243,10 @@ class DynamoJobStore:
             raise DeliveryHeld(f"outputs of {key} are being stored") from None
         return read_delivered(answer["Attributes"])
 
+    def delivered_of(self, bucket: str, key: str) -> Delivered:
+        """See `JobStore`."""
+        return self._item(newest_upload_pk(bucket, key), read_delivered) or Delivered()
+
     def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
         """See `JobStore`."""
         try:
@@ -195,6 +260,10 @@ class DynamoJobStore:
         """See `JobStore`."""
         item = self._get(day_pk(day))
         return read_spent(item) if item else None
+
+    def reused(self, day: str) -> int:
+        """See `JobStore`."""
+        return read_reused(self._get(day_pk(day)) or {})
 
     def open_day(self, day: str) -> None:
         """See `JobStore`."""

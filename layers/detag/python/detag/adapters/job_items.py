@@ -9,6 +9,8 @@
     scan                    where the scan of the input bucket stands
     batch                   what has ended since the last batch was finished
     override                what an operator wrote to override the parameters
+    picture#<hash>          a picture: who pays for it, or what was delivered of it
+    output#<hash>           an output that was delivered, by its bytes
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
 stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
@@ -27,6 +29,7 @@ from detag.domain.intake import Intake, Override
 from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
+from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
 from detag.ports.items import kept, kept_batch, kept_intake, kept_scan
@@ -80,6 +83,36 @@ def _write_times(value: Iterable[tuple[str, float]]) -> Item:
     return {name: {"N": _write_seconds(seconds)} for name, seconds in value}
 
 
+_OUTPUT_FIELDS: Final = ("number", "key", "version_id", "etag", "size", "content_type")
+
+
+def _write_outputs(value: Iterable[Output]) -> list[Item]:
+    return [
+        {
+            "M": {
+                name: {"N": str(field)} if isinstance(field, int) else {"S": field}
+                for name in _OUTPUT_FIELDS
+                if (field := getattr(one, name)) is not None
+            }
+        }
+        for one in value
+    ]
+
+
+def _read_outputs(value: Iterable[Mapping[str, Any]]) -> tuple[Output, ...]:
+    return tuple(
+        Output(
+            number=int(one["M"]["number"]["N"]),
+            key=one["M"]["key"]["S"],
+            version_id=one["M"]["version_id"]["S"] if "version_id" in one["M"] else None,
+            etag=one["M"]["etag"]["S"],
+            size=int(one["M"]["size"]["N"]),
+            content_type=one["M"]["content_type"]["S"],
+        )
+        for one in value
+    )
+
+
 def _read_troubles(value: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Trouble, float], ...]:
     return tuple(sorted((Trouble(name), float(seconds["N"])) for name, seconds in value.items()))
 
@@ -113,6 +146,7 @@ USD: Final = Type("N", "US dollars", lambda value: format(value, "f"), Decimal)
 FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
+OUTPUTS: Final = Type("L", "list of outputs: number, key, version, ETag, size and type", _write_outputs, _read_outputs)
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
 REQUESTS: Final = Type("L", "list of requests: id, how, who asked, when", _write_requests, _read_requests)
 SPENT_ON: Final = Type("L", "list of what a run cost: its id, the day, US dollars", _write_spent, _read_spent)
@@ -225,6 +259,12 @@ JOB_ATTRIBUTES: Final = (
     Attribute("done", "done", TEXTS, "while some of a run's outputs are stored and others are not", ()),
     Attribute("outputs", "outputs", TEXTS, "once delivered", ()),
     Attribute("leftovers", "leftovers", TEXTS, "once delivered, where older outputs were left", ()),
+    Attribute("picture", "picture", TEXT, "since it was claimed or met an equal photo, where results are reused"),
+    Attribute("picture_version", "picture_version", WHOLE, "since the first claim that took a picture", 0),
+    Attribute("picture_until", "picture_until", SECONDS, "since the first claim that took a picture", 0.0),
+    Attribute("not_reused", "not_reused", TEXT, "where a result was known and is not used"),
+    Attribute("reused_from", "reused_from", TEXT, "once delivered as a copy"),
+    Attribute("stored", "stored", OUTPUTS, "once delivered, exactly as S3 has them", ()),
     Attribute("cost", "cost", TEXT, "once closed, where Runflow gave it"),
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
     Attribute("owed", "pending", TEXTS, "while anything is pending", ()),
@@ -332,7 +372,14 @@ SPENT: Final = Attribute(
 OPENED_AT: Final = Attribute(
     "opened_at", "opened_at", SECONDS, "once open", means="When the day was opened: before that nothing is claimed."
 )
-DAY_ATTRIBUTES: Final = (SPENT, OPENED_AT, EXPIRES_AT)
+REUSED: Final = Attribute(
+    "reused",
+    "reused",
+    WHOLE,
+    "where a result was reused",
+    means="How many photos were delivered on this day without a payment, since an equal one was cleaned before.",
+)
+DAY_ATTRIBUTES: Final = (SPENT, OPENED_AT, REUSED, EXPIRES_AT)
 NEWEST_DAY: Final = Attribute(
     "newest_day", "newest_day", TEXT, ALWAYS, means="The day. A day opens only if it is newer, so none opens twice."
 )
@@ -369,6 +416,22 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("first_upload", "first_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+)
+PICTURE_ATTRIBUTES: Final = (
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+    Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
+    Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
+    Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
+    Attribute("source_key", "source_key", TEXT, "once known", ""),
+    Attribute("outputs", "outputs", OUTPUTS, "once known", ()),
+    Attribute("originals", "originals", OUTPUTS, "once known", ()),
+)
+PICTURE_EXPIRES_AT: Final = Attribute(
+    "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."
+)
+OUTPUT_ATTRIBUTES: Final = (
+    Attribute("job_id", "job_id", TEXT, ALWAYS, means="The job that delivered it."),
+    Attribute("delivered_at", "delivered_at", SECONDS, ALWAYS, means="When it was delivered."),
 )
 OVERRIDE_ATTRIBUTES: Final = (
     Attribute("paused", "paused", FLAG, "where the operator wrote it"),
@@ -477,6 +540,11 @@ def read_spent(item: Mapping[str, Any]) -> Decimal | None:
     return None if spent is None or OPENED_AT.name not in item else USD.read(spent)
 
 
+def read_reused(item: Mapping[str, Any]) -> int:
+    """How many results were reused on a day, from its item."""
+    return int(item.get(REUSED.name, {}).get("N", "0"))
+
+
 def read_reservation(item: Mapping[str, Any]) -> Reservation | None:
     """The reservation of a job's item or of a charged run's; None where there is none.
 
@@ -495,6 +563,48 @@ def charge_item(run_id: str, reservation: Reservation, now: float) -> Item:
         | _written(RESERVATION_ATTRIBUTES, partial(getattr, reservation))
         | _written(CHARGE_ATTRIBUTES, charge.__getitem__)
     )
+
+
+# Pictures
+
+
+def picture_pk(picture_id: str) -> str:
+    """The key of a picture's item."""
+    return f"picture#{picture_id}"
+
+
+def output_pk(output_id: str) -> str:
+    """The key of the item of an output that was delivered."""
+    return f"output#{output_id}"
+
+
+def picture_item(picture: Picture, now: float) -> Item:
+    """A picture's item."""
+    item = {"pk": {"S": picture_pk(picture.picture_id)}} | _written(PICTURE_ATTRIBUTES, partial(getattr, picture))
+    if picture.expires:
+        item[EXPIRES_AT.name] = {"N": WHOLE.write(int(max(now, picture.taken_until) + LASTING_SECONDS))}
+    return item
+
+
+def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture:
+    """The picture of an item; a free one where there is no item, or one that nobody can read."""
+    if not item:
+        return Picture(picture_id=picture_id)
+    try:
+        return Picture(picture_id=picture_id, **_fields(PICTURE_ATTRIBUTES, item))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        rev = item.get("rev", {}).get("N")
+        return Picture(picture_id=picture_id, version=int(rev) if rev and str(rev).isdigit() else ANY_VERSION)
+
+
+ANY_VERSION: Final = -1
+"""The version of a picture whose item does not tell: whatever is there is replaced."""
+
+
+def output_item(output_id: str, job_id: str, now: float) -> Item:
+    """The item of an output that was delivered."""
+    output = {"job_id": job_id, "delivered_at": now}
+    return {"pk": {"S": output_pk(output_id)}} | _written(OUTPUT_ATTRIBUTES, output.__getitem__)
 
 
 # Uploads

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from detag.adapters.job_items import (
+    ANY_VERSION,
     DELIVERED_FIELDS,
     DUE_INDEX,
     EXPIRES_AT,
@@ -17,6 +18,7 @@ from detag.adapters.job_items import (
     NEWEST_DAY_PK,
     OPENED_AT,
     OUTCOMES_INDEX,
+    REUSED,
     SECONDS,
     SPENT,
     USD,
@@ -30,9 +32,13 @@ from detag.adapters.job_items import (
     newest_upload_item,
     newest_upload_pk,
     outcome_of,
+    output_item,
+    output_pk,
+    picture_item,
 )
 from detag.domain.job import Job, Reservation, State
-from detag.ports.items import moved_money
+from detag.domain.picture import Picture
+from detag.ports.items import moved_money, new_outputs, reused_on
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -62,18 +68,60 @@ def put_request(table: str, item: Item, version: int | None) -> Request:
     }
 
 
-def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) -> list[Request]:
-    """The actions of the transaction that saves a job together with its money, the job first; only the job if no money
-    moves.
+JOB: Final = "job"
+PICTURE: Final = "picture"
+NOT_DELIVERED: Final = "not delivered"
+
+
+def save_requests(
+    table: str,
+    before: Job,
+    after: Job,
+    limit: Decimal | None,
+    now: float,
+    *,
+    pictures: tuple[Picture, Picture] | None = None,
+    met: Picture | None = None,
+    unless_output: str | None = None,
+) -> dict[str, Request]:
+    """The actions of the transaction that saves a job with all that changes with it, by what each is for, the job
+    first; only the job if nothing else changes. `pictures`: the job's picture as it is, and as it will be.
     """
+    requests: dict[str, Request] = {JOB: {"Put": put_request(table, job_item(after), before.version)}}
+    if pictures is not None:
+        seen, changed = pictures
+        version = None if seen.version == ANY_VERSION else seen.version
+        requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), version)}
+    if unless_output is not None:
+        requests[NOT_DELIVERED] = {"ConditionCheck": not_delivered_request(table, unless_output)}
+    for output_id in new_outputs(before, after, met):
+        requests[output_id] = {"Put": {"TableName": table, "Item": output_item(output_id, after.job_id, now)}}
+    if (day := reused_on(before, after)) is not None:
+        requests[f"reused on {day}"] = reused_request(table, day, now)
     reserved = after.reservation.day if after.reservation is not None else None
-    return [
-        {"Put": put_request(table, job_item(after), before.version)},
-        *(
-            spend_request(table, day, usd, limit if day == reserved else None)
-            for day, usd in moved_money(before.reservations, after.reservations).items()
-        ),
-    ]
+    for day, usd in moved_money(before.reservations, after.reservations).items():
+        requests[day] = spend_request(table, day, usd, limit if day == reserved else None)
+    return requests
+
+
+def not_delivered_request(table: str, output_id: str) -> Request:
+    """A ConditionCheck that bytes were not delivered by detag."""
+    return {"TableName": table, "Key": {"pk": {"S": output_pk(output_id)}}, **NOT_THERE}
+
+
+def reused_request(table: str, day: str, now: float) -> Request:
+    """A transaction's action that counts a result that was reused."""
+    update: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": day_pk(day)}},
+        "UpdateExpression": "SET #expires_at = if_not_exists(#expires_at, :then) ADD #reused :one",
+        "ExpressionAttributeNames": {"#expires_at": EXPIRES_AT.name, "#reused": REUSED.name},
+        "ExpressionAttributeValues": {
+            ":then": {"N": WHOLE.write(int(now + LASTING_SECONDS))},
+            ":one": {"N": "1"},
+        },
+    }
+    return {"Update": update}
 
 
 def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from detag.adapters.disk import temporary_file
 from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
+from detag.domain.picture import Output
 from detag.ports.errors import Transient
 from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
 
@@ -62,6 +63,23 @@ def put_request(
     else:
         request["IfMatch"] = f'"{replaces.etag}"'
     return request
+
+
+def copy_request(
+    bucket: str, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None
+) -> dict[str, Any]:
+    """A CopyObject request for exactly one output, refused unless `replaces` is still what is at the key."""
+    request = put_request(bucket, key, source.size, source.content_type, metadata, replaces)
+    del request["ContentLength"]
+    where = {"Bucket": bucket, "Key": source.key}
+    if source.version_id:
+        where["VersionId"] = source.version_id
+    return request | {
+        "CopySource": where,
+        "CopySourceIfMatch": f'"{source.etag}"',
+        "MetadataDirective": "REPLACE",
+        "TaggingDirective": "REPLACE",
+    }
 
 
 class S3PhotoStore:
@@ -129,17 +147,56 @@ class S3PhotoStore:
         url: str = self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
         return url
 
-    def existing(self, key: str) -> Existing | None:
-        """See `PhotoStore`."""
+    def existing(self, key: str, version_id: str | None = None) -> Existing | None:
+        """See `PhotoStore`. A version that may not be read counts as gone."""
+        where = _version(self._output_bucket, key, version_id)
         try:
             with calling("HeadObject"):
-                answer = self._client.head_object(Bucket=self._output_bucket, Key=key)
+                answer = self._client.head_object(**where)
         except ClientError as error:
-            if _status(error) == 404:
+            if _status(error) == 404 or (version_id and _status(error) == 405):  # 405: a delete marker
+                return None
+            if version_id and _status(error) in (400, 403):
+                self._make_sure_unreadable(key, version_id)
                 return None
             raise Transient(f"HeadObject: {error_code(error)}") from None
-        versioned = answer.get("VersionId", "null") != "null"  # null: of a bucket whose versioning is off or suspended
-        return Existing(answer["ETag"].strip('"'), answer["Metadata"], versioned)
+        version = _id(answer.get("VersionId"))  # null: of a bucket whose versioning is off or suspended
+        etag, size = answer["ETag"].strip('"'), answer["ContentLength"]
+        content_type = answer.get("ContentType", "")
+        return Existing(etag, answer["Metadata"], version is not None, version, size, content_type)
+
+    def _make_sure_unreadable(self, key: str, version_id: str) -> None:
+        """Raise `Transient` where a version may be readable later: the answer to a HEAD has no body that says why it
+        was refused, that to another call has.
+        """
+        with suppress(Missing, Denied):
+            self.tags(key, version_id)
+
+    def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
+        """See `PhotoStore`."""
+        try:
+            with calling("GetObjectTagging"):
+                answer = self._client.get_object_tagging(**_version(self._output_bucket, key, version_id))
+        except ClientError as error:
+            if version_id and error_code(error) == "InvalidArgument":
+                raise Missing("no version has such an id") from None
+            raise _unreadable(error) from None
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def copy_output(self, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
+        """See `PhotoStore`. S3 copies by itself: no byte comes here."""
+        request = copy_request(self._output_bucket, source, key, metadata, replaces)
+        try:
+            with calling("CopyObject"):
+                answer = self._client.copy_object(**request)
+        except ClientError as error:
+            overwritten = replaces is not None and error_code(error) == "NoSuchKey"  # If-Match, and nothing is there
+            if _status(error) == 409 or overwritten:
+                raise Transient(f"CopyObject: {error_code(error)}") from None
+            raise _unreadable(error) from None
+        version = _id(answer.get("VersionId"))
+        etag = answer["CopyObjectResult"]["ETag"].strip('"')
+        return Existing(etag, metadata, version is not None, version, source.size, source.content_type)
 
     def put(
         self,
@@ -149,7 +206,7 @@ class S3PhotoStore:
         content_type: str,
         metadata: Mapping[str, str],
         replaces: Existing | None,
-    ) -> None:
+    ) -> Existing:
         """See `PhotoStore`. The body goes through as it comes; S3 gets it with the SDK's own checksum behind it.
 
         Over plain http, as on some local stacks, the checksum has to go first: the body waits in a temporary file.
@@ -158,22 +215,24 @@ class S3PhotoStore:
         whole = _Whole(body, length)
         try:
             if self._client.meta.endpoint_url.startswith("https:"):
-                self._put(request, cast("IO[bytes]", whole))
+                answer = self._put(request, cast("IO[bytes]", whole))
             else:
                 with temporary_file() as file:
                     while block := whole.read(BLOCK):
                         file.write(block)
                     file.seek(0)
-                    self._put(request, file)
+                    answer = self._put(request, file)
         except Exception:
             if whole.failure is not None:  # the SDK wraps it in an error of its own
                 raise whole.failure from None
             raise
+        version = _id(answer.get("VersionId"))
+        return Existing(answer["ETag"].strip('"'), metadata, version is not None, version, length, content_type)
 
-    def _put(self, request: dict[str, Any], body: IO[bytes]) -> None:
+    def _put(self, request: dict[str, Any], body: IO[bytes]) -> Mapping[str, Any]:
         try:
             with calling("PutObject"):
-                self._client.put_object(**request, Body=body)
+                return self._client.put_object(**request, Body=body)
         except UnseekableStreamError:
             raise Transient("PutObject: interrupted, and a stream cannot be sent twice") from None
         except ClientError as error:

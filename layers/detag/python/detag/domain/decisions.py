@@ -61,6 +61,7 @@ from detag.domain.job import (
     close_again,
     defer,
     deliver,
+    deliver_copy,
     deliver_other,
     extend_due,
     fail,
@@ -80,10 +81,13 @@ from detag.domain.job import (
     take_over,
     take_up,
     wait_for_intake,
+    wait_for_picture,
+    wake,
 )
 from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
+from detag.domain.picture import Output, Picture, output_id, picture_id
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
@@ -132,6 +136,12 @@ class Step:
     """What follows where this photo tests a paused intake."""
     unless_stored: bool = False
     """Fails the job, unless its output is there: stored by a worker that died right after."""
+    not_spent: Decimal = Decimal(0)
+    """US dollars that need not be paid, since a result is reused."""
+    met: Picture | None = None
+    """The job's picture as it was found, where the step changes it."""
+    unless_output: str | None = None
+    """The id of bytes that must not have been delivered."""
     keeps_decision: bool = False
     """Whether the item keeps the decision before this one. So does a closed job's while its end is published: what a
     person asks of it is why it was closed.
@@ -294,6 +304,14 @@ class Photo:
     content_type: str
     metadata: tuple[tuple[str, str], ...]
     ratio: str | None
+    picture: str | None = None
+    """What its picture is known by; None where results are not reused."""
+    as_output: str | None = None
+    """What it is known by if detag delivered it; None where it is to be cleaned all the same."""
+
+
+AGAIN: Final = "detag-again"
+"""The user metadata by which an uploader asks for another result, with a word of their own."""
 
 
 def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now: float) -> Step | None:
@@ -339,7 +357,7 @@ def screen_head(
 
 
 def screen_tail(
-    job: Job, candidate: Candidate, tail: bytes | NotRead, *, default_ratio: str | None, now: float
+    job: Job, candidate: Candidate, tail: bytes | NotRead, *, default_ratio: str | None, reuses: bool, now: float
 ) -> Step | ReadMore | Photo:
     """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for; `ReadMore`
     where these bytes do not tell.
@@ -360,7 +378,14 @@ def screen_tail(
         ratio = aspect_ratio(head.metadata.get("aspect-ratio") or default_ratio)
     except ValueError as error:
         return _failed_unpaid(Reason.INVALID_ASPECT_RATIO, str(error), now)
-    return Photo(image.content_type, tuple(sorted(head.metadata.items())), ratio)
+    again = head.metadata.get(AGAIN) or None
+    return Photo(
+        image.content_type,
+        tuple(sorted(head.metadata.items())),
+        ratio,
+        picture=picture_id(head.etag, head.size, ratio=ratio, again=again) if reuses else None,
+        as_output=output_id(head.etag, head.size) if again is None and job.again is None else None,
+    )
 
 
 def screen_other_key(*, known: bool) -> Idle | None:
@@ -442,9 +467,14 @@ def begin(
     now: float,
     url_expires_at: float,
     account: tuple[str, ...],
+    run_timeout_hours: int,
+    over: TakeOver | None = None,
 ) -> Step:
-    """Claim a job for a submission whose POST has that body, with a presigned URL in it, and a key of that account."""
+    """Claim a job for a submission whose POST has that body, with a presigned URL in it, and a key of that account. Its
+    picture is taken with it, for as long as a run may take: one that nobody has met yet, or as `over` says.
+    """
     number = job.submission_no + 1
+    met = over.picture if over is not None else None
     claimed = move(
         claim,
         submission_no=number,
@@ -456,8 +486,148 @@ def begin(
         lease_until=now + waits.LEASE.seconds,
         url_expires_at=url_expires_at,
         account=account,
+        picture=photo.picture,
+        picture_version=(met.version if met else 0) + 1,
+        picture_until=now + run_timeout_hours * 3_600.0,
+        not_reused=over.not_reused if over is not None else None,
     )
-    return Step(move=claimed, decision="sending", why=f"submission {number}")
+    why = f"submission {number}"
+    as_output = None if met is not None and met.is_known else photo.as_output  # it is a photo that was cleaned before
+    return Step(move=claimed, decision="sending", why=why, met=met, unless_output=as_output)
+
+
+# An equal photo
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """The job takes its picture as it was found, and pays for it."""
+
+    picture: Picture
+    not_reused: str | None = None
+    """Why what is known of the picture is not used, where something is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reusable:
+    """What was delivered of the picture is to be delivered for this job too, if it is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """The item of a job cannot be read."""
+
+
+def meet_picture(job: Job, picture: Picture, payer: Job | Untold | None, *, now: float) -> Step | TakeOver | Reusable:
+    """What follows where an equal photo came before. `payer`: the job that has taken the picture; None where there is
+    none, or no such job.
+    """
+    match payer:
+        case Untold():
+            pays = True
+        case Job():
+            pays = payer.holds_picture and payer.picture == picture.picture_id and payer.job_id != job.job_id
+        case _:
+            pays = False
+    if pays and now < picture.taken_until:
+        wait = waits.SAME_PICTURE.seconds(job.tries if job.reason is Reason.SAME_PICTURE else 0, max)
+        due_at = min(now + wait, max(picture.taken_until, now + waits.SAME_NAME.seconds))
+        return Step(
+            move=move(wait_for_picture, due_at, picture.picture_id),
+            decision=WAITS_FOR_PICTURE,
+            why=f"job {picture.taken_by} pays for it",
+            probe=Probe.INCONCLUSIVE,
+            met=picture,
+        )
+    if picture.is_known and job.again is None:
+        return Reusable()
+    return TakeOver(picture, "another result was asked for" if picture.is_known else None)
+
+
+WAITS_FOR_PICTURE: Final = "waits for an equal photo"
+
+
+def end_waiting(*, now: float) -> Step:
+    """Wake a job that waits for an equal photo, whose own job has ended."""
+    return Step(move=move(wake, now), decision="woken", why="the job of an equal photo has ended")
+
+
+def already_cleaned(*, now: float) -> Step:
+    """What was delivered by detag, and uploaded by somebody, is not cleaned again."""
+    return _skipped(Reason.ALREADY_CLEANED, "it is an output that detag delivered", now)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the output bucket tells of an output that may be reused."""
+
+    there: bool
+    """Whether the version that was delivered can still be read."""
+    untouched: bool
+    """Whether it, or a newer output of the same photo, is what its key shows, or detag itself removed it from there."""
+    rejected: bool
+    """Whether somebody rejected it."""
+
+
+def refuse_reuse(facts: Sequence[Facts]) -> str | None:
+    """Why outputs that were delivered of a picture are not reused; None where they are."""
+    if any(one.rejected for one in facts):
+        return "the earlier result was rejected"
+    if not all(one.there for one in facts):
+        return "the earlier result is gone or cannot be read"
+    if not all(one.untouched for one in facts):
+        return "the earlier result was deleted or overwritten"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What was delivered of the picture cannot be copied."""
+
+    why: str
+
+
+def after_copy(picture: Picture, copied: Fetched | Unusable, *, now: float, price: Decimal) -> Step | TakeOver | Again:
+    """What the attempt to deliver copies of known outputs leads to; `price` in US dollars: what that saves."""
+    match copied:
+        case Unusable(why):
+            return TakeOver(picture, why)
+        case Stored(keys) if keys:
+            return _reused(picture, copied, now, price)
+        case Overtaken():
+            newer = move(supersede, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", now)
+            return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
+        case Busy():
+            return Step(
+                move=move(wait_for_picture, now + waits.SAME_NAME.seconds),
+                decision=WAITS_FOR_PICTURE,
+                why="another worker is storing outputs of this name",
+                probe=Probe.INCONCLUSIVE,
+            )
+        case NotStored(why):
+            return Again(why)
+    return Again("the outputs could not be copied")
+
+
+def _reused(picture: Picture, copied: Stored, now: float, price: Decimal) -> Step:
+    delivered = move(
+        deliver_copy,
+        copied.keys,
+        now,
+        picture=picture.picture_id,
+        reused_from=picture.outputs[0].key,
+        stored=copied.outputs,
+        leftovers=copied.leftovers,
+    )
+    return Step(
+        move=delivered,
+        decision="delivered",
+        why=f"an equal photo was cleaned before: {picture.source_key}"[:MAX_SAID],
+        metric=Metric.REUSED,
+        not_spent=price,
+        probe=Probe.INCONCLUSIVE,
+        met=picture,
+    )
 
 
 def before_post(job: Job, *, seconds: float, now: float) -> NotSent | None:
@@ -819,18 +989,19 @@ def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Id
             return Again(f"{len(done)} outputs are done with")
         case Busy():
             return Again("another worker is storing outputs of this photo")
-        case Stored(keys, refused, leftovers) if keys:
+        case Stored(keys, refused, leftovers, outputs, same_photo) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            cost = _usd(run)
             other = move(
                 deliver_other,
                 run.run_id,
                 keys,
                 now,
-                cost=cost,
+                cost=_usd(run),
                 partial=partial,
                 ask_at=_first_ask(now),
                 leftovers=leftovers,
+                stored=outputs,
+                remembered=same_photo,
             )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
     return Idle("another run of the job has no output to store")
@@ -1078,6 +1249,10 @@ class Stored:
     keys: tuple[str, ...]
     refused: str
     leftovers: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    """The same, exactly as they were stored."""
+    same_photo: bool = True
+    """Whether the run has surely read the photo that was claimed, and not one that took its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1126,9 +1301,18 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
             return deliver_later(job, f"the run could not be read, and {refused}", Trouble.UNREADABLE, now=now)
         case Overtaken() if not run.is_record:
             return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
-        case Stored(keys, refused, leftovers) if keys:
+        case Stored(keys, refused, leftovers, outputs, same_photo) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            delivered = move(deliver, keys, now, cost=_usd(run), partial=partial, leftovers=leftovers)
+            delivered = move(
+                deliver,
+                keys,
+                now,
+                cost=_usd(run),
+                partial=partial,
+                leftovers=leftovers,
+                stored=outputs,
+                remembered=same_photo,
+            )
             return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
         overtaken = isinstance(fetched, Overtaken)
@@ -1177,8 +1361,17 @@ def deliver_later(
 def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
     """A job that was to be given up, and whose outputs are in the output bucket."""
     match found:
-        case Stored(keys, _, leftovers):
-            delivered = move(deliver, keys, now, cost=None, partial=False, leftovers=leftovers)
+        case Stored(keys, _, leftovers, outputs, same_photo):
+            delivered = move(
+                deliver,
+                keys,
+                now,
+                cost=None,
+                partial=False,
+                leftovers=leftovers,
+                stored=outputs,
+                remembered=same_photo,
+            )
             return Step(move=delivered, decision="delivered", why="its output had been stored")
     return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
 

@@ -18,6 +18,7 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
+from detag.domain.picture import Output
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 from detag.domain.reopening import Request, Way
 from detag.domain.runs import asked_ratio
@@ -247,6 +248,18 @@ class Job:
     """Outputs of older versions, under other names, that were not removed because they could not be restored."""
     cost: str | None = None
     """What the run cost in US dollars, as Runflow gave it."""
+    picture: str | None = None
+    """What the job's picture is known by, since it was first claimed or met; None where results are not reused."""
+    picture_version: int = 0
+    """The version of the picture's item that the latest claim wrote."""
+    picture_until: float = 0.0
+    """When another job may pay for the same picture, whatever has become of this one."""
+    not_reused: str | None = None
+    """Why a result that was known is not used, and the photo is paid for."""
+    reused_from: str | None = None
+    """The key of the output that the job's own is a copy of, or which it found in its place."""
+    stored: tuple[Output, ...] = ()
+    """The outputs exactly as they were delivered, the first 16."""
     partial: bool = False
     """Whether Runflow made only some of the outputs, or some of them were rejected."""
     pending: tuple[str, ...] = ()
@@ -264,7 +277,7 @@ class Job:
     replaced_runs: tuple[str, ...] = ()
     """Runs whose results are known, and were asked to be replaced by those of new ones: they are not used any more."""
     again: str | None = None
-    """The id of the latest request for a new run of a photo that is known: it is cleaned anew."""
+    """The id of the latest request for a new run: what is known of the picture is not used for this job."""
 
     @property
     def job_id(self) -> str:
@@ -305,6 +318,12 @@ class Job:
     def idempotency_key(self) -> str:
         """64 hex digits, one per submission (contract section 8)."""
         return hashlib.sha256(f"detag/{self.client_ref}".encode()).hexdigest()
+
+    @property
+    def holds_picture(self) -> bool:
+        """Whether the job pays for its picture, or may have: no other pays for an equal one meanwhile."""
+        sent = self.state in (State.SUBMITTING, State.SUBMITTED)
+        return self.picture is not None and (sent or self.unconfirmed)
 
     @property
     def waits_for_intake(self) -> bool:
@@ -482,6 +501,43 @@ def release(job: Job, now: float, due_at: float) -> Job:
     return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
 
 
+@transition(State.WAITING, to=State.WAITING, by="submit", when="an equal photo is being paid for, or stored")
+def wait_for_picture(job: Job, due_at: float, picture: str | None = None) -> Job:
+    """Wait until the job that pays for an equal photo has ended. `picture`: have the job woken by it."""
+    _require(not job.unconfirmed, "wait_for_picture", job)
+    tries = job.tries + 1 if job.reason is Reason.SAME_PICTURE else 1
+    waits = _unsent(job, Reason.SAME_PICTURE, not_before=0.0, due_at=due_at)
+    return replace(waits, tries=tries, picture=picture)
+
+
+@transition(
+    State.WAITING, to=State.WAITING, by="submit, deliver", when="the job that paid for an equal photo has ended"
+)
+def wake(job: Job, due_at: float) -> Job:
+    """Stop waiting for an equal photo: the job is due."""
+    _require(job.reason is Reason.SAME_PICTURE, "wake", job)
+    return replace(job, due_at=due_at)
+
+
+@transition(
+    State.WAITING, to=State.DELIVERED, by="submit", when="an equal photo was delivered, and its output is still there"
+)
+def deliver_copy(
+    job: Job,
+    outputs: tuple[str, ...],
+    now: float,
+    *,
+    picture: str,
+    reused_from: str,
+    stored: tuple[Output, ...],
+    leftovers: tuple[str, ...] = (),
+) -> Job:
+    """Close a job with copies of what was delivered of an equal photo, for nothing."""
+    _require(not job.unconfirmed and not job.only_asks, "deliver_copy", job)
+    closed = replace(_closed(job, None, None, now, "0"), outputs=outputs, leftovers=leftovers, stored=stored)
+    return replace(closed, code=None, not_reused=None, picture=picture, reused_from=reused_from)
+
+
 @transition(
     State.WAITING, to=State.SUBMITTING, by="submit", when="the photo is good, and the day budget covers its price"
 )
@@ -497,8 +553,12 @@ def claim(
     lease_until: float,
     url_expires_at: float,
     account: tuple[str, ...] = (),
+    picture: str | None = None,
+    picture_version: int = 0,
+    picture_until: float = 0.0,
+    not_reused: str | None = None,
 ) -> Job:
-    """Begin a submission: the body, and with which account's key it is sent, are saved before it is sent."""
+    """Begin a submission: its body, its key's account and the picture that it takes are saved before it is sent."""
     _require(submission_no == job.submission_no + 1, "claim out of turn", job)
     _require(not job.only_asks, "claim to ask", job)
     return replace(
@@ -514,6 +574,12 @@ def claim(
         account=account,
         lease_until=lease_until,
         due_at=lease_until,
+        picture=picture,
+        picture_version=picture_version,
+        picture_until=picture_until,
+        not_reused=not_reused,
+        reused_from=None,
+        stored=(),
     )
 
 
@@ -801,11 +867,16 @@ def deliver(
     cost: str | None,
     partial: bool,
     leftovers: tuple[str, ...] = (),
+    stored: tuple[Output, ...] = (),
+    remembered: bool = True,
 ) -> Job:
-    """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late."""
+    """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late.
+
+    `remembered`: they are surely outputs of this very picture, and may be delivered for an equal one.
+    """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers)
-    return replace(closed, partial=partial, code=None)
+    closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers, stored=stored)
+    return replace(closed, partial=partial, code=None, picture=job.picture if remembered else None)
 
 
 @transition(
@@ -826,6 +897,8 @@ def deliver_other(
     partial: bool,
     ask_at: float,
     leftovers: tuple[str, ...] = (),
+    stored: tuple[Output, ...] = (),
+    remembered: bool = True,
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
     run, and `ask_at` is when to ask what it costs; otherwise it was made for this one.
@@ -835,7 +908,8 @@ def deliver_other(
     closed = _closed(job, None, None, now, cost)
     if job.run_id is not None and job.reservation is not None:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
-    closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
+    closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
+    closed = replace(closed, picture=job.picture if remembered else None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
 
 

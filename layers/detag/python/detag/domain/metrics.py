@@ -26,6 +26,8 @@ class Metric(StrEnum):
     DELIVERED = "Delivered"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
+    REUSED = "Reused"
+    NOT_SPENT = "NotSpentUsd"
     SKIPPED = "Skipped"
     NOT_A_PHOTO = "NotAPhoto"
     SUPERSEDED = "Superseded"
@@ -73,9 +75,13 @@ METRICS: Final[dict[Metric, Entry]] = {
     ),
     Metric.RUN_RETRIED: Entry("Failed runs whose photo is sent again.", ("deliver",)),
     Metric.DELIVERY_RETRIED: Entry("Outputs that could not be fetched or stored yet.", ("deliver",)),
-    Metric.DELIVERED: Entry("Photos whose outputs are in the output bucket.", ("deliver",)),
+    Metric.DELIVERED: Entry("Photos whose outputs are in the output bucket.", ("submit", "deliver")),
     Metric.FAILED: Entry("Photos that ended as failed: a record in `_failed/` says why.", ("submit", "deliver")),
     Metric.CANCELLED: Entry("Photos whose run was cancelled at Runflow.", ("deliver",)),
+    Metric.REUSED: Entry(
+        "Of the photos that were delivered, those whose picture had been paid for before.", ("submit",)
+    ),
+    Metric.NOT_SPENT: Entry("US dollars that were not spent because a result was reused.", ("submit",)),
     Metric.SKIPPED: Entry("Files that were not sent to Runflow, and cost nothing.", ("submit",)),
     Metric.NOT_A_PHOTO: Entry(
         "Files that were skipped as not meant as photos: folders, and names of IgnoredNames.", ("submit",)

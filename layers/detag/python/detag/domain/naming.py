@@ -26,6 +26,9 @@ SOURCE_KEY: Final = "detag-source-key"
 SEQUENCER: Final = "detag-sequencer"
 JOB_ID: Final = "detag-job-id"
 RUN_ID: Final = "detag-run-id"
+SOURCE_ETAG: Final = "detag-source-etag"
+SOURCE_SIZE: Final = "detag-source-size"
+REUSED_FROM: Final = "detag-reused-from"
 _EXTENSIONS: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 
 
@@ -79,8 +82,12 @@ def source_of(bucket: str, key: str) -> str:
     return encoded if len(encoded) <= 700 else "sha256:" + hashlib.sha256(f"{bucket}/{key}".encode()).hexdigest()
 
 
-def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal | None) -> dict[str, str]:
-    """User metadata of an output: ours first, then the source's own as far as the 2 KB allow."""
+def output_metadata(
+    job: Job, source_metadata: Mapping[str, str], cost: Decimal | None, *, reused_from: str | None = None
+) -> dict[str, str]:
+    """User metadata of an output: ours first, then the source's own as far as the 2 KB allow. `reused_from`: the key of
+    the output that this one is a copy of.
+    """
     upload = job.upload
     metadata = {
         SOURCE_KEY: source_of(upload.bucket, upload.key),
@@ -93,12 +100,27 @@ def output_metadata(job: Job, source_metadata: Mapping[str, str], cost: Decimal 
     if cost is not None:
         metadata["detag-cost"] = str(cost)
     left = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
+    facts = {
+        REUSED_FROM: _short(reused_from) if reused_from is not None else "",
+        SOURCE_SIZE: str(upload.size),
+        SOURCE_ETAG: upload.etag if _carried(upload.etag) else "",
+    }
+    for name, value in facts.items():  # they are left out beside a version id that is longer than any S3 gives
+        if value and len(name) + len(value) <= left:
+            metadata[name] = value
+            left -= len(name) + len(value)
     for name, value in sorted(source_metadata.items()):
         size = len(name.encode()) + len(value.encode())
         if size <= left and not name.startswith("detag-") and _carried(name) and _carried(value):
             metadata[name] = value
             left -= size
     return metadata
+
+
+def _short(key: str) -> str:
+    """A key as metadata names it: percent-encoded ASCII; a long one by its hash."""
+    encoded = quote(key)
+    return encoded if len(encoded) <= 200 else "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def _carried(text: str) -> bool:

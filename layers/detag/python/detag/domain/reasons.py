@@ -60,6 +60,12 @@ class Reason(StrEnum):
         "S3 does not allow detag to read the photo. New permissions need time to take effect: detag tries for an hour.",
         "If this persists, check the bucket policy and the photo's encryption key.",
     )
+    SAME_PICTURE = (
+        "same_picture",
+        Group.WAITING,
+        "An equal photo is being cleaned: its result will be used for this one too.",
+        "Nothing: it continues automatically.",
+    )
     RETRY = ("retry", Group.WAITING, "The run failed, at no charge.", "Nothing: it is retried automatically.")
     REOPENED = (
         "reopened",
@@ -129,6 +135,12 @@ class Reason(StrEnum):
         Group.SKIPPED,
         "It is a folder, or its name is one that cameras, sync tools and systems give to files of their own.",
         "Nothing; if it is a photo, change IgnoredNames and reopen it (unpaid), or upload it under another name.",
+    )
+    ALREADY_CLEANED = (
+        "already_cleaned",
+        Group.SKIPPED,
+        "It is a photo that detag has cleaned and delivered.",
+        "Nothing; to have it cleaned once more, upload it with a word in its detag-again metadata.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     TRUNCATED = (

@@ -15,8 +15,10 @@ from detag.domain.reasons import Reason
 
 NOT_A_PHOTO: Final = frozenset({Reason.NOT_A_PHOTO})
 """Why something is skipped that nobody meant as a photo: no file and no event tell of it."""
-UNRECORDED: Final = NOT_A_PHOTO | {Reason.TOO_OLD}
-"""Why an upload is skipped without a record. An old message says nothing of what its name is now."""
+UNRECORDED: Final = NOT_A_PHOTO | {Reason.TOO_OLD, Reason.ALREADY_CLEANED}
+"""Why an upload is skipped without a record. An old message says nothing of what its name is now, and what detag
+delivered is there.
+"""
 GONE: Final = (Reason.DELETED, Reason.REPLACED)
 """Why a photo is superseded that no newer one has overtaken: what an older one left behind is of no use any more."""
 

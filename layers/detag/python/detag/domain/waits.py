@@ -75,6 +75,16 @@ ACCESS_DENIED: Final = Backoff(
     "what IAM is told takes a while to reach S3: tried seven times more, for an hour in all",
     jitter=False,
 )
+SAME_PICTURE: Final = Backoff(
+    "for an equal photo that is being cleaned",
+    300.0,
+    1_800.0,
+    "the end of that one wakes it: this is for a wake-up that was lost",
+    jitter=False,
+)
+SAME_NAME: Final = Wait(
+    "for another version that is being stored", 30.0, "a copy and an output of one name are stored one by one"
+)
 LEASE: Final = Wait(
     "lease of a claim",
     FUNCTION_TIMEOUT + CLOCK_SKEW,
@@ -224,6 +234,8 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RATE_LIMITED,
     INTERRUPTED,
     ACCESS_DENIED,
+    SAME_PICTURE,
+    SAME_NAME,
     LEASE,
     SEARCH_AGAIN,
     SEARCH,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from detag.domain import picture as pictures
 from detag.domain.batches import Batch
 from detag.domain.intake import Intake
-from detag.domain.job import FormerEnd, Job, Reservation
+from detag.domain.job import FormerEnd, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
+from detag.domain.money import day_of
+from detag.domain.picture import Picture
+from detag.domain.reasons import Reason
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
+MAX_STORED: Final = 16
 MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
 MAX_DECISION: Final = 600
@@ -43,6 +48,8 @@ def kept(job: Job) -> Job:
         search_since=_micro(job.search_since),
         unaccounted=job.unaccounted[-MAX_UNACCOUNTED:],
         outputs=job.outputs[:MAX_OUTPUTS],
+        stored=job.stored[:MAX_STORED],
+        picture_until=_micro(job.picture_until),
         leftovers=job.leftovers[:MAX_OUTPUTS],
         created_at=_micro(job.created_at),
         not_before=_micro(job.not_before),
@@ -72,6 +79,70 @@ def moved_money(before: Iterable[Reservation | None], after: Iterable[Reservatio
         for one in filter(None, reservations):
             moved[one.day] = moved.get(one.day, Decimal(0)) + sign * one.usd
     return {day: usd for day, usd in moved.items() if usd}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureChange:
+    """How a picture changes with a job that is saved."""
+
+    picture_id: str
+    change: Callable[[Picture], Picture]
+    expected: Picture | None
+    """The picture as it probably is; None where that is not known, and it has to be read."""
+    takes: bool = False
+    """Whether another picture than the expected one is taken or known by others: `PictureTaken`."""
+    waits: bool = False
+    """Whether with another picture than the expected one there is nothing to wait for: `Conflict`."""
+
+
+def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChange | None:
+    """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
+
+    It is taken with each claim, left with whatever gives the claim up, and known with a delivery.
+    """
+    job_id = after.job_id
+    if after.picture is not None and after.state is State.SUBMITTING and after.submission_no > before.submission_no:
+        until = after.picture_until
+        expected = met or Picture(picture_id=after.picture)
+        return PictureChange(after.picture, lambda picture: pictures.take(picture, job_id, until), expected, takes=True)
+    if after.picture is not None and after.reason is Reason.SAME_PICTURE and before.due_at != after.due_at and met:
+        return PictureChange(after.picture, lambda picture: pictures.wait(picture, job_id), met, waits=True)
+    own = None
+    if before.holds_picture and before.picture_version == 1 and before.picture is not None:
+        own = Picture(picture_id=before.picture, version=1, taken_by=job_id)
+    if after.picture is not None and _delivers(before, after):
+        return PictureChange(after.picture, lambda picture: _known(picture, after, met), met or own)
+    if before.holds_picture and not after.holds_picture and before.picture is not None:
+        return PictureChange(before.picture, lambda picture: pictures.leave(picture, job_id), own)
+    return None
+
+
+def new_outputs(before: Job, after: Job, met: Picture | None) -> tuple[str, ...]:
+    """Ids of what was delivered just now, by which it is known if somebody uploads it; `met` tells what is known."""
+    if not _delivers(before, after):
+        return ()
+    known = {(one.etag, one.size) for one in (met.outputs if met else ())}
+    fresh = {(one.etag, one.size): None for one in after.stored if (one.etag, one.size) not in known}
+    ids = (pictures.output_id(etag, size) for etag, size in fresh)
+    return tuple(one for one in ids if one is not None)
+
+
+def reused_on(before: Job, after: Job) -> str | None:
+    """The day on which a result was reused for a job, where it just was."""
+    reused = _delivers(before, after) and after.reused_from is not None
+    return day_of(after.closed_at) if reused and after.closed_at else None
+
+
+def _delivers(before: Job, after: Job) -> bool:
+    """Whether something was delivered just now: one that was only asked for may be closed as it was before."""
+    return State.DELIVERED is after.state is not before.state and after.stored != before.stored
+
+
+def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
+    copies = job.reused_from is not None
+    if not job.stored or (copies and met is not None and picture.originals != met.originals):
+        return pictures.leave(picture, job.job_id)
+    return pictures.know(picture, job.job_id, job.upload.key, job.stored, copies=copies)
 
 
 def kept_intake(intake: Intake) -> Intake:

@@ -11,6 +11,7 @@ from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
 from detag.domain.missed_uploads import Scan
+from detag.domain.picture import Picture
 
 
 class LimitReached(Exception):
@@ -23,6 +24,18 @@ class DayNotOpen(Exception):
 
 class BudgetLost(Exception):
     """The day's budget was opened and is not there any more: what was spent is not known."""
+
+
+class PictureTaken(Exception):
+    """The picture is not as the claim expected it: an equal photo was claimed, or delivered, before."""
+
+    def __init__(self, picture: Picture) -> None:
+        super().__init__(f"an equal photo came first: picture {picture.picture_id}")
+        self.picture = picture
+
+
+class AlreadyDelivered(Exception):
+    """The photo is an output that was delivered."""
 
 
 class DeliveryHeld(Exception):
@@ -68,15 +81,27 @@ class JobStore(Protocol):
         """
         ...
 
-    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limit: Decimal | None = None,
+        met: Picture | None = None,
+        unless_output: str | None = None,
+    ) -> tuple[str, ...]:
         """Replace the item that `before` was read from by `after`; with `before.version` 0, create it.
+
+        The job's picture, and what is known of its outputs, change in the same transaction, as `picture_change` says:
+        a claim takes the picture that was `met`, or one that has no item. With `unless_output`, the bytes with that id
+        must not have been delivered. Returns the jobs that waited for the picture, and may go on.
 
         Money moves in the same transaction: what is spent on a day changes by the difference of the two reservations.
         `limit`, in US dollars, is the day's limit, which a new reservation must fit; without it the money moves
         whatever the limit is, and whether the day's budget is open or not.
 
-        Raises `Conflict` where the item is not as `before`, else `DayNotOpen`, else `LimitReached`, each without
-        any effect.
+        Raises `Conflict` where the item is not as `before`, else `PictureTaken`, else `AlreadyDelivered`, else
+        `DayNotOpen`, else `LimitReached`, each without any effect.
         """
         ...
 
@@ -96,8 +121,16 @@ class JobStore(Protocol):
         """
         ...
 
+    def delivered_of(self, bucket: str, key: str) -> Delivered:
+        """What has been delivered of a photo."""
+        ...
+
     def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
         """Give the right back, and record what has been delivered. Does nothing where the worker has it no more."""
+        ...
+
+    def reused(self, day: str) -> int:
+        """How many photos were delivered on a day without a payment, since an equal one was cleaned before."""
         ...
 
     def spent(self, day: str) -> Decimal | None:

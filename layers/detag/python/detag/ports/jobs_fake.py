@@ -14,11 +14,31 @@ from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
+from detag.domain.picture import Picture, woken
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
-from detag.ports.items import kept, kept_batch, kept_intake, kept_scan, moved_money
-from detag.ports.jobs import BudgetLost, Counts, DayNotOpen, Delivered, DeliveryHeld, LimitReached
+from detag.ports.items import (
+    PictureChange,
+    kept,
+    kept_batch,
+    kept_intake,
+    kept_scan,
+    moved_money,
+    new_outputs,
+    picture_change,
+    reused_on,
+)
+from detag.ports.jobs import (
+    AlreadyDelivered,
+    BudgetLost,
+    Counts,
+    DayNotOpen,
+    Delivered,
+    DeliveryHeld,
+    LimitReached,
+    PictureTaken,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,12 @@ class FakeJobStore:
         self.delivered: dict[tuple[str, str], Delivered] = {}
         """What has been delivered, by bucket and key."""
         self._delivering: dict[tuple[str, str], tuple[str, float]] = {}
+        self.pictures: dict[str, Picture] = {}
+        """Every picture, by its id."""
+        self.known_outputs: set[str] = set()
+        """The ids of what was delivered."""
+        self.reused_on: Tally[str] = Tally()
+        """How many results were reused, by day."""
         self.writes: list[Write] = []
         """Every write of a job, oldest first."""
         self.operator = Override()
@@ -94,7 +120,15 @@ class FakeJobStore:
                 self.jobs[job_id] = replace(job, due_at=due_at)
                 self.aside[job_id] = due_at
 
-    def save(self, before: Job, after: Job, *, limit: Decimal | None = None) -> None:
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limit: Decimal | None = None,
+        met: Picture | None = None,
+        unless_output: str | None = None,
+    ) -> tuple[str, ...]:
         """See `JobStore`."""
         if after.job_id != before.job_id or after.version <= before.version:
             raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
@@ -103,10 +137,31 @@ class FakeJobStore:
             present = self.jobs.get(before.job_id)
             if (present.version if present else 0) != before.version:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
+            pictures = self._pictures(picture_change(before, after, met))
+            if unless_output in self.known_outputs:
+                raise AlreadyDelivered("the photo is an output that was delivered")
             self._move_money(before.reservations, after.reservations, limit)
             self.jobs[written.job_id] = written
             self.aside.pop(written.job_id, None)
+            self.known_outputs.update(new_outputs(before, after, met))
+            if (day := reused_on(before, after)) is not None:
+                self.reused_on[day] += 1
+            if pictures is not None:
+                self.pictures[pictures[1].picture_id] = pictures[1]
             self.writes.append(Write(self._clock.now(), present, written))
+            return woken(*pictures) if pictures is not None else ()
+
+    def _pictures(self, change: PictureChange | None) -> tuple[Picture, Picture] | None:
+        if change is None:
+            return None
+        there = self.pictures.get(change.picture_id, Picture(picture_id=change.picture_id))
+        same = change.expected is not None and change.expected.version == there.version
+        if change.takes and not same:
+            raise PictureTaken(there)
+        if change.waits and not same:
+            raise Conflict(f"picture {change.picture_id} is not as it was read")
+        changed = change.change(there)
+        return None if changed == there else (there, changed)
 
     def _move_money(
         self, before: Sequence[Reservation | None], after: Sequence[Reservation], limit: Decimal | None
@@ -148,6 +203,11 @@ class FakeJobStore:
             self._delivering[bucket, key] = worker, until
             return self.delivered.get((bucket, key), Delivered())
 
+    def delivered_of(self, bucket: str, key: str) -> Delivered:
+        """See `JobStore`."""
+        with self._effect("jobs.delivered_of"), self._lock:
+            return self.delivered.get((bucket, key), Delivered())
+
     def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
         """See `JobStore`."""
         with self._effect("jobs.end_delivery"), self._lock:
@@ -159,6 +219,11 @@ class FakeJobStore:
         """See `JobStore`."""
         with self._effect("jobs.spent"), self._lock:
             return self.spent_on(day) if day in self.open_days else None
+
+    def reused(self, day: str) -> int:
+        """See `JobStore`."""
+        with self._effect("jobs.reused"), self._lock:
+            return self.reused_on[day]
 
     def open_day(self, day: str) -> None:
         """See `JobStore`."""

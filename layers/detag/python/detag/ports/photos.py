@@ -8,6 +8,7 @@ from typing import BinaryIO, Final, Protocol
 
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Page, Position
+from detag.domain.picture import Output
 
 RECORD_TYPE: Final = "text/plain; charset=utf-8"
 
@@ -36,6 +37,11 @@ class Existing:
     metadata: Mapping[str, str]
     versioned: bool = False
     """Whether it could be brought back after `remove`."""
+    version_id: str | None = None
+    """None where its bucket keeps no versions."""
+    size: int = 0
+    """Bytes."""
+    content_type: str = ""
 
 
 class PhotoStore(Protocol):
@@ -62,8 +68,21 @@ class PhotoStore(Protocol):
         """
         ...
 
-    def existing(self, key: str) -> Existing | None:
-        """What the output bucket has at a key."""
+    def existing(self, key: str, version_id: str | None = None) -> Existing | None:
+        """What the output bucket has at a key, or a version that it had there."""
+        ...
+
+    def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
+        """The tags of an object in the output bucket, or of one version of it. Raises `Missing` or `Denied`."""
+        ...
+
+    def copy_output(self, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
+        """Copy exactly this output to a key of the output bucket, with that metadata and no tags, where `replaces` is
+        still what is there (None: nothing is). Returns the copy.
+
+        Raises `PreconditionFailed` where something else is there, `Missing`, `Denied` or `Archived` where the source
+        cannot be read or is not the same any more.
+        """
         ...
 
     def put(
@@ -74,8 +93,8 @@ class PhotoStore(Protocol):
         content_type: str,
         metadata: Mapping[str, str],
         replaces: Existing | None,
-    ) -> None:
-        """Store an output of `length` bytes where `replaces` is still what is there (None: nothing is).
+    ) -> Existing:
+        """Store an output of `length` bytes where `replaces` is still what is there (None: nothing is). Returns it.
 
         Raises `PreconditionFailed`. A body that ends early stores nothing and raises `Transient`.
         """

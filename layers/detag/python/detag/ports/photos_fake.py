@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
+from detag.domain.picture import Output
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
@@ -31,6 +32,8 @@ class Stored:
     content_type: str = "application/octet-stream"
     content_encoding: str = ""
     modified: float = 0.0
+    version_id: str | None = None
+    """In the output bucket."""
 
 
 class FakePhotoStore:
@@ -50,6 +53,10 @@ class FakePhotoStore:
         """Every write to the output bucket, oldest first."""
         self.unversioned: set[str] = set()
         self.suspended: set[str] = set()
+        self.older: dict[tuple[str, str], Stored] = {}
+        """Every version that the output bucket ever had, by key and version; a test may take one out."""
+        self.output_tags: dict[tuple[str, str | None], dict[str, str]] = {}
+        """Tags in the output bucket, by key and version."""
         self.keeps_versions = True
         """Whether the output bucket does."""
         self.removed: list[tuple[str, Stored]] = []
@@ -202,11 +209,34 @@ class FakePhotoStore:
         url = f"https://{bucket}{_HOST}/{quote(key)}?{version}X-Amz-Date={self._clock.now()}&X-Amz-Expires={seconds}"
         return f"{url}&X-Amz-Signature={_signature(url)}"
 
-    def existing(self, key: str) -> Existing | None:
+    def existing(self, key: str, version_id: str | None = None) -> Existing | None:
         """See `PhotoStore`."""
         with self._effect("photos.existing"):
-            stored = self.outputs.get(key)
-            return None if stored is None else Existing(stored.etag, stored.metadata, self.keeps_versions)
+            stored = self._output(key, version_id)
+            return None if stored is None else _existing(stored)
+
+    def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
+        """See `PhotoStore`."""
+        with self._effect("photos.tags"):
+            if self._output(key, version_id) is None:
+                raise Missing("NoSuchKey")
+            return self.output_tags.get((key, version_id), {})
+
+    def copy_output(self, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
+        """See `PhotoStore`."""
+        with self._effect("photos.copy_output"):
+            stored = self._output(source.key, source.version_id)
+            if (self.output_bucket, source.key) in self.archived:
+                raise Archived("InvalidObjectState")
+            if stored is None:
+                raise Missing("NoSuchKey")
+            there = self.outputs.get(key)
+            if stored.etag != source.etag or (there and there.etag) != (replaces and replaces.etag):
+                raise PreconditionFailed("PreconditionFailed")
+            return _existing(self._store(key, replace(stored, metadata=dict(metadata))))
+
+    def _output(self, key: str, version_id: str | None) -> Stored | None:
+        return self.older.get((key, version_id)) if version_id else self.outputs.get(key)
 
     def put(
         self,
@@ -216,7 +246,7 @@ class FakePhotoStore:
         content_type: str,
         metadata: Mapping[str, str],
         replaces: Existing | None,
-    ) -> None:
+    ) -> Existing:
         """See `PhotoStore`."""
         if not all((name + value).isascii() and (name + value).isprintable() for name, value in metadata.items()):
             raise ValueError("metadata that cannot be stored as it is")
@@ -227,7 +257,7 @@ class FakePhotoStore:
             if len(data) < length:
                 raise Transient("the output ended early")
             self._expect(key, replaces)
-            self._store(key, _stored(data, metadata, content_type))
+            return _existing(self._store(key, _stored(data, metadata, content_type)))
 
     def _expect(self, key: str, replaces: Existing | None) -> None:
         there = self.outputs.get(key)
@@ -271,9 +301,26 @@ class FakePhotoStore:
             ]
             return Page(latest, len(page), page[-1][:2] if len(entries) > begin + most else None)
 
-    def _store(self, key: str, stored: Stored) -> None:
+    def _store(self, key: str, stored: Stored) -> Stored:
+        version = f"o{len(self.puts) + 1}" if self.keeps_versions else None
+        stored = replace(stored, version_id=version)
         self.outputs[key] = stored
+        self.output_tags.pop((key, version), None)
+        if version is not None:
+            self.older[key, version] = stored
         self.puts.append((key, stored))
+        return stored
+
+
+def _existing(stored: Stored) -> Existing:
+    return Existing(
+        stored.etag,
+        stored.metadata,
+        stored.version_id is not None,
+        stored.version_id,
+        len(stored.data),
+        stored.content_type,
+    )
 
 
 def _stored(data: bytes, metadata: Mapping[str, str], content_type: str) -> Stored:

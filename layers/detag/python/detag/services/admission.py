@@ -56,7 +56,7 @@ class Verdict:
 class Admission:
     """`aspect_ratio` such as 4:3 is for photos that name none of their own; None keeps a photo's own shape. A file with
     one of `ignored_names` in its key is no photo. Photos of `photo_types`, content types, are sent. `paused` applies
-    unless an operator overrides it.
+    unless an operator overrides it. `reuses`: what was delivered of an equal photo is delivered again.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Admission:
         most_pixels: int,
         photo_types: Collection[str],
         paused: bool,
+        reuses: bool,
         jobs: JobStore,
         photos: PhotoStore,
         runs: Runs,
@@ -76,7 +77,7 @@ class Admission:
     ) -> None:
         self._aspect_ratio, self._ignored_names = aspect_ratio, ignored_names
         self._max_bytes, self._most_pixels, self._photo_types = max_bytes, most_pixels, photo_types
-        self._paused = paused
+        self._paused, self._reuses = paused, reuses
         self._jobs, self._photos, self._runs, self._budget, self._clock = jobs, photos, runs, budget, clock
 
     def judge(self, job: Job) -> Verdict:
@@ -136,7 +137,7 @@ class Admission:
         photo: Step | ReadMore | Photo = ReadMore(TAIL_BYTES)
         while isinstance(photo, ReadMore):
             tail = self._read_tail(job, candidate.head, photo.length)
-            photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, now=now)
+            photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, reuses=self._reuses, now=now)
         if isinstance(photo, Step):
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)

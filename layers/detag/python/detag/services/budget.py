@@ -40,6 +40,10 @@ class Budget:
                 self._telemetry.warning("override limit_usd is invalid, using the parameter")
         return min(limit, NO_LIMIT)
 
+    def price_of(self, images: int) -> Decimal:
+        """What so many images cost, in US dollars."""
+        return self._price * images
+
     def reserve(self, job: Job, claims: Callable[[Reservation], Step], limit: Decimal) -> Job | Reason:
         """Save the claim of a job together with the price of an image, from today's budget; or why that cannot be.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     GOOD,
     Again,
-    Busy,
     Fetch,
     Fetched,
     FetchOther,
@@ -48,20 +47,20 @@ from detag.domain.naming import (
     output_keys,
     output_metadata,
     readable,
-    source_of,
 )
+from detag.domain.picture import Output
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
+from detag.ports.jobs import JobStore
 from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
-from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.ownership import photo_url
-from detag.services.records import Records
 from detag.services.steps import Steps
+from detag.services.storing import Storing, as_output
 
 ROUNDS: Final = 5
 SAVE_SECONDS: Final = 30.0
@@ -84,7 +83,7 @@ class Deliver:
         photos: PhotoStore,
         runs: Runs,
         fetcher: Fetcher,
-        records: Records,
+        storing: Storing,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -93,7 +92,7 @@ class Deliver:
     ) -> None:
         self._max_attempts, self._run_timeout_hours = max_attempts, run_timeout_hours
         self._jobs, self._photos, self._runs, self._fetcher = jobs, photos, runs, fetcher
-        self._records, self._steps, self._budget = records, steps, budget
+        self._storing, self._steps, self._budget = storing, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -192,7 +191,7 @@ class Deliver:
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=())
-            fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
+            fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
             self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
@@ -216,7 +215,7 @@ class Deliver:
         )
         if isinstance(decided, Fetch):
             run = decided.run
-            fetched = self._alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
+            fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
             self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:
             self._take(job, decided, deadline)
@@ -228,73 +227,45 @@ class Deliver:
             case Again(why):
                 self._telemetry.info("result retried", job_id=job.job_id, key=readable(job.upload.key), why=why)
                 raise Transient(why)
-            case Step(unless_stored=True) if keys := self._stored(job):
-                found = self._alone(job, lambda: Stored(keys, ""), deadline)
+            case Step(unless_stored=True) if outputs := self._stored(job):
+                found = self._storing.alone(job, lambda: self._whole(job, outputs), deadline)
                 self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
             case Step():
                 self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
 
-    def _stored(self, job: Job) -> tuple[str, ...]:
+    def _stored(self, job: Job) -> tuple[Output, ...]:
         """The job's outputs that a worker stored before it died."""
-        found: list[str] = []
+        found: dict[str, Output] = {}
         for number in range(1, MAX_OUTPUT_URLS + 1):
             names = (
                 name for kind in DELIVERABLE for name in output_keys(job.upload.key, job.content_type, kind, number)
             )
-            keys = [key for key in names if (there := self._photos.existing(key)) and _same_run(job, there)]
-            if not keys and number > len(job.done):
+            there = ((key, self._photos.existing(key)) for key in names)
+            ours = {key: as_output(number, key, one) for key, one in there if one and _same_run(job, one)}
+            if not ours and number > len(job.done):
                 break
-            found += keys
-        return tuple(dict.fromkeys(found))
+            found = ours | found
+        return tuple(found.values())
+
+    def _whole(self, job: Job, outputs: tuple[Output, ...], refused: str = "") -> Stored:
+        """What is stored of a run, and whether it is surely the photo's that was claimed."""
+        keys = tuple(output.key for output in outputs)
+        return Stored(keys, refused, outputs=outputs, same_photo=bool(keys) and self._is_same_photo(job))
+
+    def _is_same_photo(self, job: Job) -> bool:
+        """Whether Runflow has surely read the photo that was claimed. Without versions its URL leads to whatever has
+        the name by then: to be sure, the name must still show that photo, and no newer one may have been seen.
+        """
+        upload = job.upload
+        if upload.version is not None or job.picture is None:
+            return True
+        try:
+            self._photos.read_head(upload.bucket, upload.key, None, 1, upload.etag or None)
+        except (Missing, Denied, Archived, PreconditionFailed):
+            return False
+        return bool(upload.etag) and self._jobs.newest_upload(upload.bucket, upload.key) <= upload.rank
 
     # The outputs
-
-    def _alone(self, job: Job, store: Callable[[], Fetched], deadline: float) -> Fetched:
-        """Store outputs while no other worker stores any of this photo, whichever version: then what was seen in the
-        output bucket is still true when it is written, and newest wins over all the names that outputs may have.
-
-        An ETag would not do for that: it tells bytes apart, and A, B and A again are three versions.
-        """
-        bucket, key = job.upload.bucket, job.upload.key
-        worker = f"{job.job_id}.{job.version}.{self._clock.now()}.{self._uniform(0.0, 1.0)}"
-        until = self._clock.now() + deadline - self._clock.monotonic() + waits.CLOCK_SKEW
-        try:
-            before = self._jobs.begin_delivery(bucket, key, worker, until)
-        except DeliveryHeld:
-            return Busy()
-        newer = sequencer_rank(before.sequencer) > job.upload.rank
-        after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
-        self._jobs.end_delivery(bucket, key, worker, after)
-        return fetched
-
-    def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
-        """What has been delivered of the photo now: outputs of older versions under other names are removed, and the
-        record of a failure.
-        """
-        match fetched:
-            case Stored(keys, refused) if keys:
-                try:
-                    left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
-                    after = self._records.withdraw(job, before)
-                except Transient as error:
-                    both = tuple(dict.fromkeys((*before.keys, *keys)))
-                    return replace(before, keys=both), NotStored(f"what is replaced could not be removed: {error}")
-                return replace(after, sequencer=job.upload.sequencer, keys=(*keys, *left)), Stored(keys, refused, left)
-            case Partway(done) | NotStored(done=done):
-                return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
-        return before, fetched
-
-    def _removed(self, job: Job, key: str) -> bool:
-        """Remove an output of an older version; False where it stays: it is not ours any more, or would be gone."""
-        existing = self._photos.existing(key)
-        if existing is None:
-            return True
-        ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
-        older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
-        removed = ours and older and existing.versioned and self._photos.remove(key)
-        if removed:
-            self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
-        return removed
 
     def _fetch_by_any_road(
         self, job: Job, run: Run, result: Result, deadline: float
@@ -314,6 +285,7 @@ class Deliver:
         Another is begun only while it has its whole time; the first of an invocation always is, so that each gets on.
         """
         urls, done, refused = run.output_urls[:MAX_OUTPUT_URLS], job.done, ""
+        stored: dict[str, Output] = {}
         try:
             for number, url in enumerate(urls[len(done) :], len(done) + 1):
                 left = deadline - SAVE_SECONDS - self._clock.monotonic()
@@ -321,7 +293,9 @@ class Deliver:
                     return Partway(done)
                 try:
                     with self._fetcher.open(url, max(left, 1.0)) as download:
-                        done += (self._put(job, run, number, download),)
+                        output = self._put(job, run, number, download)
+                    done += (output.key,)
+                    stored[output.key] = output
                 except (Unsafe, NotAnImage) as error:
                     refused = f"run {run.run_id}: output {number}: {error}"
                     self._telemetry.warning("output not safe to store", job_id=job.job_id, why=refused)
@@ -338,9 +312,24 @@ class Deliver:
             refused = refused or f"output {done.index('') + 1}: not safe to store"
         if not is_proven(run, refused):
             return Stored((), refused)  # none of them closes the job
-        return Stored(tuple(filter(None, done)), refused)
+        try:
+            return self._whole(job, self._exactly(done, stored), refused)
+        except Transient as error:
+            return NotStored(f"what was stored could not be read: {error}", done)
 
-    def _put(self, job: Job, run: Run, number: int, download: Download) -> str:
+    def _exactly(self, done: tuple[str, ...], stored: Mapping[str, Output]) -> tuple[Output, ...]:
+        """The outputs as they were stored; those of an earlier invocation as they are there now."""
+        found = []
+        for number, key in enumerate(done, 1):
+            if key in stored:
+                found.append(stored[key])
+            elif key and (there := self._photos.existing(key)) is not None:
+                found.append(as_output(number, key, there))
+            elif key:
+                found.append(Output(number, key, None, "", 0, ""))
+        return tuple(found)
+
+    def _put(self, job: Job, run: Run, number: int, download: Download) -> Output:
         image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
         for key in output_keys(job.upload.key, job.content_type, image.content_type, number):
@@ -348,12 +337,12 @@ class Deliver:
             if existing is not None and existing.metadata.get(SOURCE_KEY) != metadata[SOURCE_KEY]:
                 continue
             if existing is not None and self._is_done(job, existing):
-                return key
+                return as_output(number, key, existing)
             try:
-                self._photos.put(key, download.body, download.length, image.content_type, metadata, existing)
+                put = self._photos.put(key, download.body, download.length, image.content_type, metadata, existing)
             except PreconditionFailed:
                 raise Transient("another delivery wrote the same key") from None
-            return key
+            return as_output(number, key, put)
         raise Transient("no free key for the output")
 
     def _is_done(self, job: Job, existing: Existing) -> bool:

@@ -86,6 +86,8 @@ def summary(job: Job) -> dict[str, Any]:
         "code": job.code,
         "run_id": job.run_id,
         "cost": job.cost,
+        "reused_from": job.reused_from,
+        "not_reused": job.not_reused,
         "partial": job.partial,
         "outputs": list(job.outputs),
         "leftovers": list(job.leftovers),

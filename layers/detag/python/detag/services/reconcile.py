@@ -276,6 +276,8 @@ class Reconcile:
                 "day": day,
                 "usd": str(spent or 0),
                 "limit_usd": "none" if limit == NO_LIMIT else str(limit),
+                "reused": (reused := self._jobs.reused(day)),
+                "not_spent_usd": str(self._budget.price_of(reused)),
             },
         }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from detag.domain.decisions import Step, after_publishing
-from detag.domain.job import Illegal, Job
+from detag.domain.decisions import Step, after_publishing, end_waiting
+from detag.domain.job import Illegal, Job, State
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable
+from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
+from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
 from detag.services.intake import IntakeControl
@@ -27,7 +29,7 @@ class Steps:
 
     def take(self, job: Job, step: Step, *, probe: bool = False, limit: Decimal | None = None) -> Job:
         """Pause intake, publish a delivery, save the job, then log and count the decision, publish any other end, and
-        let intake go on; returns the saved job.
+        let intake go on, and whoever waited for the job's picture; returns the saved job.
 
         A log line or a count tells of what is so: it comes after the save, and a write conflict leaves none. Two things
         come before it, because each is true whoever wins the item, and a worker that dies in between leaves a job that
@@ -35,21 +37,34 @@ class Steps:
         output is there already. Intake goes on last: the next photo follows one that is saved.
 
         `probe`: this job tests a paused intake. `limit`: of the day, in US dollars, where money is reserved. Raises
-        `Conflict` where the job is not as it was read, `LimitReached`, `DayNotOpen`, `BudgetLost`, or `Transient`.
+        `Conflict` where the job is not as it was read, `PictureTaken`, `AlreadyDelivered`, `LimitReached`,
+        `DayNotOpen`, `BudgetLost`, or `Transient`.
         """
         after = made(job, step)
+        woken: tuple[str, ...] = ()
         closes = after.state.terminal and after.state is not job.state
         if step.pauses is not None:
             self._intake.pause(step.pauses, probe=probe)
         if closes:
             after = self._end.prepare(after)
         if after is not job:
-            self._jobs.save(job, after, limit=limit)
+            woken = self._jobs.save(job, after, limit=limit, met=step.met, unless_output=step.unless_output)
         self._tell(after, step, closes=closes)
         if closes and after.pending and not is_certain(after):
             after = self.publish_pending(after)
         self.probed(step, probe=probe)
+        for job_id in woken:
+            self._wake(job_id)
         return after
+
+    def _wake(self, job_id: str) -> None:
+        """Let a job go on that waited for an equal photo. If this is lost, its own due time brings it back."""
+        try:
+            job = self._jobs.get(job_id)
+            if job is not None and job.state is State.WAITING and job.reason is Reason.SAME_PICTURE:
+                self.take(job, end_waiting(now=self._clock.now()))
+        except (Conflict, Transient, Unreadable) as error:
+            self._telemetry.info("not woken, it comes due", job_id=job_id, why=str(error))
 
     def publish_pending(self, job: Job) -> Job:
         """Publish what is pending for a closed job. Raises `Conflict` or `Transient`; what fails stays due."""

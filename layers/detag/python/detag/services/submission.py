@@ -9,6 +9,7 @@ from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     Photo,
     Step,
+    TakeOver,
     Whose,
     after_post,
     before_post,
@@ -36,7 +37,7 @@ SAVE_SECONDS: Final = 3.0
 
 class Submission:
     """`url_seconds` is how long a presigned URL lives; `confirmation_seconds`, how long to wait after an unclear answer
-    before a run is searched for.
+    before a run is searched for; `run_timeout_hours`, how long a run may take.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Submission:
         callback_url: str,
         url_seconds: int,
         confirmation_seconds: float,
+        run_timeout_hours: int,
         jobs: JobStore,
         photos: PhotoStore,
         runs: Runs,
@@ -54,20 +56,25 @@ class Submission:
         uniform: Uniform,
     ) -> None:
         self._callback_url, self._url_seconds = callback_url, url_seconds
-        self._confirmation_seconds = confirmation_seconds
+        self._confirmation_seconds, self._run_timeout_hours = confirmation_seconds, run_timeout_hours
         self._jobs, self._photos, self._runs, self._steps, self._budget = jobs, photos, runs, steps, budget
         self._clock, self._uniform = clock, uniform
         self._failures = 0
 
-    def begin(self, job: Job, photo: Photo, deadline: float, *, limit: Decimal, probe: bool) -> None:
-        """Claim a job within today's `limit` in US dollars, and send it. Raises `Conflict` or `Transient`."""
-        claimed = self._claim(job, photo, limit)
+    def begin(
+        self, job: Job, photo: Photo, deadline: float, *, limit: Decimal, probe: bool, over: TakeOver | None = None
+    ) -> None:
+        """Claim a job within today's `limit` in US dollars, and send it; `over`: with a picture that it met before.
+
+        Raises `PictureTaken` or `AlreadyDelivered` where it need not be paid for, `Conflict` or `Transient`.
+        """
+        claimed = self._claim(job, photo, limit, over)
         if isinstance(claimed, Reason):
             self._steps.take(job, turn_away(job, claimed, pauses=True), probe=probe)
         else:
             self.send(claimed, deadline, probe=probe)
 
-    def _claim(self, job: Job, photo: Photo, limit: Decimal) -> Job | Reason:
+    def _claim(self, job: Job, photo: Photo, limit: Decimal, over: TakeOver | None) -> Job | Reason:
         try:
             account = self._runs.account()
         except NotConfigured:
@@ -86,7 +93,17 @@ class Submission:
 
         def claims(reservation: Reservation) -> Step:
             expires_at = now + self._url_seconds
-            return begin(job, reservation, photo=photo, body=body, now=now, url_expires_at=expires_at, account=account)
+            return begin(
+                job,
+                reservation,
+                photo=photo,
+                body=body,
+                now=now,
+                url_expires_at=expires_at,
+                account=account,
+                run_timeout_hours=self._run_timeout_hours,
+                over=over,
+            )
 
         return self._budget.reserve(job, claims, limit)
 

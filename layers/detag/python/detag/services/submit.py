@@ -13,25 +13,29 @@ from detag.domain.decisions import (
     Next,
     Photo,
     Step,
+    TakeOver,
     UseRun,
     after_asking,
     after_list,
+    already_cleaned,
     put_off,
     refuse_search,
     resume,
     stands_for,
 )
 from detag.domain.job import Job, State, new
+from detag.domain.metrics import Metric
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
-from detag.ports.jobs import JobStore
+from detag.ports.jobs import AlreadyDelivered, JobStore, PictureTaken
 from detag.ports.telemetry import Telemetry
 from detag.services.admission import Admission
 from detag.services.budget import Budget
 from detag.services.existing_runs import ExistingRuns
 from detag.services.reopening import Reopening
+from detag.services.reuse import Reuse
 from detag.services.steps import Steps
 from detag.services.submission import POST_SECONDS, Submission
 
@@ -54,6 +58,7 @@ class Submit:
         submission: Submission,
         existing: ExistingRuns,
         reopening: Reopening,
+        reuse: Reuse,
         steps: Steps,
         budget: Budget,
         clock: Clock,
@@ -62,7 +67,7 @@ class Submit:
     ) -> None:
         self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
         self._jobs, self._admission, self._submission, self._existing = jobs, admission, submission, existing
-        self._reopening, self._steps, self._budget = reopening, steps, budget
+        self._reopening, self._reuse, self._steps, self._budget = reopening, reuse, steps, budget
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -114,15 +119,31 @@ class Submit:
                 self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
 
     def _begin(self, job: Job, deadline: float) -> None:
+        """Send a photo, unless it is not to be sent, or an equal one came before: that is what the claim finds out."""
         verdict = self._admission.judge(job)
-        job = verdict.job
-        match verdict.found:
-            case Photo() as photo:
-                self._submission.begin(job, photo, deadline, limit=verdict.limit, probe=verdict.probe)
-            case Step() as step:
-                self._steps.take(job, step, probe=verdict.probe)
-            case Idle(why):
-                self._telemetry.info(why, job_id=job.job_id)
+        job, found, over = verdict.job, verdict.found, None
+        for _ in range(ROUNDS):
+            match found:
+                case Photo() as photo:
+                    try:
+                        limit, probe = verdict.limit, verdict.probe
+                        self._submission.begin(job, photo, deadline, limit=limit, probe=probe, over=over)
+                    except AlreadyDelivered:
+                        found = already_cleaned(now=self._clock.now())
+                    except PictureTaken as taken:
+                        met = self._reuse.meet(job, photo, taken.picture, deadline)
+                        found, over = (photo, met) if isinstance(met, TakeOver) else (met, None)
+                    else:
+                        return
+                case Step() as step:
+                    self._steps.take(job, step, probe=verdict.probe)
+                    if step.not_spent:
+                        self._telemetry.count(Metric.NOT_SPENT, float(step.not_spent))
+                    return
+                case Idle(why):
+                    self._telemetry.info(why, job_id=job.job_id)
+                    return
+        raise Transient("picture contended")
 
     def _confirm(self, job: Job, deadline: float) -> None:
         """After an unclear answer: find the run that may exist before anything is sent again."""

@@ -1,0 +1,125 @@
+"""A picture: what a photo shows, under whatever names and however often it is uploaded. It is paid for once.
+
+A picture is free (it has no item, or one that says nothing), taken by the job that pays for it, or known by the outputs
+that were delivered of it; and both where it is being paid for anew. Each change is a pure function from a picture to
+the next, numbered `version + 1`: the store writes it in the same transaction as the job, and only over the version that
+it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Final
+
+from detag.domain.runs import MODEL
+
+REVIEW: Final = "detag-review"
+REJECTED: Final = "rejected"
+"""The object tag by which an operator says that an output is not good enough."""
+MAX_WAITING: Final = 100
+"""How many jobs are woken at once where a picture is free or known; others that wait come due by themselves."""
+
+
+def picture_id(etag: str, size: int, *, ratio: str | None, again: str | None) -> str | None:
+    """Thirty-two hex digits for equal bytes with equal wishes; None where the photo's ETag is not known.
+
+    `ratio` and the model decide the result; `again` is a word by which an uploader asks for another one.
+    """
+    if not etag:
+        return None
+    return hashlib.sha256(json.dumps([etag, size, MODEL, ratio, again]).encode()).hexdigest()[:32]
+
+
+def output_id(etag: str, size: int) -> str | None:
+    """What bytes are known by if detag delivers them: thirty-two hex digits; None where the ETag is not known."""
+    return hashlib.sha256(json.dumps([etag, size]).encode()).hexdigest()[:32] if etag else None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output, exactly as it was delivered."""
+
+    number: int
+    """Which of the run's outputs it is, from 1."""
+    key: str
+    version_id: str | None
+    """None in an output bucket without versions."""
+    etag: str
+    """Without quotes."""
+    size: int
+    """Bytes."""
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture, as one item of the job table keeps it."""
+
+    picture_id: str
+    version: int = 0
+    """Incremented by each change; 0 for a picture without an item."""
+    taken_by: str | None = None
+    """The job that pays for it."""
+    taken_until: float = 0.0
+    """When another job may take it, whatever has become of that one: as long as a run may take."""
+    waiting: tuple[str, ...] = ()
+    """Jobs that are woken once it is free or known."""
+    source_key: str = ""
+    """The key of the photo whose outputs these are."""
+    outputs: tuple[Output, ...] = ()
+    """What was delivered of it last: the outputs of a run, or copies of them."""
+    originals: tuple[Output, ...] = ()
+    """The outputs of the run that those are copies of, or the same."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something was delivered of it."""
+        return bool(self.outputs)
+
+    @property
+    def expires(self) -> bool:
+        """Whether the item may be deleted in the end. What is known is remembered for as long as its output exists."""
+        return not self.is_known
+
+
+def take(picture: Picture, job_id: str, until: float) -> Picture:
+    """Let a job pay for it. What is known of it stays, in case that fails."""
+    return replace(picture, version=picture.version + 1, taken_by=job_id, taken_until=until)
+
+
+def wait(picture: Picture, job_id: str) -> Picture:
+    """Have a job woken when the one that pays for it has ended."""
+    if job_id not in picture.waiting and len(picture.waiting) >= MAX_WAITING:
+        return picture
+    waiting = tuple(dict.fromkeys((*picture.waiting, job_id)))
+    return replace(picture, version=picture.version + 1, waiting=waiting)
+
+
+def leave(picture: Picture, job_id: str) -> Picture:
+    """Let the next one take it, if the job still has it."""
+    if picture.taken_by != job_id:
+        return picture
+    return replace(picture, version=picture.version + 1, taken_by=None, taken_until=0.0, waiting=())
+
+
+def know(picture: Picture, job_id: str, source_key: str, outputs: tuple[Output, ...], *, copies: bool) -> Picture:
+    """Remember what was delivered of it; `copies`: of what was known.
+
+    A copy takes the place of what it was made of, since people delete the old folder after they renamed it; but not of
+    a newer result.
+    """
+    left = leave(picture, job_id)
+    originals = picture.originals if copies else outputs
+    if copies and not picture.is_known:
+        originals = outputs
+    if (left.source_key, left.outputs, left.originals) == (source_key, outputs, originals):
+        return left
+    known = replace(left, source_key=source_key, outputs=outputs, originals=originals)
+    return replace(known, version=picture.version + 1)
+
+
+def woken(before: Picture, after: Picture) -> tuple[str, ...]:
+    """The jobs that waited for what has changed."""
+    return before.waiting if before.waiting and not after.waiting else ()

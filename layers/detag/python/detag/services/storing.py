@@ -1,0 +1,89 @@
+"""Storing outputs of a photo, whichever version and however they come: by one worker at a time, and the newest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from detag.domain import waits
+from detag.domain.backoff import Uniform
+from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway, Stored
+from detag.domain.job import Job, sequencer_rank
+from detag.domain.naming import SEQUENCER, SOURCE_KEY, readable, source_of
+from detag.domain.picture import Output
+from detag.ports.clock import Clock
+from detag.ports.errors import Transient
+from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
+from detag.ports.photos import Existing, PhotoStore
+from detag.ports.telemetry import Telemetry
+from detag.services.records import Records
+
+
+class Storing:
+    """For `deliver`, which stores what Runflow made, and for `submit`, which copies what was delivered before."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        photos: PhotoStore,
+        records: Records,
+        clock: Clock,
+        telemetry: Telemetry,
+        uniform: Uniform,
+    ) -> None:
+        self._jobs, self._photos, self._records = jobs, photos, records
+        self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
+
+    def alone(self, job: Job, store: Callable[[], Fetched], deadline: float) -> Fetched:
+        """Store outputs while no other worker stores any of this photo, whichever version: then what was seen in the
+        output bucket is still true when it is written, and newest wins over all the names that outputs may have.
+
+        An ETag would not do for that: it tells bytes apart, and A, B and A again are three versions.
+        """
+        bucket, key = job.upload.bucket, job.upload.key
+        worker = f"{job.job_id}.{job.version}.{self._clock.now()}.{self._uniform(0.0, 1.0)}"
+        until = self._clock.now() + deadline - self._clock.monotonic() + waits.CLOCK_SKEW
+        try:
+            before = self._jobs.begin_delivery(bucket, key, worker, until)
+        except DeliveryHeld:
+            return Busy()
+        newer = sequencer_rank(before.sequencer) > job.upload.rank
+        after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
+        self._jobs.end_delivery(bucket, key, worker, after)
+        return fetched
+
+    def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
+        """What has been delivered of the photo now: outputs of older versions under other names are removed, and the
+        record of a failure.
+        """
+        match fetched:
+            case Stored(keys) if keys:
+                try:
+                    left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
+                    after = self._records.withdraw(job, before)
+                except Transient as error:
+                    both = tuple(dict.fromkeys((*before.keys, *keys)))
+                    return replace(before, keys=both), NotStored(f"what is replaced could not be removed: {error}")
+                after = replace(after, sequencer=job.upload.sequencer, keys=(*keys, *left))
+                return after, replace(fetched, leftovers=left)
+            case Partway(done) | NotStored(done=done):
+                return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
+        return before, fetched
+
+    def _removed(self, job: Job, key: str) -> bool:
+        """Remove an output of an older version; False where it stays: it is not ours any more, or would be gone."""
+        existing = self._photos.existing(key)
+        if existing is None:
+            return True
+        ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
+        older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
+        removed = ours and older and existing.versioned and self._photos.remove(key)
+        if removed:
+            self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
+        return removed
+
+
+def as_output(number: int, key: str, there: Existing) -> Output:
+    """An output as the output bucket has it."""
+    return Output(number, key, there.version_id, there.etag, there.size, there.content_type)

@@ -1,0 +1,236 @@
+"""A picture is paid for once, whatever the store: the fake in memory and DynamoDB alike."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from detag.adapters.job_items import PICTURE_ATTRIBUTES
+from detag.domain.job import Job, Reservation, State, Upload, new
+from detag.domain.picture import MAX_WAITING, Output, Picture, output_id
+from detag.domain.reasons import Reason
+from detag.ports.clock_fake import EPOCH
+from detag.ports.errors import Conflict
+from detag.ports.jobs import AlreadyDelivered, JobStore, LimitReached, PictureTaken
+from tests.contract.test_jobs import Dynamo, dynamo, side, store
+
+__all__ = ["dynamo", "side", "store"]
+
+DAY = "2026-11-23"
+PICTURE = "0123456789abcdef"
+UNTIL = EPOCH + 86_400.0
+OUTPUT = Output(1, "shoes/0.jpg", "v1", "e1", 9, "image/webp")
+
+
+def job_of(number: int) -> Job:
+    upload = Upload("photos", f"shoes/{number}.jpg", f"v{number}", f"00{number:04X}", "e7a6", 1_000, EPOCH)
+    return new(upload, EPOCH)
+
+
+def claimed(job: Job, over: Picture | None = None) -> Job:
+    version = (over.version if over else 0) + 1
+    return replace(
+        job,
+        version=job.version + 1,
+        state=State.SUBMITTING,
+        reason=None,
+        submission_no=job.submission_no + 1,
+        due_at=EPOCH + 60,
+        picture=PICTURE,
+        picture_version=version,
+        picture_until=UNTIL,
+    )
+
+
+def waiting(job: Job) -> Job:
+    later = EPOCH + 300
+    return replace(job, version=job.version + 1, reason=Reason.SAME_PICTURE, due_at=later, picture=PICTURE)
+
+
+def closed(job: Job, state: State, **changes: object) -> Job:
+    after = replace(job, version=job.version + 1, state=state, reason=None, due_at=None, closed_at=EPOCH + 9)
+    return replace(after, **changes)  # type: ignore[arg-type]
+
+
+def seen(store: JobStore) -> Picture:
+    """The picture as the claim of another job finds it."""
+    other = job_of(99)
+    with pytest.raises(PictureTaken) as taken:
+        store.save(other, claimed(other))
+    return taken.value.picture
+
+
+def test_of_two_claims_of_one_picture_one_is_saved(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    store.save(first, claimed(first))
+    assert seen(store) == Picture(picture_id=PICTURE, version=1, taken_by=first.job_id, taken_until=UNTIL)
+    assert store.get(second.job_id) is None
+    with pytest.raises(PictureTaken):
+        store.save(second, claimed(second))
+    assert store.get(second.job_id) is None, "nothing of it was saved"
+
+
+def test_a_claim_that_is_refused_for_money_takes_no_picture(store: JobStore) -> None:
+    store.open_day(DAY)
+    first, second = job_of(1), job_of(2)
+    reserved = replace(claimed(first), reservation=Reservation(DAY, Decimal("0.14")))
+    with pytest.raises(LimitReached):
+        store.save(first, reserved, limit=Decimal("0.1"))
+    assert store.save(second, claimed(second)) == ()
+
+
+def test_a_picture_that_is_known_costs_no_limit(store: JobStore) -> None:
+    """Who may have a copy for nothing is told so, though the day's limit leaves nothing."""
+    store.open_day(DAY)
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    reserved = replace(claimed(second), reservation=Reservation(DAY, Decimal("0.14")))
+    with pytest.raises(PictureTaken):
+        store.save(second, reserved, limit=Decimal(0))
+
+
+def test_whoever_waits_is_named_when_the_picture_is_left(store: JobStore) -> None:
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(second, waiting(second), met=seen(store))
+    store.save(third, waits := waiting(third), met=seen(store))
+    assert store.save(taken, closed(taken, State.FAILED)) == (second.job_id, third.job_id)
+    left = seen(store)
+    assert (left.taken_by, left.waiting, left.outputs) == (None, (), ())
+    assert store.save(waits, claimed(waits, left), met=left) == ()
+
+
+def test_a_wait_for_what_has_changed_is_a_conflict(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    met = seen(store)
+    store.save(taken, closed(taken, State.FAILED))
+    with pytest.raises(Conflict):
+        store.save(second, waiting(second), met=met)
+    assert store.get(second.job_id) is None
+
+
+def test_only_so_many_are_woken_at_once(store: JobStore) -> None:
+    first = job_of(1)
+    store.save(first, taken := claimed(first))
+    for number in range(MAX_WAITING + 1):
+        job = job_of(100 + number)
+        store.save(job, waiting(job), met=seen(store))
+    assert len(store.save(taken, closed(taken, State.FAILED))) == MAX_WAITING
+
+
+def test_what_was_delivered_is_known(store: JobStore) -> None:
+    first = job_of(1)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    known = seen(store)
+    assert (known.outputs, known.originals, known.source_key) == ((OUTPUT,), (OUTPUT,), "shoes/1.jpg")
+    assert known.taken_by is None
+
+
+def test_a_copy_is_known_in_place_of_what_it_was_made_of(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    copy = replace(OUTPUT, key="shoes/2.jpg", version_id="v2")
+    reused = closed(second, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
+    store.save(second, reused, met=seen(store))
+    assert (seen(store).outputs, seen(store).originals) == ((copy,), (OUTPUT,))
+    assert store.reused(DAY) == 1
+
+
+def test_a_copy_never_replaces_a_newer_result(store: JobStore) -> None:
+    """A copy of what was known when it was made."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    met = seen(store)
+    anew = replace(OUTPUT, key="shoes/2.jpg", version_id="v2", etag="e2")
+    store.save(second, taken := claimed(second, met), met=met)
+    store.save(taken, closed(taken, State.DELIVERED, stored=(anew,)))
+    copy = replace(OUTPUT, key="shoes/3.jpg", version_id="v3")
+    reused = closed(third, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
+    store.save(third, reused, met=met)
+    assert seen(store).outputs == (anew,)
+
+
+def test_what_was_known_stays_known_where_a_new_run_fails(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    met = seen(store)
+    store.save(second, again := claimed(second, met), met=met)
+    assert (seen(store).taken_by, seen(store).outputs) == (second.job_id, (OUTPUT,))
+    store.save(again, closed(again, State.FAILED))
+    assert (seen(store).taken_by, seen(store).outputs) == (None, (OUTPUT,))
+
+
+def test_a_job_that_lost_its_picture_ends_all_the_same(store: JobStore) -> None:
+    """Another job has taken it after the time that a run may take: that one keeps it, and the result is known."""
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    met = seen(store)
+    store.save(second, claimed(second, met), met=met)
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    assert (seen(store).taken_by, seen(store).outputs) == (second.job_id, (OUTPUT,))
+
+
+def test_what_is_not_remembered_leaves_the_picture(store: JobStore) -> None:
+    first = job_of(1)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,), picture=None))
+    assert (seen(store).taken_by, seen(store).outputs) == (None, ())
+
+
+def test_what_detag_delivered_is_refused(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    fed_back = replace(claimed(second), picture="another")
+    with pytest.raises(AlreadyDelivered):
+        store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size))
+    assert store.get(second.job_id) is None
+    assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
+
+
+def test_of_racing_claims_of_one_picture_one_wins(store: JobStore) -> None:
+    """Twenty at once: one pays, and each of the others is told who does."""
+
+    def claim(number: int) -> str:
+        job = job_of(number)
+        try:
+            store.save(job, claimed(job))
+        except PictureTaken as taken:
+            return str(taken.picture.taken_by)
+        return "claimed"
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(claim, range(20)))
+    assert answers.count("claimed") == 1
+    winner = job_of(answers.index("claimed")).job_id
+    assert set(answers) == {"claimed", winner}
+
+
+@pytest.mark.parametrize("spoil", [PICTURE_ATTRIBUTES[0].name, PICTURE_ATTRIBUTES[2].name])
+def test_an_item_that_cannot_be_read_counts_as_none(dynamo: Dynamo, spoil: str) -> None:
+    first, second = job_of(1), job_of(2)
+    dynamo.store.save(first, claimed(first))
+    dynamo._spoil(f"picture#{PICTURE}", spoil)
+    met = seen(dynamo.store)
+    assert (met.taken_by, met.outputs) == (None, ())
+    dynamo.store.save(second, claimed(second, met), met=met)
+    assert seen(dynamo.store).taken_by == second.job_id
+
+
+def test_a_known_picture_is_never_deleted(dynamo: Dynamo) -> None:
+    """It is remembered while its output exists; one that is only taken expires."""
+    first = job_of(1)
+    dynamo.store.save(first, taken := claimed(first))
+    key = {"pk": {"S": f"picture#{PICTURE}"}}
+    assert "expires_at" in dynamo.client.get_item(TableName=dynamo.table, Key=key)["Item"]
+    dynamo.store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    assert "expires_at" not in dynamo.client.get_item(TableName=dynamo.table, Key=key)["Item"]

@@ -1,0 +1,80 @@
+"""The guards of pictures: equal photos are paid for once, and what is not good enough is not reused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutant import DECISIONS, REUSE, STORE, one
+
+ITEMS: Final = "detag.ports.items:"
+
+MUTANTS: Final = (
+    one(
+        "a claim takes its picture",
+        "one run per picture",
+        DECISIONS + "begin",
+        "picture=photo.picture",
+        "picture=None",
+    ),
+    one(
+        "a picture is taken only as it was seen",
+        "one run per picture",
+        STORE + "_pictures",
+        "change.takes and (not same)",
+        "False",
+    ),
+    one(
+        "a picture that is taken is waited for",
+        "one run per picture",
+        DECISIONS + "meet_picture",
+        "pays and now < picture.taken_until",
+        "False",
+    ),
+    one(
+        "a picture is taken for as long as a run may take",
+        "one run per picture",
+        DECISIONS + "begin",
+        "picture_until=now + run_timeout_hours * 3600.0",
+        "picture_until=now + 60.0",
+        400,
+    ),
+    one(
+        "an unconfirmed photo keeps its picture",
+        "one run per picture",
+        "detag.domain.job:Job.holds_picture",
+        "self.reason is Reason.UNCONFIRMED",
+        "False",
+        400,
+    ),
+    one(
+        "what was delivered is known",
+        "one run per picture",
+        ITEMS + "_known",
+        "return pictures.know(picture, job.job_id, job.upload.key, job.stored, copies=copies)",
+        "return pictures.leave(picture, job.job_id)",
+    ),
+    one(
+        "what detag delivered is not cleaned again",
+        "already cleaned",
+        DECISIONS + "begin",
+        "unless_output=as_output",
+        "unless_output=None",
+        400,
+    ),
+    one(
+        "what was rejected is not reused",
+        "reused as it should be",
+        REUSE + "_is_rejected",
+        "tags.get(REVIEW) == REJECTED",
+        "False",
+        400,
+    ),
+    one(
+        "what was deleted or overwritten by hand is not reused",
+        "reused as it should be",
+        DECISIONS + "refuse_reuse",
+        "all((one.untouched for one in facts))",
+        "True",
+        400,
+    ),
+)
