@@ -37,7 +37,8 @@ def counted(jobs: list[Job], now: float = NOW, *, moving: bool = False, batch: B
 
 
 def test_a_batch_tells_ends_dollars_and_times() -> None:
-    jobs = [ended(cost="0.14") for _ in range(9)] + [
+    jobs = [ended(cost="0.14") for _ in range(8)] + [
+        ended(cost="0", reused_from="boot.jpg.webp"),
         ended(State.SKIPPED, Reason.EMPTY, upload=replace(UPLOAD, uploaded_at=NOW - 60.0)),
         ended(State.FAILED, Reason.RUN_FAILED, cost="0.14", upload=replace(UPLOAD, uploaded_at=NOW + 60.0)),
         ended(State.SKIPPED, Reason.NOT_A_PHOTO, upload=replace(UPLOAD, uploaded_at=0.0)),
@@ -47,7 +48,8 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
         "photos": 11,
         "states": {"delivered": 9, "failed": 1, "skipped": 1},
         "reasons": {"empty": 1, "run_failed": 1},
-        "usd": "1.40",
+        "usd": "1.26",
+        "reused": 1,
         "first_upload": "2026-11-23T16:59:00+00:00",
         "last_upload": "2026-11-23T17:01:00+00:00",
     }

@@ -413,6 +413,7 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("active_at", "active_at", SECONDS, "once anything has ended", 0.0),
     Attribute("ends", "ends", COUNTS, "once anything has ended", ()),
     Attribute("usd", "usd", USD, ALWAYS, NEVER),
+    Attribute("reused", "reused", WHOLE, "once a result was reused", 0),
     Attribute("first_upload", "first_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),

@@ -40,6 +40,8 @@ class Batch:
     """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`."""
     usd: Decimal = Decimal(0)
     """What Runflow charged for them, in US dollars."""
+    reused: int = 0
+    """How many of them were delivered for nothing, since an equal photo was cleaned before."""
     first_upload: float = 0.0
     """The time of the oldest upload among them."""
     last_upload: float = 0.0
@@ -92,6 +94,7 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
         active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
         ends=tuple(sorted(ends.items())),
         usd=batch.usd + sum((Decimal(job.cost or "0") for job in jobs), Decimal(0)),
+        reused=batch.reused + sum(job.reused_from is not None for job in jobs),
         first_upload=min(uploads, default=0.0),
         last_upload=max(uploads, default=0.0),
     )
@@ -133,6 +136,7 @@ def event_of(batch: Batch) -> dict[str, Any]:
         "states": dict(states),
         "reasons": dict(reasons),
         "usd": str(batch.usd),
+        "reused": batch.reused,
         "first_upload": _written(batch.first_upload),
         "last_upload": _written(batch.last_upload),
     }

@@ -140,7 +140,7 @@ class Reason(StrEnum):
         "already_cleaned",
         Group.SKIPPED,
         "It is a photo that detag has cleaned and delivered.",
-        "Nothing; to have it cleaned once more, upload it with a word in its detag-again metadata.",
+        "Nothing; to have it cleaned once more, reopen it (paid), or upload it with a word in detag-again metadata.",
     )
     EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
     TRUNCATED = (
