@@ -461,7 +461,8 @@ def _whose_run() -> Iterator[Row]:
 
     yield shown("its name, its photo and its time are the job's")
     yield shown("its name is the job's, and its photo an asset link", image_url="runflow://assets/1")
-    yield shown("its photo is another", image_url="https://in.example/hat.jpg")
+    yield shown("its photo is another of the bucket's", image_url="https://in.example/hat.jpg")
+    yield shown("its name is the job's, and its photo at an unknown host", image_url="https://cdn.example/1.jpg")
     yield shown("its name is that of a submission which the job has not made", client_ref=f"{UNCONFIRMED.job_id}.7")
     yield shown("it was made before the job was claimed", created_at=0.0)
     yield shown("its configuration is another", aspect_ratio="4:3")

@@ -520,7 +520,7 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("no failure for a paused intake", fair, job)
+            self.check("no failure for a paused intake", fair or self._misled(job), job)
         if job.cost is not None and job.reservation is not None and job.reserved_run is None:
             self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
         reserved = simulation.runflow.runs.get(job.reserved_run or "")
@@ -531,6 +531,12 @@ class Checker:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _misled(self, job: Job) -> bool:
+        """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
+        runflow = self._simulation.runflow
+        names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
+        return job.reason is Reason.NOT_CONFIRMED and any(map(job.has_submission, names))
 
     def _tried_again(self, run: FakeRun) -> None:
         """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""

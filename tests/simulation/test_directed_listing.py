@@ -184,6 +184,19 @@ def test_what_cannot_be_looked_up_reaches_a_person(
     assert ("Photo Failed", job_id) in [(kind, detail["job_id"]) for kind, detail in simulation.events.published]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_link_to_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
+    """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
+    no = Change("detag.domain.decisions:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
+    with nullcontext() if told else no.made():
+        simulation.runflow.habits.input_shown = "elsewhere"
+        job_id = lost_answer(simulation)
+        simulation.run_out(simulation.time + 4 * DAY)
+    job, (run, *_) = simulation.jobs.jobs[job_id], simulation.runflow.runs
+    assert simulation.runflow.billed == (PRICE if told else 2 * PRICE)
+    assert (job.reason is Reason.NOT_CONFIRMED and job.reservation is not None and run in str(job.detail)) is told
+
+
 def test_a_search_goes_on_once_the_key_has_the_right(simulation: Simulation) -> None:
     simulation.runflow.habits.may_list = False
     job = lost_answer(simulation)

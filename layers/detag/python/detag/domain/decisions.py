@@ -76,7 +76,7 @@ from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
+from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -642,17 +642,19 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
 
     Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
     out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
-    to take it for somebody else's could mean to pay twice.
+    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
     """
     ratio = job.awaited.get(run.client_ref or "")
     named = run.client_ref is not None
-    elsewhere = run.image_url and not same_place(run.image_url, photo_url) and not is_asset_url(run.image_url)
-    if elsewhere or not _in_time(run, job) or run.job_id not in (None, job.job_id):
+    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
         return Proof.FOREIGN
     if named and not job.has_submission(run.client_ref or ""):
         return Proof.FOREIGN
     if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
         return Proof.FOREIGN
+    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
+        names_ours = ratio is not None or (not named and run.job_id is not None)
+        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
     return Proof.OURS if named else Proof.UNTOLD
 
 

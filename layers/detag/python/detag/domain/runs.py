@@ -424,6 +424,14 @@ def same_place(one: str | None, other: str | None) -> bool:
     return (a.netloc.lower(), unquote(a.path)) == (b.netloc.lower(), unquote(b.path))
 
 
+def same_host(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same host: the bucket's, where S3 names it in the host."""
+    try:
+        return urlsplit(one).netloc.lower() == urlsplit(other).netloc.lower()
+    except ValueError:
+        return False
+
+
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 

@@ -127,8 +127,9 @@ class Habits:
     not."""
     list_entries: Literal["whole", "thin"] = "whole"
     """Whether an entry of the list is the record, or its id, status and time only."""
-    input_shown: Literal["sent", "asset", "nothing"] = "sent"
-    """The `input` of a record: as it was sent, with `image_url` as a link to an asset, or left out."""
+    input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"
+    """The `input` of a record: as it was sent, with `image_url` as a link to an asset or at an unknown host, or left
+    out."""
     order: Literal["descending", "ascending", "none"] = "descending"
     """The order of the list, whatever is asked for."""
     client_ref_filter: Literal["honoured", "ignored", "refused", "none"] = "honoured"
@@ -268,7 +269,10 @@ class FakeRuns:
         sent = run.request.get("input")
         if not sent or self.habits.input_shown == "sent" or run.run_id in self.shown_as_sent:
             return sent
-        return None if self.habits.input_shown == "nothing" else {**sent, "image_url": f"runflow://assets/{run.number}"}
+        if self.habits.input_shown == "nothing":
+            return None
+        place = "runflow://assets/" if self.habits.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
+        return {**sent, "image_url": f"{place}{run.number}"}
 
     def _entry(self, run: FakeRun) -> dict[str, Any]:
         """An entry of the list."""

@@ -111,10 +111,10 @@ class _Search:
             match self._proof(entry):
                 case Proof.OURS if entry.image_url:
                     self._found[entry.run_id] = entry
-                case Proof.OURS:  # the record may tell more
-                    ours.append(entry.run_id)
-                case Proof.UNTOLD:
+                case Proof.UNTOLD if entry.client_ref is None:
                     self.to_ask.append(entry.run_id)
+                case Proof.OURS | Proof.UNTOLD:  # the record may tell more
+                    ours.append(entry.run_id)
         self.to_ask = list(dict.fromkeys([*ours, *self.to_ask]))
 
     def answered(self, run: Run | None) -> None:
@@ -132,8 +132,9 @@ class _Search:
         told = proof(run, self._job, self._photo)
         if told is Proof.OURS and run.client_ref not in self._job.awaited:
             return Proof.FOREIGN
-        if told is Proof.FOREIGN and (run.client_ref in self._job.awaited or run.job_id == self._job.job_id):
-            self._telemetry.warning("run names our job and is not ours", job_id=self._job.job_id, run_id=run.run_id)
+        if told is not Proof.OURS and (run.client_ref in self._job.awaited or run.job_id == self._job.job_id):
+            why = "run names our job and " + ("is not ours" if told is Proof.FOREIGN else "does not show our photo")
+            self._telemetry.warning(why, job_id=self._job.job_id, run_id=run.run_id)
         return told
 
     def result(self, trouble: str = "") -> Search:
@@ -143,7 +144,7 @@ class _Search:
         if any(run.may_give_output for run in found) or (found and is_over and not self._untold):
             return Found(found)
         if is_over and self._untold:  # next from the top: what the list does not show any more need not tell
-            return Unanswered(f"{len(self._untold)} runs do not tell whose they are")
+            return Unanswered(f"{len(self._untold)} runs do not tell whose they are, such as {self._untold[0]}")
         if is_over:
             return NoneFound()
         to_ask = tuple(dict.fromkeys([*self._found, *self.to_ask, *self._untold]))
