@@ -37,6 +37,8 @@ def paid_once(simulation: Simulation, job: str) -> None:
 
 READINGS: dict[str, dict[str, object]] = {
     "thin": {"list_entries": "thin"},
+    "ids alone": {"list_entries": "ids"},
+    "nested": {"list_entries": "nested"},
     "asset links": {"input_shown": "asset"},
     "no input": {"input_shown": "nothing"},
     "ascending": {"order": "ascending"},
@@ -159,6 +161,7 @@ TROUBLE: dict[str, Callable[[Simulation, pytest.MonkeyPatch], object]] = {
     "no right to list": lambda simulation, _: setattr(simulation.runflow.habits, "may_list", False),
     "a list that cannot be read": lambda simulation, _: setattr(simulation.runflow.habits, "list_readable", False),
     "records that never tell": nameless,
+    "entries without an id": lambda simulation, _: setattr(simulation.runflow.habits, "list_entries", "no ids"),
 }
 
 

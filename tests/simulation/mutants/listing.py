@@ -40,6 +40,15 @@ MUTANTS: Final = (
         "pass",
         400,
     ),
+    Mutant(
+        "search for an existing run: an entry that is not a record",
+        "paid once",
+        (
+            Change("detag.domain.runs:read_entry", "(entry, *inner)", "(entry,)"),
+            Change(SEARCH + "read", "self._without_id += page.without_id", "pass"),
+        ),
+        400,
+    ),
     one(
         "search for an existing run: listed and not known yet",
         "paid once",

@@ -125,8 +125,9 @@ class Habits:
     signs: Literal["always", "when asked", "unless asked"] = "always"
     """Whether a record's output URLs are signed: always, only where `add_signature` asks for it, or only where it does
     not."""
-    list_entries: Literal["whole", "thin"] = "whole"
-    """Whether an entry of the list is the record, or its id, status and time only."""
+    list_entries: Literal["whole", "thin", "ids", "nested", "no ids"] = "whole"
+    """What an entry of the list is: the record; its id, status and time only; its id as text; an object with the record
+    in it; or the record with null for its id."""
     input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"
     """The `input` of a record: as it was sent, with `image_url` as a link to an asset or at an unknown host, or left
     out."""
@@ -274,11 +275,18 @@ class FakeRuns:
         place = "runflow://assets/" if self.habits.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
         return {**sent, "image_url": f"{place}{run.number}"}
 
-    def _entry(self, run: FakeRun) -> dict[str, Any]:
+    def _entry(self, run: FakeRun) -> object:
         """An entry of the list."""
         record = self.record(run)
-        if self.habits.list_entries == "thin":
-            return {name: record[name] for name in ("id", "status_code", "created_at")}
+        match self.habits.list_entries:
+            case "thin":
+                return {name: record[name] for name in ("id", "status_code", "created_at")}
+            case "ids":
+                return run.run_id
+            case "nested":
+                return {"id": None, "run": record}
+            case "no ids":
+                return record | {"id": None}
         return record
 
     def callback(self, run: FakeRun) -> bytes:
@@ -405,8 +413,7 @@ class FakeRuns:
                 seen = [run for run in seen if place(run) > int(cursor)]
             here = seen[:length]
             following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
-            runs = tuple(run for run in (read_run(self._entry(run)) for run in here) if run)
-            return RunPage(runs, following)
+            return RunPage.of(map(self._entry, here), following)
 
     def named(self, client_ref: str) -> tuple[Run, ...]:
         """See `Runs`."""
@@ -419,7 +426,7 @@ class FakeRuns:
             shown = [] if reading == "none" else self._listed()
             if reading == "honoured":
                 shown = [run for run in shown if run.request.get("client_ref") == client_ref]
-            return tuple(run for run in (read_run(self._entry(run)) for run in shown[:NAMED]) if run)
+            return RunPage.of(map(self._entry, shown[:NAMED]), None).runs
 
     def _list(self) -> None:
         if not self.habits.may_list:

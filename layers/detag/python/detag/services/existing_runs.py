@@ -14,7 +14,7 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.items import MAX_CURSOR, MAX_TO_ASK
 from detag.ports.photos import PhotoStore
-from detag.ports.runs import NotConfigured, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, RunPage, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.ownership import photo_url
 
@@ -72,7 +72,7 @@ class ExistingRuns:
                     search.restart()
                     raise
                 return
-            search.read(page.runs, page.next)
+            search.read(page)
 
 
 class _Search:
@@ -87,6 +87,7 @@ class _Search:
         self.is_read = job.search_from is None and bool(job.to_ask)
         """Whether nothing is left of the list."""
         self._untold: list[str] = []
+        self._without_id = 0
         self._told: set[str] = set()
         self._found: dict[str, Run] = {}
         self._order = _Order()
@@ -95,12 +96,13 @@ class _Search:
         """Begin at the top the next time."""
         self.cursor, self.to_ask, self._untold = None, [], []
 
-    def read(self, entries: Sequence[Run], following: str | None) -> None:
+    def read(self, page: RunPage) -> None:
         """Take in a page of the list."""
-        self._order.read(entry.created_at for entry in entries)
-        self.judge(entries)
-        self.cursor = following
-        self.is_read = following is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
+        self._order.read(entry.created_at for entry in page.runs)
+        self.judge(page.runs)
+        self._without_id += page.without_id
+        self.cursor = page.next
+        self.is_read = page.next is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
 
     def judge(self, entries: Iterable[Run]) -> None:
         """Take in entries of the list. What they do not tell is asked for, those with a name of ours first."""
@@ -141,8 +143,10 @@ class _Search:
         """What the search has come to. `trouble`: why Runflow did not tell."""
         found = list(self._found.values())
         is_over = self.is_read and not self.to_ask and not trouble
-        if any(run.may_give_output for run in found) or (found and is_over and not self._untold):
+        if any(run.may_give_output for run in found) or (found and is_over and not (self._untold or self._without_id)):
             return Found(found)
+        if self._without_id:  # nothing to ask for by: next from the top
+            return Unanswered(trouble or f"{self._without_id} entries of the run list have no id")
         if is_over and self._untold:  # next from the top: what the list does not show any more need not tell
             return Unanswered(f"{len(self._untold)} runs do not tell whose they are, such as {self._untold[0]}")
         if is_over:
