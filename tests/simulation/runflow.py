@@ -101,7 +101,7 @@ class Runflow(FakeRuns):
         if profile.has("run list thin"):
             habits.list_entries = random.choice(("thin", "ids", "nested"))
         if profile.has("run list in another order"):
-            habits.order = random.choice(("ascending", "none"))
+            habits.order = random.choice(("ascending", "grouped", "none"))
         if profile.has("run list cursor too long to keep"):
             habits.cursor_length = 3_000
         if profile.has("photo shown by another link"):

@@ -14,7 +14,7 @@ from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
 from detag.ports.runs_fake import FAILED, PRICE, Ending, Fault
-from detag.services.existing_runs import MAX_ASKED
+from detag.services.existing_runs import MAX_ASKED, ORDERED
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Simulation
@@ -43,6 +43,7 @@ READINGS: dict[str, dict[str, object]] = {
     "no input": {"input_shown": "nothing"},
     "ascending": {"order": "ascending"},
     "no order": {"order": "none"},
+    "in groups": {"order": "grouped"},
     "thin, of asset links, ascending": {"list_entries": "thin", "input_shown": "asset", "order": "ascending"},
     "a clock that is behind": {"clock_behind": 3_500.0},
     "a clock that is behind, thin": {"clock_behind": 3_500.0, "list_entries": "thin"},
@@ -145,6 +146,29 @@ def test_only_runs_whose_time_could_be_ours_are_asked_for(simulation: Simulation
     job = lost_answer(simulation)
     paid_once(simulation, job)
     assert set(simulation.runflow.asked) == {simulation.jobs.jobs[job].run_id}
+
+
+@pytest.mark.parametrize("needed", [ORDERED, 10])
+def test_a_list_that_is_in_order_within_groups_is_read_on(simulation: Simulation, needed: int) -> None:
+    """Newest first in each of its groups, a list looks in order at first: ten older runs in a row do not end it."""
+    ten = Change("detag.services.existing_runs:_Search.read", "self._order.is_beyond", "self._order._older >= 10")
+    with nullcontext() if needed == ORDERED else ten.made():
+        habits = simulation.runflow.habits
+        habits.order, habits.page_limit, habits.client_ref_filter = "grouped", 5, "none"
+        simulation.runflow.others(60)
+        pass_time(simulation, 3 * HOUR)
+        lost_answer(simulation)
+        simulation.run_out(simulation.time + DAY)
+    assert len(simulation.runflow.sent) == (1 if needed == ORDERED else 2)
+
+
+def test_a_long_list_that_is_in_order_is_not_read_to_its_end(simulation: Simulation) -> None:
+    simulation.runflow.habits.client_ref_filter = "none"
+    simulation.runflow.others(4_000)
+    pass_time(simulation, 3 * HOUR)
+    job = lost_answer(simulation)
+    paid_once(simulation, job)
+    assert simulation.runflow.pages == 5, "of nine: 2,499 older runs and its own"
 
 
 # What cannot be looked up

@@ -18,9 +18,9 @@ MUTANTS: Final = (
     one(
         "search for an existing run: order checked",
         "paid once",
-        "detag.services.existing_runs:_Order.is_beyond",
-        "self._holds and self._seen >= ORDERED and",
-        "",
+        SEARCH + "read",
+        "self._order.is_beyond",
+        "self._order._older > 0",
         400,
     ),
     Mutant(

@@ -131,8 +131,8 @@ class Habits:
     input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"
     """The `input` of a record: as it was sent, with `image_url` as a link to an asset or at an unknown host, or left
     out."""
-    order: Literal["descending", "ascending", "none"] = "descending"
-    """The order of the list, whatever is asked for."""
+    order: Literal["descending", "ascending", "grouped", "none"] = "descending"
+    """The order of the list, whatever is asked for; grouped: newest first in each of three groups."""
     client_ref_filter: Literal["honoured", "ignored", "refused", "none"] = "honoured"
     """What a filter on `client_ref` gives: the runs of this name, the list, a refusal, or no run at all."""
     may_list: bool = True
@@ -448,7 +448,10 @@ class FakeRuns:
         """Where a run is in the list: a cursor names the place of the last one seen."""
         if self.habits.order == "none":
             return run.number * 7_919 % 10_007 * 1_000_000 + run.number
-        return run.number if self.habits.order == "ascending" else 1_000_000_000 - run.number
+        if self.habits.order == "ascending":
+            return run.number
+        group = run.number % 3 if self.habits.order == "grouped" else 0
+        return group * 2_000_000_000 + 1_000_000_000 - run.number
 
     def _ask(self, operation: str) -> None:
         self._key()

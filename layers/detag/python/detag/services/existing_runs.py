@@ -21,8 +21,10 @@ from detag.services.ownership import photo_url
 MAX_PAGES: Final = 40
 MAX_ASKED: Final = 100
 """Runs that one search asks for by id; the next goes on with the others."""
-ORDERED: Final = 10
-"""Runs that have to be in order before a list is taken to be."""
+ORDERED: Final = 2_000
+"""Runs in a row that have to be older than the claim before all that follow are taken to be: a list that is newest
+first in each of several groups looks in order until its first group ends.
+"""
 
 
 class ExistingRuns:
@@ -98,11 +100,12 @@ class _Search:
 
     def read(self, page: RunPage) -> None:
         """Take in a page of the list."""
-        self._order.read(entry.created_at for entry in page.runs)
+        earliest = self._job.claimed_at - waits.LIST_SKEW.seconds
+        self._order.read((entry.created_at for entry in page.runs), earliest)
         self.judge(page.runs)
         self._without_id += page.without_id
         self.cursor = page.next
-        self.is_read = page.next is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
+        self.is_read = page.next is None or self._order.is_beyond
 
     def judge(self, entries: Iterable[Run]) -> None:
         """Take in entries of the list. What they do not tell is asked for, those with a name of ours first."""
@@ -164,20 +167,20 @@ class _Order:
     """Whether a list comes newest first, as far as it was read: that is checked, and not believed."""
 
     def __init__(self) -> None:
-        self._first = self._last = math.inf
-        self._seen = 0
+        self._last = math.inf
+        self._older = 0
         self._holds = True
 
-    def read(self, times: Iterable[float | None]) -> None:
-        """Take in the times of the entries of a page."""
+    def read(self, times: Iterable[float | None], since: float) -> None:
+        """Take in the times of the entries of a page; a run that was made before `since` is older than the claim."""
         for time in times:
             if time is None:
                 continue
             self._holds = self._holds and time <= self._last
-            self._first = time if not self._seen else self._first
+            self._older = self._older + 1 if time < since else 0
             self._last = time
-            self._seen += 1
 
-    def is_beyond(self, since: float) -> bool:
-        """Whether all that follows is older."""
-        return self._holds and self._seen >= ORDERED and self._last < min(since, self._first)
+    @property
+    def is_beyond(self) -> bool:
+        """Whether all that follows is taken to be older."""
+        return self._holds and self._older >= ORDERED
