@@ -253,6 +253,21 @@ def test_the_time_of_a_paused_intake_does_not_count(simulation: Simulation) -> N
     assert simulation.runflow.billed == 2 * PRICE
 
 
+def test_short_pauses_do_not_put_off_that_a_person_is_told(simulation: Simulation) -> None:
+    """A key without the right to list that is refused for hours every two days: a person is told within four days."""
+    habits = simulation.runflow.habits
+    habits.may_list = False
+    job_id = lost_answer(simulation)
+    for day in (1.0, 2.5):
+        simulation.after(day * DAY, lambda: setattr(habits, "key_good", False))
+        simulation.after(day * DAY, lambda: upload(simulation, f"{simulation.time}.jpg"))
+        simulation.after(day * DAY + 2 * HOUR, lambda: setattr(habits, "key_good", True))
+    pass_time(simulation, 4 * DAY)
+    paused = [write for write in simulation.jobs.writes if "intake is paused" in str(write.after.decision)]
+    assert paused, "the search was put off by a pause"
+    assert simulation.jobs.jobs[job_id].reason is Reason.NOT_CONFIRMED
+
+
 def test_a_callback_redelivered_by_hand_repairs_the_given_up(simulation: Simulation) -> None:
     """The reason's advice is true: the run's callback, sent again by hand, still brings the output."""
     simulation.runflow.habits.may_list = False

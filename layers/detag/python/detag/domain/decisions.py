@@ -572,8 +572,9 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             paid = tuple(run for run in others if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref)
         case NotSearched(why):
-            later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
+            pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
+            since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
+            return Step(move=move(keep_unconfirmed, now + pause, since=since), decision="unconfirmed", why=why)
         case Unanswered() | Unfinished():
             return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
