@@ -356,8 +356,17 @@ def _screen() -> Iterator[Row]:
         name = "it is" if known else "it is not"
         found = decisions.screen_other_key(known=known)
         yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
-    yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
-    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+
+    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD) -> Row:
+        return known, WAITING, decisions.screen_rank(upload, newest, seen, now=NOW)
+
+    yield rank(
+        "a newer upload has its name, in a bucket without versions", "FF", good, replace(UPLOAD, version_id=None)
+    )
+    yield rank("a newer upload has its name", "FF", None)
+    yield rank("... and is still at its key", "FF", Replaced())
+    yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
+    yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
 
 def _after_post() -> Iterator[Row]:

@@ -111,6 +111,8 @@ class Checker:
         self._not_there: dict[str, float] = {}
         """Since when an upload is not what is at its key, by job id."""
         self._was_not_there: set[str] = set()
+        self._back_since: dict[str, float] = {}
+        """Since when it is there again, what came after it having been taken back."""
         self._written = 0
         self._stored = self._removed = 0
         self._intake_version = 0
@@ -168,7 +170,8 @@ class Checker:
             is_there = there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag
             for job_id in (upload.job_id, by_own_key(upload).job_id):
                 if is_there:
-                    self._not_there.pop(job_id, None)
+                    if self._not_there.pop(job_id, None) is not None:
+                        self._back_since[job_id] = simulation.time
                 else:
                     self._not_there.setdefault(job_id, simulation.time)
                     self._was_not_there.add(job_id)
@@ -251,6 +254,7 @@ class Checker:
             overtaken = (
                 newest > sequencer_rank(after.upload.sequencer)
                 and self._simulation.time - self._newest_seen[place] > 60
+                and (after.upload.version is None or after.job_id in self._not_there)
             )
             self.check("nothing reserved for an older upload", not overtaken, after)
         self._judged(before, after)
@@ -289,7 +293,9 @@ class Checker:
                 (one.bucket, one.key) == place and one.rank > after.upload.rank and one.job_id not in self._not_sent
                 for one in self._simulation.uploaded
             )
-            self.check("nothing superseded for nothing", newer, after)
+            back = self._simulation.time - self._back_since.get(after.job_id, self._simulation.time)
+            is_back = after.upload.version is not None and after.job_id not in self._not_there and back > 60
+            self.check("nothing superseded for nothing", newer and not is_back, after)
 
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""

@@ -352,11 +352,18 @@ def screen_other_key(*, known: bool) -> Idle | None:
     return Idle("known by its own key") if known else None
 
 
-def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
-    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
-    if newest > upload.rank:
-        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
-    return None
+def screen_rank(upload: Upload, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadMore | None:
+    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one, or what
+    was newer has been taken back: this version is what is `seen` at its key afterwards. Without versions that cannot be
+    told from an upload of the same bytes.
+    """
+    if newest <= upload.rank:
+        return None
+    if upload.version and seen is None:
+        return ReadMore(1)
+    if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
+        return None
+    return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
 def _is_of(upload: Upload, seen: Head) -> bool:
