@@ -13,8 +13,9 @@ from detag.domain.intake import Override
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
+from detag.domain.search import ORDERED
 from detag.ports.runs_fake import FAILED, PRICE, Ending, Fault
-from detag.services.existing_runs import MAX_ASKED, ORDERED
+from detag.services.existing_runs import MAX_ASKED
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Simulation
@@ -77,7 +78,7 @@ def test_a_callback_with_a_rewritten_link_is_adopted(simulation: Simulation) -> 
 
 
 CLOCK = (
-    Change("detag.services.existing_runs:_Search.read", "waits.LIST_SKEW.seconds", "0.0"),
+    Change("detag.domain.search:RunSearch.read", "waits.LIST_SKEW.seconds", "0.0"),
     Change("detag.domain.decisions:_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
 )
 
@@ -98,7 +99,7 @@ def test_a_clock_that_is_behind_hides_no_run(simulation: Simulation, allowed: bo
 def test_a_run_that_is_listed_and_not_known_yet_is_waited_for(simulation: Simulation, waited_for: bool) -> None:
     """A run that is listed and cannot be asked for yet is waited for; passed over, it is paid for twice."""
     passed_over = Change(
-        "detag.services.existing_runs:_Search.answered", "Proof.UNTOLD if run is None", "Proof.FOREIGN if run is None"
+        "detag.domain.search:RunSearch.answered", "Proof.UNTOLD if run is None", "Proof.FOREIGN if run is None"
     )
     with nullcontext() if waited_for else passed_over.made():
         simulation.runflow.habits.known_after = HOUR
@@ -151,7 +152,7 @@ def test_only_runs_whose_time_could_be_ours_are_asked_for(simulation: Simulation
 @pytest.mark.parametrize("needed", [ORDERED, 10])
 def test_a_list_that_is_in_order_within_groups_is_read_on(simulation: Simulation, needed: int) -> None:
     """Newest first in each of its groups, a list looks in order at first: ten older runs in a row do not end it."""
-    ten = Change("detag.services.existing_runs:_Search.read", "self._order.is_beyond", "self._order._older >= 10")
+    ten = Change("detag.domain.search:RunSearch.read", "self._order.is_beyond", "self._order._older >= 10")
     with nullcontext() if needed == ORDERED else ten.made():
         habits = simulation.runflow.habits
         habits.order, habits.page_limit, habits.client_ref_filter = "grouped", 5, "none"

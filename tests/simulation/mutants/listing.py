@@ -77,7 +77,7 @@ MUTANTS: Final = (
         "adoption: after a search",
         "own run",
         SEARCH + "_proof",
-        "proof(run, self._job, self._photo)",
+        "proof(run, self._job, self._photo_url)",
         "Proof.OURS if run.job_id == self._job.job_id else Proof.FOREIGN",
         400,
     ),
