@@ -596,7 +596,8 @@ class Checker:
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             unused = bool(again) and (job is None or not self._may_use(again, job))
-            self.check("paid once", len(known) == 1 or unused, "a paid run of no job", job)
+            misled = job is not None and self._misled(job)
+            self.check("paid once", len(known) == 1 or unused or misled, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

@@ -45,7 +45,7 @@ MUTANTS: Final = (
         "paid once",
         (
             Change("detag.domain.runs:read_entry", "(entry, *inner)", "(entry,)"),
-            Change(SEARCH + "read", "self._without_id += page.without_id", "pass"),
+            Change(SEARCH + "read", "self._without_id += without_id", "pass"),
         ),
         400,
     ),
