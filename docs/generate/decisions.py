@@ -359,8 +359,17 @@ def _screen() -> Iterator[Row]:
         name = "it is" if known else "it is not"
         found = decisions.screen_other_key(known=known)
         yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
-    yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
-    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+
+    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD) -> Row:
+        return known, WAITING, decisions.screen_rank(upload, newest, seen, now=NOW)
+
+    yield rank(
+        "a newer upload has its name, in a bucket without versions", "FF", good, replace(UPLOAD, version_id=None)
+    )
+    yield rank("a newer upload has its name", "FF", None)
+    yield rank("... and is still at its key", "FF", Replaced())
+    yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
+    yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
 
 def _after_post() -> Iterator[Row]:
@@ -466,7 +475,8 @@ def _whose_run() -> Iterator[Row]:
 
     yield shown("its name, its photo and its time are the job's")
     yield shown("its name is the job's, and its photo an asset link", image_url="runflow://assets/1")
-    yield shown("its photo is another", image_url="https://in.example/hat.jpg")
+    yield shown("its photo is another of the bucket's", image_url="https://in.example/hat.jpg")
+    yield shown("its name is the job's, and its photo at an unknown host", image_url="https://cdn.example/1.jpg")
     yield shown("its name is that of a submission which the job has not made", client_ref=f"{UNCONFIRMED.job_id}.7")
     yield shown("it was made before the job was claimed", created_at=0.0)
     yield shown("its configuration is another", aspect_ratio="4:3")

@@ -111,6 +111,8 @@ class Checker:
         self._not_there: dict[str, float] = {}
         """Since when an upload is not what is at its key, by job id."""
         self._was_not_there: set[str] = set()
+        self._back_since: dict[str, float] = {}
+        """Since when it is there again, what came after it having been taken back."""
         self._written = 0
         self._stored = self._removed = 0
         self._intake_version = 0
@@ -168,7 +170,8 @@ class Checker:
             is_there = there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag
             for job_id in (upload.job_id, by_own_key(upload).job_id):
                 if is_there:
-                    self._not_there.pop(job_id, None)
+                    if self._not_there.pop(job_id, None) is not None:
+                        self._back_since[job_id] = simulation.time
                 else:
                     self._not_there.setdefault(job_id, simulation.time)
                     self._was_not_there.add(job_id)
@@ -251,6 +254,7 @@ class Checker:
             overtaken = (
                 newest > sequencer_rank(after.upload.sequencer)
                 and self._simulation.time - self._newest_seen[place] > 60
+                and (after.upload.version is None or after.job_id in self._not_there)
             )
             self.check("nothing reserved for an older upload", not overtaken, after)
         self._judged(before, after)
@@ -289,7 +293,9 @@ class Checker:
                 (one.bucket, one.key) == place and one.rank > after.upload.rank and one.job_id not in self._not_sent
                 for one in self._simulation.uploaded
             )
-            self.check("nothing superseded for nothing", newer, after)
+            back = self._simulation.time - self._back_since.get(after.job_id, self._simulation.time)
+            is_back = after.upload.version is not None and after.job_id not in self._not_there and back > 60
+            self.check("nothing superseded for nothing", newer and not is_back, after)
 
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
@@ -520,7 +526,7 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("no failure for a paused intake", fair, job)
+            self.check("no failure for a paused intake", fair or self._misled(job), job)
         if job.cost is not None and job.reservation is not None and job.reserved_run is None:
             self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
         reserved = simulation.runflow.runs.get(job.reserved_run or "")
@@ -531,6 +537,12 @@ class Checker:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _misled(self, job: Job) -> bool:
+        """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
+        runflow = self._simulation.runflow
+        names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
+        return job.reason is Reason.NOT_CONFIRMED and any(map(job.has_submission, names))
 
     def _tried_again(self, run: FakeRun) -> None:
         """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
@@ -584,7 +596,8 @@ class Checker:
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             unused = bool(again) and (job is None or not self._may_use(again, job))
-            self.check("paid once", len(known) == 1 or unused, "a paid run of no job", job)
+            misled = job is not None and self._misled(job)
+            self.check("paid once", len(known) == 1 or unused or misled, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

@@ -99,9 +99,9 @@ class Runflow(FakeRuns):
         profile, random, habits = self._simulation.profile, self._simulation.random, self.habits
         habits.client_ref_filter = random.choice(("honoured", "ignored", "refused", "none"))
         if profile.has("run list thin"):
-            habits.list_entries = "thin"
+            habits.list_entries = random.choice(("thin", "ids", "nested"))
         if profile.has("run list in another order"):
-            habits.order = random.choice(("ascending", "none"))
+            habits.order = random.choice(("ascending", "grouped", "none"))
         if profile.has("run list cursor too long to keep"):
             habits.cursor_length = 3_000
         if profile.has("photo shown by another link"):
@@ -158,7 +158,7 @@ class Runflow(FakeRuns):
         self._simulation.checker.listing(cursor)
         page = super().page(cursor, account)
         happens, habits = self._simulation.profile.happens, self.habits
-        if habits.list_entries == "thin":
+        if habits.list_entries != "whole":
             happens("run list thin")
         if habits.order != "descending":
             happens("run list in another order")

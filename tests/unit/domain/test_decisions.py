@@ -266,8 +266,24 @@ def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -
 
 
 def test_a_pause_does_not_count_against_a_search() -> None:
-    last = replace(UNCONFIRMED, search_since=NOW - waits.SEARCH.seconds)
-    assert made(search_on(last, NotSearched("paused")), last).search_since == 0.0
+    """The wait of a pause is left out; what counted before it still does."""
+    job = replace(UNCONFIRMED, search_since=NOW - HOUR)
+    after = made(search_on(job, NotSearched("paused")), job)
+    assert after.search_since == job.search_since + (after.not_before - NOW)
+    assert made(search_on(UNCONFIRMED, NotSearched("paused")), UNCONFIRMED).search_since == 0.0
+
+
+def test_short_pauses_do_not_put_off_that_a_person_is_told() -> None:
+    """A list that may never be read, and an outage every other day: a person is told, a little later."""
+    job, now, hours = replace(UNCONFIRMED, search_since=NOW), NOW, 0
+    while job.state is State.WAITING:
+        now, hours = now + HOUR, hours + 1
+        search = NotSearched("paused") if hours % 48 == 0 else Unanswered("403")
+        step = decisions.after_list(job, search, may_send=True, now=now, uniform=longest)
+        assert isinstance(step, Step)
+        job = made(step, job)
+    assert job.reason is Reason.NOT_CONFIRMED
+    assert 72 <= hours <= 74
 
 
 def search_on(job: Job, search: decisions.Search) -> Step:
@@ -291,9 +307,14 @@ HOUR = 3_600.0
         ({"image_url": "runflow://assets/1"}, Proof.OURS),
         ({"image_url": "https://storage.runflow.io/a.jpg?X-Amz-Signature=1"}, Proof.OURS),
         ({"image_url": "https://0a1b.r2.cloudflarestorage.com/assets/a.jpg"}, Proof.OURS),
-        ({"image_url": "https://evil.example/shoe.jpg"}, Proof.FOREIGN),
+        ({"image_url": "https://pub-0123456789abcdef.r2.dev/assets/1.jpg"}, Proof.UNTOLD),
+        ({"image_url": "https://[/"}, Proof.UNTOLD),
+        ({"image_url": "https://r2.example/1.jpg", "created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": None, "job_id": UNCONFIRMED.job_id}, Proof.UNTOLD),
         ({"image_url": "https://in.s3.amazonaws.com/hat.jpg"}, Proof.FOREIGN),
-        ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.FOREIGN),
+        ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.UNTOLD),
         ({"created_at": None}, Proof.OURS),
         ({"created_at": UNCONFIRMED.claimed_at - HOUR}, Proof.OURS),
         ({"created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),

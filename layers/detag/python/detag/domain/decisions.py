@@ -77,7 +77,7 @@ from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
+from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -356,11 +356,18 @@ def screen_other_key(*, known: bool) -> Idle | None:
     return Idle("known by its own key") if known else None
 
 
-def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
-    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
-    if newest > upload.rank:
-        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
-    return None
+def screen_rank(upload: Upload, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadMore | None:
+    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one, or what
+    was newer has been taken back: this version is what is `seen` at its key afterwards. Without versions that cannot be
+    told from an upload of the same bytes.
+    """
+    if newest <= upload.rank:
+        return None
+    if upload.version and seen is None:
+        return ReadMore(1)
+    if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
+        return None
+    return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
 def _is_of(upload: Upload, seen: Head) -> bool:
@@ -593,8 +600,9 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             paid = tuple(run for run in others if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref)
         case NotSearched(why):
-            later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
+            pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
+            since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
+            return Step(move=move(keep_unconfirmed, now + pause, since=since), decision="unconfirmed", why=why)
         case Unanswered() | Unfinished() | AskedElsewhere():
             return _search_on(job, search, now, uniform)
         case NoneFound() if not may_send:
@@ -668,17 +676,19 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
 
     Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
     out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
-    to take it for somebody else's could mean to pay twice.
+    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
     """
     ratio = job.awaited.get(run.client_ref or "")
     named = run.client_ref is not None
-    elsewhere = run.image_url and not same_place(run.image_url, photo_url) and not is_asset_url(run.image_url)
-    if elsewhere or not _in_time(run, job) or run.job_id not in (None, job.job_id):
+    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
         return Proof.FOREIGN
     if named and not job.has_submission(run.client_ref or ""):
         return Proof.FOREIGN
     if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
         return Proof.FOREIGN
+    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
+        names_ours = ratio is not None or (not named and run.job_id is not None)
+        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
     return Proof.OURS if named else Proof.UNTOLD
 
 

@@ -192,7 +192,8 @@ class Job:
     """Runs found by the search whose entries in the list do not say whose they are: to be asked for by id. If there is
     no cursor as well, the whole list has been read."""
     search_since: float = 0.0
-    """When the search for an existing run was first put off for another reason than a pause; 0 if it never was."""
+    """When the search for an existing run was first put off for another reason than a pause, moved on by the time of
+    every pause since; 0 if it never was."""
     unaccounted: tuple[tuple[str, str], ...] = ()
     """Submissions that were given up although their runs may still appear: the name of each, and the aspect ratio
     that it asked for, empty for the photo's own."""

@@ -253,7 +253,7 @@ class Reason(StrEnum):
         "not_confirmed",
         Group.FAILED,
         "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
-        "Search Runflow's runs for the name in the detail. One is there: redeliver its callback. None: upload again.",
+        "Search Runflow for the name in the detail. Found: redeliver its callback or get its output. None: upload it.",
         True,
     )
 

@@ -9,17 +9,13 @@ from typing import Final
 from detag.domain.intake import Intake
 from detag.domain.job import Job, Reservation
 from detag.domain.missed_uploads import Scan
+from detag.domain.search import MAX_CURSOR
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
 MAX_DECISION: Final = 600
-MAX_CURSOR: Final = 2_048
-MAX_TO_ASK: Final = 1_000
-"""Of 64 characters at most. With keys of 1,024 bytes these keep an item below 250 KB: it may have 400 (DynamoDB
-Developer Guide, "Quotas").
-"""
 MAX_UNACCOUNTED: Final = 100
 
 

@@ -57,7 +57,6 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.services.ownership import photo_url
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
@@ -128,7 +127,7 @@ class Deliver:
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
-        match whose_run(job, run_id, run, lambda: photo_url(job, self._photos)):
+        match whose_run(job, run_id, run, lambda: self._photo_url(job)):
             case Whose.OWN:
                 if run is not None and is_uncounted(job, run):
                     self._budget.charge_unmatched(job, run)  # it had failed free of charge
@@ -141,6 +140,10 @@ class Deliver:
                 self._use_other(job, run, result, deadline)
             case _:
                 self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
+
+    def _photo_url(self, job: Job) -> str:
+        upload = job.upload
+        return self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
 
     def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
