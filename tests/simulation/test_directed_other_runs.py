@@ -126,3 +126,24 @@ def test_what_the_own_run_costs_is_asked_for(simulation: Simulation, known: bool
     rest(simulation)
     assert used(simulation) == (1 if known else 2)
     assert (simulation.jobs.jobs[job].state, simulation.jobs.jobs[job].ask_at) == (State.DELIVERED, None)
+
+
+@pytest.mark.parametrize("link", ["runflow://assets/9", "ours"])
+@pytest.mark.parametrize("ending", [FREE, Ending(600.0, 600.0)])
+def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> None:
+    """A POST had no clear answer and made no run; sent again, it was answered. Somebody else's run has its name."""
+    simulation.unmatched_runs = 1  # nothing tells it from a second run of ours: a person is told
+    simulation.runflow.faults, simulation.runflow.endings = [Fault()], [ending]
+    job_id = upload(simulation)
+    awaits = State.WAITING if ending is FREE else State.SUBMITTED
+    while job_id not in simulation.jobs.jobs or not simulation.runflow.runs:
+        pass_time(simulation, 1.0)
+    while simulation.jobs.jobs[job_id].state is not awaits or simulation.jobs.jobs[job_id].awaited:
+        pass_time(simulation, 1.0)
+    upload_of = simulation.jobs.jobs[job_id].upload
+    ours = simulation.photos.presign("in", upload_of.key, upload_of.version_id, 60, "image/jpeg")
+    url = ours if link == "ours" else link
+    simulation.runflow.forge(job_id, f"{job_id}.1", url, {"aspect_ratio": "16:9"})
+    rest(simulation)
+    found = simulation.jobs.jobs[job_id]
+    assert (found.state, found.run_id in simulation.runflow.foreign) == (State.DELIVERED, False)

@@ -720,13 +720,14 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
 
     One paid output, one delivery: the output that is there is used, also while the job's own run is still going on. Of
-    an unmatched run it is used only if a POST of the job had no clear answer: else it cannot be ours.
+    an unmatched run it is used only while the POST that it bears the name of is unaccounted for: what others give the
+    name of an answered one is not ours.
     """
     if run.run_id == job.reserved_run:
         return _bill_reserved(job, run, now)
     if run.status not in GOOD:
         return Idle("another run of the job has no result to use")
-    if run.run_id not in job.earlier_runs and not job.maybe_submitted:
+    if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
     match job.state:
         case State.SUBMITTING:

@@ -654,7 +654,7 @@ def fail(
     _require(free or job.state is not State.WAITING or job.reason is Reason.UNCONFIRMED, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
-    if reason is Reason.NOT_CONFIRMED:
+    if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
     return replace(closed, code=code, reservation=None if free else closed.reservation)
 
