@@ -482,6 +482,10 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job has another run", submitted, earlier)
     yield row("the same, but it shows no output yet", submitted, replace(earlier, output_urls=()))
     yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
+    failed = replace(ASKED_AGAIN, earlier_runs=("run-0",))
+    yield row("the same, but it shows no output yet; it is asked for", failed, replace(earlier, output_urls=()))
+    alone = replace(failed, run_id=None)
+    yield row("the same, and the job has no other run", alone, replace(earlier, output_urls=()))
     reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
     for known, job, run in (
         ("it was charged, and no reservation stands for it", submitted, earlier),
@@ -509,7 +513,7 @@ def _after_other_run() -> Iterator[Row]:
 def _after_fetch_of_other() -> Iterator[Row]:
     def row(known: str, fetched: Fetched) -> Row:
         run = replace(SUCCEEDED, run_id="run-0")
-        return known, TIMED_OUT, decisions.after_fetch_of_other(run, fetched, now=NOW)
+        return known, TIMED_OUT, decisions.after_fetch_of_other(TIMED_OUT, run, fetched, now=NOW)
 
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
     yield row("some are stored, and time has run out", Partway(("shoe.jpg.webp",)))

@@ -365,8 +365,12 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
     if isinstance(decided, Fetch):
         assert run is not None
         assert run.output_urls
+    elif job.state is State.FAILED and job.tries:
+        assert isinstance(decided, Idle), "it was asked for a week"
     elif job.state is State.FAILED:
-        assert isinstance(decided, Idle), "a closed job is repaired by an output, and by nothing else"
+        assert isinstance(decided, Step), "a closed job is repaired by an output, which is asked for"
+        assert made(decided, job).state is State.FAILED
+        assert made(decided, job).ask_at == NOW + 3_600.0
     else:
         assert isinstance(decided, Step)
         after = made(decided, job)
@@ -402,6 +406,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     elif job.state is State.FAILED and isinstance(fetched, NotStored | Partway) and fetched.done:
         assert isinstance(decided, Step)
         assert made(decided, job).done == ("shoe.jpg",)
+    elif job.state is State.FAILED and isinstance(fetched, NotStored | Stored) and not job.tries:
+        assert isinstance(decided, Step)
+        assert made(decided, job).ask_at == NOW + 3_600.0
     elif job.state is State.FAILED:
         assert isinstance(decided, Again if isinstance(fetched, NotStored | Busy) else Idle)
     elif isinstance(fetched, Busy):

@@ -202,7 +202,9 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """
     if job.ask_at is None:
         return (job.run_id,)
-    return (job.reserved_run,) if job.reserved_run else (*job.earlier_runs, job.run_id)
+    if job.reserved_run:
+        return (job.reserved_run,)
+    return (*job.earlier_runs, job.run_id) if job.run_id else job.earlier_runs
 
 
 # Before paying
@@ -725,10 +727,10 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     """
     if run.run_id == job.reserved_run:
         return _bill_reserved(job, run, now)
-    if run.status not in GOOD:
-        return Idle("another run of the job has no result to use")
     if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
+    if run.status not in GOOD:
+        return _await_other(job, run, Idle("another run of the job has no result to use"), now)
     match job.state:
         case State.SUBMITTING:
             return Again("another run has succeeded while the photo is being sent again")
@@ -737,8 +739,22 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
             why = f"it has succeeded: {run.run_id}"
             return Step(move=taken, decision="another run taken over", why=why, warns=True)
         case State.SUBMITTED | State.FAILED | State.CANCELLED:
-            return FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)
+            return FetchOther(run) if run.output_urls else _await_other(job, run, Again(NO_OUTPUT_YET), now)
     return Idle("another run of the job is not needed")
+
+
+def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Step | Idle | Again:
+    """What another run of a failed job has not given yet is asked for together with the job's own, by the due time of
+    the item: it is on the item from then on. `otherwise`: what the run leads to where nothing is asked for.
+    """
+    if not job.repairable or (job.ask_at is None and not run.may_give_output):
+        return otherwise
+    if run.run_id not in job.earlier_runs:
+        ask_at = _first_ask(now) if job.ask_at is None else job.ask_at
+        return Step(move=move(ask_again, ask_at, run_id=run.run_id), decision="asked again later", why=otherwise.why)
+    if job.ask_at is None or run.run_id == runs_to_look_at(job)[-1]:
+        return _ask_later(job, otherwise.why, now)
+    return Idle(f"{otherwise.why}: it is asked for again with the job's own")
 
 
 def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation:
@@ -763,11 +779,11 @@ def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
     return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
 
 
-def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
+def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store the outputs of a run that is not the job's own leads to."""
     match fetched:
         case NotStored(why):
-            return Again(why)
+            return _await_other(job, run, Again(why), now)
         case Partway(done):
             return Again(f"{len(done)} outputs are done with")
         case Busy():
@@ -976,7 +992,8 @@ def deliver_later(
 ) -> Step | Idle | Again:
     """A paid result that is not available now is tried again for days before a person is told, and for a week after."""
     if job.state is not State.SUBMITTED:
-        return _ask_later(job, why, now) if _is_asked_for(job, now) else Again(why)
+        step = _ask_later(job, why, now) if job.ask_at is None or _is_asked_for(job, now) else Idle("")
+        return step if isinstance(step, Step) else Again(why)
     if len(done) > len(job.done):
         job = replace(job, troubles=())
     if _lasts(job, trouble, waits.LATE_RESULT if trouble is Trouble.UNREADABLE else waits.DELIVERY, now):
@@ -1008,12 +1025,18 @@ def _is_asked_for(job: Job, now: float) -> bool:
 
 
 def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | Idle:
-    """A closed job's run is asked for ever more rarely, for a week: it is paid or may be. `last`: no more."""
+    """A closed job's run is asked for ever more rarely, for a week: it is paid or may be; also one that appears after
+    the job was closed. `last`: no more.
+    """
+    until = (job.closed_at or now) + waits.LATE_RESULT.seconds
+    never_asked = job.ask_at is None and job.tries == 0
+    if never_asked and job.repairable and not last and _first_ask(now) <= until:
+        return Step(move=move(ask_again, _first_ask(now)), decision="asked again later", why=why)
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
     known = job.state is State.DELIVERED  # only what another run of it costs is still asked for
-    if last or ask_at > (job.closed_at or now) + waits.LATE_RESULT.seconds:
+    if last or ask_at > until:
         return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
     return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)
 

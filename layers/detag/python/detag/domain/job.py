@@ -666,12 +666,14 @@ def fail(
     by="deliver",
     when="a late result, or what the job's own run costs, was asked for and is not there yet",
 )
-def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
+def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
     """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
-    None, stop asking. `done` as in `poll_later`.
+    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, to be asked for as well.
     """
     _require(job.repairable or job.reserved_run is not None, "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
+    if run_id is not None:
+        asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
 

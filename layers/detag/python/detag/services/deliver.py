@@ -184,7 +184,7 @@ class Deliver:
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=())
             fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
-            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
+            self._take(job, after_fetch_of_other(job, run, fetched, now=self._clock.now()), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
