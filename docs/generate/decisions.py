@@ -487,10 +487,12 @@ def _after_other_run() -> Iterator[Row]:
     alone = replace(failed, run_id=None)
     yield row("the same, and the job has no other run", alone, replace(earlier, output_urls=()))
     reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
+    named = replace(earlier, run_id="run-2", client_ref="ref")
     for known, job, run in (
         ("it was charged, and no reservation stands for it", submitted, earlier),
         ("it was not charged", submitted, replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))),
         ("money is reserved for it", reserved, earlier),
+        ("money is reserved for the submission that made it", replace(reserved, reserved_run="ref"), named),
         ("it is the run of a job that failed free of charge", replace(TIMED_OUT, reservation=None), SUCCEEDED),
     ):
         yield known, job, "charged" if decisions.is_uncounted(job, run) else "not charged"

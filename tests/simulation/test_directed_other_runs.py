@@ -147,3 +147,28 @@ def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: st
     rest(simulation)
     found = simulation.jobs.jobs[job_id]
     assert (found.state, found.run_id in simulation.runflow.foreign) == (State.DELIVERED, False)
+
+
+def test_money_of_an_unconfirmed_post_stays_reserved(simulation: Simulation) -> None:
+    """A retry's POST has no answer and made a run; then the first run is tried again, and its output used."""
+    runflow = simulation.runflow
+    runflow.habits.idempotency = "ignored"
+    simulation.unmatched_runs = 1
+    runflow.endings = [FREE, SLOW]
+    job = upload(simulation)
+    pass_time(simulation, 10.0)
+    runflow.faults = [Fault(effect=True)]
+    while len(runflow.runs) < 2:
+        pass_time(simulation, 5.0)
+    runflow.deaf = True  # the second run's callback is lost
+    first, second = runflow.runs.values()
+    while not second.ended:
+        pass_time(simulation, 5.0)
+    pass_time(simulation, 20.0)
+    runflow.deaf = False
+    runflow.try_again(first)
+    pass_time(simulation, 30.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, f"{job}.2")
+    rest(simulation)
+    assert (used(simulation), runflow.billed) == (Decimal(2), 2 * PRICE)

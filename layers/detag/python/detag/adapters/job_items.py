@@ -166,7 +166,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("source_metadata", "source_metadata", PAIRS, "from the claim until closed, where there is any", ()),
     Attribute("run_id", "run_id", TEXT, "once the run is known, unless it failed and another follows"),
     Attribute("submitted_at", "submitted_at", SECONDS, "since the first run", 0.0),
-    Attribute("reserved_run", "reserved_run", TEXT, "after a delivery of another run's result"),
+    Attribute("reserved_run", "reserved_run", TEXT, "where the result of another run is used"),
     Attribute("earlier_runs", "earlier_runs", TEXTS, "after a run that another one followed or replaced", ()),
     Attribute("troubles", "troubles", TROUBLES, "while something keeps the result from being delivered", ()),
     Attribute("done", "done", TEXTS, "while some of a run's outputs are stored and others are not", ()),

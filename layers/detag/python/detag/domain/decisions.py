@@ -202,7 +202,7 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """
     if job.ask_at is None:
         return (job.run_id,)
-    if job.reserved_run:
+    if job.reserved_run and job.state is State.DELIVERED:
         return (job.reserved_run,)
     return (*job.earlier_runs, job.run_id) if job.run_id else job.earlier_runs
 
@@ -715,7 +715,12 @@ def is_uncounted(job: Job, run: Run) -> bool:
         return run.charged and job.state.terminal and job.reservation is None
     if job.run_id is None and job.state.terminal and job.reservation is not None:
         return False  # it was kept for the run that an unconfirmed submission might have made
-    return run.charged and run.run_id != job.reserved_run
+    return run.charged and not _is_reserved_for(job, run)
+
+
+def _is_reserved_for(job: Job, run: Run) -> bool:
+    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone."""
+    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
@@ -725,7 +730,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     an unmatched run it is used only while the POST that it bears the name of is unaccounted for: what others give the
     name of an answered one is not ours.
     """
-    if run.run_id == job.reserved_run:
+    if _is_reserved_for(job, run) and job.state is State.DELIVERED:
         return _bill_reserved(job, run, now)
     if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
@@ -774,9 +779,11 @@ def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
 
 def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
     cost = _usd(run) if run.charged else "0"
-    if job.state is not State.DELIVERED or not run.status.terminal or cost is None:
+    if not run.status.terminal or cost is None:
         return _ask_later(job, "what was reserved for the run stays", now)
-    return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
+    return Step(
+        move=move(bill_reserved, cost, run.run_id), decision="billed", why=f"run {run.run_id} has ended, for ${cost}"
+    )
 
 
 def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:

@@ -208,7 +208,8 @@ class Job:
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
-    """The run that the reservation is for, if the result of another one was delivered."""
+    """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
+    that may have made one."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
     next invocation continues after them."""
@@ -501,6 +502,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         due_at=due_at,
         body=None,
         reservation=None,
+        reserved_run=None,
         lease_until=0.0,
         **_NO_SEARCH,
     )
@@ -541,13 +543,15 @@ def adopt(
 )
 def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
     """Use a run that already exists instead of paying for another. It was charged by its id; if an unconfirmed
-    submission made a run too, that run is charged in the same way when it appears, so the reservation is returned.
+    submission may have made a run too, what was reserved stays for that one.
     """
     _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
-    taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
-    maybe = job.maybe_submitted or job.reason is Reason.UNCONFIRMED
-    return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
+    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None)
+    unconfirmed = job.reason is Reason.UNCONFIRMED
+    taken = replace(taken, reserved_run=job.client_ref if unconfirmed and job.reservation is not None else None)
+    maybe = job.maybe_submitted or unconfirmed
+    return replace(taken, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
@@ -656,7 +660,8 @@ def fail(
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
     if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
-    return replace(closed, code=code, reservation=None if free else closed.reservation)
+    returned = free and job.reserved_run is None
+    return replace(closed, code=code, reservation=None if returned else closed.reservation)
 
 
 @transition(
@@ -730,7 +735,7 @@ def deliver_other(
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None:
+    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
@@ -739,9 +744,9 @@ def deliver_other(
 @transition(
     State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
 )
-def bill_reserved(job: Job, cost: str) -> Job:
+def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
     """Replace what was reserved for a run by what Runflow billed for it, which need not be asked for any more."""
-    billed = replace(job, reservation=_billed(job.reservation, cost), ask_at=None)
+    billed = replace(job, reservation=_billed(job.reservation, cost), reserved_run=run_id, ask_at=None)
     return replace(billed, due_at=job.due_at if job.pending else None)
 
 
@@ -753,7 +758,7 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
-    spent = _billed(job.reservation, cost)
+    spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
         job,
         cost=cost,
