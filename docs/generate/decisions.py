@@ -490,7 +490,7 @@ def _after_other_run() -> Iterator[Row]:
     named = replace(earlier, run_id="run-2", client_ref="ref")
     for known, job, run in (
         ("it was charged, and no reservation stands for it", submitted, earlier),
-        ("it was not charged", submitted, replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))),
+        ("it is still in progress", submitted, replace(earlier, status=RunStatus.RUNNING, cost=None)),
         ("money is reserved for it", reserved, earlier),
         ("money is reserved for the submission that made it", replace(reserved, reserved_run="ref"), named),
         ("it is the run of a job that failed free of charge", replace(TIMED_OUT, reservation=None), SUCCEEDED),
@@ -502,6 +502,9 @@ def _after_other_run() -> Iterator[Row]:
     yield "... and is not known yet", submitted, decisions.charge_for(unknown, None, price=price)
     dearer = replace(earlier, cost=Decimal("0.28"))
     yield "it was charged with $0.14, and costs $0.28", submitted, decisions.charge_for(dearer, price, price=price)
+    free = replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))
+    yield "it was charged with $0.14, and failed free of charge", submitted, _charged(free, price)
+    yield "it was not charged, and failed free of charge", submitted, _charged(free, None)
     yield "Runflow does not know it", submitted, decisions.after_unknown_other(submitted, "run-0", now=NOW)
     yield (
         "the same, and money is reserved for it",
@@ -510,6 +513,11 @@ def _after_other_run() -> Iterator[Row]:
     )
     yield row("the job was delivered from another run while this one was in progress", reserved, earlier)
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
+
+
+def _charged(run: Run, before: Reservation | None) -> Reservation | str:
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    return decisions.charge_for(run, before, price=price) or "not charged"
 
 
 def _after_fetch_of_other() -> Iterator[Row]:

@@ -710,12 +710,14 @@ class FetchOther:
 
 
 def is_uncounted(job: Job, run: Run) -> bool:
-    """Whether a run was charged, and no reservation of the job stands for it, nor will."""
+    """Whether a run was charged, and no reservation of the job stands for it, nor will. So is another run that ended
+    free of charge: what it was charged with while it went on is corrected.
+    """
     if run.run_id == job.run_id:
         return run.charged and job.state.terminal and job.reservation is None
     if job.run_id is None and job.state.terminal and job.reservation is not None:
         return False  # it was kept for the run that an unconfirmed submission might have made
-    return run.charged and not _is_reserved_for(job, run)
+    return (run.charged or run.status.terminal) and not _is_reserved_for(job, run)
 
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
@@ -762,10 +764,12 @@ def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Ste
     return Idle(f"{otherwise.why}: it is asked for again with the job's own")
 
 
-def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation:
+def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation | None:
     """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
-    tells; `price`: that of an image, and today.
+    tells, and nothing where it ended free of charge; `price`: that of an image, and today.
     """
+    if run.status.terminal and not run.charged:
+        return before and replace(before, usd=Decimal(0))
     kept = before or price
     return replace(kept, usd=max(kept.usd if run.cost is None else run.cost, Decimal(0)))
 
