@@ -527,6 +527,14 @@ def _after_fetch_of_other() -> Iterator[Row]:
 
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
     yield row("some are stored, and time has run out", Partway(("shoe.jpg.webp",)))
+    run, partway = replace(SUCCEEDED, run_id="run-0"), Partway(("shoe.jpg.webp",))
+    yield (
+        "the same, and the job has a run that is still in progress",
+        SUBMITTED,
+        decisions.after_fetch_of_other(SUBMITTED, run, partway, now=NOW),
+    )
+    done = replace(TIMED_OUT, done=("shoe.jpg.webp",), done_run="run-0")
+    yield "what was done before: kept of this run", done, f"{len(decisions.done_of(done, run))} output"
     yield row("another worker is storing", Busy())
     yield row("not available at the moment", NotStored("{reason}"))
     yield row("nothing is safe to store", Stored((), "{reason}"))

@@ -69,6 +69,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
     ),
     "where the result of another run is used": lambda job: job.run_id is not None,
+    "while `done` is about another run than the job's own": lambda job: bool(job.done),
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (

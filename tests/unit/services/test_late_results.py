@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -126,3 +127,34 @@ def test_an_earlier_runs_output_may_show_late(closed: Reason, monkeypatch: pytes
     monkeypatch.setattr(harness.runs, "record", real)
     live_on(harness)
     assert (harness.job.state, harness.job.run_id) == (State.DELIVERED, first.run_id)
+
+
+@pytest.mark.parametrize(("images", "seconds"), [(2, 31.0), (3, 59.0)])
+def test_another_runs_slow_outputs_get_on(images: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outputs do not fit into one invocation: the next ones go on after those that are stored."""
+    harness = submitted(replace(FREE, images=images), PERMANENT)
+    harness.wait(60.0)
+    first = harness.run
+    harness.arrive()
+    harness.wait(1000.0)
+    harness.send_to(harness.job)
+    harness.wait(60.0)
+    harness.arrive()
+    assert harness.job.state is State.FAILED
+    succeed(first)
+    first.ending = Ending(images=images)
+    effect = harness.runs.read_output_url
+
+    def slow(url: str) -> bytes:
+        harness.clock.advance(seconds)
+        return effect(url)
+
+    monkeypatch.setattr(harness.deliver._fetcher, "_read", slow)
+    harness.give({"job_id": harness.job.job_id, "run_id": first.run_id})
+    for _ in range(images):
+        harness.wait(60.0)
+        harness.results.sent.clear()
+        harness.sweep()
+        for message in list(harness.results.sent):
+            harness.give(message)
+    assert (harness.job.state, len(harness.job.outputs)) == (State.DELIVERED, images)

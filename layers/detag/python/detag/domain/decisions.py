@@ -790,9 +790,17 @@ def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
     )
 
 
+def done_of(job: Job, run: Run) -> tuple[str, ...]:
+    """What has become of a run's outputs so far, as the job keeps it of one of its runs."""
+    return job.done if run.run_id == (job.done_run or job.run_id) else ()
+
+
 def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store the outputs of a run that is not the job's own leads to."""
     match fetched:
+        case Partway(done) | NotStored(done=done) if job.repairable and len(done) > len(done_of(job, run)):
+            later = move(ask_again, now + waits.MORE_OUTPUTS.seconds, done, run_id=run.run_id)
+            return Step(move=later, decision="goes on later", why=f"{len(done)} outputs are done with")
         case NotStored(why):
             return _await_other(job, run, Again(why), now)
         case Partway(done):

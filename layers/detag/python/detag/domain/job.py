@@ -213,6 +213,8 @@ class Job:
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
     next invocation continues after them."""
+    done_run: str | None = None
+    """Whose outputs `done` is about, if they are not those of the job's own run."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
     leftovers: tuple[str, ...] = ()
@@ -567,6 +569,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         **_NO_SEARCH,
     )
 
@@ -673,11 +676,15 @@ def fail(
 )
 def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
     """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
-    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, to be asked for as well.
+    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
+    to be asked for as well.
     """
     _require(job.repairable or job.reserved_run is not None, "ask_again", job)
-    asked = replace(job, ask_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
-    if run_id is not None:
+    asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
+    if done:
+        kept = job.done if job.done_run == run_id else ()
+        asked = replace(asked, done=max(done, kept, key=len), done_run=run_id)
+    if run_id is not None and run_id not in job.earlier_runs:
         asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
@@ -773,6 +780,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         pending=(),
         closed_at=now,
         ask_at=None,
