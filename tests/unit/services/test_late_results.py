@@ -158,3 +158,26 @@ def test_another_runs_slow_outputs_get_on(images: int, seconds: float, monkeypat
         for message in list(harness.results.sent):
             harness.give(message)
     assert (harness.job.state, len(harness.job.outputs)) == (State.DELIVERED, images)
+
+
+def test_only_time_in_its_own_trouble_counts() -> None:
+    """One S3 throttle, five days of a bad key, one S3 throttle: the output could not be stored twice, no more."""
+    harness = submitted()
+    harness.wait(60.0)
+    harness.broken["photos.put"] = Transient("S3 throttled")
+    harness.arrive()
+    del harness.broken["photos.put"]
+    harness.runs.habits.key_good = False
+    for _ in range(5 * 12):
+        harness.wait(7200.0)
+        harness.arrive()
+    harness.runs.habits.key_good = True
+    harness.broken["photos.put"] = Transient("S3 throttled")
+    harness.arrive()
+    assert harness.job.state is State.SUBMITTED
+    seen_at = harness.clock.now()
+    while harness.job.state is State.SUBMITTED:
+        harness.wait(7200.0)
+        harness.arrive()
+    assert 72 * 3600.0 - 7200.0 <= harness.clock.now() - seen_at <= 72 * 3600.0 + 7200.0
+    assert harness.job.reason is Reason.UNDELIVERABLE

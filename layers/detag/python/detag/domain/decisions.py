@@ -1064,14 +1064,18 @@ _ORDER: Final = tuple(Trouble)
 
 
 def _troubles(job: Job, trouble: Trouble, now: float) -> tuple[tuple[Trouble, float], ...]:
-    """The job's troubles, once it is in this one: those before it in the order are over, or it had not come so far."""
-    kept = {one: since for one, since in job.troubles if _ORDER.index(one) >= _ORDER.index(trouble)}
+    """The job's troubles, once it is in this one: those before it in the order are over, or it had not come so far.
+    While one of those lasted, nothing could be learnt of the others: that time does not count for them.
+    """
+    over = [since for one, since in job.troubles if _ORDER.index(one) < _ORDER.index(trouble)]
+    unseen = now - min(over, default=now)
+    kept = {one: min(since + unseen, now) for one, since in job.troubles if _ORDER.index(one) >= _ORDER.index(trouble)}
     return tuple(sorted(({trouble: now} | kept).items()))
 
 
 def _lasts(job: Job, trouble: Trouble, wait: waits.Wait, now: float) -> bool:
     """Whether the job has been in a trouble for longer than that."""
-    return now - dict(job.troubles).get(trouble, now) > wait.seconds
+    return now - dict(_troubles(job, trouble, now))[trouble] > wait.seconds
 
 
 def _is_late(job: Job, now: float, run_timeout_hours: int) -> bool:

@@ -205,7 +205,8 @@ class Job:
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that failed, oldest first."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
-    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
+    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
+    while another one hides it."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
     """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
