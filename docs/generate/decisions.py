@@ -356,8 +356,10 @@ def _screen() -> Iterator[Row]:
         name = "it is" if known else "it is not"
         found = decisions.screen_other_key(known=known)
         yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
-    yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
-    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+    yield "a newer upload has its name", WAITING, decisions.screen_rank(WAITING, "FF", now=NOW)
+    again = replace(WAITING, reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield "the same, and the job had a run", again, decisions.screen_rank(again, "FF", now=NOW)
+    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(WAITING, UPLOAD.rank, now=NOW)
 
 
 def _after_post() -> Iterator[Row]:

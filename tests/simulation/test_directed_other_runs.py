@@ -172,3 +172,20 @@ def test_money_of_an_unconfirmed_post_stays_reserved(simulation: Simulation) -> 
     assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, f"{job}.2")
     rest(simulation)
     assert (used(simulation), runflow.billed) == (Decimal(2), 2 * PRICE)
+
+
+def test_a_superseded_jobs_earlier_run_is_counted(simulation: Simulation) -> None:
+    """A run failed free, and its photo was deleted; Runflow tries the run again, and its callback is lost."""
+    simulation.unmatched_runs = 0
+    simulation.runflow.endings = [FREE]
+    job = upload(simulation)
+    pass_time(simulation, 10.0)
+    simulation.delete("shoe.jpg")
+    while simulation.jobs.jobs[job].state is not State.SUPERSEDED:
+        pass_time(simulation, 10.0)
+    simulation.runflow.deaf = True
+    simulation.runflow.try_again(first_run(simulation))
+    simulation.runflow.tried_again.add(first_run(simulation).run_id)
+    pass_time(simulation, 60.0)
+    rest(simulation)
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))

@@ -73,7 +73,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (
-        job.repairable or job.reserved_run is not None
+        job.repairable or job.reserved_run is not None or job.state is State.SUPERSEDED
     ),
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable

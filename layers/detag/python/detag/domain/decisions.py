@@ -204,7 +204,12 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
         return (job.run_id,)
     if job.reserved_run and job.state is State.DELIVERED:
         return (job.reserved_run,)
-    return (*job.earlier_runs, job.run_id) if job.run_id else job.earlier_runs
+    return (*job.earlier_runs, job.run_id) if job.run_id and job.repairable else job.earlier_runs
+
+
+def _is_last_asked(job: Job, run_id: str, now: float) -> bool:
+    """Whether it is time to ask for a closed job's runs, and this is the one after which the next time is set."""
+    return _is_asked_for(job, now) and run_id == runs_to_look_at(job)[-1]
 
 
 # Before paying
@@ -354,10 +359,10 @@ def screen_other_key(*, known: bool) -> Idle | None:
     return Idle("known by its own key") if known else None
 
 
-def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
+def screen_rank(job: Job, newest: str, *, now: float) -> Step | None:
     """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
-    if newest > upload.rank:
-        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
+    if newest > job.upload.rank:
+        return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
     return None
 
 
@@ -371,9 +376,9 @@ def _is_of(upload: Upload, seen: Head) -> bool:
 def _not_read(job: Job, seen: NotRead, now: float) -> Step:
     match seen:
         case Gone():
-            return _superseded(Reason.DELETED, "deleted before it was sent", now)
+            return _superseded(job, Reason.DELETED, "deleted before it was sent", now)
         case Replaced():
-            return _superseded(Reason.REPLACED, "replaced before it was sent", now)
+            return _superseded(job, Reason.REPLACED, "replaced before it was sent", now)
         case InArchive():
             return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
     tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
@@ -392,8 +397,13 @@ def _skipped(reason: Reason, detail: str, now: float) -> Step:
     return _not_sent(move(skip, reason, detail, now), reason)
 
 
-def _superseded(reason: Reason, detail: str, now: float) -> Step:
-    return _not_sent(move(supersede, reason, detail, now), reason)
+def _superseded(job: Job, reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(supersede, reason, detail, now, ask_at=_ask_for_earlier(job, now)), reason)
+
+
+def _ask_for_earlier(job: Job, now: float) -> float | None:
+    """When to ask whether Runflow tried one of a superseded job's earlier runs again, and billed it."""
+    return _first_ask(now) if job.earlier_runs else None
 
 
 def _failed_unpaid(reason: Reason, detail: str, now: float) -> Step:
@@ -747,19 +757,21 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
             return Step(move=taken, decision="another run taken over", why=why, warns=True)
         case State.SUBMITTED | State.FAILED | State.CANCELLED:
             return FetchOther(run) if run.output_urls else _await_other(job, run, Again(NO_OUTPUT_YET), now)
-    return Idle("another run of the job is not needed")
+    return _await_other(job, run, Idle("another run of the job is not needed"), now)
 
 
 def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Step | Idle | Again:
     """What another run of a failed job has not given yet is asked for together with the job's own, by the due time of
     the item: it is on the item from then on. `otherwise`: what the run leads to where nothing is asked for.
     """
+    if _is_last_asked(job, run.run_id, now):
+        return _ask_later(job, otherwise.why, now)
     if not job.repairable or (job.ask_at is None and not run.may_give_output):
         return otherwise
     if run.run_id not in job.earlier_runs:
         ask_at = _first_ask(now) if job.ask_at is None else job.ask_at
         return Step(move=move(ask_again, ask_at, run_id=run.run_id), decision="asked again later", why=otherwise.why)
-    if job.ask_at is None or run.run_id == runs_to_look_at(job)[-1]:
+    if job.ask_at is None:
         return _ask_later(job, otherwise.why, now)
     return Idle(f"{otherwise.why}: it is asked for again with the job's own")
 
@@ -776,7 +788,7 @@ def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> R
 
 def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
     """What follows where Runflow does not know an earlier run of a job."""
-    if run_id == job.reserved_run:
+    if _is_last_asked(job, run_id, now):
         return _ask_later(job, "Runflow does not know the run", now)
     return Idle("Runflow does not know the earlier run")
 
@@ -905,7 +917,7 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
     """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
     if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
         return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
-    if run_id == job.reserved_run and _is_asked_for(job, now):
+    if _is_last_asked(job, run_id, now):
         return _ask_later(job, why, now)
     if run_id in job.earlier_runs and job.ask_at is not None:
         return Idle("the run could not be read: it is asked for again with the job's own")
@@ -983,8 +995,9 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
     match fetched:
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)
-    newer = move(supersede, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", now, cost=_usd(run))
-    return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
+    why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
+    newer = move(supersede, Reason.NEWER_DELIVERED, why, now, cost=_usd(run), ask_at=ask_at)
+    return Step(move=newer, decision="not stored", why=why)
 
 
 def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> Step | Idle | Again:
@@ -1054,7 +1067,7 @@ def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | 
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
-    known = job.state is State.DELIVERED  # only what another run of it costs is still asked for
+    known = job.state is not State.FAILED  # only what another run of it costs is still asked for
     if last or ask_at > until:
         return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
     return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)

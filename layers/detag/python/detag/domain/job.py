@@ -630,10 +630,14 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     by="submit, deliver",
     when="the photo is gone, or a newer version was uploaded or delivered",
 )
-def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
-    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted."""
+def supersede(
+    job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None, ask_at: float | None = None
+) -> Job:
+    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted. `ask_at`: when to
+    ask whether Runflow tried an earlier run again and billed it.
+    """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return _closed(job, reason, detail, now, cost)
+    return replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
 
 
 @transition(
@@ -671,6 +675,7 @@ def fail(
 @transition(
     State.FAILED,
     State.DELIVERED,
+    State.SUPERSEDED,
     to=None,
     by="deliver",
     when="a late result, or what the job's own run costs, was asked for and is not there yet",
@@ -680,7 +685,8 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
     to be asked for as well.
     """
-    _require(job.repairable or job.reserved_run is not None, "ask_again", job)
+    superseded = job.state is State.SUPERSEDED
+    _require(superseded or job.repairable or job.reserved_run is not None, "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
     if done:
         kept = job.done if job.done_run == run_id else ()

@@ -137,7 +137,7 @@ class Admission:
         if isinstance(photo, Step):
             return photo
         newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
-        return screen_rank(upload, newest, now=now) or photo
+        return screen_rank(job, newest, now=now) or photo
 
     def _find(self, job: Job) -> tuple[Job, Head | NotRead]:
         """The job by the key under which its photo is there, and the first bytes.
