@@ -360,14 +360,16 @@ def _screen() -> Iterator[Row]:
         found = decisions.screen_other_key(known=known)
         yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
 
-    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD) -> Row:
-        return known, WAITING, decisions.screen_rank(upload, newest, seen, now=NOW)
+    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD, **changes: Any) -> Row:
+        job = replace(WAITING, upload=upload, **changes)
+        return known, job, decisions.screen_rank(job, newest, seen, now=NOW)
 
     yield rank(
         "a newer upload has its name, in a bucket without versions", "FF", good, replace(UPLOAD, version_id=None)
     )
     yield rank("a newer upload has its name", "FF", None)
     yield rank("... and is still at its key", "FF", Replaced())
+    yield rank("the same, and the job had a run", "FF", Replaced(), reason=Reason.RETRY, earlier_runs=("run-0",))
     yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
     yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
@@ -497,11 +499,17 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job has another run", submitted, earlier)
     yield row("the same, but it shows no output yet", submitted, replace(earlier, output_urls=()))
     yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
+    failed = replace(ASKED_AGAIN, earlier_runs=("run-0",))
+    yield row("the same, but it shows no output yet; it is asked for", failed, replace(earlier, output_urls=()))
+    alone = replace(failed, run_id=None)
+    yield row("the same, and the job has no other run", alone, replace(earlier, output_urls=()))
     reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
+    named = replace(earlier, run_id="run-2", client_ref="ref")
     for known, job, run in (
         ("it was charged, and no reservation stands for it", submitted, earlier),
-        ("it was not charged", submitted, replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))),
+        ("it is still in progress", submitted, replace(earlier, status=RunStatus.RUNNING, cost=None)),
         ("money is reserved for it", reserved, earlier),
+        ("money is reserved for the submission that made it", replace(reserved, reserved_run="ref"), named),
         ("it is the run of a job that failed free of charge", replace(TIMED_OUT, reservation=None), SUCCEEDED),
     ):
         yield known, job, "charged" if decisions.is_uncounted(job, run) else "not charged"
@@ -515,6 +523,9 @@ def _after_other_run() -> Iterator[Row]:
         submitted,
         decisions.charge_for(dearer, price, price=price),
     )
+    free = replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))
+    yield "it was charged, and failed free of charge", submitted, _charged(free, price)
+    yield "it was not charged, and failed free of charge", submitted, _charged(free, None)
     yield "Runflow does not know it", submitted, decisions.after_unknown_other(submitted, "run-0", now=NOW)
     yield (
         "the same, and money is reserved for it",
@@ -525,13 +536,26 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
+def _charged(run: Run, before: Reservation | None) -> Reservation | str:
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    return decisions.charge_for(run, before, price=price) or "not charged"
+
+
 def _after_fetch_of_other() -> Iterator[Row]:
     def row(known: str, fetched: Fetched) -> Row:
         run = replace(SUCCEEDED, run_id="run-0")
-        return known, TIMED_OUT, decisions.after_fetch_of_other(run, fetched, now=NOW)
+        return known, TIMED_OUT, decisions.after_fetch_of_other(TIMED_OUT, run, fetched, now=NOW)
 
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
     yield row("some are stored, and time has run out", Partway(("shoe.jpg.webp",)))
+    run, partway = replace(SUCCEEDED, run_id="run-0"), Partway(("shoe.jpg.webp",))
+    yield (
+        "the same, and the job has a run that is still in progress",
+        SUBMITTED,
+        decisions.after_fetch_of_other(SUBMITTED, run, partway, now=NOW),
+    )
+    done = replace(TIMED_OUT, done=("shoe.jpg.webp",), done_run="run-0")
+    yield "what was done before: kept of this run", done, f"{len(decisions.done_of(done, run))} output"
     yield row("another worker is storing", Busy())
     yield row("not available at the moment", NotStored("{reason}"))
     yield row("nothing is safe to store", Stored((), "{reason}"))

@@ -509,7 +509,7 @@ class Checker:
         runflow, charges = simulation.runflow, simulation.jobs.charges
         again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
         theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
-        others = [run_id for run_id in charges if run_id not in theirs]
+        others = [run_id for run_id in charges if run_id not in theirs | runflow.alike]
         fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
         self.check("unmatched run charged once", fair, alarms, charges)
         for run_id in sorted(runflow.tried_again):

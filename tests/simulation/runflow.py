@@ -85,6 +85,10 @@ class Runflow(FakeRuns):
         self.tried_again: set[str] = set()
         """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
         self.foreign: set[str] = set()
+        self.alike: set[str] = set()
+        """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
+        are charged, and a person is told.
+        """
         """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
         """Run and number of the outputs that are not safe to fetch."""
@@ -423,7 +427,7 @@ class Runflow(FakeRuns):
             self.runs[run.run_id] = run
             self.foreign.add(run.run_id)
 
-    def forge(self, job_id: str, client_ref: str, image_url: str, config: Mapping[str, str] | None = None) -> None:
+    def forge(self, job_id: str, client_ref: str, image_url: str, config: Mapping[str, str] | None = None) -> FakeRun:
         """A run that names one of our jobs and our callback URL: genuinely signed, and not ours."""
         request = {
             "input": {"image_url": image_url} | ({"config": config} if config else {}),
@@ -448,3 +452,4 @@ class Runflow(FakeRuns):
         self.foreign.add(run_id)
         self.shown_as_sent.add(run_id)
         self.call_back(run)
+        return run

@@ -69,11 +69,12 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "after a run that another one followed or replaced": lambda job: (
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
     ),
-    "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
+    "where the result of another run is used": lambda job: job.run_id is not None,
+    "while `done` is about another run than the job's own": lambda job: bool(job.done),
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (
-        job.repairable or job.reserved_run is not None
+        job.repairable or job.reserved_run is not None or job.state is State.SUPERSEDED
     ),
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable

@@ -386,8 +386,12 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
     if isinstance(decided, Fetch):
         assert run is not None
         assert run.output_urls
+    elif job.state is State.FAILED and job.tries:
+        assert isinstance(decided, Idle), "it was asked for a week"
     elif job.state is State.FAILED:
-        assert isinstance(decided, Idle), "a closed job is repaired by an output, and by nothing else"
+        assert isinstance(decided, Step), "a closed job is repaired by an output, which is asked for"
+        assert made(decided, job).state is State.FAILED
+        assert made(decided, job).ask_at == NOW + 3_600.0
     else:
         assert isinstance(decided, Step)
         after = made(decided, job)
@@ -423,6 +427,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     elif job.state is State.FAILED and isinstance(fetched, NotStored | Partway) and fetched.done:
         assert isinstance(decided, Step)
         assert made(decided, job).done == ("shoe.jpg",)
+    elif job.state is State.FAILED and isinstance(fetched, NotStored | Stored) and not job.tries:
+        assert isinstance(decided, Step)
+        assert made(decided, job).ask_at == NOW + 3_600.0
     elif job.state is State.FAILED:
         assert isinstance(decided, Again if isinstance(fetched, NotStored | Busy) else Idle)
     elif isinstance(fetched, Busy):
@@ -436,8 +443,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
 
 def test_what_is_given_up_may_have_been_stored() -> None:
     """A job is given up for want of its output only after one more look at the output bucket."""
-    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0), (Trouble.UNKNOWN, NOW - 500_000.0)))
-    unknown = decisions.after_run(old, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
+    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0),))
+    lost = replace(SUBMITTED, troubles=((Trouble.UNKNOWN, NOW - 500_000.0),))
+    unknown = decisions.after_run(lost, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
     late = decisions.deliver_later(old, "S3 throttled", Trouble.NOT_STORED, now=NOW)
     for step in (unknown, late):
         assert isinstance(step, Step)

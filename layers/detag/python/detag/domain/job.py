@@ -208,13 +208,17 @@ class Job:
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that failed, oldest first."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
-    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
+    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
+    while another one hides it."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
-    """The run that the reservation is for, if the result of another one was delivered."""
+    """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
+    that may have made one."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
     next invocation continues after them."""
+    done_run: str | None = None
+    """Whose outputs `done` is about, if they are not those of the job's own run."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
     leftovers: tuple[str, ...] = ()
@@ -516,6 +520,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         due_at=due_at,
         body=None,
         reservation=None,
+        reserved_run=None,
         lease_until=0.0,
         **_NO_SEARCH,
     )
@@ -556,13 +561,15 @@ def adopt(
 )
 def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
     """Use a run that already exists instead of paying for another. It was charged by its id; if an unconfirmed
-    submission made a run too, that run is charged in the same way when it appears, so the reservation is returned.
+    submission may have made a run too, what was reserved stays for that one.
     """
     _require(job.run_id is None and (run_id in job.earlier_runs or job.maybe_submitted), "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
-    taken = replace(_submitted(job, run_id, now, due_at), reservation=None, earlier_runs=others, code=None)
-    maybe = job.maybe_submitted or job.unconfirmed
-    return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
+    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None)
+    unconfirmed = job.unconfirmed
+    taken = replace(taken, reserved_run=job.client_ref if unconfirmed and job.reservation is not None else None)
+    maybe = job.maybe_submitted or unconfirmed
+    return replace(taken, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
@@ -578,6 +585,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         **_NO_SEARCH,
     )
 
@@ -637,10 +645,14 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     by="submit, deliver",
     when="the photo is gone, or a newer version was uploaded or delivered",
 )
-def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
-    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted."""
+def supersede(
+    job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None, ask_at: float | None = None
+) -> Job:
+    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted. `ask_at`: when to
+    ask whether Runflow tried an earlier run again and billed it.
+    """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return _closed(job, reason, detail, now, cost)
+    return replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
 
 
 @transition(
@@ -669,24 +681,33 @@ def fail(
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
-    if reason is Reason.NOT_CONFIRMED:
+    if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
-    return replace(closed, code=code, reservation=None if free else closed.reservation)
+    returned = free and job.reserved_run is None
+    return replace(closed, code=code, reservation=None if returned else closed.reservation)
 
 
 @transition(
     State.FAILED,
     State.DELIVERED,
+    State.SUPERSEDED,
     to=None,
     by="deliver",
     when="a late result, or what the job's own run costs, was asked for and is not there yet",
 )
-def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
+def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
     """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
-    None, stop asking. `done` as in `poll_later`.
+    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
+    to be asked for as well.
     """
-    _require(job.repairable or job.reserved_run is not None, "ask_again", job)
-    asked = replace(job, ask_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
+    superseded = job.state is State.SUPERSEDED
+    _require(superseded or job.repairable or job.reserved_run is not None, "ask_again", job)
+    asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
+    if done:
+        kept = job.done if job.done_run == run_id else ()
+        asked = replace(asked, done=max(done, kept, key=len), done_run=run_id)
+    if run_id is not None and run_id not in job.earlier_runs:
+        asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
 
@@ -743,7 +764,7 @@ def deliver_other(
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None:
+    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
@@ -752,9 +773,9 @@ def deliver_other(
 @transition(
     State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
 )
-def bill_reserved(job: Job, cost: str) -> Job:
+def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
     """Replace what was reserved for a run by what Runflow billed for it, which need not be asked for any more."""
-    billed = replace(job, reservation=_billed(job.reservation, cost), ask_at=None)
+    billed = replace(job, reservation=_billed(job.reservation, cost), reserved_run=run_id, ask_at=None)
     return replace(billed, due_at=job.due_at if job.pending else None)
 
 
@@ -766,7 +787,7 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
-    spent = _billed(job.reservation, cost)
+    spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
         job,
         cost=cost,
@@ -781,6 +802,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         pending=(),
         closed_at=now,
         ask_at=None,

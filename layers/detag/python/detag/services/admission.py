@@ -137,7 +137,7 @@ class Admission:
         if isinstance(photo, Step):
             return photo
         newest, seen = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank), None
-        while isinstance(ranked := screen_rank(upload, newest, seen, now=now), ReadMore):
+        while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadMore):
             seen = self._read_head(job, None, ranked.length)
         return ranked or photo
 

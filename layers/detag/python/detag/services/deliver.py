@@ -30,6 +30,7 @@ from detag.domain.decisions import (
     after_run,
     after_unknown_other,
     already_done,
+    done_of,
     found_stored,
     is_proven,
     is_uncounted,
@@ -185,9 +186,9 @@ class Deliver:
             self._budget.charge_unmatched(job, run)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
-            other = replace(job, run_id=run.run_id, done=())
+            other = replace(job, run_id=run.run_id, done=done_of(job, run))
             fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
-            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
+            self._take(job, after_fetch_of_other(job, run, fetched, now=self._clock.now()), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
@@ -210,6 +211,7 @@ class Deliver:
         )
         if isinstance(decided, Fetch):
             run = decided.run
+            job = replace(job, done=done_of(job, run), done_run=None)
             fetched = self._alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
             self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:
