@@ -379,9 +379,8 @@ def _screen() -> Iterator[Row]:
 
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
         head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
-        candidate = Candidate(sniff(head.data, head.size), head)
-        screened = decisions.screen_tail(WAITING, candidate, tail, default_ratio=None, reuses=True, now=NOW)
-        return known, WAITING, screened
+        seen = Candidate(sniff(head.data, head.size), head)
+        return known, WAITING, decisions.screen_tail(WAITING, seen, tail, default_ratio=None, reuses=True, now=NOW)
 
     yield tail("it breaks off before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
@@ -394,8 +393,19 @@ def _screen() -> Iterator[Row]:
         name = "it is" if known else "it is not"
         found = decisions.screen_other_key(known=known)
         yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
-    yield "a newer upload has its name", WAITING, decisions.screen_rank(UPLOAD, "FF", now=NOW)
-    yield "it is the newest upload of its name", WAITING, decisions.screen_rank(UPLOAD, UPLOAD.rank, now=NOW)
+
+    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD, **changes: Any) -> Row:
+        job = replace(WAITING, upload=upload, **changes)
+        return known, job, decisions.screen_rank(job, newest, seen, now=NOW)
+
+    yield rank(
+        "a newer upload has its name, in a bucket without versions", "FF", good, replace(UPLOAD, version_id=None)
+    )
+    yield rank("a newer upload has its name", "FF", None)
+    yield rank("... and is still at its key", "FF", Replaced())
+    yield rank("the same, and the job had a run", "FF", Replaced(), reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
+    yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
 
 def _after_post() -> Iterator[Row]:
@@ -487,7 +497,7 @@ def _meet_picture() -> Iterator[Row]:
         yield known, WAITING, _paid_for(why) if why else None
 
     def copied(known: str, copies: Fetched | Unusable) -> Row:
-        return known, WAITING, decisions.after_copy(KNOWN, copies, now=NOW, price=Decimal("0.14"))
+        return known, WAITING, decisions.after_copy(WAITING, KNOWN, copies, now=NOW, price=Decimal("0.14"))
 
     yield copied("copied", Stored(("shoe.jpg.webp",), "", outputs=(OUTPUT,)))
     yield copied("the copy was refused for good", Unusable("{reason}"))
@@ -611,7 +621,8 @@ def _whose_run() -> Iterator[Row]:
 
     yield shown("its name, its photo and its time are the job's")
     yield shown("its name is the job's, and its photo an asset link", image_url="runflow://assets/1")
-    yield shown("its photo is another", image_url="https://in.example/hat.jpg")
+    yield shown("its photo is another of the bucket's", image_url="https://in.example/hat.jpg")
+    yield shown("its name is the job's, and its photo at an unknown host", image_url="https://cdn.example/1.jpg")
     yield shown("its name is that of a submission which the job has not made", client_ref=f"{UNCONFIRMED.job_id}.7")
     yield shown("it was made before the job was claimed", created_at=0.0)
     yield shown("its configuration is another", aspect_ratio="4:3")
@@ -639,11 +650,17 @@ def _after_other_run() -> Iterator[Row]:
         replace(earlier, output_urls=()),
     )
     yield row("it succeeded, and the job has failed", replace(submitted, state=State.FAILED), earlier)
+    failed = replace(ASKED_AGAIN, earlier_runs=("run-0",))
+    yield row("the same, but it shows no output yet; it is asked for", failed, replace(earlier, output_urls=()))
+    alone = replace(failed, run_id=None)
+    yield row("the same, and the job has no other run", alone, replace(earlier, output_urls=()))
     reserved = replace(DELIVERED, reserved_run="run-0", earlier_runs=("run-0",), ask_at=NOW)
+    named = replace(earlier, run_id="run-2", client_ref="ref")
     for known, job, run in (
         ("it was charged, and no reservation stands for it", submitted, earlier),
-        ("it was not charged", submitted, replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))),
+        ("it is still in progress", submitted, replace(earlier, status=RunStatus.RUNNING, cost=None)),
         ("money is reserved for it", reserved, earlier),
+        ("money is reserved for the submission that made it", replace(reserved, reserved_run="ref"), named),
         ("it is the run of a job that failed free of charge", replace(TIMED_OUT, reservation=None), SUCCEEDED),
     ):
         yield known, job, "charged" if decisions.is_uncounted(job, run) else "not charged"
@@ -657,6 +674,9 @@ def _after_other_run() -> Iterator[Row]:
         submitted,
         decisions.charge_for(dearer, price, price=price),
     )
+    free = replace(earlier, status=RunStatus.FAILED, cost=Decimal(0))
+    yield "it was charged, and failed free of charge", submitted, _charged(free, price)
+    yield "it was not charged, and failed free of charge", submitted, _charged(free, None)
     yield "Runflow does not know it", submitted, decisions.after_unknown_other(submitted, "run-0", now=NOW)
     yield (
         "the same, and money is reserved for it",
@@ -667,13 +687,26 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
+def _charged(run: Run, before: Reservation | None) -> Reservation | str:
+    price = Reservation("2026-11-23", Decimal("0.14"))
+    return decisions.charge_for(run, before, price=price) or "not charged"
+
+
 def _after_fetch_of_other() -> Iterator[Row]:
     def row(known: str, fetched: Fetched) -> Row:
         run = replace(SUCCEEDED, run_id="run-0")
-        return known, TIMED_OUT, decisions.after_fetch_of_other(run, fetched, now=NOW)
+        return known, TIMED_OUT, decisions.after_fetch_of_other(TIMED_OUT, run, fetched, now=NOW)
 
     yield row("stored", Stored(("shoe.jpg.webp",), ""))
     yield row("some are stored, and time has run out", Partway(("shoe.jpg.webp",)))
+    run, partway = replace(SUCCEEDED, run_id="run-0"), Partway(("shoe.jpg.webp",))
+    yield (
+        "the same, and the job has a run that is still in progress",
+        SUBMITTED,
+        decisions.after_fetch_of_other(SUBMITTED, run, partway, now=NOW),
+    )
+    done = replace(TIMED_OUT, done=("shoe.jpg.webp",), done_run="run-0")
+    yield "what was done before: kept of this run", done, f"{len(decisions.done_of(done, run))} output"
     yield row("another worker is storing", Busy())
     yield row("not available at the moment", NotStored("{reason}"))
     yield row("nothing is safe to store", Stored((), "{reason}"))

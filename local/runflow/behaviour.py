@@ -20,7 +20,7 @@ class Behaviour:
     # Runs
     create_status: Literal[201, 200] = 201  # contract 13.21
     create_id: Literal["id", "run_id"] = "id"  # contract 16.4
-    input_shown: Literal["sent", "asset", "nothing"] = "sent"  # of a record; contract 16.5
+    input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"  # of a record; contract 16.5
     output_shape: Literal[
         "image_urls",
         "outputs",
@@ -49,7 +49,8 @@ class Behaviour:
     list_key: Literal["items", "data", "results"] = "items"  # no page shows it
     list_cursors: Literal["next_pq", "next"] = "next_pq"  # contract 13.15
     list_cursor_length: int = 0  # a cursor has at least so many characters
-    list_entries: Literal["whole", "thin"] = "whole"  # thin: id, status and time only (contract 16.9)
+    # thin: id, status and time only (contract 16.9); ids: as text; nested: the record under `run`; no_ids: id null
+    list_entries: Literal["whole", "thin", "ids", "nested", "no_ids"] = "whole"
     list_fields: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 3, "Search"
     list_limit: Literal["honoured", "ignored"] = "honoured"
     list_order: Literal["asked", "ascending", "none"] = "asked"  # by created_at, whatever was asked; or by no field

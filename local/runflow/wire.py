@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -122,14 +122,24 @@ def _input(run: Run, behaviour: Behaviour) -> Json | None:
     """What a record shows of the input: an asset may stand in place of the URL (contract 16.5)."""
     if behaviour.input_shown == "nothing":
         return None
-    return run.input if behaviour.input_shown == "sent" else {**run.input, "image_url": f"runflow://assets/{run.id}"}
+    if behaviour.input_shown == "sent":
+        return run.input
+    place = "runflow://assets/" if behaviour.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
+    return {**run.input, "image_url": f"{place}{run.id}"}
 
 
 THIN: Final = ("id", "status_code", "status", "created_at")
 
 
-def entry(record: Json, fields: str | None, behaviour: Behaviour) -> Json:
+def entry(record: Json, fields: str | None, behaviour: Behaviour) -> Json | str:
     """An entry of the run list, `fields` naming those that are asked for (contract section 3, 16.9)."""
+    match behaviour.list_entries:
+        case "ids":
+            return str(record["id"])
+        case "nested":
+            return {"id": None, "run": record}
+        case "no_ids":
+            return record | {"id": None}
     wanted = [name.strip() for name in fields.split(",")] if fields and behaviour.list_fields == "honoured" else None
     if behaviour.list_entries == "thin":
         wanted = list(THIN)
@@ -167,7 +177,7 @@ def search_row(run: Run, behaviour: Behaviour) -> Json:
     }
 
 
-def list_body(items: list[Json], page: Page, behaviour: Behaviour) -> Json:
+def list_body(items: Sequence[Json | str], page: Page, behaviour: Behaviour) -> Json:
     """One page of a list with its cursors (contract 13.15)."""
     if behaviour.list_cursors == "next_pq":
         return {behaviour.list_key: items, "next_pq": page.next, "prev_pq": page.previous}

@@ -14,6 +14,9 @@ __all__ = ["side"]  # a fixture
 
 READINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "thin": ({"list_entries": "thin"}, {"list_entries": "thin"}),
+    "ids alone": ({"list_entries": "ids"}, {"list_entries": "ids"}),
+    "nested": ({"list_entries": "nested"}, {"list_entries": "nested"}),
+    "a URL of an unknown host": ({"input_shown": "elsewhere"}, {"input_shown": "elsewhere"}),
     "asset links": ({"input_shown": "asset"}, {"input_shown": "asset"}),
     "no input": ({"input_shown": "nothing"}, {"input_shown": "nothing"}),
     "ascending": ({"order": "ascending"}, {"list_order": "ascending"}),
@@ -75,6 +78,13 @@ def test_a_thin_entry_tells_neither_name_nor_photo(side: Side) -> None:
     (run,) = listed(side)
     assert (run.client_ref, run.job_id, run.image_url) == (None, None, None)
     assert run.created_at is not None
+
+
+def test_entries_without_an_id_are_counted(side: Side) -> None:
+    read_as(side, {"list_entries": "no ids"}, {"list_entries": "no_ids"})
+    create(side)
+    page = side.runs.page()
+    assert (page.runs, page.without_id) == ((), 1)
 
 
 FILTERS: dict[str, tuple[str, Callable[[int], bool]]] = {

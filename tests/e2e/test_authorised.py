@@ -101,7 +101,7 @@ class Play:
     def ends(self, key: str, state: str, reason: str | None = None) -> dict[str, Any]:
         """Wait until a photo's job is closed, as it should be."""
         job = self.until(key, state, reason)
-        assert wait_until(lambda: "due_at" not in self.job(key), PATIENCE, pause=0.1), "nothing is pending"
+        assert wait_until(lambda: "owed" not in self.job(key), PATIENCE, pause=0.1), "nothing is pending"
         self.ended[key] = state, reason
         return job
 

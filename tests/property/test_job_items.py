@@ -72,6 +72,7 @@ jobs = st.builds(
     reservation=st.none() | reservations,
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),
     done=st.lists(st.just("") | texts, max_size=5).map(tuple),
+    done_run=st.none() | texts,
     leftovers=st.lists(texts, max_size=5).map(tuple),
     cost=some_text,
     partial=st.booleans(),

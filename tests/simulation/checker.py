@@ -140,6 +140,8 @@ class Checker:
         self._not_there: dict[str, float] = {}
         """Since when an upload is not what is at its key, by job id."""
         self._was_not_there: set[str] = set()
+        self._back_since: dict[str, float] = {}
+        """Since when it is there again, what came after it having been taken back."""
         self._written = 0
         self._stored = self._removed = 0
         self._intake_version = 0
@@ -209,7 +211,8 @@ class Checker:
             is_there = there is not None and there[0] == (upload.version_id or "null") and there[1].etag == upload.etag
             for job_id in (upload.job_id, by_own_key(upload).job_id):
                 if is_there:
-                    self._not_there.pop(job_id, None)
+                    if self._not_there.pop(job_id, None) is not None:
+                        self._back_since[job_id] = simulation.time
                 else:
                     self._not_there.setdefault(job_id, simulation.time)
                     self._was_not_there.add(job_id)
@@ -306,6 +309,7 @@ class Checker:
             overtaken = (
                 newest > sequencer_rank(after.upload.sequencer)
                 and self._simulation.time - self._newest_seen[place] > 60
+                and (after.upload.version is None or after.job_id in self._not_there)
             )
             self.check("nothing reserved for an older upload", not overtaken, after)
         self._judged(before, after)
@@ -372,7 +376,9 @@ class Checker:
                 (one.bucket, one.key) == place and one.rank > after.upload.rank and one.job_id not in self._not_sent
                 for one in self._simulation.uploaded
             )
-            self.check("nothing superseded for nothing", newer, after)
+            back = self._simulation.time - self._back_since.get(after.job_id, self._simulation.time)
+            is_back = after.upload.version is not None and after.job_id not in self._not_there and back > 60
+            self.check("nothing superseded for nothing", newer and not is_back, after)
 
     def _picture(self, before: Job | None, after: Job) -> None:
         """A photo is claimed, or delivered: what equal photos there are."""
@@ -689,7 +695,7 @@ class Checker:
         runflow, charges = simulation.runflow, simulation.jobs.charges
         again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
         theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
-        others = [run_id for run_id in charges if run_id not in theirs]
+        others = [run_id for run_id in charges if run_id not in theirs | runflow.alike]
         fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
         self.check("unmatched run charged once", fair, alarms, charges)
         for run_id in sorted(runflow.tried_again):
@@ -706,15 +712,17 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("no failure for a paused intake", fair, job)
+            self.check("no failure for a paused intake", fair or self._misled(job), job)
         if job.cost is not None and job.reservation is not None and job.reserved_run is None:
             self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
         reserved = simulation.runflow.runs.get(job.reserved_run or "")
         if reserved is not None and job.reservation is not None and self._told_of(reserved):
             self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
         for one in job.spent:
-            earlier = simulation.runflow.runs[one.run_id]
-            later = self.kept_at.get(one.run_id, 0.0) > job.requests[-1].at + HOUR
+            earlier = self._run_known_as(one.run_id)
+            if earlier is None:
+                continue  # a POST without a clear answer made none
+            later = self.kept_at.get(earlier.run_id, 0.0) > job.requests[-1].at + HOUR
             if later and self._told_of(earlier) and not earlier.lost:
                 self.check("as billed", one.reservation.usd == earlier.billed, one, earlier.billed, job)
         made = simulation.runflow.runs.get(job.run_id or "")
@@ -723,13 +731,25 @@ class Checker:
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
 
+    def _run_known_as(self, name: str) -> FakeRun | None:
+        """The run that an item knows by its id, or by the name of the submission that may have made it."""
+        runs = self._simulation.runflow.runs
+        ours = (run for run in runs.values() if run.run_id not in self._simulation.runflow.foreign)
+        return runs.get(name) or next((run for run in ours if run.request.get("client_ref") == name), None)
+
+    def _misled(self, job: Job) -> bool:
+        """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
+        runflow = self._simulation.runflow
+        names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
+        return job.reason is Reason.NOT_CONFIRMED and any(map(job.has_submission, names))
+
     def _tried_again(self, run: FakeRun) -> None:
         """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
         if job is None or not self._told_of(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
-        reserved = reserved or any(one.run_id == run.run_id for one in job.spent)
+        reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
         self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
         if charge is not None and run.ending.tells_cost:
@@ -779,7 +799,9 @@ class Checker:
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             earlier = [run for run in runs if job is not None and asked and run.run_id in job.earlier_runs]
             unused = bool(again) and (job is None or not self._may_use(again, job))
-            self.check("paid once", len(known) == 1 or bool(earlier) or unused, "a paid run of no job", job)
+            misled = job is not None and self._misled(job)
+            found = len(known) == 1 or bool(earlier)
+            self.check("paid once", found or unused or misled, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

@@ -23,7 +23,7 @@ def rest(simulation: Simulation) -> None:
     """Until nothing happens any more: then every invariant holds."""
     simulation.run_out(simulation.time + 12 * DAY)
     simulation.checker.at_rest()
-    assert not simulation.checker.broken
+    assert not simulation.checker.broken, simulation.checker.broken
 
 
 def states(simulation: Simulation, job_id: str) -> list[str]:

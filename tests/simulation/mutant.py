@@ -117,7 +117,7 @@ def one(guard: str, invariant: str, place: str, old: str, new: str, within: int 
 DECISIONS: Final = "detag.domain.decisions:"
 SUBMIT: Final = "detag.services.submit:Submit."
 SUBMISSION: Final = "detag.services.submission:Submission."
-SEARCH: Final = "detag.services.existing_runs:_Search."
+SEARCH: Final = "detag.domain.search:RunSearch."
 STORING: Final = "detag.services.storing:Storing."
 REUSE: Final = "detag.services.reuse:Reuse."
 DELIVER: Final = "detag.services.deliver:Deliver."

@@ -85,6 +85,10 @@ class Runflow(FakeRuns):
         self.tried_again: set[str] = set()
         """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
         self.foreign: set[str] = set()
+        self.alike: set[str] = set()
+        """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
+        are charged, and a person is told.
+        """
         """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
         """Run and number of the outputs that are not safe to fetch."""
@@ -99,9 +103,9 @@ class Runflow(FakeRuns):
         profile, random, habits = self._simulation.profile, self._simulation.random, self.habits
         habits.client_ref_filter = random.choice(("honoured", "ignored", "refused", "none"))
         if profile.has("run list thin"):
-            habits.list_entries = "thin"
+            habits.list_entries = random.choice(("thin", "ids", "nested"))
         if profile.has("run list in another order"):
-            habits.order = random.choice(("ascending", "none"))
+            habits.order = random.choice(("ascending", "grouped", "none"))
         if profile.has("run list cursor too long to keep"):
             habits.cursor_length = 3_000
         if profile.has("photo shown by another link"):
@@ -158,7 +162,7 @@ class Runflow(FakeRuns):
         self._simulation.checker.listing(cursor)
         page = super().page(cursor, account)
         happens, habits = self._simulation.profile.happens, self.habits
-        if habits.list_entries == "thin":
+        if habits.list_entries != "whole":
             happens("run list thin")
         if habits.order != "descending":
             happens("run list in another order")
@@ -423,7 +427,7 @@ class Runflow(FakeRuns):
             self.runs[run.run_id] = run
             self.foreign.add(run.run_id)
 
-    def forge(self, job_id: str, client_ref: str, image_url: str, config: Mapping[str, str] | None = None) -> None:
+    def forge(self, job_id: str, client_ref: str, image_url: str, config: Mapping[str, str] | None = None) -> FakeRun:
         """A run that names one of our jobs and our callback URL: genuinely signed, and not ours."""
         request = {
             "input": {"image_url": image_url} | ({"config": config} if config else {}),
@@ -448,3 +452,4 @@ class Runflow(FakeRuns):
         self.foreign.add(run_id)
         self.shown_as_sent.add(run_id)
         self.call_back(run)
+        return run

@@ -31,6 +31,10 @@ KEYS: Final = (
 )
 IGNORED: Final = ("@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg", "shop/.thumbnails/x.jpg", "shop/._x.jpg", "x.jpg.filepart")
 REST_DAYS: Final = 9
+ASSET: Final = "runflow://assets/77"
+"""What Runflow may show in place of any photo's URL."""
+OTHER_SHAPE: Final = {"aspect_ratio": "21:9"}
+"""A configuration that no photo of the shop asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,16 +538,21 @@ class Workload:
         own = "https://evil.example/x.jpg"
         upload = job.upload if job else None
         ours = simulation.photos.presign("in", upload.key, upload.version_id, 60, "image/jpeg") if upload else own
-        client_ref, url = self.random.choice(
+        client_ref, url, config = self.random.choice(
             (
-                (f"{job_id}.{number}", own),
-                (f"{job_id}.{number + 7}", ours),
-                (f"{job_id}.{number}x", ours),
-                ("theirs", ours),
-                ("theirs", own),
+                (f"{job_id}.{number}", own, {}),
+                (f"{job_id}.{number + 7}", ours, {}),
+                (f"{job_id}.{number + 7}", ASSET, {}),
+                (f"{job_id}.{number}x", ours, {}),
+                (f"{job_id}.{number}", ASSET, OTHER_SHAPE),
+                (f"{job_id}.{number}", ours, OTHER_SHAPE),
+                ("theirs", ours, {}),
+                ("theirs", own, {}),
             )
         )
-        simulation.runflow.forge(job_id, client_ref, url)
+        forged = simulation.runflow.forge(job_id, client_ref, url, config)
+        if config:
+            simulation.runflow.alike.add(forged.run_id)
 
     def _forge_signature(self) -> None:
         simulation = self.simulation
@@ -603,7 +612,8 @@ class Workload:
         """
         simulation = self.simulation
         untold = any(job.repairable or job.spent for job in simulation.jobs.jobs.values())
-        if untold or simulation.runflow.tried_again:  # all callbacks of such a run may have been lost
+        runflow = simulation.runflow
+        if untold or runflow.tried_again or runflow.alike:  # all callbacks of such a run may have been lost
             for _ in simulation.runflow.habits.accounts:  # each key shows the runs of its own account
                 self.keys.store_another()
                 self._repeat()

@@ -13,6 +13,7 @@ from detag.domain.intake import Override
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run
+from detag.domain.search import ORDERED
 from detag.ports.runs_fake import FAILED, PRICE, Ending, Fault
 from detag.services.existing_runs import MAX_ASKED
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, upload
@@ -37,10 +38,13 @@ def paid_once(simulation: Simulation, job: str) -> None:
 
 READINGS: dict[str, dict[str, object]] = {
     "thin": {"list_entries": "thin"},
+    "ids alone": {"list_entries": "ids"},
+    "nested": {"list_entries": "nested"},
     "asset links": {"input_shown": "asset"},
     "no input": {"input_shown": "nothing"},
     "ascending": {"order": "ascending"},
     "no order": {"order": "none"},
+    "in groups": {"order": "grouped"},
     "thin, of asset links, ascending": {"list_entries": "thin", "input_shown": "asset", "order": "ascending"},
     "a clock that is behind": {"clock_behind": 3_500.0},
     "a clock that is behind, thin": {"clock_behind": 3_500.0, "list_entries": "thin"},
@@ -74,7 +78,7 @@ def test_a_callback_with_a_rewritten_link_is_adopted(simulation: Simulation) -> 
 
 
 CLOCK = (
-    Change("detag.services.existing_runs:_Search.read", "waits.LIST_SKEW.seconds", "0.0"),
+    Change("detag.domain.search:RunSearch.read", "waits.LIST_SKEW.seconds", "0.0"),
     Change("detag.domain.decisions:_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
 )
 
@@ -95,7 +99,7 @@ def test_a_clock_that_is_behind_hides_no_run(simulation: Simulation, allowed: bo
 def test_a_run_that_is_listed_and_not_known_yet_is_waited_for(simulation: Simulation, waited_for: bool) -> None:
     """A run that is listed and cannot be asked for yet is waited for; passed over, it is paid for twice."""
     passed_over = Change(
-        "detag.services.existing_runs:_Search.answered", "Proof.UNTOLD if run is None", "Proof.FOREIGN if run is None"
+        "detag.domain.search:RunSearch.answered", "Proof.UNTOLD if run is None", "Proof.FOREIGN if run is None"
     )
     with nullcontext() if waited_for else passed_over.made():
         simulation.runflow.habits.known_after = HOUR
@@ -145,6 +149,29 @@ def test_only_runs_whose_time_could_be_ours_are_asked_for(simulation: Simulation
     assert set(simulation.runflow.asked) == {simulation.jobs.jobs[job].run_id}
 
 
+@pytest.mark.parametrize("needed", [ORDERED, 10])
+def test_a_list_that_is_in_order_within_groups_is_read_on(simulation: Simulation, needed: int) -> None:
+    """Newest first in each of its groups, a list looks in order at first: ten older runs in a row do not end it."""
+    ten = Change("detag.domain.search:RunSearch.read", "self._order.is_beyond", "self._order._older >= 10")
+    with nullcontext() if needed == ORDERED else ten.made():
+        habits = simulation.runflow.habits
+        habits.order, habits.page_limit, habits.client_ref_filter = "grouped", 5, "none"
+        simulation.runflow.others(60)
+        pass_time(simulation, 3 * HOUR)
+        lost_answer(simulation)
+        simulation.run_out(simulation.time + DAY)
+    assert len(simulation.runflow.sent) == (1 if needed == ORDERED else 2)
+
+
+def test_a_long_list_that_is_in_order_is_not_read_to_its_end(simulation: Simulation) -> None:
+    simulation.runflow.habits.client_ref_filter = "none"
+    simulation.runflow.others(4_000)
+    pass_time(simulation, 3 * HOUR)
+    job = lost_answer(simulation)
+    paid_once(simulation, job)
+    assert simulation.runflow.pages == 5, "of nine: 2,499 older runs and its own"
+
+
 # What cannot be looked up
 
 
@@ -159,6 +186,7 @@ TROUBLE: dict[str, Callable[[Simulation, pytest.MonkeyPatch], object]] = {
     "no right to list": lambda simulation, _: setattr(simulation.runflow.habits, "may_list", False),
     "a list that cannot be read": lambda simulation, _: setattr(simulation.runflow.habits, "list_readable", False),
     "records that never tell": nameless,
+    "entries without an id": lambda simulation, _: setattr(simulation.runflow.habits, "list_entries", "no ids"),
 }
 
 
@@ -182,6 +210,19 @@ def test_what_cannot_be_looked_up_reaches_a_person(
     assert len(simulation.runflow.sent) == 1
     assert "_failed/shoe.jpg.txt" in simulation.photos.outputs
     assert ("Photo Failed", job_id) in [(kind, detail["job_id"]) for kind, detail in simulation.events.published]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_link_to_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
+    """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
+    no = Change("detag.domain.decisions:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
+    with nullcontext() if told else no.made():
+        simulation.runflow.habits.input_shown = "elsewhere"
+        job_id = lost_answer(simulation)
+        simulation.run_out(simulation.time + 4 * DAY)
+    job, (run, *_) = simulation.jobs.jobs[job_id], simulation.runflow.runs
+    assert simulation.runflow.billed == (PRICE if told else 2 * PRICE)
+    assert (job.reason is Reason.NOT_CONFIRMED and job.reservation is not None and run in str(job.detail)) is told
 
 
 def test_a_search_goes_on_once_the_key_has_the_right(simulation: Simulation) -> None:
@@ -211,6 +252,21 @@ def test_the_time_of_a_paused_intake_does_not_count(simulation: Simulation) -> N
     rest(simulation)
     assert simulation.jobs.jobs[job].state is State.DELIVERED
     assert simulation.runflow.billed == 2 * PRICE
+
+
+def test_short_pauses_do_not_put_off_that_a_person_is_told(simulation: Simulation) -> None:
+    """A key without the right to list that is refused for hours every two days: a person is told within four days."""
+    habits = simulation.runflow.habits
+    habits.may_list = False
+    job_id = lost_answer(simulation)
+    for day in (1.0, 2.5):
+        simulation.after(day * DAY, lambda: setattr(habits, "key_good", False))
+        simulation.after(day * DAY, lambda: upload(simulation, f"{simulation.time}.jpg"))
+        simulation.after(day * DAY + 2 * HOUR, lambda: setattr(habits, "key_good", True))
+    pass_time(simulation, 4 * DAY)
+    paused = [write for write in simulation.jobs.writes if "intake is paused" in str(write.after.decision)]
+    assert paused, "the search was put off by a pause"
+    assert simulation.jobs.jobs[job_id].reason is Reason.NOT_CONFIRMED
 
 
 def test_a_callback_redelivered_by_hand_repairs_the_given_up(simulation: Simulation) -> None:

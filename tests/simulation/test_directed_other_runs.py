@@ -126,3 +126,66 @@ def test_what_the_own_run_costs_is_asked_for(simulation: Simulation, known: bool
     rest(simulation)
     assert used(simulation) == (1 if known else 2)
     assert (simulation.jobs.jobs[job].state, simulation.jobs.jobs[job].ask_at) == (State.DELIVERED, None)
+
+
+@pytest.mark.parametrize("link", ["runflow://assets/9", "ours"])
+@pytest.mark.parametrize("ending", [FREE, Ending(600.0, 600.0)])
+def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> None:
+    """A POST had no clear answer and made no run; sent again, it was answered. Somebody else's run has its name."""
+    simulation.unmatched_runs = 1  # nothing tells it from a second run of ours: a person is told
+    simulation.runflow.faults, simulation.runflow.endings = [Fault()], [ending]
+    job_id = upload(simulation)
+    awaits = State.WAITING if ending is FREE else State.SUBMITTED
+    while job_id not in simulation.jobs.jobs or not simulation.runflow.runs:
+        pass_time(simulation, 1.0)
+    while simulation.jobs.jobs[job_id].state is not awaits or simulation.jobs.jobs[job_id].awaited:
+        pass_time(simulation, 1.0)
+    upload_of = simulation.jobs.jobs[job_id].upload
+    ours = simulation.photos.presign("in", upload_of.key, upload_of.version_id, 60, "image/jpeg")
+    url = ours if link == "ours" else link
+    simulation.runflow.forge(job_id, f"{job_id}.1", url, {"aspect_ratio": "16:9"})
+    rest(simulation)
+    found = simulation.jobs.jobs[job_id]
+    assert (found.state, found.run_id in simulation.runflow.foreign) == (State.DELIVERED, False)
+
+
+def test_money_of_an_unconfirmed_post_stays_reserved(simulation: Simulation) -> None:
+    """A retry's POST has no answer and made a run; then the first run is tried again, and its output used."""
+    runflow = simulation.runflow
+    runflow.habits.idempotency = "ignored"
+    simulation.unmatched_runs = 1
+    runflow.endings = [FREE, SLOW]
+    job = upload(simulation)
+    pass_time(simulation, 10.0)
+    runflow.faults = [Fault(effect=True)]
+    while len(runflow.runs) < 2:
+        pass_time(simulation, 5.0)
+    runflow.deaf = True  # the second run's callback is lost
+    first, second = runflow.runs.values()
+    while not second.ended:
+        pass_time(simulation, 5.0)
+    pass_time(simulation, 20.0)
+    runflow.deaf = False
+    runflow.try_again(first)
+    pass_time(simulation, 30.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, f"{job}.2")
+    rest(simulation)
+    assert (used(simulation), runflow.billed) == (Decimal(2), 2 * PRICE)
+
+
+def test_a_superseded_jobs_earlier_run_is_counted(simulation: Simulation) -> None:
+    """A run failed free, and its photo was deleted; Runflow tries the run again, and its callback is lost."""
+    simulation.unmatched_runs = 0
+    simulation.runflow.endings = [FREE]
+    job = upload(simulation)
+    pass_time(simulation, 10.0)
+    simulation.delete("shoe.jpg")
+    while simulation.jobs.jobs[job].state is not State.SUPERSEDED:
+        pass_time(simulation, 10.0)
+    simulation.runflow.deaf = True
+    simulation.runflow.try_again(first_run(simulation))
+    simulation.runflow.tried_again.add(first_run(simulation).run_id)
+    pass_time(simulation, 60.0)
+    rest(simulation)
+    assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))

@@ -137,3 +137,19 @@ def test_a_job_closed_as_before_forgets_no_newer_result(simulation: Simulation) 
     assert (found.state, found.decision) == (State.DELIVERED, "closed as before: no run of it has a result")
     assert simulation.jobs.pictures[newest.picture or ""] == known
     assert sum(simulation.jobs.reused_on.values()) == 1
+
+
+def test_a_run_that_is_used_after_all_has_its_picture(simulation: Simulation) -> None:
+    """It was given up as late, and is asked for again: an equal photo waits for its result, and pays if none comes."""
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=float("inf"))]
+    first = upload(simulation, "a.jpg", "same")
+    pass_time(simulation, 30 * HOUR)
+    assert now(simulation, first).reason is Reason.TIMED_OUT
+    assert reopen(simulation, "ask", first).state is State.SUBMITTED
+    second = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    assert now(simulation, second).reason is Reason.SAME_PICTURE
+    pass_time(simulation, 30 * HOUR)
+    assert now(simulation, first).reason is Reason.TIMED_OUT
+    assert (now(simulation, second).state, now(simulation, second).reused_from) == (State.DELIVERED, None)
+    assert simulation.runflow.billed == PRICE

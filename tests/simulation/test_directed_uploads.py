@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from detag.domain.job import State
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending
 from tests.simulation.directed import HOUR, pass_time, rest, states, upload
@@ -55,6 +57,25 @@ def test_a_photo_that_goes_while_it_waits_is_not_paid(simulation: Simulation, ho
     assert states(simulation, job) == ["waiting", "superseded"]
     assert reason(simulation, job) is (Reason.REPLACED if how == "replaced" else Reason.DELETED)
     assert len(simulation.runflow.runs) == (how == "renamed")
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_photo_whose_newer_version_was_taken_back_is_cleaned(simulation: Simulation, looked: bool) -> None:
+    """What is at the key is what the owner wants: an older version is, once the newer one was deleted for good."""
+    unseen = next(mutant for mutant in MUTANTS if mutant.guard == "newest upload: looked for once more")
+    with nullcontext() if looked else unseen.alive():
+        paused(simulation)
+        older = upload(simulation)
+        pass_time(simulation, 60.0)
+        newer = upload(simulation)
+        pass_time(simulation, 60.0)
+        simulation.delete("shoe.jpg", simulation.jobs.jobs[newer].upload.version_id)
+        simulation.run_out(simulation.time + DAY)
+        simulation.checker.at_rest()
+    assert simulation.jobs.jobs[newer].state is State.SUPERSEDED
+    assert simulation.jobs.jobs[older].state is (State.DELIVERED if looked else State.SUPERSEDED)
+    assert bool(simulation.checker.broken) is not looked
+    assert len(simulation.runflow.sent) == looked
 
 
 def test_a_photo_just_uploaded_and_renamed_is_paid_once(simulation: Simulation) -> None:

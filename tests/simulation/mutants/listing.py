@@ -18,9 +18,9 @@ MUTANTS: Final = (
     one(
         "search for an existing run: order checked",
         "paid once",
-        "detag.services.existing_runs:_Order.is_beyond",
-        "self._holds and self._seen >= ORDERED and",
-        "",
+        SEARCH + "read",
+        "self._order.is_beyond",
+        "self._order._older > 0",
         400,
     ),
     Mutant(
@@ -38,6 +38,15 @@ MUTANTS: Final = (
         SEARCH + "judge",
         "self.to_ask.append(entry.run_id)",
         "pass",
+        400,
+    ),
+    Mutant(
+        "search for an existing run: an entry that is not a record",
+        "paid once",
+        (
+            Change("detag.domain.runs:read_entry", "(entry, *inner)", "(entry,)"),
+            Change(SEARCH + "read", "self._without_id += without_id", "pass"),
+        ),
         400,
     ),
     one(
@@ -68,7 +77,7 @@ MUTANTS: Final = (
         "adoption: after a search",
         "own run",
         SEARCH + "_proof",
-        "proof(run, self._job, self._photo)",
+        "proof(run, self._job, self._photo_url)",
         "Proof.OURS if run.job_id == self._job.job_id else Proof.FOREIGN",
         400,
     ),

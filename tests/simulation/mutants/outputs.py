@@ -28,7 +28,7 @@ MUTANTS: Final = (
         "a deadline counts from its own trouble",
         "given up in time",
         DECISIONS + "_lasts",
-        "dict(job.troubles).get(trouble, now)",
+        "dict(_troubles(job, trouble, now))[trouble]",
         "job.submitted_at",
         400,
     ),

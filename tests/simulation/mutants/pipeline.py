@@ -149,8 +149,8 @@ MUTANTS: Final = (
         "newest wins: newest upload",
         "nothing reserved for an older upload",
         DECISIONS + "screen_rank",
-        "newest > upload.rank",
-        "False",
+        "newest <= upload.rank",
+        "True",
         400,
     ),
     one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, one
+from tests.simulation.mutant import DECISIONS, Change, Mutant, one
 
 ADMISSION: Final = "detag.services.admission:Admission."
 
@@ -46,11 +46,25 @@ MUTANTS: Final = (
         400,
     ),
     one(
+        "newest upload: looked for once more",
+        "nothing superseded for nothing",
+        DECISIONS + "screen_rank",
+        "upload.version and seen is None",
+        "False",
+        400,
+    ),
+    Mutant(
         "newest upload: raised for photos only",
         "nothing superseded for nothing",
-        ADMISSION + "_screen",
-        "self._clock.now()",
-        "(self._jobs.raise_newest_upload(job.upload.bucket, job.upload.key, job.upload.rank), self._clock.now())[1]",
+        (
+            Change(
+                ADMISSION + "_screen",
+                "self._clock.now()",
+                "(self._jobs.raise_newest_upload(job.upload.bucket, job.upload.key, job.upload.rank),"
+                " self._clock.now())[1]",
+            ),
+            Change(DECISIONS + "screen_rank", "upload.version and seen is None", "False"),
+        ),
         400,
     ),
     one(

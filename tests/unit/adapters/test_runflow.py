@@ -426,8 +426,21 @@ def test_a_page_is_read_in_every_shape(name: str, cursors: dict[str, Any], follo
 
 
 def test_a_bare_list_is_a_page() -> None:
-    page = read_page([RECORD, {"no": "id"}, None, 7])
-    assert ([run.client_ref for run in page.runs], page.next) == (["a.1"], None)
+    page = read_page([RECORD])
+    assert ([run.client_ref for run in page.runs], page.next, page.without_id) == (["a.1"], None, 0)
+
+
+@pytest.mark.parametrize("entry", [RECORD, {"run": RECORD}, {"id": None, "data": RECORD}, RUN_ID, {"item": RUN_ID}])
+def test_an_entry_is_read_wherever_its_id_is(entry: object) -> None:
+    page = read_page([entry])
+    assert ([run.run_id for run in page.runs], page.without_id) == ([RUN_ID], 0)
+
+
+@pytest.mark.parametrize("entry", [RECORD | {"id": None}, {"no": "id"}, None, 7, "", "a/b", [RUN_ID], {"run": 7}])
+def test_an_entry_without_an_id_is_counted(entry: object) -> None:
+    """It is there, and cannot be asked for: a list that has one never proves that no run exists."""
+    page = read_page([RECORD, entry])
+    assert ([run.run_id for run in page.runs], page.without_id) == ([RUN_ID], 1)
 
 
 @pytest.mark.parametrize("page", [None, {}, "x", 7, {"data": None}, {"items": {}}, {"total": 0}, {"error": "x"}])

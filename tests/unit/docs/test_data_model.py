@@ -71,7 +71,8 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "after a run that another one followed or replaced": lambda job: (
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED or bool(job.requests)
     ),
-    "after a delivery of another run's result": lambda job: job.state is State.DELIVERED,
+    "where the result of another run is used": lambda job: job.run_id is not None,
+    "while `done` is about another run than the job's own": lambda job: bool(job.done),
     "since it was claimed or met an equal photo, where results are reused": lambda job: job.version > 0,
     "once delivered as a copy": lambda job: job.state is State.DELIVERED or bool(job.requests),
     "where a result was known and is not used": lambda job: job.submission_no > 0,
@@ -80,7 +81,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (
-        job.repairable or job.reserved_run is not None
+        job.repairable or job.reserved_run is not None or job.state is State.SUPERSEDED
     ),
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable

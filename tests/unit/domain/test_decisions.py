@@ -266,8 +266,24 @@ def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -
 
 
 def test_a_pause_does_not_count_against_a_search() -> None:
-    last = replace(UNCONFIRMED, search_since=NOW - waits.SEARCH.seconds)
-    assert made(search_on(last, NotSearched("paused")), last).search_since == 0.0
+    """The wait of a pause is left out; what counted before it still does."""
+    job = replace(UNCONFIRMED, search_since=NOW - HOUR)
+    after = made(search_on(job, NotSearched("paused")), job)
+    assert after.search_since == job.search_since + (after.not_before - NOW)
+    assert made(search_on(UNCONFIRMED, NotSearched("paused")), UNCONFIRMED).search_since == 0.0
+
+
+def test_short_pauses_do_not_put_off_that_a_person_is_told() -> None:
+    """A list that may never be read, and an outage every other day: a person is told, a little later."""
+    job, now, hours = replace(UNCONFIRMED, search_since=NOW), NOW, 0
+    while job.state is State.WAITING:
+        now, hours = now + HOUR, hours + 1
+        search = NotSearched("paused") if hours % 48 == 0 else Unanswered("403")
+        step = decisions.after_list(job, search, may_send=True, now=now, uniform=longest)
+        assert isinstance(step, Step)
+        job = made(step, job)
+    assert job.reason is Reason.NOT_CONFIRMED
+    assert 72 <= hours <= 74
 
 
 def search_on(job: Job, search: decisions.Search) -> Step:
@@ -291,9 +307,14 @@ HOUR = 3_600.0
         ({"image_url": "runflow://assets/1"}, Proof.OURS),
         ({"image_url": "https://storage.runflow.io/a.jpg?X-Amz-Signature=1"}, Proof.OURS),
         ({"image_url": "https://0a1b.r2.cloudflarestorage.com/assets/a.jpg"}, Proof.OURS),
-        ({"image_url": "https://evil.example/shoe.jpg"}, Proof.FOREIGN),
+        ({"image_url": "https://pub-0123456789abcdef.r2.dev/assets/1.jpg"}, Proof.UNTOLD),
+        ({"image_url": "https://[/"}, Proof.UNTOLD),
+        ({"image_url": "https://r2.example/1.jpg", "created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": None, "job_id": UNCONFIRMED.job_id}, Proof.UNTOLD),
         ({"image_url": "https://in.s3.amazonaws.com/hat.jpg"}, Proof.FOREIGN),
-        ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.FOREIGN),
+        ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.UNTOLD),
         ({"created_at": None}, Proof.OURS),
         ({"created_at": UNCONFIRMED.claimed_at - HOUR}, Proof.OURS),
         ({"created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
@@ -365,8 +386,12 @@ def test_every_record_of_a_run_has_a_step(job: Job, run: Run | None) -> None:
     if isinstance(decided, Fetch):
         assert run is not None
         assert run.output_urls
+    elif job.state is State.FAILED and job.tries:
+        assert isinstance(decided, Idle), "it was asked for a week"
     elif job.state is State.FAILED:
-        assert isinstance(decided, Idle), "a closed job is repaired by an output, and by nothing else"
+        assert isinstance(decided, Step), "a closed job is repaired by an output, which is asked for"
+        assert made(decided, job).state is State.FAILED
+        assert made(decided, job).ask_at == NOW + 3_600.0
     else:
         assert isinstance(decided, Step)
         after = made(decided, job)
@@ -402,6 +427,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
     elif job.state is State.FAILED and isinstance(fetched, NotStored | Partway) and fetched.done:
         assert isinstance(decided, Step)
         assert made(decided, job).done == ("shoe.jpg",)
+    elif job.state is State.FAILED and isinstance(fetched, NotStored | Stored) and not job.tries:
+        assert isinstance(decided, Step)
+        assert made(decided, job).ask_at == NOW + 3_600.0
     elif job.state is State.FAILED:
         assert isinstance(decided, Again if isinstance(fetched, NotStored | Busy) else Idle)
     elif isinstance(fetched, Busy):
@@ -415,8 +443,9 @@ def test_every_end_of_a_fetch_has_a_step(job: Job, fetched: Fetched) -> None:
 
 def test_what_is_given_up_may_have_been_stored() -> None:
     """A job is given up for want of its output only after one more look at the output bucket."""
-    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0), (Trouble.UNKNOWN, NOW - 500_000.0)))
-    unknown = decisions.after_run(old, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
+    old = replace(SUBMITTED, troubles=((Trouble.NOT_STORED, NOW - 500_000.0),))
+    lost = replace(SUBMITTED, troubles=((Trouble.UNKNOWN, NOW - 500_000.0),))
+    unknown = decisions.after_run(lost, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
     late = decisions.deliver_later(old, "S3 throttled", Trouble.NOT_STORED, now=NOW)
     for step in (unknown, late):
         assert isinstance(step, Step)

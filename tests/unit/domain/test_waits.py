@@ -112,6 +112,8 @@ NUMBERS = {
     "MAX_REMEMBERED": "a count",
     "MAX_PAGES": "a count",
     "ORDERED": "a count of entries",
+    "MAX_CURSOR": "characters",
+    "MAX_TO_ASK": "a count",
     "DUE_BATCH": "a count",
     "RELEASE_BATCH": "a count",
     "LIST_FROM": "a count",

@@ -275,7 +275,7 @@ def read_page(answer: object) -> RunPage:
     entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)
     if entries is None:
         raise Transient("Runflow's list of runs cannot be read")
-    return RunPage(tuple(run for run in map(read_run, entries) if run), _cursor(record))
+    return RunPage.of(entries, _cursor(record))
 
 
 _LISTS: Final = ("data", "items", "runs", "results")

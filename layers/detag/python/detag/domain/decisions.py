@@ -43,6 +43,7 @@ from detag.domain.job import (
     Job,
     Move,
     Reservation,
+    Spent,
     State,
     Trouble,
     Upload,
@@ -90,7 +91,7 @@ from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.picture import Output, Picture, output_id, picture_id
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
-from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_place
+from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -226,7 +227,14 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """
     if job.ask_at is None:
         return (job.run_id,)
-    return (job.reserved_run,) if job.reserved_run else (*job.earlier_runs, job.run_id)
+    if job.reserved_run and job.state is State.DELIVERED:
+        return (job.reserved_run,)
+    return (*job.earlier_runs, job.run_id) if job.run_id and job.repairable else job.earlier_runs
+
+
+def _is_last_asked(job: Job, run_id: str, now: float) -> bool:
+    """Whether it is time to ask for a closed job's runs, and this is the one after which the next time is set."""
+    return _is_asked_for(job, now) and run_id == runs_to_look_at(job)[-1]
 
 
 # Before paying
@@ -393,11 +401,19 @@ def screen_other_key(*, known: bool) -> Idle | None:
     return Idle("known by its own key") if known else None
 
 
-def screen_rank(upload: Upload, newest: str, *, now: float) -> Step | None:
-    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one."""
-    if newest > upload.rank:
-        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
-    return None
+def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadMore | None:
+    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one, or what
+    was newer has been taken back: this version is what is `seen` at its key afterwards. Without versions that cannot be
+    told from an upload of the same bytes.
+    """
+    upload = job.upload
+    if newest <= upload.rank:
+        return None
+    if upload.version and seen is None:
+        return ReadMore(1)
+    if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
+        return None
+    return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
 def _is_of(upload: Upload, seen: Head) -> bool:
@@ -410,9 +426,9 @@ def _is_of(upload: Upload, seen: Head) -> bool:
 def _not_read(job: Job, seen: NotRead, now: float) -> Step:
     match seen:
         case Gone():
-            return _superseded(Reason.DELETED, "deleted before it was sent", now)
+            return _superseded(job, Reason.DELETED, "deleted before it was sent", now)
         case Replaced():
-            return _superseded(Reason.REPLACED, "replaced before it was sent", now)
+            return _superseded(job, Reason.REPLACED, "replaced before it was sent", now)
         case InArchive():
             return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
     tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
@@ -435,8 +451,13 @@ def _not_a_photo(detail: str, now: float) -> Step:
     return replace(_skipped(Reason.NOT_A_PHOTO, detail, now), metric=Metric.NOT_A_PHOTO)
 
 
-def _superseded(reason: Reason, detail: str, now: float) -> Step:
-    return _not_sent(move(supersede, reason, detail, now), reason)
+def _superseded(job: Job, reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(supersede, reason, detail, now, ask_at=_ask_for_earlier(job, now)), reason)
+
+
+def _ask_for_earlier(job: Job, now: float) -> float | None:
+    """When to ask whether Runflow tried one of a superseded job's earlier runs again, and billed it."""
+    return _first_ask(now) if job.earlier_runs else None
 
 
 def _failed_unpaid(reason: Reason, detail: str, now: float) -> Step:
@@ -587,7 +608,9 @@ class Unusable:
     why: str
 
 
-def after_copy(picture: Picture, copied: Fetched | Unusable, *, now: float, price: Decimal) -> Step | TakeOver | Again:
+def after_copy(
+    job: Job, picture: Picture, copied: Fetched | Unusable, *, now: float, price: Decimal
+) -> Step | TakeOver | Again:
     """What the attempt to deliver copies of known outputs leads to; `price` in US dollars: what that saves."""
     match copied:
         case Unusable(why):
@@ -595,8 +618,9 @@ def after_copy(picture: Picture, copied: Fetched | Unusable, *, now: float, pric
         case Stored(keys) if keys:
             return _reused(picture, copied, now, price)
         case Overtaken():
-            newer = move(supersede, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", now)
-            return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
+            why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
+            newer = move(supersede, Reason.NEWER_DELIVERED, why, now, ask_at=ask_at)
+            return Step(move=newer, decision="not stored", why=why)
         case Busy():
             return Step(
                 move=move(wait_for_picture, now + waits.SAME_NAME.seconds),
@@ -779,8 +803,9 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             paid = tuple(run for run in others if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref)
         case NotSearched(why):
-            later = now + waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            return Step(move=move(keep_unconfirmed, later), decision="unconfirmed", why=why)
+            pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
+            since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
+            return Step(move=move(keep_unconfirmed, now + pause, since=since), decision="unconfirmed", why=why)
         case Unanswered() | Unfinished() | AskedElsewhere():
             return _search_on(job, search, now, uniform)
         case NoneFound() if job.only_asks:
@@ -858,17 +883,19 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
 
     Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
     out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
-    to take it for somebody else's could mean to pay twice.
+    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
     """
     ratio = job.awaited.get(run.client_ref or "")
     named = run.client_ref is not None
-    elsewhere = run.image_url and not same_place(run.image_url, photo_url) and not is_asset_url(run.image_url)
-    if elsewhere or not _in_time(run, job) or run.job_id not in (None, job.job_id):
+    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
         return Proof.FOREIGN
     if named and not job.has_submission(run.client_ref or ""):
         return Proof.FOREIGN
     if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
         return Proof.FOREIGN
+    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
+        names_ours = ratio is not None or (not named and run.job_id is not None)
+        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
     return Proof.OURS if named else Proof.UNTOLD
 
 
@@ -924,67 +951,106 @@ class FetchOther:
 
 
 def is_uncounted(job: Job, run: Run) -> bool:
-    """Whether a run was charged, and no reservation of the job stands for it, nor will."""
+    """Whether a run was charged, and no reservation of the job stands for it, nor will. So is another run that ended
+    free of charge: what it was charged with while it went on is corrected.
+    """
     if run.run_id == job.run_id:
-        return run.charged and job.reservation is None and not stands_for(job, run)
+        elsewhere = job.reservation is None or job.reserved_run not in (None, run.run_id)
+        return run.charged and elsewhere and not stands_for(job, run)
     if job.run_id is None and job.state.terminal and job.reservation is not None:
         return False  # it was kept for the run that an unconfirmed submission might have made
-    return run.charged and run.run_id != job.reserved_run and not stands_for(job, run)
+    return (run.charged or run.status.terminal) and not _is_reserved_for(job, run) and not stands_for(job, run)
+
+
+def _is_reserved_for(job: Job, run: Run) -> bool:
+    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone."""
+    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
     """What the record of an earlier or unmatched run of a job leads to, once it was charged to the day budget.
 
     One paid output, one delivery: the output that is there is used, also while the job's own run is still going on. Of
-    an unmatched run it is used only if a POST of the job had no clear answer: else it cannot be ours.
+    an unmatched run it is used only while the POST that it bears the name of is unaccounted for: what others give the
+    name of an answered one is not ours.
     """
-    if run.run_id == job.reserved_run:
+    if _is_reserved_for(job, run) and job.state is State.DELIVERED:
         return _bill_reserved(job, run, now)
     if run.run_id in job.replaced_runs:
-        return Idle("a new run was asked for in its place")
-    if run.status not in GOOD:
-        return Idle("another run of the job has no result to use")
-    if run.run_id not in job.earlier_runs and not job.maybe_submitted:
+        why = "a new run was asked for in its place"
+        return _ask_later(job, why, now) if _is_last_asked(job, run.run_id, now) else Idle(why)
+    if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
+    if run.status not in GOOD:
+        return _await_other(job, run, Idle("another run of the job has no result to use"), now)
     match job.state:
         case State.SUBMITTING:
             return Again("another run has succeeded while the photo is being sent again")
         case State.WAITING:
-            taken = move(take_over, run.run_id, now, now + waits.ADOPTED_POLL.seconds)
+            due_at = now + waits.ADOPTED_POLL.seconds
+            taken = move(take_over, run.run_id, now, due_at, client_ref=run.client_ref)
             why = f"it has succeeded: {run.run_id}"
             return Step(move=taken, decision="another run taken over", why=why, warns=True)
         case State.SUBMITTED | State.FAILED | State.CANCELLED:
-            return FetchOther(run) if run.output_urls else Again(NO_OUTPUT_YET)
-    return Idle("another run of the job is not needed")
+            return FetchOther(run) if run.output_urls else _await_other(job, run, Again(NO_OUTPUT_YET), now)
+    return _await_other(job, run, Idle("another run of the job is not needed"), now)
 
 
-def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation:
-    """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
-    tells; `price`: that of an image, and today.
+def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Step | Idle | Again:
+    """What another run of a failed job has not given yet is asked for together with the job's own, by the due time of
+    the item: it is on the item from then on. `otherwise`: what the run leads to where nothing is asked for.
     """
+    if _is_last_asked(job, run.run_id, now):
+        return _ask_later(job, otherwise.why, now)
+    if not job.repairable or (job.ask_at is None and not run.may_give_output):
+        return otherwise
+    if run.run_id not in job.earlier_runs:
+        ask_at = _first_ask(now) if job.ask_at is None else job.ask_at
+        return Step(move=move(ask_again, ask_at, run_id=run.run_id), decision="asked again later", why=otherwise.why)
+    if job.ask_at is None:
+        return _ask_later(job, otherwise.why, now)
+    return Idle(f"{otherwise.why}: it is asked for again with the job's own")
+
+
+def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation | None:
+    """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
+    tells, and nothing where it ended free of charge; `price`: that of an image, and today.
+    """
+    if run.status.terminal and not run.charged:
+        return before and replace(before, usd=Decimal(0))
     kept = before or price
     return replace(kept, usd=max(kept.usd if run.cost is None else run.cost, Decimal(0)))
 
 
 def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
     """What follows where Runflow does not know an earlier run of a job."""
-    if run_id == job.reserved_run:
+    if _is_last_asked(job, run_id, now):
         return _ask_later(job, "Runflow does not know the run", now)
     return Idle("Runflow does not know the earlier run")
 
 
 def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
     cost = _usd(run) if run.charged else "0"
-    if job.state is not State.DELIVERED or not run.status.terminal or cost is None:
+    if not run.status.terminal or cost is None:
         return _ask_later(job, "what was reserved for the run stays", now)
-    return Step(move=move(bill_reserved, cost), decision="billed", why=f"run {run.run_id} has ended, for ${cost}")
+    return Step(
+        move=move(bill_reserved, cost, run.run_id), decision="billed", why=f"run {run.run_id} has ended, for ${cost}"
+    )
 
 
-def after_fetch_of_other(run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
+def done_of(job: Job, run: Run) -> tuple[str, ...]:
+    """What has become of a run's outputs so far, as the job keeps it of one of its runs."""
+    return job.done if run.run_id == (job.done_run or job.run_id) else ()
+
+
+def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store the outputs of a run that is not the job's own leads to."""
     match fetched:
+        case Partway(done) | NotStored(done=done) if job.repairable and len(done) > len(done_of(job, run)):
+            later = move(ask_again, now + waits.MORE_OUTPUTS.seconds, done, run_id=run.run_id)
+            return Step(move=later, decision="goes on later", why=f"{len(done)} outputs are done with")
         case NotStored(why):
-            return Again(why)
+            return _await_other(job, run, Again(why), now)
         case Partway(done):
             return Again(f"{len(done)} outputs are done with")
         case Busy():
@@ -1064,7 +1130,7 @@ def _was_charged(job: Job) -> bool:
     if job.state is State.DELIVERED or job.reason in (Reason.NEWER_DELIVERED, Reason.TOO_OLD):
         return True
     free = job.cost is not None and Decimal(job.cost) == 0
-    own = job.reservation is not None and bool(job.reserved_run or job.run_id) and not free
+    own = job.reservation is not None and (job.reserved_run is not None or (job.run_id is not None and not free))
     return own or any(one.reservation.usd > 0 for one in job.spent)
 
 
@@ -1078,7 +1144,11 @@ class UseRun:
 
 def stands_for(job: Job, run: Run) -> bool:
     """Whether the job's own item counts what a run cost."""
-    return any(one.run_id == run.run_id for one in job.spent)
+    return _spent_for(job, run) is not None
+
+
+def _spent_for(job: Job, run: Run) -> Spent | None:
+    return next((one for one in job.spent if one.run_id in (run.run_id, run.client_ref)), None)
 
 
 def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uniform: Uniform) -> Step | Adopt | UseRun:
@@ -1096,7 +1166,8 @@ def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uni
         best = min(useful, key=lambda run: (_usefulness(run), not run.output_urls))
         if job.reservation is not None and best.run_id not in job.earlier_runs:  # which is what is reserved for
             return Adopt(best.run_id, (), best.client_ref)
-        taken = move(take_over, best.run_id, now, now + waits.ADOPTED_POLL.seconds)
+        due_at = now + waits.ADOPTED_POLL.seconds
+        taken = move(take_over, best.run_id, now, due_at, client_ref=best.client_ref)
         return UseRun(best, Step(move=taken, decision="another run taken over", why=f"{best.status}: {best.run_id}"))
     if job.requests[-1].how is Way.UNPAID and any(run.charged and run.cost != 0 for run in found):
         return _closed_again("a run was charged: reopen it as paid", now, refused=True)
@@ -1127,14 +1198,16 @@ def as_asked(job: Job, step: Step, *, now: float) -> Step:
 
 def billing_earlier(job: Job, run: Run) -> Step | Idle | Again:
     """Correct what an earlier run may have cost, once it has ended and Runflow tells."""
-    spent = next((one.reservation.usd for one in job.spent if one.run_id == run.run_id), None)
+    spent = _spent_for(job, run)
     cost = _usd(run) if run.charged else "0"
-    if spent is None or not run.status.terminal or cost is None or max(Decimal(cost), Decimal(0)) == spent:
+    if spent is None or not run.status.terminal or cost is None:
+        return Idle("what is counted for the run stays")
+    if max(Decimal(cost), Decimal(0)) == spent.reservation.usd:
         return Idle("what is counted for the run stays")
     if job.state is State.SUBMITTING:
         return Again("the photo is being sent")
     return Step(
-        move=move(bill_earlier, run.run_id, cost),
+        move=move(bill_earlier, run.run_id, cost, known_as=spent.run_id),
         decision="billed",
         why=f"run {run.run_id} has ended, for ${cost}",
         keeps_decision=True,
@@ -1230,7 +1303,7 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
     """What a message about a run leads to whose record Runflow did not show, and whose callback has no output URLs."""
     if run_id == job.run_id and (job.state is State.SUBMITTED or job.repairable):
         return deliver_later(job, f"the run could not be read: {why}", Trouble.UNREADABLE, now=now)
-    if run_id == job.reserved_run and _is_asked_for(job, now):
+    if _is_last_asked(job, run_id, now):
         return _ask_later(job, why, now)
     if run_id in job.earlier_runs and job.ask_at is not None:
         return Idle("the run could not be read: it is asked for again with the job's own")
@@ -1321,8 +1394,9 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
     match fetched:
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)
-    newer = move(supersede, Reason.NEWER_DELIVERED, "a newer photo of this name was delivered", now, cost=_usd(run))
-    return Step(move=newer, decision="not stored", why="a newer photo of this name was delivered")
+    why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
+    newer = move(supersede, Reason.NEWER_DELIVERED, why, now, cost=_usd(run), ask_at=ask_at)
+    return Step(move=newer, decision="not stored", why=why)
 
 
 def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> Step | Idle | Again:
@@ -1349,7 +1423,8 @@ def deliver_later(
 ) -> Step | Idle | Again:
     """A paid result that is not available now is tried again for days before a person is told, and for a week after."""
     if job.state is not State.SUBMITTED:
-        return _ask_later(job, why, now) if _is_asked_for(job, now) else Again(why)
+        step = _ask_later(job, why, now) if job.ask_at is None or _is_asked_for(job, now) else Idle("")
+        return step if isinstance(step, Step) else Again(why)
     if len(done) > len(job.done):
         job = replace(job, troubles=())
     if _lasts(job, trouble, waits.LATE_RESULT if trouble is Trouble.UNREADABLE else waits.DELIVERY, now):
@@ -1390,12 +1465,18 @@ def _is_asked_for(job: Job, now: float) -> bool:
 
 
 def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | Idle:
-    """A closed job's run is asked for ever more rarely, for a week: it is paid or may be. `last`: no more."""
+    """A closed job's run is asked for ever more rarely, for a week: it is paid or may be; also one that appears after
+    the job was closed. `last`: no more.
+    """
+    until = (job.closed_at or now) + waits.LATE_RESULT.seconds
+    never_asked = job.ask_at is None and job.tries == 0
+    if never_asked and job.repairable and not last and _first_ask(now) <= until:
+        return Step(move=move(ask_again, _first_ask(now)), decision="asked again later", why=why)
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
-    known = job.state is State.DELIVERED  # only what another run of it costs is still asked for
-    if last or ask_at > (job.closed_at or now) + waits.LATE_RESULT.seconds:
+    known = job.state is not State.FAILED  # only what another run of it costs is still asked for
+    if last or ask_at > until:
         return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
     return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)
 
@@ -1404,14 +1485,18 @@ _ORDER: Final = tuple(Trouble)
 
 
 def _troubles(job: Job, trouble: Trouble, now: float) -> tuple[tuple[Trouble, float], ...]:
-    """The job's troubles, once it is in this one: those before it in the order are over, or it had not come so far."""
-    kept = {one: since for one, since in job.troubles if _ORDER.index(one) >= _ORDER.index(trouble)}
+    """The job's troubles, once it is in this one: those before it in the order are over, or it had not come so far.
+    While one of those lasted, nothing could be learnt of the others: that time does not count for them.
+    """
+    over = [since for one, since in job.troubles if _ORDER.index(one) < _ORDER.index(trouble)]
+    unseen = now - min(over, default=now)
+    kept = {one: min(since + unseen, now) for one, since in job.troubles if _ORDER.index(one) >= _ORDER.index(trouble)}
     return tuple(sorted(({trouble: now} | kept).items()))
 
 
 def _lasts(job: Job, trouble: Trouble, wait: waits.Wait, now: float) -> bool:
     """Whether the job has been in a trouble for longer than that."""
-    return now - dict(job.troubles).get(trouble, now) > wait.seconds
+    return now - dict(_troubles(job, trouble, now))[trouble] > wait.seconds
 
 
 def _is_late(job: Job, now: float, run_timeout_hours: int) -> bool:

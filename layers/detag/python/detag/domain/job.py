@@ -153,6 +153,7 @@ class Spent:
     """What an earlier run of a reopened job cost, or may have: it stays counted on its day."""
 
     run_id: str
+    """Of the run; or the name of a submission that may have made one."""
     reservation: Reservation
 
 
@@ -220,7 +221,8 @@ class Job:
     """Runs found by the search whose entries in the list do not say whose they are: to be asked for by id. If there is
     no cursor as well, the whole list has been read."""
     search_since: float = 0.0
-    """When the search for an existing run was first put off for another reason than a pause; 0 if it never was."""
+    """When the search for an existing run was first put off for another reason than a pause, moved on by the time of
+    every pause since; 0 if it never was."""
     unaccounted: tuple[tuple[str, str], ...] = ()
     """Submissions that were given up although their runs may still appear: the name of each, and the aspect ratio
     that it asked for, empty for the photo's own."""
@@ -235,13 +237,17 @@ class Job:
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that another one followed: they failed, or the job was reopened. Oldest first."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
-    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem."""
+    """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
+    while another one hides it."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
-    """The run that the reservation is for, if the result of another one was delivered."""
+    """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
+    that may have made one."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
     next invocation continues after them."""
+    done_run: str | None = None
+    """Whose outputs `done` is about, if they are not those of the job's own run."""
     outputs: tuple[str, ...] = ()
     """The keys of the outputs in the output bucket, the first 64."""
     leftovers: tuple[str, ...] = ()
@@ -670,6 +676,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
         due_at=due_at,
         body=None,
         reservation=None,
+        reserved_run=None,
         lease_until=0.0,
         **_NO_SEARCH,
     )
@@ -699,7 +706,10 @@ def adopt(
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
-    return replace(_submitted(job, run_id, now, due_at), reservation=job.reservation or reservation, unaccounted=left)
+    adopted = _submitted(job, run_id, now, due_at)
+    if job.reservation is None:  # an earlier end may have put its money away
+        adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
+    return replace(adopted, reservation=adopted.reservation or reservation, unaccounted=left)
 
 
 @transition(
@@ -708,17 +718,19 @@ def adopt(
     by="submit, deliver",
     when="another run of the photo, believed failed or missing, turns out to have succeeded",
 )
-def take_over(job: Job, run_id: str, now: float, due_at: float) -> Job:
+def take_over(job: Job, run_id: str, now: float, due_at: float, *, client_ref: str | None = None) -> Job:
     """Use a run that already exists instead of paying for another. It was charged by its id, or its money is still on
-    the item; if an unconfirmed submission made a run too, that run is charged when it appears, so the reservation is
-    returned.
+    the item, by its id or by its name, `client_ref`; if an unconfirmed submission may have made a run too, what was
+    reserved stays for that one.
     """
     known = run_id in job.earlier_runs or job.maybe_submitted or job.reason is Reason.REOPENED
     _require(job.run_id is None and known, "take_over", job)
     others = tuple(one for one in job.earlier_runs if one != run_id)
-    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None, **_spent_on(job, run_id))
+    unsure = job.reservation is not None
+    money = {"reserved_run": job.client_ref} if unsure else _spent_on(job, run_id, client_ref)
+    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None, **money)
     maybe = job.maybe_submitted or job.unconfirmed
-    return replace(taken, body=None, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
+    return replace(taken, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
 def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
@@ -734,6 +746,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         **_NO_SEARCH,
     )
 
@@ -793,10 +806,14 @@ def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     by="submit, deliver",
     when="the photo is gone, or a newer version was uploaded or delivered",
 )
-def supersede(job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None) -> Job:
-    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted."""
+def supersede(
+    job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None, ask_at: float | None = None
+) -> Job:
+    """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted. `ask_at`: when to
+    ask whether Runflow tried an earlier run again and billed it.
+    """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return _closed(job, reason, detail, now, cost)
+    return replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
 
 
 @transition(
@@ -825,24 +842,33 @@ def fail(
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
-    if not free and job.run_id is None:
+    if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
-    return replace(closed, code=code, reservation=None if free else closed.reservation)
+    returned = free and job.reserved_run is None
+    return replace(closed, code=code, reservation=None if returned else closed.reservation)
 
 
 @transition(
     State.FAILED,
     State.DELIVERED,
+    State.SUPERSEDED,
     to=None,
     by="deliver",
     when="a late result, or what the job's own run costs, was asked for and is not there yet",
 )
-def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = ()) -> Job:
+def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
     """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
-    None, stop asking. `done` as in `poll_later`.
+    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
+    to be asked for as well.
     """
-    _require(job.repairable or job.reserved_run is not None, "ask_again", job)
-    asked = replace(job, ask_at=ask_at, tries=job.tries + 1, done=max(done, job.done, key=len))
+    superseded = job.state is State.SUPERSEDED
+    _require(superseded or job.repairable or job.reserved_run is not None, "ask_again", job)
+    asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
+    if done:
+        kept = job.done if job.done_run == run_id else ()
+        asked = replace(asked, done=max(done, kept, key=len), done_run=run_id)
+    if run_id is not None and run_id not in job.earlier_runs:
+        asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
 
@@ -906,7 +932,7 @@ def deliver_other(
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None:
+    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
     closed = replace(closed, picture=job.picture if remembered else None)
@@ -916,9 +942,10 @@ def deliver_other(
 @transition(
     State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
 )
-def bill_reserved(job: Job, cost: str) -> Job:
+def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
     """Replace what was reserved for a run by what Runflow billed for it, which need not be asked for any more."""
-    billed = replace(job, reservation=_billed(job.reservation, cost), ask_at=None)
+    _require(job.run_id is not None, "bill_reserved", job)
+    billed = replace(job, reservation=_billed(job.reservation, cost), reserved_run=run_id, ask_at=None)
     return replace(billed, due_at=job.due_at if job.pending else None)
 
 
@@ -930,7 +957,7 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
-    spent = _billed(job.reservation, cost)
+    spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
         job,
         cost=cost,
@@ -945,6 +972,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         tries=0,
         troubles=(),
         done=(),
+        done_run=None,
         pending=(),
         closed_at=now,
         ask_at=None,
@@ -1028,7 +1056,8 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
     was = job.closed_as
     if was is None:
         raise Illegal(f"close_again: job {job.job_id} was not reopened")
-    away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if job.run_id else job)
+    own = job.run_id is not None and job.reserved_run is None
+    away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     closed = replace(_closed(away, was.reason, was.detail, now, was.cost), state=was.state)
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
@@ -1038,11 +1067,13 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
 
 
 @transition(*CLOSED_ORDER, State.WAITING, State.SUBMITTED, to=None, by="deliver", when="an earlier run's cost is told")
-def bill_earlier(job: Job, run_id: str, cost: str) -> Job:
-    """Replace what an earlier run may have cost by what Runflow billed for it."""
+def bill_earlier(job: Job, run_id: str, cost: str, *, known_as: str | None = None) -> Job:
+    """Replace what an earlier run may have cost by what Runflow billed for it; `known_as`: its name, if the item does
+    not have its id.
+    """
     usd = max(Decimal(cost), Decimal(0))
     spent = (
-        replace(one, reservation=replace(one.reservation, usd=usd)) if one.run_id == run_id else one
+        Spent(run_id, replace(one.reservation, usd=usd)) if one.run_id == (known_as or run_id) else one
         for one in job.spent
     )
     return replace(job, spent=tuple(spent))
@@ -1057,9 +1088,9 @@ def _put_away(job: Job) -> Job:
     return replace(job, run_id=None, reserved_run=None, earlier_runs=earlier, spent=spent)
 
 
-def _spent_on(job: Job, run_id: str | None) -> dict[str, Any]:
-    """A job's money where a run becomes its own again."""
-    found = next((one for one in job.spent if one.run_id == run_id), None)
+def _spent_on(job: Job, *names: str | None) -> dict[str, Any]:
+    """A job's money where a run becomes its own again, which is known by its id or by its name."""
+    found = next((one for one in job.spent if one.run_id in names), None)
     return {
         "reservation": None if found is None else found.reservation,
         "spent": tuple(one for one in job.spent if one is not found),

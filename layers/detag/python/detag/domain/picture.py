@@ -89,6 +89,13 @@ def take(picture: Picture, job_id: str, until: float) -> Picture:
     return replace(picture, version=picture.version + 1, taken_by=job_id, taken_until=until)
 
 
+def retake(picture: Picture, job_id: str, now: float, span: float) -> Picture:
+    """Let a job have it for so long whose run is used after all, unless another one pays for it."""
+    if picture.taken_by not in (None, job_id) and now < picture.taken_until:
+        return picture
+    return take(picture, job_id, now + span)
+
+
 def wait(picture: Picture, job_id: str) -> Picture:
     """Have a job woken when the one that pays for it has ended."""
     if job_id not in picture.waiting and len(picture.waiting) >= MAX_WAITING:

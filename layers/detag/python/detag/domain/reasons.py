@@ -270,7 +270,7 @@ class Reason(StrEnum):
         "not_confirmed",
         Group.FAILED,
         "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
-        "Once the API key may list runs, reopen it (unpaid): a run that is there is used, else a new one is made.",
+        "Reopen it (unpaid) once the API key may list runs. If that cannot tell, search for the name in the detail.",
         True,
     )
 

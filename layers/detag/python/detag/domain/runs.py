@@ -171,6 +171,22 @@ def read_run(record: object) -> Run | None:
     )
 
 
+def read_entry(entry: object) -> Run | None:
+    """An entry of the run list: a record or a part of it, bare or under a name of its own, or a run's id alone, which
+    tells nothing else. None where no id can be read: then an entry is there, and whose it is cannot even be asked for.
+    """
+    inner = [entry.get(name) for name in _WRAPPERS] if isinstance(entry, Mapping) else []
+    for one in (entry, *inner):
+        run_id = run_id_of(one)
+        run = Run(run_id, RunStatus.UNKNOWN) if run_id else read_run(one)
+        if run is not None:
+            return run
+    return None
+
+
+_WRAPPERS: Final = ("run", "record", "item", "data", "node")
+
+
 def output_urls_of(output: object) -> tuple[str, ...]:
     """The output URLs in a run's output, the main one first; none for any other value (contract 13.3).
 
@@ -466,6 +482,14 @@ def same_place(one: str | None, other: str | None) -> bool:
     except ValueError:
         return False
     return (a.netloc.lower(), unquote(a.path)) == (b.netloc.lower(), unquote(b.path))
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same host: the bucket's, where S3 names it in the host."""
+    try:
+        return urlsplit(one).netloc.lower() == urlsplit(other).netloc.lower()
+    except ValueError:
+        return False
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.picture import Picture
 from detag.domain.reasons import Reason
+from detag.domain.search import MAX_CURSOR
 
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
@@ -22,11 +23,6 @@ MAX_STORED: Final = 16
 MAX_DETAIL: Final = 1_000
 MAX_CODE: Final = 200
 MAX_DECISION: Final = 600
-MAX_CURSOR: Final = 2_048
-MAX_TO_ASK: Final = 1_000
-"""Of 64 characters at most. With keys of 1,024 bytes these keep an item below 250 KB: it may have 400 (DynamoDB
-Developer Guide, "Quotas").
-"""
 MAX_UNACCOUNTED: Final = 100
 
 
@@ -98,7 +94,8 @@ class PictureChange:
 def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChange | None:
     """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
 
-    It is taken with each claim, left with whatever gives the claim up, and known with a delivery.
+    It is taken with each claim, left with whatever gives the claim up, and known with a delivery. A run that is used
+    after that takes it again, if nobody has it.
     """
     job_id = after.job_id
     if after.picture is not None and after.state is State.SUBMITTING and after.submission_no > before.submission_no:
@@ -107,6 +104,9 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
         return PictureChange(after.picture, lambda picture: pictures.take(picture, job_id, until), expected, takes=True)
     if after.picture is not None and after.reason is Reason.SAME_PICTURE and before.due_at != after.due_at and met:
         return PictureChange(after.picture, lambda picture: pictures.wait(picture, job_id), met, waits=True)
+    if after.picture is not None and after.state is State.SUBMITTED and not before.holds_picture:
+        since, span = after.submitted_at, after.picture_until - after.claimed_at
+        return PictureChange(after.picture, lambda picture: pictures.retake(picture, job_id, since, span), None)
     own = None
     if before.holds_picture and before.picture_version == 1 and before.picture is not None:
         own = Picture(picture_id=before.picture, version=1, taken_by=job_id)

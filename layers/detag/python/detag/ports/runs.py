@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from detag.domain.outcomes import Outcome
-from detag.domain.runs import Run
+from detag.domain.runs import Run, read_entry
 
 
 class NotConfigured(Exception):
@@ -25,12 +26,19 @@ class OtherAccount(Exception):
 class RunPage:
     """A page of the run list. Newest first was asked for and is not promised; an entry may show less than the record.
     `next` continues the list; None is the end. `foreign`: it was read with a key of another account than was named, or
-    may have been: what it does not show may exist.
+    may have been: what it does not show may exist. `without_id`: how many more entries it has, whose id cannot be read.
     """
 
     runs: tuple[Run, ...]
     next: str | None
     foreign: bool = False
+    without_id: int = 0
+
+    @classmethod
+    def of(cls, entries: Iterable[object], following: str | None) -> Self:
+        """A page of such entries, as Runflow sends them."""
+        read = [read_entry(entry) for entry in entries]
+        return cls(tuple(run for run in read if run), following, without_id=read.count(None))
 
 
 class Runs(Protocol):

@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
@@ -128,12 +128,14 @@ class Habits:
     signs: Literal["always", "when asked", "unless asked"] = "always"
     """Whether a record's output URLs are signed: always, only where `add_signature` asks for it, or only where it does
     not."""
-    list_entries: Literal["whole", "thin"] = "whole"
-    """Whether an entry of the list is the record, or its id, status and time only."""
-    input_shown: Literal["sent", "asset", "nothing"] = "sent"
-    """The `input` of a record: as it was sent, with `image_url` as a link to an asset, or left out."""
-    order: Literal["descending", "ascending", "none"] = "descending"
-    """The order of the list, whatever is asked for."""
+    list_entries: Literal["whole", "thin", "ids", "nested", "no ids"] = "whole"
+    """What an entry of the list is: the record; its id, status and time only; its id as text; an object with the record
+    in it; or the record with null for its id."""
+    input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"
+    """The `input` of a record: as it was sent, with `image_url` as a link to an asset or at an unknown host, or left
+    out."""
+    order: Literal["descending", "ascending", "grouped", "none"] = "descending"
+    """The order of the list, whatever is asked for; grouped: newest first in each of three groups."""
     client_ref_filter: Literal["honoured", "ignored", "refused", "none"] = "honoured"
     """What a filter on `client_ref` gives: the runs of this name, the list, a refusal, or no run at all."""
     may_list: bool = True
@@ -275,13 +277,23 @@ class FakeRuns:
         sent = run.request.get("input")
         if not sent or self.habits.input_shown == "sent" or run.run_id in self.shown_as_sent:
             return sent
-        return None if self.habits.input_shown == "nothing" else {**sent, "image_url": f"runflow://assets/{run.number}"}
+        if self.habits.input_shown == "nothing":
+            return None
+        place = "runflow://assets/" if self.habits.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
+        return {**sent, "image_url": f"{place}{run.number}"}
 
-    def _entry(self, run: FakeRun) -> dict[str, Any]:
+    def _entry(self, run: FakeRun) -> object:
         """An entry of the list."""
         record = self.record(run)
-        if self.habits.list_entries == "thin":
-            return {name: record[name] for name in ("id", "status_code", "created_at")}
+        match self.habits.list_entries:
+            case "thin":
+                return {name: record[name] for name in ("id", "status_code", "created_at")}
+            case "ids":
+                return run.run_id
+            case "nested":
+                return {"id": None, "run": record}
+            case "no ids":
+                return record | {"id": None}
         return record
 
     def callback(self, run: FakeRun) -> bytes:
@@ -430,8 +442,8 @@ class FakeRuns:
                 seen = [run for run in seen if place(run) > int(cursor)]
             here = seen[:length]
             following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
-            runs = tuple(run for run in (read_run(self._entry(run)) for run in here) if run)
-            return RunPage(runs, following, self._is_foreign(key, account))
+            page = RunPage.of(map(self._entry, here), following)
+            return replace(page, foreign=self._is_foreign(key, account))
 
     def named(self, client_ref: str) -> tuple[Run, ...]:
         """See `Runs`."""
@@ -445,7 +457,7 @@ class FakeRuns:
             shown = [] if reading == "none" else self._listed(key)
             if reading == "honoured":
                 shown = [run for run in shown if run.request.get("client_ref") == client_ref]
-            return tuple(run for run in (read_run(self._entry(run)) for run in shown[:NAMED]) if run)
+            return RunPage.of(map(self._entry, shown[:NAMED]), None).runs
 
     def _list(self) -> None:
         if not self.habits.may_list:
@@ -468,7 +480,10 @@ class FakeRuns:
         """Where a run is in the list: a cursor names the place of the last one seen."""
         if self.habits.order == "none":
             return run.number * 7_919 % 10_007 * 1_000_000 + run.number
-        return run.number if self.habits.order == "ascending" else 1_000_000_000 - run.number
+        if self.habits.order == "ascending":
+            return run.number
+        group = run.number % 3 if self.habits.order == "grouped" else 0
+        return group * 2_000_000_000 + 1_000_000_000 - run.number
 
     def _ask(self, operation: str) -> None:
         self._key()

@@ -140,8 +140,10 @@ class Admission:
             photo = screen_tail(job, candidate, tail, default_ratio=self._aspect_ratio, reuses=self._reuses, now=now)
         if isinstance(photo, Step):
             return photo
-        newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
-        return screen_rank(upload, newest, now=now) or photo
+        newest, seen = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank), None
+        while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadMore):
+            seen = self._read_head(job, None, ranked.length)
+        return ranked or photo
 
     def _find(self, job: Job) -> tuple[Job, Head | NotRead]:
         """The job by the key under which its photo is there, and the first bytes.

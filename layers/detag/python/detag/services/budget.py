@@ -84,6 +84,8 @@ class Budget:
         """
         before = self._jobs.charged(run.run_id)
         after = charge_for(run, before, price=Reservation(self._today(), self._price))
+        if after is None:
+            return
         about = {"job_id": job.job_id, "run_id": run.run_id, "usd": str(after.usd)}
         if before is None:
             self._telemetry.alarm(Metric.UNMATCHED_PAID_RUN)

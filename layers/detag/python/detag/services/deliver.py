@@ -31,6 +31,7 @@ from detag.domain.decisions import (
     already_done,
     as_asked,
     billing_earlier,
+    done_of,
     found_stored,
     is_proven,
     is_uncounted,
@@ -58,7 +59,6 @@ from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, 
 from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
-from detag.services.ownership import photo_url
 from detag.services.steps import Steps
 from detag.services.storing import Storing, as_output
 
@@ -131,7 +131,7 @@ class Deliver:
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
             return
-        match whose_run(job, run_id, run, lambda: photo_url(job, self._photos)):
+        match whose_run(job, run_id, run, lambda: self._photo_url(job)):
             case Whose.OWN:
                 if run is not None and is_uncounted(job, run):
                     self._budget.charge_unmatched(job, run)  # it had failed free of charge
@@ -144,6 +144,10 @@ class Deliver:
                 self._use_other(job, run, result, deadline)
             case _:
                 self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
+
+    def _photo_url(self, job: Job) -> str:
+        upload = job.upload
+        return self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
 
     def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
@@ -190,9 +194,9 @@ class Deliver:
                 job = self._steps.take(job, billed)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
-            other = replace(job, run_id=run.run_id, done=())
+            other = replace(job, run_id=run.run_id, done=done_of(job, run))
             fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
-            self._take(job, after_fetch_of_other(run, fetched, now=self._clock.now()), deadline)
+            self._take(job, after_fetch_of_other(job, run, fetched, now=self._clock.now()), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
@@ -215,6 +219,7 @@ class Deliver:
         )
         if isinstance(decided, Fetch):
             run = decided.run
+            job = replace(job, done=done_of(job, run), done_run=None)
             fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
             self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
         else:

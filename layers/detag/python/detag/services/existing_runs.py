@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from detag.domain import waits
-from detag.domain.decisions import (
-    OTHER_ACCOUNT,
-    AskedElsewhere,
-    Found,
-    NoneFound,
-    Proof,
-    Search,
-    Unanswered,
-    Unfinished,
-    proof,
-)
+from detag.domain.decisions import OTHER_ACCOUNT, Proof, Search, Unanswered, proof
 from detag.domain.job import Job
 from detag.domain.runs import Run, same_account
+from detag.domain.search import MAX_TO_ASK, RunSearch
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
-from detag.ports.items import MAX_CURSOR, MAX_TO_ASK
 from detag.ports.photos import PhotoStore
-from detag.ports.runs import NotConfigured, OtherAccount, RunPage, Runs, Unauthorized
+from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
-from detag.services.ownership import photo_url
 
 MAX_PAGES: Final = 40
 MAX_ASKED: Final = 100
 """Runs that one search asks for by id; the next goes on with the others."""
-ORDERED: Final = 10
-"""Runs that have to be in order before a list is taken to be."""
 
 
 class ExistingRuns:
@@ -47,15 +32,15 @@ class ExistingRuns:
         What is newer than a search's first page cannot be ours: the time for confirmation was over by then. Nothing is
         asked for beyond `deadline`, on the monotonic clock.
         """
-        search = _Search(job, photo_url(job, self._photos), self._telemetry)
+        upload = job.upload
+        search = RunSearch(job, self._photos.presign(upload.bucket, upload.key, upload.version_id, 60))
         try:
-            if search.is_new:
-                search.judge(self._named(job.client_ref))
-                self._ask(search, deadline)
-            self._read_list(search, deadline)
-            self._ask(search, deadline)
+            self._look(job, search, deadline)
         except (Transient, Unauthorized, NotConfigured) as error:
             return search.result(str(error))
+        finally:
+            for run_id, why in search.strangers:
+                self._telemetry.warning(why, job_id=job.job_id, run_id=run_id)
         return search.result()
 
     def known_runs(self, job: Job, deadline: float) -> Sequence[Run] | Unanswered:
@@ -77,13 +62,30 @@ class ExistingRuns:
         return found if found or not foreign else Unanswered(OTHER_ACCOUNT)
 
     def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
-        """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours."""
+        """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours. Raises
+        `Transient` for one that does not tell, and may be what a POST without a clear answer made.
+        """
         for entry in self._named(name):
             other = entry.run_id in job.runs or entry.client_ref not in (None, name)
             run = None if other else self._runs.get(entry.run_id)
-            ours = run is not None and proof(run, job, photo_url(job, self._photos)) is Proof.OURS
-            if run is not None and ours and run.client_ref == name:
-                yield run
+            if run is None or run.client_ref != name:
+                continue
+            match proof(run, job, self._photo_url(job)):
+                case Proof.OURS:
+                    yield run
+                case Proof.UNTOLD if name in job.awaited:
+                    raise Transient(f"run {run.run_id} names our job and does not show our photo")
+
+    def _photo_url(self, job: Job) -> str:
+        upload = job.upload
+        return self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
+
+    def _look(self, job: Job, search: RunSearch, deadline: float) -> None:
+        if search.is_new:
+            search.judge(self._named(job.client_ref))
+            self._ask(search, deadline)
+        self._read_list(search, deadline)
+        self._ask(search, deadline)
 
     def _named(self, client_ref: str) -> Sequence[Run]:
         """What Runflow's filter finds. It is a second witness beside the list: it may not be understood."""
@@ -92,13 +94,13 @@ class ExistingRuns:
         except (Transient, Unauthorized):
             return ()
 
-    def _ask(self, search: _Search, deadline: float) -> None:
+    def _ask(self, search: RunSearch, deadline: float) -> None:
         for _ in range(MAX_ASKED):
             if not search.to_ask or self._clock.monotonic() > deadline:
                 return
             search.answered(self._runs.get(search.to_ask[0]))
 
-    def _read_list(self, search: _Search, deadline: float) -> None:
+    def _read_list(self, search: RunSearch, deadline: float) -> None:
         for number in range(MAX_PAGES):
             if search.is_read or len(search.to_ask) >= MAX_TO_ASK or self._clock.monotonic() > deadline:
                 return
@@ -109,116 +111,4 @@ class ExistingRuns:
                     search.restart()
                     raise
                 return
-            search.read(page)
-
-
-class _Search:
-    """How far a search has come, and what it has found."""
-
-    def __init__(self, job: Job, photo: str, telemetry: Telemetry) -> None:
-        self._job, self._photo, self._telemetry = job, photo, telemetry
-        self.cursor = job.search_from
-        self.to_ask = list(job.to_ask)
-        """By id, in this order."""
-        self.is_new = job.search_from is None and not job.to_ask
-        self.account = job.account
-        """Whose list is to be read: of another's, what it shows counts, and what it does not show tells nothing."""
-        self.is_read = job.search_from is None and bool(job.to_ask)
-        """Whether nothing is left of the list."""
-        self._foreign = False
-        """Whether a page was another account's."""
-        self._untold: list[str] = []
-        self._told: set[str] = set()
-        self._found: dict[str, Run] = {}
-        self._order = _Order()
-
-    def restart(self) -> None:
-        """Begin at the top the next time."""
-        self.cursor, self.to_ask, self._untold = None, [], []
-
-    def read(self, page: RunPage) -> None:
-        """Take in a page of the list."""
-        self._order.read(entry.created_at for entry in page.runs)
-        self.judge(page.runs)
-        self._foreign = self._foreign or page.foreign
-        self.cursor = page.next
-        self.is_read = page.next is None or self._order.is_beyond(self._job.claimed_at - waits.LIST_SKEW.seconds)
-
-    def judge(self, entries: Iterable[Run]) -> None:
-        """Take in entries of the list. What they do not tell is asked for, those with a name of ours first."""
-        ours: list[str] = []
-        for entry in entries:
-            if entry.run_id in self._told or entry.run_id in self._job.earlier_runs:
-                continue
-            match self._proof(entry):
-                case Proof.OURS if entry.image_url:
-                    self._found[entry.run_id] = entry
-                case Proof.OURS:  # the record may tell more
-                    ours.append(entry.run_id)
-                case Proof.UNTOLD:
-                    self.to_ask.append(entry.run_id)
-        self.to_ask = list(dict.fromkeys([*ours, *self.to_ask]))
-
-    def answered(self, run: Run | None) -> None:
-        """Take in the record of the first run of `to_ask`; None where Runflow does not know it."""
-        run_id = self.to_ask.pop(0)
-        told = Proof.UNTOLD if run is None else self._proof(run)
-        if told is Proof.UNTOLD:
-            self._untold.append(run_id)
-            return
-        self._told.add(run_id)
-        if told is Proof.OURS and run is not None:
-            self._found[run_id] = run
-
-    def _proof(self, run: Run) -> Proof:
-        told = proof(run, self._job, self._photo)
-        if told is Proof.OURS and run.client_ref not in self._job.awaited:
-            return Proof.FOREIGN
-        if told is Proof.FOREIGN and (run.client_ref in self._job.awaited or run.job_id == self._job.job_id):
-            self._telemetry.warning("run names our job and is not ours", job_id=self._job.job_id, run_id=run.run_id)
-        return told
-
-    def result(self, trouble: str = "") -> Search:
-        """What the search has come to. `trouble`: why Runflow did not tell."""
-        found = list(self._found.values())
-        is_over = self.is_read and not self.to_ask and not trouble
-        if any(run.may_give_output for run in found):
-            return Found(found)
-        if self._foreign:
-            return AskedElsewhere()
-        if found and is_over and not self._untold:
-            return Found(found)
-        if is_over and self._untold:  # next from the top: what the list does not show any more need not tell
-            return Unanswered(f"{len(self._untold)} runs do not tell whose they are")
-        if is_over:
-            return NoneFound()
-        to_ask = tuple(dict.fromkeys([*self._found, *self.to_ask, *self._untold]))
-        if not self.is_read and self.cursor is None:  # not one page was read
-            to_ask = ()
-        if len(self.cursor or "") > MAX_CURSOR or len(to_ask) > MAX_TO_ASK:
-            return Unanswered(trouble or "the run list is too long to be read in parts")
-        cursor = None if self.is_read else self.cursor
-        return Unanswered(trouble, cursor, to_ask) if trouble else Unfinished(cursor, to_ask)
-
-
-class _Order:
-    """Whether a list comes newest first, as far as it was read: that is checked, and not believed."""
-
-    def __init__(self) -> None:
-        self._first = self._last = math.inf
-        self._seen = 0
-        self._holds = True
-
-    def read(self, times: Iterable[float | None]) -> None:
-        """Take in the times of the entries of a page."""
-        for time in times:
-            if time is None:
-                continue
-            self._holds = self._holds and time <= self._last
-            self._first = time if not self._seen else self._first
-            self._last = time
-            self._seen += 1
-
-    def is_beyond(self, since: float) -> bool:
-        """Whether all that follows is older."""
-        return self._holds and self._seen >= ORDERED and self._last < min(since, self._first)
+            search.read(page.runs, page.next, page.without_id, foreign=page.foreign)

@@ -72,7 +72,7 @@ class Reuse:
         if not isinstance(met, Reusable):
             return met
         copied = self._copied(job, photo, picture, deadline)
-        decided = after_copy(picture, copied, now=self._clock.now(), price=self._price)
+        decided = after_copy(job, picture, copied, now=self._clock.now(), price=self._price)
         if isinstance(decided, Again):
             raise Transient(decided.why)
         return decided

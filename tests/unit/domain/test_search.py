@@ -1,0 +1,91 @@
+"""When it is proved that no run exists, by what a search was shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from detag.domain.decisions import Found, NoneFound, Unanswered, Unfinished
+from detag.domain.runs import Run, RunStatus
+from detag.domain.search import MAX_CURSOR, ORDERED, RunSearch
+from tests.unit.domain.test_decisions import NAMED, NOW, PHOTO, UNCONFIRMED
+
+DAY = 86_400.0
+OURS = replace(NAMED, status=RunStatus.SUCCEEDED)
+BARE = Run("run-2", RunStatus.UNKNOWN)
+ELSEWHERE = replace(NAMED, image_url="https://cdn.example/1.jpg")
+
+
+def older(count: int, since: float = NOW - DAY) -> list[Run]:
+    """Runs of others that were made before the claim, newest first."""
+    return [
+        Run(f"other-{since}-{number}", RunStatus.SUCCEEDED, client_ref="theirs", created_at=since - number)
+        for number in range(count)
+    ]
+
+
+def search() -> RunSearch:
+    return RunSearch(UNCONFIRMED, PHOTO)
+
+
+def test_a_list_read_to_its_end_proves_that_none_exists() -> None:
+    one = search()
+    one.read(older(3), "next")
+    assert one.result() == Unfinished("next")
+    one.read(older(3, NOW - 2 * DAY), None)
+    assert one.result() == NoneFound()
+
+
+@pytest.mark.parametrize(("count", "over"), [(ORDERED - 1, False), (ORDERED, True)])
+def test_so_many_older_runs_in_a_row_end_a_search(count: int, over: bool) -> None:
+    one = search()
+    one.read(older(count), "next")
+    assert (one.result() == NoneFound()) is over
+
+
+def test_a_list_that_was_once_out_of_order_is_read_to_its_end() -> None:
+    one = search()
+    one.read(older(1, NOW - 2 * DAY), "next")
+    one.read(older(ORDERED), "next")
+    assert one.result() == Unfinished("next")
+
+
+def test_a_run_of_ours_is_found_wherever_it_is() -> None:
+    one = search()
+    one.read([BARE, *older(3), OURS], "next", 2)
+    assert one.result("a timeout") == Found([OURS])
+
+
+@pytest.mark.parametrize("run", [BARE, ELSEWHERE], ids=["bare id", "unknown host"])
+@pytest.mark.parametrize("record", ["unknown", "the same"])
+def test_what_does_not_tell_is_asked_for_and_proves_nothing(run: Run, record: str) -> None:
+    one = search()
+    one.read([run], None)
+    assert (one.to_ask, one.result()) == ([run.run_id], Unfinished(None, (run.run_id,)))
+    one.answered(run if record == "the same" else None)
+    found = one.result()
+    assert isinstance(found, Unanswered) and run.run_id in found.why
+
+
+def test_an_entry_without_an_id_proves_nothing() -> None:
+    """Nor can it be kept for the next search: that begins at the top."""
+    for following in ("next", None):
+        one = search()
+        one.read(older(3), following, 1)
+        assert one.result() == Unanswered("entries of the run list without an id: 1")
+
+
+def test_who_names_our_job_is_told_of() -> None:
+    one = search()
+    one.read([ELSEWHERE, replace(OURS, run_id="run-3", aspect_ratio="4:3")], None)
+    assert one.strangers == [
+        ("run-1", "run names our job and does not show our photo"),
+        ("run-3", "run names our job and is not ours"),
+    ]
+
+
+def test_a_cursor_too_long_to_keep_is_no_progress() -> None:
+    one = search()
+    one.read(older(3), "c" * (MAX_CURSOR + 1))
+    assert isinstance(one.result(), Unanswered)
