@@ -512,7 +512,8 @@ class Workload:
     def _repeat_everything(self) -> None:
         """Every event, message and callback once more: what was given up may be repaired, nothing else changes."""
         simulation = self.simulation
-        late = bool(simulation.runflow.tried_again)  # all callbacks of such a run may have been lost
+        runflow = simulation.runflow
+        late = bool(runflow.tried_again | runflow.alike)  # all callbacks of such a run may have been lost, or none kept
         if late or any(job.repairable for job in simulation.jobs.jobs.values()):
             self._repeat()
             simulation.checker.at_rest()
