@@ -110,6 +110,7 @@ CALLS = (
         "jobs.open_day",
         "jobs.intake",
         "jobs.save_intake",
+        "jobs.charged",
         "jobs.begin_delivery",
         "jobs.end_delivery",
         "jobs.created_at",

@@ -746,7 +746,7 @@ class Checker:
     def _tried_again(self, run: FakeRun) -> None:
         """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
-        if job is None or not self._told_of(run):
+        if job is None or not self._told_of(run) or not self._shown(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
@@ -768,7 +768,13 @@ class Checker:
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
         """Whether a failed job's run succeeded while it was still asked for: no callback is needed then."""
         known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
-        return known and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
+        return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
+
+    def _shown(self, run: FakeRun) -> bool:
+        """Whether every key that is ever stored shows a run: what is asked for once a job is closed tells nobody that
+        the key is of another account.
+        """
+        return {*self._simulation.runflow.habits.accounts.values()} == {run.account}
 
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""

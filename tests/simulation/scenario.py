@@ -611,10 +611,10 @@ class Workload:
         may be told; nothing else changes.
         """
         simulation = self.simulation
-        untold = any(job.repairable or job.spent for job in simulation.jobs.jobs.values())
         runflow = simulation.runflow
-        if untold or runflow.tried_again or runflow.alike:  # all callbacks of such a run may have been lost
-            for _ in simulation.runflow.habits.accounts:  # each key shows the runs of its own account
+        late = bool(runflow.tried_again | runflow.alike)  # all callbacks of such a run may have been lost, or none kept
+        if late or any(job.repairable or job.spent for job in simulation.jobs.jobs.values()):
+            for _ in runflow.habits.accounts:  # each key shows the runs of its own account
                 self.keys.store_another()
                 self._repeat()
             simulation.checker.at_rest()

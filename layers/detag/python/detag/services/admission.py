@@ -118,11 +118,11 @@ class Admission:
         if refused is not None:
             return job, refused
         found, head = self._find(job)
-        if found is not job:  # by another key, which nothing has judged yet
-            known = not job.version and self._jobs.get(by_own_key(found.upload).job_id) is not None
-            refused = screen_other_key(known=known) or screen_upload(
-                found, ignored_names=ignored, max_bytes=most, now=now
-            )
+        other = other_reading(job.upload) if isinstance(head, Gone) or found is not job else None
+        if other is not None and not job.version:  # it may be gone, and its job done with
+            refused = screen_other_key(known=self._jobs.get(by_own_key(other).job_id) is not None)
+        if found is not job and refused is None:  # by another key, which nothing has judged yet
+            refused = screen_upload(found, ignored_names=ignored, max_bytes=most, now=now)
         return found, refused or self._screen_content(found, head, now)
 
     def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
