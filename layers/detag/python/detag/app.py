@@ -49,26 +49,47 @@ def submit(
     uniform: Uniform = random.uniform,
 ) -> Submit:
     """From uploads to runs."""
+    from detag.domain.decisions import Next
+    from detag.services.asking import Asking
+    from detag.services.confirmation import Confirmation
     from detag.services.existing_runs import ExistingRuns
+    from detag.services.sending import Sending
     from detag.services.submit import Submit
 
     records = _records(jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     budget = _budget(settings, jobs, steps, clock, telemetry)
+    admission = _admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock)
     submission = _submission(
         settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
     )
+    existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
+    sending = Sending(
+        admission=admission,
+        submission=submission,
+        reuse=_reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock),
+        steps=steps,
+        clock=clock,
+        telemetry=telemetry,
+    )
+    confirmation = Confirmation(
+        admission=admission,
+        submission=submission,
+        sending=sending,
+        existing=existing,
+        steps=steps,
+        budget=budget,
+        clock=clock,
+        uniform=uniform,
+    )
+    asking = Asking(existing=existing, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform)
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=_confirmation_seconds(settings),
+        ways={Next.BEGIN: sending, Next.SEARCH: confirmation, Next.ASK: asking},
         jobs=jobs,
-        admission=_admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock),
-        submission=submission,
-        existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
         reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
-        reuse=_reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock),
         steps=steps,
-        budget=budget,
         clock=clock,
         telemetry=telemetry,
         uniform=uniform,

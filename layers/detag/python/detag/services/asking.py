@@ -1,0 +1,48 @@
+"""A reopened job: what became of its runs is found out before anything is sent again."""
+
+from __future__ import annotations
+
+from detag.domain.backoff import Uniform
+from detag.domain.decisions import Adopt, UseRun, after_asking, stands_for
+from detag.domain.job import Job
+from detag.domain.reasons import Reason
+from detag.ports.clock import Clock
+from detag.services.budget import Budget
+from detag.services.existing_runs import ExistingRuns
+from detag.services.sending import Sending
+from detag.services.steps import Steps
+from detag.services.submission import POST_SECONDS
+
+
+class Asking:
+    """From a reopened job to one of its runs, to the next submission, or back to where it was closed."""
+
+    def __init__(
+        self,
+        *,
+        existing: ExistingRuns,
+        sending: Sending,
+        steps: Steps,
+        budget: Budget,
+        clock: Clock,
+        uniform: Uniform,
+    ) -> None:
+        self._existing, self._sending, self._steps, self._budget = existing, sending, steps, budget
+        self._clock, self._uniform = clock, uniform
+
+    def go_on(self, job: Job, deadline: float) -> None:
+        """Ask Runflow about a job's runs, and take the step that the answers lead to. Raises `Conflict` or
+        `Transient`.
+        """
+        found = self._existing.known_runs(job, deadline - POST_SECONDS)
+        decided = after_asking(job, found, now=self._clock.now(), uniform=self._uniform)
+        if isinstance(decided, Adopt):
+            self._budget.adopt_found(job, decided)
+            return
+        if isinstance(decided, UseRun):
+            if not stands_for(job, decided.run):
+                self._budget.charge_unmatched(job, decided.run)
+            decided = decided.step
+        after = self._steps.take(job, decided)
+        if after.reason is Reason.READY:
+            self._sending.go_on(after, deadline)
