@@ -208,9 +208,7 @@ def walks() -> list[tuple[Stop, list[Stop]]]:
 
 def own_protocols(path: Path) -> Iterator[ast.ClassDef]:
     """The protocols of a module."""
-    for node in tree(path).body:
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases):
-            yield node
+    return (node for node in tree(path).body if isinstance(node, ast.ClassDef) and _is_protocol(node))
 
 
 WALKS = walks()
