@@ -13,11 +13,14 @@ from docs.generate import duplicates, states
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
 SHARED = {
     "admission": ("submit",),
+    "asking": ("submit",),
     "budget": ("deliver", "submit"),
+    "confirmation": ("submit",),
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
     "reopening": ("submit",),
     "reuse": ("submit",),
+    "sending": ("submit",),
     "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }

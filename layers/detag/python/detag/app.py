@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detag.domain.backoff import Uniform
+    from detag.domain.decisions import Next
     from detag.ports.clock import Clock
     from detag.ports.events import Events
     from detag.ports.jobs import JobStore
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from detag.services.steps import Steps
     from detag.services.storing import Storing
     from detag.services.submission import Submission
-    from detag.services.submit import Submit
+    from detag.services.submit import Submit, Way
     from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
 
@@ -49,44 +50,24 @@ def submit(
     uniform: Uniform = random.uniform,
 ) -> Submit:
     """From uploads to runs."""
-    from detag.domain.decisions import Next
-    from detag.services.asking import Asking
-    from detag.services.confirmation import Confirmation
-    from detag.services.existing_runs import ExistingRuns
-    from detag.services.sending import Sending
     from detag.services.submit import Submit
 
     records = _records(jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
-    budget = _budget(settings, jobs, steps, clock, telemetry)
-    admission = _admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock)
-    submission = _submission(
-        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
-    )
-    existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
-    sending = Sending(
-        admission=admission,
-        submission=submission,
-        reuse=_reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock),
-        steps=steps,
-        clock=clock,
-        telemetry=telemetry,
-    )
-    confirmation = Confirmation(
-        admission=admission,
-        submission=submission,
-        sending=sending,
-        existing=existing,
-        steps=steps,
-        budget=budget,
-        clock=clock,
-        uniform=uniform,
-    )
-    asking = Asking(existing=existing, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform)
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=_confirmation_seconds(settings),
-        ways={Next.BEGIN: sending, Next.SEARCH: confirmation, Next.ASK: asking},
+        ways=_ways(
+            settings,
+            jobs=jobs,
+            photos=photos,
+            runs=runs,
+            records=records,
+            steps=steps,
+            clock=clock,
+            telemetry=telemetry,
+            uniform=uniform,
+        ),
         jobs=jobs,
         reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
         steps=steps,
@@ -210,6 +191,48 @@ def _admission(
         budget=budget,
         clock=clock,
     )
+
+
+def _ways(
+    settings: SubmitSettings,
+    *,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    records: Records,
+    steps: Steps,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform,
+) -> dict[Next, Way]:
+    from detag.domain.decisions import Next
+    from detag.services.asking import Asking
+    from detag.services.confirmation import Confirmation
+    from detag.services.existing_runs import ExistingRuns
+    from detag.services.sending import Sending
+
+    existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
+    budget = _budget(settings, jobs, steps, clock, telemetry)
+    admission = _admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock)
+    submission = _submission(
+        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
+    )
+    reuse = _reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock)
+    sending = Sending(
+        admission=admission, submission=submission, reuse=reuse, steps=steps, clock=clock, telemetry=telemetry
+    )
+    confirmation = Confirmation(
+        admission=admission,
+        submission=submission,
+        sending=sending,
+        existing=existing,
+        steps=steps,
+        budget=budget,
+        clock=clock,
+        uniform=uniform,
+    )
+    asking = Asking(existing=existing, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform)
+    return {Next.BEGIN: sending, Next.SEARCH: confirmation, Next.ASK: asking}
 
 
 def _reopening(
