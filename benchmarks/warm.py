@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
 
-from benchmarks.calls import PER_PHOTO
+from benchmarks.calls import PER_PHOTO, PER_PROCESS
 from benchmarks.cold import upload_batch
 from benchmarks.machine import ROOT, environment, middle, run_json, stubs
 from benchmarks.package import Package
@@ -151,7 +151,7 @@ def photo(package: Package, certificate: Path, work: Path, photos: int) -> Photo
             for name in units:
                 units[name] += counts.get(name, 0) / (first + photos)
             calls = sum(times for name, times in counts.items() if not name.endswith("units"))
-            expected = sum(PER_PHOTO[function].values()) * (first + photos) + 1  # and one secret
+            expected = sum(PER_PHOTO[function].values()) * (first + photos) + sum(PER_PROCESS[function].values())
             if calls != expected:
                 raise RuntimeError(
                     f"{function} made {calls} calls for {first + photos} photos, not {expected}: {counts}"
