@@ -79,6 +79,8 @@ def aws_json(target: str, asked: dict[str, Any], table: Table) -> object:
         return {"Item": item} if item else {}
     if operation == "Query":
         return {"Items": [], "Count": 0}
+    if operation == "DescribeTable":
+        return {"Table": {"CreationDateTime": time.time()}}
     if operation == "PutItem":
         table.put(asked["Item"])
     if operation == "UpdateItem":
@@ -169,7 +171,10 @@ class Connection(threading.Thread):
         return headers.get("connection", "").lower() != "close"
 
     def _s3(self, channel: ssl.SSLSocket, method: str, url: str) -> None:
-        if method == "GET":
+        if "versions" in url.partition("?")[2].split("&"):  # of a bucket without objects
+            listing = b"<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>"
+            self._answer(channel, 200, listing, "application/xml")
+        elif method == "GET":
             version = "v" + url.partition("?")[0].rpartition("/")[2].partition(".")[0]
             span = f"Content-Range: bytes 0-{len(PHOTO) - 1}/{len(PHOTO)}\r\nx-amz-version-id: {version}\r\n"
             self._answer(channel, 206, PHOTO, "image/jpeg", span)
