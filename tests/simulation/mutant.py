@@ -116,6 +116,7 @@ def one(guard: str, invariant: str, place: str, old: str, new: str, within: int 
 
 DECISIONS: Final = "detag.domain.decisions:"
 SUBMIT: Final = "detag.services.submit:Submit."
+CONFIRMATION: Final = "detag.services.confirmation:Confirmation."
 SUBMISSION: Final = "detag.services.submission:Submission."
 SEARCH: Final = "detag.domain.search:RunSearch."
 DELIVER: Final = "detag.services.deliver:Deliver."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.simulation.mutant import (
+    CONFIRMATION,
     DECISIONS,
     DELIVER,
     IMAGES,
@@ -54,7 +55,7 @@ MUTANTS: Final = (
     one(
         "search for an existing run",
         "search first",
-        SUBMIT + "_confirm",
+        CONFIRMATION + "go_on",
         "self._existing.find_existing_run(job, deadline - POST_SECONDS)",
         "after_list.__globals__['NoneFound']()",
     ),
@@ -340,7 +341,7 @@ MUTANTS: Final = (
         "decision of a closed job",
         "decision on the item",
         "detag.services.steps:made",
-        "after if step.keeps_decision else replace",
+        "after if stays_closed else replace",
         "replace",
     ),
     # Nothing forgotten

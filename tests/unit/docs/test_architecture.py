@@ -206,6 +206,11 @@ def walks() -> list[tuple[Stop, list[Stop]]]:
     return found
 
 
+def own_protocols(path: Path) -> Iterator[ast.ClassDef]:
+    """The protocols of a module."""
+    return (node for node in tree(path).body if isinstance(node, ast.ClassDef) and _is_protocol(node))
+
+
 WALKS = walks()
 CALLS = [(caller, under) for caller, under in WALKS if under]
 
@@ -231,15 +236,19 @@ def test_what_stands_under_a_function_is_called_by_it(caller: Stop, under: list[
 
 @pytest.mark.parametrize(("caller", "under"), CALLS, ids=[caller.name for caller, _ in CALLS])
 def test_a_call_leads_where_the_page_says(caller: Stop, under: list[Stop]) -> None:
-    """The caller's file imports the one that is named; or the port of an adapter; a handler has services from app."""
-    imported = of_detag(caller.path)
+    """The caller's file imports the one that is named; or the port of an adapter. A handler has services from app, and
+    so has a service that names, in a protocol of its own, what it calls.
+    """
+    imported, composed = of_detag(caller.path), of_detag(MODULES["detag.app"])
     if caller.name == "lambda_handler":
-        imported |= of_detag(MODULES["detag.app"])
+        imported |= composed
+    own = {name.split(".")[-1] for name, _ in functions([*own_protocols(caller.path)])}
     for stop in under:
         ports = (tree(MODULES[module]).body for module in imported if kind(module) == "ports")
         through = {name.split(".")[-1] for body in ports for name, _ in functions(body)}
         by_port = kind(stop.module) == "adapters" and stop.name.split(".")[-1] in through
-        assert stop.path == caller.path or stop.module in imported or by_port, stop.name
+        by_protocol = stop.module in composed and stop.name.split(".")[-1] in own
+        assert stop.path == caller.path or stop.module in imported or by_port or by_protocol, stop.name
 
 
 MOST_STOPS = 26

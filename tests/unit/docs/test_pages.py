@@ -14,8 +14,10 @@ SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
 SHARED = {
     "admission": ("submit",),
     "budget": ("deliver", "submit"),
+    "confirmation": ("submit",),
     "existing_runs": ("submit",),
     "outbox": ("deliver", "submit"),
+    "sending": ("submit",),
     "steps": ("deliver", "submit"),
     "submission": ("submit",),
 }

@@ -21,7 +21,7 @@ DAY = "2026-11-23"
 
 
 def budget_of(harness: Harness) -> Budget:
-    return harness.submit._budget
+    return harness.deliver._budget
 
 
 def unmatched(cost: str | None) -> Run:

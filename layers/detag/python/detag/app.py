@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detag.domain.backoff import Uniform
+    from detag.domain.decisions import Next
     from detag.ports.clock import Clock
     from detag.ports.events import Events
     from detag.ports.jobs import JobStore
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from detag.services.reconcile import Reconcile
     from detag.services.steps import Steps
     from detag.services.submission import Submission
-    from detag.services.submit import Submit
+    from detag.services.submit import Submit, Way
     from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
 
@@ -44,23 +45,18 @@ def submit(
     uniform: Uniform = random.uniform,
 ) -> Submit:
     """From uploads to runs."""
-    from detag.services.existing_runs import ExistingRuns
     from detag.services.submit import Submit
 
     steps = _steps(jobs, clock, telemetry, _outbox(jobs, photos, events, clock, telemetry))
-    budget = _budget(settings, jobs, steps, clock, telemetry)
-    submission = _submission(
-        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
+    ways = _ways(
+        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, clock=clock, telemetry=telemetry, uniform=uniform
     )
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=_confirmation_seconds(settings),
+        ways=ways,
         jobs=jobs,
-        admission=_admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock),
-        submission=submission,
-        existing=ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry),
         steps=steps,
-        budget=budget,
         clock=clock,
         telemetry=telemetry,
         uniform=uniform,
@@ -162,6 +158,42 @@ def _admission(
         budget=budget,
         clock=clock,
     )
+
+
+def _ways(
+    settings: SubmitSettings,
+    *,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    steps: Steps,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform,
+) -> dict[Next, Way]:
+    from detag.domain.decisions import Next
+    from detag.services.confirmation import Confirmation
+    from detag.services.existing_runs import ExistingRuns
+    from detag.services.sending import Sending
+
+    existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
+    budget = _budget(settings, jobs, steps, clock, telemetry)
+    admission = _admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock)
+    submission = _submission(
+        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
+    )
+    sending = Sending(admission=admission, submission=submission, steps=steps, telemetry=telemetry)
+    confirmation = Confirmation(
+        admission=admission,
+        submission=submission,
+        sending=sending,
+        existing=existing,
+        steps=steps,
+        budget=budget,
+        clock=clock,
+        uniform=uniform,
+    )
+    return {Next.BEGIN: sending, Next.SEARCH: confirmation}
 
 
 def _submission(

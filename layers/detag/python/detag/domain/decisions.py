@@ -123,10 +123,6 @@ class Step:
     """What follows where this photo tests a paused intake."""
     unless_stored: bool = False
     """Fails the job, unless its output is there: stored by a worker that died right after."""
-    keeps_decision: bool = False
-    """Whether the item keeps the decision before this one. So does a closed job's while its end is published: what a
-    person asks of it is why it was closed.
-    """
 
     @property
     def explained(self) -> str:
@@ -193,7 +189,7 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
     if job.state.terminal:
         later = move(keep_pending, job.pending, now + waits.REDELIVER.seconds)
         why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
-        return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why)
     later = move(extend_due, now + waits.RESUME.seconds)
     metric = Metric.OTHER_ACCOUNT if job.reason is Reason.OTHER_ACCOUNT else None
     return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}", metric=metric)
@@ -1110,10 +1106,9 @@ def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | 
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
-    known = job.state is not State.FAILED  # only what another run of it costs is still asked for
     if last or ask_at > until:
-        return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
-    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)
+        return Step(move=move(ask_again, None), decision="not asked again", why=why)
+    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
 
 
 _ORDER: Final = tuple(Trouble)
@@ -1180,5 +1175,5 @@ def after_publishing(left: tuple[str, ...], *, now: float) -> Step:
     """What follows an attempt to publish what was pending for a closed job; `left`: what could not be."""
     if left:
         later = still_pending(left, now=now)
-        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}", keeps_decision=True)
-    return Step(move=move(published), decision="published", keeps_decision=True)
+        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}")
+    return Step(move=move(published), decision="published")

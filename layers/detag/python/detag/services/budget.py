@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
-from detag.domain.decisions import Step, adoption, charge_for
+from detag.domain.decisions import Adopt, Step, adoption, charge_for
 from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation
 from detag.domain.metrics import Metric
@@ -71,6 +71,14 @@ class Budget:
         """
         price = Reservation(self._today(), self._price)
         return self._steps.take(job, adoption(run_id, price, client_ref=client_ref, now=self._clock.now()))
+
+    def adopt_found(self, job: Job, found: Adopt) -> Job:
+        """Save the adoption of a run that was found. The others that were found are charged first: once the job has a
+        run, nothing leads back to them. Raises `Conflict` or `Transient`.
+        """
+        for run in found.unmatched:
+            self.charge_unmatched(job, run)
+        return self.adopt(job, found.run_id, client_ref=found.client_ref)
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
         """Charge an unmatched run of a job to today's budget, once; or correct what it was charged with.

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import (
-    SENT_AGAIN,
-    Adopt,
-    Idle,
-    Next,
-    Photo,
-    Step,
-    after_list,
-    put_off,
-    refuse_search,
-    resume,
-)
-from detag.domain.job import Job, State, new
-from detag.domain.reasons import Reason
+from detag.domain.decisions import Idle, Next, Step, put_off, resume
+from detag.domain.job import Job, new
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
-from detag.services.admission import Admission
-from detag.services.budget import Budget
-from detag.services.existing_runs import ExistingRuns
 from detag.services.steps import Steps
-from detag.services.submission import POST_SECONDS, Submission
 
 ROUNDS: Final = 5
+
+
+class Way(Protocol):
+    """What one answer of `resume` leads to."""
+
+    def go_on(self, job: Job, deadline: float) -> None:
+        """Bring a job as far as it goes now; `deadline` as in `Submit.handle`. Raises `Conflict` or `Transient`."""
 
 
 class Submit:
     """Handles one message of the upload queue at a time; may be called from many threads.
 
-    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for.
+    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for. `ways`: what carries
+    out each answer of `resume`.
     """
 
     def __init__(
@@ -45,19 +37,15 @@ class Submit:
         *,
         input_bucket: str,
         confirmation_seconds: float,
+        ways: Mapping[Next, Way],
         jobs: JobStore,
-        admission: Admission,
-        submission: Submission,
-        existing: ExistingRuns,
         steps: Steps,
-        budget: Budget,
         clock: Clock,
         telemetry: Telemetry,
         uniform: Uniform,
     ) -> None:
-        self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
-        self._jobs, self._admission, self._submission, self._existing = jobs, admission, submission, existing
-        self._steps, self._budget = steps, budget
+        self._input_bucket, self._confirmation_seconds, self._ways = input_bucket, confirmation_seconds, ways
+        self._jobs, self._steps = jobs, steps
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -95,43 +83,12 @@ class Submit:
 
     def _go_on(self, job: Job, deadline: float) -> None:
         match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
-            case Next.BEGIN:
-                self._begin(job, deadline)
-            case Next.SEARCH:
-                self._confirm(job, deadline)
+            case Next() as way:
+                self._ways[way].go_on(job, deadline)
             case Step() as step:
                 self._steps.take(job, step)
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
-
-    def _begin(self, job: Job, deadline: float) -> None:
-        verdict = self._admission.judge(job)
-        job = verdict.job
-        match verdict.found:
-            case Photo() as photo:
-                self._submission.begin(job, photo, deadline, limit=verdict.limit, probe=verdict.probe)
-            case Step() as step:
-                self._steps.take(job, step, probe=verdict.probe)
-            case Idle(why):
-                self._telemetry.info(why, job_id=job.job_id)
-
-    def _confirm(self, job: Job, deadline: float) -> None:
-        """After an unclear answer: find the run that may exist before anything is sent again."""
-        now, refusal = self._clock.now(), self._admission.refusal(job)
-        search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
-        decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
-        if isinstance(decided, Adopt):
-            for run in decided.unmatched:  # first: once the job has a run, nothing leads back to these
-                self._budget.charge_unmatched(job, run)
-            self._budget.adopt(job, decided.run_id, client_ref=decided.client_ref)
-            return
-        if decided.decision == SENT_AGAIN:
-            decided = self._admission.before_resend(job, decided)
-        after = self._steps.take(job, decided)
-        if after.state is State.SUBMITTING:
-            self._submission.send(after, deadline)
-        elif after.reason is Reason.READY:
-            self._begin(after, deadline)
 
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
