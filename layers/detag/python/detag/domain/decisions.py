@@ -29,7 +29,6 @@ from detag.domain.images import (
     Truncated,
     UnreadableDimensions,
     Unsupported,
-    check_filled,
     check_photo,
     check_tail,
     headers_go_on,
@@ -339,7 +338,6 @@ def screen_tail(
         return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
-        check_filled(image, tail)
         ends = check_tail(image, head.data, tail)
     except Truncated as error:
         return _skipped(Reason.TRUNCATED, str(error), now)
