@@ -224,6 +224,11 @@ SENT: Final = {
     "large JPEG with zeros behind its end": Shape(lambda: jpeg(LARGE) + bytes(SLACK), tails=2),
     "large JPEG with erased flash behind its end": Shape(lambda: jpeg(LARGE) + b"\xff" * SLACK, tails=2),
     "large PNG with zeros behind its end": Shape(lambda: saved("PNG", drawn(LARGE)) + bytes(SLACK), tails=2),
+    "WebP with zeros behind its end": Shape(lambda: saved("WEBP") + bytes(5_000)),
+    "WebP with many zeros behind its end": Shape(lambda: saved("WEBP") + bytes(SLACK), tails=1),
+    "large WebP with zeros behind its end": Shape(
+        lambda: saved("WEBP", drawn(LARGE), quality=95) + bytes(SLACK), tails=2
+    ),
     # Long headers
     "JPEG with 128 KB of headers": Shape(lambda: headed(jpeg(), profile(*PARTS)), heads=2),
     "large JPEG with 128 KB of headers": Shape(lambda: headed(jpeg(LARGE), profile(*PARTS)), heads=2, tails=0),

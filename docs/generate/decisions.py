@@ -217,7 +217,7 @@ def _refused(decided: NotSearched | NotSent | Refusal | TakeOver) -> str:
 def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
     match decided:
         case Reservation(day, usd):
-            return f"charged: {usd / Decimal('0.14'):g} x the price of an image, to the budget of {day}"
+            return f"charged: {usd / Decimal('0.14'):f} x the price of an image, to the budget of {day}"
         case Intake():
             return f"intake is {decided.state}" + (f": `{decided.reason}`" if decided.reason else "")
         case Reason():

@@ -120,8 +120,13 @@ CALLS: dict[str, tuple[float, Callable[[str], Any]]] = {
 """Each call, or one for each way to call: what it keeps, and how it is made."""
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["roots by hash", "a bundle"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_hangs_leaves_time_to_write_it_down(call: str, server: Hanging) -> None:
+def test_a_call_that_hangs_leaves_time_to_write_it_down(
+    call: str, folder: bool, server: Hanging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As deployed, with the layer's folder of root certificates; and without one."""
+    monkeypatch.setattr(aws, "roots", lambda: str(tmp_path) if folder else None)
     keep, make = CALLS[call]
     began = time.monotonic()
     INVOCATION.begin((keep + LEFT) * 1000)

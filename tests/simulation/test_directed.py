@@ -56,24 +56,26 @@ def test_an_unmatched_paid_run_is_charged_and_alarmed(
     simulation: Simulation,
 ) -> None:
     """An unmatched paid run, made beyond the confirmation time, is detected, charged to the day budget and alarmed."""
+    day = simulation.day()
     job, first, late = beyond_the_confirmation_time(simulation)
     assert simulation.jobs.jobs[job].run_id == first
     assert simulation.jobs.jobs[job].state is State.DELIVERED
     assert simulation.runflow.billed == 2 * PRICE
     assert list(simulation.jobs.charges) == [late]
     assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert simulation.jobs.spent_on(simulation.day()) == 2 * PRICE
+    assert simulation.jobs.spent_on(day) == 2 * PRICE
     rest(simulation)
 
 
 def test_repeated_callbacks_of_an_unmatched_run_charge_once(simulation: Simulation) -> None:
     """Its callback may come again and again without another charge."""
+    day = simulation.day()
     beyond_the_confirmation_time(simulation)
     for body, signature in simulation.runflow.callbacks * 3:
         simulation.receive(body, signature)
     rest(simulation)
     assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
-    assert simulation.jobs.spent_on(simulation.day()) == 2 * PRICE
+    assert simulation.jobs.spent_on(day) == 2 * PRICE
 
 
 def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation) -> None:

@@ -67,7 +67,7 @@ def test_a_run_is_found_whatever_the_list_is_like(simulation: Simulation, readin
     paid_once(simulation, job)
 
 
-def test_a_callback_with_a_rewritten_link_is_adopted(simulation: Simulation) -> None:
+def test_a_callback_with_a_rewritten_url_is_adopted(simulation: Simulation) -> None:
     """The callback of our run is adopted although its record shows an asset link for the photo."""
     simulation.runflow.habits.input_shown = "asset"
     simulation.runflow.faults = [Fault(effect=True)]
@@ -213,7 +213,7 @@ def test_what_cannot_be_looked_up_reaches_a_person(
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_link_to_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
+def test_a_url_of_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
     """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
     no = Change("detag.domain.decisions:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
     with nullcontext() if told else no.made():

@@ -164,7 +164,7 @@ def unproven(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
     return job
 
 
-def test_an_unproven_link_does_not_close_a_running_job(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unproven_url_does_not_close_a_running_job(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the run cannot be read, a callback whose link leads nowhere is no word of its end."""
     job = unproven(simulation, monkeypatch)
     assert simulation.jobs.jobs[job].state is State.SUBMITTED
@@ -172,7 +172,7 @@ def test_an_unproven_link_does_not_close_a_running_job(simulation: Simulation, m
     assert states(simulation, job) == ["submitting", "submitted", "delivered"]
 
 
-def test_an_unproven_link_that_closed_a_job_is_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unproven_url_that_closed_a_job_is_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     with Change("detag.domain.decisions:is_proven", "run.is_record or not refused", "True").made():
         unproven(simulation, monkeypatch)
     assert "given up in time" in gave_up(simulation)
@@ -181,7 +181,7 @@ def test_an_unproven_link_that_closed_a_job_is_noticed(simulation: Simulation, m
 # Many, and slow
 
 
-def test_of_five_hundred_links_sixteen_are_stored(simulation: Simulation) -> None:
+def test_of_five_hundred_urls_sixteen_are_stored(simulation: Simulation) -> None:
     """The others are told of: the delivery is partial, and says why."""
     simulation.runflow.endings = [Ending(seconds=5.0, images=500)]
     job_id = upload(simulation)
@@ -191,7 +191,7 @@ def test_of_five_hundred_links_sixteen_are_stored(simulation: Simulation) -> Non
     assert job.decision == "delivered: without outputs 17 to 500: too many"
 
 
-def test_links_without_bound_are_noticed(simulation: Simulation) -> None:
+def test_urls_without_bound_are_noticed(simulation: Simulation) -> None:
     boundless = Change("detag.services.deliver:Deliver._store", "run.output_urls[:MAX_OUTPUT_URLS]", "run.output_urls")
     simulation.runflow.endings = [Ending(seconds=5.0, images=500)]
     with boundless.made():

@@ -131,7 +131,7 @@ def states_of_a_photo_taken_back(simulation: Simulation) -> list[str]:
 # Overtaken in line
 
 
-def test_of_five_versions_behind_a_cap_only_the_newest_is_paid(simulation: Simulation) -> None:
+def test_of_five_versions_behind_a_limit_only_the_newest_is_paid(simulation: Simulation) -> None:
     simulation.limit = PRICE
     simulation.set_limit(PRICE)
     first = upload(simulation, "first.jpg")
@@ -171,7 +171,7 @@ def test_an_upload_is_judged_on_arrival_though_intake_is_paused(simulation: Simu
 # Waiting for long
 
 
-def held_for(simulation: Simulation, days: float) -> str:
+def waited_for(simulation: Simulation, days: float) -> str:
     """A photo that an operator's pause holds for so long; what has expired meanwhile is deleted."""
     paused(simulation, minutes=days * 1440.0)
     job = upload(simulation)
@@ -183,8 +183,8 @@ def held_for(simulation: Simulation, days: float) -> str:
     return job
 
 
-def test_a_photo_that_was_held_for_100_days_is_delivered(simulation: Simulation) -> None:
-    job = held_for(simulation, 100.0)
+def test_a_photo_that_waited_for_100_days_is_delivered(simulation: Simulation) -> None:
+    job = waited_for(simulation, 100.0)
     assert states(simulation, job) == ["waiting", "submitting", "submitted", "delivered"]
     rest(simulation)
 
@@ -202,9 +202,9 @@ def test_a_photo_that_was_held_for_100_days_is_delivered(simulation: Simulation)
     ],
     ids=["its age counts", "its item expires"],
 )
-def test_a_held_photo_that_was_dropped_would_be_noticed(simulation: Simulation, change: Change) -> None:
+def test_a_waiting_photo_that_was_dropped_would_be_noticed(simulation: Simulation, change: Change) -> None:
     with change.made():
-        held_for(simulation, 100.0)
+        waited_for(simulation, 100.0)
     simulation.checker.at_rest()
     assert {name for name, _ in simulation.checker.broken} & {"judged by its bytes", "one terminal state"}
 

@@ -64,7 +64,7 @@ def test_every_dead_letter_queue_has_an_alarm(stack: Stack) -> None:
         assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "notBreaching")
 
 
-def test_a_held_intake_is_told_after_five_minutes(stack: Stack) -> None:
+def test_a_paused_intake_is_told_after_five_minutes(stack: Stack) -> None:
     alarm = alarms(stack)["IntakePausedAlarm"]
     assert (alarm["MetricName"], dimensions(alarm)) == ("GateHeld", {"service": "reconcile"})
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
@@ -99,7 +99,7 @@ def test_the_alarm_of_reconcile_is_made_after_its_schedule(stack: Stack) -> None
     )
 
 
-def test_reconcile_reports_the_gate_last_and_always(root: Path) -> None:
+def test_reconcile_reports_the_intake_last_and_always(root: Path) -> None:
     """What the two alarms above rest on: a sweep that ends well has counted GateHeld, be it 0 or 1."""
     tree = ast.parse((library(root) / "detag/services/reconcile.py").read_text(encoding="utf-8"))
     (sweep,) = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "sweep"]

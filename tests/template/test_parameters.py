@@ -105,7 +105,7 @@ def test_a_parameter_takes_the_good_and_refuses_the_bad(
     assert [value for value in bad if accepts(parameter, value)] == []
 
 
-def test_money_is_capped_by_default(stack: Stack) -> None:
+def test_money_is_limited_by_default(stack: Stack) -> None:
     assert parameters(stack)["DailySpendLimitUsd"]["Default"] == "10"
 
 

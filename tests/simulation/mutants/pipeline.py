@@ -341,7 +341,7 @@ MUTANTS: Final = (
         "decision of a closed job",
         "decision on the item",
         "detag.services.steps:made",
-        "after if step.keeps_decision else replace",
+        "after if stays_closed or step.keeps_decision else replace",
         "replace",
     ),
     # Nothing forgotten

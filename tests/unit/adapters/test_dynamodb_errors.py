@@ -111,7 +111,7 @@ def test_a_full_day_says_nothing_while_the_item_is_contended(table: Table) -> No
     claim(table)
 
 
-def test_a_day_without_room_says_what_is_spent(table: Table) -> None:
+def test_a_day_that_is_used_up_says_what_is_spent(table: Table) -> None:
     table.cancels(OK, FULL)
     with pytest.raises(LimitReached, match=r"\$9.94 is spent"):
         claim(table)

@@ -99,8 +99,10 @@ def test_waiting_for_a_connection_ends_at_the_deadline() -> None:
     wire = Wire([answer(body=b"x")] * MAX_CONNECTIONS)
     connections = over(wire)
     opened = [connections.send(a_request(), stream=True) for _ in range(MAX_CONNECTIONS)]
+    began = time.monotonic()
     with pytest.raises(RequestFailed, match="PoolTimeout"):
         body(connections, a_request(seconds=0.05))
+    assert time.monotonic() - began < 20.0, "it waited for as long as it liked"
     assert len(opened) == len(wire.lines) >= 20
 
 

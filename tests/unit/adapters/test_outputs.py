@@ -358,7 +358,7 @@ def test_nothing_goes_out_but_what_was_asked_for() -> None:
     assert wire.all_closed
 
 
-def test_each_link_has_a_connection_of_its_own() -> None:
+def test_each_url_has_a_connection_of_its_own() -> None:
     wire = Wire([[*answer(body=OUTPUT), *answer(body=OUTPUT)], answer(body=OUTPUT)])
     guard = Guard()
     fetcher = SafeFetcher(TLS, guard, Network(guard.address, resolve=resolver(NAMES), inner=wire))

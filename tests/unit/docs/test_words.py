@@ -21,6 +21,11 @@ TABLES: Final = {
 STORED: Final = TABLES | {"tests/unit/adapters/test_job_items.py": "items as they are stored"}
 
 
+FROM: Final = r"(?<![^\W_])"
+TO: Final = r"(?![^\W_])"
+"""Where a word begins and ends that is one of a name's words too."""
+
+
 @dataclass(frozen=True)
 class Word:
     """A retired word as a pattern, whatever its case; an example; what is said instead; where it stays, and why."""
@@ -37,10 +42,10 @@ class Word:
 
 WORDS: Final = (
     Word(r"\bpurses?\b", "self._purse = Purse(); the purse", "budget"),
-    Word(r"\brooms?\b|_room\b", "room for two", "budget; what is left of it"),
+    Word(rf"{FROM}rooms?{TO}", "leaves_room_for two", "budget; what is left of it"),
     Word(
-        r"\bcaps?\b|_caps?\b|\bcapped\b",
-        "the day's cap",
+        rf"{FROM}cap(s|ped)?{TO}",
+        "behind_a_cap",
         "limit",
         {
             "docs/generate/decisions.py": "of a back-off: there it is the field's word",
@@ -71,7 +76,7 @@ WORDS: Final = (
         TABLES | {"tests/e2e/test_authorised.py": "writes an item as it is stored"},
     ),
     Word(
-        r"\bgates?\b|_gate\b",
+        rf"{FROM}gates?(?!_HELD){TO}",
         "self._gate, the gate",
         "intake",
         STORED
@@ -83,7 +88,7 @@ WORDS: Final = (
         },
     ),
     Word(
-        r"\bheld\b|(?<!gate)_held\b|\bhold_|\bhold\(|\bon hold\b|\bholds? (everything|photos)\b",
+        rf"{FROM}(?<!gate_)held(?!_until){TO}|\bhold_|\bhold\(|\bon hold\b|\bholds? (everything|photos)\b",
         "photos are held; hold(gate)",
         "paused, waits for the intake",
         {

@@ -31,6 +31,7 @@ from detag.domain.decisions import (
     Unanswered,
     Unfinished,
 )
+from detag.domain.images import Head
 from detag.domain.job import (
     Illegal,
     Job,
@@ -52,6 +53,7 @@ from detag.domain.job import (
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Group, Reason
 from detag.domain.runs import Run, RunStatus
+from detag.ports.runs_fake import tiny_image
 
 NOW = 1_795_431_600.0
 CONFIRMATION = 630.0
@@ -465,3 +467,18 @@ def test_a_step_keeps_its_job_where_nothing_changes() -> None:
 def test_no_other_reason_skips_a_photo(reason: Reason) -> None:
     with pytest.raises(Illegal):
         skip(WAITING, reason, "x", NOW)
+
+
+@pytest.mark.parametrize(
+    ("version", "seen", "etag", "same"),
+    [("v1", "v1", "e9", True), ("v1", "v2", "e1", False), ("v1", None, "e1", False), (None, None, "e1", True),
+     (None, None, "e2", False), (None, "v1", "e1", False)],
+)  # fmt: skip
+def test_an_upload_is_known_by_its_version_and_else_by_its_etag(
+    version: str | None, seen: str | None, etag: str, same: bool
+) -> None:
+    """Equal bytes with a version of their own are another upload, which has its own event."""
+    job = replace(WAITING, upload=replace(WAITING.upload, version_id=version))
+    head = Head(tiny_image("image/jpeg", b"x"), 100, etag, {}, seen)
+    found = decisions.screen_head(job, head, most_pixels=500_000_000, now=NOW)
+    assert (isinstance(found, Step) and "replaced" in found.explained) is not same

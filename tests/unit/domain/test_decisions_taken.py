@@ -73,14 +73,6 @@ def test_each_transition_has_decisions_of_its_own() -> None:
     assert set(AGREED) == set(TRANSITIONS)
 
 
-def test_only_bookkeeping_keeps_the_decision_before_it() -> None:
-    """What closed a job stays on its item while that is published, or an earlier run's cost is corrected."""
-    keeping = {step.move.name for step in drawn() if step.move is not None and step.keeps_decision}
-    assert keeping == {"keep_pending", "published", "ask_again", "bill_earlier"}
-    others = [step for step in drawn() if step.move and step.move.name in keeping and not step.keeps_decision]
-    assert {step.move.name for step in others if step.move} == {"ask_again"}, "of a failed job"
-
-
 def test_each_decision_is_drawn() -> None:
     """Each public function of the module is called by the page, and each of the intake's."""
     called: set[str] = set()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from detag.domain.images import (
+    EMPTY_END_BYTES,
     HEAD_BYTES,
     LONG_HEAD_BYTES,
     TAIL_BYTES,
@@ -15,7 +16,6 @@ from detag.domain.images import (
     NotAnImage,
     Truncated,
     UnreadableDimensions,
-    check_filled,
     check_tail,
     headers_go_on,
     sniff,
@@ -76,11 +76,14 @@ def test_a_mask_behind_an_image_is_no_scan() -> None:
 def test_a_webp_whose_rest_never_came_was_cut_off(options: dict[str, Any]) -> None:
     """Its whole length was reserved, and is filled with zeros."""
     data = saved("WEBP", drawn(LARGE), **options)
-    image = sniff(data, len(data))
-    check_filled(image, data[-TAIL_BYTES:])
     half = data[: len(data) // 2].ljust(len(data), b"\0")
-    with pytest.raises(Truncated):
-        check_filled(sniff(half, len(half)), half[-TAIL_BYTES:])
+    for behind in (0, 100, TAIL_BYTES - EMPTY_END_BYTES):
+        image = sniff(data[:HEAD_BYTES], len(data) + behind)
+        assert check_tail(image, data[:HEAD_BYTES], (data + bytes(behind))[-TAIL_BYTES:])
+        with pytest.raises(Truncated):
+            check_tail(image, half[:HEAD_BYTES], (half + bytes(behind))[-TAIL_BYTES:])
+    image = sniff(data[:HEAD_BYTES], len(data) + TAIL_BYTES)
+    assert not check_tail(image, data[:HEAD_BYTES], bytes(TAIL_BYTES)), "its own last bytes were not read"
 
 
 def test_an_end_in_the_first_bytes_is_an_end() -> None:

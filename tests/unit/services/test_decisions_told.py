@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from detag.ports.errors import Conflict, Transient
 from detag.ports.runs import Unauthorized
 from detag.ports.runs_fake import Ending, Fault
 from tests.unit.services.harness import Harness, submitted
+from tests.unit.services.test_late_results import PERMANENT, live_on
 
 
 def lines(harness: Harness, message: str) -> list[Any]:
@@ -144,3 +146,23 @@ def test_reconcile_closes_no_job() -> None:
     with pytest.raises(Illegal, match="publishes nothing"):
         harness.reconcile._steps.take(job, step)
     assert harness.job == job
+
+
+@pytest.mark.parametrize(
+    ("ending", "why"),
+    [
+        (Ending(status="failed", cost=Decimal("0.14"), code="X"), "not tried again: charged"),
+        (PERMANENT, "not tried again: the same photo would fail again"),
+    ],
+)
+def test_asking_later_keeps_why_a_photo_failed(ending: Ending, why: str) -> None:
+    """Its run is asked for once more, for a week: what a person asks of the photo is why it was given up."""
+    harness = submitted(ending)
+    harness.wait(60.0)
+    assert harness.arrive().decision == why
+    for hours in (2, 20, 150):
+        live_on(harness, hours)
+        assert harness.job.decision == why
+        assert {one["decision"] for one in harness.reconcile.report()["failed_today"]} <= {why}
+    assert len(lines(harness, "asked again later")) > 2
+    assert len(lines(harness, "not asked again")) == 1

@@ -100,7 +100,7 @@ def test_a_damaged_photo_of_ones_own_is_no_failure_of_the_demo(
 
 
 @pytest.mark.parametrize("key", ["x" * 251 + ".jpg", "a/" + "é" * 125 + ".jpg", "x" * 250 + ".webp"])
-def test_a_long_name_leaves_room_for_its_ending(tmp_path: Path, key: str) -> None:
+def test_a_long_name_is_cut_before_its_ending(tmp_path: Path, key: str) -> None:
     """A file name has at most 255 bytes, and while it is downloaded nine more."""
     output_key = key if key.endswith(".webp") else f"{key}.webp"
     name = output_name(key, output_key)

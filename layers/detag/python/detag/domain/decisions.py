@@ -31,7 +31,6 @@ from detag.domain.images import (
     Truncated,
     UnreadableDimensions,
     Unsupported,
-    check_filled,
     check_photo,
     check_tail,
     headers_go_on,
@@ -144,9 +143,7 @@ class Step:
     unless_output: str | None = None
     """The id of bytes that must not have been delivered."""
     keeps_decision: bool = False
-    """Whether the item keeps the decision before this one. So does a closed job's while its end is published: what a
-    person asks of it is why it was closed.
-    """
+    """Whether the item of an open job keeps the decision before this one; that of one that stays closed always does."""
 
     @property
     def explained(self) -> str:
@@ -215,7 +212,7 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
     if job.state.terminal:
         later = move(keep_pending, job.pending, now + waits.REDELIVER.seconds)
         why = f"still to be published: {', '.join(job.pending)}" if job.pending else "a late result is asked for"
-        return Step(move=later, decision=SENT_TO_DELIVER, why=why, keeps_decision=True)
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why)
     later = move(extend_due, now + waits.RESUME.seconds)
     metric = Metric.OTHER_ACCOUNT if job.reason is Reason.OTHER_ACCOUNT else None
     return Step(move=later, decision=SENT_TO_SUBMIT, why=f"due, {job.reason or job.state}", metric=metric)
@@ -374,7 +371,6 @@ def screen_tail(
         return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
-        check_filled(image, tail)
         ends = check_tail(image, head.data, tail)
     except Truncated as error:
         return _skipped(Reason.TRUNCATED, str(error), now)
@@ -1475,10 +1471,9 @@ def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | 
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
-    known = job.state is not State.FAILED  # only what another run of it costs is still asked for
     if last or ask_at > until:
-        return Step(move=move(ask_again, None), decision="not asked again", why=why, keeps_decision=known)
-    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why, keeps_decision=known)
+        return Step(move=move(ask_again, None), decision="not asked again", why=why)
+    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
 
 
 _ORDER: Final = tuple(Trouble)
@@ -1545,5 +1540,5 @@ def after_publishing(left: tuple[str, ...], *, now: float) -> Step:
     """What follows an attempt to publish what was pending for a closed job; `left`: what could not be."""
     if left:
         later = still_pending(left, now=now)
-        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}", keeps_decision=True)
-    return Step(move=move(published), decision="published", keeps_decision=True)
+        return Step(move=later, decision="published later", why=f"failed: {', '.join(left)}")
+    return Step(move=move(published), decision="published")

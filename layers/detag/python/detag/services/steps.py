@@ -100,11 +100,15 @@ class Steps:
 
 
 def made(job: Job, step: Step) -> Job:
-    """The job after a step, with the decision on it; the job itself where the step moves nothing."""
+    """The job after a step, with the decision on it; the job itself where the step moves nothing.
+
+    One that stays closed keeps the decision that closed it: that is what a person asks of it.
+    """
     if step.move is None:
         return job
     after = step.move.of(job)
-    return after if step.keeps_decision else replace(after, decision=step.explained)
+    stays_closed = job.state.terminal and after.state is job.state
+    return after if stays_closed or step.keeps_decision else replace(after, decision=step.explained)
 
 
 def log_step(telemetry: Telemetry, after: Job, step: Step) -> None:
