@@ -74,6 +74,14 @@ MUTANTS: Final = (
         "0.0",
     ),
     one(
+        "confirmation: two clocks",
+        "confirmation awaited first",
+        "detag.app:_confirmation_seconds",
+        "+ CLOCK_SKEW",
+        "",
+        200,
+    ),
+    one(
         "confirmation: waited for",
         "confirmation awaited first",
         DECISIONS + "resume",
