@@ -27,6 +27,7 @@ OTHERS: Final[dict[State, set[str]]] = {
         "sent to deliver",
         "delivered later",
         "goes on later",
+        "callback asked for again",
     },
     State.DELIVERED: {"delivered", "billed"},
     State.FAILED: {
@@ -37,6 +38,7 @@ OTHERS: Final[dict[State, set[str]]] = {
         "asked again later",
         "not asked again",
         "goes on later",
+        "callback asked for again",
     },
     State.CANCELLED: {"not tried again"},
     State.SKIPPED: {"not sent"},

@@ -38,6 +38,8 @@ AGREED = {
     "before the rest of many outputs": 30.0,
     "for an output that cannot be stored": 259_200.0,
     "a failed job's run that may still end well": (3_600.0, 86_400.0, 0.0),
+    "before a run's callback is asked for again": 86_400.0,
+    "for a callback's own output URLs": 2_400.0,
     "for a late result": 604_800.0,
     "after a message to submit": 300.0,
     "after a message to deliver": 900.0,

@@ -172,6 +172,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("troubles", "troubles", TROUBLES, "while something keeps the result from being delivered", ()),
     Attribute("done", "done", TEXTS, "while some of a run's outputs are stored and others are not", ()),
     Attribute("done_run", "done_run", TEXT, "while `done` is about another run than the job's own"),
+    Attribute("callback_asked_at", "callback_asked_at", SECONDS, "once a run's callback was asked for again", 0.0),
     Attribute("outputs", "outputs", TEXTS, "once delivered", ()),
     Attribute("leftovers", "leftovers", TEXTS, "once delivered, where older outputs were left", ()),
     Attribute("cost", "cost", TEXT, "once closed, where Runflow gave it"),
