@@ -71,7 +71,7 @@ INVARIANTS: Final = {
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
-    "missed uploads": "an upload that no event told of is found, if it is the only one of its name",
+    "missed uploads": "an upload that no event told of is found, if only older ones of its name were, in the same way",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
     "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",

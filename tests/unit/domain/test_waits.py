@@ -112,6 +112,7 @@ NUMBERS = {
     "NEWEST_FAILED": "a count",
     "PAGE": "a count",
     "MAX_LISTED": "a count",
+    "MAX_OBJECTS": "a count",
     "MAX_OUTPUT_URLS": "a count",
     "status": "of HTTP",
     "DAY_SECONDS": "the length of a day",

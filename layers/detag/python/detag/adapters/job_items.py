@@ -284,6 +284,7 @@ SCAN_ATTRIBUTES: Final = (
     Attribute("after_key", "after_key", TEXT, "while a scan is under way", ""),
     Attribute("after_version", "after_version", TEXT, "while a scan is under way", ""),
     Attribute("entries", "entries", WHOLE, ALWAYS, NEVER),
+    Attribute("objects", "objects", WHOLE, "once it has seen any", 0),
     Attribute("completed_at", "completed_at", SECONDS, "since the first complete scan", 0.0),
     Attribute("too_large", "too_large", FLAG, TRUE, absent=False),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
