@@ -265,6 +265,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
         troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
+        callback_asked_at=EPOCH + 0.25,
         reservation=RESERVED,
     )
     store.save(replace(job, version=0, reservation=None), job)
