@@ -64,7 +64,7 @@ from detag.domain.job import (
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus
+from detag.domain.runs import Result, Run, RunStatus
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
 from docs.generate import markdown
@@ -650,6 +650,35 @@ def _after_fetch() -> Iterator[Row]:
     yield row("not fetched or stored; the job is closed, and it was time to ask", NotStored("{reason}"), ASKED_AGAIN)
 
 
+def _callback_again() -> Iterator[Row]:
+    def row(known: str, fetched: Fetched | None, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
+        decided = decisions.callback_again(job, run, fetched, now=NOW)
+        return known, job, decided or "its callback is not asked for"
+
+    refused, today = NotStored("{reason}", refused=True), replace(SUBMITTED, callback_asked_at=NOW - 3_600)
+    yield row("every output URL was refused", refused)
+    yield row("the same; the callback was asked for today", refused, today)
+    yield row("the same; the job is closed, and it is time to ask", refused, ASKED_AGAIN)
+    yield row("the same; the job is closed, and it is not time", refused, TIMED_OUT)
+    yield row("the same; the run could not be read", refused, run=replace(SUCCEEDED, is_record=False))
+    yield row("its record shows no output", None, run=replace(SUCCEEDED, output_urls=()))
+    yield row("none is safe to store", Stored((), "{reason}"))
+    yield row("not fetched or stored, for a reason that may pass", NotStored("{reason}"))
+    yield row("stored", Stored(("shoe.jpg.webp",), ""))
+
+
+def _comes_again() -> Iterator[Row]:
+    def row(known: str, job: Job, seconds: float = 60.0) -> Row:
+        result = Result(job.job_id, "run-1", RunStatus.SUCCEEDED, URLS, sent_at=NOW - seconds)
+        again = decisions.comes_again(job, result, now=NOW)
+        return known, job, "the message comes again" if again else "the message is done with"
+
+    yield row("the run is still needed", SUBMITTED)
+    yield row("the job had failed without this result", TIMED_OUT)
+    yield row("the job is delivered", DELIVERED)
+    yield row("the message is old", SUBMITTED, waits.CALLBACK_URLS.seconds)
+
+
 def _stored_before() -> Iterator[Row]:
     def row(known: str, fetched: Fetched) -> Row:
         return known, SUBMITTED, decisions.found_stored(SUBMITTED, fetched, now=NOW)
@@ -706,6 +735,16 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_no_answer,
     ),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
+    (
+        "Is its callback asked for again: `callback_again`",
+        "What the record's URLs, and the callback's, have given.",
+        _callback_again,
+    ),
+    (
+        "Is a callback's message kept for its output URLs: `comes_again`",
+        "Where the job stands after the message was handled, if not all of its URLs were tried for good.",
+        _comes_again,
+    ),
     (
         "Are its outputs stored already: `found_stored`",
         "A job is given up only once that has been looked at: a worker may have died right after storing them.",

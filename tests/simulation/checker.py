@@ -71,10 +71,11 @@ INVARIANTS: Final = {
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
-    "missed uploads": "an upload that no event told of is found, if it is the only one of its name",
+    "missed uploads": "an upload that no event told of is found, if only older ones of its name were, in the same way",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
     "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
+    "callback asked for rarely": "a run's callback is asked for once a day at most, if nothing its record shows opens",
     "newest wins": "at its key is the newest version that was delivered, and no older one under another name",
     "own output": "no output shows another photo's pixels",
     "so many outputs": "no run has more than sixteen outputs stored",
@@ -92,6 +93,7 @@ INVARIANTS: Final = {
 
 
 HOUR: Final = 3_600.0
+DAY: Final = 86_400.0
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
 EXPIRED_URLS: Final = 5
@@ -135,6 +137,8 @@ class Checker:
         """Days whose budgets somebody deleted."""
         self._messages_of_unreadable: dict[str, list[float]] = {}
         """When a message of an item that cannot be read was sent, by job id."""
+        self._asked_at: dict[str, float] = {}
+        """When the callback of a run was last asked for again."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -203,6 +207,13 @@ class Checker:
             self._remove()
         elif name.startswith("queue."):
             self._simulation.forward()
+
+    def callback_asked_for(self, run_id: str) -> None:
+        """detag asks Runflow to send a run's callback again. The clocks of two workers may be apart."""
+        simulation = self._simulation
+        now, before = simulation.time, self._asked_at.get(run_id, float("-inf"))
+        self._asked_at[run_id] = now
+        self.check("callback asked for rarely", now - before > DAY - 2 * CLOCK_SKEW, run_id, now - before)
 
     def _newer_upload(self, place: tuple[str, str], sequencer: str) -> None:
         if self._highest.get(place, "") < sequencer:

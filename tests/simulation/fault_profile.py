@@ -127,6 +127,8 @@ KINDS: Final = (
     "callback before the response",
     "callback after the job closed",
     "output URL expired",
+    "output URLs signed in callbacks only",
+    "callback sent again",
     "photo URL expired",
     *(f"idempotency key {reading}" for reading in READINGS),
     # What the shop does

@@ -113,7 +113,7 @@ class Runflow(FakeRuns):
         if profile.has("Runflow's clock behind"):
             habits.clock_behind = random.choice((60.0, 3_500.0))
         if profile.has("output URLs signed by one road only"):
-            habits.signs = random.choice(("when asked", "unless asked"))
+            habits.signs = random.choice(("when asked", "unless asked", "in callbacks"))
 
     def made_for(self, run: FakeRun) -> str:
         """The job that a run's metadata names."""
@@ -154,7 +154,16 @@ class Runflow(FakeRuns):
             self._simulation.profile.happens("photo shown by another link")
         if run is not None and run.output_urls and self.habits.signs != "always":
             self._simulation.profile.happens("output URLs signed by one road only")
+            if self.habits.signs == "in callbacks":
+                self._simulation.profile.happens("output URLs signed in callbacks only")
         return run
+
+    def redeliver(self, run_id: str) -> None:
+        """See `Runs`."""
+        self._simulation.checker.callback_asked_for(run_id)
+        super().redeliver(run_id)
+        self._simulation.profile.happens("callback sent again")
+        self.tick()
 
     def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""

@@ -40,6 +40,23 @@ MUTANTS: Final = (
         "now >= job.url_expires_at",
         400,
     ),
+    # The last road to an output
+    one(
+        "a run's callback is asked for again",
+        "nothing paid is lost",
+        DELIVER + "_ask_for_callback",
+        "self._runs.redeliver(run.run_id)",
+        "pass",
+        400,
+    ),
+    one(
+        "a run's callback is asked for once a day",
+        "callback asked for rarely",
+        DECISIONS + "callback_again",
+        "now - job.callback_asked_at < waits.CALLBACK_AGAIN.seconds",
+        "False",
+        400,
+    ),
     # Names
     one(
         "newest wins over all names",

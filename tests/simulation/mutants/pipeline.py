@@ -429,7 +429,7 @@ MUTANTS: Final = (
         "paid and not yet stored",
         "nothing paid is lost",
         DELIVER + "_store",
-        "NotStored(f'an output could not be fetched or stored: {error}', done)",
+        "NotStored(f'an output could not be fetched or stored: {error}', done, closed)",
         "Stored((), 'gone')",
         1_000,
     ),

@@ -69,6 +69,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "after a run that another one followed or replaced": lambda job: (
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED
     ),
+    "once a run's callback was asked for again": lambda job: job.submission_no > 0 or job.submitted_at > 0,
     "where the result of another run is used": lambda job: job.run_id is not None,
     "while `done` is about another run than the job's own": lambda job: bool(job.done),
     "once closed, where Runflow gave it": lambda job: job.state.terminal,

@@ -44,6 +44,7 @@ AGREED = {
     "published": {"published"},
     "take_over": {"another run taken over"},
     "bill_reserved": {"billed"},
+    "ask_for_callback": {"callback asked for again"},
     "deliver_other": {"delivered"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""

@@ -47,6 +47,7 @@ from detag.domain.job import (
     accept,
     adopt,
     ask_again,
+    ask_for_callback,
     await_access,
     await_confirmation,
     back_off,
@@ -76,7 +77,7 @@ from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
+from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -993,6 +994,8 @@ class NotStored:
 
     why: str
     done: tuple[str, ...] = ()
+    refused: bool = False
+    """Whether every URL of it that there is was refused: only others can help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1001,6 +1004,39 @@ class Busy:
 
 
 Fetched = Stored | Partway | Overtaken | NotStored | Busy
+
+
+def callback_again(job: Job, run: Run, fetched: Fetched | None, *, now: float) -> Step | None:
+    """Whether Runflow is asked to send a run's callback again: where its record shows no output, or none that can be
+    opened, the URLs that a callback signs are the last road. `fetched`: what the others have given; None before that.
+
+    Once a day at most, and only while the result is asked for. Whether Runflow does it changes nothing here: what it
+    sends comes as any callback does.
+    """
+    match fetched:
+        case None:
+            closed = not run.output_urls
+        case NotStored(refused=closed):
+            pass
+        case Stored(keys):
+            closed = not keys
+        case _:
+            closed = False
+    if not closed or not run.is_record or run.status not in GOOD:
+        return None
+    wanted = job.state is State.SUBMITTED or (job.repairable and _is_asked_for(job, now))
+    if not wanted or now - job.callback_asked_at < waits.CALLBACK_AGAIN.seconds:
+        return None
+    why = f"no output URL of run {run.run_id} can be opened" if run.output_urls else f"run {run.run_id} shows no output"
+    return Step(move=move(ask_for_callback, now), decision="callback asked for again", why=why, warns=True)
+
+
+def comes_again(job: Job, result: Result, *, now: float) -> bool:
+    """Whether a message stays in its queue for the output URLs that it brought, because its job still lacks a result:
+    they grant access to the output, so that the item does not keep them, and no other road need lead there.
+    """
+    lacking = not job.state.terminal or job.repairable
+    return lacking and bool(result.output_urls) and now - result.sent_at < waits.CALLBACK_URLS.seconds
 
 
 def is_proven(run: Run, refused: str) -> bool:

@@ -210,6 +210,8 @@ class Job:
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
     while another one hides it."""
+    callback_asked_at: float = 0.0
+    """When Runflow was last asked to send a run's callback again, because no other road led to the outputs; else 0."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
     """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
@@ -709,6 +711,19 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     if run_id is not None and run_id not in job.earlier_runs:
         asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
+
+
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    to=None,
+    by="deliver",
+    when="no output URL that the run's record shows can be opened: its callback is asked for",
+)
+def ask_for_callback(job: Job, now: float) -> Job:
+    """Record that Runflow is asked to send a run's callback again: before it is asked, so that no crash repeats it."""
+    _require(job.state is State.SUBMITTED or job.repairable, "ask_for_callback", job)
+    return replace(job, callback_asked_at=now)
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")

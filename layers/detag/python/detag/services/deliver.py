@@ -30,6 +30,8 @@ from detag.domain.decisions import (
     after_run,
     after_unknown_other,
     already_done,
+    callback_again,
+    comes_again,
     done_of,
     found_stored,
     is_proven,
@@ -60,6 +62,8 @@ from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
 from detag.services.steps import Steps
 
+Road = Stored | Partway | Overtaken | NotStored
+"""What one road to the outputs has given."""
 ROUNDS: Final = 5
 SAVE_SECONDS: Final = 30.0
 """Kept of an invocation for what follows an output's last byte: S3's answer, the event, the item."""
@@ -126,7 +130,7 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
-            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
+            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), result, deadline)
             return
         match whose_run(job, run_id, run, lambda: self._photo_url(job)):
             case Whose.OWN:
@@ -140,7 +144,7 @@ class Deliver:
             case Whose.EARLIER | Whose.UNMATCHED if run is not None:
                 self._use_other(job, run, result, deadline)
             case _:
-                self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
+                self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), result, deadline)
 
     def _photo_url(self, job: Job) -> str:
         upload = job.upload
@@ -188,11 +192,13 @@ class Deliver:
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=done_of(job, run))
             fetched = self._alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
-            self._take(job, after_fetch_of_other(job, run, fetched, now=self._clock.now()), deadline)
+            job = self._ask_for_callback(job, run, fetched)
+            decided = after_fetch_of_other(job, run, fetched, now=self._clock.now())
+            self._take(job, decided, _with_urls_left(result, fetched), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
-            self._take(job, decided, deadline)
+            self._take(job, decided, replace(result, output_urls=()), deadline)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
@@ -201,6 +207,8 @@ class Deliver:
     # How the run ended
 
     def _close(self, job: Job, run: Run | None, result: Result, deadline: float) -> None:
+        if run is not None:
+            job = self._ask_for_callback(job, run, None)
         decided = after_run(
             job,
             run,
@@ -213,11 +221,25 @@ class Deliver:
             run = decided.run
             job = replace(job, done=done_of(job, run), done_run=None)
             fetched = self._alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
-            self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
+            job = self._ask_for_callback(job, run, fetched)
+            decided = after_fetch(job, run, fetched, now=self._clock.now())
+            self._take(job, decided, _with_urls_left(result, fetched), deadline)
         else:
-            self._take(job, decided, deadline)
+            self._take(job, decided, result, deadline)
 
-    def _take(self, job: Job, decided: Step | Idle | Again, deadline: float) -> None:
+    def _ask_for_callback(self, job: Job, run: Run, fetched: Fetched | None) -> Job:
+        """The job, after its run's callback was asked for again, if that is the last road to the outputs."""
+        step = callback_again(job, run, fetched, now=self._clock.now())
+        if step is None:
+            return job
+        job = self._steps.take(job, step)
+        try:
+            self._runs.redeliver(run.run_id)
+        except (Transient, Unauthorized, NotConfigured) as error:
+            self._telemetry.warning("callback not sent again", job_id=job.job_id, run_id=run.run_id, why=str(error))
+        return job
+
+    def _take(self, job: Job, decided: Step | Idle | Again, result: Result, deadline: float) -> None:
         match decided:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
@@ -226,9 +248,12 @@ class Deliver:
                 raise Transient(why)
             case Step(unless_stored=True) if keys := self._stored(job):
                 found = self._alone(job, lambda: Stored(keys, ""), deadline)
-                self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
+                self._take(job, found_stored(job, found, now=self._clock.now()), result, deadline)
+                return
             case Step():
-                self._steps.take(job, decided)
+                job = self._steps.take(job, decided)
+        if comes_again(job, result, now=self._clock.now()):
+            raise Transient("its output URLs may still be needed, and are nowhere else")
 
     def _stored(self, job: Job) -> tuple[str, ...]:
         """The job's outputs that a worker stored before it died."""
@@ -289,19 +314,17 @@ class Deliver:
             self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
         return removed
 
-    def _fetch_by_any_road(
-        self, job: Job, run: Run, result: Result, deadline: float
-    ) -> Stored | Partway | Overtaken | NotStored:
+    def _fetch_by_any_road(self, job: Job, run: Run, result: Result, deadline: float) -> Road:
         """Store the run's outputs; what the URLs of its record do not give is tried by the others."""
         fetched, roads = self._store(job, run, deadline), self._other_urls(run, result)
         while _may_give_more(fetched) and (urls := next(roads, ())):
             if urls != run.output_urls:
                 done = fetched.done if isinstance(fetched, NotStored) else job.done
                 rest = replace(job, done=done[: done.index("")] if "" in done else done)
-                fetched = max(fetched, self._store(rest, replace(run, output_urls=urls), deadline), key=_worth)
+                fetched = _better(fetched, self._store(rest, replace(run, output_urls=urls), deadline))
         return fetched
 
-    def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
+    def _store(self, job: Job, run: Run, deadline: float) -> Road:
         """Fetch and store the run's outputs, from where the last invocation stopped.
 
         Another is begun only while it has its whole time; the first of an invocation always is, so that each gets on.
@@ -324,7 +347,8 @@ class Deliver:
         except _NewerDelivered:
             return Overtaken()
         except (OutputUrlExpired, Transient) as error:
-            return NotStored(f"an output could not be fetched or stored: {error}", done)
+            closed = isinstance(error, OutputUrlExpired)
+            return NotStored(f"an output could not be fetched or stored: {error}", done, closed)
         if len(urls) < len(run.output_urls):
             refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
         elif "" in done:
@@ -360,14 +384,32 @@ def _may_give_more(fetched: Fetched) -> bool:
     return isinstance(fetched, NotStored) or (isinstance(fetched, Stored) and fetched.refused != "")
 
 
-def _worth(fetched: Fetched) -> tuple[float, bool]:
-    """Of two roads to the same outputs the one that gave more counts; of equal ones, what is final."""
+def _better(one: Road, other: Road) -> Road:
+    """Of two roads to the same outputs the one that gave more; refused is only what both of them refuse."""
+    better = max(one, other, key=_worth)
+    if isinstance(better, NotStored):
+        return replace(better, refused=better.refused and _is_closed(one) and _is_closed(other))
+    return better
+
+
+def _worth(fetched: Fetched) -> tuple[float, int]:
+    """How much a road gave; of equal ones, what is final, and rather what may give more than nothing for good."""
     match fetched:
         case Stored(keys):
-            return len(keys), True
+            return len(keys), 3 if keys else 1
         case Partway(done) | NotStored(done=done):
-            return len([key for key in done if key]), False
-    return math.inf, True
+            return len([key for key in done if key]), 0 if _is_closed(fetched) else 2
+    return math.inf, 3
+
+
+def _is_closed(fetched: Fetched) -> bool:
+    """Whether the same URLs would give no more."""
+    return isinstance(fetched, Stored | Overtaken) or (isinstance(fetched, NotStored) and fetched.refused)
+
+
+def _with_urls_left(result: Result, fetched: Fetched) -> Result:
+    """The message without its output URLs, once they have given all they will."""
+    return replace(result, output_urls=()) if _is_closed(fetched) else result
 
 
 def _same_run(job: Job, existing: Existing) -> bool:

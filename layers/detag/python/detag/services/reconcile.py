@@ -23,7 +23,7 @@ from detag.domain.decisions import (
 from detag.domain.intake import Evidence, Intake
 from detag.domain.job import Job, State
 from detag.domain.metrics import Metric
-from detag.domain.missed_uploads import MAX_LISTED
+from detag.domain.missed_uploads import MAX_LISTED, MAX_OBJECTS
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.runs import Run, RunStatus
@@ -312,6 +312,6 @@ class Reconcile:
         if scan is None:
             return {"state": "not begun"}
         if scan.too_large:
-            return {"state": f"off: the input bucket holds more than {MAX_LISTED} versions"}
+            return {"state": f"off: the input bucket holds more than {MAX_OBJECTS} objects, or {MAX_LISTED} versions"}
         completed = datetime.fromtimestamp(scan.completed_at, UTC).isoformat(timespec="minutes")
         return {"state": "on", "completed_at": completed if scan.completed_at else None}
