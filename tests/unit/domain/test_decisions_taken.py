@@ -67,7 +67,7 @@ def test_each_transition_has_decisions_of_its_own() -> None:
 def test_only_bookkeeping_keeps_the_decision_before_it() -> None:
     """What closed a job stays on its item while that is published."""
     keeping = {step.move.name for step in drawn() if step.move is not None and step.keeps_decision}
-    assert keeping == {"keep_pending", "published", "ask_again"}
+    assert keeping == {"keep_pending", "published", "ask_again", "bill_reserved"}
     others = [step for step in drawn() if step.move and step.move.name in keeping and not step.keeps_decision]
     assert {step.move.name for step in others if step.move} == {"ask_again"}, "of a failed job"
 

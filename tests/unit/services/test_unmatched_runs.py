@@ -54,7 +54,7 @@ def test_a_run_accepted_after_another_is_charged(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_run_of_an_older_submission_is_used_after_another() -> None:
-    """Two requests have no clear answer. The second's run is adopted and fails: the first one's has the picture."""
+    """Two requests have no clear answer. The second's run is adopted and fails, and the first one's is used."""
     harness = Harness()
     harness.runs.habits.idempotency, harness.runs.habits.visible_after = "ignored", 86_400.0
     harness.faults = [Fault(effect=True), Fault(effect=True)]
