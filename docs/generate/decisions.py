@@ -532,8 +532,27 @@ def _after_other_run() -> Iterator[Row]:
         reserved,
         decisions.after_unknown_other(reserved, "run-0", now=NOW),
     )
-    yield row("the job was delivered from another run while this one was in progress", reserved, earlier)
+    running = replace(earlier, status=RunStatus.RUNNING, cost=None)
+    yield row("the job was delivered from another run, and this one is still in progress", reserved, running)
+    yield row("... and it has ended, and was billed", replace(reserved, ask_at=None), earlier)
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
+
+
+def _bill() -> Iterator[Row]:
+    def row(known: str, job: Job, run: Run) -> Row:
+        return known, job, decisions.bill(job, run) or "nothing"
+
+    charged, free = replace(FAILED, cost=Decimal("0.14")), replace(FAILED, cost=Decimal(0))
+    twice = replace(TIMED_OUT, reservation=Reservation("2026-11-23", Decimal("0.28")))
+    yield row("the run of a failed job failed too late, and cost another amount than was reserved", twice, charged)
+    yield row("... free of charge", TIMED_OUT, free)
+    yield row("... and Runflow does not say what it cost", TIMED_OUT, Run("run-1", RunStatus.CANCELLED))
+    yield row("... and it cost what was reserved", TIMED_OUT, SUCCEEDED)
+    yield row("it is still in progress", TIMED_OUT, Run("run-1", RunStatus.RUNNING))
+    yield row("it has ended, and its job is open", SUBMITTED, charged)
+    yield row("a run of a job that was given up without one", replace(TIMED_OUT, run_id=None), charged)
+    yield row("a run of a job whose reservation is for another", replace(twice, reserved_run="run-0"), charged)
+    yield row("the run of a job that was delivered without its record", replace(DELIVERED, ask_at=NOW), SUCCEEDED)
 
 
 def _charged(run: Run, before: Reservation | None) -> Reservation | str:
@@ -608,6 +627,9 @@ def _after_run() -> Iterator[Row]:
     yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
     yield row("the same, a week after it was closed", FAILED, for_a_week)
+    unbilled = replace(DELIVERED, ask_at=NOW)
+    yield row("the job was delivered without its record, which does not say yet what it cost", None, unbilled)
+    yield row("... and which says so", SUCCEEDED, unbilled)
 
 
 def _after_no_answer() -> Iterator[Row]:
@@ -716,6 +738,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "Whose run it is: `already_done`, `whose_run`, `own_run`, `proof`",
         "How a run relates to the job that a message names.",
         _whose_run,
+    ),
+    (
+        "What the run of a closed job cost: `bill`",
+        "How it ended. What Runflow billed takes the place of what was reserved.",
+        _bill,
     ),
     (
         "An earlier or unmatched run: `is_uncounted`, `charge_for`, `after_other_run`, `after_unknown_other`",

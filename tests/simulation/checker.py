@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -78,6 +78,7 @@ INVARIANTS: Final = {
     "callback asked for rarely": "a run's callback is asked for once a day at most, if nothing its record shows opens",
     "newest wins": "at its key is the newest version that was delivered, and no older one under another name",
     "own output": "no output shows another photo's pixels",
+    "own metadata": "an output has its photo's own metadata, however late it comes",
     "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every outcome that has one, and for no other",
@@ -107,6 +108,8 @@ class Checker:
         self._simulation = simulation
         self.broken: list[tuple[str, str]] = []
         self.names: dict[str, str] = {}
+        self._metadata: dict[str, dict[str, str]] = {}
+        """Of a photo, by job id."""
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
@@ -162,6 +165,8 @@ class Checker:
         except ValueError:
             name = ""
         self.names |= dict.fromkeys(job_ids, name)
+        there = self._simulation.photos.current(upload.bucket, upload.key)
+        self._metadata |= dict.fromkeys(job_ids, dict(there[1].metadata) if there else {})
         self._photos_of_key.setdefault(upload.key, set()).add(name)
 
     def changed(self, key: str) -> None:
@@ -237,7 +242,8 @@ class Checker:
         )
         self.check("one writer at a time", after.version > (before.version if before else 0), after)
         if after.state.terminal:
-            self.check("no body at rest", after.body is None and not after.source_metadata, after)
+            late = after.state in RECORDED and (after.repairable or after.earlier_runs or after.unaccounted)
+            self.check("no body at rest", after.body is None and bool(late or not after.source_metadata), after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
             if after.state is not State.SUBMITTING and not after.unconfirmed:
@@ -463,6 +469,8 @@ class Checker:
                 names = {self.names[job.job_id]} if self._simulation.versioned else self._photos_of_key[job.upload.key]
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
+            own = self._metadata[stored.metadata[JOB_ID]]
+            self.check("own metadata", own.items() <= stored.metadata.items(), key, own, stored.metadata)
 
     def _remove(self) -> None:
         """Something was taken out of the output bucket: its name is free."""
@@ -538,16 +546,26 @@ class Checker:
                 Reason.UNKNOWN_RUN,
             )
             self.check("no failure for a paused intake", fair or self._misled(job), job)
-        if job.cost is not None and job.reservation is not None and job.reserved_run is None:
-            self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
-        reserved = simulation.runflow.runs.get(job.reserved_run or "")
-        if reserved is not None and job.reservation is not None and self._told_of(reserved):
-            self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
+        if job.reservation is not None:
+            self._as_billed(job, job.reservation)
         made = simulation.runflow.runs.get(job.run_id or "")
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
             self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+
+    def _as_billed(self, job: Job, reservation: Reservation) -> None:
+        """Where detag could learn what the run cost that a closed job's reservation is for, it counts as billed."""
+        runflow = self._simulation.runflow
+        run = runflow.runs.get(job.reserved_run or job.run_id or "")
+        if run is None:  # none of its runs is known
+            mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
+            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one) and not one.lost]
+            self.check("as billed", job.reserved_run is not None or self._misled(job) or not told, told, job)
+            return
+        known = self._told_of(run) or self._asked_for(run, job)
+        if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
+            self.check("as billed", reservation.usd == run.billed, reservation, run.billed, job)
 
     def _misled(self, job: Job) -> bool:
         """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
@@ -576,8 +594,9 @@ class Checker:
         return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
-        """Whether a failed job's run succeeded while it was still asked for: no callback is needed then."""
+        """Whether a closed job's run ended while it was still asked for, or had before: no callback is needed then."""
         known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
+        known = known or (job.state is State.DELIVERED and run.run_id in (job.run_id, job.reserved_run))
         return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
     def _shown(self, run: FakeRun) -> bool:
@@ -677,17 +696,30 @@ class Checker:
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
             self.check("events", true, "false", job_id, state)
+        for _, detail in simulation.events.published:
+            if detail["state"] in RECORDED:
+                self._told_of_money(simulation.jobs.jobs[detail["job_id"]], detail)
         written = {key for key in simulation.photos.outputs if key.startswith(RECORDS)}
         for job in simulation.jobs.jobs.values():
             key = record_key(job.upload.key, job.job_id)
             if job.state in RECORDED:
                 self.check("records", key in written, "none for", job)
+                if key not in written:
+                    continue
                 written.discard(key)
+                self._told_of_money(job, json.loads(simulation.photos.outputs[key].data))
         self.check("records", not written, "of no failure", sorted(written))
         for line in simulation.telemetry.lines:
             text = line.message + " ".join(str(value) for value in line.fields.values())
             safe = "X-Amz-" not in text and "whsec_" not in text and "rf_live_" not in text and "://" not in text
             self.check("no secret logged", safe, text)
+
+    def _told_of_money(self, job: Job, summary: Mapping[str, Any]) -> None:
+        """Where money stays reserved, a person is told so before uploading the photo again, which pays once more."""
+        spent = job.state in RECORDED and job.reservation is not None and job.reservation.usd > 0
+        text = f"{summary['means']} {summary['what_to_do']}"
+        told = "charge" in text and "nothing was charged" not in text
+        self.check("records", told or not spent, "silent about money", job, summary)
 
     def digest(self) -> list[Any]:
         """All that a repeated message must not change. A job's version may: what is pending is published again."""

@@ -9,7 +9,7 @@ from tests.simulation.mutant import DECISIONS, DELIVER, one
 CHARGED: Final = "unmatched run charged once"
 
 MUTANTS: Final = (
-    one("another run: charged", CHARGED, DELIVER + "_use_other", "is_uncounted(job, run)", "False", 400),
+    one("another run: charged", CHARGED, DELIVER + "_counted", "is_uncounted(job, run)", "False", 400),
     one(
         "a failed run tried again: charged",
         CHARGED,

@@ -90,7 +90,7 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.FAILED: failed,
     State.CANCELLED: lambda: jobs.cancel(submitted(), "cancelled", NOW, cost=None),
     State.SKIPPED: lambda: jobs.skip(waiting(), Reason.EMPTY, "empty", NOW),
-    State.SUPERSEDED: lambda: jobs.supersede(waiting(), Reason.DELETED, "gone", NOW),
+    State.SUPERSEDED: lambda: jobs.supersede(submitted(), Reason.NEWER_DELIVERED, "newer", NOW),
 }
 SPECIAL: dict[str, Callable[[], Job]] = {
     "release": lambda: jobs.wait_for_intake(waiting(), Reason.PAUSED),

@@ -201,8 +201,8 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """
     if job.ask_at is None:
         return (job.run_id,)
-    if job.reserved_run and job.state is State.DELIVERED:
-        return (job.reserved_run,)
+    if job.state is State.DELIVERED:
+        return (job.reserved_run or job.run_id,)
     return (*job.earlier_runs, job.run_id) if job.run_id and job.repairable else job.earlier_runs
 
 
@@ -504,9 +504,25 @@ def after_post(
             return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
         case Refused(status=401 | 403 | 404):
             return _refused_for_now(job, Reason.UNAUTHORIZED, outcome, now)
-    said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
-    refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
-    return Step(move=refused, decision="refused", why=said, code=outcome.code, warns=True, probe=Probe.INCONCLUSIVE)
+    return _refused(job, outcome, now)
+
+
+def _refused(job: Job, refusal: Refused, now: float) -> Step:
+    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
+    said, reason = (
+        f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}",
+        Reason.REFUSED,
+    )
+    if job.maybe_submitted:
+        said, reason = f"{_awaited(job)}: {said}", Reason.REFUSED_UNCONFIRMED
+    said = said[:MAX_SAID]
+    closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
+    return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
+
+
+def _awaited(job: Job) -> str:
+    """The names under which a person can find the runs that nobody knows of at Runflow."""
+    return ", ".join(job.awaited)
 
 
 def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
@@ -644,7 +660,7 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
     troubled = not isinstance(search, Unfinished)
     since = job.search_since or now
     if now - since >= waits.SEARCH.seconds:
-        said = f"{job.client_ref}: {why}"[:MAX_SAID]
+        said = f"{_awaited(job)}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
@@ -720,7 +736,8 @@ class Whose(Enum):
 
 def already_done(job: Job, run_id: str) -> Idle | None:
     """Whether a message about a run is of no use any more, before the run is asked for."""
-    over = run_id == job.run_id and job.state.terminal and not job.repairable
+    billed = job.state is not State.DELIVERED or job.ask_at is None
+    over = run_id == job.run_id and job.state.terminal and not job.repairable and billed
     return Idle("already done") if over else None
 
 
@@ -757,14 +774,36 @@ def is_uncounted(job: Job, run: Run) -> bool:
     """
     if run.run_id == job.run_id:
         return run.charged and job.state.terminal and job.reservation is None
-    if job.run_id is None and job.state.terminal and job.reservation is not None:
-        return False  # it was kept for the run that an unconfirmed submission might have made
     return (run.charged or run.status.terminal) and not _is_reserved_for(job, run)
 
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
-    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone."""
-    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
+    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
+    nobody knew whether there is a run, it is for the first that shows.
+    """
+    if job.reserved_run is not None:
+        return job.reserved_run in (run.run_id, run.client_ref)
+    return job.state.terminal and job.run_id is None and job.reservation is not None
+
+
+def bill(job: Job, run: Run) -> Step | None:
+    """What a closed job's reservation becomes once the run that it is for has ended, however it ended: what Runflow
+    billed. None where that is known already, or Runflow does not say.
+    """
+    own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
+    cost = _usd(run) if run.charged else "0"
+    if not job.state.terminal or job.reservation is None or not (own or _is_reserved_for(job, run)):
+        return None
+    if not run.status.terminal or cost is None:
+        return None
+    asked = job.state is State.DELIVERED and job.ask_at is not None
+    if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
+        return None
+    return Step(
+        move=move(bill_reserved, cost, run.run_id),
+        decision="billed",
+        why=f"run {run.run_id} has ended, {f'for ${cost}' if Decimal(cost) else 'free of charge'}",
+    )
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
@@ -775,7 +814,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     name of an answered one is not ours.
     """
     if _is_reserved_for(job, run) and job.state is State.DELIVERED:
-        return _bill_reserved(job, run, now)
+        return _ask_for_cost(job, run, now)
     if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
     if run.status not in GOOD:
@@ -808,6 +847,13 @@ def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Ste
     return Idle(f"{otherwise.why}: it is asked for again with the job's own")
 
 
+def _ask_for_cost(job: Job, run: Run | None, now: float) -> Step | Idle:
+    """Ask what the run of a delivered job costs until Runflow says; until then, what was reserved for it stays."""
+    if run is not None and run.status.terminal and run.cost is not None:
+        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=True)
+    return _ask_later(job, "Runflow does not say what the run costs", now)
+
+
 def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation | None:
     """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
     tells, and nothing where it ended free of charge; `price`: that of an image, and today.
@@ -823,15 +869,6 @@ def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
     if _is_last_asked(job, run_id, now):
         return _ask_later(job, "Runflow does not know the run", now)
     return Idle("Runflow does not know the earlier run")
-
-
-def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
-    cost = _usd(run) if run.charged else "0"
-    if not run.status.terminal or cost is None:
-        return _ask_later(job, "what was reserved for the run stays", now)
-    return Step(
-        move=move(bill_reserved, cost, run.run_id), decision="billed", why=f"run {run.run_id} has ended, for ${cost}"
-    )
 
 
 def done_of(job: Job, run: Run) -> tuple[str, ...]:
@@ -908,10 +945,11 @@ def after_run(
     job: Job, run: Run | None, *, now: float, max_attempts: int, run_timeout_hours: int, uniform: Uniform
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
-    if run is not None and run.status in GOOD:
+    if run is not None and run.status in GOOD and job.state is not State.DELIVERED:
         return Fetch(run) if run.output_urls else _without_output(job, run, now)
     if job.state is not State.SUBMITTED:
-        return _ask_later(job, "the run has not ended well", now)
+        delivered = job.state is State.DELIVERED
+        return _ask_for_cost(job, run, now) if delivered else _ask_later(job, "the run has not ended well", now)
     if run is None:
         if _lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now):
             return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
@@ -1059,7 +1097,8 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
             return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
         case Stored(keys, refused, leftovers) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            delivered = move(deliver, keys, now, cost=_usd(run), partial=partial, leftovers=leftovers)
+            ask_at = None if run.is_record or job.reserved_run else _first_ask(now)
+            delivered = move(deliver, keys, now, cost=_usd(run), partial=partial, leftovers=leftovers, ask_at=ask_at)
             return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
         overtaken = isinstance(fetched, Overtaken)
@@ -1111,7 +1150,8 @@ def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again
     """A job that was to be given up, and whose outputs are in the output bucket."""
     match found:
         case Stored(keys, _, leftovers):
-            delivered = move(deliver, keys, now, cost=None, partial=False, leftovers=leftovers)
+            ask_at = None if job.reserved_run else _first_ask(now)
+            delivered = move(deliver, keys, now, cost=None, partial=False, leftovers=leftovers, ask_at=ask_at)
             return Step(move=delivered, decision="delivered", why="its output had been stored")
     return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
 

@@ -207,11 +207,18 @@ class Reason(StrEnum):
         "Runflow refused the request; nothing was charged.",
         "Read the detail; then upload it again.",
     )
+    REFUSED_UNCONFIRMED = (
+        "refused_unconfirmed",
+        Group.FAILED,
+        "Runflow refused the photo, but its answer to an earlier request was lost: that run may have been charged.",
+        "Search Runflow for the names in the detail. Found: redeliver its callback or get its output. None: upload it.",
+        True,
+    )
     RUN_FAILED = (
         "run_failed",
         Group.FAILED,
-        "Runflow could not clean the photo.",
-        "Read the detail; then upload it again.",
+        "Runflow could not clean the photo. The cost shows whether that was charged.",
+        "Read the detail; then upload it again, which pays for another run.",
         True,
     )
     NO_OUTPUT = (
@@ -231,28 +238,28 @@ class Reason(StrEnum):
     UNDELIVERABLE = (
         "undeliverable",
         Group.FAILED,
-        "The output could not be fetched or stored for days.",
+        "The output, which was or may have been charged, could not be fetched or stored for days.",
         "Read the detail and fix the cause: it is tried again for a week. Then redeliver the run's callback.",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
-        "The run did not end in time.",
-        "Nothing: if it finishes within a week, its output is stored. Or upload it again.",
+        "The run did not end in time. It may be charged.",
+        "Nothing: if it finishes within a week, its output is stored. Uploading it again pays for another run.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
-        "Runflow no longer knows the run.",
-        "If it turns up within a week, its output is stored. Or upload it again.",
+        "Runflow no longer knows the run. It may have been charged.",
+        "If it turns up within a week, its output is stored. Uploading it again pays for another run.",
         True,
     )
     NOT_CONFIRMED = (
         "not_confirmed",
         Group.FAILED,
-        "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
+        "Runflow's answer was lost, and for three days its run list did not tell whether a run was made and charged.",
         "Search Runflow for the name in the detail. Found: redeliver its callback or get its output. None: upload it.",
         True,
     )
@@ -260,8 +267,8 @@ class Reason(StrEnum):
     CANCELLED_AT_RUNFLOW = (
         "cancelled_at_runflow",
         Group.CANCELLED,
-        "Somebody cancelled the run at Runflow.",
-        "Upload the photo again if you still want it.",
+        "Somebody cancelled the run at Runflow. Work that was done is charged.",
+        "Upload the photo again if you still want it: that pays for another run.",
     )
 
     @classmethod

@@ -30,6 +30,7 @@ from detag.domain.decisions import (
     after_run,
     after_unknown_other,
     already_done,
+    bill,
     callback_again,
     comes_again,
     done_of,
@@ -134,9 +135,7 @@ class Deliver:
             return
         match whose_run(job, run_id, run, lambda: self._photo_url(job)):
             case Whose.OWN:
-                if run is not None and is_uncounted(job, run):
-                    self._budget.charge_unmatched(job, run)  # it had failed free of charge
-                self._close(job, run, result, deadline)
+                self._close(self._counted(job, run), run, result, deadline)
             case Whose.NEW:
                 self._close(self._adopted(job, run_id, run), run, result, deadline)
             case Whose.FOREIGN:
@@ -153,7 +152,7 @@ class Deliver:
     def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
         if job.state.terminal:
-            return replace(job, run_id=run_id)
+            return replace(self._counted(job, run), run_id=run_id)
         return self._budget.adopt(job, run_id, client_ref=run.client_ref if run else None)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
@@ -185,9 +184,8 @@ class Deliver:
             yield plain.output_urls
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
-        """Charge an earlier or unmatched run, and use its output where the job has none."""
-        if is_uncounted(job, run):
-            self._budget.charge_unmatched(job, run)
+        """Count an earlier or unmatched run, and use its output where the job has none."""
+        job = self._counted(job, run)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=done_of(job, run))
@@ -199,6 +197,15 @@ class Deliver:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
             self._take(job, decided, replace(result, output_urls=()), deadline)
+
+    def _counted(self, job: Job, run: Run | None) -> Job:
+        """The job once what a run of it costs is counted: in its reservation, or as a charge beside it."""
+        billed = bill(job, run) if run is not None else None
+        if billed is not None:
+            job = self._steps.take(job, billed)
+        if run is not None and is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)
+        return job
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)

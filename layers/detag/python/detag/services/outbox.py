@@ -81,14 +81,17 @@ def pending_for(job: Job) -> tuple[str, ...]:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """A closed job as its event has it: plain JSON values, nothing secret."""
+    """A closed job as its event and its record have it: plain JSON values, nothing secret; if it was not delivered, in
+    plain words what that means and what to do.
+    """
+    reason = job.reason
     return {
         "job_id": job.job_id,
         "bucket": job.upload.bucket,
         "key": job.upload.key,
         "version_id": job.upload.version_id,
         "state": job.state.value,
-        "reason": job.reason.value if job.reason else None,
+        "reason": reason.value if reason else None,
         "detail": job.detail,
         "decision": job.decision,
         "code": job.code,
@@ -97,11 +100,11 @@ def summary(job: Job) -> dict[str, Any]:
         "partial": job.partial,
         "outputs": list(job.outputs),
         "leftovers": list(job.leftovers),
+        "means": reason.means if reason else None,
+        "what_to_do": reason.do if reason else None,
     }
 
 
 def record(job: Job) -> bytes:
-    """What is written to `_failed/`: the summary, and in plain words what it means and what to do (UTF-8 JSON)."""
-    reason = job.reason
-    advice = {"means": reason.means if reason else None, "what_to_do": reason.do if reason else None}
-    return json.dumps(summary(job) | advice, ensure_ascii=False, indent=2).encode()
+    """What is written to `_failed/`: the summary, as UTF-8 JSON."""
+    return json.dumps(summary(job), ensure_ascii=False, indent=2).encode()

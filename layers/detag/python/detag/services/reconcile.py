@@ -298,6 +298,8 @@ class Reconcile:
                 "reason": job.reason,
                 "detail": job.detail,
                 "decision": job.decision,
+                "means": job.reason.means if job.reason else None,
+                "what_to_do": job.reason.do if job.reason else None,
             }
             for job in jobs
             if job is not None and job.state in (State.FAILED, State.CANCELLED)
