@@ -670,6 +670,12 @@ def _after_fetch() -> Iterator[Row]:
     yield row("not fetched or stored for days", NotStored("{reason}"), _in(Trouble.NOT_STORED, 5 * 86_400))
     yield row("not fetched or stored; the job is closed", NotStored("{reason}"), TIMED_OUT)
     yield row("not fetched or stored; the job is closed, and it was time to ask", NotStored("{reason}"), ASKED_AGAIN)
+    later = replace(ASKED_AGAIN, ask_at=NOW + 3_600)
+    yield row(
+        "every output URL was refused; the job is closed, and it is not time",
+        NotStored("{reason}", refused=True),
+        later,
+    )
 
 
 def _callback_again() -> Iterator[Row]:

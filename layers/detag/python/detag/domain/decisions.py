@@ -1118,6 +1118,10 @@ def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> S
             return _go_on_later(job, f"{len(done)} outputs are done with", done, now)
         case NotStored(why, done) if job.state is not State.SUBMITTED and len(done) > len(job.done):
             return _go_on_later(job, why, done, now)
+        case NotStored(why, refused=True) if (
+            job.state is not State.SUBMITTED and job.ask_at is not None and now < job.ask_at
+        ):
+            return Idle(f"{why}: the run is asked for again")  # the message has nothing more to give
         case NotStored(why, done):
             return deliver_later(job, why, Trouble.NOT_STORED, done, now=now)
     why = "another worker is storing outputs of this photo"
