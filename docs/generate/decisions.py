@@ -594,6 +594,11 @@ def _after_poll() -> Iterator[Row]:
     yield row("Runflow does not know it", None)
     foreign = decisions.after_foreign_poll(now=NOW)
     yield "... but the API key is of another account, or of one that is not known", SUBMITTED, foreign
+    for known, job in (
+        ("its record cannot be read", SUBMITTED),
+        ("its record cannot be read for a week", _in(Trouble.UNREADABLE, 7 * 86_400 + 1)),
+    ):
+        yield known, job, decisions.after_poll_without_answer(job, "{reason}", now=NOW)
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
     yield row(f"it is still in progress after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
 

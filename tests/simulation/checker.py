@@ -94,7 +94,7 @@ INVARIANTS: Final = {
 
 
 HOUR: Final = 3_600.0
-DAY: Final = 86_400.0
+DAY: Final = 24 * HOUR
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
 EXPIRED_URLS: Final = 5
@@ -323,11 +323,18 @@ class Checker:
             Reason.UNKNOWN_RUN: self._simulation.runflow.unknown_since.get(run.run_id, now) + HOUR,
             Reason.TIMED_OUT: job.submitted_at + self._simulation.run_timeout_hours * HOUR,
             Reason.NO_OUTPUT: (run.completed_at or now) + HOUR,
-            Reason.UNDELIVERABLE: (run.completed_at or now) + 72 * HOUR,
+            Reason.UNDELIVERABLE: self._undeliverable_at(run, now),
             Reason.BAD_OUTPUT: run.completed_at or math.inf,
         }
         if job.reason in since:
             self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
+
+    def _undeliverable_at(self, run: FakeRun, now: float) -> float:
+        """When a run may be given up at the earliest: its record could not be read, or else its output not stored."""
+        runflow = self._simulation.runflow
+        if runflow.is_unreadable(run.run_id):
+            return runflow.unread_since.get(run.run_id, now) + 7 * DAY
+        return (run.completed_at or now) + 72 * HOUR
 
     def _money(self, before: Reservation | None, after: Job) -> None:
         """What is spent has changed with the job; a new reservation is within some limit in force."""
@@ -545,7 +552,8 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("no failure for a paused intake", fair or self._misled(job), job)
+            fair = fair or self._never_shown(made, job) or self._misled(job)
+            self.check("no failure for a paused intake", fair, job)
         if job.reservation is not None:
             self._as_billed(job, job.reservation)
         made = simulation.runflow.runs.get(job.run_id or "")
@@ -567,11 +575,20 @@ class Checker:
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
             self.check("as billed", reservation.usd == run.billed, reservation, run.billed, job)
 
+    def _never_shown(self, run: FakeRun | None, job: Job) -> bool:
+        """Whether a job was given up because Runflow cannot show the record of its run."""
+        unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
+        return unreadable and job.reason is Reason.UNDELIVERABLE
+
     def _misled(self, job: Job) -> bool:
-        """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
+        """Whether it could not be told if a run was made: somebody else's bears the name of a submission of the job, or
+        Runflow cannot show the records of its runs; of any, where the job has none.
+        """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
-        return job.reason is Reason.NOT_CONFIRMED and any(map(job.has_submission, names))
+        made = {run.run_id for run in runflow.runs.values() if runflow.made_for(run) == job.job_id}
+        untold = any(map(runflow.is_unreadable, made - runflow.foreign - {*job.earlier_runs} or runflow.runs))
+        return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
     def _tried_again(self, run: FakeRun) -> None:
         """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
@@ -600,14 +617,16 @@ class Checker:
         return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
     def _shown(self, run: FakeRun) -> bool:
-        """Whether every key that is ever stored shows a run: what is asked for once a job is closed tells nobody that
-        the key is of another account.
+        """Whether every key that is ever stored shows a run, and its record can be read: what is asked for once a job
+        is closed tells nobody that the key is of another account.
         """
-        return {*self._simulation.runflow.habits.accounts.values()} == {run.account}
+        runflow = self._simulation.runflow
+        return {*runflow.habits.accounts.values()} == {run.account} and not runflow.is_unreadable(run.run_id)
 
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
-        return run.ended and run.ending.tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
+        tells_cost = run.ending.tells_cost and not self._simulation.runflow.is_unreadable(run.run_id)
+        return run.ended and tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(
@@ -648,6 +667,8 @@ class Checker:
             return
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
+        if self._never_shown(run, job):
+            return  # a person was told
         if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
         if job.state is State.FAILED and self._newer_delivered(job):

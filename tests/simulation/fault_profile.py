@@ -120,6 +120,8 @@ RATES: Final = {
 
 KINDS: Final = (
     *RATES,
+    # Drawn from random numbers of its own: a simulation without it is what it was
+    "record of one run unreadable",
     # What follows from others
     "upload recovered by the scan",
     "worker killed",

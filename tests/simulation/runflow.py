@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run
+from detag.ports.errors import Transient
 from detag.ports.outputs import OutputUrlExpired, Unsafe
-from detag.ports.runs import RunPage
+from detag.ports.runs import RunPage, Unauthorized
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
 from tests.simulation.fault_profile import READINGS
@@ -78,6 +80,13 @@ class Runflow(FakeRuns):
         """How often a page of the list was read."""
         self.asked: list[str] = []
         """Every run that was asked for by its id."""
+        self.unreadable: dict[str, float] = {}
+        """Runs whose records Runflow cannot show, whoever asks, and until when."""
+        self.unread_since: dict[str, float] = {}
+        """When a run was first asked for and not shown, for whatever reason."""
+        self._records = Random(f"{simulation.seed} records")
+        spoils = simulation.profile.active and self._records.random() < 0.22
+        self._spoiled = self._records.choice((0.05, 0.2)) if spoils else 0.0
         self.unknown_since: dict[str, float] = {}
         """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
@@ -123,6 +132,10 @@ class Runflow(FakeRuns):
         """The POST that made a run: of those with its name, the first that it can have been."""
         return self._asked[run.run_id]
 
+    def is_unreadable(self, run_id: str) -> bool:
+        """Whether Runflow cannot show a run's record now."""
+        return self._simulation.time < self.unreadable.get(run_id, 0.0)
+
     # What workers call
 
     def create(
@@ -146,7 +159,15 @@ class Runflow(FakeRuns):
     def get(self, run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
         """See `Runs`."""
         self.asked.append(run_id)
-        run = super().get(run_id, signed=signed, account=account)
+        try:
+            run = super().get(run_id, signed=signed, account=account)
+            if self.is_unreadable(run_id):
+                self._simulation.profile.happens("record of one run unreadable")
+                refused = int(run_id[-1], 16) % 2
+                raise Unauthorized("Runflow answered 403") if refused else Transient("Runflow answered 500")
+        except Exception:
+            self.unread_since.setdefault(run_id, self._simulation.time)
+            raise
         if run is None:
             self._simulation.profile.happens("run unknown at first")
             self.unknown_since.setdefault(run_id, self._simulation.time)
@@ -292,6 +313,9 @@ class Runflow(FakeRuns):
         )
         if self.habits.visible_after:
             simulation.profile.happens("run listed late")
+        if simulation.profile.active and self._records.random() < self._spoiled:
+            seconds = self._records.choice((1_800.0, 4 * 3_600.0, 2 * 86_400.0, math.inf, math.inf))
+            self.unreadable[run_id] = simulation.time + seconds
         if self.endings:
             ending = self.endings.pop(0)
             self._tick_in(ending.queued)

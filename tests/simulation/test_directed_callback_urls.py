@@ -125,7 +125,7 @@ def test_a_callback_is_asked_for_once_a_day_and_not_for_ever(only: Simulation) -
     only.run_out(only.time + 30 * DAY)
     assert states(only, job) == ["submitting", "submitted", "failed"]
     assert only.jobs.jobs[job].reason is Reason.UNDELIVERABLE
-    asked = [write for write in only.jobs.writes if (write.after.decision or "").startswith("callback asked for again")]
+    asked = [line for line in only.telemetry.lines if line.message == "callback asked for again"]
     assert 6 <= len(asked) <= 11
     assert {name for name, _ in only.checker.broken} <= {"nothing paid is lost"}
 

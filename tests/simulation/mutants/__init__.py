@@ -17,6 +17,7 @@ from tests.simulation.mutants import (
     other_runs,
     outputs,
     pipeline,
+    unreadable_runs,
     uploads,
 )
 
@@ -31,6 +32,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *other_runs.MUTANTS,
     *hanging.MUTANTS,
     *account.MUTANTS,
+    *unreadable_runs.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

@@ -366,7 +366,7 @@ MUTANTS: Final = (
     one(
         "reconcile: asks Runflow",
         "one terminal state",
-        RECONCILE + "_ask",
+        RECONCILE + "_polls",
         "for job in overdue:",
         "for job in overdue[:0]:",
     ),

@@ -81,7 +81,7 @@ from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, is_asset_url
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
-"""Failures in a row, seen by one process, that pause intake."""
+"""Failures in a row, seen by one process, that count as an outage: they pause intake, and nothing more is asked for."""
 DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
@@ -925,6 +925,17 @@ def after_foreign_poll(*, now: float) -> Step:
     """What reconcile does about a run that a key of another account does not show: it may well exist."""
     later = move(extend_due, now + waits.REDELIVER.seconds)
     return Step(move=later, decision=SENT_TO_DELIVER, why=OTHER_ACCOUNT, metric=Metric.OTHER_ACCOUNT, warns=True)
+
+
+def after_poll_without_answer(job: Job, why: str, *, now: float) -> Step:
+    """What reconcile does about a run whose record Runflow did not show: it is asked for ever more rarely, and handed
+    over once that has lasted for so long that `deliver` gives it up.
+    """
+    why = f"the run could not be read: {why}"
+    if _lasts(job, Trouble.UNREADABLE, waits.LATE_RESULT, now):
+        later = move(extend_due, now + waits.REDELIVER.seconds)
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why, warns=True)
+    return replace(_poll_later(job, why, now, Trouble.UNREADABLE), warns=True)
 
 
 @dataclass(frozen=True, slots=True)
