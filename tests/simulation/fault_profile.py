@@ -128,6 +128,7 @@ KINDS: Final = (
     "callback after the job closed",
     "output URL expired",
     "photo URL expired",
+    "run made after the confirmation time",
     *(f"idempotency key {reading}" for reading in READINGS),
     # What the shop does
     "bucket without versions",
