@@ -204,6 +204,8 @@ class Checker:
             for run_id, charge in self._simulation.jobs.charges.items():
                 before = self._charged.get(run_id)
                 if charge != before:
+                    if before is None and run_id in self._simulation.runflow.too_late:
+                        self._simulation.profile.seen["unmatched paid run"] += 1
                     self._charged[run_id] = charge
                     self._spent(before, charge)
         elif name == "photos.put":
@@ -533,13 +535,14 @@ class Checker:
         self._whole_day_budgets()
         alarms = simulation.telemetry.counts["UnmatchedPaidRun"]
         runflow, charges = simulation.runflow, simulation.jobs.charges
-        again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
+        beyond = runflow.tried_again | runflow.too_late
+        again = {runflow.made_for(runflow.runs[run_id]) for run_id in beyond}
         theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
         others = [run_id for run_id in charges if run_id not in theirs | runflow.alike]
         fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
         self.check("unmatched run charged once", fair, alarms, charges)
-        for run_id in sorted(runflow.tried_again):
-            self._tried_again(runflow.runs[run_id])
+        for run_id in sorted(beyond):
+            self._counted(runflow.runs[run_id])
 
     def _job(self, job: Job) -> None:
         simulation = self._simulation
@@ -590,14 +593,16 @@ class Checker:
         untold = any(map(runflow.is_unreadable, made - runflow.foreign - {*job.earlier_runs} or runflow.runs))
         return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
-    def _tried_again(self, run: FakeRun) -> None:
-        """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
+    def _counted(self, run: FakeRun) -> None:
+        """Runflow billed a run that nobody waited for: it is counted, by its job's reservation or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
         if job is None or not self._told_of(run) or not self._shown(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         charge = self._simulation.jobs.charges.get(run.run_id)
-        self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
+        unknown = run.run_id in self._simulation.runflow.unknown_since and charge is None  # Runflow itself denied it
+        counted = reserved != (charge is not None) or not run.billed or unknown
+        self.check("unmatched run charged once", counted, run, charge, job)
         if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
@@ -638,15 +643,16 @@ class Checker:
         simulation = self._simulation
         paid: dict[str, list[FakeRun]] = {}
         days: defaultdict[str, Decimal] = defaultdict(Decimal)
+        beyond = simulation.runflow.tried_again | simulation.runflow.too_late
         for run in simulation.runflow.runs.values():
             if run.billed and run.run_id not in simulation.runflow.foreign:
                 paid.setdefault(simulation.runflow.made_for(run), []).append(run)
-            if run.billed and run.run_id not in simulation.runflow.foreign | simulation.runflow.tried_again:
+            if run.billed and run.run_id not in simulation.runflow.foreign | beyond:
                 day = day_of(simulation.runflow.post_of(run).at)
                 days[day] += min(run.billed, self._reserved[str(run.request["client_ref"])])
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
-            again = [run for run in runs if run.run_id in simulation.runflow.tried_again]
+            again = [run for run in runs if run.run_id in beyond]
             at_most = simulation.unmatched_runs + len(again) + 1
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]

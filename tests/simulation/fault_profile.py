@@ -132,6 +132,7 @@ KINDS: Final = (
     "output URLs signed in callbacks only",
     "callback sent again",
     "photo URL expired",
+    "run made after the confirmation time",
     *(f"idempotency key {reading}" for reading in READINGS),
     # What the shop does
     "bucket without versions",

@@ -93,6 +93,14 @@ class Runflow(FakeRuns):
         """Every POST that a worker sent."""
         self.tried_again: set[str] = set()
         """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
+        self.too_late: set[str] = set()
+        """Runs that a request without an answer made after the confirmation time: beyond what detag assumes, so that
+        there may be another of the same photo.
+        """
+        self._overdue: dict[str, float] = {}
+        """When a request makes such a run, by the name that it gives it."""
+        self._lateness = Random(f"{simulation.seed} late")  # without such runs, a simulation is what it was
+        self._late_rate = self._lateness.choice((0.0, 0.0, 0.05, 0.2)) if simulation.profile.active else 0.0
         self.foreign: set[str] = set()
         self.alike: set[str] = set()
         """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
@@ -278,6 +286,11 @@ class Runflow(FakeRuns):
             if fault is not None and fault.effect:
                 self._tick_in(fault.late)
             return fault
+        if simulation.profile.active and self._lateness.random() < self._late_rate:
+            late = simulation.confirmation_minutes * 60.0 + self._lateness.uniform(30.0, 3_000.0)
+            self._overdue[str(json.loads(post.body)["client_ref"])] = post.at + late
+            self._tick_in(post.at + late - simulation.time)
+            return Fault(effect=True, late=post.at + late - simulation.time)
         if self.down or fires("Runflow timeout"):
             return Fault()
         if fires("Runflow timeout with effect"):
@@ -311,6 +324,10 @@ class Runflow(FakeRuns):
             for post in reversed(self.sent)
             if post.job_id == job_id and json.loads(post.body)["client_ref"] == request["client_ref"]
         )
+        if self._overdue.get(request["client_ref"], math.inf) <= simulation.time:
+            del self._overdue[request["client_ref"]]
+            simulation.profile.happens("run made after the confirmation time")
+            self.too_late.add(run_id)
         if self.habits.visible_after:
             simulation.profile.happens("run listed late")
         if simulation.profile.active and self._records.random() < self._spoiled:

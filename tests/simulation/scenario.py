@@ -513,7 +513,9 @@ class Workload:
         """Every event, message and callback once more: what was given up may be repaired, nothing else changes."""
         simulation = self.simulation
         runflow = simulation.runflow
-        late = bool(runflow.tried_again | runflow.alike)  # all callbacks of such a run may have been lost, or none kept
+        late = bool(
+            runflow.tried_again | runflow.too_late | runflow.alike
+        )  # all callbacks of such a run may have been lost, or none kept
         if late or any(job.repairable for job in simulation.jobs.jobs.values()):
             self._repeat()
             simulation.checker.at_rest()

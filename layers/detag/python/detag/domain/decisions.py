@@ -758,6 +758,9 @@ def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], st
     known = own_run(job, run_id, run.client_ref if run else None)
     if known in (Whose.OWN, Whose.EARLIER):
         return known
+    older = run is not None and run.status not in GOOD and run.client_ref != job.client_ref
+    if known is Whose.NEW and older and not job.state.terminal:
+        known = Whose.UNMATCHED  # its failure would lead to a retry while the latest request is unconfirmed
     return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
