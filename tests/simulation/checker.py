@@ -584,13 +584,12 @@ class Checker:
         return unreadable and job.reason is Reason.UNDELIVERABLE
 
     def _misled(self, job: Job) -> bool:
-        """Whether it could not be told if a run was made: somebody else's bears the name of a submission of the job, or
-        Runflow cannot show the records of its runs; of any, where the job has none.
+        """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job, or
+        Runflow cannot show the record of one, which may be another of the job's.
         """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
-        made = {run.run_id for run in runflow.runs.values() if runflow.made_for(run) == job.job_id}
-        untold = any(map(runflow.is_unreadable, made - runflow.foreign - {*job.earlier_runs} or runflow.runs))
+        untold = any(map(runflow.is_unreadable, {*runflow.runs} - {*job.earlier_runs}))
         return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
     def _counted(self, run: FakeRun) -> None:
