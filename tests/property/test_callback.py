@@ -131,7 +131,7 @@ def test_no_event_however_odd_is_answered_with_5xx(odd: dict[str, Any], body: An
 
 
 @given(over=st.integers(1, 1_000_000), good=st.booleans())
-def test_a_body_above_the_limit_is_answered_413_whoever_signed_it(over: int, good: bool) -> None:
+def test_a_body_above_the_limit_is_answered_413_whoever_signs_it(over: int, good: bool) -> None:
     side, body = Side(), b" " * (MAX_BODY_BYTES + over)
     assert side.handle(body, sign(SECRET, body) if good else "0" * 64) == 413
     assert not side.reads

@@ -584,8 +584,8 @@ class Checker:
         return unreadable and job.reason is Reason.UNDELIVERABLE
 
     def _misled(self, job: Job) -> bool:
-        """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job, or
-        Runflow cannot show the record of one, which may be another of the job's.
+        """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job,
+        or Runflow cannot show the record of one, which may be another of the job's.
         """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}

@@ -29,6 +29,7 @@ from detag.domain.images import (
     Truncated,
     UnreadableDimensions,
     Unsupported,
+    check_filled,
     check_photo,
     check_tail,
     headers_go_on,
@@ -339,7 +340,7 @@ def screen_tail(
         return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
-        ends = check_tail(image, head.data, tail)
+        ends = check_filled(image, head.data, tail) and check_tail(image, head.data, tail)
     except Truncated as error:
         return _skipped(Reason.TRUNCATED, str(error), now)
     if not ends and len(tail) < LONG_TAIL_BYTES:
