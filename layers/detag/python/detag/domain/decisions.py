@@ -510,13 +510,9 @@ def after_post(
 
 def _refused(job: Job, refusal: Refused, now: float) -> Step:
     """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
-    said, reason = (
-        f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}",
-        Reason.REFUSED,
-    )
-    if job.maybe_submitted:
-        said, reason = f"{_awaited(job)}: {said}", Reason.REFUSED_UNCONFIRMED
-    said = said[:MAX_SAID]
+    said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
+    reason = Reason.REFUSED_UNCONFIRMED if job.maybe_submitted else Reason.REFUSED
+    said = (f"{_awaited(job)}: {said}" if job.maybe_submitted else said)[:MAX_SAID]
     closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
