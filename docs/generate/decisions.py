@@ -628,6 +628,10 @@ def _after_run() -> Iterator[Row]:
     expired = replace(SUBMITTED, url_expires_at=NOW - 1, attempt=ATTEMPTS)
     yield row("failed, and the photo's URL had expired", FAILED, expired)
     yield row("the same, too often", FAILED, replace(expired, expired_urls=MAX_EXPIRED_URLS))
+    older = replace(SUBMITTED, unaccounted=((SUBMITTED.client_ref, ""),))
+    yield row(
+        "failed free of charge, and is of an older request than the latest, which has no clear answer", FAILED, older
+    )
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
     yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)

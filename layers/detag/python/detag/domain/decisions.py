@@ -981,6 +981,8 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
     expired = now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS
     if run.charged:
         why_not = "charged"
+    elif job.client_ref in dict(job.unaccounted):  # it is an older one's, and there may be another
+        why_not = "the latest request has no clear answer"
     elif expired:
         why_not = ""
     elif permanent(run.failure_code) and now - job.claimed_at < waits.FRESH_URL.seconds:
