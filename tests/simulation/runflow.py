@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -97,16 +98,16 @@ class Runflow(FakeRuns):
         """Runs that a request without an answer made after the confirmation time: beyond what detag assumes, so that
         there may be another of the same photo.
         """
-        self._overdue: dict[str, float] = {}
-        """When a request makes such a run, by the name that it gives it."""
+        self._overdue: defaultdict[str, list[float]] = defaultdict(list)
+        """When requests make such runs, by the name that they give them."""
         self._lateness = Random(f"{simulation.seed} late")  # without such runs, a simulation is what it was
         self._late_rate = self._lateness.choice((0.0, 0.0, 0.05, 0.2)) if simulation.profile.active else 0.0
         self.foreign: set[str] = set()
+        """Runs that somebody else made."""
         self.alike: set[str] = set()
         """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
         are charged, and a person is told.
         """
-        """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
         """Run and number of the outputs that are not safe to fetch."""
         self.callbacks: list[tuple[bytes, str]] = []
@@ -288,7 +289,7 @@ class Runflow(FakeRuns):
             return fault
         if simulation.profile.active and self._lateness.random() < self._late_rate:
             late = simulation.confirmation_minutes * 60.0 + self._lateness.uniform(30.0, 3_000.0)
-            self._overdue[str(json.loads(post.body)["client_ref"])] = post.at + late
+            self._overdue[str(json.loads(post.body)["client_ref"])].append(post.at + late)
             self._tick_in(post.at + late - simulation.time)
             return Fault(effect=True, late=post.at + late - simulation.time)
         if self.down or fires("Runflow timeout"):
@@ -324,8 +325,9 @@ class Runflow(FakeRuns):
             for post in reversed(self.sent)
             if post.job_id == job_id and json.loads(post.body)["client_ref"] == request["client_ref"]
         )
-        if self._overdue.get(request["client_ref"], math.inf) <= simulation.time:
-            del self._overdue[request["client_ref"]]
+        overdue = [moment for moment in self._overdue[request["client_ref"]] if moment <= simulation.time]
+        if overdue:
+            self._overdue[request["client_ref"]].remove(overdue[0])
             simulation.profile.happens("run made after the confirmation time")
             self.too_late.add(run_id)
         if self.habits.visible_after:
