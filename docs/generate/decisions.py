@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -62,9 +62,21 @@ from detag.domain.job import (
     retry,
     wait_for_intake,
 )
+from detag.domain.missed_uploads import (
+    MAX_LISTED,
+    Listed,
+    Page,
+    Position,
+    Scan,
+    after_page,
+    is_overtaken,
+    taken_up,
+)
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Reason
 from detag.domain.runs import Result, Run, RunStatus
+from detag.domain.search import ORDERED, RunSearch
+from detag.domain.uploads import read_upload
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
 from docs.generate import markdown
@@ -180,11 +192,22 @@ def _other(decided: object) -> str:
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
-        case NotSearched(why):
-            return f"not searched: {why}"
+        case NotSearched() | Unanswered() | AskedElsewhere() | Unfinished():
+            return _unproven(decided)
         case NotSent(why):
             return f"not sent: {why}"
     return PASSED[type(decided)]
+
+
+def _unproven(search: NotSearched | Unanswered | AskedElsewhere | Unfinished) -> str:
+    match search:
+        case NotSearched(why):
+            return f"not searched: {why}"
+        case Unanswered(why):
+            return f"cannot tell: {why}"
+        case Unfinished(cursor):
+            return "the search goes on" + (", after this page" if cursor else ", with the records")
+    return "cannot tell: it is another account's"
 
 
 def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
@@ -201,6 +224,8 @@ def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Rea
 
 
 PASSED: Final = {
+    Found: "a run",
+    NoneFound: "none exists",
     type(None): "continues",
     Candidate: "its last bytes are read",
     Photo: "it is sent",
@@ -453,6 +478,61 @@ def _after_list() -> Iterator[Row]:
     for known, seen in (("it is to be sent again, and is still at its key", photo), ("... and is gone", Gone())):
         if isinstance(again, Step):
             yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
+
+
+def _search() -> Iterator[Row]:
+    url = f"https://in.example/{UPLOAD.key}"
+    own = Run("run-2", RunStatus.RUNNING, client_ref=UNCONFIRMED.client_ref, image_url=url, created_at=NOW)
+    bare, before = Run("run-3", RunStatus.UNKNOWN), UNCONFIRMED.claimed_at - 86_400.0
+    theirs = [replace(own, run_id=f"run-{number}", client_ref="theirs", created_at=before) for number in range(ORDERED)]
+
+    def row(known: str, runs: Sequence[Run], following: str | None = None, **page: Any) -> Row:
+        search = RunSearch(UNCONFIRMED, url)
+        search.read(runs, following, **page)
+        return known, UNCONFIRMED, search.result()
+
+    yield row("a run of ours, on whatever page", [own], "more")
+    yield row("none of ours, to the end of the list", theirs[:3])
+    yield row("none of ours, and the list goes on", theirs[:3], "more")
+    yield row(f"none of ours, and the last {ORDERED:,} are older than the claim, newest first", theirs, "more")
+    mixed = [replace(theirs[0], created_at=before - 1.0), *theirs]
+    yield row("the same, but not newest first", mixed, "more")
+    yield row("an entry that does not tell whose it is: it is asked for", [bare])
+    yield row("an entry without an id", theirs[:3], without_id=1)
+    yield row("a list of another account, or of one that is not known", theirs[:3], foreign=True)
+
+
+def _scan() -> Iterator[Row]:
+    scan = Scan(since=NOW - 86_400.0)
+
+    def rank(modified: float) -> str:
+        return read_upload(Listed("shoe.jpg", "v1", "e1", 100, modified).message("in")).rank
+
+    upload = read_upload(Listed("shoe.jpg", "v1", "e1", 100, NOW - 3_600.0).message("in"))
+
+    def listed(known: str, modified: float, version: str = "v1") -> Row:
+        found = taken_up(scan, Listed("shoe.jpg", version, "e1", 100, modified), now=NOW)
+        return known, WAITING, "it is looked for" if found else "left alone"
+
+    def ranked(known: str, newest: str) -> Row:
+        return known, WAITING, "left alone" if is_overtaken(upload, newest) else "it is sent to submit"
+
+    def page(known: str, entries: int, following: Position | None) -> Row:
+        after = after_page(scan, Page((), entries, following), now=NOW)
+        what = "the next page" if after.after else "broken off" if after.too_large else "a new scan"
+        return known, WAITING, f"{what}, in {max(0.0, after.next_at - NOW):.0f} s"
+
+    yield listed("an object that was uploaded an hour ago", NOW - 3_600.0)
+    yield listed("... a minute ago: its event may still come", NOW - 60.0)
+    yield listed("... before the time that the scan is about", NOW - 2 * 86_400.0)
+    yield listed("... without a version of its own", NOW - 3_600.0, "null")
+    yield ranked("it has no job, and no other upload of its name is known", "")
+    yield ranked("... and an older one is, which the scan has found", rank(NOW - 7_200.0))
+    yield ranked("... and a newer one is", rank(NOW - 1_800.0))
+    yield ranked("... and one is that an event told of", UPLOAD.rank)
+    yield page("a page that another follows", 1_000, ("shoe.jpg", "v1"))
+    yield page("the last page", 1_000, None)
+    yield page(f"{MAX_LISTED:,} versions, and another page follows", MAX_LISTED, ("shoe.jpg", "v1"))
 
 
 def _whose_run() -> Iterator[Row]:
@@ -733,6 +813,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "Why it is paused, what shows that the cause is gone (`detag.domain.intake`), and which photos are released.",
         _lifted,
     ),
+    (
+        "An upload that no event told of: `taken_up`, `is_overtaken`, `after_page`",
+        "What the scan of the input bucket shows.",
+        _scan,
+    ),
     ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
         "Is it a photo to send: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
@@ -748,6 +833,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
         "What the run list shows about an unconfirmed job, and whether its photo is still there.",
         _after_list,
+    ),
+    (
+        "What such a search has come to: `RunSearch`",
+        "What the pages of the run list, and the records of single runs, have shown so far.",
+        _search,
     ),
     (
         "Whose run it is: `already_done`, `whose_run`, `own_run`, `proof`",
