@@ -125,6 +125,7 @@ CALLS = (
         "runs.get",
         "runs.page",
         "runs.named",
+        "runs.redeliver",
         "fetcher.open",
         "fetcher.read",
         "secrets.read",

@@ -606,11 +606,16 @@ class Checker:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
-        """Whether a job knows of one of these runs, and has to use its outputs."""
+        """Whether a job knows of one of these runs, and has to use its outputs. A second run of an answered request may
+        be somebody else's.
+        """
+        runflow, known = self._simulation.runflow, (*job.earlier_runs, job.run_id)
+        answered = {one.request["client_ref"] for one in runflow.runs.values() if one.run_id in known}
         good = [
             run
             for run in again
-            if (self._told_of(run) or self._asked_for(run, job)) and self._simulation.runflow.output_is_good(run)
+            if (self._told_of(run) or self._asked_for(run, job)) and runflow.output_is_good(run)
+            if run.run_id in known or run.request["client_ref"] not in answered
         ]
         return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
 
