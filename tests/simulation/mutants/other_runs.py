@@ -18,12 +18,4 @@ MUTANTS: Final = (
         "False",
         400,
     ),
-    one(
-        "another run: an answered POST's name",
-        "own run",
-        DECISIONS + "after_other_run",
-        "run.client_ref not in job.awaited",
-        "not job.maybe_submitted",
-        400,
-    ),
 )

@@ -74,14 +74,6 @@ MUTANTS: Final = (
         "0.0",
     ),
     one(
-        "confirmation: two clocks",
-        "confirmation awaited first",
-        "detag.app:_confirmation_seconds",
-        "+ CLOCK_SKEW",
-        "",
-        200,
-    ),
-    one(
         "confirmation: waited for",
         "confirmation awaited first",
         DECISIONS + "resume",
@@ -225,13 +217,6 @@ MUTANTS: Final = (
         "True",
         400,
     ),
-    one(
-        "closed job",
-        "no unexpected error",
-        DECISIONS + "already_done",
-        "job.state.terminal and (not job.repairable)",
-        "False",
-    ),
     Mutant(
         "closed job: a late result turns DONE into FAILED",
         "terminal is final",
@@ -239,7 +224,8 @@ MUTANTS: Final = (
             Change(DECISIONS + "already_done", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
-                "return _ask_later(job, 'the run has not ended well', now)",
+                "return _ask_for_cost(job, run, now) if delivered else "
+                "_ask_later(job, 'the run has not ended well', now)",
                 "return Step(move=Move(lambda job: __import__('dataclasses').replace("
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
