@@ -61,6 +61,11 @@ class Runflow:
         billing: dict[str, Any] = self._done("GET", "/_admin/billing").json()
         return billing
 
+    def callbacks(self, run_id: str) -> list[str]:
+        """The bodies of a run's callbacks, oldest first."""
+        deliveries: list[dict[str, Any]] = self._done("GET", f"/v1/runs/{run_id}/callback").json()
+        return [delivery["payload_bytes"] for delivery in sorted(deliveries, key=lambda one: one["created_at"])]
+
     def wait_until_ended(self) -> None:
         """Return once no run is open. Raises AssertionError after 20 s."""
         assert wait_until(lambda: self.billing()["open"] == 0, 20)

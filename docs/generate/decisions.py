@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -73,11 +73,23 @@ from detag.domain.job import (
     wait_for_intake,
     wait_for_picture,
 )
+from detag.domain.missed_uploads import (
+    MAX_LISTED,
+    Listed,
+    Page,
+    Position,
+    Scan,
+    after_page,
+    is_overtaken,
+    taken_up,
+)
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request, Way
-from detag.domain.runs import Run, RunStatus
+from detag.domain.runs import Result, Run, RunStatus
+from detag.domain.search import ORDERED, RunSearch
+from detag.domain.uploads import read_upload
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
 from docs.generate import markdown
@@ -198,20 +210,31 @@ def _other(decided: object) -> str:
         case Adopt(run_id, unmatched):
             more = ", ".join(run.run_id for run in unmatched)
             return f"run adopted: {run_id}" + (f"; unmatched, and charged to the day budget: {more}" if more else "")
-        case NotSearched() | NotSent() | Refusal() | TakeOver():
+        case NotSearched() | Unanswered() | AskedElsewhere() | Unfinished():
+            return _unproven(decided)
+        case NotSent() | Refusal() | TakeOver():
             return _refused(decided)
     return PASSED[type(decided)]
 
 
-def _refused(decided: NotSearched | NotSent | Refusal | TakeOver) -> str:
+def _refused(decided: NotSent | Refusal | TakeOver) -> str:
     match decided:
         case TakeOver(_, why):
             return _paid_for(why)
-        case NotSearched(why):
-            return f"not searched: {why}"
         case NotSent(why):
             return f"not sent: {why}"
     return f"refused: {decided}"
+
+
+def _unproven(search: NotSearched | Unanswered | AskedElsewhere | Unfinished) -> str:
+    match search:
+        case NotSearched(why):
+            return f"not searched: {why}"
+        case Unanswered(why):
+            return f"cannot tell: {why}"
+        case Unfinished(cursor):
+            return "the search goes on" + (", after this page" if cursor else ", with the records")
+    return "cannot tell: it is another account's"
 
 
 def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
@@ -232,6 +255,8 @@ def _paid_for(why: str | None) -> str:
 
 
 PASSED: Final = {
+    Found: "a run",
+    NoneFound: "none exists",
     type(None): "continues",
     Candidate: "its last bytes are read",
     Photo: "it is sent",
@@ -590,13 +615,61 @@ def _after_asking() -> Iterator[Row]:
     none = replace(UNCONFIRMED, requests=(ASK,), closed_as=ASKED.closed_as)
     nothing = decisions.after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
     yield "ask: the search finds no run", none, nothing
-    more = Spent("run-1", Reservation("2026-11-23", Decimal("0.28")))
-    spent = replace(DELIVERED, run_id="run-2", spent=(more,))
-    yield (
-        "an earlier run has ended, and cost less than was reserved",
-        spent,
-        decisions.billing_earlier(spent, SUCCEEDED),
-    )
+
+
+def _search() -> Iterator[Row]:
+    url = f"https://in.example/{UPLOAD.key}"
+    own = Run("run-2", RunStatus.RUNNING, client_ref=UNCONFIRMED.client_ref, image_url=url, created_at=NOW)
+    bare, before = Run("run-3", RunStatus.UNKNOWN), UNCONFIRMED.claimed_at - 86_400.0
+    theirs = [replace(own, run_id=f"run-{number}", client_ref="theirs", created_at=before) for number in range(ORDERED)]
+
+    def row(known: str, runs: Sequence[Run], following: str | None = None, **page: Any) -> Row:
+        search = RunSearch(UNCONFIRMED, url)
+        search.read(runs, following, **page)
+        return known, UNCONFIRMED, search.result()
+
+    yield row("a run of ours, on whatever page", [own], "more")
+    yield row("none of ours, to the end of the list", theirs[:3])
+    yield row("none of ours, and the list goes on", theirs[:3], "more")
+    yield row(f"none of ours, and the last {ORDERED:,} are older than the claim, newest first", theirs, "more")
+    mixed = [replace(theirs[0], created_at=before - 1.0), *theirs]
+    yield row("the same, but not newest first", mixed, "more")
+    yield row("an entry that does not tell whose it is: it is asked for", [bare])
+    yield row("an entry without an id", theirs[:3], without_id=1)
+    yield row("a list of another account, or of one that is not known", theirs[:3], foreign=True)
+
+
+def _scan() -> Iterator[Row]:
+    scan = Scan(since=NOW - 86_400.0)
+
+    def rank(modified: float) -> str:
+        return read_upload(Listed("shoe.jpg", "v1", "e1", 100, modified).message("in")).rank
+
+    upload = read_upload(Listed("shoe.jpg", "v1", "e1", 100, NOW - 3_600.0).message("in"))
+
+    def listed(known: str, modified: float, version: str = "v1") -> Row:
+        found = taken_up(scan, Listed("shoe.jpg", version, "e1", 100, modified), now=NOW)
+        return known, WAITING, "it is looked for" if found else "left alone"
+
+    def ranked(known: str, newest: str) -> Row:
+        return known, WAITING, "left alone" if is_overtaken(upload, newest) else "it is sent to submit"
+
+    def page(known: str, entries: int, following: Position | None) -> Row:
+        after = after_page(scan, Page((), entries, following), now=NOW)
+        what = "the next page" if after.after else "broken off" if after.too_large else "a new scan"
+        return known, WAITING, f"{what}, in {max(0.0, after.next_at - NOW):.0f} s"
+
+    yield listed("an object that was uploaded an hour ago", NOW - 3_600.0)
+    yield listed("... a minute ago: its event may still come", NOW - 60.0)
+    yield listed("... before the time that the scan is about", NOW - 2 * 86_400.0)
+    yield listed("... without a version of its own", NOW - 3_600.0, "null")
+    yield ranked("it has no job, and no other upload of its name is known", "")
+    yield ranked("... and an older one is, which the scan has found", rank(NOW - 7_200.0))
+    yield ranked("... and a newer one is", rank(NOW - 1_800.0))
+    yield ranked("... and one is that an event told of", UPLOAD.rank)
+    yield page("a page that another follows", 1_000, ("shoe.jpg", "v1"))
+    yield page("the last page", 1_000, None)
+    yield page(f"{MAX_LISTED:,} versions, and another page follows", MAX_LISTED, ("shoe.jpg", "v1"))
 
 
 def _whose_run() -> Iterator[Row]:
@@ -683,8 +756,31 @@ def _after_other_run() -> Iterator[Row]:
         reserved,
         decisions.after_unknown_other(reserved, "run-0", now=NOW),
     )
-    yield row("the job was delivered from another run while this one was in progress", reserved, earlier)
+    running = replace(earlier, status=RunStatus.RUNNING, cost=None)
+    yield row("the job was delivered from another run, and this one is still in progress", reserved, running)
+    yield row("... and it has ended, and was billed", replace(reserved, ask_at=None), earlier)
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
+
+
+def _bill() -> Iterator[Row]:
+    def row(known: str, job: Job, run: Run) -> Row:
+        return known, job, decisions.bill(job, run) or "nothing"
+
+    charged, free = replace(FAILED, cost=Decimal("0.14")), replace(FAILED, cost=Decimal(0))
+    twice = replace(TIMED_OUT, reservation=Reservation("2026-11-23", Decimal("0.28")))
+    yield row("the run of a failed job failed too late, and cost another amount than was reserved", twice, charged)
+    yield row("... free of charge", TIMED_OUT, free)
+    yield row("... and Runflow does not say what it cost", TIMED_OUT, Run("run-1", RunStatus.CANCELLED))
+    yield row("... and it cost what was reserved", TIMED_OUT, SUCCEEDED)
+    yield row("it is still in progress", TIMED_OUT, Run("run-1", RunStatus.RUNNING))
+    yield row("it has ended, and its job is open", SUBMITTED, charged)
+    yield row("a run of a job that was given up without one", replace(TIMED_OUT, run_id=None), charged)
+    yield row("a run of a job whose reservation is for another", replace(twice, reserved_run="run-0"), charged)
+    yield row("the run of a job that was delivered without its record", replace(DELIVERED, ask_at=NOW), SUCCEEDED)
+    before = Spent("run-1", Reservation("2026-11-23", Decimal("0.28")))
+    again = replace(DELIVERED, run_id="run-2", spent=(before,))
+    yield row("an earlier run of a reopened job, for less than was reserved", again, SUCCEEDED)
+    yield row("... while the photo is being sent", replace(again, state=State.SUBMITTING), SUCCEEDED)
 
 
 def _charged(run: Run, before: Reservation | None) -> Reservation | str:
@@ -726,6 +822,11 @@ def _after_poll() -> Iterator[Row]:
     yield row("Runflow does not know it", None)
     foreign = decisions.after_foreign_poll(now=NOW)
     yield "... but the API key is of another account, or of one that is not known", SUBMITTED, foreign
+    for known, job in (
+        ("its record cannot be read", SUBMITTED),
+        ("its record cannot be read for a week", _in(Trouble.UNREADABLE, 7 * 86_400 + 1)),
+    ):
+        yield known, job, decisions.after_poll_without_answer(job, "{reason}", now=NOW)
     days_ago = replace(SUBMITTED, submitted_at=NOW - 5 * 86_400)
     yield row(f"it is still in progress after {HOURS} hours", Run("run-1", RunStatus.RUNNING), days_ago)
 
@@ -755,10 +856,17 @@ def _after_run() -> Iterator[Row]:
     expired = replace(SUBMITTED, url_expires_at=NOW - 1, attempt=ATTEMPTS)
     yield row("failed, and the photo's URL had expired", FAILED, expired)
     yield row("the same, too often", FAILED, replace(expired, expired_urls=MAX_EXPIRED_URLS))
+    older = replace(SUBMITTED, unaccounted=((SUBMITTED.client_ref, ""),))
+    yield row(
+        "failed free of charge, and is of an older request than the latest, which has no clear answer", FAILED, older
+    )
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
     yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
     yield row("the same, a week after it was closed", FAILED, for_a_week)
+    unbilled = replace(DELIVERED, ask_at=NOW)
+    yield row("the job was delivered without its record, which does not say yet what it cost", None, unbilled)
+    yield row("... and which says so", SUCCEEDED, unbilled)
 
 
 def _after_no_answer() -> Iterator[Row]:
@@ -799,6 +907,41 @@ def _after_fetch() -> Iterator[Row]:
     yield row("not fetched or stored for days", NotStored("{reason}"), _in(Trouble.NOT_STORED, 5 * 86_400))
     yield row("not fetched or stored; the job is closed", NotStored("{reason}"), TIMED_OUT)
     yield row("not fetched or stored; the job is closed, and it was time to ask", NotStored("{reason}"), ASKED_AGAIN)
+    later = replace(ASKED_AGAIN, ask_at=NOW + 3_600)
+    yield row(
+        "every output URL was refused; the job is closed, and it is not time",
+        NotStored("{reason}", refused=True),
+        later,
+    )
+
+
+def _callback_again() -> Iterator[Row]:
+    def row(known: str, fetched: Fetched | None, job: Job = SUBMITTED, run: Run = SUCCEEDED) -> Row:
+        decided = decisions.callback_again(job, run, fetched, now=NOW)
+        return known, job, decided or "its callback is not asked for"
+
+    refused, today = NotStored("{reason}", refused=True), replace(SUBMITTED, callback_asked_at=NOW - 3_600)
+    yield row("every output URL was refused", refused)
+    yield row("the same; the callback was asked for today", refused, today)
+    yield row("the same; the job is closed, and it is time to ask", refused, ASKED_AGAIN)
+    yield row("the same; the job is closed, and it is not time", refused, TIMED_OUT)
+    yield row("the same; the run could not be read", refused, run=replace(SUCCEEDED, is_record=False))
+    yield row("its record shows no output", None, run=replace(SUCCEEDED, output_urls=()))
+    yield row("none is safe to store", Stored((), "{reason}"))
+    yield row("not fetched or stored, for a reason that may pass", NotStored("{reason}"))
+    yield row("stored", Stored(("shoe.jpg.webp",), ""))
+
+
+def _comes_again() -> Iterator[Row]:
+    def row(known: str, job: Job, seconds: float = 60.0) -> Row:
+        result = Result(job.job_id, "run-1", RunStatus.SUCCEEDED, URLS, sent_at=NOW - seconds)
+        again = decisions.comes_again(job, result, now=NOW)
+        return known, job, "the message comes again" if again else "the message is done with"
+
+    yield row("the run is still needed", SUBMITTED)
+    yield row("the job had failed without this result", TIMED_OUT)
+    yield row("the job is delivered", DELIVERED)
+    yield row("the message is old", SUBMITTED, waits.CALLBACK_URLS.seconds)
 
 
 def _stored_before() -> Iterator[Row]:
@@ -817,6 +960,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "May intake continue: `evidence`, `is_lifted`, `noticed`, `tend`, `without_probe`, `while_draining`, `let_go`",
         "Why it is paused, what shows that the cause is gone (`detag.domain.intake`), and which photos are released.",
         _lifted,
+    ),
+    (
+        "An upload that no event told of: `taken_up`, `is_overtaken`, `after_page`",
+        "What the scan of the input bucket shows.",
+        _scan,
     ),
     ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
@@ -845,14 +993,24 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _reopening,
     ),
     (
-        "What became of a reopened job's runs: `after_asking`, `as_asked`, `billing_earlier`",
+        "What became of a reopened job's runs: `after_asking`, `as_asked`",
         "What Runflow tells of them, before anything is sent.",
         _after_asking,
+    ),
+    (
+        "What such a search has come to: `RunSearch`",
+        "What the pages of the run list, and the records of single runs, have shown so far.",
+        _search,
     ),
     (
         "Whose run it is: `already_done`, `whose_run`, `own_run`, `proof`",
         "How a run relates to the job that a message names.",
         _whose_run,
+    ),
+    (
+        "What the run of a closed job cost: `bill`",
+        "How it ended. What Runflow billed takes the place of what was reserved.",
+        _bill,
     ),
     (
         "An earlier or unmatched run: `is_uncounted`, `charge_for`, `after_other_run`, `after_unknown_other`",
@@ -872,6 +1030,16 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_no_answer,
     ),
     ("After its outputs were fetched: `after_fetch`", "What became of them.", _after_fetch),
+    (
+        "Is its callback asked for again: `callback_again`",
+        "What the record's URLs, and the callback's, have given.",
+        _callback_again,
+    ),
+    (
+        "Is a callback's message kept for its output URLs: `comes_again`",
+        "Where the job stands after the message was handled, if not all of its URLs were tried for good.",
+        _comes_again,
+    ),
     (
         "Are its outputs stored already: `found_stored`",
         "A job is given up only once that has been looked at: a worker may have died right after storing them.",

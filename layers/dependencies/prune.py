@@ -6,6 +6,7 @@
   every cold start. Partitions and regions all stay.
 - boto3's resources, which nobody makes here.
 - anyio, which only an asynchronous client needs, and which httpcore imports where it finds it.
+- Botocore's own root certificates: it takes certifi's where that is there.
 - The pages of Powertools' API browser, 1.7 MB that only its own HTTP resolver serves.
 """
 
@@ -41,6 +42,7 @@ def main(folder: Path) -> None:
     text = json.dumps(trimmed(json.loads(table.read_text(encoding="utf-8"))), separators=(",", ":"))
     table.write_text(text, encoding="utf-8")
     shutil.rmtree(folder / "boto3" / "data")
+    (folder / "botocore" / "cacert.pem").unlink()
     for path in folder.glob("anyio*"):
         shutil.rmtree(path)
     for path in (folder / "aws_lambda_powertools/event_handler/openapi/swagger_ui").glob("*.min.*"):

@@ -224,7 +224,7 @@ class _Api:
         reading, asked = self._mock.behaviour.add_signature, request.query_params.get("add_signature") == "true"
         if asked and reading == "rejected":
             raise invalid("query.add_signature", "Extra inputs are not permitted")
-        signed = reading in ("ignored", "rejected") or asked == (reading == "needed")
+        signed = {"needed": asked, "harmful": not asked, "useless": False}.get(reading, True)
         return _json(self._mock.record(self._run(request), signed=signed))
 
     async def list_runs(self, request: Request) -> Response:

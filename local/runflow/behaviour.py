@@ -33,9 +33,9 @@ class Behaviour:
         "image_url",
         "text",
     ] = "image_urls"  # contract 13.3 and 16.3
-    # Output URLs of a record are signed always, only with add_signature=true, or only without; or the parameter is
-    # refused (contract 16.1)
-    add_signature: Literal["ignored", "needed", "harmful", "rejected"] = "ignored"
+    # Output URLs of a record are signed always, only with add_signature=true, only without, or never, only a callback's
+    # are; or the parameter is refused (contract 16.1)
+    add_signature: Literal["ignored", "needed", "harmful", "useless", "rejected"] = "ignored"
     images_per_run: int = 1  # contract section 10, "Count"
     cancelled_spelling: Literal["canceled", "cancelled"] = "canceled"  # contract 13.1, the run's status_code
     callback_cancelled_spelling: Literal["canceled", "cancelled"] = "cancelled"  # contract 13.1, the callback's status

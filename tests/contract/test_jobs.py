@@ -319,6 +319,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
         troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
+        callback_asked_at=EPOCH + 0.25,
         reservation=RESERVED,
     )
     store.save(replace(job, version=0, reservation=None), job)
@@ -626,7 +627,14 @@ def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
 def test_a_scan_is_read_back_as_it_was_saved(store: JobStore) -> None:
     assert store.scan() is None
     first = Scan(
-        since=1.5, started_at=2.25, next_at=3.125, after_key="a b/ü.jpg", after_version="v1", entries=7, version=1
+        since=1.5,
+        started_at=2.25,
+        next_at=3.125,
+        after_key="a b/ü.jpg",
+        after_version="v1",
+        entries=7,
+        objects=3,
+        version=1,
     )
     store.save_scan(Scan(since=1.5), first)
     assert store.scan() == first

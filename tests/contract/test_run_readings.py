@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from detag.domain.runs import Callback, read_callback
 from detag.ports.errors import Transient
+from local.processes import wait_until
 from tests.contract.test_runs import JOB, FakeSide, HttpSide, create, listed, made, record, side
 
 __all__ = ["side"]  # a fixture
@@ -27,6 +29,7 @@ READINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "long cursors": ({"cursor_length": 3_000}, {"list_cursor_length": 3_000}),
     "signed when asked": ({"signs": "when asked"}, {"add_signature": "needed"}),
     "signed unless asked": ({"signs": "unless asked"}, {"add_signature": "harmful"}),
+    "signed in callbacks": ({"signs": "in callbacks"}, {"add_signature": "useless"}),
     "the parameter refused": ({}, {"add_signature": "rejected"}),
     "run_id": ({}, {"create_id": "run_id"}),
     **{shape: ({}, {"output_shape": shape}) for shape in ("images", "image_list", "image_url", "text")},
@@ -55,6 +58,7 @@ def test_every_run_is_listed_once_and_can_be_asked_for(side: Side, reading: str)
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_one_of_the_records_leads_to_the_output(side: Side, reading: str) -> None:
+    """Unless only a callback does."""
     read_as(side, *READINGS[reading])
     run_id = made(create(side))
     side.wait_until_ended()
@@ -67,9 +71,56 @@ def test_one_of_the_records_leads_to_the_output(side: Side, reading: str) -> Non
                 outputs.append(download.body.read())
         except Exception as error:  # noqa: BLE001 - what is refused is compared below
             outputs.append(type(error).__name__)
-    refused = {"signed when asked": 1, "signed unless asked": 0}.get(reading)
+    refused = {"signed when asked": (1,), "signed unless asked": (0,), "signed in callbacks": (0, 1)}.get(reading, ())
     expected = [side.cleaned("shoe")] * 2
-    assert outputs == [("OutputUrlExpired" if place == refused else one) for place, one in enumerate(expected)]
+    assert outputs == [("OutputUrlExpired" if place in refused else one) for place, one in enumerate(expected)]
+
+
+def callbacks(side: Side, run_id: str) -> list[Callback]:
+    """The callbacks of a run that were sent, or are due, in that order."""
+    if isinstance(side, HttpSide):
+        bodies = [body.encode() for body in side.runflow.callbacks(run_id)]
+    else:
+        bodies = [side.fake.callback(run) for run in side.fake.ended if run.run_id == run_id]
+    found = [read_callback(body) for body in bodies]
+    return [callback for callback in found if isinstance(callback, Callback)]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_each_callback_leads_to_the_output(side: Side, reading: str) -> None:
+    """The first, and the one that is asked for."""
+    if isinstance(side, HttpSide):
+        side.runflow.behave(callback_delays=[])
+    read_as(side, *READINGS[reading])
+    run_id = made(create(side))
+    side.wait_until_ended()
+    assert wait_until(lambda: redelivered(side, run_id), 20)
+    assert wait_until(lambda: len(callbacks(side, run_id)) == 2, 20)
+    for callback in callbacks(side, run_id):
+        with side.fetcher.open(callback.output_urls[0]) as download:
+            assert download.body.read() == side.cleaned("shoe")
+
+
+def redelivered(side: Side, run_id: str) -> bool:
+    """Whether Runflow does as it is asked: it refuses while another delivery is under way."""
+    try:
+        side.runs.redeliver(run_id)
+    except Transient:
+        return False
+    return True
+
+
+def test_no_callback_of_an_unknown_run_is_sent_again(side: Side) -> None:
+    with pytest.raises(Transient, match="404"):
+        side.runs.redeliver("0198c0de-7a11-7000-8000-00000000ffff")
+
+
+def test_no_callback_is_sent_before_its_run_has_ended(side: Side) -> None:
+    if isinstance(side, HttpSide):
+        side.runflow.behave(run_seconds=600)
+    run_id = made(create(side))
+    with pytest.raises(Transient, match="422"):
+        side.runs.redeliver(run_id)
 
 
 def test_a_thin_entry_tells_neither_name_nor_photo(side: Side) -> None:

@@ -68,6 +68,7 @@ jobs = st.builds(
     ).map(tuple),
     run_id=st.none() | ids,
     submitted_at=times,
+    callback_asked_at=times,
     earlier_runs=st.lists(ids, max_size=5).map(tuple),
     reservation=st.none() | reservations,
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),

@@ -126,6 +126,7 @@ CALLS = (
         "runs.get",
         "runs.page",
         "runs.named",
+        "runs.redeliver",
         "fetcher.open",
         "fetcher.read",
         "secrets.read",

@@ -81,12 +81,14 @@ INVARIANTS: Final = {
     "answers": "a callback is answered as the design's table says",
     "durable before 200": "a callback of ours is answered 200 only once the queue has it",
     "one terminal state": "each version whose event arrived ends in exactly one terminal state",
-    "missed uploads": "an upload that no event told of is found, if it is the only one of its name",
+    "missed uploads": "an upload that no event told of is found, if only older ones of its name were, in the same way",
     "nothing open": "at the end no job is open, nothing is pending, and the intake is open",
     "given up in time": "a run is given up only once its own trouble has lasted as long as was agreed, and never later",
     "nothing paid is lost": "a paid result is stored, or dropped because a newer version was delivered",
+    "callback asked for rarely": "a run's callback is asked for once a day at most, if nothing its record shows opens",
     "newest wins": "at its key is the newest version that was delivered, and no older one under another name",
     "own output": "no output shows another photo's pixels",
+    "own metadata": "an output has its photo's own metadata, however late it comes",
     "so many outputs": "no run has more than sixteen outputs stored",
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every end but that of what is no photo, and for nothing that did not happen",
@@ -106,6 +108,7 @@ FAILURES: Final = (State.FAILED, State.CANCELLED)
 HOUR: Final = 3_600.0
 COUNTED: Final = 300.0
 """So long after it an end is counted, when every worker that looked at its clock before has died."""
+DAY: Final = 24 * HOUR
 ASKED_FOR: Final = 6 * 86_400.0
 """For so long, at the least, a failed job's run is asked for: the last time is within a week of the failure."""
 EXPIRED_URLS: Final = 5
@@ -134,6 +137,8 @@ class Checker:
         """By job id: what makes photos equal."""
         self._fed_back: set[str] = set()
         self._delivered_last: dict[tuple[str, int, str | None], Job] = {}
+        self._metadata: dict[str, dict[str, str]] = {}
+        """Of a photo, by job id."""
         self._not_sent: set[str] = set()
         """The name in a photo's pixels, by job id."""
         self._photos_of_key: dict[str, set[str]] = {}
@@ -166,6 +171,8 @@ class Checker:
         """When a message of an item that cannot be read was sent, by job id."""
         self._delivered: set[str] = set()
         """Jobs that were ever delivered: a new run that fails leaves their outputs."""
+        self._asked_at: dict[str, float] = {}
+        """When the callback of a run was last asked for again."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
 
@@ -199,6 +206,8 @@ class Checker:
         except ValueError:
             name = ""
         self.names |= dict.fromkeys(job_ids, name)
+        there = self._simulation.photos.current(upload.bucket, upload.key)
+        self._metadata |= dict.fromkeys(job_ids, dict(there[1].metadata) if there else {})
         self._photos_of_key.setdefault(upload.key, set()).add(name)
 
     def changed(self, key: str) -> None:
@@ -236,6 +245,8 @@ class Checker:
             for run_id, charge in self._simulation.jobs.charges.items():
                 before = self._charged.get(run_id)
                 if charge != before:
+                    if before is None and run_id in self._simulation.runflow.too_late:
+                        self._simulation.profile.seen["unmatched paid run"] += 1
                     self._charged[run_id] = charge
                     self._spent((before,) if before else (), (charge,))
         elif name == "events.publish":
@@ -246,6 +257,13 @@ class Checker:
             self._remove()
         elif name.startswith("queue."):
             self._simulation.forward()
+
+    def callback_asked_for(self, run_id: str) -> None:
+        """detag asks Runflow to send a run's callback again. The clocks of two workers may be apart."""
+        simulation = self._simulation
+        now, before = simulation.time, self._asked_at.get(run_id, float("-inf"))
+        self._asked_at[run_id] = now
+        self.check("callback asked for rarely", now - before > DAY - 2 * CLOCK_SKEW, run_id, now - before)
 
     def _newer_upload(self, place: tuple[str, str], sequencer: str) -> None:
         if self._highest.get(place, "") < sequencer:
@@ -277,7 +295,8 @@ class Checker:
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
-            self.check("no body at rest", after.body is None and not after.source_metadata, after)
+            late = after.state in FAILURES and (after.repairable or after.earlier_runs or after.unaccounted)
+            self.check("no body at rest", after.body is None and bool(late or not after.source_metadata), after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
             if after.state is not State.SUBMITTING and not after.unconfirmed:
@@ -450,11 +469,18 @@ class Checker:
             Reason.UNKNOWN_RUN: self._simulation.runflow.unknown_since.get(run.run_id, now) + HOUR,
             Reason.TIMED_OUT: job.submitted_at + self._simulation.run_timeout_hours * HOUR,
             Reason.NO_OUTPUT: (run.completed_at or now) + HOUR,
-            Reason.UNDELIVERABLE: (run.completed_at or now) + 72 * HOUR,
+            Reason.UNDELIVERABLE: self._undeliverable_at(run, now),
             Reason.BAD_OUTPUT: run.completed_at or math.inf,
         }
         if job.reason in since:
             self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
+
+    def _undeliverable_at(self, run: FakeRun, now: float) -> float:
+        """When a run may be given up at the earliest: its record could not be read, or else its output not stored."""
+        runflow = self._simulation.runflow
+        if runflow.is_unreadable(run.run_id):
+            return runflow.unread_since.get(run.run_id, now) + 7 * DAY
+        return (run.completed_at or now) + 72 * HOUR
 
     def _money(self, job: Job | None, after: Job) -> None:
         """What is spent has changed with the job; a new reservation is within some limit in force."""
@@ -616,6 +642,8 @@ class Checker:
                     names = {name for one in uploads for name in self._photos_of_key[one.key]}
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
+            own = self._metadata.get(stored.metadata[JOB_ID], {})
+            self.check("own metadata", own.items() <= stored.metadata.items(), key, own, stored.metadata)
 
     def _batch(self) -> None:
         """A batch is told of where there was one, and nothing went on for ten minutes."""
@@ -693,13 +721,14 @@ class Checker:
         self._whole_day_budgets()
         alarms = simulation.telemetry.counts["UnmatchedPaidRun"]
         runflow, charges = simulation.runflow, simulation.jobs.charges
-        again = {runflow.made_for(runflow.runs[run_id]) for run_id in runflow.tried_again}
+        beyond = runflow.tried_again | runflow.too_late
+        again = {runflow.made_for(runflow.runs[run_id]) for run_id in beyond}
         theirs = {run_id for run_id, run in runflow.runs.items() if runflow.made_for(run) in again}
         others = [run_id for run_id in charges if run_id not in theirs | runflow.alike]
         fair = alarms >= len(charges) and len(others) == simulation.unmatched_runs
         self.check("unmatched run charged once", fair, alarms, charges)
-        for run_id in sorted(runflow.tried_again):
-            self._tried_again(runflow.runs[run_id])
+        for run_id in sorted(beyond):
+            self._counted(runflow.runs[run_id])
 
     def _job(self, job: Job) -> None:
         simulation = self._simulation
@@ -712,18 +741,16 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            self.check("no failure for a paused intake", fair or self._misled(job), job)
-        if job.cost is not None and job.reservation is not None and job.reserved_run is None:
-            self.check("as billed", job.reservation.usd == Decimal(job.cost), job.reservation, job.cost, job)
-        reserved = simulation.runflow.runs.get(job.reserved_run or "")
-        if reserved is not None and job.reservation is not None and self._told_of(reserved):
-            self.check("as billed", job.reservation.usd == reserved.billed, job.reservation, reserved.billed, job)
+            fair = fair or self._never_shown(made, job) or self._misled(job)
+            self.check("no failure for a paused intake", fair, job)
+        if job.reservation is not None:
+            self._as_billed(job, job.reservation)
         for one in job.spent:
             earlier = self._run_known_as(one.run_id)
             if earlier is None:
                 continue  # a POST without a clear answer made none
             later = self.kept_at.get(earlier.run_id, 0.0) > job.requests[-1].at + HOUR
-            if later and self._told_of(earlier) and not earlier.lost:
+            if later and self._told_of(earlier) and self._shown(earlier) and not earlier.lost:
                 self.check("as billed", one.reservation.usd == earlier.billed, one, earlier.billed, job)
         made = simulation.runflow.runs.get(job.run_id or "")
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
@@ -737,48 +764,79 @@ class Checker:
         ours = (run for run in runs.values() if run.run_id not in self._simulation.runflow.foreign)
         return runs.get(name) or next((run for run in ours if run.request.get("client_ref") == name), None)
 
+    def _as_billed(self, job: Job, reservation: Reservation) -> None:
+        """Where detag could learn what the run cost that a closed job's reservation is for, it counts as billed."""
+        runflow = self._simulation.runflow
+        run = runflow.runs.get(job.reserved_run or job.run_id or "")
+        if run is None:  # none of its runs is known
+            mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
+            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one) and not one.lost]
+            self.check("as billed", job.reserved_run is not None or self._misled(job) or not told, told, job)
+            return
+        known = self._told_of(run) or self._asked_for(run, job)
+        if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
+            self.check("as billed", reservation.usd == run.billed, reservation, run.billed, job)
+
+    def _never_shown(self, run: FakeRun | None, job: Job) -> bool:
+        """Whether a job was given up because Runflow cannot show the record of its run."""
+        unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
+        return unreadable and job.reason is Reason.UNDELIVERABLE
+
     def _misled(self, job: Job) -> bool:
-        """Somebody else's run bears the name of a submission of the job: whose it is cannot be told, and was not."""
+        """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job,
+        or Runflow cannot show the record of one, which may be another of the job's.
+        """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
-        return job.reason is Reason.NOT_CONFIRMED and any(map(job.has_submission, names))
+        untold = any(map(runflow.is_unreadable, {*runflow.runs} - {*job.earlier_runs}))
+        return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
-    def _tried_again(self, run: FakeRun) -> None:
-        """Runflow billed a run after all: it is counted, by the reservation of its job or by a charge."""
+    def _counted(self, run: FakeRun) -> None:
+        """Runflow billed a run that nobody waited for: it is counted, by its job's reservation or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
         if job is None or not self._told_of(run) or not self._shown(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
-        self.check("unmatched run charged once", reserved != (charge is not None), run, charge, job)
+        unknown = run.run_id in self._simulation.runflow.unknown_since and charge is None  # Runflow itself denied it
+        counted = reserved != (charge is not None) or not run.billed or unknown
+        self.check("unmatched run charged once", counted, run, charge, job)
         if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
-        """Whether a job knows of one of these runs, and has to use its outputs."""
+        """Whether a job knows of one of these runs, and has to use its outputs. A second run of an answered request may
+        be somebody else's.
+        """
+        runflow, known = self._simulation.runflow, (*job.earlier_runs, job.run_id)
+        answered = {one.request["client_ref"] for one in runflow.runs.values() if one.run_id in known}
         good = [
             run
             for run in again
-            if (self._told_of(run) or self._asked_for(run, job)) and self._simulation.runflow.output_is_good(run)
+            if (self._told_of(run) or self._asked_for(run, job)) and runflow.output_is_good(run)
+            if run.run_id in known or run.request["client_ref"] not in answered
         ]
         has_none = job.state is not State.SUPERSEDED and job.reused_from is None
         return bool(good) and has_none and not self._newer_delivered(job)
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
-        """Whether a failed job's run succeeded while it was still asked for: no callback is needed then."""
+        """Whether a closed job's run ended while it was still asked for, or had before: no callback is needed then."""
         known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
+        known = known or (job.state is State.DELIVERED and run.run_id in (job.run_id, job.reserved_run))
         return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
     def _shown(self, run: FakeRun) -> bool:
-        """Whether every key that is ever stored shows a run: what is asked for once a job is closed tells nobody that
-        the key is of another account.
+        """Whether every key that is ever stored shows a run, and its record can be read: what is asked for once a job
+        is closed tells nobody that the key is of another account.
         """
-        return {*self._simulation.runflow.habits.accounts.values()} == {run.account}
+        runflow = self._simulation.runflow
+        return {*runflow.habits.accounts.values()} == {run.account} and not runflow.is_unreadable(run.run_id)
 
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
-        return run.ended and run.ending.tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
+        tells_cost = run.ending.tells_cost and not self._simulation.runflow.is_unreadable(run.run_id)
+        return run.ended and tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(
@@ -790,15 +848,16 @@ class Checker:
         simulation = self._simulation
         paid: dict[str, list[FakeRun]] = {}
         days: defaultdict[str, Decimal] = defaultdict(Decimal)
+        beyond = simulation.runflow.tried_again | simulation.runflow.too_late
         for run in simulation.runflow.runs.values():
             if run.billed and run.run_id not in simulation.runflow.foreign:
                 paid.setdefault(simulation.runflow.made_for(run), []).append(run)
-            if run.billed and run.run_id not in simulation.runflow.foreign | simulation.runflow.tried_again:
+            if run.billed and run.run_id not in simulation.runflow.foreign | beyond:
                 day = day_of(simulation.runflow.post_of(run).at)
                 days[day] += min(run.billed, self._reserved[str(run.request["client_ref"])])
         for job_id, runs in paid.items():
             job = simulation.jobs.jobs.get(job_id)
-            again = [run for run in runs if run.run_id in simulation.runflow.tried_again]
+            again = [run for run in runs if run.run_id in beyond]
             asked = sum(request.how is Way.PAID for request in job.requests) if job is not None else 0
             at_most = simulation.unmatched_runs + len(again) + 1 + asked
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
@@ -824,6 +883,8 @@ class Checker:
             return  # it had failed, and nobody said that Runflow tried it again
         if run.lost and job.reason is Reason.UNKNOWN_RUN:
             return  # Runflow's loss: it has neither the run nor the output any more
+        if self._never_shown(run, job):
+            return  # a person was told
         if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
         if job.state is State.FAILED and self._newer_delivered(job):
@@ -910,6 +971,10 @@ class Checker:
         stored = {put.metadata.get(JOB_ID) for _, put in simulation.photos.puts}
         # a result that was found in its place: nothing had to be stored
         stored |= {detail["job_id"] for detail in details if detail["reused_from"]}
+        for one in details:
+            ended = simulation.jobs.jobs[one["job_id"]]
+            if (one["state"], one["reason"]) == (ended.state, ended.reason):
+                self._told_of_money(ended, f"{one['means']} {one['what_to_do']}")
         for job_id, state in published:
             true = state in ends.get(job_id, ()) or (state == State.DELIVERED and job_id in stored)
             self.check("events", true, "false", job_id, state)
@@ -936,7 +1001,15 @@ class Checker:
             told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
             right = told_of is not None and told_of.job_id in there.data.decode()
             self.check("records", right, "false, or of another upload", place, told_of)
+            if told_of is not None:
+                self._told_of_money(told_of, there.data.decode().partition("\nPhoto:")[0])
         self.check("records", not wanted, "none for", *wanted.values())
+
+    def _told_of_money(self, job: Job, text: str) -> None:
+        """Where money stays reserved, a person is told so before uploading the photo again, which pays once more."""
+        spent = job.state in FAILURES and job.reservation is not None and job.reservation.usd > 0
+        told = "charge" in text and "nothing was charged" not in text
+        self.check("records", told or not spent, "silent about money", job, text)
 
     def digest(self) -> list[Any]:
         """All that a repeated message must not change. A job's version may: what is pending is published again."""

@@ -30,6 +30,7 @@ OTHERS: Final[dict[State, set[str]]] = {
         "sent to deliver",
         "delivered later",
         "goes on later",
+        "callback asked for again",
     },
     State.DELIVERED: {"delivered", AGAIN},
     State.FAILED: {"not sent", "refused", "not tried again", "given up", AGAIN},

@@ -123,6 +123,8 @@ RATES: Final = {
 
 KINDS: Final = (
     *RATES,
+    # Drawn from random numbers of its own: a simulation without it is what it was
+    "record of one run unreadable",
     # What follows from others
     "upload recovered by the scan",
     "batch finished",
@@ -131,7 +133,10 @@ KINDS: Final = (
     "callback before the response",
     "callback after the job closed",
     "output URL expired",
+    "output URLs signed in callbacks only",
+    "callback sent again",
     "photo URL expired",
+    "run made after the confirmation time",
     *(f"idempotency key {reading}" for reading in READINGS),
     # What the shop does
     "bucket without versions",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run
+from detag.ports.errors import Transient
 from detag.ports.outputs import OutputUrlExpired, Unsafe
-from detag.ports.runs import RunPage
+from detag.ports.runs import RunPage, Unauthorized
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, FakeRuns, Fault
 from detag.services.callback import signature_of
 from tests.simulation.fault_profile import READINGS
@@ -78,18 +81,33 @@ class Runflow(FakeRuns):
         """How often a page of the list was read."""
         self.asked: list[str] = []
         """Every run that was asked for by its id."""
+        self.unreadable: dict[str, float] = {}
+        """Runs whose records Runflow cannot show, whoever asks, and until when."""
+        self.unread_since: dict[str, float] = {}
+        """When a run was first asked for and not shown, for whatever reason."""
+        self._records = Random(f"{simulation.seed} records")
+        spoils = simulation.profile.active and self._records.random() < 0.22
+        self._spoiled = self._records.choice((0.05, 0.2)) if spoils else 0.0
         self.unknown_since: dict[str, float] = {}
         """When detag was first told of a run that there is none."""
         self.sent: list[Post] = []
         """Every POST that a worker sent."""
         self.tried_again: set[str] = set()
         """Runs that had failed free of charge, and that Runflow tried again by itself, and billed."""
+        self.too_late: set[str] = set()
+        """Runs that a request without an answer made after the confirmation time: beyond what detag assumes, so that
+        there may be another of the same photo.
+        """
+        self._overdue: defaultdict[str, list[float]] = defaultdict(list)
+        """When requests make such runs, by the name that they give them."""
+        self._lateness = Random(f"{simulation.seed} late")  # without such runs, a simulation is what it was
+        self._late_rate = self._lateness.choice((0.0, 0.0, 0.05, 0.2)) if simulation.profile.active else 0.0
         self.foreign: set[str] = set()
+        """Runs that somebody else made."""
         self.alike: set[str] = set()
         """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
         are charged, and a person is told.
         """
-        """Runs that somebody else made."""
         self.unsafe_outputs: set[tuple[str, int]] = set()
         """Run and number of the outputs that are not safe to fetch."""
         self.callbacks: list[tuple[bytes, str]] = []
@@ -113,7 +131,7 @@ class Runflow(FakeRuns):
         if profile.has("Runflow's clock behind"):
             habits.clock_behind = random.choice((60.0, 3_500.0))
         if profile.has("output URLs signed by one road only"):
-            habits.signs = random.choice(("when asked", "unless asked"))
+            habits.signs = random.choice(("when asked", "unless asked", "in callbacks"))
 
     def made_for(self, run: FakeRun) -> str:
         """The job that a run's metadata names."""
@@ -122,6 +140,10 @@ class Runflow(FakeRuns):
     def post_of(self, run: FakeRun) -> Post:
         """The POST that made a run: of those with its name, the first that it can have been."""
         return self._asked[run.run_id]
+
+    def is_unreadable(self, run_id: str) -> bool:
+        """Whether Runflow cannot show a run's record now."""
+        return self._simulation.time < self.unreadable.get(run_id, 0.0)
 
     # What workers call
 
@@ -146,7 +168,15 @@ class Runflow(FakeRuns):
     def get(self, run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
         """See `Runs`."""
         self.asked.append(run_id)
-        run = super().get(run_id, signed=signed, account=account)
+        try:
+            run = super().get(run_id, signed=signed, account=account)
+            if self.is_unreadable(run_id):
+                self._simulation.profile.happens("record of one run unreadable")
+                refused = int(run_id[-1], 16) % 2
+                raise Unauthorized("Runflow answered 403") if refused else Transient("Runflow answered 500")
+        except Exception:
+            self.unread_since.setdefault(run_id, self._simulation.time)
+            raise
         if run is None:
             self._simulation.profile.happens("run unknown at first")
             self.unknown_since.setdefault(run_id, self._simulation.time)
@@ -154,7 +184,16 @@ class Runflow(FakeRuns):
             self._simulation.profile.happens("photo shown by another link")
         if run is not None and run.output_urls and self.habits.signs != "always":
             self._simulation.profile.happens("output URLs signed by one road only")
+            if self.habits.signs == "in callbacks":
+                self._simulation.profile.happens("output URLs signed in callbacks only")
         return run
+
+    def redeliver(self, run_id: str) -> None:
+        """See `Runs`."""
+        self._simulation.checker.callback_asked_for(run_id)
+        super().redeliver(run_id)
+        self._simulation.profile.happens("callback sent again")
+        self.tick()
 
     def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""
@@ -248,6 +287,11 @@ class Runflow(FakeRuns):
             if fault is not None and fault.effect:
                 self._tick_in(fault.late)
             return fault
+        if simulation.profile.active and self._lateness.random() < self._late_rate:
+            late = simulation.confirmation_minutes * 60.0 + self._lateness.uniform(30.0, 3_000.0)
+            self._overdue[str(json.loads(post.body)["client_ref"])].append(post.at + late)
+            self._tick_in(post.at + late - simulation.time)
+            return Fault(effect=True, late=post.at + late - simulation.time)
         if self.down or fires("Runflow timeout"):
             return Fault()
         if fires("Runflow timeout with effect"):
@@ -281,8 +325,16 @@ class Runflow(FakeRuns):
             for post in reversed(self.sent)
             if post.job_id == job_id and json.loads(post.body)["client_ref"] == request["client_ref"]
         )
+        overdue = [moment for moment in self._overdue[request["client_ref"]] if moment <= simulation.time]
+        if overdue:
+            self._overdue[request["client_ref"]].remove(overdue[0])
+            simulation.profile.happens("run made after the confirmation time")
+            self.too_late.add(run_id)
         if self.habits.visible_after:
             simulation.profile.happens("run listed late")
+        if simulation.profile.active and self._records.random() < self._spoiled:
+            seconds = self._records.choice((1_800.0, 4 * 3_600.0, 2 * 86_400.0, math.inf, math.inf))
+            self.unreadable[run_id] = simulation.time + seconds
         if self.endings:
             ending = self.endings.pop(0)
             self._tick_in(ending.queued)

@@ -612,9 +612,10 @@ class Workload:
         """
         simulation = self.simulation
         runflow = simulation.runflow
-        late = bool(runflow.tried_again | runflow.alike)  # all callbacks of such a run may have been lost, or none kept
+        late = bool(runflow.tried_again | runflow.too_late | runflow.alike)
         if late or any(job.repairable or job.spent for job in simulation.jobs.jobs.values()):
-            for _ in runflow.habits.accounts:  # each key shows the runs of its own account
+            # all callbacks of such a run may have been lost, or none kept; each key shows the runs of its own account
+            for _ in runflow.habits.accounts:
                 self.keys.store_another()
                 self._repeat()
             simulation.checker.at_rest()

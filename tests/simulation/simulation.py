@@ -473,15 +473,20 @@ class Simulation:
         return next((job for one in known if (job := self.jobs.jobs.get(one.job_id))), None)
 
     def missed(self) -> list[Upload]:
-        """Uploads that only the scan can find: still there, and of names of which no other upload is known."""
+        """Uploads that only the scan can find: still there, and the newest that is known of their names."""
         return [
             upload
             for upload in self.untold
             if self.job_of(upload) is None
-            and (upload.bucket, upload.key) not in self.jobs.newest_uploads
             and (there := self.photos.current(upload.bucket, upload.key)) is not None
             and there[0] == upload.version_id
+            and self._may_rank(upload, there[1].modified)
         ]
+
+    def _may_rank(self, upload: Upload, modified: float) -> bool:
+        """Whether nothing is known of an upload's name that an event told of, or that is newer."""
+        newest = self.jobs.newest_uploads.get((upload.bucket, upload.key), "")
+        return not newest or (newest.startswith("0" * 40) and int(newest, 16) <= modified)
 
     def sweep(self) -> None:
         """One round of `reconcile`."""

@@ -93,7 +93,7 @@ def test_charging_an_unmatched_run_twice_would_be_noticed(simulation: Simulation
 
 
 def test_not_charging_an_unmatched_run_would_be_noticed(simulation: Simulation) -> None:
-    with Change("detag.services.deliver:Deliver._use_other", "if is_uncounted(job, run):", "if False:").made():
+    with Change("detag.services.deliver:Deliver._counted", "is_uncounted(job, run)", "False").made():
         beyond_the_confirmation_time(simulation)
     simulation.checker.at_rest()
     assert "unmatched run charged once" in {name for name, _ in simulation.checker.broken}

@@ -255,13 +255,13 @@ def refused_after_an_unclear_answer(simulation: Simulation) -> str:
 
 def test_a_refusal_after_an_unclear_answer_returns_no_money(simulation: Simulation) -> None:
     job = simulation.jobs.jobs[refused_after_an_unclear_answer(simulation)]
-    assert (job.state, job.reason, job.maybe_submitted) == (State.FAILED, Reason.REFUSED, True)
+    assert (job.state, job.reason, job.maybe_submitted) == (State.FAILED, Reason.REFUSED_UNCONFIRMED, True)
     assert simulation.jobs.spent_on(day_of(simulation.started)) == PRICE
     assert "maybe paid, counted" not in broken(simulation)
 
 
 def test_returning_money_on_such_a_refusal_would_be_noticed(simulation: Simulation) -> None:
-    with Change(DECISIONS + "after_post", "free=not job.maybe_submitted", "free=True").made():
+    with Change(DECISIONS + "_refused", "free=not job.maybe_submitted", "free=True").made():
         refused_after_an_unclear_answer(simulation)
     assert "maybe paid, counted" in broken(simulation)
 

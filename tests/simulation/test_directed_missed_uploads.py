@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from detag.domain.job import State
+from detag.domain.naming import JOB_ID
 from tests.simulation.directed import HOUR, pass_time, rest
 from tests.simulation.photos import photo
 from tests.simulation.simulation import Simulation
@@ -29,6 +30,35 @@ def test_photos_of_the_first_minutes_are_found(silent: Simulation) -> None:
     pass_time(silent, 3 * HOUR)
     assert [job.state for job in silent.jobs.jobs.values()] == [State.DELIVERED] * 5
     assert len(silent.runflow.runs) == 5
+    silent.profile.active = False
+    rest(silent)
+
+
+def test_each_version_of_a_name_is_found(silent: Simulation) -> None:
+    """The next version of a photo that the scan has found replaces its output."""
+    for number in (1, 2, 3):
+        upload = silent.upload("shoe.jpg", photo(f"p{number}", "image/jpeg"))
+        pass_time(silent, 3 * HOUR)
+        assert silent.jobs.jobs[upload.job_id].state is State.DELIVERED
+        (output,) = silent.photos.outputs.values()
+        assert output.metadata[JOB_ID] == upload.job_id
+    silent.profile.active = False
+    rest(silent)
+    assert len(silent.runflow.runs) == 3
+
+
+def test_a_version_found_before_an_event_comes_is_replaced(silent: Simulation) -> None:
+    """What an event tells of ranks above it, and the scan takes up nothing more of that name."""
+    silent.upload("shoe.jpg", photo("p1", "image/jpeg"))
+    pass_time(silent, 3 * HOUR)
+    silent.profile.rates = {}
+    second = silent.upload("shoe.jpg", photo("p2", "image/jpeg"))
+    pass_time(silent, HOUR)
+    silent.profile.rates = {"event never comes": 1.0}
+    third = silent.upload("shoe.jpg", photo("p3", "image/jpeg"))
+    pass_time(silent, 3 * HOUR)
+    assert silent.jobs.jobs[second.job_id].state is State.DELIVERED
+    assert third.job_id not in silent.jobs.jobs
     silent.profile.active = False
     rest(silent)
 

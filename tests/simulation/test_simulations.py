@@ -42,6 +42,11 @@ def test_each_kind_of_fault_fires_often_enough(verdicts: list[Verdict], capsys: 
 
 
 @pytest.mark.timeout(1_800)
+def test_unmatched_runs_are_paid_often_enough(verdicts: list[Verdict]) -> None:
+    assert shares(verdicts).get("unmatched paid run", 0.0) >= 0.03
+
+
+@pytest.mark.timeout(1_800)
 def test_every_simulation_has_at_least_twenty_uploads(verdicts: list[Verdict]) -> None:
     assert min(verdict.uploads for verdict in verdicts) >= 20
 

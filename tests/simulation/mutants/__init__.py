@@ -20,6 +20,7 @@ from tests.simulation.mutants import (
     pipeline,
     records,
     reopen,
+    unreadable_runs,
     uploads,
 )
 
@@ -37,6 +38,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *reopen.MUTANTS,
     *records.MUTANTS,
     *pictures.MUTANTS,
+    *unreadable_runs.MUTANTS,
 )
 SEEDS: Final = Path(__file__).parent / "seeds.json"
 LIKELY: Final[dict[str, int]] = json.loads(SEEDS.read_text(encoding="utf-8"))

@@ -107,7 +107,7 @@ MUTANTS: Final = (
         "nothing paid is lost",
         DELIVER + "_fetch_by_any_road",
         "self._other_urls(run, result)",
-        "()",
+        "iter(())",
         400,
     ),
 )

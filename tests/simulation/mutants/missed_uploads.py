@@ -19,4 +19,12 @@ MUTANTS: Final = (
         "now",
         200,
     ),
+    one(
+        "the next version without an event is found",
+        "missed uploads",
+        SCAN + "is_overtaken",
+        "newest > upload.rank",
+        "newest != ''",
+        400,
+    ),
 )

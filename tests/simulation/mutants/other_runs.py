@@ -9,21 +9,13 @@ from tests.simulation.mutant import DECISIONS, DELIVER, one
 CHARGED: Final = "unmatched run charged once"
 
 MUTANTS: Final = (
-    one("another run: charged", CHARGED, DELIVER + "_use_other", "is_uncounted(job, run)", "False", 400),
+    one("another run: charged", CHARGED, DELIVER + "_counted", "is_uncounted(job, run)", "False", 400),
     one(
         "a failed run tried again: charged",
         CHARGED,
         DECISIONS + "is_uncounted",
         "run.charged and job.state.terminal and (job.reservation is None)",
         "False",
-        400,
-    ),
-    one(
-        "another run: an answered POST's name",
-        "own run",
-        DECISIONS + "after_other_run",
-        "run.client_ref not in job.awaited",
-        "not job.maybe_submitted",
         400,
     ),
 )

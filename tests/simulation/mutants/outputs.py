@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, JOB, STORING, one
+from tests.simulation.mutant import DECISIONS, DELIVER, JOB, STORING, one
 
 MUTANTS: Final = (
     # Late results
@@ -38,6 +38,23 @@ MUTANTS: Final = (
         DECISIONS + "after_failure",
         "now >= job.url_expires_at and job.expired_urls < MAX_EXPIRED_URLS",
         "now >= job.url_expires_at",
+        400,
+    ),
+    # The last road to an output
+    one(
+        "a run's callback is asked for again",
+        "nothing paid is lost",
+        DELIVER + "_ask_for_callback",
+        "self._runs.redeliver(run.run_id)",
+        "pass",
+        400,
+    ),
+    one(
+        "a run's callback is asked for once a day",
+        "callback asked for rarely",
+        DECISIONS + "callback_again",
+        "now - job.callback_asked_at < waits.CALLBACK_AGAIN.seconds",
+        "False",
         400,
     ),
     # Names

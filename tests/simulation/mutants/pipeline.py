@@ -217,13 +217,6 @@ MUTANTS: Final = (
         "True",
         400,
     ),
-    one(
-        "closed job",
-        "no unexpected error",
-        DECISIONS + "already_done",
-        "job.state.terminal and (not job.repairable)",
-        "False",
-    ),
     Mutant(
         "closed job: a late result turns DONE into FAILED",
         "terminal is final",
@@ -231,7 +224,8 @@ MUTANTS: Final = (
             Change(DECISIONS + "already_done", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
-                "return _ask_later(job, 'the run has not ended well', now)",
+                "return _ask_for_cost(job, run, now) if delivered else "
+                "_ask_later(job, 'the run has not ended well', now)",
                 "return Step(move=Move(lambda job: __import__('dataclasses').replace("
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
@@ -341,7 +335,7 @@ MUTANTS: Final = (
         "decision of a closed job",
         "decision on the item",
         "detag.services.steps:made",
-        "after if stays_closed or step.keeps_decision else replace",
+        "after if stays_closed else replace",
         "replace",
     ),
     # Nothing forgotten
@@ -358,7 +352,7 @@ MUTANTS: Final = (
     one(
         "reconcile: asks Runflow",
         "one terminal state",
-        RECONCILE + "_ask",
+        RECONCILE + "_polls",
         "for job in overdue:",
         "for job in overdue[:0]:",
     ),
@@ -421,7 +415,7 @@ MUTANTS: Final = (
         "paid and not yet stored",
         "nothing paid is lost",
         DELIVER + "_store",
-        "NotStored(f'an output could not be fetched or stored: {error}', done)",
+        "NotStored(f'an output could not be fetched or stored: {error}', done, closed)",
         "Stored((), 'gone')",
         1_000,
     ),

@@ -85,6 +85,24 @@ def test_a_read_says_who_asks() -> None:
     assert b"Authorization: Bearer rf_live_1\r\n" in wire.sent[0]
 
 
+def test_a_callback_is_asked_for_again_by_a_post_without_a_body() -> None:
+    wire = Wire([said(201, {"id": "delivery-1"})])
+    runs_over(wire).redeliver("a-b_1")
+    assert wire.sent[0].startswith(b"POST /v1/runs/a-b_1/callback-redeliveries HTTP/1.1\r\n")
+    assert b"Authorization: Bearer rf_live_1\r\n" in wire.sent[0]
+    assert b"\r\nContent-Length: 0\r\n" in wire.sent[0]
+    assert wire.sent[0].endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "raised"),
+    [(401, Unauthorized), (403, Unauthorized), (404, Transient), (422, Transient), (503, Transient)],
+)
+def test_a_callback_that_is_not_sent_again_says_why(status: int, raised: type[Exception]) -> None:
+    with pytest.raises(raised, match=str(status)):
+        runs_over(Wire([said(status, {"code": "X"})])).redeliver("a-b_1")
+
+
 def test_a_page_is_asked_for_newest_first_and_by_its_cursor() -> None:
     wire = Wire([[*said(200, {"items": [], "next_pq": "a+b/c=&d"}), *said(200, {"items": []})]])
     runs = runs_over(wire)

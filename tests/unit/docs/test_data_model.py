@@ -49,7 +49,9 @@ WHEN: dict[str, Callable[[Job], bool]] = {
 """Exactly when."""
 ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "where something needs an explanation": lambda job: job.state is not State.DELIVERED,
-    "after a failure for which Runflow has one": lambda job: bool(job.earlier_runs) or job.state is State.FAILED,
+    "after a failure for which Runflow has one": lambda job: (
+        bool(job.earlier_runs or job.requests) or job.state is State.FAILED
+    ),
     "after a wait, until the run is accepted": lambda job: job.state in (State.WAITING, State.SUBMITTING),
     "from the claim until the run is known, or the submission ends": lambda job: (
         job.submission_no > 0 and not job.state.terminal and job.reason not in (Reason.READY, Reason.RETRY)
@@ -64,14 +66,17 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "after a submission that was given up unconfirmed": lambda job: (
         job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
     ),
-    "from the claim until closed, where there is any": lambda job: job.submission_no > 0 and not job.state.terminal,
+    "from the claim until nothing more can be delivered, where there is any": lambda job: (
+        job.submission_no > 0 and job.state not in (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)
+    ),
     "once the run is known, unless it failed and another follows": lambda job: (
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)
     ),
     "after a run that another one followed or replaced": lambda job: (
         job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED or bool(job.requests)
     ),
-    "where the result of another run is used": lambda job: job.run_id is not None,
+    "once a run's callback was asked for again": lambda job: job.submission_no > 0 or job.submitted_at > 0,
+    "where it is not the job's own run": lambda job: job.run_id is not None or job.state.terminal,
     "while `done` is about another run than the job's own": lambda job: bool(job.done),
     "since it was claimed or met an equal photo, where results are reused": lambda job: job.version > 0,
     "once delivered as a copy": lambda job: job.state is State.DELIVERED or bool(job.requests),
@@ -81,7 +86,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: (
-        job.repairable or job.reserved_run is not None or job.state is State.SUPERSEDED
+        job.repairable or job.state in (State.DELIVERED, State.SUPERSEDED)
     ),
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable

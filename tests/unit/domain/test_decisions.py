@@ -109,6 +109,11 @@ def made(step: Step, job: Job) -> Job:
     [
         (SUBMITTED, replace(FAILED_RUN, cost=Decimal("0.14")), "charged"),
         (replace(SUBMITTED, attempt=3), FAILED_RUN, "attempts used up, 3 of 3"),
+        (
+            replace(SUBMITTED, unaccounted=((SUBMITTED.client_ref, ""),)),
+            FAILED_RUN,
+            "the latest request has no clear answer",
+        ),
         (SUBMITTED, replace(FAILED_RUN, failure_code="INPUT_VALIDATION_FAILED"), "the same photo would fail again"),
         (
             replace(SUBMITTED, attempt=3, url_expires_at=NOW, expired_urls=decisions.MAX_EXPIRED_URLS),

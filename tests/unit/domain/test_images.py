@@ -16,6 +16,7 @@ from detag.domain.images import (
     NotAnImage,
     Truncated,
     UnreadableDimensions,
+    check_filled,
     check_tail,
     headers_go_on,
     sniff,
@@ -79,11 +80,11 @@ def test_a_webp_whose_rest_never_came_was_cut_off(options: dict[str, Any]) -> No
     half = data[: len(data) // 2].ljust(len(data), b"\0")
     for behind in (0, 100, TAIL_BYTES - EMPTY_END_BYTES):
         image = sniff(data[:HEAD_BYTES], len(data) + behind)
-        assert check_tail(image, data[:HEAD_BYTES], (data + bytes(behind))[-TAIL_BYTES:])
+        assert check_filled(image, data[:HEAD_BYTES], (data + bytes(behind))[-TAIL_BYTES:])
         with pytest.raises(Truncated):
-            check_tail(image, half[:HEAD_BYTES], (half + bytes(behind))[-TAIL_BYTES:])
+            check_filled(image, half[:HEAD_BYTES], (half + bytes(behind))[-TAIL_BYTES:])
     image = sniff(data[:HEAD_BYTES], len(data) + TAIL_BYTES)
-    assert not check_tail(image, data[:HEAD_BYTES], bytes(TAIL_BYTES)), "its own last bytes were not read"
+    assert not check_filled(image, data[:HEAD_BYTES], bytes(TAIL_BYTES)), "its own last bytes were not read"
 
 
 def test_an_end_in_the_first_bytes_is_an_end() -> None:

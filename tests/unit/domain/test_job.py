@@ -78,6 +78,7 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "deliver_other": lambda job: jobs.deliver_other(
         job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False, ask_at=NOW + 3_600
     ),
+    "ask_for_callback": lambda job: jobs.ask_for_callback(job, NOW),
     "bill_reserved": lambda job: jobs.bill_reserved(job, "0.28", "run-1"),
     "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
     "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
@@ -104,7 +105,7 @@ SOMEWHERE: dict[State, Callable[[], Job]] = {
     State.FAILED: failed,
     State.CANCELLED: lambda: jobs.cancel(submitted(), "cancelled", NOW, cost=None),
     State.SKIPPED: lambda: jobs.skip(waiting(), Reason.EMPTY, "empty", NOW),
-    State.SUPERSEDED: lambda: jobs.supersede(waiting(), Reason.DELETED, "gone", NOW),
+    State.SUPERSEDED: lambda: jobs.supersede(submitted(), Reason.NEWER_DELIVERED, "newer", NOW),
 }
 
 

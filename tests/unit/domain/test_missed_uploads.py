@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from detag.domain.job import sequencer_rank
-from detag.domain.missed_uploads import MAX_LISTED, Listed, Page, Scan, after_page, taken_up
+from detag.domain.missed_uploads import (
+    MAX_LISTED,
+    MAX_OBJECTS,
+    Listed,
+    Page,
+    Scan,
+    after_page,
+    is_overtaken,
+    taken_up,
+)
 from detag.domain.uploads import read_upload
 
 NOW = 1_795_431_600.0
@@ -41,9 +50,14 @@ def test_what_may_have_been_paid_and_forgotten_is_left_alone() -> None:
 
 def test_a_scan_goes_on_where_the_page_ended() -> None:
     moved = after_page(SCAN, Page([SHOE], 1_000, ("shoe.jpg", "v1")), now=NOW)
-    assert (moved.after, moved.entries, moved.started_at, moved.next_at) == (("shoe.jpg", "v1"), 1_000, NOW, 0.0)
+    assert (moved.after, moved.started_at, moved.next_at) == (("shoe.jpg", "v1"), NOW, 0.0)
+    assert (moved.entries, moved.objects) == (1_000, 1)
     again = after_page(moved, Page([], 1_000, ("z.jpg", "v9")), now=NOW + 60)
     assert (again.after, again.entries, again.started_at) == (("z.jpg", "v9"), 2_000, NOW)
+    done = after_page(again, Page([SHOE, SHOE], 5, None), now=NOW + 120)
+    assert (done.entries, done.objects) == (2_005, 3)
+    anew = after_page(done, Page([SHOE], 2, ("shoe.jpg", "v1")), now=NOW + 4_000)
+    assert (anew.entries, anew.objects, anew.started_at) == (2, 1, NOW + 4_000)
 
 
 def test_the_next_scan_spans_what_was_too_young_for_this_one() -> None:
@@ -55,11 +69,15 @@ def test_the_next_scan_spans_what_was_too_young_for_this_one() -> None:
     assert taken_up(done, young, now=done.next_at)
 
 
-def test_a_bucket_that_is_too_large_is_left_for_a_day() -> None:
+@pytest.mark.parametrize(
+    ("objects", "pages"), [(1_000, MAX_OBJECTS // 1_000 + 1), (500, MAX_OBJECTS // 500 + 1), (0, MAX_LISTED // 1_000)]
+)
+def test_a_bucket_that_is_too_large_is_left_for_a_day(objects: int, pages: int) -> None:
+    """Above 100,000 objects, however many other versions there are, up to a million."""
     scan = SCAN
-    for number in range(MAX_LISTED // 1_000):
+    for number in range(pages):
         assert not scan.too_large
-        scan = after_page(scan, Page([], 1_000, (f"{number:05}", "v")), now=NOW)
+        scan = after_page(scan, Page([SHOE] * objects, 1_000, (f"{number:05}", "v")), now=NOW)
     assert (scan.too_large, scan.after, scan.next_at, scan.since) == (True, None, NOW + DAY, SCAN.since)
     fewer = after_page(scan, Page([], 10, None), now=NOW + DAY)
     assert (fewer.too_large, fewer.completed_at) == (False, NOW + DAY)
@@ -81,6 +99,15 @@ def test_a_listed_upload_is_the_job_of_its_event() -> None:
     later = read_upload(replace(SHOE, modified=NOW).message("in"))
     assert upload.rank < later.rank
     assert (upload.etag, upload.size, upload.uploaded_at) == ("e1", 100, SHOE.modified)
+
+
+def test_a_listed_upload_is_ranked_by_its_time() -> None:
+    """Above what the scan has found of its name before, and below whatever an event told of."""
+    upload = read_upload(SHOE.message("in"))
+    for older in ("", read_upload(replace(SHOE, modified=SHOE.modified - 1).message("in")).rank, upload.rank):
+        assert not is_overtaken(upload, older)
+    assert is_overtaken(upload, read_upload(replace(SHOE, modified=SHOE.modified + 1).message("in")).rank)
+    assert is_overtaken(upload, sequencer_rank("0000000000000001"))
 
 
 @pytest.mark.parametrize("missing", ["bucket", "key", "version_id", "size", "modified"])

@@ -30,6 +30,7 @@ from detag.domain.runs import (
 EXAMPLES = json.loads((Path(__file__).parents[2] / "data/runflow/examples.json").read_text(encoding="utf-8"))
 RUN_ID = "0198c0de-7a11-7000-8000-0123456789ab"
 JOB_ID = "0123456789abcdef0123456789abcdef"
+NOW = 1_795_431_600.5
 OURS = {"app": "detag", "v": "1", "job_id": JOB_ID, "client_ref": f"{JOB_ID}.1"}
 A, B, C = (f"https://outputs.example/{name}.webp?X-Amz-Signature=0" for name in "abc")
 
@@ -463,23 +464,24 @@ def test_the_largest_message_fits_a_queue(character: str) -> None:
         found = read(
             event="run.completed" + "!" * 100, status="succeeded", output={"url": "https://x/" + character * length}
         )
-        assert len(json.dumps(result_message(found)).encode()) < 256 * 1024
+        assert len(json.dumps(result_message(found, NOW)).encode()) < 256 * 1024
 
 
 def test_a_message_comes_back_as_it_was_sent() -> None:
     found = read(output={"image_urls": [A, B]})
-    result = read_result(json.loads(json.dumps(result_message(found))))
-    assert (result.job_id, result.run_id, result.status, result.output_urls) == (
+    result = read_result(json.loads(json.dumps(result_message(found, NOW))))
+    assert (result.job_id, result.run_id, result.status, result.output_urls, result.sent_at) == (
         JOB_ID,
         RUN_ID,
         RunStatus.SUCCEEDED,
         (A, B),
+        NOW,
     )
 
 
 def test_a_message_of_reconcile_names_job_and_run_only() -> None:
     result = read_result({"job_id": JOB_ID, "run_id": RUN_ID})
-    assert (result.status, result.output_urls) == (RunStatus.UNKNOWN, ())
+    assert (result.status, result.output_urls, result.sent_at) == (RunStatus.UNKNOWN, (), 0.0)
 
 
 @pytest.mark.parametrize("message", [{}, {"job_id": "j"}, {"job_id": 7}, {"job_id": None, "run_id": RUN_ID}])

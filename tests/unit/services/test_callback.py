@@ -101,6 +101,7 @@ def test_our_callback_is_answered_200_once_the_queue_has_it(harness: Harness) ->
             "event": "run.completed",
             "status": "succeeded",
             "links": ["https://outputs.example/1.webp?sig=1"],
+            "sent_at": harness.clock.now(),
         }
     ]
 

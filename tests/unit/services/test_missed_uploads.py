@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from detag.domain.job import State
 from detag.ports.errors import Transient
 from tests.unit.services.harness import Harness
@@ -67,6 +69,43 @@ def test_of_a_name_that_is_known_only_the_event_can_tell() -> None:
     assert any(line.message.startswith("no event yet") for line in harness.telemetry.lines)
     harness.submit.handle(event, harness.clock.monotonic() + 30.0)
     assert len(harness.runs.runs) == 2
+
+
+def test_the_next_version_without_an_event_is_found_too() -> None:
+    """Both are ranked by their time; so is one whose first message was lost after its rank was saved."""
+    harness = Harness()
+    harness.wait(60.0)
+    for number in (1, 2):
+        harness.wait(HOUR)
+        missed(harness)
+        harness.wait(1_000.0)
+        harness.broken["jobs.save"] = Transient("DynamoDB throttled")
+        assert harness.sweep()["recovered"] == 1
+        with pytest.raises(Transient):
+            submit_sent(harness)
+        harness.broken.clear()
+        harness.wait(HOUR + 60)
+        assert harness.sweep()["recovered"] == 1
+        submit_sent(harness)
+        assert len(harness.runs.runs) == number
+    harness.wait(HOUR + 60)
+    assert harness.sweep()["recovered"] == 0
+    assert [line for line in harness.telemetry.lines if line.message.startswith("no event yet")] == []
+
+
+def test_an_older_version_that_is_back_is_left_alone() -> None:
+    """The newer one was found and deleted: ranked below it, the older would be dropped once it is paid."""
+    harness = Harness()
+    harness.wait(60.0)
+    missed(harness)
+    harness.wait(10.0)
+    event = missed(harness)
+    harness.wait(HOUR + 60)
+    assert harness.sweep()["recovered"] == 1
+    submit_sent(harness)
+    harness.photos.delete("in", "shoe.jpg", event["detail"]["object"]["version-id"])
+    harness.wait(HOUR + 60)
+    assert harness.sweep()["recovered"] == 0
 
 
 def test_a_photo_that_was_deleted_meanwhile_is_left_alone() -> None:

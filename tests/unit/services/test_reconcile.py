@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from detag.domain.job import Job, State
+from detag.domain.decisions import DOWN_AFTER
+from detag.domain.job import Job, State, Trouble
 from detag.domain.reasons import Reason
-from detag.domain.waits import PROBE_LEASE, REDELIVER, RESUME
+from detag.domain.runs import Run
+from detag.domain.waits import LATE_RESULT, PROBE_LEASE, REDELIVER, RESUME
 from detag.ports.errors import Transient
+from detag.ports.runs import NotConfigured, RunPage, Unauthorized
 from detag.ports.runs_fake import Ending, Fault
 from detag.services.reconcile import LIST_FROM, MAX_ASKED
 from tests.unit.services.harness import PRICE, Harness, submitted
@@ -154,13 +158,135 @@ def test_what_the_list_does_not_show_is_asked_for_up_to_a_bound() -> None:
     assert harness.sweep()["still_running"] == 20
 
 
-def test_while_runflow_cannot_be_asked_overdue_runs_stay_due() -> None:
+def unread(harness: Harness, monkeypatch: pytest.MonkeyPatch, run_ids: Collection[str | None]) -> list[str]:
+    """Runflow cannot show these runs; every run that is asked for from now on."""
+    real, asked = harness.runs.get, list[str]()
+
+    def get(run_id: str, *, signed: bool = True, account: tuple[str, ...] | None = None) -> Run | None:
+        asked.append(run_id)
+        if run_id in run_ids:
+            raise Transient("Runflow answered 500")
+        return real(run_id, signed=signed, account=account)
+
+    monkeypatch.setattr(harness.runs, "get", get)
+    return asked
+
+
+@pytest.mark.parametrize("error", [Transient("Runflow answered 503"), Unauthorized("403"), NotConfigured("no key")])
+def test_a_run_that_cannot_be_read_is_asked_for_again(error: Exception) -> None:
+    """It stays open, and its item says since when; once Runflow answers, it goes on."""
     harness = submitted()
     harness.wait(301.0)
-    harness.broken["runs.get"] = Transient("Runflow answered 503")
-    assert harness.sweep()["sent_to_deliver"] == 0
+    harness.broken["runs.get"] = error
+    first = harness.clock.now()
+    assert harness.sweep()["still_running"] == 1
+    assert harness.job.due_at == first + 60.0
+    harness.wait(61.0)
+    assert harness.sweep()["still_running"] == 1
+    assert harness.job.due_at == harness.clock.now() + 120.0
+    assert dict(harness.job.troubles) == {Trouble.UNREADABLE: first}
     harness.broken.clear()
+    harness.wait(121.0)
     assert harness.sweep()["sent_to_deliver"] == 1
+
+
+def test_a_run_that_could_be_read_again_is_not_in_trouble() -> None:
+    harness = submitted(ENDLESS)
+    harness.wait(301.0)
+    harness.broken["runs.get"] = Transient("Runflow answered 503")
+    harness.sweep()
+    harness.broken.clear()
+    harness.wait(61.0)
+    harness.sweep()
+    assert harness.job.troubles == ()
+
+
+def test_a_run_that_nobody_could_read_for_a_week_is_given_up() -> None:
+    """Reconcile hands it over after seven days, not earlier, and `deliver` ends it as `undeliverable`."""
+    harness = submitted()
+    harness.wait(301.0)
+    harness.broken["runs.get"] = Transient("Runflow answered 500")
+    harness.sweep()
+    harness.wait(LATE_RESULT.seconds - 10.0)
+    assert harness.sweep()["still_running"] == 1
+    harness.wait(3_600.0)
+    assert harness.sweep()["sent_to_deliver"] == 1
+    assert harness.job.state is State.SUBMITTED
+    harness.give(harness.results.sent.pop())
+    assert harness.job.reason is Reason.UNDELIVERABLE
+    assert [detail["state"] for _, detail in harness.events.published] == ["failed"]
+
+
+def test_one_run_that_cannot_be_read_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    jobs = uploads(harness, 5)
+    harness.wait(301.0)
+    asked = unread(harness, monkeypatch, [jobs[0].run_id, jobs[2].run_id])
+    done = harness.sweep()
+    assert (done["sent_to_deliver"], done["still_running"]) == (3, 2)
+    assert len(asked) == 5
+
+
+def test_several_in_a_row_end_the_minute_and_go_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage costs few calls a minute, and every run gets its turn."""
+    harness = Harness()
+    jobs = uploads(harness, 7, apart=1.0)
+    harness.wait(301.0)
+    asked = unread(harness, monkeypatch, [job.run_id for job in jobs])
+    for _ in range(3):
+        harness.sweep()
+        harness.wait(1.0)
+    assert asked == [job.run_id for job in jobs], "each once"
+    harness.wait(61.0)
+    harness.sweep()
+    assert asked[7:] == [job.run_id for job in jobs[:DOWN_AFTER]]
+
+
+@pytest.mark.parametrize("error", [Transient("unreadable"), Unauthorized("403")])
+def test_without_the_run_list_each_run_is_asked_for(error: Exception) -> None:
+    harness = Harness()
+    harness.endings = [ENDLESS] * LIST_FROM
+    uploads(harness, LIST_FROM)
+    harness.wait(301.0)
+    harness.broken["runs.page"] = error
+    harness.calls.clear()
+    assert harness.sweep()["still_running"] == LIST_FROM
+    assert harness.calls.count("runs.get") == LIST_FROM
+
+
+def test_what_the_run_list_showed_before_it_failed_counts() -> None:
+    harness = Harness()
+    harness.endings = [ENDLESS] * LIST_FROM
+    harness.runs.habits.page_limit = 20
+    uploads(harness, LIST_FROM)
+    harness.wait(301.0)
+    harness.calls.clear()
+    real = harness.runs.page
+
+    def page(cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
+        if cursor is not None:
+            raise Transient("Runflow answered 500")
+        return real(cursor, account)
+
+    harness.runs.page = page  # type: ignore[method-assign]
+    assert harness.sweep()["still_running"] == LIST_FROM
+    assert harness.calls.count("runs.get") == LIST_FROM - 20
+
+
+def test_messages_are_sent_although_the_job_table_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    first, _ = uploads(harness, 2)
+    harness.wait(301.0)
+    real = harness.jobs.save
+
+    def save(before: Job, after: Job, **conditions: Any) -> tuple[str, ...]:
+        if before.job_id != first.job_id:
+            raise Transient("DynamoDB throttled")
+        return real(before, after, **conditions)
+
+    monkeypatch.setattr(harness.jobs, "save", save)
+    assert harness.sweep()["sent_to_deliver"] == 1
+    assert harness.results.sent == [{"job_id": first.job_id, "run_id": first.run_id}]
 
 
 def test_what_a_closed_job_has_pending_is_sent_to_deliver() -> None:

@@ -64,6 +64,8 @@ def test_the_report_shows_what_failed_and_why() -> None:
             "reason": "run_failed",
             "detail": job.detail,
             "decision": "not tried again: charged",
+            "means": Reason.RUN_FAILED.means,
+            "what_to_do": Reason.RUN_FAILED.do,
         }
     ]
 

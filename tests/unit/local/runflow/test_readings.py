@@ -150,7 +150,13 @@ async def test_a_record_may_show_an_asset_for_the_photo(runflow: Harness) -> Non
 
 @pytest.mark.parametrize(
     ("reading", "plain", "asked"),
-    [("ignored", 200, 200), ("needed", 403, 200), ("harmful", 200, 403), ("rejected", 200, None)],
+    [
+        ("ignored", 200, 200),
+        ("needed", 403, 200),
+        ("harmful", 200, 403),
+        ("useless", 403, 403),
+        ("rejected", 200, None),
+    ],
 )
 async def test_who_signs_an_output_url(runflow: Harness, reading: str, plain: int, asked: int | None) -> None:
     await runflow.behave(add_signature=reading)

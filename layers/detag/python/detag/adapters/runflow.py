@@ -178,6 +178,17 @@ class RunflowRuns:
             raise Transient("Runflow's answer is not the record of this run")
         return run
 
+    def redeliver(self, run_id: str) -> None:
+        """See `Runs`."""
+        key, seconds = self._api_key(), min(READ_SECONDS, INVOCATION.left(KEEP_SECONDS))
+        if seconds <= 0:
+            raise Transient("no time left to ask Runflow")
+        path = f"/v1/runs/{quote(run_id, safe='')}/callback-redeliveries"
+        try:
+            _expected(self._call("POST", path, key, seconds, RECORD_BYTES))
+        except RequestFailed as error:
+            raise Transient(f"Runflow cannot be reached: {error}") from None
+
     def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""
         key = self._api_key()

@@ -31,6 +31,7 @@ from detag.domain.images import (
     Truncated,
     UnreadableDimensions,
     Unsupported,
+    check_filled,
     check_photo,
     check_tail,
     headers_go_on,
@@ -50,6 +51,7 @@ from detag.domain.job import (
     accept,
     adopt,
     ask_again,
+    ask_for_callback,
     ask_later,
     await_access,
     await_confirmation,
@@ -90,11 +92,11 @@ from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.picture import Output, Picture, output_id, picture_id
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
-from detag.domain.runs import Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
+from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
-"""Failures in a row, seen by one process, that pause intake."""
+"""Failures in a row, seen by one process, that count as an outage: they pause intake, and nothing more is asked for."""
 DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
@@ -142,8 +144,6 @@ class Step:
     """The job's picture as it was found, where the step changes it."""
     unless_output: str | None = None
     """The id of bytes that must not have been delivered."""
-    keeps_decision: bool = False
-    """Whether the item of an open job keeps the decision before this one; that of one that stays closed always does."""
 
     @property
     def explained(self) -> str:
@@ -224,8 +224,8 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """
     if job.ask_at is None:
         return (job.run_id,)
-    if job.reserved_run and job.state is State.DELIVERED:
-        return (job.reserved_run,)
+    if job.state is State.DELIVERED:
+        return (job.reserved_run or job.run_id,)
     return (*job.earlier_runs, job.run_id) if job.run_id and job.repairable else job.earlier_runs
 
 
@@ -371,7 +371,7 @@ def screen_tail(
         return _not_read(job, tail, now)
     image, head = candidate.image, candidate.head
     try:
-        ends = check_tail(image, head.data, tail)
+        ends = check_filled(image, head.data, tail) and check_tail(image, head.data, tail)
     except Truncated as error:
         return _skipped(Reason.TRUNCATED, str(error), now)
     if not ends and len(tail) < LONG_TAIL_BYTES:
@@ -695,9 +695,21 @@ def after_post(
             return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
         case Refused(status=401 | 403 | 404):
             return _refused_for_now(job, Reason.UNAUTHORIZED, outcome, now)
-    said = f"Runflow answered {outcome.status}: {outcome.message or outcome.code or 'no reason given'}"[:MAX_SAID]
-    refused = move(fail, Reason.REFUSED, said, now, code=outcome.code, free=not job.maybe_submitted)
-    return Step(move=refused, decision="refused", why=said, code=outcome.code, warns=True, probe=Probe.INCONCLUSIVE)
+    return _refused(job, outcome, now)
+
+
+def _refused(job: Job, refusal: Refused, now: float) -> Step:
+    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
+    said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
+    reason = Reason.REFUSED_UNCONFIRMED if job.maybe_submitted else Reason.REFUSED
+    said = (f"{_awaited(job)}: {said}" if job.maybe_submitted else said)[:MAX_SAID]
+    closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
+    return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
+
+
+def _awaited(job: Job) -> str:
+    """The names under which a person can find the runs that nobody knows of at Runflow."""
+    return ", ".join(job.awaited)
 
 
 def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
@@ -839,7 +851,7 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
     if now - since >= waits.SEARCH.seconds and job.only_asks:
         return _closed_again(why, now)
     if now - since >= waits.SEARCH.seconds:
-        said = f"{job.client_ref}: {why}"[:MAX_SAID]
+        said = f"{_awaited(job)}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
@@ -915,7 +927,8 @@ class Whose(Enum):
 
 def already_done(job: Job, run_id: str) -> Idle | None:
     """Whether a message about a run is of no use any more, before the run is asked for."""
-    over = run_id == job.run_id and job.state.terminal and not job.repairable
+    billed = job.state is not State.DELIVERED or job.ask_at is None
+    over = run_id == job.run_id and job.state.terminal and not job.repairable and billed
     return Idle("already done") if over else None
 
 
@@ -936,6 +949,9 @@ def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], st
     known = own_run(job, run_id, run.client_ref if run else None)
     if known in (Whose.OWN, Whose.EARLIER):
         return known
+    older = run is not None and run.status not in GOOD and run.client_ref != job.client_ref
+    if known is Whose.NEW and older and not job.state.terminal:
+        known = Whose.UNMATCHED  # its failure would lead to a retry while the latest request is unconfirmed
     return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
@@ -953,14 +969,39 @@ def is_uncounted(job: Job, run: Run) -> bool:
     if run.run_id == job.run_id:
         elsewhere = job.reservation is None or job.reserved_run not in (None, run.run_id)
         return run.charged and elsewhere and not stands_for(job, run)
-    if job.run_id is None and job.state.terminal and job.reservation is not None:
-        return False  # it was kept for the run that an unconfirmed submission might have made
     return (run.charged or run.status.terminal) and not _is_reserved_for(job, run) and not stands_for(job, run)
 
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
-    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone."""
-    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
+    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
+    nobody knew whether there is a run, it is for the first that shows.
+    """
+    if job.reserved_run is not None:
+        return job.reserved_run in (run.run_id, run.client_ref)
+    return job.state.terminal and job.run_id is None and job.reservation is not None
+
+
+def bill(job: Job, run: Run) -> Step | Again | None:
+    """What the money that stands for a run becomes once that run has ended, however it ended: what Runflow billed. None
+    where that is known already, or Runflow does not say.
+    """
+    cost = _usd(run) if run.charged else "0"
+    if not run.status.terminal or cost is None:
+        return None
+    ended = f"run {run.run_id} has ended, {f'for ${cost}' if Decimal(cost) else 'free of charge'}"
+    if (spent := _spent_for(job, run)) is not None:
+        if max(Decimal(cost), Decimal(0)) == spent.reservation.usd:
+            return None
+        if job.state is State.SUBMITTING:
+            return Again("the photo is being sent")
+        return Step(move=move(bill_earlier, run.run_id, cost, known_as=spent.run_id), decision="billed", why=ended)
+    own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
+    if not job.state.terminal or job.reservation is None or not (own or _is_reserved_for(job, run)):
+        return None
+    asked = job.state is State.DELIVERED and job.ask_at is not None
+    if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
+        return None
+    return Step(move=move(bill_reserved, cost, run.run_id), decision="billed", why=ended)
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
@@ -971,7 +1012,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     name of an answered one is not ours.
     """
     if _is_reserved_for(job, run) and job.state is State.DELIVERED:
-        return _bill_reserved(job, run, now)
+        return _ask_for_cost(job, run, now)
     if run.run_id in job.replaced_runs:
         why = "a new run was asked for in its place"
         return _ask_later(job, why, now) if _is_last_asked(job, run.run_id, now) else Idle(why)
@@ -1008,6 +1049,13 @@ def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Ste
     return Idle(f"{otherwise.why}: it is asked for again with the job's own")
 
 
+def _ask_for_cost(job: Job, run: Run | None, now: float) -> Step | Idle:
+    """Ask what the run of a delivered job costs until Runflow says; until then, what was reserved for it stays."""
+    if run is not None and run.status.terminal and run.cost is not None:
+        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=True)
+    return _ask_later(job, "Runflow does not say what the run costs", now)
+
+
 def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> Reservation | None:
     """What a run without a reservation is charged with, instead of what it was `before`: its cost, as soon as Runflow
     tells, and nothing where it ended free of charge; `price`: that of an image, and today.
@@ -1023,15 +1071,6 @@ def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
     if _is_last_asked(job, run_id, now):
         return _ask_later(job, "Runflow does not know the run", now)
     return Idle("Runflow does not know the earlier run")
-
-
-def _bill_reserved(job: Job, run: Run, now: float) -> Step | Idle:
-    cost = _usd(run) if run.charged else "0"
-    if not run.status.terminal or cost is None:
-        return _ask_later(job, "what was reserved for the run stays", now)
-    return Step(
-        move=move(bill_reserved, cost, run.run_id), decision="billed", why=f"run {run.run_id} has ended, for ${cost}"
-    )
 
 
 def done_of(job: Job, run: Run) -> tuple[str, ...]:
@@ -1192,24 +1231,6 @@ def as_asked(job: Job, step: Step, *, now: float) -> Step:
     return Step(move=closed, decision=CLOSED_AGAIN, why=step.why)
 
 
-def billing_earlier(job: Job, run: Run) -> Step | Idle | Again:
-    """Correct what an earlier run may have cost, once it has ended and Runflow tells."""
-    spent = _spent_for(job, run)
-    cost = _usd(run) if run.charged else "0"
-    if spent is None or not run.status.terminal or cost is None:
-        return Idle("what is counted for the run stays")
-    if max(Decimal(cost), Decimal(0)) == spent.reservation.usd:
-        return Idle("what is counted for the run stays")
-    if job.state is State.SUBMITTING:
-        return Again("the photo is being sent")
-    return Step(
-        move=move(bill_earlier, run.run_id, cost, known_as=spent.run_id),
-        decision="billed",
-        why=f"run {run.run_id} has ended, for ${cost}",
-        keeps_decision=True,
-    )
-
-
 # After a run
 
 
@@ -1232,6 +1253,17 @@ def after_foreign_poll(*, now: float) -> Step:
     return Step(move=later, decision=SENT_TO_DELIVER, why=OTHER_ACCOUNT, metric=Metric.OTHER_ACCOUNT, warns=True)
 
 
+def after_poll_without_answer(job: Job, why: str, *, now: float) -> Step:
+    """What reconcile does about a run whose record Runflow did not show: it is asked for ever more rarely, and handed
+    over once that has lasted for so long that `deliver` gives it up.
+    """
+    why = f"the run could not be read: {why}"
+    if _lasts(job, Trouble.UNREADABLE, waits.LATE_RESULT, now):
+        later = move(extend_due, now + waits.REDELIVER.seconds)
+        return Step(move=later, decision=SENT_TO_DELIVER, why=why, warns=True)
+    return replace(_poll_later(job, why, now, Trouble.UNREADABLE), warns=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """The run's outputs are to be fetched and stored."""
@@ -1250,10 +1282,11 @@ def after_run(
     job: Job, run: Run | None, *, now: float, max_attempts: int, run_timeout_hours: int, uniform: Uniform
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
-    if run is not None and run.status in GOOD:
+    if run is not None and run.status in GOOD and job.state is not State.DELIVERED:
         return Fetch(run) if run.output_urls else _without_output(job, run, now)
     if job.state is not State.SUBMITTED:
-        return _ask_later(job, "the run has not ended well", now)
+        delivered = job.state is State.DELIVERED
+        return _ask_for_cost(job, run, now) if delivered else _ask_later(job, "the run has not ended well", now)
     if run is None:
         if _lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now):
             return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
@@ -1276,6 +1309,8 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
         why_not = "charged"
     elif job.only_asks:
         why_not = "only asked for"
+    elif job.client_ref in dict(job.unaccounted):  # it is an older one's, and there may be another
+        why_not = "the latest request has no clear answer"
     elif expired:
         why_not = ""
     elif permanent(run.failure_code) and now - job.claimed_at < waits.FRESH_URL.seconds:
@@ -1342,6 +1377,8 @@ class NotStored:
 
     why: str
     done: tuple[str, ...] = ()
+    refused: bool = False
+    """Whether every URL of it that there is was refused: only others can help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1350,6 +1387,39 @@ class Busy:
 
 
 Fetched = Stored | Partway | Overtaken | NotStored | Busy
+
+
+def callback_again(job: Job, run: Run, fetched: Fetched | None, *, now: float) -> Step | None:
+    """Whether Runflow is asked to send a run's callback again: where its record shows no output, or none that can be
+    opened, the URLs that a callback signs are the last road. `fetched`: what the others have given; None before that.
+
+    Once a day at most, and only while the result is asked for. Whether Runflow does it changes nothing here: what it
+    sends comes as any callback does.
+    """
+    match fetched:
+        case None:
+            closed = not run.output_urls
+        case NotStored(refused=closed):
+            pass
+        case Stored(keys):
+            closed = not keys
+        case _:
+            closed = False
+    if not closed or not run.is_record or run.status not in GOOD:
+        return None
+    wanted = job.state is State.SUBMITTED or (job.repairable and _is_asked_for(job, now))
+    if not wanted or now - job.callback_asked_at < waits.CALLBACK_AGAIN.seconds:
+        return None
+    why = f"no output URL of run {run.run_id} can be opened" if run.output_urls else f"run {run.run_id} shows no output"
+    return Step(move=move(ask_for_callback, now), decision="callback asked for again", why=why, warns=True)
+
+
+def comes_again(job: Job, result: Result, *, now: float) -> bool:
+    """Whether a message stays in its queue for the output URLs that it brought, because its job still lacks a result:
+    they grant access to the output, so that the item does not keep them, and no other road need lead there.
+    """
+    lacking = not job.state.terminal or job.repairable
+    return lacking and bool(result.output_urls) and now - result.sent_at < waits.CALLBACK_URLS.seconds
 
 
 def is_proven(run: Run, refused: str) -> bool:
@@ -1372,6 +1442,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
             return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
         case Stored(keys, refused, leftovers, outputs, same_photo) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
+            ask_at = None if run.is_record or job.reserved_run else _first_ask(now)
             delivered = move(
                 deliver,
                 keys,
@@ -1379,6 +1450,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 cost=_usd(run),
                 partial=partial,
                 leftovers=leftovers,
+                ask_at=ask_at,
                 stored=outputs,
                 remembered=same_photo,
             )
@@ -1401,6 +1473,10 @@ def _fetch_later(job: Job, fetched: Partway | NotStored | Busy, now: float) -> S
             return _go_on_later(job, f"{len(done)} outputs are done with", done, now)
         case NotStored(why, done) if job.state is not State.SUBMITTED and len(done) > len(job.done):
             return _go_on_later(job, why, done, now)
+        case NotStored(why, refused=True) if (
+            job.state is not State.SUBMITTED and job.ask_at is not None and now < job.ask_at
+        ):
+            return Idle(f"{why}: the run is asked for again")  # the message has nothing more to give
         case NotStored(why, done):
             return deliver_later(job, why, Trouble.NOT_STORED, done, now=now)
     why = "another worker is storing outputs of this photo"
@@ -1440,6 +1516,7 @@ def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again
                 cost=None,
                 partial=False,
                 leftovers=leftovers,
+                ask_at=None if job.reserved_run else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo,
             )

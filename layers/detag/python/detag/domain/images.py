@@ -125,13 +125,13 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     """Whether the first and the last bytes of an image show that it was not cut off; False where they do not tell.
 
     A JPEG ends with FF D9 and a PNG with an IEND chunk, though cameras and tools append data to both. Headers do not
-    count: the thumbnail in them ends with the same mark. A WebP says how long it is (`sniff`), and is not zero there.
-    Raises `Truncated` where an image was cut off for certain.
+    count: the thumbnail in them ends with the same mark. A WebP says how long it is (`sniff`). Raises `Truncated` where
+    an image was cut off for certain.
     """
     mark = _MARKS.get(image.content_type)
-    before = image.size - len(tail)
     if mark is None:
-        return image.content_type != "image/webp" or _is_filled(head, tail, before)
+        return True
+    before = image.size - len(tail)
     if before <= len(head):  # they meet
         tail, before = head + tail[len(head) - before :], 0
     rest = tail[max(0, image.begins - before) :]
@@ -145,13 +145,15 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     return False
 
 
-def _is_filled(head: bytes, tail: bytes, before: int) -> bool:
-    """Whether a WebP's own last bytes are among those read; `before`: how many bytes of the file precede `tail`.
-
-    A WebP has no mark at its end that would show that its space was reserved and never filled. Raises `Truncated`.
+def check_filled(image: Image, head: bytes, tail: bytes) -> bool:
+    """Whether the first and the last bytes of a photo show that its length was filled, and not only reserved; False
+    where they do not tell. A WebP has no mark at its end that would show it, but says where that is. Raises
+    `Truncated`.
     """
+    if image.content_type != "image/webp":
+        return True
     length = int.from_bytes(head[4:8], "little") + 8
-    read, end = (head, length) if length <= len(head) else (tail, length - before)
+    read, end = (head, length) if length <= len(head) else (tail, length - (image.size - len(tail)))
     if end < min(EMPTY_END_BYTES, length):
         return False
     if not read[max(0, end - EMPTY_END_BYTES) : end].strip(b"\0"):

@@ -229,7 +229,8 @@ class Job:
     content_type: str | None = None
     """The photo's type, according to its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
-    """The photo's own user metadata, name and value, for its outputs. At most 2 KB, as S3 allows."""
+    """The photo's own user metadata, name and value, for its outputs, also for those that may come late. At most 2 KB,
+    as S3 allows."""
     run_id: str | None = None
     """Runflow's id of the job's run."""
     submitted_at: float = 0.0
@@ -239,10 +240,12 @@ class Job:
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
     while another one hides it."""
+    callback_asked_at: float = 0.0
+    """When Runflow was last asked to send a run's callback again, because no other road led to the outputs; else 0."""
     reservation: Reservation | None = None
     reserved_run: str | None = None
-    """What the reservation is for, if the result of another run is used: the id of a run, or the name of a submission
-    that may have made one."""
+    """What the reservation is for, if it is not the job's own run: the id of a run, or the name of a submission that
+    may have made one."""
     done: tuple[str, ...] = ()
     """What has become of the run's outputs so far, in order: the key of each, empty if it was not safe to store. The
     next invocation continues after them."""
@@ -273,7 +276,7 @@ class Job:
     closed_at: float | None = None
     """When the job was closed; after a repair, the time of the repair."""
     ask_at: float | None = None
-    """When Runflow is asked again about a failed job's run, whose result may come late; None: never again."""
+    """When Runflow is asked again about a closed job's run, whose result or cost may come late; None: never again."""
     requests: tuple[Request, ...] = ()
     """Every request that reopened the job, oldest first: who asked, when and how."""
     closed_as: FormerEnd | None = None
@@ -351,9 +354,10 @@ class Job:
     def total_cost(self) -> Decimal:
         """What all runs of the job cost, in US dollars; what is reserved, where Runflow has not said."""
         total = sum((one.reservation.usd for one in self.spent), Decimal(0))
-        if self.reservation is not None and (self.reserved_run or self.cost is None):
+        elsewhere = self.reservation is None or self.reserved_run is not None
+        if self.reservation is not None:
             total += self.reservation.usd
-        if self.cost is not None and all(one.run_id != self.run_id for one in self.spent):
+        if self.cost is not None and elsewhere and all(one.run_id != self.run_id for one in self.spent):
             total += _amount(self.cost)
         return total
 
@@ -845,7 +849,8 @@ def fail(
     if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
         closed = replace(closed, unaccounted=tuple(job.awaited.items()))
     returned = free and job.reserved_run is None
-    return replace(closed, code=code, reservation=None if returned else closed.reservation)
+    closed = replace(closed, code=code, reservation=None if returned else closed.reservation)
+    return _with_metadata(job, closed)
 
 
 @transition(
@@ -854,15 +859,14 @@ def fail(
     State.SUPERSEDED,
     to=None,
     by="deliver",
-    when="a late result, or what the job's own run costs, was asked for and is not there yet",
+    when="a late result, or what a run of the job costs, was asked for and is not there yet",
 )
 def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
     """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
     None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
     to be asked for as well.
     """
-    superseded = job.state is State.SUPERSEDED
-    _require(superseded or job.repairable or job.reserved_run is not None, "ask_again", job)
+    _require(job.state is not State.FAILED or job.repairable, "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
     if done:
         kept = job.done if job.done_run == run_id else ()
@@ -872,10 +876,23 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
 
 
+@transition(
+    State.SUBMITTED,
+    State.FAILED,
+    to=None,
+    by="deliver",
+    when="no output URL that the run's record shows can be opened: its callback is asked for",
+)
+def ask_for_callback(job: Job, now: float) -> Job:
+    """Record that Runflow is asked to send a run's callback again: before it is asked, so that no crash repeats it."""
+    _require(job.state is State.SUBMITTED or job.repairable, "ask_for_callback", job)
+    return replace(job, callback_asked_at=now)
+
+
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
 def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
     """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry."""
-    return _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost)
+    return _with_metadata(job, _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost))
 
 
 @transition(
@@ -893,16 +910,19 @@ def deliver(
     cost: str | None,
     partial: bool,
     leftovers: tuple[str, ...] = (),
+    ask_at: float | None = None,
     stored: tuple[Output, ...] = (),
     remembered: bool = True,
 ) -> Job:
     """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late.
 
-    `remembered`: they are surely outputs of this very picture, and may be delivered for an equal one.
+    `ask_at`: when to ask what the run costs, if its record could not be read. `remembered`: they are surely outputs of
+    this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
     closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers, stored=stored)
-    return replace(closed, partial=partial, code=None, picture=job.picture if remembered else None)
+    closed = replace(closed, picture=job.picture if remembered else None)
+    return replace(closed, partial=partial, code=None, ask_at=ask_at, due_at=ask_at)
 
 
 @transition(
@@ -940,13 +960,22 @@ def deliver_other(
 
 
 @transition(
-    State.DELIVERED, to=None, by="deliver", when="another run's result was delivered, and the job's own run has ended"
+    State.DELIVERED,
+    State.FAILED,
+    State.CANCELLED,
+    State.SUPERSEDED,
+    to=None,
+    by="deliver",
+    when="the run that money is reserved for has ended, and Runflow says its cost",
 )
 def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
-    """Replace what was reserved for a run by what Runflow billed for it, which need not be asked for any more."""
-    _require(job.run_id is not None, "bill_reserved", job)
-    billed = replace(job, reservation=_billed(job.reservation, cost), reserved_run=run_id, ask_at=None)
-    return replace(billed, due_at=job.due_at if job.pending else None)
+    """Replace what was reserved for a run by what Runflow billed for it. Nothing else is asked of a delivered job."""
+    _require(job.reservation is not None, "bill_reserved", job)
+    billed = replace(job, reservation=_billed(job.reservation, cost))
+    billed = replace(billed, reserved_run=None if run_id == job.run_id else run_id)
+    if job.state is not State.DELIVERED:
+        return billed
+    return replace(billed, ask_at=None, due_at=job.due_at if job.pending else None)
 
 
 def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | None:
@@ -954,6 +983,12 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
     if reservation is None or cost is None:
         return reservation
     return replace(reservation, usd=max(Decimal(cost), Decimal(0)))
+
+
+def _with_metadata(before: Job, closed: Job) -> Job:
+    """A failed or cancelled job keeps the photo's own metadata while another result of it may still be delivered."""
+    late = closed.unaccounted or closed.earlier_runs or (closed.reason is not None and closed.reason.repairable)
+    return replace(closed, source_metadata=before.source_metadata) if late else closed
 
 
 def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from detag.domain import waits
+from detag.domain.job import Upload
 
 PAGE: Final = 1_000
 """Versions in one page of a listing: as many as S3 gives."""
-MAX_LISTED: Final = 100_000
-"""Versions after which a scan is broken off."""
+MAX_OBJECTS: Final = 100_000
+"""A bucket with more objects is not scanned to its end."""
+MAX_LISTED: Final = 1_000_000
+"""Nor one with more versions and delete markers, however few objects they leave: at a page a minute, 17 hours."""
 
 Position = tuple[str, str]
 """Key and version after which a listing goes on."""
@@ -73,6 +76,8 @@ class Scan:
     """The version of `after_key` at which the next page begins."""
     entries: int = 0
     """How many versions and delete markers it has seen."""
+    objects: int = 0
+    """How many objects it has seen: the latest versions among them."""
     completed_at: float = 0.0
     """When a scan last came to the end of the bucket."""
     too_large: bool = False
@@ -98,12 +103,23 @@ def taken_up(scan: Scan, listed: Listed, *, now: float) -> bool:
     return listed.version_id != "null" and oldest <= listed.modified <= youngest
 
 
+def is_overtaken(upload: Upload, newest: str) -> bool:
+    """Whether an upload that no event told of would be ranked below what is known of its name, the rank `newest`:
+    empty where nothing is.
+
+    Every event ranks above every listing, whatever came first, so that only the upload's own event can tell. Uploads
+    that the scan has found are in the order of their times.
+    """
+    return newest > upload.rank
+
+
 def after_page(scan: Scan, page: Page, *, now: float) -> Scan:
     """Where the scan stands after a page."""
     first = scan.after is None
-    started, entries = (now, page.entries) if first else (scan.started_at, scan.entries + page.entries)
-    moved = replace(scan, started_at=started, entries=entries, version=scan.version + 1)
-    if page.next is not None and entries < MAX_LISTED:
+    before = replace(scan, started_at=now, entries=0, objects=0) if first else scan
+    started, entries, objects = before.started_at, before.entries + page.entries, before.objects + len(page.latest)
+    moved = replace(before, entries=entries, objects=objects, version=scan.version + 1)
+    if page.next is not None and objects <= MAX_OBJECTS and entries < MAX_LISTED:
         return replace(moved, after_key=page.next[0], after_version=page.next[1])
     moved = replace(moved, after_key="", after_version="")
     if page.next is not None:

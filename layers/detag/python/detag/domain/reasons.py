@@ -224,17 +224,24 @@ class Reason(StrEnum):
         "Runflow refused the request; nothing was charged.",
         "Read the detail and fix the cause; then reopen it (unpaid).",
     )
+    REFUSED_UNCONFIRMED = (
+        "refused_unconfirmed",
+        Group.FAILED,
+        "Runflow refused the photo, but its answer to an earlier request was lost: that run may have been charged.",
+        "Fix the cause and reopen it (unpaid). If that cannot tell, search Runflow for the names in the detail.",
+        True,
+    )
     RUN_FAILED = (
         "run_failed",
         Group.FAILED,
-        "Runflow could not clean the photo.",
+        "Runflow could not clean the photo. The cost shows whether that was charged.",
         "Read the detail; then reopen it: unpaid if nothing was charged, else paid.",
         True,
     )
     NO_OUTPUT = (
         "no_output",
         Group.FAILED,
-        "Runflow reported success but returned no output.",
+        "Runflow reported success, which may be charged, but returned no output.",
         "detag asks for a week. Then show the run id to Runflow, and reopen it: ask again, or pay for a new run.",
         True,
     )
@@ -248,28 +255,28 @@ class Reason(StrEnum):
     UNDELIVERABLE = (
         "undeliverable",
         Group.FAILED,
-        "The output could not be fetched or stored for days.",
+        "The output, which was or may have been charged, could not be fetched or stored for days.",
         "Read the detail and fix the cause: it is tried again for a week. After that, reopen it (ask).",
         True,
     )
     TIMED_OUT = (
         "timed_out",
         Group.FAILED,
-        "The run did not end in time.",
+        "The run did not end in time. It may be charged.",
         "Nothing: if it ends within a week, its output is stored. Or reopen it: ask again, or pay for a new run.",
         True,
     )
     UNKNOWN_RUN = (
         "unknown_run",
         Group.FAILED,
-        "Runflow no longer knows the run.",
+        "Runflow no longer knows the run. It may have been charged.",
         "If it turns up within a week, its output is stored. Or reopen it: ask again, or pay for a new run.",
         True,
     )
     NOT_CONFIRMED = (
         "not_confirmed",
         Group.FAILED,
-        "Runflow's answer was lost, and for three days its run list did not tell whether there is a run to pay for.",
+        "Runflow's answer was lost, and for three days its run list did not tell whether a run was made and charged.",
         "Reopen it (unpaid) once the API key may list runs. If that cannot tell, search for the name in the detail.",
         True,
     )
@@ -277,7 +284,7 @@ class Reason(StrEnum):
     CANCELLED_AT_RUNFLOW = (
         "cancelled_at_runflow",
         Group.CANCELLED,
-        "Somebody cancelled the run at Runflow.",
+        "Somebody cancelled the run at Runflow. Work that was done is charged.",
         "If you still want it, reopen it (paid).",
     )
 

@@ -60,7 +60,7 @@ def text_of(job: Job) -> str:
         "Decision": job.decision,
         "Runflow's code": job.code,
         "Runflow's runs": ", ".join(runs),
-        "Charged": f"${job.cost}" if job.cost else None if runs else "nothing",
+        "Charged": f"${job.cost}" if job.cost else None if runs or job.reservation else "nothing",
         "In all": f"${job.total_cost}" if job.spent else None,
         "Job": job.job_id,
     }

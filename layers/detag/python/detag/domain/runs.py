@@ -379,9 +379,11 @@ class Result:
     run_id: str | None
     status: RunStatus = RunStatus.UNKNOWN
     output_urls: tuple[str, ...] = ()
+    sent_at: float = 0.0
+    """When the message was put into the queue; 0 where it does not say."""
 
 
-def result_message(callback: Callback) -> dict[str, Any]:
+def result_message(callback: Callback, now: float) -> dict[str, Any]:
     """What `callback` enqueues: plain JSON values only."""
     return {
         "job_id": callback.job_id,
@@ -389,6 +391,7 @@ def result_message(callback: Callback) -> dict[str, Any]:
         "event": callback.event,
         "status": callback.status.value,
         "links": list(callback.output_urls),  # the key stays: messages under it may be in the queue during a deploy
+        "sent_at": now,
     }
 
 
@@ -397,12 +400,13 @@ def read_result(message: Mapping[str, Any]) -> Result:
     job_id = message.get("job_id")
     if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
         raise ValueError("a result message must name a job_id of 32 hex digits")
-    urls = message.get("links")
+    urls, sent_at = message.get("links"), message.get("sent_at")
     return Result(
         job_id=job_id,
         run_id=run_id_of(message.get("run_id")),
         status=status_of(message.get("status")),
         output_urls=tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else (),
+        sent_at=float(sent_at) if isinstance(sent_at, (int, float)) else 0.0,
     )
 
 

@@ -76,7 +76,7 @@ class RunSearch:
         self.to_ask = list(dict.fromkeys([*ours, *self.to_ask]))
 
     def answered(self, run: Run | None) -> None:
-        """Take in the record of the first run of `to_ask`; None where Runflow does not know it."""
+        """Take in the record of the first run of `to_ask`; None where Runflow does not know it, or cannot show it."""
         run_id = self.to_ask.pop(0)
         told = Proof.UNTOLD if run is None else self._proof(run)
         if told is Proof.UNTOLD:

@@ -154,6 +154,16 @@ DELIVERY: Final = Wait(
 LATE_POLL: Final = Backoff(
     "a failed job's run that may still end well", 3_600.0, 86_400.0, "paid already, and a person was told", jitter=False
 )
+CALLBACK_AGAIN: Final = Wait(
+    "before a run's callback is asked for again",
+    86_400.0,
+    "its URLs are the last road to a paid output; what Runflow does with such a request is not promised",
+)
+CALLBACK_URLS: Final = Wait(
+    "for a callback's own output URLs",
+    2_400.0,
+    "they are in its message alone, which comes every 720 s: the fifth receive would make it a dead letter",
+)
 LATE_RESULT: Final = Wait(
     "for a late result", 7 * 86_400.0, "what Runflow does not show within a week it is not going to show"
 )
@@ -256,6 +266,8 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     MORE_OUTPUTS,
     DELIVERY,
     LATE_POLL,
+    CALLBACK_AGAIN,
+    CALLBACK_URLS,
     LATE_RESULT,
     RESUME,
     REDELIVER,

@@ -54,6 +54,7 @@ def kept(job: Job) -> Job:
         url_expires_at=_micro(job.url_expires_at),
         claimed_at=_micro(job.claimed_at),
         submitted_at=_micro(job.submitted_at),
+        callback_asked_at=_micro(job.callback_asked_at),
         troubles=tuple(sorted((trouble, _micro(since)) for trouble, since in job.troubles)),
         closed_at=None if job.closed_at is None else _micro(job.closed_at),
         ask_at=None if job.ask_at is None else _micro(job.ask_at),

@@ -75,6 +75,13 @@ class Runs(Protocol):
         """
         ...
 
+    def redeliver(self, run_id: str) -> None:
+        """Ask Runflow to send a run's callback again, with output URLs that are signed anew (contract section 4).
+
+        Raises `Unauthorized`, `NotConfigured`, or `Transient` for any other answer than that it will.
+        """
+        ...
+
     def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """A page of all runs of the organisation. Raises `Transient`, `Unauthorized`, `NotConfigured`."""
         ...

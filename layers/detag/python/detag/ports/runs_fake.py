@@ -125,9 +125,11 @@ class Habits:
     output_url_seconds: float = 3_600.0
     page_limit: int = 500
     output: Literal["image_urls", "outputs"] = "image_urls"
-    signs: Literal["always", "when asked", "unless asked"] = "always"
-    """Whether a record's output URLs are signed: always, only where `add_signature` asks for it, or only where it does
-    not."""
+    signs: Literal["always", "when asked", "unless asked", "in callbacks"] = "always"
+    """Whether a record's output URLs are signed: always, only where `add_signature` asks for it, only where it does
+    not, or never: then only a callback's are."""
+    redelivers: bool = True
+    """Whether it sends a callback again when it is asked to: else 404."""
     list_entries: Literal["whole", "thin", "ids", "nested", "no ids"] = "whole"
     """What an entry of the list is: the record; its id, status and time only; its id as text; an object with the record
     in it; or the record with null for its id."""
@@ -172,9 +174,9 @@ def no_fault(_operation: str) -> Fault | None:
 class FakeRuns:
     """See `detag.ports.runs.Runs`. Its effects are "runs.<method>".
 
-    `ending` plans each run when it is made, from the request's body; `fault` is asked before each "create", "get" and
-    "page"; `cleaned` draws the outputs. An effect that raises after "runs.create" must not raise what the
-    port promises only before: an answer that was lost is a `Fault`.
+    `ending` plans each run when it is made, from the request's body; `fault` is asked before each "create", "get",
+    "redeliver" and "page"; `cleaned` draws the outputs. An effect that raises after "runs.create" must not raise what
+    the port promises only before: an answer that was lost is a `Fault`.
     """
 
     def __init__(
@@ -194,7 +196,9 @@ class FakeRuns:
         self.posts: list[tuple[str, str]] = []
         """Body and Idempotency-Key of every POST that reached Runflow."""
         self.ended: list[FakeRun] = []
-        """Every run that has ended, in that order: its callback is due. A test takes out what it has sent."""
+        """Every run whose callback is due, in that order: it has ended, or its callback was asked for again. A test
+        takes out what it has sent.
+        """
         self.shown_as_sent: set[str] = set()
         """Runs whose `input` is shown as it was sent, whatever the habit."""
         self._going: dict[str, FakeRun] = {}
@@ -426,9 +430,25 @@ class FakeRuns:
                     raise OtherAccount(OTHER_ACCOUNT)
                 return None
             record = self.record(run)
-            if self.habits.signs != "always" and signed != (self.habits.signs == "when asked"):
+            if not self._signs(asked=signed):
                 record["output"] = json.loads(re.sub(r"\?[^\"]*", "", json.dumps(record["output"])))
             return read_run(record)
+
+    def _signs(self, *, asked: bool) -> bool:
+        return {"always": True, "when asked": asked, "unless asked": not asked}.get(self.habits.signs, False)
+
+    def redeliver(self, run_id: str) -> None:
+        """See `Runs`."""
+        with self._effect("runs.redeliver"):
+            key = self.habits.key
+            self._ask("redeliver")
+            run = self.runs.get(run_id)
+            known = run is not None and not run.lost and run.account == self.habits.accounts[key]
+            if run is None or not known or not self.habits.redelivers:
+                raise Transient("Runflow answered 404")
+            if not run.ended:
+                raise Transient("Runflow answered 422")
+            self.ended.append(run)
 
     def page(self, cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
         """See `Runs`."""

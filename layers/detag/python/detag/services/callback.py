@@ -193,7 +193,7 @@ class CallbackHandler:
         if 0 <= now - self._queued.get(digest, float("-inf")) < REPLAY_SECONDS:
             return 200
         try:
-            self._results.send([result_message(callback)])
+            self._results.send([result_message(callback, now)])
         except Transient:
             self._telemetry.warning("callback could not be queued", run_id=callback.run_id)
             return 503

@@ -30,7 +30,9 @@ from detag.domain.decisions import (
     after_unknown_other,
     already_done,
     as_asked,
-    billing_earlier,
+    bill,
+    callback_again,
+    comes_again,
     done_of,
     found_stored,
     is_proven,
@@ -62,6 +64,8 @@ from detag.services.budget import Budget
 from detag.services.steps import Steps
 from detag.services.storing import Storing, as_output
 
+Road = Stored | Partway | Overtaken | NotStored
+"""What one road to the outputs has given."""
 ROUNDS: Final = 5
 SAVE_SECONDS: Final = 30.0
 """Kept of an invocation for what follows an output's last byte: S3's answer, the event, the item."""
@@ -129,13 +133,11 @@ class Deliver:
         try:
             run = self._run(job, run_id, result)
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
-            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), deadline)
+            self._take(job, after_no_answer(job, run_id, str(error), now=self._clock.now()), result, deadline)
             return
         match whose_run(job, run_id, run, lambda: self._photo_url(job)):
             case Whose.OWN:
-                if run is not None and is_uncounted(job, run):
-                    self._budget.charge_unmatched(job, run)  # it had failed free of charge
-                self._close(job, run, result, deadline)
+                self._close(self._counted(job, run), run, result, deadline)
             case Whose.NEW:
                 self._close(self._adopted(job, run_id, run), run, result, deadline)
             case Whose.FOREIGN:
@@ -143,7 +145,7 @@ class Deliver:
             case Whose.EARLIER | Whose.UNMATCHED if run is not None:
                 self._use_other(job, run, result, deadline)
             case _:
-                self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), deadline)
+                self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), result, deadline)
 
     def _photo_url(self, job: Job) -> str:
         upload = job.upload
@@ -152,7 +154,7 @@ class Deliver:
     def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
         if job.state.terminal:
-            return replace(job, run_id=run_id)
+            return replace(self._counted(job, run), run_id=run_id)
         return self._budget.adopt(job, run_id, client_ref=run.client_ref if run else None)
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
@@ -184,23 +186,32 @@ class Deliver:
             yield plain.output_urls
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
-        """Charge an earlier or unmatched run, and use its output where the job has none."""
-        if is_uncounted(job, run):
-            self._budget.charge_unmatched(job, run)
-        match billing_earlier(job, run):
-            case Again(why):
-                raise Transient(why)
-            case Step() as billed:
-                job = self._steps.take(job, billed)
+        """Count an earlier or unmatched run, and use its output where the job has none."""
+        job = self._counted(job, run)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=done_of(job, run))
             fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(other, run, result, deadline), deadline)
-            self._take(job, after_fetch_of_other(job, run, fetched, now=self._clock.now()), deadline)
+            job = self._ask_for_callback(job, run, fetched)
+            decided = after_fetch_of_other(job, run, fetched, now=self._clock.now())
+            self._take(job, decided, _with_urls_left(result, fetched), deadline)
         elif isinstance(decided, Step) and job.state is State.WAITING:
             self._close(self._steps.take(job, decided), run, result, deadline)
         else:
-            self._take(job, decided, deadline)
+            self._take(job, decided, replace(result, output_urls=()), deadline)
+
+    def _counted(self, job: Job, run: Run | None) -> Job:
+        """The job once what a run of it costs is counted: in its reservation, or as a charge beside it."""
+        if run is None:
+            return job
+        match bill(job, run):
+            case Again(why):
+                raise Transient(why)
+            case Step() as billed:
+                job = self._steps.take(job, billed)
+        if is_uncounted(job, run):
+            self._budget.charge_unmatched(job, run)
+        return job
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)
@@ -209,6 +220,8 @@ class Deliver:
     # How the run ended
 
     def _close(self, job: Job, run: Run | None, result: Result, deadline: float) -> None:
+        if run is not None:
+            job = self._ask_for_callback(job, run, None)
         decided = after_run(
             job,
             run,
@@ -221,11 +234,25 @@ class Deliver:
             run = decided.run
             job = replace(job, done=done_of(job, run), done_run=None)
             fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
-            self._take(job, after_fetch(job, run, fetched, now=self._clock.now()), deadline)
+            job = self._ask_for_callback(job, run, fetched)
+            decided = after_fetch(job, run, fetched, now=self._clock.now())
+            self._take(job, decided, _with_urls_left(result, fetched), deadline)
         else:
-            self._take(job, decided, deadline)
+            self._take(job, decided, result, deadline)
 
-    def _take(self, job: Job, decided: Step | Idle | Again, deadline: float) -> None:
+    def _ask_for_callback(self, job: Job, run: Run, fetched: Fetched | None) -> Job:
+        """The job, after its run's callback was asked for again, if that is the last road to the outputs."""
+        step = callback_again(job, run, fetched, now=self._clock.now())
+        if step is None:
+            return job
+        job = self._steps.take(job, step)
+        try:
+            self._runs.redeliver(run.run_id)
+        except (Transient, Unauthorized, NotConfigured) as error:
+            self._telemetry.warning("callback not sent again", job_id=job.job_id, run_id=run.run_id, why=str(error))
+        return job
+
+    def _take(self, job: Job, decided: Step | Idle | Again, result: Result, deadline: float) -> None:
         match decided:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
@@ -234,9 +261,12 @@ class Deliver:
                 raise Transient(why)
             case Step(unless_stored=True) if outputs := self._stored(job):
                 found = self._storing.alone(job, lambda: self._whole(job, outputs), deadline)
-                self._take(job, found_stored(job, found, now=self._clock.now()), deadline)
+                self._take(job, found_stored(job, found, now=self._clock.now()), result, deadline)
+                return
             case Step():
-                self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
+                job = self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
+        if comes_again(job, result, now=self._clock.now()):
+            raise Transient("its output URLs may still be needed, and are nowhere else")
 
     def _stored(self, job: Job) -> tuple[Output, ...]:
         """The job's outputs that a worker stored before it died."""
@@ -272,19 +302,17 @@ class Deliver:
 
     # The outputs
 
-    def _fetch_by_any_road(
-        self, job: Job, run: Run, result: Result, deadline: float
-    ) -> Stored | Partway | Overtaken | NotStored:
+    def _fetch_by_any_road(self, job: Job, run: Run, result: Result, deadline: float) -> Road:
         """Store the run's outputs; what the URLs of its record do not give is tried by the others."""
         fetched, roads = self._store(job, run, deadline), self._other_urls(run, result)
         while _may_give_more(fetched) and (urls := next(roads, ())):
             if urls != run.output_urls:
                 done = fetched.done if isinstance(fetched, NotStored) else job.done
                 rest = replace(job, done=done[: done.index("")] if "" in done else done)
-                fetched = max(fetched, self._store(rest, replace(run, output_urls=urls), deadline), key=_worth)
+                fetched = _better(fetched, self._store(rest, replace(run, output_urls=urls), deadline))
         return fetched
 
-    def _store(self, job: Job, run: Run, deadline: float) -> Stored | Partway | Overtaken | NotStored:
+    def _store(self, job: Job, run: Run, deadline: float) -> Road:
         """Fetch and store the run's outputs, from where the last invocation stopped.
 
         Another is begun only while it has its whole time; the first of an invocation always is, so that each gets on.
@@ -310,7 +338,8 @@ class Deliver:
         except _NewerDelivered:
             return Overtaken()
         except (OutputUrlExpired, Transient) as error:
-            return NotStored(f"an output could not be fetched or stored: {error}", done)
+            closed = isinstance(error, OutputUrlExpired)
+            return NotStored(f"an output could not be fetched or stored: {error}", done, closed)
         if len(urls) < len(run.output_urls):
             refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
         elif "" in done:
@@ -361,14 +390,32 @@ def _may_give_more(fetched: Fetched) -> bool:
     return isinstance(fetched, NotStored) or (isinstance(fetched, Stored) and fetched.refused != "")
 
 
-def _worth(fetched: Fetched) -> tuple[float, bool]:
-    """Of two roads to the same outputs the one that gave more counts; of equal ones, what is final."""
+def _better(one: Road, other: Road) -> Road:
+    """Of two roads to the same outputs the one that gave more; refused is only what both of them refuse."""
+    better = max(one, other, key=_worth)
+    if isinstance(better, NotStored):
+        return replace(better, refused=better.refused and _is_closed(one) and _is_closed(other))
+    return better
+
+
+def _worth(fetched: Fetched) -> tuple[float, int]:
+    """How much a road gave; of equal ones, what is final, and rather what may give more than nothing for good."""
     match fetched:
         case Stored(keys):
-            return len(keys), True
+            return len(keys), 3 if keys else 1
         case Partway(done) | NotStored(done=done):
-            return len([key for key in done if key]), False
-    return math.inf, True
+            return len([key for key in done if key]), 0 if _is_closed(fetched) else 2
+    return math.inf, 3
+
+
+def _is_closed(fetched: Fetched) -> bool:
+    """Whether the same URLs would give no more."""
+    return isinstance(fetched, Stored | Overtaken) or (isinstance(fetched, NotStored) and fetched.refused)
+
+
+def _with_urls_left(result: Result, fetched: Fetched) -> Result:
+    """The message without its output URLs, once they have given all they will."""
+    return replace(result, output_urls=()) if _is_closed(fetched) else result
 
 
 def _same_run(job: Job, existing: Existing) -> bool:

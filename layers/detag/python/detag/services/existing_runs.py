@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from detag.domain.decisions import OTHER_ACCOUNT, Proof, Search, Unanswered, proof
+from detag.domain.decisions import DOWN_AFTER, OTHER_ACCOUNT, Proof, Search, Unanswered, proof
 from detag.domain.job import Job
 from detag.domain.runs import Run, same_account
 from detag.domain.search import MAX_TO_ASK, RunSearch
@@ -85,7 +85,9 @@ class ExistingRuns:
             search.judge(self._named(job.client_ref))
             self._ask(search, deadline)
         self._read_list(search, deadline)
-        self._ask(search, deadline)
+        outage = self._ask(search, deadline)
+        if outage is not None:
+            raise outage
 
     def _named(self, client_ref: str) -> Sequence[Run]:
         """What Runflow's filter finds. It is a second witness beside the list: it may not be understood."""
@@ -94,11 +96,23 @@ class ExistingRuns:
         except (Transient, Unauthorized):
             return ()
 
-    def _ask(self, search: RunSearch, deadline: float) -> None:
+    def _ask(self, search: RunSearch, deadline: float) -> Transient | Unauthorized | None:
+        """Ask for what entries do not tell. A record that cannot be read does not tell either, and the others are asked
+        for; what the last of several in a row failed with is returned.
+        """
+        failures = 0
         for _ in range(MAX_ASKED):
             if not search.to_ask or self._clock.monotonic() > deadline:
-                return
-            search.answered(self._runs.get(search.to_ask[0]))
+                break
+            try:
+                run, failures = self._runs.get(search.to_ask[0]), 0
+            except (Transient, Unauthorized) as error:
+                run, failures = None, failures + 1
+                if failures == DOWN_AFTER:
+                    search.answered(None)
+                    return error
+            search.answered(run)
+        return None
 
     def _read_list(self, search: RunSearch, deadline: float) -> None:
         for number in range(MAX_PAGES):

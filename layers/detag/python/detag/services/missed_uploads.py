@@ -6,7 +6,7 @@ from typing import Final
 
 from detag.domain.job import Upload
 from detag.domain.metrics import Metric
-from detag.domain.missed_uploads import PAGE, Scan, after_page, taken_up
+from detag.domain.missed_uploads import PAGE, Scan, after_page, is_overtaken, taken_up
 from detag.domain.uploads import by_encoded_key, read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
@@ -91,18 +91,14 @@ class MissedUploads:
         return Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
 
     def _is_missed(self, upload: Upload) -> bool:
-        """Whether an upload has no job, and is the first that is known of its name.
-
-        Of a known name it would be ranked below what is there, whatever its age: only its event can tell. What cannot
-        be read is there.
-        """
+        """Whether an upload has no job, and no newer one of its name is known. What cannot be read is there."""
         if any(self._has_job(one) for one in (upload, by_encoded_key(upload))):
             return False
         try:
-            known = bool(self._jobs.newest_upload(upload.bucket, upload.key))
+            newest = self._jobs.newest_upload(upload.bucket, upload.key)
         except Unreadable:
             return False
-        if known:
+        if is_overtaken(upload, newest):
             self._telemetry.warning("no event yet, and another upload of the name is known", job_id=upload.job_id)
             return False
         return True

@@ -72,7 +72,10 @@ def pending_for(job: Job) -> tuple[str, ...]:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """A closed job as its event has it: plain JSON values, nothing secret."""
+    """A closed job as its event and its record have it: plain JSON values, nothing secret; if it was not delivered, in
+    plain words what that means and what to do.
+    """
+    reason = job.reason
     return {
         "schema": SCHEMA,
         "job_id": job.job_id,
@@ -80,7 +83,7 @@ def summary(job: Job) -> dict[str, Any]:
         "key": job.upload.key,
         "version_id": job.upload.version_id,
         "state": job.state.value,
-        "reason": job.reason.value if job.reason else None,
+        "reason": reason.value if reason else None,
         "detail": job.detail,
         "decision": job.decision,
         "code": job.code,
@@ -91,6 +94,8 @@ def summary(job: Job) -> dict[str, Any]:
         "partial": job.partial,
         "outputs": list(job.outputs),
         "leftovers": list(job.leftovers),
+        "means": reason.means if reason else None,
+        "what_to_do": reason.do if reason else None,
         "earlier_runs": list(job.earlier_runs),
         "total_cost": str(job.total_cost),
         "reopened": reopened(job.requests[-1]) if job.requests else None,

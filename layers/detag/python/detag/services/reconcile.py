@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,12 +10,14 @@ from typing import Any, Final
 from detag.domain import intake as intakes
 from detag.domain import waits
 from detag.domain.decisions import (
+    DOWN_AFTER,
     SENT_TO_DELIVER,
     Idle,
     Next,
     Step,
     after_foreign_poll,
     after_poll,
+    after_poll_without_answer,
     let_go,
     runs_to_look_at,
     when_due,
@@ -23,7 +25,7 @@ from detag.domain.decisions import (
 from detag.domain.intake import Evidence, Intake
 from detag.domain.job import Job, State
 from detag.domain.metrics import Metric
-from detag.domain.missed_uploads import MAX_LISTED
+from detag.domain.missed_uploads import MAX_LISTED, MAX_OBJECTS
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.runs import Run, RunStatus
@@ -187,29 +189,40 @@ class Reconcile:
         ended: list[dict[str, Any]] = []
         still_running = 0
         try:
-            listed = self._listed(overdue, deadline) if len(overdue) >= LIST_FROM else {}
-            asked = 0
-            for job in overdue:
-                if self._clock.monotonic() > deadline - SPARE_SECONDS:
-                    break
-                run = listed.get(job.run_id or "")
-                if run is None:
-                    if asked == MAX_ASKED:
-                        continue
-                    asked += 1
-                step = self._polled(job, run)
+            for job, step in self._polls(overdue, deadline):
                 if not self._take(job, step):
                     continue
                 if step.decision == SENT_TO_DELIVER:
                     ended.append({"job_id": job.job_id, "run_id": job.run_id})
                 else:
                     still_running += 1
-        except (Transient, Unauthorized, NotConfigured) as error:
-            self._telemetry.warning("overdue runs could not be read", error=str(error))
+        except Transient as error:
+            self._telemetry.warning("overdue runs could not be saved", error=str(error))
         return ended, still_running
 
+    def _polls(self, overdue: list[Job], deadline: float) -> Iterator[tuple[Job, Step]]:
+        """What is done about each overdue run, which is asked for unless the run list showed it.
+
+        One that cannot be read is put off as well: the others come first the next time. What is not asked for in an
+        outage, or for want of time, stays due, and comes first then.
+        """
+        listed = self._listed(overdue, deadline) if len(overdue) >= LIST_FROM else {}
+        asked = failures = 0
+        for job in overdue:
+            if failures == DOWN_AFTER or self._clock.monotonic() > deadline - SPARE_SECONDS:
+                return
+            run = listed.get(job.run_id or "")
+            if run is None:
+                if asked == MAX_ASKED:
+                    continue
+                asked += 1
+            try:
+                step, failures = self._polled(job, run), 0
+            except (Transient, Unauthorized, NotConfigured) as error:
+                step, failures = after_poll_without_answer(job, str(error), now=self._clock.now()), failures + 1
+            yield job, step
+
     def _polled(self, job: Job, run: Run | None) -> Step:
-        """What is done about an overdue run, which is asked for unless the run list showed it."""
         try:
             run = run or self._runs.get(job.run_id or "", account=job.account)
         except OtherAccount:
@@ -217,16 +230,22 @@ class Reconcile:
         return after_poll(job, run, now=self._clock.now(), run_timeout_hours=self._run_timeout_hours)
 
     def _listed(self, overdue: list[Job], deadline: float) -> dict[str, Run]:
+        """What the run list shows of overdue runs. It saves calls and is not needed: the key need not have the right to
+        read it, and what it does not show is asked for by id.
+        """
         wanted = {job.run_id for job in overdue}
         found: dict[str, Run] = {}
         cursor = None
-        for _ in range(MAX_PAGES):
-            page = self._runs.page(cursor)
-            told = (run for run in page.runs if run.status is not RunStatus.UNKNOWN)
-            found |= {run.run_id: run for run in told if run.run_id in wanted}
-            cursor = page.next
-            if cursor is None or len(found) == len(wanted) or self._clock.monotonic() > deadline - 2 * SPARE_SECONDS:
-                break
+        try:
+            for _ in range(MAX_PAGES):
+                page = self._runs.page(cursor)
+                told = (run for run in page.runs if run.status is not RunStatus.UNKNOWN)
+                found |= {run.run_id: run for run in told if run.run_id in wanted}
+                cursor, late = page.next, self._clock.monotonic() > deadline - 2 * SPARE_SECONDS
+                if cursor is None or len(found) == len(wanted) or late:
+                    break
+        except (Transient, Unauthorized, NotConfigured) as error:
+            self._telemetry.warning("run list could not be read", error=str(error))
         return found
 
     def _take(self, job: Job, step: Step) -> bool:
@@ -303,6 +322,8 @@ class Reconcile:
                 "reason": job.reason,
                 "detail": job.detail,
                 "decision": job.decision,
+                "means": job.reason.means if job.reason else None,
+                "what_to_do": job.reason.do if job.reason else None,
             }
             for job in jobs
             if job is not None and job.state in (State.FAILED, State.CANCELLED)
@@ -317,6 +338,6 @@ class Reconcile:
         if scan is None:
             return {"state": "not begun"}
         if scan.too_large:
-            return {"state": f"off: the input bucket holds more than {MAX_LISTED} versions"}
+            return {"state": f"off: the input bucket holds more than {MAX_OBJECTS} objects, or {MAX_LISTED} versions"}
         completed = datetime.fromtimestamp(scan.completed_at, UTC).isoformat(timespec="minutes")
         return {"state": "on", "completed_at": completed if scan.completed_at else None}
