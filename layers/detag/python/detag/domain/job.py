@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
 from detag.domain.picture import Output
@@ -78,6 +78,11 @@ class Illegal(Exception):
     """A move that is not in the table of transitions: a bug in the caller."""
 
 
+@lru_cache(maxsize=1_024)  # a photo's id is asked for some fifty times while it is worked on
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One version of one object, as the event named it."""
@@ -106,7 +111,7 @@ class Upload:
         Not of the ETag: uploading A, B and A again would make the third look like a repeat of the first.
         """
         tail = ("version", self.version) if self.version else ("sequencer", self.sequencer)
-        return hashlib.sha256(json.dumps([self.bucket, self.event_key or self.key, *tail]).encode()).hexdigest()[:32]
+        return _hashed(self.bucket, self.event_key or self.key, *tail)
 
     @property
     def version(self) -> str | None:

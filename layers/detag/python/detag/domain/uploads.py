@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -97,11 +98,12 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
     Capitals do not count, because some file systems change them.
     """
     parts = key.casefold().split("/")
-    return next((name for name in names if any(_matches(name.casefold(), part) for part in parts)), None)
+    return next((name for name in names if any(map(_pattern(name).fullmatch, parts))), None)
 
 
-def _matches(name: str, part: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, name.split("*"))), part, re.DOTALL) is not None
+@lru_cache(maxsize=256)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, name.casefold().split("*"))), re.DOTALL)
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

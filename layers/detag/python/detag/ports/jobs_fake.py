@@ -316,9 +316,9 @@ class FakeJobStore:
             found = [
                 (job.closed_at, job_id)
                 for job_id, job in self._lagging().items()
-                if job.state is state and job.closed_at is not None and day_of(job.closed_at) == day
+                if job.state is state and job.closed_at is not None and after < job.closed_at <= until
             ]
-            return sorted(one for one in found if after < one[0] <= until)[: max(limit, 0)]
+            return sorted(one for one in found if day_of(one[0]) == day)[: max(limit, 0)]
 
     def is_any_open(self) -> bool:
         """See `JobStore`."""
