@@ -423,8 +423,8 @@ class Checker:
             return
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
         since = self._simulation.time - self._simulation.run_timeout_hours * HOUR + 2 * CLOCK_SKEW
-        for other in self._simulation.jobs.jobs.values():
-            if other.job_id != after.job_id and self._pictures.get(other.job_id) == picture:
+        for job_id, other in self._simulation.jobs.jobs.items():
+            if self._pictures.get(job_id) == picture and job_id != after.job_id:
                 pays = other.state in (State.SUBMITTING, State.SUBMITTED) or other.unconfirmed
                 lost = other.picture_version and other.claimed_at <= since  # it had its time
                 taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
@@ -636,13 +636,15 @@ class Checker:
             job_id = stored.metadata[JOB_ID]  # without an item, where a new upload is delivered at once
             good = job_id in self.names and is_output(stored.data)
             if good:
-                uploads = [one for one in self._simulation.uploaded if job_id in (one.job_id, by_own_key(one).job_id)]
                 names = {self.names[job_id]}
                 if not self._simulation.versioned:
+                    given = self._simulation.uploaded
+                    uploads = [one for one in given if job_id in (one.job_id, by_own_key(one).job_id)]
                     names = {name for one in uploads for name in self._photos_of_key[one.key]}
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
-            own = self._metadata.get(stored.metadata[JOB_ID], {})
+            given = self._metadata.get(stored.metadata[JOB_ID], {})
+            own = {name: value for name, value in given.items() if not name.startswith("detag-")}
             self.check("own metadata", own.items() <= stored.metadata.items(), key, own, stored.metadata)
 
     def _batch(self) -> None:

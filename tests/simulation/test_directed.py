@@ -355,6 +355,7 @@ def test_thousands_of_overdue_runs_are_read_from_the_run_list(simulation: Simula
     count = 2_000
     simulation.runflow.deaf = True
     simulation.runflow.endings = [Ending(seconds=2 * HOUR) for _ in range(count)]
+    pass_time(simulation, HOUR)  # midnight is over
     for number in range(count):
         upload(simulation, f"{number}.jpg")
     pass_time(simulation, 240.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 
 import pytest
@@ -124,7 +123,9 @@ def test_a_delivery_without_a_record_counts_as_billed(simulation: Simulation) ->
 
 
 def test_keeping_what_was_reserved_would_be_noticed(simulation: Simulation) -> None:
-    with Change("detag.services.deliver:Deliver._counted", "billed is not None", "False").made():
+    with Change(
+        "detag.services.deliver:Deliver._counted", "case Step() as billed:", "case Step() as billed if False:"
+    ).made():
         simulation.runflow.endings = [Ending(seconds=30 * HOUR, status="failed", cost=2 * PRICE)]
         upload(simulation)
         simulation.run_out(simulation.time + 12 * DAY)
@@ -139,11 +140,13 @@ def test_a_refusal_that_may_have_been_charged_says_so(simulation: Simulation) ->
     come_to_rest(simulation)
     assert used(simulation) == PRICE
     ((_, event),) = simulation.events.published
-    (record,) = (json.loads(one.data) for key, one in simulation.photos.outputs.items() if key.startswith("_failed/"))
-    for told in (event, record):
-        assert "may have been charged" in told["means"]
-        assert told["detail"] == f"{job}.1: Runflow answered 422: no"
-        assert "Search Runflow for the names in the detail" in told["what_to_do"]
+    (record,) = (one.data.decode() for key, one in simulation.photos.outputs.items() if key.startswith("_failed/"))
+    assert event["detail"] == f"{job}.1: Runflow answered 422: no"
+    for text in (f"{event['means']} {event['what_to_do']} {event['detail']}", record):
+        assert "may have been charged" in text
+        assert "search Runflow for the names in the detail" in text
+        assert f"{job}.1: Runflow answered 422: no" in text
+    assert "Charged:" not in record, "nobody knows"
 
 
 def test_a_refusal_that_hides_a_charge_would_be_noticed(simulation: Simulation) -> None:

@@ -9,7 +9,7 @@ import pytest
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending, Fault
-from tests.simulation.directed import pass_time, rest, upload
+from tests.simulation.directed import HOUR, pass_time, rest, upload
 from tests.simulation.simulation import DAY, Simulation
 
 FREE = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INTERNAL")
@@ -20,7 +20,7 @@ def outage(simulation: Simulation, days: int) -> dict[str, Job]:
     one was paid. A further photo comes meanwhile. The jobs by key, once it is over and a day has passed.
     """
     runflow = simulation.runflow
-    for key, ending in (("going.jpg", Ending()), ("failed.jpg", FREE)):
+    for key, ending in (("going.jpg", Ending(seconds=HOUR)), ("failed.jpg", FREE)):
         runflow.endings = [ending]
         upload(simulation, key)
         pass_time(simulation, 5.0)
@@ -43,14 +43,20 @@ def test_an_outage_of_two_days_delays_photos(simulation: Simulation) -> None:
     assert simulation.runflow.billed == 5 * PRICE
 
 
-@pytest.mark.parametrize("days", [4, 9, 15])
-def test_a_longer_one_leaves_unclear_answers_to_a_person(simulation: Simulation, days: int) -> None:
-    """What may have been paid is not sent again: a person is told of it after three days, and it stays counted."""
+@pytest.mark.parametrize(
+    ("days", "state", "events"), [(4, State.DELIVERED, 0), (9, State.DELIVERED, 1), (15, State.FAILED, 1)]
+)
+def test_a_longer_one_leaves_unclear_answers_to_a_person(
+    simulation: Simulation, days: int, state: State, events: int
+) -> None:
+    """What may have been paid is not sent again: a person is told of it after three days, and it stays counted. A run
+    that went on is given up after seven days, and asked for in seven more.
+    """
     jobs = outage(simulation, days)
-    assert jobs.pop("going.jpg").state is State.DELIVERED
+    assert jobs.pop("going.jpg").state is state
     assert {(job.state, job.reason) for job in jobs.values()} == {(State.FAILED, Reason.NOT_CONFIRMED)}
     told = [detail["key"] for kind, detail in simulation.events.published if kind == "Photo Failed"]
-    assert sorted(told) == sorted(jobs)
+    assert sorted(told) == sorted([*jobs, *["going.jpg"] * events])
     assert simulation.runflow.billed == 2 * PRICE
     assert sum(simulation.jobs.money.values()) == 5 * PRICE
 

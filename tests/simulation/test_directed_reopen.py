@@ -200,7 +200,7 @@ def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> No
     job_id = upload(simulation)
     pass_time(simulation, HOUR)
     job = simulation.jobs.jobs[job_id]
-    assert (job.reason, job.run_id, job.reservation is not None) == (Reason.REFUSED, None, True)
+    assert (job.reason, job.run_id, job.reservation is not None) == (Reason.REFUSED_UNCONFIRMED, None, True)
     pass_time(simulation, 5 * HOUR)
     simulation.runflow.deaf = False
     found = reopen(simulation, "unpaid", job)
@@ -213,7 +213,7 @@ def test_unpaid_sends_what_proves_to_have_no_run(simulation: Simulation) -> None
     job_id = upload(simulation)
     pass_time(simulation, HOUR)
     job = simulation.jobs.jobs[job_id]
-    assert (job.reason, job.run_id, used(simulation)) == (Reason.REFUSED, None, 1)
+    assert (job.reason, job.run_id, used(simulation)) == (Reason.REFUSED_UNCONFIRMED, None, 1)
     found = reopen(simulation, "unpaid", job)
     assert (found.state, len(simulation.runflow.runs), used(simulation)) == (State.DELIVERED, 1, 1)
     rest(simulation)
@@ -225,7 +225,7 @@ def test_ask_finds_no_unconfirmed_run_and_closes_again(simulation: Simulation) -
     pass_time(simulation, HOUR)
     job = simulation.jobs.jobs[job_id]
     found = reopen(simulation, "ask", job)
-    assert (found.state, found.reason, found.reservation) == (State.FAILED, Reason.REFUSED, job.reservation)
+    assert (found.state, found.reason, found.reservation) == (State.FAILED, Reason.REFUSED_UNCONFIRMED, job.reservation)
     assert len(simulation.runflow.sent) == 2 and not simulation.runflow.runs
 
 

@@ -235,7 +235,7 @@ class Reason(StrEnum):
         "run_failed",
         Group.FAILED,
         "Runflow could not clean the photo. The cost shows whether that was charged.",
-        "Read the detail; then reopen it: unpaid if nothing was charged, else paid.",
+        "Read the detail; then reopen it: unpaid if its cost is 0, else paid.",
         True,
     )
     NO_OUTPUT = (
