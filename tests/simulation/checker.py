@@ -21,6 +21,7 @@ from detag.domain.money import day_of
 from detag.domain.naming import JOB_ID, RECORD_OF, REUSED_FROM, RUN_ID, SOURCE_KEY, source_of
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Way
+from detag.domain.runs import same_account
 from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
@@ -319,7 +320,8 @@ class Checker:
             free = made is not None and made.ended and (not made.billed or again)
             self.check("free retries only", free and after.attempt <= self._simulation.max_attempts, after)
             self.check("free retries only", after.expired_urls <= EXPIRED_URLS, "expired", after)
-        if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
+        as_before = before is not None and before.closed_as is not None and after.reason is before.closed_as.reason
+        if after.state is State.FAILED and not as_before and (before is None or before.state is not State.FAILED):
             self._given_up(after)
         self._picture(before, after)
         if after.state is State.SUBMITTING and (before is None or after.submission_no != before.submission_no):
@@ -374,7 +376,9 @@ class Checker:
             fair = bool(asked) and named and asked["how"] == after.requests[-1].how and len(set(ids)) == len(ids)
             self.check("reopened on request", fair and len(ids) == len(before.requests) + 1, before, after, ids)
             self._simulation.profile.happens("asked to reopen: carried out")
-            kept = {one.day: one.usd for one in before.reservations} == {one.day: one.usd for one in after.reservations}
+            kept = sorted((one.day, one.usd) for one in before.reservations) == sorted(
+                (one.day, one.usd) for one in after.reservations
+            )
             self.check("reopened on request", kept, "money moved", before, after)
 
     def _judged(self, before: Job | None, after: Job) -> None:
@@ -424,7 +428,7 @@ class Checker:
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
         since = self._simulation.time - self._simulation.run_timeout_hours * HOUR + 2 * CLOCK_SKEW
         for job_id, other in self._simulation.jobs.jobs.items():
-            if self._pictures.get(job_id) == picture and job_id != after.job_id:
+            if self._pictures.get(job_id) == picture and job_id != after.job_id and self._same_wishes(other, after):
                 pays = other.state in (State.SUBMITTING, State.SUBMITTED) or other.unconfirmed
                 lost = other.picture_version and other.claimed_at <= since  # it had its time
                 taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
@@ -432,6 +436,10 @@ class Checker:
         known = self._delivered_last.get(picture)
         if known is not None and after.again is None:
             self.check("one run per picture", not self._is_usable(known), "delivered", known, after, after.not_reused)
+
+    def _same_wishes(self, one: Job, other: Job) -> bool:
+        """Without versions, the metadata that is read may be that of a later upload of the same bytes."""
+        return self._simulation.versioned or one.picture == other.picture
 
     def _fit_for_reuse(self, known: Job, paid: Job, job: Job) -> None:
         """What was reused for a job was good enough when its worker began to look at it."""
@@ -643,9 +651,11 @@ class Checker:
                     names = {name for one in uploads for name in self._photos_of_key[one.key]}
                 good = name_in(stored.data) in names
             self.check("own output", good, key, stored.metadata)
-            given = self._metadata.get(stored.metadata[JOB_ID], {})
-            own = {name: value for name, value in given.items() if not name.startswith("detag-")}
-            self.check("own metadata", own.items() <= stored.metadata.items(), key, own, stored.metadata)
+            wanted = self._metadata.get(stored.metadata[JOB_ID], {})
+            own = {name: value for name, value in wanted.items() if not name.startswith("detag-")}
+            job = self._simulation.jobs.jobs.get(job_id)
+            gone = job is not None and bool(job.requests) and job_id in self._was_not_there  # when it was reopened
+            self.check("own metadata", gone or own.items() <= stored.metadata.items(), key, own, stored.metadata)
 
     def _batch(self) -> None:
         """A batch is told of where there was one, and nothing went on for ten minutes."""
@@ -887,6 +897,8 @@ class Checker:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told
+        if job.state is State.FAILED and not same_account(job.account, self._simulation.runflow.account()):
+            return  # so it was, and the key of its own account was not stored again
         if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
         if job.state is State.FAILED and self._newer_delivered(job):

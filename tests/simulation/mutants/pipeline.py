@@ -335,7 +335,7 @@ MUTANTS: Final = (
         "decision of a closed job",
         "decision on the item",
         "detag.services.steps:made",
-        "after if stays_closed else replace",
+        "after if stays_closed or step.keeps_decision else replace",
         "replace",
     ),
     # Nothing forgotten

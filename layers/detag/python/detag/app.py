@@ -231,7 +231,9 @@ def _ways(
         clock=clock,
         uniform=uniform,
     )
-    asking = Asking(existing=existing, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform)
+    asking = Asking(
+        existing=existing, photos=photos, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform
+    )
     return {Next.BEGIN: sending, Next.SEARCH: confirmation, Next.ASK: asking}
 
 

@@ -144,6 +144,8 @@ class Step:
     """The job's picture as it was found, where the step changes it."""
     unless_output: str | None = None
     """The id of bytes that must not have been delivered."""
+    keeps_decision: bool = False
+    """Whether the item of an open job keeps the decision before this one; that of one that stays closed always does."""
 
     @property
     def explained(self) -> str:
@@ -994,7 +996,8 @@ def bill(job: Job, run: Run) -> Step | Again | None:
             return None
         if job.state is State.SUBMITTING:
             return Again("the photo is being sent")
-        return Step(move=move(bill_earlier, run.run_id, cost, known_as=spent.run_id), decision="billed", why=ended)
+        earlier = move(bill_earlier, run.run_id, cost, known_as=spent.run_id)
+        return Step(move=earlier, decision="billed", why=ended, keeps_decision=True)
     own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
     if not job.state.terminal or job.reservation is None or not (own or _is_reserved_for(job, run)):
         return None

@@ -108,7 +108,7 @@ def made(job: Job, step: Step) -> Job:
         return job
     after = step.move.of(job)
     stays_closed = job.state.terminal and after.state is job.state
-    return after if stays_closed else replace(after, decision=step.explained)
+    return after if stays_closed or step.keeps_decision else replace(after, decision=step.explained)
 
 
 def log_step(telemetry: Telemetry, after: Job, step: Step) -> None:
