@@ -1103,7 +1103,8 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    return replace(closed, ask_at=was.ask_at, due_at=was.ask_at)
+    closed = replace(closed, ask_at=was.ask_at, due_at=was.ask_at)
+    return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
 
 
 @transition(*CLOSED_ORDER, State.WAITING, State.SUBMITTED, to=None, by="deliver", when="an earlier run's cost is told")
