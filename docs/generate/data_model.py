@@ -21,7 +21,6 @@ from detag.adapters.job_items import (
     INTAKE_ATTRIBUTES,
     INTAKE_PK,
     JOB_ATTRIBUTES,
-    LASTING_SECONDS,
     NEWEST_DAY,
     NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
@@ -52,6 +51,7 @@ from detag.domain.job import (
     new,
 )
 from detag.domain.missed_uploads import Scan
+from detag.ports.items import LASTING_SECONDS
 from docs.generate.markdown import table
 
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
@@ -67,8 +67,8 @@ class Kind:
     about: str
     writers: str
     """The functions that write it."""
-    method: str
-    """The method of the job store by which they do; empty for an item that detag never writes."""
+    methods: tuple[str, ...]
+    """The methods of the job store by which they do; none for an item that detag never writes."""
     expires: str
     attributes: tuple[tuple[type | None, tuple[Attribute, ...]], ...]
     """With the class whose fields they keep, where there is one."""
@@ -86,7 +86,7 @@ KINDS: Final = (
         "the item while it still has the `rev` that was read; where money moves, the day's budget is in the "
         "same transaction.",
         "submit, deliver, reconcile",
-        "save",
+        ("save",),
         f"{RETENTION_SECONDS // DAY_SECONDS} days after the job was closed; never while anything is pending.",
         (
             (Job, DERIVED_ATTRIBUTES),
@@ -102,7 +102,7 @@ KINDS: Final = (
         "Of two photos of one name only the newer is sent to Runflow: before submit claims a job, it records the job's "
         "upload here, unless a newer one is known already.",
         "submit",
-        "raise_newest_upload",
+        ("raise_newest_upload",),
         f"{LASTING} after it was last written.",
         ((None, NEWEST_UPLOAD_ATTRIBUTES),),
     ),
@@ -112,7 +112,7 @@ KINDS: Final = (
         "Newest wins over all the names that outputs of a photo may have: one worker at a time stores them, knows by "
         "this item which version was delivered and where its outputs are, and removes what it replaces.",
         "deliver",
-        "begin_delivery",
+        ("begin_delivery",),
         f"{LASTING} after it was last written.",
         ((None, DELIVERY_ATTRIBUTES),),
     ),
@@ -120,10 +120,11 @@ KINDS: Final = (
         "A day's budget",
         "day#<YYYY-MM-DD>",
         "What is spent on one UTC day. A claim adds its price in the transaction that writes the job, and only while "
-        "the limit allows it. The limit is not kept: each claim brings its own.",
-        "submit",
-        "open_day",
-        f"{LASTING} after the day was opened.",
+        "the limit allows it. The limit is not kept: each claim brings its own. Money that is returned, and what a run "
+        "cost without a claim or beyond one, changes it in such a transaction too, whether the day was opened or not.",
+        "submit, deliver",
+        ("open_day", "charge"),
+        f"{LASTING} after the day was opened; if it never was, after money was first counted on it.",
         ((None, DAY_ATTRIBUTES),),
     ),
     Kind(
@@ -132,7 +133,7 @@ KINDS: Final = (
         "The newest day whose budget was opened. A budget that is gone though its day is not newer than this one was "
         "deleted: nothing more is paid on that day.",
         "submit",
-        "open_day",
+        ("open_day",),
         "never.",
         ((None, (NEWEST_DAY,)),),
     ),
@@ -142,7 +143,7 @@ KINDS: Final = (
         "An unmatched run: one that was or may be paid for, and that no job has as its own. The item is written "
         "together with the charge, so that each run is charged once.",
         "submit, deliver",
-        "charge",
+        ("charge",),
         f"{LASTING} after it was charged.",
         (
             (Reservation, tuple(map(_always, RESERVATION_ATTRIBUTES))),
@@ -155,7 +156,7 @@ KINDS: Final = (
         "Whether photos are accepted now. Without this item the intake is open. Each write replaces it while it still "
         "has the `rev` that was read.",
         "submit, reconcile",
-        "save_intake",
+        ("save_intake",),
         "never.",
         ((Intake, INTAKE_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
@@ -165,7 +166,7 @@ KINDS: Final = (
         "Where reconcile stands in its search for uploads that had no event. Each write replaces it while it still has "
         "the `rev` that was read.",
         "reconcile",
-        "save_scan",
+        ("save_scan",),
         "never.",
         ((Scan, SCAN_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
@@ -175,7 +176,7 @@ KINDS: Final = (
         "What an operator wrote to override parameters without a deploy. Text and numbers are understood too, whatever "
         "the type says. What can't be understood pauses the intake.",
         "the operator",
-        "",
+        (),
         "never; delete it to end the override.",
         ((Override, OVERRIDE_ATTRIBUTES),),
     ),

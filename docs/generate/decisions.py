@@ -890,13 +890,18 @@ def _seconds(one: Wait | Backoff | UntilMidnight) -> str:
     if isinstance(one, UntilMidnight):
         return "until 00:00 UTC"
     if isinstance(one, Wait):
-        return f"{one.seconds:g}"
+        return _number(one.seconds)
     tries = range(one.first, one.first + 3)
-    bound = ", ".join(f"{one.floor + min(one.cap, one.base * 2**number):g}" for number in tries)
+    bound = ", ".join(_number(one.floor + min(one.cap, one.base * 2**number)) for number in tries)
     grows = one.base < one.cap
     text = (
-        f"{'up to ' if one.jitter else ''}{bound}, ... {one.floor + one.cap:g}"
+        f"{'up to ' if one.jitter else ''}{bound}, ... {_number(one.floor + one.cap)}"
         if grows
-        else f"up to {bound.split(',')[0]}"
+        else f"up to {bound.split(', ')[0]}"
     )
-    return f"{text}; at least {one.floor:g}" if one.floor else text
+    return f"{text}; at least {_number(one.floor)}" if one.floor else text
+
+
+def _number(seconds: float) -> str:
+    """Written out, however large: 6,912,000, not 6.912e+06."""
+    return f"{seconds:,.10g}"

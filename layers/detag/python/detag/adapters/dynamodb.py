@@ -136,7 +136,7 @@ class DynamoJobStore:
         """See `JobStore`."""
         if after.job_id != before.job_id or after.version <= before.version:
             raise ValueError(f"not a move of job {before.job_id} from version {before.version}")
-        requests = save_requests(self._table, before, after, limit)
+        requests = save_requests(self._table, before, after, limit, self._clock.now())
         if len(requests) == 1:
             self._put(requests[0]["Put"])
             return

@@ -22,18 +22,16 @@ from functools import partial
 from typing import Any, Final
 
 from detag.domain.intake import Intake, Override
-from detag.domain.job import DAY_SECONDS, Job, Reservation, State, Trouble, Upload, sequencer_rank
+from detag.domain.job import Job, Reservation, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
-from detag.ports.items import kept, kept_intake, kept_scan
+from detag.ports.items import LASTING_SECONDS, kept, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
 """An item as DynamoDB's low-level API writes it: `{"rev": {"N": "3"}}`."""
 
-LASTING_SECONDS: Final = 400 * DAY_SECONDS
-"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
 INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
 NEWEST_DAY_PK: Final = "budget"

@@ -11,7 +11,6 @@ from typing import Any, Final
 from detag.adapters.job_items import (
     DUE_INDEX,
     EXPIRES_AT,
-    LASTING_SECONDS,
     NEWEST_DAY,
     NEWEST_DAY_PK,
     OPENED_AT,
@@ -31,7 +30,7 @@ from detag.adapters.job_items import (
     outcome_of,
 )
 from detag.domain.job import Job, Reservation, State
-from detag.ports.items import moved_money
+from detag.ports.items import LASTING_SECONDS, moved_money
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -61,7 +60,7 @@ def put_request(table: str, item: Item, version: int | None) -> Request:
     }
 
 
-def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) -> list[Request]:
+def save_requests(table: str, before: Job, after: Job, limit: Decimal | None, now: float) -> list[Request]:
     """The actions of the transaction that saves a job together with its money, the job first; only the job if no money
     moves.
     """
@@ -69,23 +68,27 @@ def save_requests(table: str, before: Job, after: Job, limit: Decimal | None) ->
     return [
         {"Put": put_request(table, job_item(after), before.version)},
         *(
-            spend_request(table, day, usd, limit if day == reserved else None)
+            spend_request(table, day, usd, limit if day == reserved else None, now)
             for day, usd in moved_money(before.reservation, after.reservation).items()
         ),
     ]
 
 
-def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None) -> Request:
+def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None, now: float) -> Request:
     """A transaction's action that adds to what is spent on a day, or takes off it where `usd` is below 0.
 
-    With a `limit`, only while the day is open and the limit leaves enough for it.
+    With a `limit`, only while the day is open and the limit leaves enough for it. Without one the day need not be open,
+    nor does this open it; an item that this makes expires like any other.
     """
     update: Request = {
         "TableName": table,
         "Key": {"pk": {"S": day_pk(day)}},
-        "UpdateExpression": "ADD #spent :usd",
-        "ExpressionAttributeNames": {"#spent": SPENT.name},
-        "ExpressionAttributeValues": {":usd": {"N": USD.write(usd)}},
+        "UpdateExpression": "SET #expires_at = if_not_exists(#expires_at, :then) ADD #spent :usd",
+        "ExpressionAttributeNames": {"#spent": SPENT.name, "#expires_at": EXPIRES_AT.name},
+        "ExpressionAttributeValues": {
+            ":usd": {"N": USD.write(usd)},
+            ":then": {"N": WHOLE.write(int(now + LASTING_SECONDS))},
+        },
     }
     if limit is not None:
         update |= {
@@ -141,7 +144,7 @@ def charge_requests(
         }
     return [
         {"Put": put},
-        *(spend_request(table, day, usd, None) for day, usd in moved_money(before, after).items()),
+        *(spend_request(table, day, usd, None, now) for day, usd in moved_money(before, after).items()),
     ]
 
 

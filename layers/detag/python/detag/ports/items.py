@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from detag.domain.intake import Intake
-from detag.domain.job import Job, Reservation
+from detag.domain.job import DAY_SECONDS, Job, Reservation
 from detag.domain.missed_uploads import Scan
 from detag.domain.search import MAX_CURSOR
 
+LASTING_SECONDS: Final = 400 * DAY_SECONDS
+"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_DETAIL: Final = 1_000
