@@ -1,4 +1,4 @@
-"""A thousand simulations (`make simulate SEEDS=3000` plays more): every invariant holds in each, and each kind of fault fires in many."""
+"""A thousand simulations: every invariant holds in each, and each kind of fault fires in many of them."""
 
 from __future__ import annotations
 
