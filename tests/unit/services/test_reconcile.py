@@ -133,13 +133,19 @@ def test_a_run_that_is_unknown_or_late_goes_to_deliver(unknown: bool) -> None:
     assert harness.sweep()["sent_to_deliver"] == 1
 
 
-def test_many_overdue_runs_are_read_from_the_list_by_pages() -> None:
+def many_overdue() -> Harness:
+    """So many endless runs are overdue that the run list is read, by pages of twenty."""
     harness = Harness()
     harness.endings = [ENDLESS] * LIST_FROM
     harness.runs.habits.page_limit = 20
     uploads(harness, LIST_FROM)
     harness.wait(301.0)
     harness.calls.clear()
+    return harness
+
+
+def test_many_overdue_runs_are_read_from_the_list_by_pages() -> None:
+    harness = many_overdue()
     assert harness.sweep()["still_running"] == LIST_FROM
     assert (harness.calls.count("runs.page"), harness.calls.count("runs.get")) == (3, 0)
 
@@ -243,23 +249,14 @@ def test_several_in_a_row_end_the_minute_and_go_last(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("error", [Transient("unreadable"), Unauthorized("403")])
 def test_without_the_run_list_each_run_is_asked_for(error: Exception) -> None:
-    harness = Harness()
-    harness.endings = [ENDLESS] * LIST_FROM
-    uploads(harness, LIST_FROM)
-    harness.wait(301.0)
+    harness = many_overdue()
     harness.broken["runs.page"] = error
-    harness.calls.clear()
     assert harness.sweep()["still_running"] == LIST_FROM
     assert harness.calls.count("runs.get") == LIST_FROM
 
 
 def test_what_the_run_list_showed_before_it_failed_counts() -> None:
-    harness = Harness()
-    harness.endings = [ENDLESS] * LIST_FROM
-    harness.runs.habits.page_limit = 20
-    uploads(harness, LIST_FROM)
-    harness.wait(301.0)
-    harness.calls.clear()
+    harness = many_overdue()
     real = harness.runs.page
 
     def page(cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
