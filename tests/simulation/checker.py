@@ -291,8 +291,27 @@ class Checker:
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
             self.check("maybe paid, counted", after.reservation is not None, before, after)
+        if before is not None:
+            self._still_kept(before, after)
         if (before.reservation if before else None) != after.reservation:
             self._money(before.reservation if before else None, after)
+
+    def _still_kept(self, before: Job, after: Job) -> None:
+        """What was kept for a request without a clear answer is spent on, or freed by, a run of that very request."""
+        names, kept = self._unconfirmed(before), self._unconfirmed(after)
+        if not names or (kept and kept <= names and after.reservation == before.reservation):
+            return
+        run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
+        told = run is not None and run.request["client_ref"] in names and run.run_id not in before.earlier_runs
+        self.check("maybe paid, counted", told, before, after, after.reserved_run)
+
+    def _unconfirmed(self, job: Job) -> set[str]:
+        """The requests that a closed job's reservation is kept for, because each may have made a run."""
+        if job.reservation is None or not job.state.terminal:
+            return set()
+        if job.reserved_run is not None:
+            return {job.reserved_run} - {*self._simulation.runflow.runs}
+        return set() if job.run_id is not None else {*job.awaited}
 
     def _judged(self, before: Job | None, after: Job) -> None:
         """What a job that is sent, waits for the intake, or was superseded unpaid, must be."""
@@ -555,7 +574,7 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            fair = fair or self._never_shown(made, job) or self._misled(job)
+            fair = fair or self._never_shown(made, job) or self._misled(job) or self._refused(job)
             self.check("no failure for a paused intake", fair, job)
         if job.reservation is not None:
             self._as_billed(job, job.reservation)
@@ -570,9 +589,12 @@ class Checker:
         runflow = self._simulation.runflow
         run = runflow.runs.get(job.reserved_run or job.run_id or "")
         if run is None:  # none of its runs is known
+            names = self._unconfirmed(job)
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
-            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one) and not one.lost]
-            self.check("as billed", job.reserved_run is not None or self._misled(job) or not told, told, job)
+            mine = [one for one in mine if one.request["client_ref"] in names and one.run_id not in job.earlier_runs]
+            denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
+            told = [one for one in mine if one.run_id not in denied and self._told_of(one) and not one.lost]
+            self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
@@ -582,6 +604,12 @@ class Checker:
         """Whether a job was given up because Runflow cannot show the record of its run."""
         unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
         return unreadable and job.reason is Reason.UNDELIVERABLE
+
+    def _refused(self, job: Job) -> bool:
+        """Whether Runflow refused the photo for good; a job that was sent before without an answer says so."""
+        posts = self._posts.get(job.job_id, [])
+        refused = bool(posts) and posts[-1].outcome == "Refused 422"
+        return refused and job.reason in (Reason.REFUSED, Reason.REFUSED_UNCONFIRMED)
 
     def _misled(self, job: Job) -> bool:
         """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job,

@@ -779,11 +779,13 @@ def is_uncounted(job: Job, run: Run) -> bool:
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
     """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
-    nobody knew whether there is a run, it is for the first that shows.
+    nobody knew whether there is a run, it is for the first that shows of a request that is unaccounted for: what an
+    earlier run cost was known before, however often it is told.
     """
     if job.reserved_run is not None:
         return job.reserved_run in (run.run_id, run.client_ref)
-    return job.state.terminal and job.run_id is None and job.reservation is not None
+    unconfirmed = job.state.terminal and job.run_id is None and job.reservation is not None
+    return unconfirmed and run.run_id not in job.earlier_runs and run.client_ref in job.awaited
 
 
 def bill(job: Job, run: Run) -> Step | None:

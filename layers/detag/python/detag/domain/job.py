@@ -778,13 +778,17 @@ def deliver_other(
     leftovers: tuple[str, ...] = (),
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
-    run, and `ask_at` is when to ask what it costs; otherwise it was made for this one.
+    run, and `ask_at` is when to ask what it costs. If it had none, the reservation was made for this one; where this
+    one is an earlier run, it stays for the request that may have made another.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
-        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
+    unconfirmed = next(reversed(job.awaited), None) if run_id in job.earlier_runs else None
+    kept_for = job.run_id or unconfirmed
+    if kept_for is not None and job.reservation is not None and job.reserved_run is None:
+        closed = replace(closed, reservation=job.reservation, reserved_run=kept_for)
+        closed = replace(closed, ask_at=ask_at, due_at=ask_at) if job.run_id else closed
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
 

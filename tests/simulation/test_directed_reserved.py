@@ -1,0 +1,108 @@
+"""Money that stays reserved for a request without a clear answer, until a run of that very request is told of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from detag.domain.job import State
+from detag.ports.runs_fake import PRICE, Ending, Fault
+from tests.simulation.directed import HOUR, pass_time, upload
+from tests.simulation.mutant import Change
+from tests.simulation.simulation import DAY, Simulation
+
+FREE = Ending(1.0, 1.0, "failed", Decimal(0), code="INTERNAL")
+REFUSED = Fault(422, code="VALIDATION", message="no")
+GIVEN_UP = {"no failure for a paused intake", "paid once"}
+"""What is not true where a photo is given up although nothing failed but the look at the run list."""
+
+
+def used(simulation: Simulation) -> Decimal:
+    return sum(simulation.jobs.money.values(), Decimal(0))
+
+
+def come_to_rest(simulation: Simulation) -> None:
+    """Until nothing happens any more; a photo may have been given up."""
+    simulation.run_out(simulation.time + 12 * DAY)
+    simulation.checker.at_rest()
+    assert {name for name, _ in simulation.checker.broken} <= GIVEN_UP, simulation.checker.broken
+
+
+def give_up(simulation: Simulation, second: Ending, *, refused: bool = True) -> str:
+    """A photo whose first run failed free of charge; the retry's POST makes another run, has no answer, and the job is
+    closed: refused when it is sent again, or never confirmed. Returns the job's id.
+    """
+    runflow = simulation.runflow
+    runflow.endings = [FREE, second]
+    job = upload(simulation)
+    pass_time(simulation, 5.0)
+    runflow.habits.visible_after = 3 * HOUR
+    runflow.faults = [Fault(effect=True), *([REFUSED] if refused else [])]
+    runflow.habits.may_list = refused
+    pass_time(simulation, 1_800.0 if refused else 80 * HOUR)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.FAILED, PRICE)
+    return job
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["callback", "no callback"])
+@pytest.mark.parametrize("refused", [False, True], ids=["not confirmed", "refused"])
+def test_an_old_failure_told_again_frees_no_money(simulation: Simulation, refused: bool, lost: bool) -> None:
+    """Runflow repeats the callback of the run that failed before: that tells nothing of the unconfirmed request."""
+    give_up(simulation, Ending(seconds=100 * HOUR, cost=2 * PRICE), refused=refused)
+    simulation.receive(*simulation.runflow.callbacks[0])
+    pass_time(simulation, 60.0)
+    assert used(simulation) == PRICE
+    simulation.runflow.deaf = lost
+    come_to_rest(simulation)
+    assert used(simulation) == (PRICE if lost else simulation.runflow.billed)
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 0
+
+
+def test_an_old_failure_told_again_lets_no_photo_through(simulation: Simulation) -> None:
+    """Under a limit of one image a day: the money of the unconfirmed request pays for no other photo."""
+    simulation.limit = PRICE
+    simulation.set_limit(PRICE)
+    give_up(simulation, Ending(seconds=1 * HOUR))
+    simulation.receive(*simulation.runflow.callbacks[0])
+    pass_time(simulation, 60.0)
+    day, other = simulation.day(), upload(simulation, "other.jpg")
+    pass_time(simulation, 1_200.0)
+    assert simulation.day() == day and simulation.jobs.jobs[other].waits_for_intake
+    come_to_rest(simulation)
+    assert simulation.jobs.money[day] == PRICE
+
+
+def test_a_delivery_from_an_earlier_run_frees_no_money(simulation: Simulation) -> None:
+    """Runflow tries the first run again by itself: it is charged beside what stays for the unconfirmed request."""
+    job = give_up(simulation, Ending(seconds=100 * HOUR, cost=2 * PRICE))
+    first, second = simulation.runflow.runs.values()
+    simulation.runflow.tried_again.add(first.run_id)
+    simulation.runflow.try_again(first)
+    pass_time(simulation, 60.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.run_id, used(simulation)) == (State.DELIVERED, first.run_id, 2 * PRICE)
+    come_to_rest(simulation)
+    assert simulation.jobs.jobs[job].reserved_run == second.run_id
+    assert used(simulation) == simulation.runflow.billed == 3 * PRICE
+
+
+def test_freeing_it_for_an_old_failure_would_be_noticed(simulation: Simulation) -> None:
+    with Change(
+        "detag.domain.decisions:_is_reserved_for",
+        "run.run_id not in job.earlier_runs and (run.client_ref in job.awaited)",
+        "True",
+    ).made():
+        give_up(simulation, Ending(seconds=100 * HOUR))
+        simulation.receive(*simulation.runflow.callbacks[0])
+        simulation.run_out(simulation.time + 12 * DAY)
+    assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
+
+
+def test_freeing_it_with_a_delivery_would_be_noticed(simulation: Simulation) -> None:
+    with Change("detag.domain.job:deliver_other", "run_id in job.earlier_runs", "False").made():
+        give_up(simulation, Ending(seconds=100 * HOUR))
+        first, _ = simulation.runflow.runs.values()
+        simulation.runflow.try_again(first)
+        simulation.run_out(simulation.time + 12 * DAY)
+    assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
