@@ -290,11 +290,39 @@ class Checker:
         ):
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
-            self.check("maybe paid, counted", after.reservation is not None, before, after)
+            counted = after.reservation is not None or not self._unanswered(before)
+            self.check("maybe paid, counted", counted, before, after)
         if before is not None:
             self._still_kept(before, after)
+        if after.reason is Reason.REFUSED_UNCONFIRMED:
+            self._named(after)
         if (before.reservation if before else None) != after.reservation:
             self._money(before.reservation if before else None, after)
+
+    def _named(self, job: Job) -> None:
+        """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
+        outcomes, names = self._outcomes(job), (job.detail or "").partition(": Runflow")[0].split(", ")
+        last = self._posts[job.job_id][-1].body  # an answer may be lost with its worker, but not this one
+        refused = {name for name in names if f'"{name}"' in last and len(outcomes[name]) == 1}
+        missing = self._unanswered(job) - {*names}
+        told = names[0] in outcomes and not refused and not missing
+        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _unanswered(self, job: Job) -> set[str]:
+        """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
+        answer, and none was accepted.
+        """
+        outcomes = self._outcomes(job)
+        runs = self._simulation.runflow.runs
+        known = {runs[run_id].request["client_ref"] for run_id in job.earlier_runs}
+        return {name for name, seen in outcomes.items() if {*seen} - {"Refused"} and "Accepted" not in seen} - known
+
+    def _outcomes(self, job: Job) -> defaultdict[str, list[str]]:
+        """What each request of a job was answered: by its name, the first word of each POST's outcome."""
+        outcomes: defaultdict[str, list[str]] = defaultdict(list)
+        for one in self._posts.get(job.job_id, []):
+            outcomes[str(json.loads(one.body)["client_ref"])].append(one.outcome.partition(" ")[0])
+        return outcomes
 
     def _still_kept(self, before: Job, after: Job) -> None:
         """What was kept for a request without a clear answer is spent on, or freed by, a run of that very request."""

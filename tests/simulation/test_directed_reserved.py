@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from detag.domain.job import State
+from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, upload
 from tests.simulation.mutant import Change
@@ -105,4 +106,60 @@ def test_freeing_it_with_a_delivery_would_be_noticed(simulation: Simulation) -> 
         first, _ = simulation.runflow.runs.values()
         simulation.runflow.try_again(first)
         simulation.run_out(simulation.time + 12 * DAY)
+    assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
+
+
+def detail(simulation: Simulation, job: str) -> str:
+    return str(simulation.jobs.jobs[job].detail)
+
+
+def test_a_refusal_after_an_accepted_request_is_free(simulation: Simulation) -> None:
+    """The first POST has no answer, but the same bytes are accepted then; their run fails, and a retry is refused."""
+    simulation.runflow.faults = [Fault(), None, REFUSED]
+    simulation.runflow.endings = [FREE]
+    job = upload(simulation)
+    pass_time(simulation, 2 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.REFUSED
+    assert detail(simulation, job) == "Runflow answered 422: no"
+    come_to_rest(simulation)
+    assert used(simulation) == 0
+
+
+def test_a_refusal_names_what_was_given_up_before(simulation: Simulation) -> None:
+    """The first submission's URL expires before it is sent again: the second is refused at once."""
+    simulation.url_lifetime_minutes = 15
+    simulation.runflow.faults = [Fault(), REFUSED]
+    job = upload(simulation)
+    pass_time(simulation, 2 * HOUR)
+    assert simulation.jobs.jobs[job].submission_no == 2
+    assert detail(simulation, job) == f"{job}.1: Runflow answered 422: no"
+    come_to_rest(simulation)
+
+
+def test_a_refusal_names_no_request_that_was_refused(simulation: Simulation) -> None:
+    """The second submission is refused for now, and then for good."""
+    simulation.url_lifetime_minutes = 15
+    simulation.runflow.faults = [Fault(), Fault(429, code="RATE_LIMITED"), REFUSED]
+    job = upload(simulation)
+    pass_time(simulation, 2 * HOUR)
+    assert detail(simulation, job).partition(":")[0] == f"{job}.1"
+    come_to_rest(simulation)
+
+
+def test_a_run_of_a_request_sent_again_is_tried_again(simulation: Simulation) -> None:
+    """Its first POST had no answer; the run that the second one made fails free of charge."""
+    simulation.runflow.faults = [Fault(), None]
+    simulation.runflow.endings = [FREE]
+    job = upload(simulation)
+    come_to_rest(simulation)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert len(simulation.runflow.runs) == 2
+
+
+def test_naming_what_was_refused_would_be_noticed(simulation: Simulation) -> None:
+    simulation.url_lifetime_minutes = 15
+    simulation.runflow.faults = [Fault(), REFUSED]
+    with Change("detag.domain.decisions:_refused", "dict(job.unaccounted)", "job.awaited").made():
+        upload(simulation)
+        pass_time(simulation, 2 * HOUR)
     assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}

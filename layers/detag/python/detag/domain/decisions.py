@@ -509,11 +509,14 @@ def after_post(
 
 
 def _refused(job: Job, refusal: Refused, now: float) -> Step:
-    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
+    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run. A person is
+    told of those, not of what was surely refused.
+    """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    reason = Reason.REFUSED_UNCONFIRMED if job.maybe_submitted else Reason.REFUSED
-    said = (f"{_awaited(job)}: {said}" if job.maybe_submitted else said)[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
+    names = ", ".join(dict(job.unaccounted))
+    reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
+    said = (f"{names}: {said}" if names else said)[:MAX_SAID]
+    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
