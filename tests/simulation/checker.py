@@ -302,8 +302,13 @@ class Checker:
     def _named(self, job: Job) -> None:
         """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
         outcomes, names = self._outcomes(job), (job.detail or "").partition(": Runflow")[0].split(", ")
-        last = self._posts[job.job_id][-1].body  # an answer may be lost with its worker, but not this one
-        refused = {name for name in names if f'"{name}"' in last and len(outcomes[name]) == 1}
+        begun = [
+            write.after.client_ref
+            for write in self._simulation.jobs.writes
+            if write.after.job_id == job.job_id and write.after.state is State.SUBMITTING
+            if write.before is None or write.before.state is State.WAITING
+        ]
+        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
         missing = self._unanswered(job) - {*names}
         told = names[0] in outcomes and not refused and not missing
         self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
