@@ -751,6 +751,11 @@ def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
     return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
 
 
+def is_reserved(job: Job, run: Run) -> bool:
+    """Whether what a closed job keeps reserved is for a run that its POST made after all: then it is counted."""
+    return _is_reserved_for(job, run)
+
+
 def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
     """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
     URL of the job's photo, for the proof that a run needs whose id is not on the item.
