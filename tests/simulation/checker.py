@@ -646,11 +646,20 @@ class Checker:
 
     def _misled(self, job: Job) -> bool:
         """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job,
-        or Runflow cannot show the record of one, which may be another of the job's.
+        or Runflow cannot show the record of one, which may be another of the job's. That excuses nothing where a run of
+        the job's own can be read and gave an output: the search had to find it.
         """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
-        untold = any(map(runflow.is_unreadable, {*runflow.runs} - {*job.earlier_runs}))
+        others = {run_id: run for run_id, run in runflow.runs.items() if run_id not in job.earlier_runs}
+        shown = {run_id for run_id in others if not runflow.is_unreadable(run_id)}
+        missed = any(
+            runflow.made_for(others[run_id]) == job.job_id
+            and others[run_id].status in ("succeeded", "partial_succeeded")
+            and runflow.output_is_good(others[run_id])
+            for run_id in shown - runflow.foreign - runflow.too_late
+        )
+        untold = len(shown) < len(others) and not missed
         return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
     def _counted(self, run: FakeRun) -> None:
