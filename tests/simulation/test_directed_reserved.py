@@ -163,3 +163,15 @@ def test_naming_what_was_refused_would_be_noticed(simulation: Simulation) -> Non
         upload(simulation)
         pass_time(simulation, 2 * HOUR)
     assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
+
+
+def test_a_run_too_late_to_be_asked_for_counts_as_billed(simulation: Simulation) -> None:
+    """Its job was never confirmed, and closed for more than a week: only its callback tells."""
+    simulation.runflow.habits.may_list = False
+    simulation.runflow.faults = [Fault(effect=True)]
+    simulation.runflow.endings = [Ending(seconds=11 * DAY, status="failed", cost=2 * PRICE)]
+    upload(simulation)
+    pass_time(simulation, 10.9 * DAY)
+    assert used(simulation) == PRICE
+    come_to_rest(simulation)
+    assert used(simulation) == simulation.runflow.billed == 2 * PRICE
