@@ -630,7 +630,12 @@ def _bill() -> Iterator[Row]:
     yield row("... and it cost what was reserved", TIMED_OUT, SUCCEEDED)
     yield row("it is still in progress", TIMED_OUT, Run("run-1", RunStatus.RUNNING))
     yield row("it has ended, and its job is open", SUBMITTED, charged)
-    yield row("a run of a job that was given up without one", replace(TIMED_OUT, run_id=None), charged)
+    unconfirmed = replace(TIMED_OUT, run_id=None, unaccounted=(("ref", ""),), earlier_runs=("run-0",))
+    told = replace(charged, run_id="run-2", client_ref="ref")
+    yield row("a run of the request without an answer, of a job that was given up without a run", unconfirmed, told)
+    late = decisions.is_reserved(unconfirmed, replace(told, status=RunStatus.RUNNING))
+    yield "a POST of such a request is accepted late", unconfirmed, "reserved" if late else "charged beside it"
+    yield row("an earlier run of such a job, told again", unconfirmed, replace(free, run_id="run-0", client_ref="ref"))
     yield row("a run of a job whose reservation is for another", replace(twice, reserved_run="run-0"), charged)
     yield row("the run of a job that was delivered without its record", replace(DELIVERED, ask_at=NOW), SUCCEEDED)
 
@@ -845,7 +850,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _whose_run,
     ),
     (
-        "What the run of a closed job cost: `bill`",
+        "What the run of a closed job cost: `bill`, `is_reserved`",
         "How it ended. What Runflow billed takes the place of what was reserved.",
         _bill,
     ),

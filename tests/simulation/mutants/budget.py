@@ -17,6 +17,14 @@ MUTANTS: Final = (
         "if False:",
         400,
     ),
+    one(
+        "budget: kept for the unconfirmed request alone",
+        "maybe paid, counted",
+        DECISIONS + "_is_reserved_for",
+        "run.run_id not in job.earlier_runs and (run.client_ref in job.awaited)",
+        "True",
+        400,
+    ),
     one("budget: what was spent before", "day budget", STORE + "_move_money", "self.spent_on(day) + usd", "usd"),
     one(
         "midnight: money of the day",

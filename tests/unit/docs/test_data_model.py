@@ -64,9 +64,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "where true": lambda job: job.maybe_submitted or job.partial,
     "while unconfirmed, where a search stopped half-way": lambda job: job.unconfirmed,
     "while unconfirmed, after a search that was put off": lambda job: job.unconfirmed,
-    "after a submission that was given up unconfirmed": lambda job: (
-        job.maybe_submitted or job.reason is Reason.NOT_CONFIRMED
-    ),
+    "after a submission without a clear answer": lambda job: job.submission_no > 0,
     "from the claim until nothing more can be delivered, where there is any": lambda job: (
         job.submission_no > 0 and job.state not in (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)
     ),

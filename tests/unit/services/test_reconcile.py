@@ -467,3 +467,13 @@ def test_the_report_of_a_quiet_day_names_no_limit() -> None:
     report = Harness().reconcile.report()
     assert report["intake"]["state"] == "open"
     assert report["spend_today"]["limit_usd"] == "none"
+
+
+def test_an_answer_in_between_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only failures in a row end the minute."""
+    harness = Harness()
+    jobs = uploads(harness, 5, apart=1.0)
+    harness.wait(301.0)
+    asked = unread(harness, monkeypatch, [jobs[number].run_id for number in (0, 1, 3, 4)])
+    harness.sweep()
+    assert len(asked) == 5

@@ -160,7 +160,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("look_from", "search_from", TEXT, "while unconfirmed, where a search stopped half-way"),
     Attribute("to_ask", "to_ask", TEXTS, "while unconfirmed, where a search stopped half-way", ()),
     Attribute("search_since", "search_since", SECONDS, "while unconfirmed, after a search that was put off", 0.0),
-    Attribute("unaccounted", "unaccounted", PAIRS, "after a submission that was given up unconfirmed", ()),
+    Attribute("unaccounted", "unaccounted", PAIRS, "after a submission without a clear answer", ()),
     Attribute("content_type", "content_type", TEXT, CLAIMED),
     Attribute(
         "source_metadata",

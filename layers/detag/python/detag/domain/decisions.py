@@ -509,11 +509,14 @@ def after_post(
 
 
 def _refused(job: Job, refusal: Refused, now: float) -> Step:
-    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
+    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run. A person is
+    told of those, not of what was surely refused.
+    """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    reason = Reason.REFUSED_UNCONFIRMED if job.maybe_submitted else Reason.REFUSED
-    said = (f"{_awaited(job)}: {said}" if job.maybe_submitted else said)[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
+    names = ", ".join(dict(job.unaccounted))
+    reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
+    said = (f"{names}: {said}" if names else said)[:MAX_SAID]
+    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
@@ -748,6 +751,11 @@ def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
     return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
 
 
+def is_reserved(job: Job, run: Run) -> bool:
+    """Whether what a closed job keeps reserved is for a run that its POST made after all: then it is counted."""
+    return _is_reserved_for(job, run)
+
+
 def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
     """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
     URL of the job's photo, for the proof that a run needs whose id is not on the item.
@@ -779,11 +787,13 @@ def is_uncounted(job: Job, run: Run) -> bool:
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
     """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
-    nobody knew whether there is a run, it is for the first that shows.
+    nobody knew whether there is a run, it is for the first that shows of a request that is unaccounted for: what an
+    earlier run cost was known before, however often it is told.
     """
     if job.reserved_run is not None:
         return job.reserved_run in (run.run_id, run.client_ref)
-    return job.state.terminal and job.run_id is None and job.reservation is not None
+    unconfirmed = job.state.terminal and job.run_id is None and job.reservation is not None
+    return unconfirmed and run.run_id not in job.earlier_runs and run.client_ref in job.awaited
 
 
 def bill(job: Job, run: Run) -> Step | None:
