@@ -685,6 +685,7 @@ class Checker:
             run
             for run in again
             if (self._told_of(run) or self._asked_for(run, job)) and runflow.output_is_good(run)
+            if run.status in ("succeeded", "partial_succeeded")  # a cancelled one has none
             if run.run_id in known or run.request["client_ref"] not in answered
         ]
         return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)
