@@ -630,7 +630,7 @@ def _bill() -> Iterator[Row]:
     yield row("... and it cost what was reserved", TIMED_OUT, SUCCEEDED)
     yield row("it is still in progress", TIMED_OUT, Run("run-1", RunStatus.RUNNING))
     yield row("it has ended, and its job is open", SUBMITTED, charged)
-    unconfirmed = replace(TIMED_OUT, run_id=None, unaccounted=(("ref", ""),), earlier_runs=("run-0",))
+    unconfirmed = replace(TIMED_OUT, run_id=None, reserved_run="ref", earlier_runs=("run-0",))
     told = replace(charged, run_id="run-2", client_ref="ref")
     yield row("a run of the request without an answer, of a job that was given up without a run", unconfirmed, told)
     late = decisions.is_reserved(unconfirmed, replace(told, status=RunStatus.RUNNING))

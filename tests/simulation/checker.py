@@ -626,7 +626,8 @@ class Checker:
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
             mine = [one for one in mine if one.request["client_ref"] in names and one.run_id not in job.earlier_runs]
             denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
-            told = [one for one in mine if one.run_id not in denied and self._told_of(one) and not one.lost]
+            mine = [one for one in mine if self._shown(one) and not one.lost]
+            told = [one for one in mine if one.run_id not in denied and self._told_of(one)]
             self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
@@ -685,6 +686,7 @@ class Checker:
             run
             for run in again
             if (self._told_of(run) or self._asked_for(run, job)) and runflow.output_is_good(run)
+            if run.status in ("succeeded", "partial_succeeded")  # a cancelled one has none
             if run.run_id in known or run.request["client_ref"] not in answered
         ]
         return bool(good) and job.state is not State.SUPERSEDED and not self._newer_delivered(job)

@@ -91,20 +91,11 @@ def test_a_delivery_from_an_earlier_run_frees_no_money(simulation: Simulation) -
 def test_freeing_it_for_an_old_failure_would_be_noticed(simulation: Simulation) -> None:
     with Change(
         "detag.domain.decisions:_is_reserved_for",
-        "run.run_id not in job.earlier_runs and (run.client_ref in job.awaited)",
+        "run.client_ref == job.reserved_run and run.run_id not in job.earlier_runs",
         "True",
     ).made():
         give_up(simulation, Ending(seconds=100 * HOUR))
         simulation.receive(*simulation.runflow.callbacks[0])
-        simulation.run_out(simulation.time + 12 * DAY)
-    assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
-
-
-def test_freeing_it_with_a_delivery_would_be_noticed(simulation: Simulation) -> None:
-    with Change("detag.domain.job:deliver_other", "run_id in job.earlier_runs", "False").made():
-        give_up(simulation, Ending(seconds=100 * HOUR))
-        first, _ = simulation.runflow.runs.values()
-        simulation.runflow.try_again(first)
         simulation.run_out(simulation.time + 12 * DAY)
     assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}
 
@@ -175,3 +166,21 @@ def test_a_run_too_late_to_be_asked_for_counts_as_billed(simulation: Simulation)
     assert used(simulation) == PRICE
     come_to_rest(simulation)
     assert used(simulation) == simulation.runflow.billed == 2 * PRICE
+
+
+@pytest.mark.parametrize("cost", [Decimal(0), 2 * PRICE])
+def test_an_older_requests_run_frees_no_money(simulation: Simulation, cost: Decimal) -> None:
+    """Two submissions have no clear answer; the first one's run fails, and is told of again once the job is closed."""
+    simulation.url_lifetime_minutes = 15
+    runflow = simulation.runflow
+    runflow.habits.visible_after = 3 * HOUR
+    runflow.faults = [Fault(effect=True), Fault(), REFUSED]
+    runflow.endings = [Ending(600.0, 720.0, "failed", cost)]
+    job = upload(simulation)
+    while not runflow.callbacks or simulation.jobs.jobs[job].state is not State.FAILED:
+        pass_time(simulation, 10.0)
+    assert [name[-2:] for name in simulation.jobs.jobs[job].awaited] == [".1", ".2"]
+    before = used(simulation)
+    simulation.receive(*runflow.callbacks[0])
+    pass_time(simulation, 60.0)
+    assert used(simulation) == before == PRICE + cost

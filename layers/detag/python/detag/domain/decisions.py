@@ -786,14 +786,12 @@ def is_uncounted(job: Job, run: Run) -> bool:
 
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
-    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
-    nobody knew whether there is a run, it is for the first that shows of a request that is unaccounted for: what an
+    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. What an
     earlier run cost was known before, however often it is told.
     """
-    if job.reserved_run is not None:
-        return job.reserved_run in (run.run_id, run.client_ref)
-    unconfirmed = job.state.terminal and job.run_id is None and job.reservation is not None
-    return unconfirmed and run.run_id not in job.earlier_runs and run.client_ref in job.awaited
+    if job.reserved_run is None or run.run_id == job.reserved_run:
+        return job.reserved_run is not None
+    return run.client_ref == job.reserved_run and run.run_id not in job.earlier_runs
 
 
 def bill(job: Job, run: Run) -> Step | None:

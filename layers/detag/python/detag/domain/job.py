@@ -689,6 +689,8 @@ def fail(
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
     if not free and job.unconfirmed:  # whether its POST made a run is still not known
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
+    if not free and job.run_id is None and job.reserved_run is None:  # the money is for the latest that is not known
+        closed = replace(closed, reserved_run=closed.unaccounted[-1][0] if closed.unaccounted else None)
     returned = free and job.reserved_run is None
     closed = replace(closed, code=code, reservation=None if returned else closed.reservation)
     return _with_metadata(job, closed)
@@ -781,17 +783,13 @@ def deliver_other(
     leftovers: tuple[str, ...] = (),
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
-    run, and `ask_at` is when to ask what it costs. If it had none, the reservation was made for this one; where this
-    one is an earlier run, it stays for the request that may have made another.
+    run, and `ask_at` is when to ask what it costs; otherwise it stays for the request that it was kept for, if any.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     closed = _closed(job, None, None, now, cost)
-    unconfirmed = next(reversed(job.awaited), None) if run_id in job.earlier_runs else None
-    kept_for = job.run_id or unconfirmed
-    if kept_for is not None and job.reservation is not None and job.reserved_run is None:
-        closed = replace(closed, reservation=job.reservation, reserved_run=kept_for)
-        closed = replace(closed, ask_at=ask_at, due_at=ask_at) if job.run_id else closed
+    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
 
