@@ -335,7 +335,7 @@ class Checker:
         if not names or (kept and kept <= names and after.reservation == before.reservation):
             return
         run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
-        told = run is not None and run.request["client_ref"] in names and run.run_id not in before.earlier_runs
+        told = run is not None and run.request["client_ref"] in names
         self.check("maybe paid, counted", told, before, after, after.reserved_run)
 
     def _unconfirmed(self, job: Job) -> set[str]:
@@ -624,7 +624,7 @@ class Checker:
         if run is None:  # none of its runs is known
             names = self._unconfirmed(job)
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
-            mine = [one for one in mine if one.request["client_ref"] in names and one.run_id not in job.earlier_runs]
+            mine = [one for one in mine if one.request["client_ref"] in names]
             denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
             mine = [one for one in mine if self._shown(one) and not one.lost]
             told = [one for one in mine if one.run_id not in denied and self._told_of(one)]

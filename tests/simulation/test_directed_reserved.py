@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -91,7 +92,7 @@ def test_a_delivery_from_an_earlier_run_frees_no_money(simulation: Simulation) -
 def test_freeing_it_for_an_old_failure_would_be_noticed(simulation: Simulation) -> None:
     with Change(
         "detag.domain.decisions:_is_reserved_for",
-        "run.client_ref == job.reserved_run and run.run_id not in job.earlier_runs",
+        "job.reserved_run in (run.run_id, run.client_ref)",
         "True",
     ).made():
         give_up(simulation, Ending(seconds=100 * HOUR))
@@ -184,3 +185,36 @@ def test_an_older_requests_run_frees_no_money(simulation: Simulation, cost: Deci
     simulation.receive(*runflow.callbacks[0])
     pass_time(simulation, 60.0)
     assert used(simulation) == before == PRICE + cost
+
+
+def test_its_run_is_counted_once_while_it_is_asked_for(simulation: Simulation) -> None:
+    """Refused when it was sent again; its run is seen while it goes on, and so becomes an earlier run of the job."""
+    runflow = simulation.runflow
+    runflow.endings = [Ending(queued=1.0, seconds=3 * HOUR)]
+    runflow.habits.visible_after = 30 * HOUR
+    runflow.faults = [Fault(effect=True), REFUSED]
+    job = upload(simulation)
+    pass_time(simulation, 1_800.0)
+    (run_id,) = runflow.runs
+    simulation.results.put({"job_id": job, "run_id": run_id}, safely=True)
+    pass_time(simulation, 60.0)
+    assert simulation.jobs.jobs[job].earlier_runs == (run_id,)
+    come_to_rest(simulation)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, runflow.billed)
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 0
+
+
+def test_an_item_of_an_earlier_version_keeps_its_money(simulation: Simulation) -> None:
+    """The name of the request without an answer was not on it before it was sent again."""
+    runflow = simulation.runflow
+    runflow.endings = [Ending(queued=1.0, seconds=HOUR)]
+    runflow.habits.visible_after = 30 * HOUR
+    runflow.faults = [Fault(effect=True), REFUSED]
+    job = upload(simulation)
+    pass_time(simulation, 60.0)
+    assert simulation.jobs.jobs[job].unconfirmed
+    simulation.jobs.jobs[job] = replace(simulation.jobs.jobs[job], unaccounted=())
+    pass_time(simulation, 1_800.0)
+    assert simulation.jobs.jobs[job].reason is Reason.REFUSED_UNCONFIRMED
+    come_to_rest(simulation)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, runflow.billed)

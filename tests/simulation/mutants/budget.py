@@ -21,7 +21,7 @@ MUTANTS: Final = (
         "budget: kept for the unconfirmed request alone",
         "maybe paid, counted",
         DECISIONS + "_is_reserved_for",
-        "run.client_ref == job.reserved_run and run.run_id not in job.earlier_runs",
+        "job.reserved_run in (run.run_id, run.client_ref)",
         "True",
         400,
     ),

@@ -786,12 +786,10 @@ def is_uncounted(job: Job, run: Run) -> bool:
 
 
 def _is_reserved_for(job: Job, run: Run) -> bool:
-    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. What an
-    earlier run cost was known before, however often it is told.
+    """Whether the job's reservation is for a run that is not its own, known by its id or by the name of the request
+    that may have made it: no POST of that name had an answer, so no other run bears it.
     """
-    if job.reserved_run is None or run.run_id == job.reserved_run:
-        return job.reserved_run is not None
-    return run.client_ref == job.reserved_run and run.run_id not in job.earlier_runs
+    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
 
 
 def bill(job: Job, run: Run) -> Step | None:

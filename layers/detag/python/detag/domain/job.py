@@ -446,6 +446,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
         job,
         reason=None,
         maybe_submitted=True,
+        unaccounted=job.unaccounted or tuple(job.awaited.items()),  # earlier versions of detag did not write it before
         lease_until=lease_until,
         due_at=lease_until,
         **_NO_SEARCH,
