@@ -301,7 +301,7 @@ class Checker:
 
     def _named(self, job: Job) -> None:
         """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
-        outcomes, names = self._outcomes(job), (job.detail or "").partition(": Runflow")[0].split(", ")
+        names = (job.detail or "").partition(": Runflow")[0].split(", ")
         begun = [
             write.after.client_ref
             for write in self._simulation.jobs.writes
@@ -310,7 +310,7 @@ class Checker:
         ]
         refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
         missing = self._unanswered(job) - {*names}
-        told = names[0] in outcomes and not refused and not missing
+        told = {*names} <= {*begun} and not refused and not missing
         self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
 
     def _unanswered(self, job: Job) -> set[str]:
@@ -734,7 +734,10 @@ class Checker:
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             unused = bool(again) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
-            self.check("paid once", len(known) == 1 or unused or misled, "a paid run of no job", job)
+            in_doubt = job is not None and job.reason in (Reason.NOT_CONFIRMED, Reason.REFUSED_UNCONFIRMED)
+            denied = in_doubt and {run.run_id for run in runs} <= {*simulation.runflow.unknown_since}
+            # a person was told to look for it: when its callback came, Runflow said that there was no such run
+            self.check("paid once", len(known) == 1 or unused or misled or denied, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)
