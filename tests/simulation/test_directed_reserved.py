@@ -91,7 +91,7 @@ def test_a_delivery_from_an_earlier_run_frees_no_money(simulation: Simulation) -
 
 def test_freeing_it_for_an_old_failure_would_be_noticed(simulation: Simulation) -> None:
     with Change(
-        "detag.domain.decisions:_is_reserved_for",
+        "detag.domain.decisions:is_reserved",
         "job.reserved_run in (run.run_id, run.client_ref)",
         "True",
     ).made():

@@ -20,7 +20,7 @@ MUTANTS: Final = (
     one(
         "budget: kept for the unconfirmed request alone",
         "maybe paid, counted",
-        DECISIONS + "_is_reserved_for",
+        DECISIONS + "is_reserved",
         "job.reserved_run in (run.run_id, run.client_ref)",
         "True",
         400,

@@ -751,11 +751,6 @@ def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
     return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
 
 
-def is_reserved(job: Job, run: Run) -> bool:
-    """Whether what a closed job keeps reserved is for a run that its POST made after all: then it is counted."""
-    return _is_reserved_for(job, run)
-
-
 def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
     """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
     URL of the job's photo, for the proof that a run needs whose id is not on the item.
@@ -782,10 +777,10 @@ def is_uncounted(job: Job, run: Run) -> bool:
     """
     if run.run_id == job.run_id:
         return run.charged and job.state.terminal and job.reservation is None
-    return (run.charged or run.status.terminal) and not _is_reserved_for(job, run)
+    return (run.charged or run.status.terminal) and not is_reserved(job, run)
 
 
-def _is_reserved_for(job: Job, run: Run) -> bool:
+def is_reserved(job: Job, run: Run) -> bool:
     """Whether the job's reservation is for a run that is not its own, known by its id or by the name of the request
     that may have made it: no POST of that name had an answer, so no other run bears it.
     """
@@ -798,7 +793,7 @@ def bill(job: Job, run: Run) -> Step | None:
     """
     own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
     cost = _usd(run) if run.charged else "0"
-    if not job.state.terminal or job.reservation is None or not (own or _is_reserved_for(job, run)):
+    if not job.state.terminal or job.reservation is None or not (own or is_reserved(job, run)):
         return None
     if not run.status.terminal or cost is None:
         return None
@@ -819,7 +814,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     an unmatched run it is used only while the POST that it bears the name of is unaccounted for: what others give the
     name of an answered one is not ours.
     """
-    if _is_reserved_for(job, run) and job.state is State.DELIVERED:
+    if is_reserved(job, run) and job.state is State.DELIVERED:
         return _ask_for_cost(job, run, now)
     if run.run_id not in job.earlier_runs and run.client_ref not in job.awaited:
         return Idle("no run of the job is missing")
