@@ -1,4 +1,5 @@
-"""A million photos a day, ten million items: the numbers of docs/scale.md, by arithmetic and by a simulation of a day.
+"""A million photos a day, ten million items: the numbers of docs/scale.md and of the claims in docs/decisions/money.md, by
+arithmetic and by a simulation of a day.
 
 Nothing is measured here: the durations are those of results.md, rounded up.
 """
@@ -189,6 +190,25 @@ def claims(rate: float, seconds: float = TRANSACTION_S, photos: int = 100_000, s
                 heapq.heappush(line, (now + pause, number, tries + 1, since))
     waits.sort()
     return Claims(met / photos, sum(waits) / len(waits), waits[int(0.99 * len(waits))], put_off / photos)
+
+
+def claims_table() -> str:
+    """The table of docs/decisions/money.md."""
+    most = CONCURRENCY * 10 / SUBMIT_BATCH_S
+    cases = ((0.005, BUSIEST), (0.01, BUSIEST), (0.01, most), (0.02, MEAN), (0.02, BUSIEST))
+    rows = [
+        (
+            f"{1_000 * seconds:.0f} ms",
+            f"{rate:.0f}",
+            f"{100 * one.met:.0f} %",
+            f"{1_000 * one.mean:.0f} ms",
+            f"{one.slowest:.1f} s",
+            f"{100 * one.put_off:.1g} %" if one.put_off else "none",
+        )
+        for seconds, rate, one in ((seconds, rate, claims(rate, seconds)) for seconds, rate in cases)
+    ]
+    heads = ("the item is in use for", "claims a second", "meet another", "wait, mean", "99th percentile", "put off")
+    return table(heads, rows)
 
 
 def unevenness(jobs: int = PHOTOS, seed: int = 1) -> float:

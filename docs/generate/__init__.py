@@ -44,6 +44,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "costs": headline.costs,
     "results": headline.results,
     "scale": scale.numbers,
+    "claims": scale.claims_table,
     "status": status.example,
 }
 PAGES: Final = ("*.md", "docs/**/*.md")

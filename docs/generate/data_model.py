@@ -23,7 +23,6 @@ from detag.adapters.job_items import (
     INTAKE_ATTRIBUTES,
     INTAKE_PK,
     JOB_ATTRIBUTES,
-    LASTING_SECONDS,
     NEWEST_DAY,
     NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
@@ -59,6 +58,7 @@ from detag.domain.job import (
 )
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture
+from detag.ports.items import LASTING_SECONDS
 from docs.generate.markdown import table
 
 INDEXES: Final = (DUE_INDEX, OUTCOMES_INDEX)
@@ -74,8 +74,8 @@ class Kind:
     about: str
     writers: str
     """The functions that write it."""
-    method: str
-    """The method of the job store by which they do; empty for an item that detag never writes, or only with a job."""
+    methods: tuple[str, ...]
+    """The methods of the job store by which they do; none for an item that detag never writes, or only with a job."""
     expires: str
     attributes: tuple[tuple[type | None, tuple[Attribute, ...]], ...]
     """With the class whose fields they keep, where there is one."""
@@ -93,7 +93,7 @@ KINDS: Final = (
         "the item while it still has the `rev` that was read; where money moves, the day's budget is in the "
         "same transaction.",
         "submit, deliver, reconcile",
-        "save",
+        ("save",),
         f"{RETENTION_SECONDS // DAY_SECONDS} days after the job was closed; never while anything is pending.",
         (
             (Job, DERIVED_ATTRIBUTES),
@@ -109,7 +109,7 @@ KINDS: Final = (
         "Of two photos of one name only the newer is sent to Runflow: before submit claims a job, it records the job's "
         "upload here, unless a newer one is known already.",
         "submit",
-        "raise_newest_upload",
+        ("raise_newest_upload",),
         f"{LASTING} after it was last written.",
         ((None, NEWEST_UPLOAD_ATTRIBUTES),),
     ),
@@ -119,7 +119,7 @@ KINDS: Final = (
         "Newest wins over all the names that outputs of a photo may have: one worker at a time stores them, knows by "
         "this item which version was delivered and where its outputs and its record are, and removes what it replaces.",
         "submit, deliver",
-        "begin_delivery",
+        ("begin_delivery",),
         f"{LASTING} after it was last written.",
         ((None, DELIVERY_ATTRIBUTES),),
     ),
@@ -127,10 +127,11 @@ KINDS: Final = (
         "A day's budget",
         "day#<YYYY-MM-DD>",
         "What is spent on one UTC day. A claim adds its price in the transaction that writes the job, and only while "
-        "the limit allows it. The limit is not kept: each claim brings its own.",
-        "submit",
-        "open_day",
-        f"{LASTING} after the day was opened.",
+        "the limit allows it. The limit is not kept: each claim brings its own. Money that is returned, and what a run "
+        "cost without a claim or beyond one, changes it in such a transaction too, whether the day was opened or not.",
+        "submit, deliver",
+        ("open_day", "charge"),
+        f"{LASTING} after the day was opened; if it never was, after money was first counted on it.",
         ((None, DAY_ATTRIBUTES),),
     ),
     Kind(
@@ -139,7 +140,7 @@ KINDS: Final = (
         "The newest day whose budget was opened. A budget that is gone though its day is not newer than this one was "
         "deleted: nothing more is paid on that day.",
         "submit",
-        "open_day",
+        ("open_day",),
         "never.",
         ((None, (NEWEST_DAY,)),),
     ),
@@ -151,7 +152,7 @@ KINDS: Final = (
         "writes the job. Each write replaces the item while it still has the `rev` that was seen; an item that cannot "
         "be read counts as none.",
         "submit, deliver",
-        "",
+        (),
         f"{LASTING} after it was last written; never while outputs of it are known.",
         ((Picture, PICTURE_ATTRIBUTES), (None, (PICTURE_EXPIRES_AT,))),
     ),
@@ -161,7 +162,7 @@ KINDS: Final = (
         "What was delivered, by ETag and size. A claim is refused where its photo has such an item: detag's own "
         "outputs are not cleaned again.",
         "submit, deliver",
-        "",
+        (),
         "never.",
         ((None, OUTPUT_ATTRIBUTES),),
     ),
@@ -171,7 +172,7 @@ KINDS: Final = (
         "An unmatched run: one that was or may be paid for, and that no job has as its own. The item is written "
         "together with the charge, so that each run is charged once.",
         "submit, deliver",
-        "charge",
+        ("charge",),
         f"{LASTING} after it was charged.",
         (
             (Reservation, tuple(map(_always, RESERVATION_ATTRIBUTES))),
@@ -184,7 +185,7 @@ KINDS: Final = (
         "Whether photos are accepted now. Without this item the intake is open. Each write replaces it while it still "
         "has the `rev` that was read.",
         "submit, reconcile",
-        "save_intake",
+        ("save_intake",),
         "never.",
         ((Intake, INTAKE_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
@@ -194,7 +195,7 @@ KINDS: Final = (
         "Where reconcile stands in its search for uploads that had no event. Each write replaces it while it still has "
         "the `rev` that was read.",
         "reconcile",
-        "save_scan",
+        ("save_scan",),
         "never.",
         ((Scan, SCAN_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
@@ -204,7 +205,7 @@ KINDS: Final = (
         "What has ended since the last batch was finished. Each write replaces it while it still has the `rev` that "
         "was read.",
         "reconcile",
-        "save_batch",
+        ("save_batch",),
         "never.",
         ((Batch, BATCH_ATTRIBUTES), (None, (_always(WRITTEN_BY),))),
     ),
@@ -214,7 +215,7 @@ KINDS: Final = (
         "What an operator wrote to override parameters without a deploy. Text and numbers are understood too, whatever "
         "the type says. What can't be understood pauses the intake.",
         "the operator",
-        "",
+        (),
         "never; delete it to end the override.",
         ((Override, OVERRIDE_ATTRIBUTES),),
     ),

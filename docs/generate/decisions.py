@@ -774,7 +774,12 @@ def _bill() -> Iterator[Row]:
     yield row("... and it cost what was reserved", TIMED_OUT, SUCCEEDED)
     yield row("it is still in progress", TIMED_OUT, Run("run-1", RunStatus.RUNNING))
     yield row("it has ended, and its job is open", SUBMITTED, charged)
-    yield row("a run of a job that was given up without one", replace(TIMED_OUT, run_id=None), charged)
+    unconfirmed = replace(TIMED_OUT, run_id=None, reserved_run="ref", earlier_runs=("run-0",))
+    told = replace(charged, run_id="run-2", client_ref="ref")
+    yield row("a run of the request without an answer, of a job that was given up without a run", unconfirmed, told)
+    late = decisions.is_reserved(unconfirmed, replace(told, status=RunStatus.RUNNING))
+    yield "a POST of such a request is accepted late", unconfirmed, "reserved" if late else "charged beside it"
+    yield row("an earlier run of such a job, told again", unconfirmed, replace(free, run_id="run-0", client_ref="ref"))
     yield row("a run of a job whose reservation is for another", replace(twice, reserved_run="run-0"), charged)
     yield row("the run of a job that was delivered without its record", replace(DELIVERED, ask_at=NOW), SUCCEEDED)
     before = Spent("run-1", Reservation("2026-11-23", Decimal("0.28")))
@@ -1008,7 +1013,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _whose_run,
     ),
     (
-        "What the run of a closed job cost: `bill`",
+        "What the run of a closed job cost: `bill`, `is_reserved`",
         "How it ended. What Runflow billed takes the place of what was reserved.",
         _bill,
     ),
@@ -1053,13 +1058,18 @@ def _seconds(one: Wait | Backoff | UntilMidnight) -> str:
     if isinstance(one, UntilMidnight):
         return "until 00:00 UTC"
     if isinstance(one, Wait):
-        return f"{one.seconds:g}"
+        return _number(one.seconds)
     tries = range(one.first, one.first + 3)
-    bound = ", ".join(f"{one.floor + min(one.cap, one.base * 2**number):g}" for number in tries)
+    bound = ", ".join(_number(one.floor + min(one.cap, one.base * 2**number)) for number in tries)
     grows = one.base < one.cap
     text = (
-        f"{'up to ' if one.jitter else ''}{bound}, ... {one.floor + one.cap:g}"
+        f"{'up to ' if one.jitter else ''}{bound}, ... {_number(one.floor + one.cap)}"
         if grows
-        else f"up to {bound.split(',')[0]}"
+        else f"up to {bound.split(', ')[0]}"
     )
-    return f"{text}; at least {one.floor:g}" if one.floor else text
+    return f"{text}; at least {_number(one.floor)}" if one.floor else text
+
+
+def _number(seconds: float) -> str:
+    """Written out, however large: 6,912,000, not 6.912e+06."""
+    return f"{seconds:,.10g}"

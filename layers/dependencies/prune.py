@@ -2,7 +2,7 @@
 
     python prune.py FOLDER
 
-- Of botocore's models and its table of endpoints, all services but `SERVICES`: 26 MB, and a walk and a parse that cost
+- Of botocore's models and its table of endpoints, all services but `SERVICES`: 19 MB, and a walk and a parse that cost
   every cold start. Partitions and regions all stay.
 - boto3's resources, which nobody makes here.
 - anyio, which only an asynchronous client needs, and which httpcore imports where it finds it.

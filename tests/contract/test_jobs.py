@@ -50,10 +50,14 @@ class Fake:
         self.store.scan_unreadable = True
 
     def __init__(self) -> None:
-        self.store = FakeJobStore(FakeClock())
+        self.clock = FakeClock()
+        self.store = FakeJobStore(self.clock)
 
     def write_override(self, override: Override) -> None:
         self.store.operator = override
+
+    def day_expires_at(self, day: str) -> float:
+        return self.store.day_expires_at[day]
 
 
 class Dynamo:
@@ -61,8 +65,8 @@ class Dynamo:
 
     def __init__(self, client: Any, table: str, definition: dict[str, Any]) -> None:
         client.create_table(TableName=table, **definition)
-        self.client, self.table = client, table
-        self.store = DynamoJobStore(client, table, FakeClock())
+        self.client, self.table, self.clock = client, table, FakeClock()
+        self.store = DynamoJobStore(client, table, self.clock)
 
     def spoil_job(self, job_id: str) -> None:
         self._spoil(job_pk(job_id), "created_at")
@@ -90,6 +94,10 @@ class Dynamo:
         if override.limit_usd is not None:
             item["limit_usd"] = {"S": override.limit_usd}
         self.client.put_item(TableName=self.table, Item=item)
+
+    def day_expires_at(self, day: str) -> float:
+        key = {"pk": {"S": f"day#{day}"}}
+        return float(self.client.get_item(TableName=self.table, Key=key)["Item"]["expires_at"]["N"])
 
 
 @pytest.fixture
@@ -577,6 +585,32 @@ def test_days_open_in_their_order(store: JobStore) -> None:
     assert store.spent(DAY) is None
 
 
+@pytest.mark.parametrize("way", ["charge", "reservation", "refund"])
+def test_a_day_that_nothing_opened_expires_too(side: Fake | Dynamo, way: str) -> None:
+    """Money moves on it whether it is open or not; that does not open it."""
+    store = side.store
+    if way == "charge":
+        store.charge("run_1", None, RESERVED)
+    else:
+        job = saved(store, job_of(), reservation=RESERVED)
+        if way == "refund":
+            saved(store, job, reservation=None)
+    assert side.day_expires_at(DAY) == int(EPOCH) + 400 * 86_400
+    assert store.spent(DAY) is None
+    with pytest.raises(DayNotOpen):
+        store.save(job_of(1), moved(job_of(1), reservation=RESERVED), limit=Decimal(10))
+    store.open_day(DAY)
+    assert spent(store) == (0 if way == "refund" else PRICE)
+
+
+def test_money_that_moves_later_does_not_keep_a_day_for_longer(side: Fake | Dynamo) -> None:
+    side.store.open_day(DAY)
+    expires_at = side.day_expires_at(DAY)
+    side.clock.advance(86_400.0)
+    side.store.charge("run_1", None, RESERVED)
+    assert side.day_expires_at(DAY) == expires_at
+
+
 def test_a_run_is_charged_once(store: JobStore) -> None:
     store.open_day(DAY)
     assert store.charged("run_1") is None
@@ -945,6 +979,7 @@ def test_a_person_can_write_down_what_was_spent(dynamo: Dynamo) -> None:
         dynamo.store.save(job_of(), moved(job_of(), reservation=RESERVED), limit=Decimal("4.3"))
     saved(dynamo.store, job_of(), reservation=RESERVED)
     assert spent(dynamo.store) == Decimal("4.34")
+    assert dynamo.day_expires_at(DAY) == int(EPOCH) + 400 * 86_400
 
 
 def test_an_earlier_version_reserved_no_dollars(dynamo: Dynamo) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,15 @@ def test_an_index_that_never_answers_is_named(root: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started can be interrupted, although these tests may run in a shell's background, where it could not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_a_sentence(root: Path) -> None:
     """Ctrl-C while packages are awaited: no traceback, and nothing is left running."""
     (root / "requirements" / "tools.txt").write_text(f"hammer==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")

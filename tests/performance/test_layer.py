@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +126,54 @@ def test_the_services_that_are_kept_are_those_that_are_used(pruned: Path) -> Non
     assert len(kept) == 5
 
 
+LEFT_OUT = {
+    "botocore/data/*/*": "botocore's models of all services but five",
+    "botocore/data/endpoints.json": "all services but five in endpoints.json",
+    "boto3/data/*": "boto3's resources",
+    "anyio*": "anyio",
+    "botocore/cacert.pem": "botocore's own root certificates",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*": "the pages of Powertools' API browser",
+}
+"""What is left out, by pattern of its files, and what the page calls it."""
+
+
+def left_out(whole: Path, pruned: Path) -> dict[str, list[int]]:
+    """By how many bytes each file is smaller than in the whole packages, by the first pattern that it matches, else by
+    its name.
+    """
+    before, after = (
+        {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        for folder in (whole, pruned)
+    )
+    found: dict[str, list[int]] = {}
+    for name, size in before.items():
+        if size != after.get(name, 0):
+            pattern = next((one for one in LEFT_OUT if fnmatch(name, one)), name)
+            found.setdefault(pattern, []).append(size - after.get(name, 0))
+    return found
+
+
 def test_what_no_function_loads_is_left_out(whole: Path, pruned: Path) -> None:
     table = json.loads((pruned / "botocore/data/endpoints.json").read_text(encoding="utf-8"))
     assert {name for partition in table["partitions"] for name in partition["services"]} == services_used()
-    for left_out in ("anyio/*.py", "boto3/data/*", "aws_lambda_powertools/**/*.min.js"):
-        assert [*whole.glob(left_out)]
-        assert not [*pruned.glob(left_out)]
+    assert set(left_out(whole, pruned)) == set(LEFT_OUT)
+
+
+def test_the_page_lists_what_is_left_out_and_how_large_it_is(whole: Path, pruned: Path) -> None:
+    page = (ROOT / "docs/decisions/packages.md").read_text(encoding="utf-8")
+    table = page.partition("| left out | why | MB |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    said = {what: float(megabytes) for what, _, megabytes in rows}
+    found = {LEFT_OUT[name]: sum(sizes) / 1e6 for name, sizes in left_out(whole, pruned).items()}
+    assert said == {what: pytest.approx(size, rel=0.1, abs=0.05) for what, size in found.items()}
+
+
+def test_without_its_own_certificates_the_sdk_trusts_certifis(pruned: Path) -> None:
+    text = (
+        "import json, sys; sys.path[:0] = sys.argv[1:]; from botocore import httpsession as one; "
+        "print(json.dumps(one.get_cert_path(True)))"
+    )
+    assert Path(program(text, str(pruned))) == pruned / "certifi/cacert.pem"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -347,7 +347,12 @@ class Checker:
         ):
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
-            self.check("maybe paid, counted", after.reservation is not None, before, after)
+            counted = after.reservation is not None or not self._unanswered(before)
+            self.check("maybe paid, counted", counted, before, after)
+        if before is not None:
+            self._still_kept(before, after)
+        if after.reason is Reason.REFUSED_UNCONFIRMED:
+            self._named(after)
         if (before.reservations if before else ()) != after.reservations:
             self._money(before, after)
 
@@ -380,6 +385,55 @@ class Checker:
                 (one.day, one.usd) for one in after.reservations
             )
             self.check("reopened on request", kept, "money moved", before, after)
+
+    def _named(self, job: Job) -> None:
+        """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
+        names = (job.detail or "").partition(": Runflow")[0].split(", ")
+        begun = [
+            write.after.client_ref
+            for write in self._simulation.jobs.writes
+            if write.after.job_id == job.job_id and write.after.state is State.SUBMITTING
+            if write.before is None or write.before.state is State.WAITING
+        ]
+        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
+        missing = self._unanswered(job) - {*names}
+        told = {*names} <= {*begun} and not refused and not missing
+        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _unanswered(self, job: Job) -> set[str]:
+        """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
+        answer, and none was accepted.
+        """
+        outcomes = self._outcomes(job)
+        runs = self._simulation.runflow.runs
+        known = {runs[run_id].request["client_ref"] for run_id in job.earlier_runs}
+        return {name for name, seen in outcomes.items() if {*seen} - {"Refused"} and "Accepted" not in seen} - known
+
+    def _outcomes(self, job: Job) -> defaultdict[str, list[str]]:
+        """What each request of a job was answered: by its name, the first word of each POST's outcome."""
+        outcomes: defaultdict[str, list[str]] = defaultdict(list)
+        for one in self._posts.get(job.job_id, []):
+            outcomes[str(json.loads(one.body)["client_ref"])].append(one.outcome.partition(" ")[0])
+        return outcomes
+
+    def _still_kept(self, before: Job, after: Job) -> None:
+        """What was kept for a request without a clear answer is spent on, or freed by, a run of that very request."""
+        names, kept = self._unconfirmed(before), self._unconfirmed(after)
+        if not names or (kept and kept <= names and after.reservation == before.reservation):
+            return
+        if any(one.run_id in names and one.reservation == before.reservation for one in after.spent):
+            return  # reopened
+        run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
+        told = run is not None and run.request["client_ref"] in names
+        self.check("maybe paid, counted", told, before, after, after.reserved_run)
+
+    def _unconfirmed(self, job: Job) -> set[str]:
+        """The requests that a closed job's reservation is kept for, because each may have made a run."""
+        if job.reservation is None or not job.state.terminal:
+            return set()
+        if job.reserved_run is not None:
+            return {job.reserved_run} - {*self._simulation.runflow.runs}
+        return set() if job.run_id is not None else {*job.awaited}
 
     def _judged(self, before: Job | None, after: Job) -> None:
         """What a job that is sent, waits for the intake, or was superseded unpaid, must be."""
@@ -753,7 +807,7 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            fair = fair or self._never_shown(made, job) or self._misled(job)
+            fair = fair or self._never_shown(made, job) or self._misled(job) or self._refused(job)
             self.check("no failure for a paused intake", fair, job)
         if job.reservation is not None:
             self._as_billed(job, job.reservation)
@@ -781,9 +835,13 @@ class Checker:
         runflow = self._simulation.runflow
         run = runflow.runs.get(job.reserved_run or job.run_id or "")
         if run is None:  # none of its runs is known
+            names = self._unconfirmed(job)
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
-            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one) and not one.lost]
-            self.check("as billed", job.reserved_run is not None or self._misled(job) or not told, told, job)
+            mine = [one for one in mine if one.request["client_ref"] in names]
+            denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
+            mine = [one for one in mine if self._shown(one) and not one.lost]
+            told = [one for one in mine if one.run_id not in denied and self._told_of(one)]
+            self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
@@ -794,13 +852,28 @@ class Checker:
         unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
         return unreadable and job.reason is Reason.UNDELIVERABLE
 
+    def _refused(self, job: Job) -> bool:
+        """Whether Runflow refused the photo for good; a job that was sent before without an answer says so."""
+        posts = self._posts.get(job.job_id, [])
+        refused = bool(posts) and posts[-1].outcome == "Refused 422"
+        return refused and job.reason in (Reason.REFUSED, Reason.REFUSED_UNCONFIRMED)
+
     def _misled(self, job: Job) -> bool:
         """Whether it could not be told what runs were made: somebody else's bears the name of a submission of the job,
-        or Runflow cannot show the record of one, which may be another of the job's.
+        or Runflow cannot show the record of one, which may be another of the job's. That excuses nothing where a run of
+        the job's own can be read and gave an output: the search had to find it.
         """
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
-        untold = any(map(runflow.is_unreadable, {*runflow.runs} - {*job.earlier_runs}))
+        others = {run_id: run for run_id, run in runflow.runs.items() if run_id not in job.earlier_runs}
+        shown = {run_id for run_id in others if not runflow.is_unreadable(run_id)}
+        missed = any(
+            runflow.made_for(others[run_id]) == job.job_id
+            and others[run_id].status in ("succeeded", "partial_succeeded")
+            and runflow.output_is_good(others[run_id])
+            for run_id in shown - runflow.foreign - runflow.too_late
+        )
+        untold = len(shown) < len(others) and not missed
         return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
 
     def _counted(self, run: FakeRun) -> None:
@@ -828,6 +901,7 @@ class Checker:
             run
             for run in again
             if (self._told_of(run) or self._asked_for(run, job)) and runflow.output_is_good(run)
+            if run.status in ("succeeded", "partial_succeeded")  # a cancelled one has none
             if run.run_id in known or run.request["client_ref"] not in answered
         ]
         has_none = job.state is not State.SUPERSEDED and job.reused_from is None
@@ -879,7 +953,10 @@ class Checker:
             unused = bool(again) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
             found = len(known) == 1 or bool(earlier)
-            self.check("paid once", found or unused or misled, "a paid run of no job", job)
+            in_doubt = job is not None and job.reason in (Reason.NOT_CONFIRMED, Reason.REFUSED_UNCONFIRMED)
+            denied = in_doubt and {run.run_id for run in runs} <= {*simulation.runflow.unknown_since}
+            # a person was told to look for it: when its callback came, Runflow said that there was no such run
+            self.check("paid once", found or unused or misled or denied, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)

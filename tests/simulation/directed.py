@@ -40,3 +40,10 @@ def by_state(simulation: Simulation) -> dict[str, int]:
     for job in simulation.jobs.jobs.values():
         found[job.state.value] = found.get(job.state.value, 0) + 1
     return found
+
+
+def set_clocks(simulation: Simulation, skew: float) -> None:
+    """From now on all processes are new ones, whose clocks are so many seconds ahead."""
+    simulation.skew = skew
+    for idle in simulation.idle.values():
+        idle.clear()

@@ -123,8 +123,9 @@ RATES: Final = {
 
 KINDS: Final = (
     *RATES,
-    # Drawn from random numbers of its own: a simulation without it is what it was
+    # Drawn from random numbers of their own: a simulation without them is what it was
     "record of one run unreadable",
+    "photo refused after a request without an answer",
     # What follows from others
     "upload recovered by the scan",
     "batch finished",

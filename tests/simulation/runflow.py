@@ -102,6 +102,8 @@ class Runflow(FakeRuns):
         """When requests make such runs, by the name that they give them."""
         self._lateness = Random(f"{simulation.seed} late")  # without such runs, a simulation is what it was
         self._late_rate = self._lateness.choice((0.0, 0.0, 0.05, 0.2)) if simulation.profile.active else 0.0
+        self._refusals = Random(f"{simulation.seed} refusals")  # so are those
+        self._refuses = self._refusals.choice((0.0, 0.0, 0.0, 0.4)) if simulation.profile.active else 0.0
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.alike: set[str] = set()
@@ -292,6 +294,8 @@ class Runflow(FakeRuns):
             self._overdue[str(json.loads(post.body)["client_ref"])].append(post.at + late)
             self._tick_in(post.at + late - simulation.time)
             return Fault(effect=True, late=post.at + late - simulation.time)
+        if self._refuses and self._is_refused(post):
+            return Fault(422, code="VALIDATION", message="the photo is refused")
         if self.down or fires("Runflow timeout"):
             return Fault()
         if fires("Runflow timeout with effect"):
@@ -312,6 +316,14 @@ class Runflow(FakeRuns):
         if self.habits.credit is not None and self.habits.credit <= 0:
             simulation.profile.happens("credit used up")
         return None
+
+    def _is_refused(self, post: Post) -> bool:
+        """Whether Runflow refuses for good what it gave no clear answer to before."""
+        unclear = any(one.job_id == post.job_id and one.outcome.startswith("Ambiguous") for one in self.sent)
+        refused = unclear and self._simulation.profile.active and self._refusals.random() < self._refuses
+        if refused:
+            self._simulation.profile.happens("photo refused after a request without an answer")
+        return refused
 
     # A run's life
 

@@ -139,6 +139,8 @@ class Simulation:
         start = 1_795_392_000.0 + self.random.uniform(17 * 3600, 23.9 * 3600)
         self.clock = FakeClock(start)
         self.started = start
+        self.skew = 0.0
+        """How many seconds ahead the clock of a process is that starts now, where chance does not set it."""
         effect = self.effect
         self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if faults else 0.0)
         if self.jobs.lag:
@@ -352,7 +354,7 @@ class Simulation:
             self.workers.pop()
 
     def _start(self, function: str) -> Worker:
-        skew = 0.0
+        skew = self.skew
         if self.profile.fires("clock skewed"):
             skew = self.random.uniform(-CLOCK_SKEW / 2, CLOCK_SKEW / 2)
         clock = self.clock.seen_with(skew)

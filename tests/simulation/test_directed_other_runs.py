@@ -9,7 +9,8 @@ import pytest
 from detag.domain.job import State
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, Fault
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
-from tests.simulation.simulation import Simulation
+from tests.simulation.mutant import Change
+from tests.simulation.simulation import DAY, Simulation
 
 FREE = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INTERNAL")
 PERMANENT = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
@@ -128,9 +129,7 @@ def test_what_the_own_run_costs_is_asked_for(simulation: Simulation, known: bool
     assert (simulation.jobs.jobs[job].state, simulation.jobs.jobs[job].ask_at) == (State.DELIVERED, None)
 
 
-@pytest.mark.parametrize("link", ["runflow://assets/9", "ours"])
-@pytest.mark.parametrize("ending", [FREE, Ending(600.0, 600.0)])
-def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> None:
+def forge_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> str:
     """A POST had no clear answer and made no run; sent again, it was answered. Somebody else's run has its name."""
     simulation.unmatched_runs = 1  # nothing tells it from a second run of ours: a person is told
     simulation.runflow.faults, simulation.runflow.endings = [Fault()], [ending]
@@ -144,9 +143,30 @@ def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: st
     ours = simulation.photos.presign("in", upload_of.key, upload_of.version_id, 60, "image/jpeg")
     url = ours if link == "ours" else link
     simulation.runflow.forge(job_id, f"{job_id}.1", url, {"aspect_ratio": "16:9"})
+    return job_id
+
+
+@pytest.mark.parametrize("link", ["runflow://assets/9", "ours"])
+@pytest.mark.parametrize("ending", [FREE, Ending(600.0, 600.0)])
+def test_no_foreign_run_is_used_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> None:
+    job_id = forge_after_an_answer(simulation, link, ending)
     rest(simulation)
     found = simulation.jobs.jobs[job_id]
     assert (found.state, found.run_id in simulation.runflow.foreign) == (State.DELIVERED, False)
+
+
+@pytest.mark.parametrize("link", ["runflow://assets/9", "ours"])
+@pytest.mark.parametrize("ending", [FREE, Ending(600.0, 600.0)])
+def test_using_a_foreign_run_after_an_answer_would_be_noticed(
+    simulation: Simulation, link: str, ending: Ending
+) -> None:
+    """A request that had no clear answer at first, and one later, is no reason to take a run of its name for ours."""
+    kept, taken = "run.client_ref not in job.awaited", "not job.maybe_submitted"
+    with Change("detag.domain.decisions:after_other_run", kept, taken).made():
+        forge_after_an_answer(simulation, link, ending)
+        simulation.run_out(simulation.time + 12 * DAY)
+        simulation.checker.at_rest()
+    assert "own run" in {name for name, _ in simulation.checker.broken}
 
 
 def test_money_of_an_unconfirmed_post_stays_reserved(simulation: Simulation) -> None:

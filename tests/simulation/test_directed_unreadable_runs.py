@@ -149,3 +149,17 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_no(simulation: Simulation
     pass_time(simulation, 2 * DAY)
     assert simulation.jobs.jobs[job_id].reason is Reason.NOT_CONFIRMED
     assert len(simulation.runflow.sent) == 1
+
+
+def test_a_search_that_meets_an_outage_says_so(simulation: Simulation) -> None:
+    """So many records in a row that cannot be read are an outage: it goes on after a wait, not at once."""
+    habits = simulation.runflow.habits
+    habits.list_entries, habits.client_ref_filter = "thin", "none"
+    simulation.runflow.faults = [Fault()]
+    upload(simulation)
+    simulation.runflow.others(2 * DOWN_AFTER)
+    for run_id in simulation.runflow.foreign:
+        spoil(simulation, run_id)
+    pass_time(simulation, 1_200.0)
+    whys = [str(line.fields["why"]) for line in simulation.telemetry.lines if line.message == "unconfirmed"]
+    assert whys and all(why.startswith("Runflow answered") for why in whys)

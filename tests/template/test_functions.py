@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from detag import settings
+from detag.domain import waits
 from tests.template.stack import Stack
 
 SETTINGS: dict[str, Any] = {
@@ -64,6 +65,14 @@ def test_the_default_parameters_make_valid_settings(stack: Stack, function: str)
         for name, value in environment(stack, function).items()
     }
     settings.load(SETTINGS[function], variables)
+
+
+@pytest.mark.parametrize(
+    ("function", "seconds"), [("SubmitFunction", waits.SUBMIT_TIMEOUT), ("DeliverFunction", waits.DELIVER_TIMEOUT)]
+)
+def test_leases_know_when_a_worker_is_killed(stack: Stack, function: str, seconds: float) -> None:
+    """A lease outlasts the worker that has it: nobody else continues its job before."""
+    assert stack.properties(function)["Timeout"] == seconds
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -17,6 +17,14 @@ MUTANTS: Final = (
         "if False:",
         400,
     ),
+    one(
+        "budget: kept for the unconfirmed request alone",
+        "maybe paid, counted",
+        DECISIONS + "is_reserved",
+        "job.reserved_run in (run.run_id, run.client_ref)",
+        "True",
+        400,
+    ),
     one("budget: what was spent before", "day budget", STORE + "_move_money", "self.spent_on(day) + usd", "usd"),
     one(
         "midnight: money of the day",

@@ -1,4 +1,4 @@
-"""The guards of the pipeline, from an upload to its outputs."""
+"""The guards of the pipeline, from an upload to its outputs; those rarely met, test_directed_guards.py keeps."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from tests.simulation.mutant import DECISIONS, RECONCILE, Change, Mutant, one
 
+ASK: Final = "detag.services.existing_runs:ExistingRuns._ask"
+
 MUTANTS: Final = (
     one(
         "a run that cannot be read stops no other",
@@ -20,6 +22,14 @@ MUTANTS: Final = (
         DECISIONS + "after_poll_without_answer",
         "_lasts(job, Trouble.UNREADABLE, waits.LATE_RESULT, now)",
         "False",
+    ),
+    one(
+        "one record that cannot be read ends no search",
+        "no failure for a paused intake",
+        ASK,
+        "failures == DOWN_AFTER:\n                search.answered(None)\n                return error",
+        "failures == 1:\n                return error",
+        400,
     ),
     Mutant(
         "a run that cannot be read is not given up earlier",

@@ -13,6 +13,7 @@ from detag.domain.intake import Intake, Override
 from detag.domain.job import RETENTION_SECONDS, Job, Reservation, State, Upload, new
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
+from detag.ports.items import LASTING_SECONDS
 
 DAY = "2026-11-23"
 RESERVED = Reservation(DAY, Decimal("0.14"))
@@ -136,7 +137,7 @@ def test_a_charged_run_has_its_own_item() -> None:
         "reserved_day": {"S": DAY},
         "reserved_usd": {"N": "0.14"},
         "charged_at": {"N": "1795431600.5"},
-        "expires_at": {"N": str(int(EPOCH + job_items.LASTING_SECONDS))},
+        "expires_at": {"N": str(int(EPOCH + LASTING_SECONDS))},
     }
 
 

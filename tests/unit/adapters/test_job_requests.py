@@ -27,8 +27,8 @@ EVERY_REQUEST: list[dict[str, Any]] = [
     *(
         action
         for item in (
-            job_requests.spend_request(TABLE, DAY, PRICE, None),
-            job_requests.spend_request(TABLE, DAY, PRICE, LIMIT),
+            job_requests.spend_request(TABLE, DAY, PRICE, None, EPOCH),
+            job_requests.spend_request(TABLE, DAY, PRICE, LIMIT, EPOCH),
             *job_requests.open_day_requests(TABLE, DAY, EPOCH),
             *job_requests.charge_requests(TABLE, "run_1", None, RESERVED, EPOCH),
             *job_requests.charge_requests(TABLE, "run_1", RESERVED, replace(RESERVED, usd=LIMIT), EPOCH),
@@ -55,14 +55,16 @@ def test_expressions_use_placeholders_only_and_each_one_given(request_: dict[str
 def test_a_save_without_money_is_one_write() -> None:
     after = replace(JOB, version=4, reservation=RESERVED)
     for before in (replace(JOB, reservation=RESERVED), replace(JOB, reservation=None)):
-        requests = job_requests.save_requests(TABLE, before, replace(after, reservation=before.reservation), LIMIT, 0.0)
+        requests = job_requests.save_requests(
+            TABLE, before, replace(after, reservation=before.reservation), LIMIT, EPOCH
+        )
         assert [list(request) for request in requests.values()] == [["Put"]]
 
 
 def days_and_changes(before: Reservation | None, after: Reservation | None) -> list[tuple[str, str, str | None]]:
     """Item, change of what is spent, and the most that may be spent before it, for each day of a save under $10."""
     requests = job_requests.save_requests(
-        TABLE, replace(JOB, reservation=before), replace(JOB, reservation=after), LIMIT, 0.0
+        TABLE, replace(JOB, reservation=before), replace(JOB, reservation=after), LIMIT, EPOCH
     )
     updates = [request["Update"] for request in list(requests.values())[1:]]
     values = [update["ExpressionAttributeValues"] for update in updates]

@@ -41,6 +41,7 @@ AGREED = {
     "for an output that cannot be stored": 259_200.0,
     "a failed job's run that may still end well": (3_600.0, 86_400.0, 0.0),
     "before a run's callback is asked for again": 86_400.0,
+    "after the invocation that stores outputs of a photo": 30.0,
     "for a callback's own output URLs": 2_400.0,
     "for a late result": 604_800.0,
     "after a message to submit": 300.0,
@@ -91,6 +92,12 @@ def test_the_page_shows_the_first_waits_of_a_retry() -> None:
     row = next(row for row in draw().splitlines() if "after a run that failed free of charge" in row)
     real = [waits.RUN_RETRY.seconds(attempt, lambda _, high: high) for attempt in (1, 2, 3)]
     assert f"| up to {', '.join(f'{one:g}' for one in real)}, ... 900 |" in row
+
+
+def test_the_page_writes_every_number_out() -> None:
+    page = draw().partition("## Waits")[2]
+    assert re.findall(r"\d[.\d]*e[+-]?\d+", page) == []
+    assert "| an upload may be recovered | 6,912,000 |" in page
 
 
 NUMBERS = {

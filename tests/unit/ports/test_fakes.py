@@ -20,7 +20,8 @@ from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.events_fake import FakeEvents
-from detag.ports.jobs import LimitReached
+from detag.ports.items import LASTING_SECONDS
+from detag.ports.jobs import BudgetLost, LimitReached
 from detag.ports.jobs_fake import FakeJobStore, Write
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.secrets_fake import FakeCallbackSecrets
@@ -189,6 +190,22 @@ def test_the_job_store_shows_everything_that_was_written() -> None:
     assert list(store.jobs.values()) == [second]
     assert store.charges == {"run_9": RESERVED}
     assert store.money == {DAY: 2 * RESERVED.usd}
+
+
+def test_a_days_budget_is_deleted_once_it_has_expired() -> None:
+    """Whether the day was opened or only charged, and no earlier; it cannot be opened again."""
+    clock = FakeClock()
+    store = FakeJobStore(clock)
+    store.open_day(DAY)
+    store.charge("run_9", None, Reservation("2026-11-22", RESERVED.usd))
+    clock.advance(LASTING_SECONDS - 1)
+    store.expire()
+    assert (store.spent(DAY), store.money) == (Decimal(0), {"2026-11-22": RESERVED.usd})
+    clock.advance(1)
+    store.expire()
+    assert (store.spent(DAY), store.money) == (None, {})
+    with pytest.raises(BudgetLost):
+        store.open_day(DAY)
 
 
 def test_what_was_refused_is_not_shown_as_written() -> None:

@@ -134,13 +134,19 @@ def test_a_run_that_is_unknown_or_late_goes_to_deliver(unknown: bool) -> None:
     assert harness.sweep()["sent_to_deliver"] == 1
 
 
-def test_many_overdue_runs_are_read_from_the_list_by_pages() -> None:
+def many_overdue() -> Harness:
+    """So many endless runs are overdue that the run list is read, by pages of twenty."""
     harness = Harness()
     harness.endings = [ENDLESS] * LIST_FROM
     harness.runs.habits.page_limit = 20
     uploads(harness, LIST_FROM)
     harness.wait(301.0)
     harness.calls.clear()
+    return harness
+
+
+def test_many_overdue_runs_are_read_from_the_list_by_pages() -> None:
+    harness = many_overdue()
     assert harness.sweep()["still_running"] == LIST_FROM
     assert (harness.calls.count("runs.page"), harness.calls.count("runs.get")) == (3, 0)
 
@@ -244,23 +250,14 @@ def test_several_in_a_row_end_the_minute_and_go_last(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("error", [Transient("unreadable"), Unauthorized("403")])
 def test_without_the_run_list_each_run_is_asked_for(error: Exception) -> None:
-    harness = Harness()
-    harness.endings = [ENDLESS] * LIST_FROM
-    uploads(harness, LIST_FROM)
-    harness.wait(301.0)
+    harness = many_overdue()
     harness.broken["runs.page"] = error
-    harness.calls.clear()
     assert harness.sweep()["still_running"] == LIST_FROM
     assert harness.calls.count("runs.get") == LIST_FROM
 
 
 def test_what_the_run_list_showed_before_it_failed_counts() -> None:
-    harness = Harness()
-    harness.endings = [ENDLESS] * LIST_FROM
-    harness.runs.habits.page_limit = 20
-    uploads(harness, LIST_FROM)
-    harness.wait(301.0)
-    harness.calls.clear()
+    harness = many_overdue()
     real = harness.runs.page
 
     def page(cursor: str | None = None, account: tuple[str, ...] | None = None) -> RunPage:
@@ -477,3 +474,13 @@ def test_the_report_of_a_quiet_day_names_no_limit() -> None:
     report = Harness().reconcile.report()
     assert report["intake"]["state"] == "open"
     assert report["spend_today"]["limit_usd"] == "none"
+
+
+def test_an_answer_in_between_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only failures in a row end the minute."""
+    harness = Harness()
+    jobs = uploads(harness, 5, apart=1.0)
+    harness.wait(301.0)
+    asked = unread(harness, monkeypatch, [jobs[number].run_id for number in (0, 1, 3, 4)])
+    harness.sweep()
+    assert len(asked) == 5

@@ -39,6 +39,21 @@ def test_intake_goes_on_after_the_job_is_saved() -> None:
     assert harness.jobs.intake().state == "draining"
 
 
+def test_intake_goes_on_after_an_end_is_published() -> None:
+    """A probe that Runflow refuses shows nothing of the cause: another may follow, once this one has ended."""
+    harness = Harness()
+    harness.faults = [Fault(402), Fault(422, code="VALIDATION", message="no")]
+    harness.send(harness.upload())
+    harness.wait(61.0)
+    harness.sweep()
+    harness.calls.clear()
+    harness.send_to(harness.job)
+    assert (harness.job.state, harness.job.pending) == (State.FAILED, ())
+    calls = harness.calls[harness.calls.index("runs.create") :]
+    assert "events.publish" in calls and calls[-1] == "jobs.save_intake"
+    assert harness.jobs.intake().probe_job is None
+
+
 def test_the_decision_is_on_the_item_and_in_the_log() -> None:
     harness = submitted(Ending(status="failed", cost=Decimal("0.14")))
     harness.wait(60.0)

@@ -1,6 +1,6 @@
 """What Lambda calls init: from the first import of a handler, which should be this one, to its first event.
 
-Hardly any garbage is made meanwhile, so it is not collected: that saves a seventh of a cold start.
+Hardly any garbage is made meanwhile, so it is not collected: benchmarks/results.md has what that saves.
 """
 
 from __future__ import annotations

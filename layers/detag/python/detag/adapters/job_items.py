@@ -26,20 +26,18 @@ from typing import Any, Final
 
 from detag.domain.batches import Batch
 from detag.domain.intake import Intake, Override
-from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
+from detag.domain.job import FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
-from detag.ports.items import kept, kept_batch, kept_intake, kept_scan
+from detag.ports.items import LASTING_SECONDS, kept, kept_batch, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
 """An item as DynamoDB's low-level API writes it: `{"rev": {"N": "3"}}`."""
 
-LASTING_SECONDS: Final = 400 * DAY_SECONDS
-"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
 INTAKE_PK: Final = "gate"
 OVERRIDE_PK: Final = "override"
 NEWEST_DAY_PK: Final = "budget"
@@ -248,7 +246,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute(
         "search_since", "search_since", SECONDS, "while unconfirmed or reopened, after a search that was put off", 0.0
     ),
-    Attribute("unaccounted", "unaccounted", PAIRS, "after a submission that was given up unconfirmed", ()),
+    Attribute("unaccounted", "unaccounted", PAIRS, "after a submission without a clear answer", ()),
     Attribute("content_type", "content_type", TEXT, CLAIMED),
     Attribute(
         "source_metadata",

@@ -13,7 +13,6 @@ from detag.adapters.job_items import (
     DELIVERED_FIELDS,
     DUE_INDEX,
     EXPIRES_AT,
-    LASTING_SECONDS,
     NEWEST_DAY,
     NEWEST_DAY_PK,
     OPENED_AT,
@@ -38,7 +37,7 @@ from detag.adapters.job_items import (
 )
 from detag.domain.job import Job, Reservation, State
 from detag.domain.picture import Picture
-from detag.ports.items import moved_money, new_outputs, reused_on
+from detag.ports.items import LASTING_SECONDS, moved_money, new_outputs, reused_on
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -100,7 +99,7 @@ def save_requests(
         requests[f"reused on {day}"] = reused_request(table, day, now)
     reserved = after.reservation.day if after.reservation is not None else None
     for day, usd in moved_money(before.reservations, after.reservations).items():
-        requests[day] = spend_request(table, day, usd, limit if day == reserved else None)
+        requests[day] = spend_request(table, day, usd, limit if day == reserved else None, now)
     return requests
 
 
@@ -124,17 +123,21 @@ def reused_request(table: str, day: str, now: float) -> Request:
     return {"Update": update}
 
 
-def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None) -> Request:
+def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None, now: float) -> Request:
     """A transaction's action that adds to what is spent on a day, or takes off it where `usd` is below 0.
 
-    With a `limit`, only while the day is open and the limit leaves enough for it.
+    With a `limit`, only while the day is open and the limit leaves enough for it. Without one the day need not be open,
+    nor does this open it; an item that this makes expires like any other.
     """
     update: Request = {
         "TableName": table,
         "Key": {"pk": {"S": day_pk(day)}},
-        "UpdateExpression": "ADD #spent :usd",
-        "ExpressionAttributeNames": {"#spent": SPENT.name},
-        "ExpressionAttributeValues": {":usd": {"N": USD.write(usd)}},
+        "UpdateExpression": "SET #expires_at = if_not_exists(#expires_at, :then) ADD #spent :usd",
+        "ExpressionAttributeNames": {"#spent": SPENT.name, "#expires_at": EXPIRES_AT.name},
+        "ExpressionAttributeValues": {
+            ":usd": {"N": USD.write(usd)},
+            ":then": {"N": WHOLE.write(int(now + LASTING_SECONDS))},
+        },
     }
     if limit is not None:
         update |= {
@@ -190,7 +193,7 @@ def charge_requests(
         }
     return [
         {"Put": put},
-        *(spend_request(table, day, usd, None) for day, usd in moved_money((before,), (after,)).items()),
+        *(spend_request(table, day, usd, None, now) for day, usd in moved_money((before,), (after,)).items()),
     ]
 
 

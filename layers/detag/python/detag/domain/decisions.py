@@ -701,11 +701,14 @@ def after_post(
 
 
 def _refused(job: Job, refusal: Refused, now: float) -> Step:
-    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run."""
+    """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run. A person is
+    told of those, not of what was surely refused.
+    """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    reason = Reason.REFUSED_UNCONFIRMED if job.maybe_submitted else Reason.REFUSED
-    said = (f"{_awaited(job)}: {said}" if job.maybe_submitted else said)[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not job.maybe_submitted)
+    names = ", ".join(dict(job.unaccounted))
+    reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
+    said = (f"{names}: {said}" if names else said)[:MAX_SAID]
+    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
@@ -971,16 +974,14 @@ def is_uncounted(job: Job, run: Run) -> bool:
     if run.run_id == job.run_id:
         elsewhere = job.reservation is None or job.reserved_run not in (None, run.run_id)
         return run.charged and elsewhere and not stands_for(job, run)
-    return (run.charged or run.status.terminal) and not _is_reserved_for(job, run) and not stands_for(job, run)
+    return (run.charged or run.status.terminal) and not is_reserved(job, run) and not stands_for(job, run)
 
 
-def _is_reserved_for(job: Job, run: Run) -> bool:
-    """Whether the job's reservation is for a run that is not its own, known by its id or by its name alone. Where
-    nobody knew whether there is a run, it is for the first that shows.
+def is_reserved(job: Job, run: Run) -> bool:
+    """Whether the job's reservation is for a run that is not its own, known by its id or by the name of the request
+    that may have made it: no POST of that name had an answer, so no other run bears it.
     """
-    if job.reserved_run is not None:
-        return job.reserved_run in (run.run_id, run.client_ref)
-    return job.state.terminal and job.run_id is None and job.reservation is not None
+    return job.reserved_run is not None and job.reserved_run in (run.run_id, run.client_ref)
 
 
 def bill(job: Job, run: Run) -> Step | Again | None:
@@ -999,7 +1000,7 @@ def bill(job: Job, run: Run) -> Step | Again | None:
         earlier = move(bill_earlier, run.run_id, cost, known_as=spent.run_id)
         return Step(move=earlier, decision="billed", why=ended, keeps_decision=True)
     own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
-    if not job.state.terminal or job.reservation is None or not (own or _is_reserved_for(job, run)):
+    if not job.state.terminal or job.reservation is None or not (own or is_reserved(job, run)):
         return None
     asked = job.state is State.DELIVERED and job.ask_at is not None
     if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
@@ -1014,7 +1015,7 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
     an unmatched run it is used only while the POST that it bears the name of is unaccounted for: what others give the
     name of an answered one is not ours.
     """
-    if _is_reserved_for(job, run) and job.state is State.DELIVERED:
+    if is_reserved(job, run) and job.state is State.DELIVERED:
         return _ask_for_cost(job, run, now)
     if run.run_id in job.replaced_runs:
         why = "a new run was asked for in its place"

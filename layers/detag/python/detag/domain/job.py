@@ -229,8 +229,8 @@ class Job:
     """When the search for an existing run was first put off for another reason than a pause, moved on by the time of
     every pause since; 0 if it never was."""
     unaccounted: tuple[tuple[str, str], ...] = ()
-    """Submissions that were given up although their runs may still appear: the name of each, and the aspect ratio
-    that it asked for, empty for the photo's own."""
+    """Submissions with no clear answer, whose runs may still appear: the name of each, and the aspect ratio that it
+    asked for, empty for the photo's own."""
     content_type: str | None = None
     """The photo's type, according to its first bytes."""
     source_metadata: tuple[tuple[str, str], ...] = ()
@@ -608,6 +608,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
         job,
         reason=None,
         maybe_submitted=True,
+        unaccounted=job.unaccounted or tuple(job.awaited.items()),  # earlier versions of detag did not write it before
         lease_until=lease_until,
         due_at=lease_until,
         **_NO_SEARCH,
@@ -636,8 +637,10 @@ def back_off(job: Job, reason: Reason, not_before: float) -> Job:
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or the lease expired")
 def await_confirmation(job: Job, not_before: float) -> Job:
-    """Wait until a run, if there is one, must be visible at Runflow. Body, key and reservation stay."""
-    return _unconfirmed(job, not_before, not_before)
+    """Wait until a run, if there is one, must be visible at Runflow. Body, key and reservation stay; and its
+    name, until the same bytes are accepted or its run is found: what is refused later says nothing of this POST.
+    """
+    return replace(_unconfirmed(job, not_before, not_before), unaccounted=tuple(job.awaited.items()))
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
@@ -666,7 +669,7 @@ def keep_unconfirmed(
 def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. The old one's run may still appear."""
     _require(job.unconfirmed, "start_over", job)
-    given_up = tuple(job.awaited.items())
+    given_up = job.unaccounted or tuple(job.awaited.items())  # an older item may not have the name yet
     return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
 
 
@@ -697,7 +700,8 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
 @transition(State.SUBMITTING, to=State.SUBMITTED, by="submit", when="2xx with an id")
 def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     """The run exists. A callback or reconcile moves the job on."""
-    return _submitted(job, run_id, now, due_at)
+    left = tuple(one for one in job.unaccounted if one[0] != job.client_ref)
+    return replace(_submitted(job, run_id, now, due_at), unaccounted=left)
 
 
 @transition(
@@ -851,8 +855,10 @@ def fail(
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
-    if not free and job.run_id is None:  # whether a POST without a clear answer made a run is still not known
-        closed = replace(closed, unaccounted=tuple(job.awaited.items()))
+    if not free and job.unconfirmed:  # whether its POST made a run is still not known
+        closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
+    if not free and job.run_id is None and job.reserved_run is None:  # the money is for the latest that is not known
+        closed = replace(closed, reserved_run=closed.unaccounted[-1][0] if closed.unaccounted else None)
     returned = free and job.reserved_run is None
     closed = replace(closed, code=code, reservation=None if returned else closed.reservation)
     return _with_metadata(job, closed)
@@ -952,7 +958,7 @@ def deliver_other(
     remembered: bool = True,
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
-    run, and `ask_at` is when to ask what it costs; otherwise it was made for this one.
+    run, and `ask_at` is when to ask what it costs; otherwise it stays for the request that it was kept for, if any.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)

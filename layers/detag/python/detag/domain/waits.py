@@ -8,8 +8,9 @@ from typing import Final
 from detag.domain.backoff import Uniform, backoff
 from detag.domain.money import next_day
 
-FUNCTION_TIMEOUT: Final = 30.0
-"""After so long Lambda kills a worker of `submit`: the template's `Timeout`."""
+SUBMIT_TIMEOUT: Final = 30.0
+DELIVER_TIMEOUT: Final = 120.0
+"""After so long Lambda kills a worker of each function: the template's `Timeout`."""
 CLOCK_SKEW: Final = 30.0
 """How far the clocks of two workers may be apart."""
 
@@ -87,7 +88,7 @@ SAME_NAME: Final = Wait(
 )
 LEASE: Final = Wait(
     "lease of a claim",
-    FUNCTION_TIMEOUT + CLOCK_SKEW,
+    SUBMIT_TIMEOUT + CLOCK_SKEW,
     "a worker is killed before its lease ends, whatever the clocks say: it cannot wake later and send",
 )
 SEARCH_AGAIN: Final = Backoff(
@@ -147,6 +148,12 @@ FRESH_URL: Final = Wait(
     "so long it surely lives, whatever credentials signed it: what Runflow says then is about the photo",
 )
 OUTPUT: Final = Wait("for one output", 60.0, "from the first packet of its request to its last byte: longer hangs")
+STORING: Final = Wait(
+    "after the invocation that stores outputs of a photo",
+    CLOCK_SKEW,
+    f"its worker is killed after {DELIVER_TIMEOUT:g} s at most, and no other stores outputs of the photo before, "
+    "whatever the clocks say",
+)
 MORE_OUTPUTS: Final = Wait("before the rest of many outputs", 30.0, "a new invocation has its whole time for them")
 DELIVERY: Final = Wait(
     "for an output that cannot be stored", 72 * 3_600.0, "paid already: tried for days before a person is told"
@@ -263,6 +270,7 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RUN_RETRY,
     FRESH_URL,
     OUTPUT,
+    STORING,
     MORE_OUTPUTS,
     DELIVERY,
     LATE_POLL,

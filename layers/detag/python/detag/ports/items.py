@@ -10,13 +10,15 @@ from typing import Final
 from detag.domain import picture as pictures
 from detag.domain.batches import Batch
 from detag.domain.intake import Intake
-from detag.domain.job import FormerEnd, Job, Reservation, State
+from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.picture import Picture
 from detag.domain.reasons import Reason
 from detag.domain.search import MAX_CURSOR
 
+LASTING_SECONDS: Final = 400 * DAY_SECONDS
+"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_STORED: Final = 16

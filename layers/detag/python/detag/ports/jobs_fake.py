@@ -19,6 +19,7 @@ from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import (
+    LASTING_SECONDS,
     PictureChange,
     kept,
     kept_batch,
@@ -65,6 +66,8 @@ class FakeJobStore:
         """What is spent on each day, in US dollars."""
         self.open_days: set[str] = set()
         """The days whose budgets are open."""
+        self.day_expires_at: dict[str, int] = {}
+        """When TTL may delete a day's budget, by day, whether it is open or not."""
         self.newest_day = ""
         """The newest day that was ever opened."""
         self.charges: dict[str, Reservation] = {}
@@ -104,6 +107,11 @@ class FakeJobStore:
         for job_id, job in list(self.jobs.items()):
             if job.expires_at is not None and job.expires_at <= now:
                 del self.jobs[job_id]
+        for day, expires_at in list(self.day_expires_at.items()):
+            if expires_at <= now:
+                del self.day_expires_at[day]
+                self.money.pop(day, None)
+                self.open_days.discard(day)
 
     def get(self, job_id: str) -> Job | None:
         """See `JobStore`."""
@@ -176,6 +184,7 @@ class FakeJobStore:
                 raise LimitReached(f"${self.spent_on(day)} is spent on {day}")
         for day, usd in moved.items():
             self.money[day] = self.spent_on(day) + usd
+            self.day_expires_at.setdefault(day, int(self._clock.now() + LASTING_SECONDS))
 
     def spent_on(self, day: str) -> Decimal:
         """What is spent on a day; zero where nothing was."""
@@ -233,6 +242,7 @@ class FakeJobStore:
             if day <= self.newest_day:
                 raise BudgetLost(f"{day} was opened before")
             self.open_days.add(day)
+            self.day_expires_at[day] = int(self._clock.now() + LASTING_SECONDS)
             self.newest_day = day
 
     def charged(self, run_id: str) -> Reservation | None:

@@ -43,7 +43,7 @@ class Storing:
         """
         bucket, key = job.upload.bucket, job.upload.key
         worker = f"{job.job_id}.{job.version}.{self._clock.now()}.{self._uniform(0.0, 1.0)}"
-        until = self._clock.now() + deadline - self._clock.monotonic() + waits.CLOCK_SKEW
+        until = self._clock.now() + deadline - self._clock.monotonic() + waits.STORING.seconds
         try:
             before = self._jobs.begin_delivery(bucket, key, worker, until)
         except DeliveryHeld:

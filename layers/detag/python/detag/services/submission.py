@@ -15,6 +15,7 @@ from detag.domain.decisions import (
     before_post,
     begin,
     count_failures,
+    is_reserved,
     own_run,
     turn_away,
 )
@@ -152,4 +153,6 @@ class Submission:
             case Whose.NEW:
                 self._budget.adopt(job, run_id, client_ref=sent.client_ref)
             case Whose.UNMATCHED:
-                self._budget.charge_unmatched(job, Run(run_id, RunStatus.RUNNING))
+                made = Run(run_id, RunStatus.RUNNING, client_ref=sent.client_ref)
+                if not is_reserved(job, made):
+                    self._budget.charge_unmatched(job, made)
