@@ -421,8 +421,8 @@ class Checker:
         names, kept = self._unconfirmed(before), self._unconfirmed(after)
         if not names or (kept and kept <= names and after.reservation == before.reservation):
             return
-        if any(one.run_id in names and one.reservation == before.reservation for one in after.spent):
-            return  # reopened
+        if not after.state.terminal and after.reservations == before.reservations:
+            return  # reopened: it is searched for
         run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
         told = run is not None and run.request["client_ref"] in names
         self.check("maybe paid, counted", told, before, after, after.reserved_run)

@@ -63,6 +63,7 @@ def test_an_old_failure_told_again_frees_no_money(simulation: Simulation, refuse
 
 def test_an_old_failure_told_again_lets_no_photo_through(simulation: Simulation) -> None:
     """Under a limit of one image a day: the money of the unconfirmed request pays for no other photo."""
+    pass_time(simulation, 3 * HOUR)  # all of it on one day
     simulation.limit = PRICE
     simulation.set_limit(PRICE)
     give_up(simulation, Ending(seconds=1 * HOUR))

@@ -29,6 +29,8 @@ STORE = "self._jobs."
 FUNCTIONS = {"submit", "callback", "deliver", "reconcile"}
 IF_THE_STEP_SAYS_SO = ("pause", "probed")
 """What `Steps.take` does with the intake for a decision that says so, which not every function can come to."""
+IF_IT_CLOSES_JOBS = ("prepare", "publish")
+"""What `Steps.take` does with the outbox, which a function that closes no job is put together without."""
 
 WHEN: dict[str, Callable[[Job], bool]] = {
     ALWAYS: lambda job: True,
@@ -178,8 +180,8 @@ def _reached(name: str) -> set[str]:
     bodies = _bodies(DECISIONS, *modules)
     found = _from(_called(_tree(modules[0])), bodies)
     pausing = any(_says_to_pause(body) for one in found for body in bodies.get(one, ()))
-    if not pausing:
-        bodies = {one: found for one, found in bodies.items() if one not in IF_THE_STEP_SAYS_SO}
+    left_out = (() if pausing else IF_THE_STEP_SAYS_SO) + (() if _closes_jobs(name) else IF_IT_CLOSES_JOBS)
+    bodies = {one: found for one, found in bodies.items() if one not in left_out}
     return _from(_called(_tree(modules[0])), bodies)
 
 
@@ -196,6 +198,11 @@ def _bodies(*paths: Path) -> dict[str, list[ast.AST]]:
     for node in (node for path in paths for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef)):
         found.setdefault(node.name, []).append(node)
     return found
+
+
+def _closes_jobs(name: str) -> bool:
+    (composed,) = _bodies(SERVICES.parent / "app.py")[name]
+    return "_steps(jobs, clock, telemetry, None)" not in ast.unparse(composed)
 
 
 def _says_to_pause(body: ast.AST) -> bool:

@@ -1134,7 +1134,7 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
             return Refusal("it has no run to ask for")
         case Way.UNPAID if charged or _was_charged(job):
             return Refusal("it was charged, or may have been: reopen it as paid, or ask")
-        case Way.UNPAID if unsure and job.client_ref not in dict(job.unaccounted):  # its item is of an earlier version
+        case Way.UNPAID if unsure and not job.reserved_unconfirmed:  # its item is of an earlier version
             return Refusal("an unclear answer may have made a run that cannot be told from others: ask, or pay")
         case Way.ASK | Way.UNPAID if known:
             reason = Reason.REOPENED
@@ -1169,7 +1169,8 @@ def _was_charged(job: Job) -> bool:
     if job.state is State.DELIVERED or job.reason in (Reason.NEWER_DELIVERED, Reason.TOO_OLD):
         return True
     free = job.cost is not None and Decimal(job.cost) == 0
-    own = job.reservation is not None and (job.reserved_run is not None or (job.run_id is not None and not free))
+    own = job.reserved_run is not None or (job.run_id is not None and not free)
+    own = own and job.reservation is not None and not job.reserved_unconfirmed
     return own or any(one.reservation.usd > 0 for one in job.spent)
 
 

@@ -317,6 +317,11 @@ class Job:
         return awaited
 
     @property
+    def reserved_unconfirmed(self) -> bool:
+        """Whether what is reserved is for a request of which no run is known, though it may have made one."""
+        return self.run_id is None and self.reserved_run in dict(self.unaccounted)
+
+    @property
     def submissions(self) -> tuple[str, ...]:
         """The names of its latest submissions, newest first, as many as one invocation may ask for."""
         first = max(0, self.submission_no - ASKED_SUBMISSIONS)
@@ -1127,9 +1132,11 @@ def bill_earlier(job: Job, run_id: str, cost: str, *, known_as: str | None = Non
 
 
 def _put_away(job: Job) -> Job:
-    """The job without its run: that is an earlier one now, and what it cost stays counted with it."""
-    spent = job.spent
-    if job.reservation is not None and (run_id := job.reserved_run or job.run_id):
+    """The job without its run: that is an earlier one now, and what it cost stays counted with it. What is reserved for
+    a request of which no run is known stays: it is searched for first.
+    """
+    spent, run_id = job.spent, None if job.reserved_unconfirmed else job.reserved_run or job.run_id
+    if job.reservation is not None and run_id is not None:
         spent, job = (*spent, Spent(run_id, job.reservation)), replace(job, reservation=None)
     earlier = tuple(dict.fromkeys((*job.earlier_runs, *filter(None, (job.run_id,)))))
     return replace(job, run_id=None, reserved_run=None, earlier_runs=earlier, spent=spent)

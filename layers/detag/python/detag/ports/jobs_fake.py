@@ -58,6 +58,9 @@ class FakeJobStore:
     Like a real index they never go back: with a longer lag they stand still until it has passed.
     """
 
+    _scan: Scan | None = None
+    _batch: Batch | None = None
+
     def __init__(self, clock: Clock, effect: Effect = no_effect, lag: float = 0.0) -> None:
         self.lag = lag
         self.jobs: dict[str, Job] = {}
@@ -93,8 +96,6 @@ class FakeJobStore:
         """When an item that was set aside is due, by job id, until it is written."""
         self.intake_unreadable = self.scan_unreadable = False
         self._intake = Intake()
-        self._scan: Scan | None = None
-        self._batch: Batch | None = None
         self._created_at = clock.now()
         self._clock, self._effect = clock, effect
         self._index: dict[str, Job] = {}
