@@ -73,6 +73,20 @@ def test_ask_delivers_what_came_too_late(simulation: Simulation) -> None:
     rest(simulation)
 
 
+def test_ask_uses_no_run_of_others(simulation: Simulation) -> None:
+    """Whoever shares the organisation names an answered submission of ours, and shows our photo."""
+    job = closed(simulation, FREE)
+    ours = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60, "image/jpeg")
+    simulation.runflow.forge(job.job_id, job.client_ref, ours)
+    found = reopen(simulation, "ask", job, hours=0.1)
+    assert (found.state, found.run_id, found.decision) == (
+        job.state,
+        job.run_id,
+        "closed as before: no run of it has a result",
+    )
+    assert used(simulation) == 0
+
+
 @pytest.mark.parametrize("ending", [FREE, CHARGED])
 def test_ask_closes_as_before_where_nothing_is_there(simulation: Simulation, ending: Ending) -> None:
     job = closed(simulation, ending)

@@ -115,7 +115,6 @@ NUMBERS = {
     "MAX_OUTPUT_PIXELS": "pixels",
     "MAX_SEGMENTS": "a count",
     "MAX_REQUESTS": "a count",
-    "ASKED_SUBMISSIONS": "a count",
     "RANK_LENGTH": "characters",
     "_HOUR": "seconds in an hour",
     "MAX_REMEMBERED": "a count",

@@ -65,9 +65,6 @@ class Trouble(StrEnum):
     """An output could not be fetched or stored."""
 
 
-ASKED_SUBMISSIONS: Final = 20
-"""So many of a reopened job's submissions, the latest, are looked up by name."""
-
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
 "Partitions").
@@ -320,12 +317,6 @@ class Job:
     def reserved_unconfirmed(self) -> bool:
         """Whether what is reserved is for a request of which no run is known, though it may have made one."""
         return self.run_id is None and self.reserved_run in dict(self.unaccounted)
-
-    @property
-    def submissions(self) -> tuple[str, ...]:
-        """The names of its latest submissions, newest first, as many as one invocation may ask for."""
-        first = max(0, self.submission_no - ASKED_SUBMISSIONS)
-        return tuple(f"{self.job_id}.{number}" for number in range(self.submission_no, first, -1))
 
     def has_submission(self, client_ref: str) -> bool:
         """Whether a name is that of a submission of the job."""

@@ -44,8 +44,9 @@ class ExistingRuns:
         return search.result()
 
     def known_runs(self, job: Job, deadline: float) -> Sequence[Run] | Unanswered:
-        """What Runflow tells of every run of a job, newest first; and of those that it finds besides under the names
-        of the job's submissions. A key of another account cannot show that a POST without a clear answer made no run.
+        """What Runflow tells of every run of a job, newest first; and of those that it finds under the names of
+        submissions without a clear answer. What else bears a name of the job is not its own: the run of an answered
+        submission is known by its id. A key of another account cannot show that such a POST made no run.
         """
         found: list[Run] = []
         try:
@@ -55,7 +56,7 @@ class ExistingRuns:
                 if (run := self._runs.get(run_id, account=job.account)) is not None:
                     found.append(run)
             foreign = bool(job.awaited) and not same_account(self._runs.account(), job.account)
-            for name in dict.fromkeys((*job.submissions, *job.awaited)):
+            for name in job.awaited:
                 found += self._of_submission(job, name)
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             return Unanswered(str(error))
@@ -63,7 +64,7 @@ class ExistingRuns:
 
     def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
         """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours. Raises
-        `Transient` for one that does not tell, and may be what a POST without a clear answer made.
+        `Transient` for one that does not tell.
         """
         for entry in self._named(name):
             other = entry.run_id in job.runs or entry.client_ref not in (None, name)
@@ -73,7 +74,7 @@ class ExistingRuns:
             match proof(run, job, self._photo_url(job)):
                 case Proof.OURS:
                     yield run
-                case Proof.UNTOLD if name in job.awaited:
+                case Proof.UNTOLD:
                     raise Transient(f"run {run.run_id} names our job and does not show our photo")
 
     def _photo_url(self, job: Job) -> str:
