@@ -28,7 +28,7 @@ from detag.domain.decisions import (
 )
 from detag.domain.images import HEAD_BYTES, Head
 from detag.domain.intake import Override
-from detag.domain.job import Job
+from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
 from detag.domain.uploads import by_own_key, other_reading
 from detag.ports.clock import Clock
@@ -97,15 +97,25 @@ class Admission:
     def _screen(self, job: Job) -> tuple[Job, Step | Photo | Idle]:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
         now = self._clock.now()
-        refused: Step | Idle | None = screen_upload(job, self._criteria, now=now)
+        refused = screen_upload(job, self._criteria, now=now)
         if refused is not None:
             return job, refused
-        found, head = self._find(job)
-        other = other_reading(job.upload) if isinstance(head, Gone) or found is not job else None
-        if other is not None and not job.version:  # it may be gone, and its job done with
+        head = self._read_head(job, None, HEAD_BYTES)
+        other = other_reading(job.upload) if isinstance(head, Gone) else None
+        if other is not None:
+            return self._screen_other(job, other, now)
+        return job, self._screen_content(job, head, now)
+
+    def _screen_other(self, job: Job, other: Upload, now: float) -> tuple[Job, Step | Photo | Idle]:
+        """The same where nothing is at the key; its `other` reading is believed only where this very upload answers."""
+        moved = replace(job, upload=other)
+        head = self._read_head(moved, None, HEAD_BYTES)
+        found, head = (moved, head) if isinstance(head, Head) and head.version_id == other.version_id else (job, Gone())
+        refused: Step | Idle | None = None
+        if not job.version:  # it may be gone, and its job done with
             refused = screen_other_key(known=self._jobs.get(by_own_key(other).job_id) is not None)
-        if found is not job and refused is None:  # by another key, which nothing has judged yet
-            refused = screen_upload(found, self._criteria, now=now)
+        if found is moved:  # by this key nothing has judged it yet
+            refused = refused or screen_upload(moved, self._criteria, now=now)
         return found, refused or self._screen_content(found, head, now)
 
     def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
@@ -124,19 +134,6 @@ class Admission:
         while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadHead):
             seen = self._read_head(job, ranked.of, ranked.length)
         return ranked or found
-
-    def _find(self, job: Job) -> tuple[Job, Head | NotRead]:
-        """The job by the key under which its photo is there, and the first bytes.
-
-        The other reading of a key is believed only where this very upload answers.
-        """
-        head = self._read_head(job, None, HEAD_BYTES)
-        other = other_reading(job.upload) if isinstance(head, Gone) else None
-        if other is not None:
-            found = self._read_head(moved := replace(job, upload=other), None, HEAD_BYTES)
-            if isinstance(found, Head) and found.version_id == other.version_id:
-                return moved, found
-        return job, head
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
         """The first read names no version, because a photo that was deleted still has one."""
