@@ -16,7 +16,7 @@ from detag.domain.decisions import (
     Again,
     AskedElsewhere,
     Busy,
-    Candidate,
+    Criteria,
     Facts,
     Fetch,
     Fetched,
@@ -35,7 +35,8 @@ from detag.domain.decisions import (
     Partway,
     Photo,
     Proof,
-    ReadMore,
+    ReadHead,
+    ReadTail,
     Replaced,
     Reusable,
     Step,
@@ -48,8 +49,8 @@ from detag.domain.decisions import (
     UseRun,
     Whose,
 )
-from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, sniff
-from detag.domain.intake import Evidence, Intake
+from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head
+from detag.domain.intake import Evidence, Intake, Override
 from detag.domain.job import (
     Job,
     Reservation,
@@ -100,6 +101,9 @@ HOURS: Final = 24
 ATTEMPTS: Final = 3
 PHOTO: Final = tiny_image("image/jpeg", b"shoe")
 ANIMATION: Final = b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(9)
+CRITERIA: Final = Criteria(
+    ignored_names=("@eaDir", "*.tmp"), max_bytes=50_000_000, most_pixels=500_000_000, aspect_ratio=None, reuses=True
+)
 UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
 
 WAITING: Final = new(UPLOAD, NOW - 50)
@@ -258,9 +262,9 @@ PASSED: Final = {
     Found: "a run",
     NoneFound: "none exists",
     type(None): "continues",
-    Candidate: "its last bytes are read",
     Photo: "it is sent",
-    ReadMore: "more of it is read",
+    ReadHead: "more of its first bytes are read",
+    ReadTail: "more of its last bytes are read",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
     Reusable: "the outputs are looked at, and copied",
@@ -351,11 +355,17 @@ def _lifted() -> Iterator[Row]:
 def _admit() -> Iterator[Row]:
     paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
     probing = replace(paused, probe_job=WAITING.job_id)
-    yield "intake is open", WAITING, decisions.admit(WAITING, Intake(), paused=False)
-    yield "intake is paused", WAITING, decisions.admit(WAITING, paused, paused=False)
-    yield "intake is paused, the photo is its probe", WAITING, decisions.admit(WAITING, probing, paused=False)
-    yield "the intake's item cannot be read", WAITING, decisions.admit(WAITING, intake.UNREADABLE, paused=False)
-    yield "an operator paused detag", WAITING, decisions.admit(WAITING, Intake(), paused=True)
+
+    def row(known: str, found: Intake, *, paused: bool = False, override: bool | None = None) -> Row:
+        return known, WAITING, decisions.admit(WAITING, found, Override(paused=override), paused=paused)
+
+    yield row("intake is open", Intake())
+    yield row("intake is paused", paused)
+    yield row("intake is paused, the photo is its probe", probing)
+    yield row("the intake's item cannot be read", intake.UNREADABLE)
+    yield row("an operator paused detag", Intake(), override=True)
+    yield row("the parameter pauses detag", Intake(), paused=True)
+    yield row("... and an operator overrode it", Intake(), paused=True, override=False)
     yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
     yield "it may not continue: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
@@ -363,8 +373,7 @@ def _admit() -> Iterator[Row]:
 def _screen() -> Iterator[Row]:
     def upload(known: str, job: Job = WAITING, **changes: Any) -> Row:
         job = replace(job, upload=replace(UPLOAD, **changes))
-        ignored = ("@eaDir", "*.tmp")
-        return known, job, decisions.screen_upload(job, ignored_names=ignored, max_bytes=50_000_000, now=NOW)
+        return known, job, decisions.screen_upload(job, CRITERIA, now=NOW)
 
     yield upload("its event is older than 90 days", uploaded_at=0.0)
     yield upload("... but it has waited in detag since it arrived", DENIED, uploaded_at=0.0)
@@ -374,8 +383,8 @@ def _screen() -> Iterator[Row]:
     yield upload("it is too large", size=50_000_001)
     yield upload("no URL can refer to it", key="a/../b.jpg")
 
-    def head(known: str, seen: Head | NotRead, most_pixels: int = 500_000_000, job: Job = WAITING) -> Row:
-        return known, job, decisions.screen_head(job, seen, most_pixels=most_pixels, now=NOW)
+    def head(known: str, seen: Head | NotRead, criteria: Criteria = CRITERIA, job: Job = WAITING) -> Row:
+        return known, job, decisions.screen_photo(job, seen, None, criteria, now=NOW)
 
     good = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     yield head("it is gone", Gone())
@@ -392,7 +401,7 @@ def _screen() -> Iterator[Row]:
         replace(good, data=tiny_image("image/gif", b"x"), size=100),
     )
     yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
-    yield head("it has too many pixels", good, most_pixels=1)
+    yield head("it has too many pixels", good, replace(CRITERIA, most_pixels=1))
     headers = b"\xff\xd8" + b"\xff\xe2\xff\xff" * 100
     yield head(
         "its headers are longer than the first read",
@@ -400,18 +409,18 @@ def _screen() -> Iterator[Row]:
     )
     longer = headers.ljust(LONG_HEAD_BYTES, b"\0")
     yield head("... and longer than the second", replace(good, data=longer, size=50_000_000))
-    yield head("its first bytes are those of an image", good)
+    yield head("its first bytes are those of an image", replace(good, size=50_000_000))
 
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
-        head = Head(PHOTO if size == len(PHOTO) else PHOTO[:-2], size, "e1", metadata)
-        seen = Candidate(sniff(head.data, head.size), head)
-        return known, WAITING, decisions.screen_tail(WAITING, seen, tail, default_ratio=None, reuses=True, now=NOW)
+        data = PHOTO if size == len(PHOTO) else (PHOTO[:-2] + b"\xff\xda").ljust(HEAD_BYTES, b"\0")
+        head = Head(data, size, "e1", metadata, "v1")
+        return known, WAITING, decisions.screen_photo(WAITING, head, tail, CRITERIA, now=NOW)
 
     yield tail("it breaks off before its end", bytes(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
     yield tail("... nor do its last 4 MiB", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
-    yield tail("it has been deleted in the meantime", Gone(), {})
-    yield tail("it has been replaced in the meantime", Replaced(), {})
+    yield tail("it has been deleted in the meantime", Gone(), {}, 50_000_000)
+    yield tail("it has been replaced in the meantime", Replaced(), {}, 50_000_000)
     yield tail("its metadata asks for an aspect ratio that is not one", PHOTO, {"aspect-ratio": "wide"})
     yield tail("it is complete", PHOTO, {})
     for known in (True, False):
@@ -973,7 +982,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
-        "Is it a photo to send: `screen_upload`, `screen_head`, `screen_tail`, `screen_rank`",
+        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`",
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),

@@ -10,7 +10,7 @@ MUTANTS: Final = (
     one(
         "key as the bucket has it",
         "dropped only once gone",
-        "detag.services.admission:Admission._find",
+        "detag.services.admission:Admission._screen",
         "other_reading(job.upload) if isinstance(head, Gone) else None",
         "None",
     ),

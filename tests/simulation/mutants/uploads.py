@@ -75,7 +75,11 @@ MUTANTS: Final = (
         "self._screen(job) if self.refusal(job) is None else (job, Photo('image/jpeg', (), None))",
     ),
     one(
-        "ignored names", "judged by its bytes", DECISIONS + "screen_upload", "ignoring(ignored_names, upload.key)", "''"
+        "ignored names",
+        "judged by its bytes",
+        DECISIONS + "screen_upload",
+        "ignoring(criteria.ignored_names, upload.key)",
+        "''",
     ),
     one(
         "access: read again",

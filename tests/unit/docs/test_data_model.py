@@ -224,8 +224,6 @@ def _used(name: str) -> set[str]:
     tree = _tree(SERVICES / f"{name}.py")
     modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     direct = {module.removeprefix("detag.services.") for module in modules if module.startswith("detag.services.")}
-    if name == "submit":  # it is given a service for each answer of `resume`
-        direct |= {path.stem for path in SERVICES.glob("*.py") if "    def go_on(" in path.read_text(encoding="utf-8")}
     return direct.union(*map(_used, direct - {name}))
 
 

@@ -15,6 +15,7 @@ from detag.domain.decisions import (
     Adopt,
     Again,
     Busy,
+    Criteria,
     Fetch,
     Fetched,
     Found,
@@ -485,5 +486,6 @@ def test_an_upload_is_known_by_its_version_and_else_by_its_etag(
     """Equal bytes with a version of their own are another upload, which has its own event."""
     job = replace(WAITING, upload=replace(WAITING.upload, version_id=version))
     head = Head(tiny_image("image/jpeg", b"x"), 100, etag, {}, seen)
-    found = decisions.screen_head(job, head, most_pixels=500_000_000, now=NOW)
+    criteria = Criteria(ignored_names=(), max_bytes=100, most_pixels=500_000_000, aspect_ratio=None, reuses=False)
+    found = decisions.screen_photo(job, head, None, criteria, now=NOW)
     assert (isinstance(found, Step) and "replaced" in found.explained) is not same

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detag.domain.backoff import Uniform
-    from detag.domain.decisions import Next
     from detag.ports.clock import Clock
     from detag.ports.events import Events
     from detag.ports.jobs import JobStore
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from detag.ports.secrets import CallbackSecrets
     from detag.ports.telemetry import Telemetry
     from detag.services.admission import Admission
+    from detag.services.asking import Asking
     from detag.services.budget import Budget
     from detag.services.callback import CallbackHandler
+    from detag.services.confirmation import Confirmation
     from detag.services.deliver import Deliver
     from detag.services.intake import IntakeControl
     from detag.services.missed_uploads import MissedUploads
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from detag.services.records import Records
     from detag.services.reopening import Reopening
     from detag.services.reuse import Reuse
+    from detag.services.sending import Sending
     from detag.services.steps import Steps
     from detag.services.storing import Storing
     from detag.services.submission import Submission
-    from detag.services.submit import Submit, Way
+    from detag.services.submit import Submit
     from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
 
@@ -54,22 +56,16 @@ def submit(
 
     records = _records(jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
+    storing = _storing(jobs, photos, records, clock, telemetry, uniform)
+    sending, confirmation, asking = _ways(settings, jobs, photos, runs, storing, steps, clock, telemetry, uniform)
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=_confirmation_seconds(settings),
-        ways=_ways(
-            settings,
-            jobs=jobs,
-            photos=photos,
-            runs=runs,
-            records=records,
-            steps=steps,
-            clock=clock,
-            telemetry=telemetry,
-            uniform=uniform,
-        ),
-        jobs=jobs,
+        sending=sending,
+        confirmation=confirmation,
+        asking=asking,
         reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
+        jobs=jobs,
         steps=steps,
         clock=clock,
         telemetry=telemetry,
@@ -172,40 +168,18 @@ def _missed(
     )
 
 
-def _admission(
-    settings: SubmitSettings, *, jobs: JobStore, photos: PhotoStore, runs: Runs, budget: Budget, clock: Clock
-) -> Admission:
-    from detag.services.admission import Admission
-
-    return Admission(
-        aspect_ratio=settings.aspect_ratio,
-        ignored_names=settings.ignored_names,
-        max_bytes=settings.max_image_megabytes * 1024 * 1024,
-        most_pixels=settings.max_image_megapixels * 1_000_000,
-        photo_types=settings.photo_types,
-        paused=settings.paused,
-        reuses=settings.reuse_results,
-        jobs=jobs,
-        photos=photos,
-        runs=runs,
-        budget=budget,
-        clock=clock,
-    )
-
-
 def _ways(
     settings: SubmitSettings,
-    *,
     jobs: JobStore,
     photos: PhotoStore,
     runs: Runs,
-    records: Records,
+    storing: Storing,
     steps: Steps,
     clock: Clock,
     telemetry: Telemetry,
     uniform: Uniform,
-) -> dict[Next, Way]:
-    from detag.domain.decisions import Next
+) -> tuple[Sending, Confirmation, Asking]:
+    """What carries out each answer of `resume`."""
     from detag.services.asking import Asking
     from detag.services.confirmation import Confirmation
     from detag.services.existing_runs import ExistingRuns
@@ -213,11 +187,9 @@ def _ways(
 
     existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
     budget = _budget(settings, jobs, steps, clock, telemetry)
-    admission = _admission(settings, jobs=jobs, photos=photos, runs=runs, budget=budget, clock=clock)
-    submission = _submission(
-        settings, jobs=jobs, photos=photos, runs=runs, steps=steps, budget=budget, clock=clock, uniform=uniform
-    )
-    reuse = _reuse(settings, jobs, photos, _storing(jobs, photos, records, clock, telemetry, uniform), clock)
+    admission = _admission(settings, jobs, photos, runs, clock)
+    submission = _submission(settings, jobs, photos, runs, steps, budget, clock, uniform)
+    reuse = _reuse(settings, jobs, photos, storing, clock)
     sending = Sending(
         admission=admission, submission=submission, reuse=reuse, steps=steps, clock=clock, telemetry=telemetry
     )
@@ -234,7 +206,22 @@ def _ways(
     asking = Asking(
         existing=existing, photos=photos, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform
     )
-    return {Next.BEGIN: sending, Next.SEARCH: confirmation, Next.ASK: asking}
+    return sending, confirmation, asking
+
+
+def _admission(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, runs: Runs, clock: Clock) -> Admission:
+    from detag.domain.decisions import Criteria
+    from detag.services.admission import Admission
+
+    criteria = Criteria(
+        ignored_names=settings.ignored_names,
+        max_bytes=settings.max_image_megabytes * 1024 * 1024,
+        most_pixels=settings.max_image_megapixels * 1_000_000,
+        photo_types=settings.photo_types,
+        aspect_ratio=settings.aspect_ratio,
+        reuses=settings.reuse_results,
+    )
+    return Admission(criteria=criteria, paused=settings.paused, jobs=jobs, photos=photos, runs=runs, clock=clock)
 
 
 def _reopening(
@@ -254,7 +241,6 @@ def _reopening(
 
 def _submission(
     settings: SubmitSettings,
-    *,
     jobs: JobStore,
     photos: PhotoStore,
     runs: Runs,
@@ -267,6 +253,7 @@ def _submission(
 
     return Submission(
         callback_url=settings.callback_url,
+        price=settings.price_per_image_usd,
         url_seconds=settings.url_lifetime_minutes * 60,
         confirmation_seconds=_confirmation_seconds(settings),
         run_timeout_hours=settings.run_timeout_hours,

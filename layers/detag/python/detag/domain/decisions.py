@@ -24,8 +24,8 @@ from detag.domain.images import (
     DELIVERABLE,
     LONG_HEAD_BYTES,
     LONG_TAIL_BYTES,
+    TAIL_BYTES,
     Head,
-    Image,
     NotAnImage,
     TooManyPixels,
     Truncated,
@@ -37,7 +37,7 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
-from detag.domain.intake import Intake
+from detag.domain.intake import Intake, Override
 from detag.domain.job import (
     RETENTION_SECONDS,
     Job,
@@ -246,9 +246,11 @@ def let_go(intake: Intake, *, now: float) -> Step:
     return Step(move=move(release, now, now + waits.RESUME.seconds), decision="released", why=why)
 
 
-def admit(job: Job, intake: Intake, *, paused: bool) -> Reason | None:
-    """Why intake does not let a job through now; None where it does."""
-    if paused:
+def admit(job: Job, intake: Intake, override: Override, *, paused: bool) -> Reason | None:
+    """Why intake does not let a job through now; None where it does. `paused` by a parameter, which an operator may
+    override.
+    """
+    if paused if override.paused is None else override.paused:
         return Reason.PAUSED
     return None if intake.lets_through(job) else intake.reason or Reason.PAUSED
 
@@ -290,18 +292,21 @@ NotRead = Gone | Replaced | InArchive | Forbidden
 
 
 @dataclass(frozen=True, slots=True)
-class ReadMore:
-    """What was read of the photo does not tell: so many of its first, or last, bytes have to be read."""
+class ReadHead:
+    """What was read of the photo does not tell: so many of its first bytes have to be read, `of` the very object that
+    was read before; None for what is at its key now.
+    """
 
     length: int
+    of: Head | None
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A photo whose first bytes are those of an image that can be cleaned."""
+class ReadTail:
+    """What was read of the photo does not tell: so many of the last bytes `of` that very object have to be read."""
 
-    image: Image
-    head: Head
+    length: int
+    of: Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +326,23 @@ AGAIN: Final = "detag-again"
 """The user metadata by which an uploader asks for another result, with a word of their own."""
 
 
-def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now: float) -> Step | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Which photos are sent, and what is asked for."""
+
+    ignored_names: Sequence[str]
+    """A file with one of these patterns in its key is no photo."""
+    max_bytes: int
+    most_pixels: int
+    photo_types: Collection[str] = ACCEPTED
+    """Content types."""
+    aspect_ratio: str | None
+    """Such as 4:3, for photos that name none of their own; None keeps a photo's own shape."""
+    reuses: bool
+    """Whether what was delivered of an equal photo is delivered again."""
+
+
+def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     """Why an upload is not sent, by what its event says; None where the photo has to be read.
 
     Its age counts only when its event arrives: a job that has an item may have waited in detag for any time.
@@ -331,65 +352,61 @@ def screen_upload(job: Job, *, ignored_names: Sequence[str], max_bytes: int, now
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
         return _not_a_photo("only a folder's name", now)
-    if upload.is_addressable and (ignored := ignoring(ignored_names, upload.key)):
+    if upload.is_addressable and (ignored := ignoring(criteria.ignored_names, upload.key)):
         return _not_a_photo(f"its name is one that is ignored: {ignored}", now)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
-    if upload.size > max_bytes:
-        return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {max_bytes}", now)
+    if upload.size > criteria.max_bytes:
+        return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {criteria.max_bytes}", now)
     if not upload.is_addressable:
         return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
 
 
-def screen_head(
-    job: Job, seen: Head | NotRead, *, most_pixels: int, photo_types: Collection[str] = ACCEPTED, now: float
-) -> Step | ReadMore | Candidate:
-    """Why a photo is not sent, by the first bytes of what is at its key now; else more of them, or the last ones, have
-    to be read.
+def screen_photo(
+    job: Job, head: Head | NotRead, tail: bytes | NotRead | None, criteria: Criteria, *, now: float
+) -> Step | ReadHead | ReadTail | Photo:
+    """The photo that is to be sent, or why it is not, by the first bytes of what is at its key now, and the last, None
+    where they were not read yet; else what more of it has to be read.
     """
-    match seen:
-        case Head() if not _is_of(job.upload, seen):
+    match head:
+        case Head() if not _is_of(job.upload, head):
             return _not_read(job, Replaced(), now)
-        case Head() if headers_go_on(seen.data, seen.size):
-            return ReadMore(LONG_HEAD_BYTES)
+        case Head() if headers_go_on(head.data, head.size):
+            return ReadHead(LONG_HEAD_BYTES, of=head)
         case Gone() | Replaced() | InArchive() | Forbidden():
-            return _not_read(job, seen, now)
+            return _not_read(job, head, now)
+    whole = len(head.data) == head.size
     try:
-        image = sniff(seen.data, seen.size, {*DELIVERABLE, *photo_types})
-        check_photo(image, most_pixels, photo_types)
-        return Candidate(image, seen)
+        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types})
+        check_photo(image, criteria.most_pixels, criteria.photo_types)
+        match head.data if whole else tail:
+            case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
+                return _photo(job, image.content_type, head, criteria, now)
+            case bytes(end) if whole or len(end) >= LONG_TAIL_BYTES:
+                raise Truncated("its end was not found: open it, save it anew and upload that")
+            case bytes():
+                return ReadTail(LONG_TAIL_BYTES, of=head)
+            case None:
+                return ReadTail(TAIL_BYTES, of=head)
+            case not_read:
+                return _not_read(job, not_read, now)
     except NotAnImage as error:
         return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
 
 
-def screen_tail(
-    job: Job, candidate: Candidate, tail: bytes | NotRead, *, default_ratio: str | None, reuses: bool, now: float
-) -> Step | ReadMore | Photo:
-    """The photo that is to be sent, or why it is not, by its last bytes and the shape that is asked for; `ReadMore`
-    where these bytes do not tell.
-    """
-    if not isinstance(tail, bytes):
-        return _not_read(job, tail, now)
-    image, head = candidate.image, candidate.head
+def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: float) -> Step | Photo:
+    """A photo that was seen to be complete, in the shape that is asked for."""
     try:
-        ends = check_filled(image, head.data, tail) and check_tail(image, head.data, tail)
-    except Truncated as error:
-        return _skipped(Reason.TRUNCATED, str(error), now)
-    if not ends and len(tail) < LONG_TAIL_BYTES:
-        return ReadMore(LONG_TAIL_BYTES)
-    if not ends:
-        return _skipped(Reason.TRUNCATED, "its end was not found: open it, save it anew and upload that", now)
-    try:
-        ratio = aspect_ratio(head.metadata.get("aspect-ratio") or default_ratio)
+        ratio = aspect_ratio(head.metadata.get("aspect-ratio") or criteria.aspect_ratio)
     except ValueError as error:
         return _failed_unpaid(Reason.INVALID_ASPECT_RATIO, str(error), now)
     again = head.metadata.get(AGAIN) or None
     return Photo(
-        image.content_type,
+        content_type,
         tuple(sorted(head.metadata.items())),
         ratio,
-        picture=picture_id(head.etag, head.size, ratio=ratio, again=again) if reuses else None,
+        picture=picture_id(head.etag, head.size, ratio=ratio, again=again) if criteria.reuses else None,
         as_output=output_id(head.etag, head.size) if again is None and job.again is None else None,
     )
 
@@ -399,7 +416,7 @@ def screen_other_key(*, known: bool) -> Idle | None:
     return Idle("known by its own key") if known else None
 
 
-def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadMore | None:
+def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadHead | None:
     """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one, or what
     was newer has been taken back: this version is what is `seen` at its key afterwards. Without versions that cannot be
     told from an upload of the same bytes.
@@ -408,7 +425,7 @@ def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: floa
     if newest <= upload.rank:
         return None
     if upload.version and seen is None:
-        return ReadMore(1)
+        return ReadHead(1, of=None)
     if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
         return None
     return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)

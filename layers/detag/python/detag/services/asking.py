@@ -34,7 +34,7 @@ class Asking:
         self._existing, self._photos, self._sending = existing, photos, sending
         self._steps, self._budget, self._clock, self._uniform = steps, budget, clock, uniform
 
-    def go_on(self, job: Job, deadline: float) -> None:
+    def ask_for_runs(self, job: Job, deadline: float) -> None:
         """Ask Runflow about a job's runs, and take the step that the answers lead to. Raises `Conflict` or
         `Transient`.
         """
@@ -50,7 +50,7 @@ class Asking:
             decided = decided.step
         after = self._steps.take(job, decided)
         if after.reason is Reason.READY:
-            self._sending.go_on(after, deadline)
+            self._sending.send_photo(after, deadline)
 
     def _with_metadata(self, job: Job) -> Job:
         """The job with its photo's own metadata, for its outputs: once delivered, it does not keep it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 from detag.domain.decisions import Adopt, Step, adoption, charge_for
@@ -44,13 +43,13 @@ class Budget:
         """What so many images cost, in US dollars."""
         return self._price * images
 
-    def reserve(self, job: Job, claims: Callable[[Reservation], Step], limit: Decimal) -> Job | Reason:
-        """Save the claim of a job together with the price of an image, from today's budget; or why that cannot be.
+    def reserve(self, job: Job, step: Step, day: str, override: Override) -> Job | Reason:
+        """Save the claim of a job, which reserves the price of an image from the budget of a UTC day; or say why that
+        cannot be. `override`: an operator's, of the day's limit.
 
-        `claims` makes the step from its reservation. Raises `Conflict` where the item changed, or `Transient`.
+        Raises `PictureTaken`, `AlreadyDelivered`, `Conflict` where the item changed, or `Transient`.
         """
-        day = self._today()
-        step = claims(Reservation(day, self._price))
+        limit = self.limit(override)
         try:
             try:
                 return self._steps.take(job, step, limit=limit)

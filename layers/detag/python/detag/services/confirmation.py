@@ -33,7 +33,7 @@ class Confirmation:
         self._admission, self._submission, self._sending, self._existing = admission, submission, sending, existing
         self._steps, self._budget, self._clock, self._uniform = steps, budget, clock, uniform
 
-    def go_on(self, job: Job, deadline: float) -> None:
+    def confirm(self, job: Job, deadline: float) -> None:
         """Search for a job's run, and take the step that the answer leads to. Raises `Conflict` or `Transient`."""
         now, refusal = self._clock.now(), self._admission.refusal(job)
         search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
@@ -47,4 +47,4 @@ class Confirmation:
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
         elif after.reason is Reason.READY:
-            self._sending.go_on(after, deadline)
+            self._sending.send_photo(after, deadline)

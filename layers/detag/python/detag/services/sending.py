@@ -35,7 +35,7 @@ class Sending:
         self._admission, self._submission, self._reuse, self._steps = admission, submission, reuse, steps
         self._clock, self._telemetry = clock, telemetry
 
-    def go_on(self, job: Job, deadline: float) -> None:
+    def send_photo(self, job: Job, deadline: float) -> None:
         """Send a photo, or take the step that follows where it is not sent: that an equal photo came before is what its
         claim finds out. Raises `Conflict` or `Transient`.
         """
@@ -60,9 +60,9 @@ class Sending:
 
     def _send(self, verdict: Verdict, photo: Photo, deadline: float, over: TakeOver | None) -> Step | TakeOver | None:
         """What follows where the claim was refused; None where the photo was claimed, or there is no money for it."""
-        job, limit, probe = verdict.job, verdict.limit, verdict.probe
+        job, override, probe = verdict.job, verdict.override, verdict.probe
         try:
-            self._submission.begin(job, photo, deadline, limit=limit, probe=probe, over=over)
+            self._submission.begin(job, photo, deadline, override=override, probe=probe, over=over)
         except AlreadyDelivered:
             return already_cleaned(now=self._clock.now())
         except PictureTaken as taken:

@@ -8,7 +8,6 @@ from typing import Final
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     Photo,
-    Step,
     TakeOver,
     Whose,
     after_post,
@@ -19,7 +18,9 @@ from detag.domain.decisions import (
     own_run,
     turn_away,
 )
+from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation
+from detag.domain.money import day_of
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, create_body
@@ -37,14 +38,15 @@ SAVE_SECONDS: Final = 3.0
 
 
 class Submission:
-    """`url_seconds` is how long a presigned URL lives; `confirmation_seconds`, how long to wait after an unclear answer
-    before a run is searched for; `run_timeout_hours`, how long a run may take.
+    """`price` in US dollars for an image. `url_seconds` is how long a presigned URL lives; `confirmation_seconds`, how
+    long to wait after an unclear answer before a run is searched for; `run_timeout_hours`, how long a run may take.
     """
 
     def __init__(
         self,
         *,
         callback_url: str,
+        price: Decimal,
         url_seconds: int,
         confirmation_seconds: float,
         run_timeout_hours: int,
@@ -56,57 +58,59 @@ class Submission:
         clock: Clock,
         uniform: Uniform,
     ) -> None:
-        self._callback_url, self._url_seconds = callback_url, url_seconds
+        self._callback_url, self._price, self._url_seconds = callback_url, price, url_seconds
         self._confirmation_seconds, self._run_timeout_hours = confirmation_seconds, run_timeout_hours
         self._jobs, self._photos, self._runs, self._steps, self._budget = jobs, photos, runs, steps, budget
         self._clock, self._uniform = clock, uniform
         self._failures = 0
 
     def begin(
-        self, job: Job, photo: Photo, deadline: float, *, limit: Decimal, probe: bool, over: TakeOver | None = None
+        self, job: Job, photo: Photo, deadline: float, *, override: Override, probe: bool, over: TakeOver | None
     ) -> None:
-        """Claim a job within today's `limit` in US dollars, and send it; `over`: with a picture that it met before.
+        """Claim a job within today's limit, unless an operator set another, and send it; `over`: with a picture that it
+        met before.
 
         Raises `PictureTaken` or `AlreadyDelivered` where it need not be paid for, `Conflict` or `Transient`.
         """
-        claimed = self._claim(job, photo, limit, over)
+        claimed = self._claim(job, photo, override, over)
         if isinstance(claimed, Reason):
             self._steps.take(job, turn_away(job, claimed, pauses=True), probe=probe)
         else:
             self.send(claimed, deadline, probe=probe)
 
-    def _claim(self, job: Job, photo: Photo, limit: Decimal, over: TakeOver | None) -> Job | Reason:
+    def _claim(self, job: Job, photo: Photo, override: Override, over: TakeOver | None) -> Job | Reason:
         try:
             account = self._runs.account()
         except NotConfigured:
             return Reason.NOT_CONFIGURED
-        now, upload, number = self._clock.now(), job.upload, job.submission_no + 1
-        body = create_body(
+        now = self._clock.now()
+        price = Reservation(day_of(now), self._price)
+        step = begin(
+            job,
+            price,
+            photo=photo,
+            body=self._body(job, photo),
+            now=now,
+            url_expires_at=now + self._url_seconds,
+            account=account,
+            run_timeout_hours=self._run_timeout_hours,
+            over=over,
+        )
+        return self._budget.reserve(job, step, price.day, override)
+
+    def _body(self, job: Job, photo: Photo) -> str:
+        """What is sent, with a presigned URL of the photo in it."""
+        upload = job.upload
+        return create_body(
             image_url=self._photos.presign(
                 upload.bucket, upload.key, upload.version_id, self._url_seconds, photo.content_type
             ),
             callback_url=self._callback_url,
-            client_ref=f"{job.job_id}.{number}",
+            client_ref=f"{job.job_id}.{job.submission_no + 1}",
             job_id=job.job_id,
             key=upload.key,
             aspect_ratio=photo.ratio,
         )
-
-        def claims(reservation: Reservation) -> Step:
-            expires_at = now + self._url_seconds
-            return begin(
-                job,
-                reservation,
-                photo=photo,
-                body=body,
-                now=now,
-                url_expires_at=expires_at,
-                account=account,
-                run_timeout_hours=self._run_timeout_hours,
-                over=over,
-            )
-
-        return self._budget.reserve(job, claims, limit)
 
     def send(self, job: Job, deadline: float, *, probe: bool = False) -> None:
         """Send a claimed job's body once, and take the step that the answer leads to.

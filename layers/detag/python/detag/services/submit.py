@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Idle, Next, Step, put_off, resume
@@ -13,24 +13,20 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
+from detag.services.asking import Asking
+from detag.services.confirmation import Confirmation
 from detag.services.reopening import Reopening
+from detag.services.sending import Sending
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
 
 
-class Way(Protocol):
-    """What one answer of `resume` leads to."""
-
-    def go_on(self, job: Job, deadline: float) -> None:
-        """Bring a job as far as it goes now; `deadline` as in `Submit.handle`. Raises `Conflict` or `Transient`."""
-
-
 class Submit:
     """Handles one message of the upload queue at a time; may be called from many threads.
 
-    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for. `ways`: what carries
-    out each answer of `resume`.
+    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for. `sending`,
+    `confirmation` and `asking` carry out the answers of `resume`.
     """
 
     def __init__(
@@ -38,16 +34,19 @@ class Submit:
         *,
         input_bucket: str,
         confirmation_seconds: float,
-        ways: Mapping[Next, Way],
-        jobs: JobStore,
+        sending: Sending,
+        confirmation: Confirmation,
+        asking: Asking,
         reopening: Reopening,
+        jobs: JobStore,
         steps: Steps,
         clock: Clock,
         telemetry: Telemetry,
         uniform: Uniform,
     ) -> None:
-        self._input_bucket, self._confirmation_seconds, self._ways = input_bucket, confirmation_seconds, ways
-        self._jobs, self._reopening, self._steps = jobs, reopening, steps
+        self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
+        self._sending, self._confirmation, self._asking = sending, confirmation, asking
+        self._reopening, self._jobs, self._steps = reopening, jobs, steps
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -87,8 +86,12 @@ class Submit:
 
     def _go_on(self, job: Job, deadline: float) -> None:
         match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
-            case Next() as way:
-                self._ways[way].go_on(job, deadline)
+            case Next.BEGIN:
+                self._sending.send_photo(job, deadline)
+            case Next.SEARCH:
+                self._confirmation.confirm(job, deadline)
+            case Next.ASK:
+                self._asking.ask_for_runs(job, deadline)
             case Step() as step:
                 self._steps.take(job, step)
             case Idle(why):
