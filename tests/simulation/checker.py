@@ -296,7 +296,9 @@ class Checker:
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
-            late = after.state in FAILURES and (after.repairable or after.earlier_runs or after.unaccounted)
+            late = after.state in FAILURES and (
+                after.repairable or after.earlier_runs or after.unaccounted or after.unknown_runs
+            )
             self.check("no body at rest", after.body is None and bool(late or not after.source_metadata), after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
@@ -838,9 +840,8 @@ class Checker:
             names = self._unconfirmed(job)
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
             mine = [one for one in mine if one.request["client_ref"] in names]
-            denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
             mine = [one for one in mine if self._shown(one) and not one.lost]
-            told = [one for one in mine if one.run_id not in denied and self._told_of(one)]
+            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one)]
             self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
@@ -884,11 +885,9 @@ class Checker:
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
-        unknown = run.run_id in self._simulation.runflow.unknown_since and charge is None  # Runflow itself denied it
-        counted = reserved != (charge is not None) or not run.billed or unknown
+        counted = reserved != (charge is not None) or not run.billed
         self.check("unmatched run charged once", counted, run, charge, job)
-        denied = run.run_id in self._simulation.runflow.unknown_since  # when its callback came, it had no record
-        if charge is not None and run.ending.tells_cost and not denied:
+        if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
@@ -953,10 +952,7 @@ class Checker:
             unused = bool(again) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
             found = len(known) == 1 or bool(earlier)
-            in_doubt = job is not None and job.reason in (Reason.NOT_CONFIRMED, Reason.REFUSED_UNCONFIRMED)
-            denied = in_doubt and {run.run_id for run in runs} <= {*simulation.runflow.unknown_since}
-            # a person was told to look for it: when its callback came, Runflow said that there was no such run
-            self.check("paid once", found or unused or misled or denied, "a paid run of no job", job)
+            self.check("paid once", found or unused or misled, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)
@@ -1104,9 +1100,11 @@ class Checker:
         self.check("records", told or not spent, "silent about money", job, text)
 
     def digest(self) -> list[Any]:
-        """All that a repeated message must not change. A job's version may: what is pending is published again."""
+        """All that a repeated message must not change. A job's version may: what is pending is published again. So may
+        what it notes of runs that Runflow did not show before, and how often it asked for them.
+        """
         simulation = self._simulation
-        jobs = [replace(job, version=0) for _, job in sorted(simulation.jobs.jobs.items())]
+        jobs = [replace(job, version=0, unknown_runs=(), tries=0) for _, job in sorted(simulation.jobs.jobs.items())]
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in simulation.photos.outputs.items())
         money = sorted(simulation.jobs.money.items())
         return [jobs, outputs, money, sorted(simulation.jobs.charges), len(simulation.runflow.sent)]

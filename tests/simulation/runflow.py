@@ -511,9 +511,15 @@ class Runflow(FakeRuns):
             theirs,
             PRICE,
             completed_at=now,
+            account=self._account_of(job_id),
         )
         self.runs[run_id] = run
         self.foreign.add(run_id)
         self.shown_as_sent.add(run_id)
         self.call_back(run)
         return run
+
+    def _account_of(self, job_id: str) -> str:
+        """Whose callback secret detag accepts: the account of a job's latest request, or of the key that is stored."""
+        job = self._simulation.jobs.jobs.get(job_id)
+        return self.habits.accounts[job.account[0] if job is not None and job.account else self.habits.key]

@@ -18,6 +18,7 @@ from enum import StrEnum
 from functools import lru_cache, wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
+from detag.domain import waits
 from detag.domain.picture import Output
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 from detag.domain.reopening import Request, Way
@@ -67,6 +68,9 @@ class Trouble(StrEnum):
 
 ASKED_SUBMISSIONS: Final = 20
 """So many of a reopened job's submissions, the latest, are looked up by name."""
+
+MAX_UNKNOWN: Final = 8
+"""So many runs that Runflow does not show are kept on an item: no more than a few requests have no clear answer."""
 
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
@@ -242,6 +246,9 @@ class Job:
     """When the latest run was accepted or adopted."""
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that another one followed: they failed, or the job was reopened. Oldest first."""
+    unknown_runs: tuple[str, ...] = ()
+    """Runs that are said to be the job's, by their callbacks or by the answer to a POST that came too late, while
+    Runflow did not show whose they are: once the job is closed they are asked for, like a late result."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
     while another one hides it."""
@@ -370,6 +377,11 @@ class Job:
     def runs(self) -> tuple[str, ...]:
         """Every run of the job that is known by its id, newest first."""
         return tuple(dict.fromkeys((*filter(None, (self.run_id,)), *reversed(self.earlier_runs))))
+
+    @property
+    def missing_runs(self) -> tuple[str, ...]:
+        """Runs that are said to be the job's and have not been shown to be."""
+        return tuple(run_id for run_id in self.unknown_runs if run_id not in self.runs)
 
     @property
     def only_asks(self) -> bool:
@@ -826,7 +838,7 @@ def supersede(
     ask whether Runflow tried an earlier run again and billed it.
     """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    return _closed(job, reason, detail, now, cost, ask_at)
 
 
 @transition(
@@ -854,7 +866,7 @@ def fail(
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
-    closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    closed = _closed(job, reason, detail, now, cost, ask_at)
     if not free and job.unconfirmed:  # whether its POST made a run is still not known
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
     if not free and job.run_id is None and job.reserved_run is None:  # the money is for the latest that is not known
@@ -865,9 +877,7 @@ def fail(
 
 
 @transition(
-    State.FAILED,
-    State.DELIVERED,
-    State.SUPERSEDED,
+    *CLOSED_ORDER,
     to=None,
     by="deliver",
     when="a late result, or what a run of the job costs, was asked for and is not there yet",
@@ -877,7 +887,7 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
     to be asked for as well.
     """
-    _require(job.state is not State.FAILED or job.repairable, "ask_again", job)
+    _require(job.state is not State.FAILED or job.repairable or bool(job.unknown_runs), "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
     if done:
         kept = job.done if job.done_run == run_id else ()
@@ -885,6 +895,42 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     if run_id is not None and run_id not in job.earlier_runs:
         asked = replace(asked, earlier_runs=(*job.earlier_runs, run_id))
     return replace(asked, due_at=job.due_at if job.pending else ask_at)
+
+
+@transition(
+    State.WAITING,
+    State.SUBMITTED,
+    *CLOSED_ORDER,
+    to=None,
+    by="submit, deliver",
+    when="a callback, or a late answer, names a run that Runflow does not show",
+)
+def note_run(job: Job, run_id: str, ask_at: float | None) -> Job:
+    """Keep the id of a run that may be the job's. `ask_at`: when to ask for it, if the job is closed."""
+    fits = len(job.unknown_runs) < MAX_UNKNOWN
+    _require(fits and run_id not in (*job.unknown_runs, *job.runs), "note_run", job)
+    noted = replace(job, unknown_runs=(*job.unknown_runs, run_id))
+    if not job.state.terminal:
+        return noted
+    return replace(noted, ask_at=ask_at, due_at=job.due_at if job.pending else ask_at)
+
+
+@transition(
+    State.WAITING,
+    State.SUBMITTED,
+    *CLOSED_ORDER,
+    to=None,
+    by="deliver",
+    when="Runflow shows whose a run is that it did not show before",
+)
+def match_run(job: Job, run_id: str, ask_at: float | None, *, missing: bool) -> Job:
+    """A run is not unknown any more: an earlier one of the job's from now on if it was `missing`, else none of the
+    job's, or one that was counted. `ask_at`: when to ask for the others.
+    """
+    earlier = dict.fromkeys((*job.earlier_runs, *((run_id,) if missing else ())))
+    left = tuple(one for one in job.unknown_runs if one != run_id)
+    matched = replace(job, unknown_runs=left, earlier_runs=tuple(earlier), ask_at=ask_at)
+    return replace(matched, due_at=job.due_at if job.pending or ask_at or not job.state.terminal else None)
 
 
 @transition(
@@ -931,9 +977,8 @@ def deliver(
     this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers, stored=stored)
-    closed = replace(closed, picture=job.picture if remembered else None)
-    return replace(closed, partial=partial, code=None, ask_at=ask_at, due_at=ask_at)
+    closed = replace(_closed(job, None, None, now, cost, ask_at), outputs=outputs, leftovers=leftovers, stored=stored)
+    return replace(closed, picture=job.picture if remembered else None, partial=partial, code=None)
 
 
 @transition(
@@ -962,9 +1007,10 @@ def deliver_other(
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
-    closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
-        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
+    stays = job.run_id is not None and job.reservation is not None and job.reserved_run is None
+    closed = _closed(job, None, None, now, cost, ask_at if stays else None)
+    if stays:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
     closed = replace(closed, picture=job.picture if remembered else None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
@@ -984,7 +1030,7 @@ def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
     _require(job.reservation is not None, "bill_reserved", job)
     billed = replace(job, reservation=_billed(job.reservation, cost))
     billed = replace(billed, reserved_run=None if run_id == job.run_id else run_id)
-    if job.state is not State.DELIVERED:
+    if job.state is not State.DELIVERED or job.missing_runs:
         return billed
     return replace(billed, ask_at=None, due_at=job.due_at if job.pending else None)
 
@@ -998,11 +1044,28 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 def _with_metadata(before: Job, closed: Job) -> Job:
     """A failed or cancelled job keeps the photo's own metadata while another result of it may still be delivered."""
-    late = closed.unaccounted or closed.earlier_runs or (closed.reason is not None and closed.reason.repairable)
+    late = (
+        closed.unaccounted
+        or closed.earlier_runs
+        or closed.unknown_runs
+        or (closed.reason is not None and closed.reason.repairable)
+    )
     return replace(closed, source_metadata=before.source_metadata) if late else closed
 
 
-def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+def _closed(
+    job: Job,
+    reason: Reason | None,
+    detail: str | None,
+    now: float,
+    cost: str | None = None,
+    ask_at: float | None = None,
+) -> Job:
+    """The job, closed. `ask_at`: when to ask for a late result or a cost; what Runflow did not show is asked for
+    anyway.
+    """
+    if ask_at is None and job.missing_runs:
+        ask_at = now + waits.LATE_POLL.seconds(0, max)
     spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
         job,
@@ -1012,7 +1075,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         detail=detail,
         body=None,  # a live bearer URL
         source_metadata=(),
-        due_at=None,
+        due_at=ask_at,
         not_before=0.0,
         lease_until=0.0,
         tries=0,
@@ -1021,7 +1084,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         done_run=None,
         pending=(),
         closed_at=now,
-        ask_at=None,
+        ask_at=ask_at,
         closed_as=None,
         **_NO_SEARCH,
     )
@@ -1109,7 +1172,8 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    closed = replace(closed, ask_at=was.ask_at, due_at=was.ask_at)
+    ask_at = was.ask_at or closed.ask_at
+    closed = replace(closed, ask_at=ask_at, due_at=ask_at)
     return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
 
 
