@@ -349,8 +349,10 @@ class Checker:
         ):
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
-            counted = after.reservation is not None or not self._unanswered(before)
-            self.check("maybe paid, counted", counted, before, after)
+            unanswered = self._unanswered(before)
+            if not after.state.terminal:  # the money of older ones went back when the search had found no run of them
+                unanswered &= {before.client_ref}
+            self.check("maybe paid, counted", after.reservation is not None or not unanswered, before, after)
         if before is not None:
             self._still_kept(before, after)
         if after.reason is Reason.REFUSED_UNCONFIRMED:
@@ -391,16 +393,25 @@ class Checker:
     def _named(self, job: Job) -> None:
         """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
         names = (job.detail or "").partition(": Runflow")[0].split(", ")
-        begun = [
+        begun = self._begun(job)
+        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
+        missing = self._unanswered(job) - {*names}
+        told = {*names} <= {*begun} and not refused and not missing
+        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _begun(self, job: Job) -> list[str]:
+        """The names of a job's requests, once for each time that one was begun or sent again."""
+        return [
             write.after.client_ref
             for write in self._simulation.jobs.writes
             if write.after.job_id == job.job_id and write.after.state is State.SUBMITTING
             if write.before is None or write.before.state is State.WAITING
         ]
-        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
-        missing = self._unanswered(job) - {*names}
-        told = {*names} <= {*begun} and not refused and not missing
-        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _surely_refused(self, job: Job) -> set[str]:
+        """The requests of a job that can have made no run: each was begun once, and refused."""
+        outcomes, begun = self._outcomes(job), self._begun(job)
+        return {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
 
     def _unanswered(self, job: Job) -> set[str]:
         """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
@@ -843,6 +854,8 @@ class Checker:
             mine = [one for one in mine if self._shown(one) and not one.lost]
             told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one)]
             self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
+            refused = names & self._surely_refused(job)
+            self.check("as billed", not refused, "money is kept for what was refused", refused, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:

@@ -701,7 +701,7 @@ def after_post(
         case Refused(status=429, retry_after=asked):
             wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
             limited = move(back_off, Reason.RATE_LIMITED, now + wait)
-            decision = AWAITING if job.maybe_submitted else "sent again later"
+            decision = AWAITING if job.is_unanswered else "sent again later"
             return Step(move=limited, decision=decision, why="rate limited", probe=Probe.INCONCLUSIVE)
         case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
             return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
@@ -732,7 +732,7 @@ def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> 
     why = f"{reason}, Runflow answered {refusal.status}"
     return Step(
         move=move(back_off, reason, now),
-        decision=AWAITING if job.maybe_submitted else "waits for intake",
+        decision=AWAITING if job.is_unanswered else "waits for intake",
         why=why,
         code=refusal.code,
         warns=True,
@@ -1390,7 +1390,7 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
         why_not = "charged"
     elif job.only_asks:
         why_not = "only asked for"
-    elif job.client_ref in dict(job.unaccounted):  # it is an older one's, and there may be another
+    elif job.is_unanswered:  # it is an older one's, and there may be another
         why_not = "the latest request has no clear answer"
     elif expired:
         why_not = ""

@@ -316,6 +316,11 @@ class Job:
         return self.state is State.WAITING and self.reason in (Reason.UNCONFIRMED, Reason.OTHER_ACCOUNT)
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether a POST of the latest submission had no clear answer: what is refused now says nothing of that one."""
+        return self.client_ref in dict(self.unaccounted)
+
+    @property
     def awaited(self) -> dict[str, str]:
         """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
         awaited = dict(self.unaccounted)
@@ -620,7 +625,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
         job,
         reason=None,
         maybe_submitted=True,
-        unaccounted=job.unaccounted or tuple(job.awaited.items()),  # earlier versions of detag did not write it before
+        unaccounted=tuple(job.awaited.items()),  # earlier versions of detag did not write it before
         lease_until=lease_until,
         due_at=lease_until,
         **_NO_SEARCH,
@@ -630,7 +635,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
 def abandon_claim(job: Job, now: float) -> Job:
     """Undo a claim that was not used. Safe only for the worker that holds the lease and knows that it sent nothing."""
-    if job.maybe_submitted:  # what became of an earlier POST of the same bytes is still unknown
+    if job.is_unanswered:  # what became of an earlier POST of the same bytes is still unknown
         return _unconfirmed(job, now, now)
     return _unsent(job, Reason.READY, not_before=now, due_at=now)
 
@@ -640,7 +645,7 @@ def abandon_claim(job: Job, now: float) -> Job:
 )
 def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
-    if job.maybe_submitted:  # the refusal speaks of this POST, not of the one before it
+    if job.is_unanswered:  # the refusal speaks of this POST, not of the one before it
         return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1)
     if reason in INTAKE_REASONS:
         return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
