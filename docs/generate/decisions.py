@@ -61,6 +61,7 @@ from detag.domain.job import (
     accept,
     await_access,
     await_confirmation,
+    cancel,
     claim,
     defer,
     deliver,
@@ -901,6 +902,8 @@ def _after_run() -> Iterator[Row]:
         "failed free of charge, and is of an older request than the latest, which has no clear answer", FAILED, older
     )
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
+    cancelled = cancel(SUBMITTED, "", NOW, cost=None, ask_at=NOW + 60)
+    yield row("succeeded; the job is closed, because its run was cancelled", SUCCEEDED, cancelled)
     yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
     yield row("the same, a week after it was closed", FAILED, for_a_week)

@@ -355,6 +355,7 @@ class Checker:
             self.check("maybe paid, counted", after.reservation is not None or not unanswered, before, after)
         if before is not None:
             self._still_kept(before, after)
+            self._kept_for_the_latest(before, after)
         if after.reason is Reason.REFUSED_UNCONFIRMED:
             self._named(after)
         if (before.reservations if before else ()) != after.reservations:
@@ -439,6 +440,14 @@ class Checker:
         run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
         told = run is not None and run.request["client_ref"] in names
         self.check("maybe paid, counted", told, before, after, after.reserved_run)
+
+    def _kept_for_the_latest(self, before: Job, after: Job) -> None:
+        """What is reserved for a request without a clear answer pays for no run of an older one."""
+        run = self._simulation.runflow.runs.get(after.run_id or "")
+        if run is None or before.run_id is not None or before.state.terminal or before.reservation is None:
+            return
+        other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
+        self.check("maybe paid, counted", not other or after.reserved_run == before.client_ref, before, after)
 
     def _unconfirmed(self, job: Job) -> set[str]:
         """The requests that a closed job's reservation is kept for, because each may have made a run."""
@@ -921,7 +930,7 @@ class Checker:
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
         """Whether a closed job's run ended while it was still asked for, or had before: no callback is needed then."""
-        known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
+        known = job.state in FAILURES and run.run_id in (*job.earlier_runs, job.run_id)
         known = known or (job.state is State.DELIVERED and run.run_id in (job.run_id, job.reserved_run))
         return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
@@ -984,11 +993,11 @@ class Checker:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told
-        if job.state is State.FAILED and not same_account(job.account, self._simulation.runflow.account()):
+        if job.state in FAILURES and not same_account(job.account, self._simulation.runflow.account()):
             return  # so it was, and the key of its own account was not stored again
-        if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
+        if job.state in FAILURES and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
-        if job.state is State.FAILED and self._newer_delivered(job):
+        if job.state in FAILURES and self._newer_delivered(job):
             return
         dropped = job.state is State.SUPERSEDED and job.reason is Reason.NEWER_DELIVERED
         self.check("nothing paid is lost", job.state is State.DELIVERED or dropped, run.run_id, job)

@@ -94,3 +94,60 @@ def test_taking_a_refusal_for_no_answer_is_noticed(simulation: Simulation) -> No
         pass_time(simulation, HOUR)
         simulation.checker.at_rest()
     assert "as billed" in {name for name, _ in simulation.checker.broken}
+
+
+def answer_neither(simulation: Simulation, second: Ending) -> str:
+    """Two requests have no clear answer, and each makes a run that the list shows much later; the first one's succeeds
+    while the second is unconfirmed. Under a limit of two images a day. Returns the job's id.
+    """
+    simulation.url_lifetime_minutes = 15
+    simulation.limit = 2 * PRICE
+    simulation.set_limit(2 * PRICE)
+    runflow = simulation.runflow
+    runflow.endings = [Ending(1.0, 720.0), second]
+    runflow.habits.visible_after = 60 * HOUR
+    runflow.faults = [Fault(effect=True), Fault(effect=True)]
+    job = upload(simulation)
+    while not runflow.callbacks:
+        pass_time(simulation, 10.0)
+    runflow.too_late |= {*runflow.runs}
+    pass_time(simulation, 60.0)
+    return job
+
+
+def test_an_older_requests_run_is_not_paid_with_its_money(simulation: Simulation) -> None:
+    """It is charged by its own id, so that no photo takes what the second one's run is going to cost."""
+    job = answer_neither(simulation, Ending(1.0, 2 * HOUR))
+    found = simulation.jobs.jobs[job]
+    first, second = simulation.runflow.runs.values()
+    assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, f"{job}.2")
+    assert used(simulation) == 2 * PRICE
+    day, other = simulation.day(), upload(simulation, "other.jpg")
+    pass_time(simulation, 600.0)
+    assert simulation.day() == day and simulation.jobs.jobs[other].waits_for_intake
+    pass_time(simulation, 2 * HOUR)
+    assert second.ended and simulation.jobs.jobs[job].reserved_run == second.run_id
+    rest(simulation)
+    assert simulation.jobs.money[day] == 2 * PRICE
+
+
+def test_an_older_request_found_by_the_search_is_charged(simulation: Simulation) -> None:
+    """The list shows the first request's run while the second has no answer; no callback tells of either."""
+    simulation.runflow.deaf = True
+    job = answer_neither(simulation, Ending(1.0, 2 * HOUR))
+    simulation.runflow.habits.visible_after = 15 * 60.0
+    pass_time(simulation, HOUR)
+    first, second = simulation.runflow.runs.values()
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.run_id, found.reserved_run) == (State.DELIVERED, first.run_id, f"{job}.2")
+    assert (used(simulation), [*simulation.jobs.charges]) == (2 * PRICE, [first.run_id])
+    simulation.runflow.deaf = False
+    rest(simulation)
+    assert used(simulation) == simulation.runflow.billed == 2 * PRICE
+    assert simulation.jobs.jobs[job].reserved_run == second.run_id
+
+
+def test_paying_an_older_run_with_its_money_is_noticed(simulation: Simulation) -> None:
+    with Change("detag.domain.job:Job.keeps_money_from", "self.client_ref in self.awaited", "False").made():
+        answer_neither(simulation, Ending(1.0, 2 * HOUR))
+    assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}

@@ -810,7 +810,9 @@ def refuse_search(refusal: Reason | None) -> NotSearched | None:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The job's run, and others that it must not have and that are or may be charged."""
+    """The job's run, and those that are or may be charged beside what is reserved: others that it must not have; and
+    this one, if the money is another's.
+    """
 
     run_id: str
     unmatched: tuple[Run, ...]
@@ -823,7 +825,8 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
     match search:
         case Found(runs):
             first, *others = sorted(runs, key=_usefulness)
-            paid = tuple(run for run in others if run.charged or not run.status.terminal)
+            beside = runs if job.keeps_money_from(first.client_ref) else others
+            paid = tuple(run for run in beside if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref)
         case NotSearched(why):
             pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
@@ -964,9 +967,10 @@ def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], st
     known = own_run(job, run_id, run.client_ref if run else None)
     if known in (Whose.OWN, Whose.EARLIER):
         return known
-    older = run is not None and run.status not in GOOD and run.client_ref != job.client_ref
-    if known is Whose.NEW and older and not job.state.terminal:
-        known = Whose.UNMATCHED  # its failure would lead to a retry while the latest request is unconfirmed
+    if known is Whose.NEW and run is not None and not job.state.terminal:
+        fails = run.status not in GOOD and run.client_ref != job.client_ref
+        if fails or job.keeps_money_from(run.client_ref):
+            known = Whose.UNMATCHED  # a failure would lead to a retry while the latest request is unconfirmed
     return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
@@ -983,7 +987,7 @@ def is_uncounted(job: Job, run: Run) -> bool:
     """
     if run.run_id == job.run_id:
         elsewhere = job.reservation is None or job.reserved_run not in (None, run.run_id)
-        return run.charged and elsewhere and not stands_for(job, run)
+        return (run.charged or run.status.terminal) and elsewhere and not stands_for(job, run)
     return (run.charged or run.status.terminal) and not is_reserved(job, run) and not stands_for(job, run)
 
 
@@ -1377,7 +1381,7 @@ def after_run(
             return _fail(Reason.TIMED_OUT, f"the run did not end within {run_timeout_hours} hours", now)
         return _poll_later(job, "the run has not ended", now)
     if run.status is RunStatus.CANCELLED:
-        cancelled = move(cancel, "the run was cancelled at Runflow", now, cost=_usd(run))
+        cancelled = move(cancel, "the run was cancelled at Runflow", now, cost=_usd(run), ask_at=_first_ask(now))
         return Step(move=cancelled, decision="not tried again", why="cancelled at Runflow")
     return after_failure(job, run, now=now, max_attempts=max_attempts, uniform=uniform)
 

@@ -328,6 +328,13 @@ class Job:
             awaited.setdefault(self.client_ref, asked_ratio(self.body) or "")
         return awaited
 
+    def keeps_money_from(self, client_ref: str | None) -> bool:
+        """Whether what is reserved stays for the latest request where a run of another one, `client_ref`, becomes the
+        job's: the latest may have made one too.
+        """
+        other = client_ref is not None and client_ref != self.client_ref
+        return other and self.reservation is not None and self.client_ref in self.awaited
+
     @property
     def submissions(self) -> tuple[str, ...]:
         """The names of its latest submissions, newest first, as many as one invocation may ask for."""
@@ -359,7 +366,7 @@ class Job:
     @property
     def repairable(self) -> bool:
         """Whether a late paid result of the job's run may still be delivered."""
-        return self.state is State.FAILED and self.reason is not None and self.reason.repairable
+        return self.state in (State.FAILED, State.CANCELLED) and self.reason is not None and self.reason.repairable
 
     @property
     def reservations(self) -> tuple[Reservation, ...]:
@@ -732,14 +739,17 @@ def adopt(
     job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
 ) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
-    day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest.
+    day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest; if
+    that may have made a run too, the run was charged by its id, and what is reserved stays for the latest.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
     adopted = _submitted(job, run_id, now, due_at)
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
-    return replace(adopted, reservation=adopted.reservation or reservation, unaccounted=left)
+    kept_for = job.client_ref if job.keeps_money_from(client_ref) else adopted.reserved_run
+    money = {"reservation": adopted.reservation or reservation, "reserved_run": kept_for}
+    return replace(adopted, unaccounted=left, **money)
 
 
 @transition(
@@ -941,6 +951,7 @@ def match_run(job: Job, run_id: str, ask_at: float | None, *, missing: bool) -> 
 @transition(
     State.SUBMITTED,
     State.FAILED,
+    State.CANCELLED,
     to=None,
     by="deliver",
     when="no output URL that the run's record shows can be opened: its callback is asked for",
@@ -952,17 +963,20 @@ def ask_for_callback(job: Job, now: float) -> Job:
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
-def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
-    """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry."""
-    return _with_metadata(job, _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost))
+def cancel(job: Job, detail: str, now: float, *, cost: str | None, ask_at: float | None = None) -> Job:
+    """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry.
+    `ask_at`: when to ask whether it has ended well all the same.
+    """
+    return _with_metadata(job, _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost, ask_at))
 
 
 @transition(
     State.SUBMITTED,
     State.FAILED,
+    State.CANCELLED,
     to=State.DELIVERED,
     by="deliver",
-    when="the outputs are stored; from failed, only if the job is repairable",
+    when="the outputs are stored; of a closed job, only if it is repairable",
 )
 def deliver(
     job: Job,
@@ -976,7 +990,7 @@ def deliver(
     stored: tuple[Output, ...] = (),
     remembered: bool = True,
 ) -> Job:
-    """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late.
+    """Close a job with its outputs. Of a closed job, this is the repair: a paid result of the same run came late.
 
     `ask_at`: when to ask what the run costs, if its record could not be read. `remembered`: they are surely outputs of
     this very picture, and may be delivered for an equal one.

@@ -161,6 +161,8 @@ class Submission:
     def _take_in(self, job: Job, made: Run) -> None:
         match own_run(job, made.run_id, made.client_ref):
             case Whose.NEW if not job.state.terminal:
+                if job.keeps_money_from(made.client_ref):
+                    self._budget.charge_unmatched(job, made)
                 self._budget.adopt(job, made.run_id, client_ref=made.client_ref)
             case Whose.NEW | Whose.UNMATCHED:
                 if not is_reserved(job, made):
