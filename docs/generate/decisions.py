@@ -52,6 +52,7 @@ from detag.domain.decisions import (
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head
 from detag.domain.intake import Evidence, Intake, Override
 from detag.domain.job import (
+    MAX_UNKNOWN,
     Job,
     Reservation,
     Spent,
@@ -61,6 +62,7 @@ from detag.domain.job import (
     accept,
     await_access,
     await_confirmation,
+    cancel,
     claim,
     defer,
     deliver,
@@ -312,6 +314,10 @@ def _when_due() -> Iterator[Row]:
         ("closed, which runs are looked at", DELIVERED),
         ("the same, and it failed", asked),
         ("the same, and it was delivered from another run than the one that money is reserved for", reserved),
+        (
+            "the same, and Runflow did not show a run that is said to be the job's",
+            replace(reserved, unknown_runs=("run-3",)),
+        ),
     ):
         yield known, job, ", ".join(filter(None, decisions.runs_to_look_at(job)))
 
@@ -771,6 +777,36 @@ def _after_other_run() -> Iterator[Row]:
     yield row("it succeeded, and the job is delivered", replace(DELIVERED, earlier_runs=("run-0",)), earlier)
 
 
+def _unknown() -> Iterator[Row]:
+    def row(known: str, job: Job) -> Row:
+        return known, job, decisions.after_unknown_other(job, "run-3", now=NOW)
+
+    noted = replace(TIMED_OUT, unknown_runs=("run-3",), ask_at=NOW + 60)
+    yield row("Runflow does not know a run that its callback says is the job's", UNCONFIRMED)
+    yield row("the same, and the job is closed", TIMED_OUT)
+    yield row("the same, for more than a week", replace(TIMED_OUT, closed_at=NOW - waits.LATE_RESULT.seconds - 1))
+    yield row("the same, and so many are noted already", replace(TIMED_OUT, unknown_runs=("run-4",) * MAX_UNKNOWN))
+    yield row("the same, while the photo is being sent", SUBMITTING)
+    yield row("the same, and nothing was sent", WAITING)
+    yield row("it is noted", noted)
+    yield row("it is noted, and it is time to ask", replace(noted, ask_at=NOW))
+    week = replace(noted, ask_at=NOW, closed_at=NOW - waits.LATE_RESULT.seconds)
+    yield row("... for the last time", week)
+    late = decisions.accepted_late(TIMED_OUT, "run-3", now=NOW)
+    yield "a POST was accepted once its job was closed without its run", TIMED_OUT, late
+    late = decisions.accepted_late(SUBMITTING, "run-3", now=NOW)
+    yield "... and the photo is being sent again", SUBMITTING, late
+    shown = replace(SUCCEEDED, run_id="run-3", client_ref="ref")
+    for known, run, ours in (
+        ("it is noted, and shown to be of a request without a clear answer", shown, True),
+        ("... of another request, and it has ended", replace(shown, client_ref="ref-0"), True),
+        ("... and it goes on", replace(shown, client_ref="ref-0", status=RunStatus.RUNNING), True),
+        ("it is noted, and shown to be somebody else's", shown, False),
+    ):
+        job = replace(noted, unaccounted=(("ref", ""),))
+        yield known, job, decisions.after_match(job, "run-3", run, ours=ours) or "nothing is noted"
+
+
 def _bill() -> Iterator[Row]:
     def row(known: str, job: Job, run: Run) -> Row:
         return known, job, decisions.bill(job, run) or "nothing"
@@ -875,6 +911,8 @@ def _after_run() -> Iterator[Row]:
         "failed free of charge, and is of an older request than the latest, which has no clear answer", FAILED, older
     )
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
+    cancelled = cancel(SUBMITTED, "", NOW, cost=None, ask_at=NOW + 60)
+    yield row("succeeded; the job is closed, because its run was cancelled", SUCCEEDED, cancelled)
     yield row("has not succeeded; the job is closed, and it is time to ask again", FAILED, ASKED_AGAIN)
     for_a_week = replace(ASKED_AGAIN, closed_at=NOW - waits.LATE_RESULT.seconds)
     yield row("the same, a week after it was closed", FAILED, for_a_week)
@@ -1027,9 +1065,14 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _bill,
     ),
     (
-        "An earlier or unmatched run: `is_uncounted`, `charge_for`, `after_other_run`, `after_unknown_other`",
+        "An earlier or unmatched run: `is_uncounted`, `charge_for`, `after_other_run`",
         "What becomes of its output: a paid output is used, unless the job has already been delivered.",
         _after_other_run,
+    ),
+    (
+        "A run that Runflow does not show: `after_unknown_other`, `accepted_late`, `after_match`",
+        "Whose it is said to be. That Runflow does not show it is no proof that there is none.",
+        _unknown,
     ),
     (
         "After the outputs of another run were fetched: `after_fetch_of_other`",

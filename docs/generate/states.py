@@ -35,9 +35,9 @@ that loses such a race reads the item again and continues from there.
 
 RULES: Final = """\
 - Every open job has a due time. Every minute `reconcile` handles whatever is due, whether or not there is a message.
-- No job leaves a closed state by itself, except for a paid result that comes late: a failed job whose reason is marked
-  as repairable becomes `delivered` through its own run, and any failed or cancelled one through another paid run of its
-  photo.
+- No job leaves a closed state by itself, except for a paid result that comes late: a failed or cancelled job whose
+  reason is marked as repairable becomes `delivered` through its own run, and any such job through another paid run of
+  its photo.
 - A person may have any closed job reopened: to ask Runflow about its runs again, to send what was not charged, or to
   pay for a new run. Each request is carried out once, and passes the same checks, intake and limit as a first
   submission.

@@ -326,6 +326,7 @@ def test_a_job_is_read_back_as_it_was_saved(store: JobStore) -> None:
         content_type="image/jpeg",
         source_metadata=(("colour", "red"), ("empty", "")),
         earlier_runs=("run_2", "run_1"),
+        unknown_runs=("run_3",),
         troubles=((Trouble.NOT_STORED, EPOCH + 0.5), (Trouble.UNKNOWN, EPOCH)),
         callback_asked_at=EPOCH + 0.25,
         reservation=RESERVED,

@@ -70,6 +70,7 @@ jobs = st.builds(
     submitted_at=times,
     callback_asked_at=times,
     earlier_runs=st.lists(ids, max_size=5).map(tuple),
+    unknown_runs=st.lists(ids, max_size=5).map(tuple),
     reservation=st.none() | reservations,
     outputs=st.lists(texts, max_size=5).map(tuple) | st.just(("a.jpg",) * (MAX_OUTPUTS + 1)),
     done=st.lists(st.just("") | texts, max_size=5).map(tuple),

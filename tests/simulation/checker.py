@@ -296,7 +296,9 @@ class Checker:
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
-            late = after.state in FAILURES and (after.repairable or after.earlier_runs or after.unaccounted)
+            late = after.state in FAILURES and (
+                after.repairable or after.earlier_runs or after.unaccounted or after.unknown_runs
+            )
             self.check("no body at rest", after.body is None and bool(late or not after.source_metadata), after)
         else:
             self.check("due time", after.due_at is not None and after.due_shard is not None, after)
@@ -347,10 +349,13 @@ class Checker:
         ):
             self._simulation.profile.happens("callback before the response")
         if before is not None and before.state is State.SUBMITTING and before.maybe_submitted:
-            counted = after.reservation is not None or not self._unanswered(before)
-            self.check("maybe paid, counted", counted, before, after)
+            unanswered = self._unanswered(before)
+            if not after.state.terminal:  # the money of older ones went back when the search had found no run of them
+                unanswered &= {before.client_ref}
+            self.check("maybe paid, counted", after.reservation is not None or not unanswered, before, after)
         if before is not None:
             self._still_kept(before, after)
+            self._kept_for_the_latest(before, after)
         if after.reason is Reason.REFUSED_UNCONFIRMED:
             self._named(after)
         if (before.reservations if before else ()) != after.reservations:
@@ -389,16 +394,25 @@ class Checker:
     def _named(self, job: Job) -> None:
         """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
         names = (job.detail or "").partition(": Runflow")[0].split(", ")
-        begun = [
+        begun = self._begun(job)
+        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
+        missing = self._unanswered(job) - {*names}
+        told = {*names} <= {*begun} and not refused and not missing
+        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _begun(self, job: Job) -> list[str]:
+        """The names of a job's requests, once for each time that one was begun or sent again."""
+        return [
             write.after.client_ref
             for write in self._simulation.jobs.writes
             if write.after.job_id == job.job_id and write.after.state is State.SUBMITTING
             if write.before is None or write.before.state is State.WAITING
         ]
-        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
-        missing = self._unanswered(job) - {*names}
-        told = {*names} <= {*begun} and not refused and not missing
-        self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
+
+    def _surely_refused(self, job: Job) -> set[str]:
+        """The requests of a job that can have made no run: each was begun once, and refused."""
+        outcomes, begun = self._outcomes(job), self._begun(job)
+        return {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
 
     def _unanswered(self, job: Job) -> set[str]:
         """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
@@ -426,6 +440,14 @@ class Checker:
         run = self._simulation.runflow.runs.get(after.reserved_run or after.run_id or "")
         told = run is not None and run.request["client_ref"] in names
         self.check("maybe paid, counted", told, before, after, after.reserved_run)
+
+    def _kept_for_the_latest(self, before: Job, after: Job) -> None:
+        """What is reserved for a request without a clear answer pays for no run of an older one."""
+        run = self._simulation.runflow.runs.get(after.run_id or "")
+        if run is None or before.run_id is not None or before.state.terminal or before.reservation is None:
+            return
+        other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
+        self.check("maybe paid, counted", not other or after.reserved_run == before.client_ref, before, after)
 
     def _unconfirmed(self, job: Job) -> set[str]:
         """The requests that a closed job's reservation is kept for, because each may have made a run."""
@@ -838,10 +860,11 @@ class Checker:
             names = self._unconfirmed(job)
             mine = [one for one in runflow.runs.values() if runflow.made_for(one) == job.job_id]
             mine = [one for one in mine if one.request["client_ref"] in names]
-            denied = runflow.foreign | {*runflow.unknown_since}  # of the latter Runflow itself said that there is none
             mine = [one for one in mine if self._shown(one) and not one.lost]
-            told = [one for one in mine if one.run_id not in denied and self._told_of(one)]
+            told = [one for one in mine if one.run_id not in runflow.foreign and self._told_of(one)]
             self.check("as billed", bool(names) and (self._misled(job) or not told), told, job)
+            refused = names & self._surely_refused(job)
+            self.check("as billed", not refused, "money is kept for what was refused", refused, job)
             return
         known = self._told_of(run) or self._asked_for(run, job)
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
@@ -884,11 +907,9 @@ class Checker:
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
         charge = self._simulation.jobs.charges.get(run.run_id)
-        unknown = run.run_id in self._simulation.runflow.unknown_since and charge is None  # Runflow itself denied it
-        counted = reserved != (charge is not None) or not run.billed or unknown
+        counted = reserved != (charge is not None) or not run.billed
         self.check("unmatched run charged once", counted, run, charge, job)
-        denied = run.run_id in self._simulation.runflow.unknown_since  # when its callback came, it had no record
-        if charge is not None and run.ending.tells_cost and not denied:
+        if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
@@ -909,7 +930,7 @@ class Checker:
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:
         """Whether a closed job's run ended while it was still asked for, or had before: no callback is needed then."""
-        known = job.state is State.FAILED and run.run_id in (*job.earlier_runs, job.run_id)
+        known = job.state in FAILURES and run.run_id in (*job.earlier_runs, job.run_id)
         known = known or (job.state is State.DELIVERED and run.run_id in (job.run_id, job.reserved_run))
         return known and self._shown(run) and (run.completed_at or 0.0) < (job.closed_at or 0.0) + ASKED_FOR
 
@@ -953,10 +974,7 @@ class Checker:
             unused = bool(again) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
             found = len(known) == 1 or bool(earlier)
-            in_doubt = job is not None and job.reason in (Reason.NOT_CONFIRMED, Reason.REFUSED_UNCONFIRMED)
-            denied = in_doubt and {run.run_id for run in runs} <= {*simulation.runflow.unknown_since}
-            # a person was told to look for it: when its callback came, Runflow said that there was no such run
-            self.check("paid once", found or unused or misled or denied, "a paid run of no job", job)
+            self.check("paid once", found or unused or misled, "a paid run of no job", job)
             for run in known:
                 if job is not None:
                     self._result(run, job)
@@ -975,11 +993,11 @@ class Checker:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told
-        if job.state is State.FAILED and not same_account(job.account, self._simulation.runflow.account()):
+        if job.state in FAILURES and not same_account(job.account, self._simulation.runflow.account()):
             return  # so it was, and the key of its own account was not stored again
-        if job.state is State.FAILED and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
+        if job.state in FAILURES and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
-        if job.state is State.FAILED and self._newer_delivered(job):
+        if job.state in FAILURES and self._newer_delivered(job):
             return
         dropped = job.state is State.SUPERSEDED and job.reason is Reason.NEWER_DELIVERED
         self.check("nothing paid is lost", job.state is State.DELIVERED or dropped, run.run_id, job)
@@ -1104,9 +1122,11 @@ class Checker:
         self.check("records", told or not spent, "silent about money", job, text)
 
     def digest(self) -> list[Any]:
-        """All that a repeated message must not change. A job's version may: what is pending is published again."""
+        """All that a repeated message must not change. A job's version may: what is pending is published again. So may
+        what it notes of runs that Runflow did not show before, and how often it asked for them.
+        """
         simulation = self._simulation
-        jobs = [replace(job, version=0) for _, job in sorted(simulation.jobs.jobs.items())]
+        jobs = [replace(job, version=0, unknown_runs=(), tries=0) for _, job in sorted(simulation.jobs.jobs.items())]
         outputs = sorted((key, one.data, str(one.metadata)) for key, one in simulation.photos.outputs.items())
         money = sorted(simulation.jobs.money.items())
         return [jobs, outputs, money, sorted(simulation.jobs.charges), len(simulation.runflow.sent)]

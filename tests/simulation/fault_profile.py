@@ -126,6 +126,7 @@ KINDS: Final = (
     # Drawn from random numbers of their own: a simulation without them is what it was
     "record of one run unreadable",
     "photo refused after a request without an answer",
+    "cancelled run that ends well",
     # What follows from others
     "upload recovered by the scan",
     "batch finished",

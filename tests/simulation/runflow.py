@@ -104,6 +104,8 @@ class Runflow(FakeRuns):
         self._late_rate = self._lateness.choice((0.0, 0.0, 0.05, 0.2)) if simulation.profile.active else 0.0
         self._refusals = Random(f"{simulation.seed} refusals")  # so are those
         self._refuses = self._refusals.choice((0.0, 0.0, 0.0, 0.4)) if simulation.profile.active else 0.0
+        self._cancels = Random(f"{simulation.seed} cancels")  # and those
+        self._goes_on = self._cancels.choice((0.0, 0.5))
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.alike: set[str] = set()
@@ -379,6 +381,7 @@ class Runflow(FakeRuns):
         if fires("run failed and charged"):
             return Ending(queued, seconds, "failed", code="POSTPROCESS_FAILED")
         if fires("run cancelled"):
+            self._maybe_goes_on(run_id, queued + seconds)
             return Ending(queued, seconds, random.choice(("canceled", "cancelled")), random.choice((Decimal(0), PRICE)))
         cost = random.choice((PRICE * 2, PRICE / 2)) if fires("run costs another amount") else PRICE
         images = 1
@@ -434,6 +437,19 @@ class Runflow(FakeRuns):
         if self._simulation.profile.fires("failed run tried again by Runflow"):
             seconds = ends_in + self._simulation.random.choice((5.0, 60.0, 3_600.0, 86_400.0))
             self._simulation.after(seconds, partial(self._again, run_id))
+
+    def _maybe_goes_on(self, run_id: str, ends_in: float) -> None:
+        """Perhaps a cancelled run ends well all the same, and is billed: the computation goes on."""
+        if self._simulation.profile.active and self._cancels.random() < self._goes_on:
+            seconds = ends_in + self._cancels.choice((5.0, 60.0, 3_600.0, 2 * 86_400.0))
+            self._simulation.after(seconds, partial(self._ends_well, run_id))
+
+    def _ends_well(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        if run.status in ("canceled", "cancelled") and run.photo is not None and not run.lost:
+            self._simulation.profile.seen["cancelled run that ends well"] += 1
+            self.tried_again.add(run_id)
+            self.try_again(run)
 
     def _again(self, run_id: str) -> None:
         run = self.runs[run_id]
@@ -511,9 +527,15 @@ class Runflow(FakeRuns):
             theirs,
             PRICE,
             completed_at=now,
+            account=self._account_of(job_id),
         )
         self.runs[run_id] = run
         self.foreign.add(run_id)
         self.shown_as_sent.add(run_id)
         self.call_back(run)
         return run
+
+    def _account_of(self, job_id: str) -> str:
+        """Whose callback secret detag accepts: the account of a job's latest request, or of the key that is stored."""
+        job = self._simulation.jobs.jobs.get(job_id)
+        return self.habits.accounts[job.account[0] if job is not None and job.account else self.habits.key]

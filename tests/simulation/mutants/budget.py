@@ -13,7 +13,7 @@ MUTANTS: Final = (
         "budget: a refusal while unconfirmed",
         "maybe paid, counted",
         JOB + "back_off",
-        "if job.maybe_submitted:",
+        "if job.is_unanswered:",
         "if False:",
         400,
     ),

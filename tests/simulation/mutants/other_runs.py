@@ -18,4 +18,12 @@ MUTANTS: Final = (
         "False",
         400,
     ),
+    one(
+        "a run that Runflow denied when its callback came: kept",
+        CHARGED,
+        DECISIONS + "_why_not_noted",
+        "job.submission_no == 0",
+        "True",
+        400,
+    ),
 )

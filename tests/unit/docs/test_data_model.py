@@ -45,7 +45,6 @@ WHEN: dict[str, Callable[[Job], bool]] = {
     ),
     "while submitting": lambda job: job.state is State.SUBMITTING,
     "since the first claim": lambda job: job.claimed_at > 0,
-    "since the first run": lambda job: job.run_id is not None or bool(job.earlier_runs),
     "once delivered": lambda job: job.state is State.DELIVERED or (bool(job.requests) and bool(job.outputs)),
     "while anything is pending": lambda job: bool(job.pending),
     "once closed": lambda job: job.state.terminal,
@@ -55,6 +54,7 @@ WHEN: dict[str, Callable[[Job], bool]] = {
 }
 """Exactly when."""
 ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
+    "since the first run": lambda job: job.run_id is not None or bool(job.earlier_runs),
     "where something needs an explanation": lambda job: job.state is not State.DELIVERED,
     "after a failure for which Runflow has one": lambda job: (
         bool(job.earlier_runs or job.requests) or job.state is State.FAILED
@@ -78,8 +78,9 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)
     ),
     "after a run that another one followed or replaced": lambda job: (
-        job.attempt + job.expired_urls > 1 or job.state is State.DELIVERED or bool(job.requests)
+        job.attempt + job.expired_urls > 1 or job.state.terminal or bool(job.requests)
     ),
+    "after a callback of a run that Runflow did not show": lambda job: job.version > 0,
     "once a run's callback was asked for again": lambda job: job.submission_no > 0 or job.submitted_at > 0,
     "where it is not the job's own run": lambda job: job.run_id is not None or job.state.terminal,
     "while `done` is about another run than the job's own": lambda job: bool(job.done),
@@ -90,9 +91,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first claim that took a picture": lambda job: job.submission_no > 0,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
-    "while a late result, or what a run costs, is asked for": lambda job: (
-        job.repairable or job.state in (State.DELIVERED, State.SUPERSEDED)
-    ),
+    "while a late result, or what a run costs, is asked for": lambda job: job.state.terminal and job.version > 0,
     "while some of a run's outputs are stored and others are not": lambda job: (
         job.state is State.SUBMITTED or job.repairable
     ),

@@ -55,6 +55,8 @@ AGREED = {
     "wait_for_picture": {"waits for an equal photo"},
     "wake": {"woken"},
     "deliver_copy": {"delivered"},
+    "note_run": {"run noted"},
+    "match_run": {"run matched"},
 }
 """What was agreed: who adds a transition, or a decision that makes one, says so here."""
 

@@ -79,6 +79,8 @@ MOVES: dict[str, Callable[[Job], Job]] = {
         job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False, ask_at=NOW + 3_600
     ),
     "ask_for_callback": lambda job: jobs.ask_for_callback(job, NOW),
+    "note_run": lambda job: jobs.note_run(job, "run-8", NOW + 3_600 if job.state.terminal else None),
+    "match_run": lambda job: jobs.match_run(job, "run-8", job.ask_at, missing=job.state.terminal),
     "bill_reserved": lambda job: jobs.bill_reserved(job, "0.28", "run-1"),
     "extend_due": lambda job: jobs.extend_due(job, NOW + 300),
     "keep_pending": lambda job: jobs.keep_pending(job, ("event",), NOW + 300),
@@ -143,7 +145,7 @@ def test_a_transition_is_refused_from_any_other_state(name: str, state: State) -
     assert after.state.terminal or after.due_at is not None, "an open job without a due time is lost"
     if after.state.terminal:
         assert after.body is None, "a live bearer URL outlives its job"
-        assert after.due_at is None or name in ("keep_pending", "ask_again", "deliver_other")
+        assert after.due_at is None or name in ("keep_pending", "ask_again", "deliver_other", "note_run")
         assert (after.expires_at is None) == (after.due_at is not None), "an item expires once nothing is pending"
 
 

@@ -437,14 +437,15 @@ def test_an_unmatched_free_run_is_not_charged() -> None:
     assert harness.jobs.charges == {} and harness.telemetry.counts["UnmatchedPaidRun"] == 0
 
 
-def test_a_message_about_another_run_is_retried() -> None:
-    """A message about another run comes again while Runflow cannot be asked."""
+def test_another_run_that_cannot_be_read_is_asked_for() -> None:
+    """While Runflow cannot be asked about another run of a closed job, its id is kept."""
     harness = ended()
     harness.arrive()
     second = unmatched_run(harness, Ending())
     harness.broken["runs.get"] = Transient("Runflow answered 503")
-    with pytest.raises(Transient):
-        harness.arrive(second)
+    harness.arrive(second)
+    assert harness.job.unknown_runs == (second.run_id,)
+    assert harness.job.ask_at == harness.job.due_at == pytest.approx(harness.clock.now() + 3_600, abs=1)
 
 
 def test_a_callback_about_no_job_is_counted_and_done_with() -> None:

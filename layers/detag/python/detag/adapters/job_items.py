@@ -259,6 +259,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("submitted_at", "submitted_at", SECONDS, "since the first run", 0.0),
     Attribute("reserved_run", "reserved_run", TEXT, "where it is not the job's own run"),
     Attribute("earlier_runs", "earlier_runs", TEXTS, "after a run that another one followed or replaced", ()),
+    Attribute("unknown_runs", "unknown_runs", TEXTS, "after a callback of a run that Runflow did not show", ()),
     Attribute("troubles", "troubles", TROUBLES, "while something keeps the result from being delivered", ()),
     Attribute("done", "done", TEXTS, "while some of a run's outputs are stored and others are not", ()),
     Attribute("done_run", "done_run", TEXT, "while `done` is about another run than the job's own"),

@@ -39,6 +39,7 @@ from detag.domain.images import (
 )
 from detag.domain.intake import Intake, Override
 from detag.domain.job import (
+    MAX_UNKNOWN,
     RETENTION_SECONDS,
     Job,
     Move,
@@ -70,7 +71,9 @@ from detag.domain.job import (
     go_ahead,
     keep_pending,
     keep_unconfirmed,
+    match_run,
     move,
+    note_run,
     poll_later,
     published,
     release,
@@ -222,13 +225,20 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
 
 def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
     """The runs of a closed job that is sent to deliver, each in a message of its own. A failed job's are all asked for,
-    because Runflow may try any of them again by itself.
+    because Runflow may try any of them again by itself; and every closed job's that Runflow did not show.
     """
     if job.ask_at is None:
         return (job.run_id,)
+    return _asked_for(job) or (None,)
+
+
+def _asked_for(job: Job) -> tuple[str, ...]:
+    """The runs that are asked for while a closed job has a time for that."""
     if job.state is State.DELIVERED:
-        return (job.reserved_run or job.run_id,)
-    return (*job.earlier_runs, job.run_id) if job.run_id and job.repairable else job.earlier_runs
+        known = filter(None, (job.reserved_run or job.run_id,))
+    else:
+        known = filter(None, (*job.earlier_runs, job.run_id if job.repairable else None))
+    return (*known, *job.missing_runs)
 
 
 def _is_last_asked(job: Job, run_id: str, now: float) -> bool:
@@ -708,7 +718,7 @@ def after_post(
         case Refused(status=429, retry_after=asked):
             wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
             limited = move(back_off, Reason.RATE_LIMITED, now + wait)
-            decision = AWAITING if job.maybe_submitted else "sent again later"
+            decision = AWAITING if job.is_unanswered else "sent again later"
             return Step(move=limited, decision=decision, why="rate limited", probe=Probe.INCONCLUSIVE)
         case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
             return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
@@ -739,7 +749,7 @@ def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> 
     why = f"{reason}, Runflow answered {refusal.status}"
     return Step(
         move=move(back_off, reason, now),
-        decision=AWAITING if job.maybe_submitted else "waits for intake",
+        decision=AWAITING if job.is_unanswered else "waits for intake",
         why=why,
         code=refusal.code,
         warns=True,
@@ -817,7 +827,9 @@ def refuse_search(refusal: Reason | None) -> NotSearched | None:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The job's run, and others that it must not have and that are or may be charged."""
+    """The job's run, and those that are or may be charged beside what is reserved: others that it must not have; and
+    this one, if the money is another's.
+    """
 
     run_id: str
     unmatched: tuple[Run, ...]
@@ -830,7 +842,8 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
     match search:
         case Found(runs):
             first, *others = sorted(runs, key=_usefulness)
-            paid = tuple(run for run in others if run.charged or not run.status.terminal)
+            beside = runs if job.keeps_money_from(first.client_ref) else others
+            paid = tuple(run for run in beside if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref)
         case NotSearched(why):
             pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
@@ -971,9 +984,10 @@ def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], st
     known = own_run(job, run_id, run.client_ref if run else None)
     if known in (Whose.OWN, Whose.EARLIER):
         return known
-    older = run is not None and run.status not in GOOD and run.client_ref != job.client_ref
-    if known is Whose.NEW and older and not job.state.terminal:
-        known = Whose.UNMATCHED  # its failure would lead to a retry while the latest request is unconfirmed
+    if known is Whose.NEW and run is not None and not job.state.terminal:
+        fails = run.status not in GOOD and run.client_ref != job.client_ref
+        if fails or job.keeps_money_from(run.client_ref):
+            known = Whose.UNMATCHED  # a failure would lead to a retry while the latest request is unconfirmed
     return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
@@ -990,7 +1004,7 @@ def is_uncounted(job: Job, run: Run) -> bool:
     """
     if run.run_id == job.run_id:
         elsewhere = job.reservation is None or job.reserved_run not in (None, run.run_id)
-        return run.charged and elsewhere and not stands_for(job, run)
+        return (run.charged or run.status.terminal) and elsewhere and not stands_for(job, run)
     return (run.charged or run.status.terminal) and not is_reserved(job, run) and not stands_for(job, run)
 
 
@@ -1087,11 +1101,72 @@ def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> R
     return replace(kept, usd=max(kept.usd if run.cost is None else run.cost, Decimal(0)))
 
 
-def after_unknown_other(job: Job, run_id: str, *, now: float) -> Step | Idle:
-    """What follows where Runflow does not know an earlier run of a job."""
+def after_unknown_other(
+    job: Job, run_id: str, *, now: float, why: str = "Runflow does not know the run"
+) -> Step | Idle | Again:
+    """What follows where Runflow does not show a run that is said to be a job's, and is not its own. That is no proof
+    that there is none: its id is kept, and it is asked for as long as a late result is.
+    """
     if _is_last_asked(job, run_id, now):
-        return _ask_later(job, "Runflow does not know the run", now)
-    return Idle("Runflow does not know the earlier run")
+        return _ask_later(job, why, now)
+    if run_id in (*job.runs, *job.unknown_runs):
+        return Idle(f"{why}: it is asked for again")
+    if job.state is State.SUBMITTING:
+        return Again(f"{why}, and the photo is being sent")
+    if why_not := _why_not_noted(job, now):
+        return _not_kept(f"{why}, and {why_not}")
+    return noted(job, run_id, why, now=now)
+
+
+def _why_not_noted(job: Job, now: float) -> str:
+    """Why the id of a run that Runflow does not show is not kept; empty where it is."""
+    if job.submission_no == 0:
+        return "nothing was sent"
+    if len(job.unknown_runs) >= MAX_UNKNOWN:
+        return f"neither were {MAX_UNKNOWN} others"
+    late = job.closed_at is not None and now - job.closed_at > waits.LATE_RESULT.seconds
+    return "the job was closed too long ago to ask for it" if late else ""
+
+
+def noted(job: Job, run_id: str, why: str, *, now: float) -> Step:
+    """Keep the id of a run that may be a job's, so that no lost message loses it."""
+    ask_at = (job.ask_at or _first_ask(now)) if job.state.terminal else None
+    return Step(
+        move=move(note_run, run_id, ask_at),
+        decision="run noted",
+        why=f"{why}: {run_id}",
+        warns=True,
+        keeps_decision=True,
+    )
+
+
+def accepted_late(job: Job, run_id: str, *, now: float) -> Step:
+    """A POST was accepted once its job had gone on without it: the run is ours, and no callback need tell of it."""
+    why = "its POST was accepted late"
+    kept = job.state is not State.SUBMITTING and run_id not in job.unknown_runs and not _why_not_noted(job, now)
+    return noted(job, run_id, why, now=now) if kept else _not_kept(f"{why}: {run_id}")
+
+
+def _not_kept(why: str) -> Step:
+    return Step(move=None, decision="unmatched callback", why=why, metric=Metric.UNMATCHED_CALLBACK, warns=True)
+
+
+def after_match(job: Job, run_id: str, run: Run, *, ours: bool) -> Step | None:
+    """What is noted of a run that was not shown before, now that it is. One that a POST without a clear answer made is
+    an earlier run of a closed job from then on; the others are of no more use once their cost can be known.
+    """
+    if run_id not in job.missing_runs or job.state is State.SUBMITTING or (ours and not job.state.terminal):
+        return None
+    missing = ours and run.client_ref in job.awaited
+    if ours and not missing and not run.status.terminal:
+        return None
+    earlier = (*job.earlier_runs, run_id) if missing else job.earlier_runs
+    left = tuple(one for one in job.unknown_runs if one != run_id)
+    ask_at = job.ask_at if _asked_for(replace(job, unknown_runs=left, earlier_runs=earlier)) else None
+    matched = move(match_run, run_id, ask_at, missing=missing)
+    return Step(
+        move=matched, decision="run matched", why=f"{run_id} is {'ours' if ours else 'not ours'}", keeps_decision=True
+    )
 
 
 def done_of(job: Job, run: Run) -> tuple[str, ...]:
@@ -1218,7 +1293,7 @@ def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uni
             return _closed_again(found.why, now, refused=job.requests[-1].how is Way.UNPAID)
         later = move(ask_later, now + waits.SEARCH_AGAIN.seconds(job.tries, uniform), since)
         return Step(move=later, decision="asked again later", why=found.why, warns=True)
-    useful = [run for run in found if run.may_give_output]
+    useful = [run for run in found if run.may_give_output and _is_trusted(job, run)]
     if useful:
         best = min(useful, key=lambda run: (_usefulness(run), not run.output_urls))
         if job.reservation is not None and best.run_id not in job.earlier_runs:  # which is what is reserved for
@@ -1234,6 +1309,12 @@ def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uni
     if job.only_asks:
         return _closed_again("no run of it has a result", now)
     return Step(move=move(go_ahead, Reason.READY, now), decision="started over", why="no run of it was charged")
+
+
+def _is_trusted(job: Job, run: Run) -> bool:
+    """Whether a run that was found may be used: what others give the name of an answered request is not the job's."""
+    unsure = job.reservation is not None and run.client_ref == job.client_ref  # its item is of an earlier version
+    return run.run_id in job.runs or run.client_ref in job.awaited or unsure
 
 
 def _closed_again(why: str, now: float, *, refused: bool = False) -> Step:
@@ -1318,7 +1399,7 @@ def after_run(
             return _fail(Reason.TIMED_OUT, f"the run did not end within {run_timeout_hours} hours", now)
         return _poll_later(job, "the run has not ended", now)
     if run.status is RunStatus.CANCELLED:
-        cancelled = move(cancel, "the run was cancelled at Runflow", now, cost=_usd(run))
+        cancelled = move(cancel, "the run was cancelled at Runflow", now, cost=_usd(run), ask_at=_first_ask(now))
         return Step(move=cancelled, decision="not tried again", why="cancelled at Runflow")
     return after_failure(job, run, now=now, max_attempts=max_attempts, uniform=uniform)
 
@@ -1331,7 +1412,7 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
         why_not = "charged"
     elif job.only_asks:
         why_not = "only asked for"
-    elif job.client_ref in dict(job.unaccounted):  # it is an older one's, and there may be another
+    elif job.is_unanswered:  # it is an older one's, and there may be another
         why_not = "the latest request has no clear answer"
     elif expired:
         why_not = ""
@@ -1360,10 +1441,9 @@ def after_no_answer(job: Job, run_id: str, why: str, *, now: float) -> Step | Id
         return _ask_later(job, why, now)
     if run_id in job.earlier_runs and job.ask_at is not None:
         return Idle("the run could not be read: it is asked for again with the job's own")
-    searched = job.state is State.SUBMITTING or job.unconfirmed
-    if searched and run_id not in job.earlier_runs:
-        return Idle("the run could not be read: when its job is due, the run list is searched for it")
-    return Again(why)
+    if run_id in job.runs or (run_id not in job.unknown_runs and _why_not_noted(job, now)):
+        return Again(why)
+    return after_unknown_other(job, run_id, now=now, why=f"the run could not be read: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -1570,8 +1650,11 @@ def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | 
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
-    if last or ask_at > until:
-        return Step(move=move(ask_again, None), decision="not asked again", why=why)
+    missing = job.missing_runs
+    if (last and not missing) or ask_at > until:
+        metric = Metric.UNMATCHED_CALLBACK if missing else None
+        why = f"{why}; Runflow never showed {', '.join(missing)}" if missing else why
+        return Step(move=move(ask_again, None), decision="not asked again", why=why, metric=metric, warns=bool(missing))
     return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
 
 

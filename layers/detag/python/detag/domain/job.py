@@ -18,6 +18,7 @@ from enum import StrEnum
 from functools import lru_cache, wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
+from detag.domain import waits
 from detag.domain.picture import Output
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 from detag.domain.reopening import Request, Way
@@ -64,6 +65,9 @@ class Trouble(StrEnum):
     NOT_STORED = "not_stored"
     """An output could not be fetched or stored."""
 
+
+MAX_UNKNOWN: Final = 8
+"""So many runs that Runflow does not show are kept on an item: no more than a few requests have no clear answer."""
 
 DUE_SHARDS: Final = 8
 """Shards of the due index. One partition of an index takes 1,000 writes a second (DynamoDB Developer Guide,
@@ -239,6 +243,9 @@ class Job:
     """When the latest run was accepted or adopted."""
     earlier_runs: tuple[str, ...] = ()
     """The runs of this job that another one followed: they failed, or the job was reopened. Oldest first."""
+    unknown_runs: tuple[str, ...] = ()
+    """Runs that are said to be the job's, by their callbacks or by the answer to a POST that came too late, while
+    Runflow did not show whose they are: once the job is closed they are asked for, like a late result."""
     troubles: tuple[tuple[Trouble, float], ...] = ()
     """What prevents delivery of the run's result, and since when: each deadline counts from its own problem, and moves
     while another one hides it."""
@@ -306,12 +313,24 @@ class Job:
         return self.state is State.WAITING and self.reason in (Reason.UNCONFIRMED, Reason.OTHER_ACCOUNT)
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether a POST of the latest submission had no clear answer: what is refused now says nothing of that one."""
+        return self.client_ref in dict(self.unaccounted)
+
+    @property
     def awaited(self) -> dict[str, str]:
         """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
         awaited = dict(self.unaccounted)
         if self.state is State.SUBMITTING or self.unconfirmed:
             awaited.setdefault(self.client_ref, asked_ratio(self.body) or "")
         return awaited
+
+    def keeps_money_from(self, client_ref: str | None) -> bool:
+        """Whether what is reserved stays for the latest request where a run of another one, `client_ref`, becomes the
+        job's: the latest may have made one too.
+        """
+        other = client_ref is not None and client_ref != self.client_ref
+        return other and self.reservation is not None and self.client_ref in self.awaited
 
     @property
     def reserved_unconfirmed(self) -> bool:
@@ -343,7 +362,7 @@ class Job:
     @property
     def repairable(self) -> bool:
         """Whether a late paid result of the job's run may still be delivered."""
-        return self.state is State.FAILED and self.reason is not None and self.reason.repairable
+        return self.state in (State.FAILED, State.CANCELLED) and self.reason is not None and self.reason.repairable
 
     @property
     def reservations(self) -> tuple[Reservation, ...]:
@@ -366,6 +385,11 @@ class Job:
     def runs(self) -> tuple[str, ...]:
         """Every run of the job that is known by its id, newest first."""
         return tuple(dict.fromkeys((*filter(None, (self.run_id,)), *reversed(self.earlier_runs))))
+
+    @property
+    def missing_runs(self) -> tuple[str, ...]:
+        """Runs that are said to be the job's and have not been shown to be."""
+        return tuple(run_id for run_id in self.unknown_runs if run_id not in self.runs)
 
     @property
     def only_asks(self) -> bool:
@@ -604,7 +628,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
         job,
         reason=None,
         maybe_submitted=True,
-        unaccounted=job.unaccounted or tuple(job.awaited.items()),  # earlier versions of detag did not write it before
+        unaccounted=tuple(job.awaited.items()),  # earlier versions of detag did not write it before
         lease_until=lease_until,
         due_at=lease_until,
         **_NO_SEARCH,
@@ -614,7 +638,7 @@ def resend(job: Job, *, lease_until: float) -> Job:
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="nothing was sent: too little time was left")
 def abandon_claim(job: Job, now: float) -> Job:
     """Undo a claim that was not used. Safe only for the worker that holds the lease and knows that it sent nothing."""
-    if job.maybe_submitted:  # what became of an earlier POST of the same bytes is still unknown
+    if job.is_unanswered:  # what became of an earlier POST of the same bytes is still unknown
         return _unconfirmed(job, now, now)
     return _unsent(job, Reason.READY, not_before=now, due_at=now)
 
@@ -624,7 +648,7 @@ def abandon_claim(job: Job, now: float) -> Job:
 )
 def back_off(job: Job, reason: Reason, not_before: float) -> Job:
     """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
-    if job.maybe_submitted:  # the refusal speaks of this POST, not of the one before it
+    if job.is_unanswered:  # the refusal speaks of this POST, not of the one before it
         return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1)
     if reason in INTAKE_REASONS:
         return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
@@ -711,14 +735,17 @@ def adopt(
     job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
 ) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
-    day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest.
+    day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest; if
+    that may have made a run too, the run was charged by its id, and what is reserved stays for the latest.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
     adopted = _submitted(job, run_id, now, due_at)
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
-    return replace(adopted, reservation=adopted.reservation or reservation, unaccounted=left)
+    kept_for = job.client_ref if job.keeps_money_from(client_ref) else adopted.reserved_run
+    money = {"reservation": adopted.reservation or reservation, "reserved_run": kept_for}
+    return replace(adopted, unaccounted=left, **money)
 
 
 @transition(
@@ -822,7 +849,7 @@ def supersede(
     ask whether Runflow tried an earlier run again and billed it.
     """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    return _closed(job, reason, detail, now, cost, ask_at)
 
 
 @transition(
@@ -850,7 +877,7 @@ def fail(
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
     _require(ask_at is None or reason.repairable, "ask for a late result", job)
-    closed = replace(_closed(job, reason, detail, now, cost), ask_at=ask_at, due_at=ask_at)
+    closed = _closed(job, reason, detail, now, cost, ask_at)
     if not free and job.unconfirmed:  # whether its POST made a run is still not known
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
     if not free and job.run_id is None and job.reserved_run is None:  # the money is for the latest that is not known
@@ -861,9 +888,7 @@ def fail(
 
 
 @transition(
-    State.FAILED,
-    State.DELIVERED,
-    State.SUPERSEDED,
+    *CLOSED_ORDER,
     to=None,
     by="deliver",
     when="a late result, or what a run of the job costs, was asked for and is not there yet",
@@ -873,7 +898,7 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
     None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
     to be asked for as well.
     """
-    _require(job.state is not State.FAILED or job.repairable, "ask_again", job)
+    _require(job.state is not State.FAILED or job.repairable or bool(job.unknown_runs), "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
     if done:
         kept = job.done if job.done_run == run_id else ()
@@ -884,8 +909,45 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
 
 
 @transition(
+    State.WAITING,
+    State.SUBMITTED,
+    *CLOSED_ORDER,
+    to=None,
+    by="submit, deliver",
+    when="a callback, or a late answer, names a run that Runflow does not show",
+)
+def note_run(job: Job, run_id: str, ask_at: float | None) -> Job:
+    """Keep the id of a run that may be the job's. `ask_at`: when to ask for it, if the job is closed."""
+    fits = len(job.unknown_runs) < MAX_UNKNOWN
+    _require(fits and run_id not in (*job.unknown_runs, *job.runs), "note_run", job)
+    noted = replace(job, unknown_runs=(*job.unknown_runs, run_id))
+    if not job.state.terminal:
+        return noted
+    return replace(noted, ask_at=ask_at, due_at=job.due_at if job.pending else ask_at)
+
+
+@transition(
+    State.WAITING,
+    State.SUBMITTED,
+    *CLOSED_ORDER,
+    to=None,
+    by="deliver",
+    when="Runflow shows whose a run is that it did not show before",
+)
+def match_run(job: Job, run_id: str, ask_at: float | None, *, missing: bool) -> Job:
+    """A run is not unknown any more: an earlier one of the job's from now on if it was `missing`, else none of the
+    job's, or one that was counted. `ask_at`: when to ask for the others.
+    """
+    earlier = dict.fromkeys((*job.earlier_runs, *((run_id,) if missing else ())))
+    left = tuple(one for one in job.unknown_runs if one != run_id)
+    matched = replace(job, unknown_runs=left, earlier_runs=tuple(earlier), ask_at=ask_at)
+    return replace(matched, due_at=job.due_at if job.pending or ask_at or not job.state.terminal else None)
+
+
+@transition(
     State.SUBMITTED,
     State.FAILED,
+    State.CANCELLED,
     to=None,
     by="deliver",
     when="no output URL that the run's record shows can be opened: its callback is asked for",
@@ -897,17 +959,20 @@ def ask_for_callback(job: Job, now: float) -> Job:
 
 
 @transition(State.SUBMITTED, to=State.CANCELLED, by="deliver", when="the run was cancelled at Runflow")
-def cancel(job: Job, detail: str, now: float, *, cost: str | None) -> Job:
-    """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry."""
-    return _with_metadata(job, _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost))
+def cancel(job: Job, detail: str, now: float, *, cost: str | None, ask_at: float | None = None) -> Job:
+    """Close a job whose run somebody cancelled. Runflow charges for the work done, so there is no automatic retry.
+    `ask_at`: when to ask whether it has ended well all the same.
+    """
+    return _with_metadata(job, _closed(job, Reason.CANCELLED_AT_RUNFLOW, detail, now, cost, ask_at))
 
 
 @transition(
     State.SUBMITTED,
     State.FAILED,
+    State.CANCELLED,
     to=State.DELIVERED,
     by="deliver",
-    when="the outputs are stored; from failed, only if the job is repairable",
+    when="the outputs are stored; of a closed job, only if it is repairable",
 )
 def deliver(
     job: Job,
@@ -921,15 +986,14 @@ def deliver(
     stored: tuple[Output, ...] = (),
     remembered: bool = True,
 ) -> Job:
-    """Close a job with its outputs. From `failed`, this is the repair: a paid result of the same run came late.
+    """Close a job with its outputs. Of a closed job, this is the repair: a paid result of the same run came late.
 
     `ask_at`: when to ask what the run costs, if its record could not be read. `remembered`: they are surely outputs of
     this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
-    closed = replace(_closed(job, None, None, now, cost), outputs=outputs, leftovers=leftovers, stored=stored)
-    closed = replace(closed, picture=job.picture if remembered else None)
-    return replace(closed, partial=partial, code=None, ask_at=ask_at, due_at=ask_at)
+    closed = replace(_closed(job, None, None, now, cost, ask_at), outputs=outputs, leftovers=leftovers, stored=stored)
+    return replace(closed, picture=job.picture if remembered else None, partial=partial, code=None)
 
 
 @transition(
@@ -958,9 +1022,10 @@ def deliver_other(
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
-    closed = _closed(job, None, None, now, cost)
-    if job.run_id is not None and job.reservation is not None and job.reserved_run is None:
-        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id, ask_at=ask_at, due_at=ask_at)
+    stays = job.run_id is not None and job.reservation is not None and job.reserved_run is None
+    closed = _closed(job, None, None, now, cost, ask_at if stays else None)
+    if stays:
+        closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
     closed = replace(closed, picture=job.picture if remembered else None)
     return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
@@ -980,7 +1045,7 @@ def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
     _require(job.reservation is not None, "bill_reserved", job)
     billed = replace(job, reservation=_billed(job.reservation, cost))
     billed = replace(billed, reserved_run=None if run_id == job.run_id else run_id)
-    if job.state is not State.DELIVERED:
+    if job.state is not State.DELIVERED or job.missing_runs:
         return billed
     return replace(billed, ask_at=None, due_at=job.due_at if job.pending else None)
 
@@ -994,11 +1059,28 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 def _with_metadata(before: Job, closed: Job) -> Job:
     """A failed or cancelled job keeps the photo's own metadata while another result of it may still be delivered."""
-    late = closed.unaccounted or closed.earlier_runs or (closed.reason is not None and closed.reason.repairable)
+    late = (
+        closed.unaccounted
+        or closed.earlier_runs
+        or closed.unknown_runs
+        or (closed.reason is not None and closed.reason.repairable)
+    )
     return replace(closed, source_metadata=before.source_metadata) if late else closed
 
 
-def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cost: str | None = None) -> Job:
+def _closed(
+    job: Job,
+    reason: Reason | None,
+    detail: str | None,
+    now: float,
+    cost: str | None = None,
+    ask_at: float | None = None,
+) -> Job:
+    """The job, closed. `ask_at`: when to ask for a late result or a cost; what Runflow did not show is asked for
+    anyway.
+    """
+    if ask_at is None and job.missing_runs:
+        ask_at = now + waits.LATE_POLL.seconds(0, max)
     spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
         job,
@@ -1008,7 +1090,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         detail=detail,
         body=None,  # a live bearer URL
         source_metadata=(),
-        due_at=None,
+        due_at=ask_at,
         not_before=0.0,
         lease_until=0.0,
         tries=0,
@@ -1017,7 +1099,7 @@ def _closed(job: Job, reason: Reason | None, detail: str | None, now: float, cos
         done_run=None,
         pending=(),
         closed_at=now,
-        ask_at=None,
+        ask_at=ask_at,
         closed_as=None,
         **_NO_SEARCH,
     )
@@ -1105,7 +1187,8 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    closed = replace(closed, ask_at=was.ask_at, due_at=was.ask_at)
+    ask_at = was.ask_at or closed.ask_at
+    closed = replace(closed, ask_at=ask_at, due_at=ask_at)
     return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
 
 

@@ -285,7 +285,8 @@ class Reason(StrEnum):
         "cancelled_at_runflow",
         Group.CANCELLED,
         "Somebody cancelled the run at Runflow. Work that was done is charged.",
-        "If you still want it, reopen it (paid).",
+        "If it ends well all the same within a week, its output is stored. If you still want it, reopen it (paid).",
+        True,
     )
 
     @classmethod

@@ -50,7 +50,7 @@ def text_of(job: Job) -> str:
     """A record: what happened in one sentence for a shop owner, what to do, and the facts. Plain text, no URL in it."""
     reason = job.reason
     uploaded = datetime.fromtimestamp(job.upload.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    runs = tuple(run for run in (*job.earlier_runs, job.run_id) if run)
+    runs = tuple(run for run in (*job.earlier_runs, job.run_id, *job.missing_runs) if run)
     facts = {
         "Photo": readable(job.upload.key),
         "Uploaded": uploaded,

@@ -27,8 +27,8 @@ class RunSearch:
     def __init__(self, job: Job, photo_url: str) -> None:
         self._job, self._photo_url = job, photo_url
         self.cursor = job.search_from
-        self.to_ask = list(job.to_ask)
-        """By id, in this order."""
+        self.to_ask = list(job.to_ask or (() if job.search_from else job.missing_runs))
+        """By id, in this order: in a new search, at first the runs that are said to be the job's."""
         self.is_new = job.search_from is None and not job.to_ask
         self.is_read = job.search_from is None and bool(job.to_ask)
         """Whether nothing is left of the list."""

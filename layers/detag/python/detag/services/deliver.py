@@ -24,6 +24,7 @@ from detag.domain.decisions import (
     Whose,
     after_fetch,
     after_fetch_of_other,
+    after_match,
     after_no_answer,
     after_other_run,
     after_run,
@@ -140,7 +141,8 @@ class Deliver:
                 self._close(self._counted(job, run), run, result, deadline)
             case Whose.NEW:
                 self._close(self._adopted(job, run_id, run), run, result, deadline)
-            case Whose.FOREIGN:
+            case Whose.FOREIGN if run is not None:
+                self._matched(job, run_id, run, ours=False)
                 self._unmatched(result, "not a run of this job")
             case Whose.EARLIER | Whose.UNMATCHED if run is not None:
                 self._use_other(job, run, result, deadline)
@@ -187,7 +189,7 @@ class Deliver:
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
         """Count an earlier or unmatched run, and use its output where the job has none."""
-        job = self._counted(job, run)
+        job = self._matched(self._counted(job, run), run.run_id, run, ours=True)
         decided = after_other_run(job, run, now=self._clock.now())
         if isinstance(decided, FetchOther):
             other = replace(job, run_id=run.run_id, done=done_of(job, run))
@@ -212,6 +214,11 @@ class Deliver:
         if is_uncounted(job, run):
             self._budget.charge_unmatched(job, run)
         return job
+
+    def _matched(self, job: Job, run_id: str, run: Run, *, ours: bool) -> Job:
+        """The job once it is noted whose a run is that Runflow did not show before."""
+        step = after_match(job, run_id, run, ours=ours)
+        return job if step is None else self._steps.take(job, step)
 
     def _unmatched(self, result: Result, why: str) -> None:
         self._telemetry.count(Metric.UNMATCHED_CALLBACK)

@@ -55,12 +55,24 @@ class ExistingRuns:
                     return Unanswered("too little time is left")
                 if (run := self._runs.get(run_id, account=job.account)) is not None:
                     found.append(run)
+            found += self._said_to_be(job)
             foreign = bool(job.awaited) and not same_account(self._runs.account(), job.account)
             for name in job.awaited:
                 found += self._of_submission(job, name)
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             return Unanswered(str(error))
         return found if found or not foreign else Unanswered(OTHER_ACCOUNT)
+
+    def _said_to_be(self, job: Job) -> Iterator[Run]:
+        """Those of a job's missing runs that prove to be its own. Raises `Transient` for one that is not known: that is
+        no proof that it was not charged.
+        """
+        for run_id in job.missing_runs:
+            run = self._runs.get(run_id, account=job.account)
+            if run is None:
+                raise Transient(f"Runflow does not know run {run_id}, which is said to be the job's")
+            if proof(run, job, self._photo_url(job)) is Proof.OURS:
+                yield run
 
     def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
         """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours. Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
@@ -10,6 +11,7 @@ from detag.domain.decisions import (
     Photo,
     TakeOver,
     Whose,
+    accepted_late,
     after_post,
     before_post,
     begin,
@@ -32,6 +34,7 @@ from detag.ports.runs import NotConfigured, Runs
 from detag.services.budget import Budget
 from detag.services.steps import Steps
 
+ROUNDS: Final = 5
 POST_SECONDS: Final = 10.0
 SAVE_SECONDS: Final = 3.0
 """Kept back from the deadline to write down what the POST brought."""
@@ -150,13 +153,22 @@ class Submission:
 
     def _own(self, sent: Job, run_id: str) -> None:
         """The item changed while the POST was under way: the run is ours all the same."""
-        job = self._jobs.get(sent.job_id)
-        if job is None:
-            return
-        match own_run(job, run_id, sent.client_ref):
-            case Whose.NEW:
-                self._budget.adopt(job, run_id, client_ref=sent.client_ref)
-            case Whose.UNMATCHED:
-                made = Run(run_id, RunStatus.RUNNING, client_ref=sent.client_ref)
+        for _ in range(ROUNDS):
+            job = self._jobs.get(sent.job_id)
+            if job is None:
+                return
+            with suppress(Conflict):
+                self._take_in(job, Run(run_id, RunStatus.RUNNING, client_ref=sent.client_ref))
+                return
+        raise Transient("job contended")
+
+    def _take_in(self, job: Job, made: Run) -> None:
+        match own_run(job, made.run_id, made.client_ref):
+            case Whose.NEW if not job.state.terminal:
+                if job.keeps_money_from(made.client_ref):
+                    self._budget.charge_unmatched(job, made)
+                self._budget.adopt(job, made.run_id, client_ref=made.client_ref)
+            case Whose.NEW | Whose.UNMATCHED:
                 if not is_reserved(job, made):
                     self._budget.charge_unmatched(job, made)
+                self._steps.take(job, accepted_late(job, made.run_id, now=self._clock.now()))
