@@ -972,7 +972,7 @@ class Checker:
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             earlier = [run for run in runs if job is not None and asked and run.run_id in job.earlier_runs]
-            unused = bool(again) and (job is None or not self._may_use(again, job))
+            unused = len(again) == len(runs) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
             found = len(known) == 1 or bool(earlier)
             self.check("paid once", found or unused or misled, "a paid run of no job", job)

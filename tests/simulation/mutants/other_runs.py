@@ -14,7 +14,7 @@ MUTANTS: Final = (
         "a failed run tried again: charged",
         CHARGED,
         DECISIONS + "is_uncounted",
-        "run.charged and job.state.terminal and (job.reservation is None)",
+        "(run.charged or run.status.terminal) and elsewhere and (not stands_for(job, run))",
         "False",
         400,
     ),

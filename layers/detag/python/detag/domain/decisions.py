@@ -237,7 +237,8 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
 def _asked_for(job: Job) -> tuple[str, ...]:
     """The runs that are asked for while a closed job has a time for that."""
     if job.state is State.DELIVERED:
-        known = filter(None, (job.reserved_run or job.run_id,))
+        paid = job.reserved_run or job.run_id
+        known = filter(None, (None if job.has_submission(paid or "") else paid,))  # a name is no id to ask by
     else:
         known = filter(None, (*job.earlier_runs, job.run_id if job.repairable else None))
     return (*known, *job.missing_runs)
