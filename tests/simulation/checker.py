@@ -411,9 +411,16 @@ class Checker:
         ]
 
     def _surely_refused(self, job: Job) -> set[str]:
-        """The requests of a job that can have made no run: each was begun once, and refused."""
+        """The requests of a job that can have made no run: each was begun once, and refused; and no worker died with
+        the answer.
+        """
         outcomes, begun = self._outcomes(job), self._begun(job)
-        return {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
+        refused = {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
+        return refused - {
+            write.after.client_ref
+            for write in self._simulation.jobs.writes
+            if write.after.job_id == job.job_id and "was interrupted" in (write.after.decision or "")
+        }
 
     def _unanswered(self, job: Job) -> set[str]:
         """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
