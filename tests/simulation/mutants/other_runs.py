@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, one
+from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
 
 CHARGED: Final = "unmatched run charged once"
 
@@ -25,5 +25,12 @@ MUTANTS: Final = (
         "job.submission_no == 0",
         "True",
         400,
+    ),
+    one(
+        "a cancelled run that ends well: delivered",
+        "nothing paid is lost",
+        JOB + "Job.repairable",
+        "(State.FAILED, State.CANCELLED)",
+        "(State.FAILED,)",
     ),
 )
