@@ -48,7 +48,7 @@ def test_a_run_denied_to_its_callback_may_be_free(simulation: Simulation) -> Non
     """It failed: nothing is delivered, and the money that was kept for it is freed."""
     job = deny(simulation, Ending(1.0, HOUR, "failed", Decimal(0)))
     rest(simulation)
-    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.FAILED, 0)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.FAILED, Decimal(0))
 
 
 def test_a_run_that_is_never_shown_stays_counted(simulation: Simulation) -> None:

@@ -748,8 +748,8 @@ def adopt(
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
     kept_for = job.client_ref if job.keeps_money_from(client_ref) else adopted.reserved_run
-    money = {"reservation": adopted.reservation or reservation, "reserved_run": kept_for}
-    return replace(adopted, unaccounted=left, **money)
+    paid = adopted.reservation or reservation
+    return replace(adopted, reservation=paid, reserved_run=kept_for, unaccounted=left)
 
 
 @transition(
