@@ -44,6 +44,22 @@ def test_a_run_denied_to_its_callback_is_delivered(simulation: Simulation, cost:
     assert used(simulation) == simulation.runflow.billed == cost
 
 
+def test_a_denied_run_of_a_photo_never_confirmed(simulation: Simulation) -> None:
+    """Its list may not be read; the job is closed for three days' silence, and then the run's callback comes."""
+    runflow = simulation.runflow
+    runflow.habits.may_list, runflow.habits.known_after = False, 85 * HOUR
+    runflow.endings = [Ending(1.0, 80 * HOUR)]
+    runflow.faults = [Fault(effect=True)]
+    job = upload(simulation)
+    pass_time(simulation, 79 * HOUR)
+    assert simulation.jobs.jobs[job].reason is Reason.NOT_CONFIRMED
+    pass_time(simulation, 2 * HOUR)
+    assert simulation.jobs.jobs[job].missing_runs == (*runflow.runs,)
+    rest(simulation)
+    assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, PRICE)
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 0
+
+
 def test_a_run_denied_to_its_callback_may_be_free(simulation: Simulation) -> None:
     """It failed: nothing is delivered, and the money that was kept for it is freed."""
     job = deny(simulation, Ending(1.0, HOUR, "failed", Decimal(0)))
