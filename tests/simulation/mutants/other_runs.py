@@ -20,7 +20,7 @@ MUTANTS: Final = (
     ),
     one(
         "a run that Runflow denied when its callback came: kept",
-        CHARGED,
+        "as billed",
         DECISIONS + "_why_not_noted",
         "job.submission_no == 0",
         "True",
