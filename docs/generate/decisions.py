@@ -794,8 +794,6 @@ def _unknown() -> Iterator[Row]:
     yield row("... for the last time", week)
     late = decisions.accepted_late(TIMED_OUT, "run-3", now=NOW)
     yield "a POST was accepted once its job was closed without its run", TIMED_OUT, late
-    late = decisions.accepted_late(SUBMITTING, "run-3", now=NOW)
-    yield "... and the photo is being sent again", SUBMITTING, late
     shown = replace(SUCCEEDED, run_id="run-3", client_ref="ref")
     for known, run, ours in (
         ("it is noted, and shown to be of a request without a clear answer", shown, True),

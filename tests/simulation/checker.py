@@ -393,10 +393,11 @@ class Checker:
 
     def _named(self, job: Job) -> None:
         """Of a photo that was refused, a person is told of the requests that may have made runs, and of no other."""
-        names = (job.detail or "").partition(": Runflow")[0].split(", ")
+        shown = (job.detail or "").partition(": Runflow")[0].partition(" and ")[0]
+        names = shown.split(", ")
         begun = self._begun(job)
         refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
-        missing = self._unanswered(job) - {*names}
+        missing = self._unanswered(job) - {*names} if len(names) < 8 else set()  # so many are named
         told = {*names} <= {*begun} and not refused and not missing
         self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)
 
@@ -410,9 +411,16 @@ class Checker:
         ]
 
     def _surely_refused(self, job: Job) -> set[str]:
-        """The requests of a job that can have made no run: each was begun once, and refused."""
+        """The requests of a job that can have made no run: each was begun once, and refused; and no worker died with
+        the answer.
+        """
         outcomes, begun = self._outcomes(job), self._begun(job)
-        return {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
+        refused = {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
+        return refused - {
+            write.after.client_ref
+            for write in self._simulation.jobs.writes
+            if write.after.job_id == job.job_id and "was interrupted" in (write.after.decision or "")
+        }
 
     def _unanswered(self, job: Job) -> set[str]:
         """The requests of a job that may have made runs, as far as detag can know: some of their POSTs had no clear
@@ -971,7 +979,7 @@ class Checker:
             self.check("paid once", len(runs) <= at_most, job_id, [run.run_id for run in runs])
             known = [run for run in runs if job is not None and job.run_id == run.run_id]
             earlier = [run for run in runs if job is not None and asked and run.run_id in job.earlier_runs]
-            unused = bool(again) and (job is None or not self._may_use(again, job))
+            unused = len(again) == len(runs) and (job is None or not self._may_use(again, job))
             misled = job is not None and self._misled(job)
             found = len(known) == 1 or bool(earlier)
             self.check("paid once", found or unused or misled, "a paid run of no job", job)

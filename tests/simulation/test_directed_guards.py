@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 
 import pytest
 
@@ -58,7 +57,6 @@ def once_more_in_an_outage(simulation: Simulation, state: State) -> str:
     """A photo whose job is closed; while Runflow answers nothing, the message about its run comes once more."""
     simulation.runflow.endings = {
         State.DELIVERED: [Ending()],
-        State.CANCELLED: [Ending(status="canceled", cost=Decimal(0))],
         State.SUPERSEDED: [Ending(seconds=600.0), Ending()],
     }[state]
     job = upload(simulation)
@@ -75,7 +73,7 @@ def once_more_in_an_outage(simulation: Simulation, state: State) -> str:
     return job
 
 
-CLOSED = (State.DELIVERED, State.CANCELLED, State.SUPERSEDED)
+CLOSED = (State.DELIVERED, State.SUPERSEDED)
 
 
 @pytest.mark.parametrize("state", CLOSED)

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.job import State
+from detag.domain.decisions import before_post
+from detag.domain.job import Job, State
+from detag.domain.outcomes import NotSent
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, upload
 from tests.simulation.mutant import Change
@@ -41,7 +43,8 @@ def refuse_second(simulation: Simulation, refusal: Fault) -> str:
 def test_what_is_surely_refused_frees_its_money(simulation: Simulation, refusal: Fault) -> None:
     job = refuse_second(simulation, refusal)
     found = simulation.jobs.jobs[job]
-    assert (found.state, found.unconfirmed, found.awaited, used(simulation)) == (State.WAITING, False, {}, 0)
+    assert (found.state, found.unconfirmed, found.unaccounted) == (State.WAITING, False, ())
+    assert used(simulation) == 0
     first = next(iter(simulation.runflow.runs.values()))
     simulation.runflow.tried_again.add(first.run_id)
     simulation.runflow.try_again(first)
@@ -63,17 +66,13 @@ def test_a_list_nobody_may_read_fails_no_refused_photo(simulation: Simulation) -
 
 def test_a_claim_undone_after_an_answer_is_free(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second request is not sent for want of time: nothing of it is unconfirmed."""
-    refused = "detag.services.submission:before_post"
     seen: list[str] = []
 
-    def too_late(job: object, **_: object) -> object:
-        seen.append(str(job))
-        return real(job, **_) if len(seen) != 3 else NotSent("too little time is left")
+    def too_late(job: Job, *, seconds: float, now: float) -> NotSent | None:
+        seen.append(job.client_ref)
+        return before_post(job, seconds=seconds if len(seen) != 3 else 0.0, now=now)
 
-    from detag.domain.decisions import NotSent
-    from detag.domain.decisions import before_post as real
-
-    monkeypatch.setattr(refused.replace(":", "."), too_late)
+    monkeypatch.setattr("detag.services.submission.before_post", too_late)
     simulation.runflow.faults = [Fault()]
     simulation.runflow.endings = [FREE]
     job = upload(simulation)

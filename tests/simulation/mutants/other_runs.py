@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, one
+from tests.simulation.mutant import DECISIONS, DELIVER, JOB, one
 
 CHARGED: Final = "unmatched run charged once"
 
@@ -14,16 +14,23 @@ MUTANTS: Final = (
         "a failed run tried again: charged",
         CHARGED,
         DECISIONS + "is_uncounted",
-        "run.charged and job.state.terminal and (job.reservation is None)",
+        "(run.charged or run.status.terminal) and elsewhere and (not stands_for(job, run))",
         "False",
         400,
     ),
     one(
         "a run that Runflow denied when its callback came: kept",
-        CHARGED,
+        "as billed",
         DECISIONS + "_why_not_noted",
         "job.submission_no == 0",
         "True",
         400,
+    ),
+    one(
+        "a cancelled run that ends well: delivered",
+        "nothing paid is lost",
+        JOB + "Job.repairable",
+        "(State.FAILED, State.CANCELLED)",
+        "(State.FAILED,)",
     ),
 )

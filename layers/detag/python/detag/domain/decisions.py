@@ -109,6 +109,8 @@ SENT_AGAIN: Final = "sent again"
 AWAITING: Final = "awaiting confirmation"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
+MAX_NAMED: Final = 8
+"""Submissions that are named to a person: of 45 characters at most, which leaves space for Runflow's own words."""
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
 
 
@@ -235,7 +237,8 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
 def _asked_for(job: Job) -> tuple[str, ...]:
     """The runs that are asked for while a closed job has a time for that."""
     if job.state is State.DELIVERED:
-        known = filter(None, (job.reserved_run or job.run_id,))
+        paid = job.reserved_run or job.run_id
+        known = filter(None, (None if job.has_submission(paid or "") else paid,))  # a name is no id to ask by
     else:
         known = filter(None, (*job.earlier_runs, job.run_id if job.repairable else None))
     return (*known, *job.missing_runs)
@@ -732,16 +735,19 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     told of those, not of what was surely refused.
     """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    names = ", ".join(dict(job.unaccounted))
+    names = tuple(dict(job.unaccounted))
     reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
-    said = (f"{names}: {said}" if names else said)[:MAX_SAID]
+    said = (f"{_named(names)}: {said}" if names else said)[:MAX_SAID]
     closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
-def _awaited(job: Job) -> str:
-    """The names under which a person can find the runs that nobody knows of at Runflow."""
-    return ", ".join(job.awaited)
+def _named(names: Collection[str]) -> str:
+    """The names under which a person can find the runs that nobody knows of at Runflow: the newest, and how many more
+    there are. They begin with the job's id, and differ in the number alone.
+    """
+    newest = ", ".join([*names][-MAX_NAMED:])
+    return newest if len(names) <= MAX_NAMED else f"{newest} and {len(names) - MAX_NAMED} older ones"
 
 
 def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
@@ -886,7 +892,7 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
     if now - since >= waits.SEARCH.seconds and job.only_asks:
         return _closed_again(why, now)
     if now - since >= waits.SEARCH.seconds:
-        said = f"{_awaited(job)}: {why}"[:MAX_SAID]
+        said = f"{_named(job.awaited)}: {why}"[:MAX_SAID]
         closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
@@ -1103,7 +1109,7 @@ def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> R
 
 def after_unknown_other(
     job: Job, run_id: str, *, now: float, why: str = "Runflow does not know the run"
-) -> Step | Idle | Again:
+) -> Step | Idle:
     """What follows where Runflow does not show a run that is said to be a job's, and is not its own. That is no proof
     that there is none: its id is kept, and it is asked for as long as a late result is.
     """
@@ -1111,8 +1117,6 @@ def after_unknown_other(
         return _ask_later(job, why, now)
     if run_id in (*job.runs, *job.unknown_runs):
         return Idle(f"{why}: it is asked for again")
-    if job.state is State.SUBMITTING:
-        return Again(f"{why}, and the photo is being sent")
     if why_not := _why_not_noted(job, now):
         return _not_kept(f"{why}, and {why_not}")
     return noted(job, run_id, why, now=now)
@@ -1143,7 +1147,7 @@ def noted(job: Job, run_id: str, why: str, *, now: float) -> Step:
 def accepted_late(job: Job, run_id: str, *, now: float) -> Step:
     """A POST was accepted once its job had gone on without it: the run is ours, and no callback need tell of it."""
     why = "its POST was accepted late"
-    kept = job.state is not State.SUBMITTING and run_id not in job.unknown_runs and not _why_not_noted(job, now)
+    kept = run_id not in job.unknown_runs and not _why_not_noted(job, now)
     return noted(job, run_id, why, now=now) if kept else _not_kept(f"{why}: {run_id}")
 
 

@@ -744,8 +744,8 @@ def adopt(
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
     kept_for = job.client_ref if job.keeps_money_from(client_ref) else adopted.reserved_run
-    money = {"reservation": adopted.reservation or reservation, "reserved_run": kept_for}
-    return replace(adopted, unaccounted=left, **money)
+    paid = adopted.reservation or reservation
+    return replace(adopted, reservation=paid, reserved_run=kept_for, unaccounted=left)
 
 
 @transition(
@@ -909,15 +909,16 @@ def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run
 
 
 @transition(
-    State.WAITING,
-    State.SUBMITTED,
+    *OPEN_ORDER,
     *CLOSED_ORDER,
     to=None,
     by="submit, deliver",
     when="a callback, or a late answer, names a run that Runflow does not show",
 )
 def note_run(job: Job, run_id: str, ask_at: float | None) -> Job:
-    """Keep the id of a run that may be the job's. `ask_at`: when to ask for it, if the job is closed."""
+    """Keep the id of a run that may be the job's. `ask_at`: when to ask for it, if the job is closed. The worker that
+    is sending the photo then finds that its item has changed, and goes by that.
+    """
     fits = len(job.unknown_runs) < MAX_UNKNOWN
     _require(fits and run_id not in (*job.unknown_runs, *job.runs), "note_run", job)
     noted = replace(job, unknown_runs=(*job.unknown_runs, run_id))

@@ -64,7 +64,10 @@ METRICS: Final[dict[Metric, Entry]] = {
         "Callbacks signed with a secret other than the first in the list, as during a rotation.", ("callback",)
     ),
     Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about one of our runs.", ("callback",)),
-    Metric.UNMATCHED_CALLBACK: Entry("Results without a job, or for a run that is not their job's.", ("deliver",)),
+    Metric.UNMATCHED_CALLBACK: Entry(
+        "Results without a job, of a run that is not their job's, or of one that Runflow never showed.",
+        ("submit", "deliver"),
+    ),
     Metric.UNMATCHED_PAID_RUN: Entry(
         "Paid runs that match no job. Each is charged to the daily spend limit.", ("submit", "deliver")
     ),
