@@ -42,8 +42,8 @@ MUTANTS: Final = (
         "an unconfirmed photo keeps its picture",
         "one run per picture",
         "detag.domain.job:Job.holds_picture",
-        "self.reason is Reason.UNCONFIRMED",
-        "False",
+        "sent or self.unconfirmed",
+        "sent",
         400,
     ),
     one(

@@ -129,7 +129,7 @@ MUTANTS: Final = (
         "newest wins: sequencer",
         "newest wins",
         (
-            Change(DELIVER + "_alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"),
+            Change("detag.services.storing:Storing.alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"),
             Change(DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
         ),
     ),
@@ -139,7 +139,7 @@ MUTANTS: Final = (
         (
             Change(STORE + "begin_delivery", "holder != worker and held_until > self._clock.now()", "False"),
             Change(
-                "detag.ports.photos_fake:FakePhotoStore.put",
+                "detag.ports.photos_fake:FakePhotoStore._expect",
                 "(there and there.etag) != (replaces and replaces.etag)",
                 "False",
             ),
@@ -174,7 +174,7 @@ MUTANTS: Final = (
         "daily spend limit",
         "daily spend limit",
         STORE + "_move_money",
-        "if self.spent_on(after.day) > limit - moved[after.day]:",
+        "if self.spent_on(day) > limit - moved[day]:",
         "if False:",
     ),
     one(

@@ -15,7 +15,7 @@ MUTANTS: Final = (
     one(
         "a delivery removes the record",
         "records",
-        DELIVER + "_replace",
+        "detag.services.storing:Storing._replace",
         "self._records.withdraw(job, before)",
         "before",
     ),

@@ -70,7 +70,7 @@ MUTANTS: Final = (
     one(
         "reopen: what an earlier run cost",
         "as billed",
-        DELIVER + "_use_other",
+        DELIVER + "_counted",
         "job = self._steps.take(job, billed)",
         "pass",
         800,
