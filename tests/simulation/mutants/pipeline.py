@@ -129,7 +129,9 @@ MUTANTS: Final = (
         "newest wins: sequencer",
         "newest wins",
         (
-            Change("detag.services.storing:Storing.alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"),
+            Change(
+                "detag.services.storing:Storing.alone", "sequencer_rank(before.sequencer) > job.upload.rank", "False"
+            ),
             Change(DELIVER + "_is_done", "raise _NewerDelivered", "pass"),
         ),
     ),

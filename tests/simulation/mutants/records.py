@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DELIVER, one
+from tests.simulation.mutant import one
 
 OUTBOX: Final = "detag.services.outbox:"
 RECORDS: Final = "detag.services.records:Records."
