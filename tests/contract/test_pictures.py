@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
 from detag.ports.errors import Conflict
 from detag.ports.jobs import AlreadyDelivered, JobStore, LimitReached, PictureTaken
-from tests.contract.test_jobs import Dynamo, dynamo, side, store
+from tests.contract.test_jobs import Dynamo, Fake, dynamo, side, store
 
 __all__ = ["dynamo", "side", "store"]
 
@@ -224,6 +225,72 @@ def test_an_item_that_cannot_be_read_counts_as_none(dynamo: Dynamo, spoil: str) 
     assert (met.taken_by, met.outputs) == (None, ())
     dynamo.store.save(second, claimed(second, met), met=met)
     assert seen(dynamo.store).taken_by == second.job_id
+
+
+BY_HAND: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "text": {"S": "three"},
+    "digits as text": {"S": "3"},
+    "nothing": {"N": "0"},
+    "below nothing": {"N": "-3"},
+    "a fraction": {"N": "2.5"},
+    "a list": {"L": []},
+}
+
+
+@pytest.fixture(params=list(BY_HAND.values()), ids=list(BY_HAND))
+def rev(request: pytest.FixtureRequest) -> object:
+    """A version of a picture that nobody can read."""
+    return request.param
+
+
+def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
+    """Of two jobs that find it at the same time, too."""
+    side.spoil_picture(PICTURE, rev)
+    first, second = job_of(1), job_of(2)
+    met = seen(side.store)
+    assert (met.taken_by, met.outputs) == (None, ())
+    assert seen(side.store) == met
+    side.store.save(first, claimed(first, met), met=met)
+    with pytest.raises(PictureTaken) as taken:
+        side.store.save(second, claimed(second, met), met=met)
+    assert taken.value.picture.taken_by == first.job_id
+
+
+@pytest.mark.parametrize("end", [State.DELIVERED, State.FAILED])
+@pytest.mark.parametrize("spoilt", ["before the claim", "after the claim"])
+def test_a_job_that_paid_ends_whatever_its_picture(
+    side: Fake | Dynamo, rev: dict[str, object] | None, spoilt: str, end: State
+) -> None:
+    """And it can be reopened, and paid for and delivered again."""
+    job = job_of(1)
+    if spoilt == "before the claim":
+        side.spoil_picture(PICTURE, rev)
+        met = seen(side.store)
+        side.store.save(job, taken := claimed(job, met), met=met)
+    else:
+        side.store.save(job, taken := claimed(job))
+        side.spoil_picture(PICTURE, rev)
+    stored = (OUTPUT,) if end is State.DELIVERED else ()
+    side.store.save(taken, ended := closed(taken, end, stored=stored))
+    assert (seen(side.store).taken_by, seen(side.store).outputs) == (None, stored)
+    side.spoil_picture(PICTURE, rev)
+    reopened = replace(ended, version=ended.version + 1, state=State.WAITING, reason=Reason.READY, closed_at=None)
+    side.store.save(ended, reopened)
+    met = seen(side.store)
+    side.store.save(reopened, again := claimed(reopened, met), met=met)
+    anew = replace(OUTPUT, version_id="v2", etag="e2")
+    side.store.save(again, closed(again, State.DELIVERED, stored=(anew,)))
+    assert seen(side.store).outputs == (anew,)
+
+
+def test_a_job_waits_for_a_picture_that_was_unreadable(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
+    side.spoil_picture(PICTURE, rev)
+    first, second = job_of(1), job_of(2)
+    met = seen(side.store)
+    side.store.save(first, taken := claimed(first, met), met=met)
+    side.store.save(second, waiting(second), met=seen(side.store))
+    assert side.store.save(taken, closed(taken, State.FAILED)) == (second.job_id,)
 
 
 def test_a_known_picture_is_never_deleted(dynamo: Dynamo) -> None:

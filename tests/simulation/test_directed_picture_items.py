@@ -74,14 +74,15 @@ def test_outputs_of_two_invocations_are_all_known(monkeypatch: pytest.MonkeyPatc
     ],
     ids=["gone", "tiff", "no type", "no key", "long key", "number 0"],
 )
-@pytest.mark.parametrize("field", ["outputs", "originals"])
-def test_an_item_that_names_no_output_is_none(output: Output, field: str) -> None:
+@pytest.mark.parametrize("is_original", [False, True])
+def test_an_item_that_names_no_output_is_none(output: Output, is_original: bool) -> None:
     simulation = played()
     upload(simulation, "a.jpg", "same")
     pass_time(simulation, HOUR)
     (known,) = simulation.jobs.pictures.values()
-    there = replace(known, **{field: (output,)}, version=known.version + 1)
-    simulation.jobs.pictures[known.picture_id] = replace(there, originals=()) if field == "outputs" else there
+    outputs, originals = (known.outputs, (output,)) if is_original else ((output,), ())
+    there = replace(known, outputs=outputs, originals=originals, version=known.version + 1)
+    simulation.jobs.pictures[known.picture_id] = there
     second = upload(simulation, "b.jpg", "same")
     pass_time(simulation, HOUR)
     assert job(simulation, second).state is State.DELIVERED

@@ -56,6 +56,7 @@ from detag.adapters.job_requests import (
     open_day_requests,
     outcome_request,
     put_request,
+    replace_picture_request,
     save_requests,
     set_aside_request,
 )
@@ -128,23 +129,17 @@ def claim_error(error: ClientError) -> Exception:
     return DayNotOpen("the day is not open") if spent is None else LimitReached(f"${spent} is spent")
 
 
-def refused_by_picture(
-    error: ClientError, actions: Sequence[str], before: Job, change: PictureChange | None
-) -> Picture:
-    """The picture as it is, where only its own condition failed and the job is saved with it all the same.
+def refused_by_picture(error: ClientError, actions: Sequence[str], before: Job) -> Item | None:
+    """The item of the picture, where its own condition failed and not that of the job; None where there is none.
 
     Raises what else the transaction that saves a job was refused for.
     """
     failed = {actions[position]: position for position in failed_conditions(error)}
     if JOB in failed:
         raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
-    if PICTURE in failed and change is not None:
-        picture = read_picture(change.picture_id, reasons_of(error)[failed[PICTURE]].get("Item"))
-        if change.takes:
-            raise PictureTaken(picture) from None
-        if change.waits:
-            raise Conflict(f"picture {change.picture_id} is not as it was read") from None
-        return picture
+    if PICTURE in failed:
+        item: Item | None = reasons_of(error)[failed[PICTURE]].get("Item")
+        return item
     if NOT_DELIVERED in failed:
         raise AlreadyDelivered("the photo is an output that was delivered") from None
     raise claim_error(error) from None
@@ -202,18 +197,49 @@ class DynamoJobStore:
             try:
                 self._transact(list(requests.values()))
             except ClientError as error:
-                seen = refused_by_picture(error, list(requests), before, change)
+                item = refused_by_picture(error, list(requests), before)
+                seen = self._refused(change, item)
             else:
                 return woken(*pictures) if pictures is not None else ()
         raise Transient("TransactWriteItems: picture contended")
+
+    def _refused(self, change: PictureChange | None, item: Item | None) -> Picture | None:
+        """A picture as it is, where it is not as a job expected it, and the job is saved with it all the same."""
+        if change is None:
+            return None
+        picture = self._picture(change.picture_id, item)
+        if change.takes:
+            raise PictureTaken(picture) from None
+        if change.waits:
+            raise Conflict(f"picture {change.picture_id} is not as it was read") from None
+        return picture
 
     def _pictures(self, change: PictureChange | None, seen: Picture | None) -> tuple[Picture, Picture] | None:
         """A picture as it is, and as it will be; None where it stays as it is."""
         if change is None:
             return None
-        seen = seen or read_picture(change.picture_id, self._get(picture_pk(change.picture_id)))
+        seen = seen or self._picture(change.picture_id, self._get(picture_pk(change.picture_id)))
         changed = change.change(seen)
         return None if changed == seen else (seen, changed)
+
+    def _picture(self, picture_id: str, item: Item | None) -> Picture:
+        """The picture of an item. One whose version cannot be read is replaced by a free one first: of two workers that
+        find it only one may take it, and whoever has taken it must be able to leave it.
+        """
+        for _ in range(TRIES):
+            if (picture := read_picture(picture_id, item)) is not None:
+                return picture
+            free = Picture(picture_id=picture_id, version=1)
+            try:
+                with calling("PutItem"):
+                    self._client.put_item(**replace_picture_request(self._table, free, item or {}, self._clock.now()))
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                item = self._get(picture_pk(picture_id))
+            else:
+                return free
+        raise Transient("PutItem: picture contended")
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
         """See `JobStore`."""

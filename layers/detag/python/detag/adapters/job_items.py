@@ -595,19 +595,19 @@ def picture_item(picture: Picture, now: float) -> Item:
     return item
 
 
-def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture:
-    """The picture of an item; a free one where there is no item, or one that nobody can read."""
+def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture | None:
+    """The picture of an item; a free one where there is no item, or one that nobody can read. None where its version
+    cannot be read either: then nobody could replace exactly that one.
+    """
     if not item:
         return Picture(picture_id=picture_id)
+    rev = str(item.get("rev", {}).get("N", ""))
+    if not (rev.isascii() and rev.isdigit() and int(rev) > 0):
+        return None
     try:
         return Picture(picture_id=picture_id, **_fields(PICTURE_ATTRIBUTES, item))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
-        rev = item.get("rev", {}).get("N")
-        return Picture(picture_id=picture_id, version=int(rev) if rev and str(rev).isdigit() else ANY_VERSION)
-
-
-ANY_VERSION: Final = -1
-"""The version of a picture whose item does not tell: whatever is there is replaced."""
+        return Picture(picture_id=picture_id, version=int(rev))
 
 
 def output_item(output_id: str, job_id: str, now: float) -> Item:

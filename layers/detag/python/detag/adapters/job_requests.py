@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from detag.adapters.job_items import (
-    ANY_VERSION,
     DELIVERED_FIELDS,
     DUE_INDEX,
     EXPIRES_AT,
@@ -89,8 +88,7 @@ def save_requests(
     requests: dict[str, Request] = {JOB: {"Put": put_request(table, job_item(after), before.version)}}
     if pictures is not None:
         seen, changed = pictures
-        version = None if seen.version == ANY_VERSION else seen.version
-        requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), version)}
+        requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), seen.version)}
     if unless_output is not None:
         requests[NOT_DELIVERED] = {"ConditionCheck": not_delivered_request(table, unless_output)}
     for output_id in new_outputs(before, after, met):
@@ -101,6 +99,23 @@ def save_requests(
     for day, usd in moved_money(before.reservations, after.reservations).items():
         requests[day] = spend_request(table, day, usd, limit if day == reserved else None, now)
     return requests
+
+
+def replace_picture_request(table: str, picture: Picture, item: Item, now: float) -> Request:
+    """A PutItem of a picture in place of an item whose version nobody can read, while that is as it was."""
+    request: Request = {
+        "TableName": table,
+        "Item": picture_item(picture, now),
+        "ConditionExpression": "attribute_exists(#pk) AND attribute_not_exists(#rev)",
+        "ExpressionAttributeNames": {"#pk": "pk", "#rev": "rev"},
+    }
+    if "rev" not in item:
+        return request
+    return request | {
+        "ConditionExpression": "#rev = :rev",
+        "ExpressionAttributeNames": {"#rev": "rev"},
+        "ExpressionAttributeValues": {":rev": item["rev"]},
+    }
 
 
 def not_delivered_request(table: str, output_id: str) -> Request:

@@ -82,6 +82,8 @@ class FakeJobStore:
         self._delivering: dict[tuple[str, str], tuple[str, float]] = {}
         self.pictures: dict[str, Picture] = {}
         """Every picture, by its id."""
+        self.unreadable_pictures: set[str] = set()
+        """Ids of pictures of whose items not even the version can be read."""
         self.known_outputs: set[str] = set()
         """The ids of what was delivered."""
         self.reused_on: Tally[str] = Tally()
@@ -163,6 +165,9 @@ class FakeJobStore:
     def _pictures(self, change: PictureChange | None) -> tuple[Picture, Picture] | None:
         if change is None:
             return None
+        if change.picture_id in self.unreadable_pictures:
+            self.unreadable_pictures.remove(change.picture_id)
+            self.pictures[change.picture_id] = Picture(picture_id=change.picture_id, version=1)
         there = self.pictures.get(change.picture_id, Picture(picture_id=change.picture_id))
         same = change.expected is not None and change.expected.version == there.version
         if change.takes and not same:
