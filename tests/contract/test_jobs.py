@@ -658,6 +658,30 @@ def test_sequencers_of_different_lengths_are_padded_on_the_right(store: JobStore
     assert store.raise_newest_upload("photos", "a.jpg", "0056") == "0056"
 
 
+@pytest.mark.parametrize(
+    ("uploads", "since"),
+    [
+        ([("10", "A")], "10"),
+        ([("10", "A"), ("20", "A"), ("30", "A")], "10"),
+        ([("20", "A"), ("10", "A")], "20"),
+        ([("10", "A"), ("20", "B")], "20"),
+        ([("10", "A"), ("20", "B"), ("30", "A"), ("40", "A")], "30"),
+        ([("10", "A"), ("30", "A"), ("20", "B")], "30"),
+        ([("20", "A"), ("30", "A"), ("10", "B")], "20"),
+        ([("10", "A"), ("20", "A"), ("10", "A")], "10"),
+        ([("10", ""), ("20", "")], "20"),
+        ([("10", "A"), ("20", ""), ("30", "A")], "30"),
+    ],
+)
+def test_since_when_a_key_has_the_same_bytes(store: JobStore, uploads: list[tuple[str, str]], since: str) -> None:
+    """In whatever order the uploads are seen: what was uploaded is named by its sequencer and its ETag."""
+    assert store.same_since("in", "a.jpg") == ""
+    for sequencer, etag in uploads:
+        newest = store.raise_newest_upload("in", "a.jpg", sequencer, etag)
+    assert (store.same_since("in", "a.jpg"), newest) == (sequencer_rank(since), max(one for one, _ in uploads))
+    assert store.same_since("in", "b.jpg") == ""
+
+
 def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:
     store.raise_newest_upload("photos", "a.jpg", "0055AF")
     for bucket, key in (("photos", "b.jpg"), ("photo", "sa.jpg"), ("others", "a.jpg"), ("photos", "A.jpg")):

@@ -254,6 +254,69 @@ def test_without_versions_only_what_is_still_there_is_known() -> None:
     assert shown(simulation, "d.jpg") == shown(simulation, "c.jpg") == "A"
 
 
+def without_versions(queued: float = 10.0) -> Simulation:
+    simulation = played(versioned=False)
+    simulation.photos.unversioned.add("in")
+    slow = replace(SLOW, queued=queued, content_type="image/jpeg")
+    simulation.runflow.endings = [slow, slow, slow]
+    return simulation
+
+
+def test_without_versions_an_equal_upload_forgets_nothing() -> None:
+    """The same file is dropped once more while its first upload is being cleaned."""
+    simulation = without_versions()
+    first = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    second = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, HOUR)
+    assert {job(simulation, one).state for one in (first, second)} == {State.DELIVERED}
+    rest(simulation)
+    assert paid(simulation) == 1
+
+
+@pytest.mark.parametrize("between", ["B", "no image"])
+def test_without_versions_another_upload_between_is_seen(between: str) -> None:
+    """Runflow read what was there for a while: its result is not taken for that of the photo which is back."""
+    simulation = without_versions(queued=20.0)
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    if between == "B":
+        upload(simulation, "a.jpg", "B")
+    else:
+        simulation.upload("a.jpg", b"no image", sent=False)
+    pass_time(simulation, 5.0)
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, HOUR)
+    upload(simulation, "c.jpg", "A")
+    rest(simulation)
+    assert shown(simulation, "a.jpg") == shown(simulation, "c.jpg") == "A"
+    assert len(simulation.runflow.runs) > 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_versions_what_is_there_is_looked_at(gone: bool) -> None:
+    """No event tells of the photo that took the name, or that it was deleted."""
+    simulation = without_versions()
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    simulation.photos.upload("in", "a.jpg", photo("B", "image/jpeg"))
+    if gone:
+        simulation.photos.delete("in", "a.jpg")
+    pass_time(simulation, HOUR)
+    assert not any(picture.is_known for picture in simulation.jobs.pictures.values())
+
+
+def test_without_versions_what_has_no_etag_is_not_known() -> None:
+    simulation = without_versions()
+    first = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    there = job(simulation, first)
+    simulation.jobs.jobs[first] = replace(there, upload=replace(there.upload, etag=""))
+    pass_time(simulation, HOUR)
+    assert job(simulation, first).state is State.DELIVERED
+    assert not any(picture.is_known for picture in simulation.jobs.pictures.values())
+
+
 def test_a_job_of_before_this_feature_goes_on() -> None:
     """It has no picture: it is delivered, and not remembered."""
     simulation = played()

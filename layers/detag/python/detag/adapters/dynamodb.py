@@ -36,6 +36,7 @@ from detag.adapters.job_items import (
     read_picture,
     read_reservation,
     read_reused,
+    read_same_since,
     read_scan,
     read_spent,
     run_pk,
@@ -52,8 +53,10 @@ from detag.adapters.job_requests import (
     due_shard_request,
     end_delivery_request,
     get_request,
+    newest_bytes_request,
     newest_upload_request,
     open_day_requests,
+    other_bytes_request,
     outcome_request,
     put_request,
     replace_picture_request,
@@ -64,7 +67,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
-from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
+from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture, woken
 from detag.ports.clock import Clock
@@ -241,17 +244,34 @@ class DynamoJobStore:
                 return free
         raise Transient("PutItem: picture contended")
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
+        """See `JobStore`. Another call than this one is made only where the bytes are others than before."""
+        rank, now = sequencer_rank(sequencer), self._clock.now()
+        if etag:
+            there = self._update_unless(newest_upload_request(self._table, bucket, key, sequencer, etag, now))
+            if there is None:
+                return sequencer
+            if (newest := str(there["rank"]["S"])) > rank:
+                if there.get("etag") != {"S": etag} and read_same_since(there) <= rank:
+                    self._update_unless(other_bytes_request(self._table, bucket, key, newest))
+                return str(there["sequencer"]["S"])
+        there = self._update_unless(newest_bytes_request(self._table, bucket, key, sequencer, etag, now))
+        return sequencer if there is None else str(there["sequencer"]["S"])
+
+    def same_since(self, bucket: str, key: str) -> str:
         """See `JobStore`."""
-        request = newest_upload_request(self._table, bucket, key, sequencer, self._clock.now())
+        return self._item(newest_upload_pk(bucket, key), read_same_since) or ""
+
+    def _update_unless(self, request: Request) -> Mapping[str, Any] | None:
+        """Update an item; None where that was done, else the item on which its condition failed."""
         try:
             with calling("UpdateItem"):
                 self._client.update_item(**request)
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
-            return str(_old_item(error)["sequencer"]["S"])
-        return sequencer
+            return _old_item(error)
+        return None
 
     def newest_upload(self, bucket: str, key: str) -> str:
         """See `JobStore`."""

@@ -312,6 +312,14 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     Attribute(
         "sequencer", "sequencer", TEXT, ALWAYS, means="The newest sequencer as `raise_newest_upload` was given it."
     ),
+    Attribute("etag", "etag", TEXT, "in a bucket without versions", "", means="The ETag of the newest upload."),
+    Attribute(
+        "same_since",
+        "same_since",
+        TEXT,
+        ALWAYS,
+        means="The `rank` since which every upload has had the same bytes, as far as that is known.",
+    ),
     Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
     Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
     EXPIRES_AT,
@@ -624,16 +632,23 @@ def newest_upload_pk(bucket: str, key: str) -> str:
     return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
-def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Item:
-    """The item of the newest upload of a key."""
+def newest_upload_item(bucket: str, key: str, sequencer: str, etag: str, now: float) -> Item:
+    """The item of the newest upload of a key, whose bytes are others than before."""
     newest = {
         "rank": sequencer_rank(sequencer),
         "sequencer": sequencer,
+        "etag": etag,
+        "same_since": sequencer_rank(sequencer),
         "bucket": bucket,
         "key": key,
         "expires_at": int(now + LASTING_SECONDS),
     }
     return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+
+
+def read_same_since(item: Mapping[str, Any]) -> str:
+    """Since which upload a key has had the same bytes, from the item of its newest upload."""
+    return str(item.get("same_since", item.get("rank", {"S": ""}))["S"])
 
 
 def delivery_item(**values: Any) -> Item:

@@ -212,18 +212,41 @@ def charge_requests(
     ]
 
 
-def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, now: float) -> Request:
-    """An UpdateItem that records a sequencer unless a newer one is there."""
-    item = newest_upload_item(bucket, key, sequencer, now)
+def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+    """An UpdateItem that records a sequencer unless a newer one is there, or one of other bytes."""
+    request = newest_bytes_request(table, bucket, key, sequencer, etag, now)
+    same = "#same_since = if_not_exists(#same_since, :same_since)"
+    return request | {
+        "UpdateExpression": request["UpdateExpression"].replace("#same_since = :same_since", same),
+        "ConditionExpression": "attribute_not_exists(#rank) OR (#rank <= :rank AND #etag = :etag)",
+    }
+
+
+def newest_bytes_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+    """An UpdateItem that records a sequencer, of other bytes than before, unless a newer one is there."""
+    item = newest_upload_item(bucket, key, sequencer, etag, now)
     pk = item.pop("pk")
+    gone = "" if "etag" in item else " REMOVE #etag"
     return {
         "TableName": table,
         "Key": {"pk": pk},
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item),
+        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item) + gone,
         "ConditionExpression": "attribute_not_exists(#rank) OR #rank <= :rank",
-        "ExpressionAttributeNames": {f"#{name}": name for name in item},
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*item, "etag")},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def other_bytes_request(table: str, bucket: str, key: str, newest: str) -> Request:
+    """An UpdateItem that records that an older upload than the one of rank `newest` had other bytes."""
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
+        "UpdateExpression": "SET #same_since = :newest",
+        "ConditionExpression": "#same_since < :newest",
+        "ExpressionAttributeNames": {"#same_since": "same_since"},
+        "ExpressionAttributeValues": {":newest": {"S": newest}},
     }
 
 

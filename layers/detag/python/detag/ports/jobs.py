@@ -105,9 +105,15 @@ class JobStore(Protocol):
         """
         ...
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
         """Record an upload's sequencer, in the form that compares as text (`sequencer_rank`), as the newest of its key,
-        unless a newer one is known. Returns the newest.
+        unless a newer one is known. Returns the newest. `etag`: of its bytes; empty where they need not be compared.
+        """
+        ...
+
+    def same_since(self, bucket: str, key: str) -> str:
+        """The sequencer, in the form that compares as text, since which every upload of a key that is known has had the
+        same bytes; empty where none is known.
         """
         ...
 

@@ -77,6 +77,7 @@ class FakeJobStore:
         """What was charged by `charge`, by run id."""
         self.newest_uploads: dict[tuple[str, str], str] = {}
         """The newest sequencer, by bucket and key."""
+        self._same_since: dict[tuple[str, str], tuple[str, str]] = {}
         self.delivered: dict[tuple[str, str], Delivered] = {}
         """What has been delivered, by bucket and key."""
         self._delivering: dict[tuple[str, str], tuple[str, float]] = {}
@@ -196,12 +197,22 @@ class FakeJobStore:
         """What is spent on a day; zero where nothing was."""
         return self.money.get(day, Decimal(0))
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
         """See `JobStore`."""
         with self._effect("jobs.raise_newest_upload"), self._lock:
             newest = max(sequencer, self.newest_uploads.get((bucket, key), ""), key=sequencer_rank)
+            since, shown = self._same_since.get((bucket, key), ("", etag))
+            older = sequencer_rank(sequencer) < sequencer_rank(newest)
+            if not since or (not (etag and etag == shown) and since <= sequencer_rank(sequencer)):
+                since = sequencer_rank(newest)
+            self._same_since[bucket, key] = since, shown if older else etag
             self.newest_uploads[bucket, key] = newest
             return newest
+
+    def same_since(self, bucket: str, key: str) -> str:
+        """See `JobStore`."""
+        with self._effect("jobs.same_since"), self._lock:
+            return self._same_since.get((bucket, key), ("", ""))[0]
 
     def newest_upload(self, bucket: str, key: str) -> str:
         """See `JobStore`."""

@@ -301,7 +301,7 @@ class Deliver:
 
     def _is_same_photo(self, job: Job) -> bool:
         """Whether Runflow has surely read the photo that was claimed. Without versions its URL leads to whatever has
-        the name by then: to be sure, the name must still show that photo, and no newer one may have been seen.
+        the name by then: to be sure, the name must still show that photo, and no other may have been seen since.
         """
         upload = job.upload
         if upload.version is not None or job.picture is None:
@@ -310,7 +310,7 @@ class Deliver:
             self._photos.read_head(upload.bucket, upload.key, None, 1, upload.etag or None)
         except (Missing, Denied, Archived, PreconditionFailed):
             return False
-        return bool(upload.etag) and self._jobs.newest_upload(upload.bucket, upload.key) <= upload.rank
+        return bool(upload.etag) and self._jobs.same_since(upload.bucket, upload.key) <= upload.rank
 
     # The outputs
 
