@@ -7,11 +7,13 @@ from decimal import Decimal
 
 import pytest
 
+from detag.domain.intake import Override
 from detag.domain.job import Job, State
 from detag.domain.naming import JOB_ID, REUSED_FROM, SOURCE_ETAG
 from detag.domain.picture import Picture, picture_id
 from detag.domain.reasons import Reason
-from detag.ports.runs_fake import Ending
+from detag.ports.runs_fake import Ending, Fault
+from tests import environment
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
 from tests.simulation.photos import name_in, photo
 from tests.simulation.simulation import Simulation
@@ -224,6 +226,31 @@ def test_another_shape_is_another_picture() -> None:
     )
 
 
+@pytest.mark.parametrize("ratio", ["", "4:3"])
+def test_an_earlier_run_of_another_shape_is_not_known(monkeypatch: pytest.MonkeyPatch, ratio: str) -> None:
+    """The first request's answer is lost, and its run appears once another was made, which may ask for a new shape: an
+    equal photo that asks for that shape gets no copy of the first.
+    """
+    simulation = played()
+    simulation.runflow.faults = [Fault(effect=True, late=1500.0)]
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=2_000.0), Ending(queued=1.0, seconds=5.0)]
+    first = upload(simulation, "a.jpg", "same")
+    pass_time(simulation, 60.0)
+    simulation.jobs.operator = Override(paused=True)
+    pass_time(simulation, 960.0)
+    simulation.jobs.operator = Override()
+    monkeypatch.setitem(environment.ENVIRON, "ASPECT_RATIO", ratio)
+    for idle in simulation.idle.values():
+        idle.clear()
+    pass_time(simulation, 3 * HOUR)
+    runs = simulation.runflow.runs
+    made = runs[job(simulation, first).run_id or ""].request
+    assert (made["client_ref"], job(simulation, first).submission_no) == (f"{first}.1", 2), "another is claimed by then"
+    second = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    assert (job(simulation, second).reused_from is None) is bool(ratio)
+
+
 def test_an_item_that_names_a_job_that_is_not_there_is_none() -> None:
     simulation = played()
     key = picture_id(
@@ -343,8 +370,6 @@ def test_several_outputs_are_all_copied() -> None:
 
 def test_reuse_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then each upload is paid for; what detag delivered is not cleaned again all the same."""
-    from tests import environment
-
     monkeypatch.setitem(environment.ENVIRON, "REUSE_RESULTS", "false")
     simulation = played()
     for key in ("a.jpg", "b.jpg"):

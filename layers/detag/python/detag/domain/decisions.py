@@ -1198,7 +1198,7 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
                 ask_at=_first_ask(now),
                 leftovers=leftovers,
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
     return Idle("another run of the job has no output to store")
@@ -1529,6 +1529,18 @@ def is_proven(run: Run, refused: str) -> bool:
     return run.is_record or not refused
 
 
+def shows_picture(job: Job, run: Run) -> bool:
+    """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
+    earlier one may have asked for another shape.
+    """
+    if run.client_ref == job.client_ref or job.submission_no <= 1:
+        return True
+    if not run.image_url:  # the record does not show what was asked for
+        return False
+    upload, again = job.upload, dict(job.source_metadata).get(AGAIN) or None
+    return job.picture == picture_id(upload.etag, upload.size, ratio=run.aspect_ratio, again=again)
+
+
 def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store a run's outputs leads to.
 
@@ -1554,7 +1566,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 leftovers=leftovers,
                 ask_at=ask_at,
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
@@ -1609,6 +1621,7 @@ def deliver_later(
 
 def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
     """A job that was to be given up, and whose outputs are in the output bucket."""
+    run = Run(job.run_id or "", RunStatus.SUCCEEDED)
     match found:
         case Stored(keys, _, leftovers, outputs, same_photo):
             delivered = move(
@@ -1620,10 +1633,10 @@ def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again
                 leftovers=leftovers,
                 ask_at=None if job.reserved_run else _first_ask(now),
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=delivered, decision="delivered", why="its output had been stored")
-    return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
+    return after_fetch(job, run, found, now=now)
 
 
 def _without_output(job: Job, run: Run, now: float) -> Step | Idle | Again:
