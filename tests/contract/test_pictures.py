@@ -198,6 +198,40 @@ def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
 
 
+def test_a_photo_that_came_back_as_it_was_stays_a_photo(store: JobStore) -> None:
+    """Runflow made an output of the very bytes of a photo that was claimed before, whoever's it was."""
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    same = replace(OUTPUT, etag=first.upload.etag, size=first.upload.size)
+    store.save(taken, closed(taken, State.DELIVERED, stored=(same,)))
+    in_other_shape = replace(claimed(second), picture="another")
+    assert store.save(second, in_other_shape, unless_output=output_id(same.etag, same.size)) == ()
+
+
+def test_an_output_stays_an_output(store: JobStore) -> None:
+    """Also once it was cleaned as a photo, because somebody asked for that with a word of their own."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    fed_back = replace(second.upload, etag=OUTPUT.etag, size=OUTPUT.size)
+    store.save(second := replace(second, upload=fed_back), replace(claimed(second), picture="with a word"))
+    with pytest.raises(AlreadyDelivered):
+        store.save(third, replace(claimed(third), picture="2"), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
+
+
+def test_an_output_of_an_earlier_version_stays_one(dynamo: Dynamo) -> None:
+    """Its item does not say what the bytes were first: an output."""
+    known = output_id("e7a6", 1_000) or ""
+    item = {"pk": {"S": f"output#{known}"}, "job_id": {"S": "a"}, "delivered_at": {"N": "1"}}
+    dynamo.client.put_item(TableName=dynamo.table, Item=item)
+    first, second = job_of(1), job_of(2)
+    for _ in range(2):
+        with pytest.raises(AlreadyDelivered):
+            dynamo.store.save(second, replace(claimed(second), picture="another"), unless_output=known)
+        if dynamo.store.get(first.job_id) is None:
+            dynamo.store.save(first, claimed(first))  # with a word
+
+
 def test_of_racing_claims_of_one_picture_one_wins(store: JobStore) -> None:
     """Twenty at once: one pays, and each of the others is told who does."""
 

@@ -202,6 +202,52 @@ def test_an_output_that_is_fed_back_is_skipped_for_nothing() -> None:
     assert paid(simulation) == 1
 
 
+@pytest.mark.parametrize("word", ["", "softer"])
+def test_a_photo_that_comes_back_as_it_was_arrives(word: str) -> None:
+    """Runflow gives a photo back as it was, asked for with a word or not: it is a photo all the same, which arrives in
+    another shape too.
+    """
+    simulation = played()
+    data = photo("same", "image/jpeg")
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, content_type="image/jpeg", instead=data)]
+    simulation.upload("a.jpg", data, {"detag-again": word} if word else None)
+    pass_time(simulation, HOUR)
+    wide = simulation.upload("b.jpg", data, {"aspect-ratio": "4:3"}).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, wide).state is State.DELIVERED
+
+
+def test_an_output_equal_to_another_photo_skips_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Runflow made of one photo is byte for byte another one, that was dropped before: that one is cleaned, though
+    each upload is paid for.
+    """
+    monkeypatch.setitem(environment.ENVIRON, "REUSE_RESULTS", "false")
+    simulation = played()
+    other = photo("other", "image/jpeg")
+    simulation.upload("other.jpg", other)
+    pass_time(simulation, HOUR)
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, content_type="image/jpeg", instead=other)]
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    again = simulation.upload("again.jpg", other).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, again).state is State.DELIVERED
+
+
+def test_an_output_that_was_cleaned_with_a_word_stays_one() -> None:
+    """A word asks for one new run, and takes nothing from what detag delivered."""
+    simulation = played()
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    data = simulation.photos.outputs["a.jpg"].data
+    asked = simulation.upload("b.jpg", data, {"detag-again": "more"}).job_id
+    pass_time(simulation, HOUR)
+    plain = simulation.upload("c.jpg", data).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, asked).submission_no, "it was sent"
+    assert job(simulation, plain).reason is Reason.ALREADY_CLEANED
+
+
 def test_a_word_asks_for_a_new_run_once() -> None:
     """The word is part of what makes photos equal: a copy carries it along, and is not paid for either."""
     simulation = played()

@@ -43,7 +43,7 @@ EVERY_REQUEST: list[dict[str, Any]] = [
     job_requests.due_shard_request(TABLE, "held#0"),
     job_requests.outcome_request(TABLE, State.FAILED, DAY),
 ]
-KEYWORDS = {"SET", "ADD", "AND", "OR", "attribute_exists", "attribute_not_exists", "if_not_exists"}
+KEYWORDS = {"SET", "ADD", "REMOVE", "AND", "OR", "attribute_exists", "attribute_not_exists", "if_not_exists"}
 
 
 @pytest.mark.parametrize("request_", EVERY_REQUEST)

@@ -10,7 +10,7 @@
     batch                   what has ended since the last batch was finished
     override                what an operator wrote to override the parameters
     picture#<hash>          a picture: who pays for it, or what was delivered of it
-    output#<hash>           an output that was delivered, by its bytes
+    output#<hash>           bytes that were sent as a photo, or delivered as an output
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
 stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
@@ -32,7 +32,7 @@ from detag.domain.money import day_of
 from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
-from detag.ports.items import LASTING_SECONDS, kept, kept_batch, kept_intake, kept_scan
+from detag.ports.items import LASTING_SECONDS, OUTPUT, kept, kept_batch, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
@@ -447,8 +447,10 @@ PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."
 )
 OUTPUT_ATTRIBUTES: Final = (
-    Attribute("job_id", "job_id", TEXT, ALWAYS, means="The job that delivered it."),
-    Attribute("delivered_at", "delivered_at", SECONDS, ALWAYS, means="When it was delivered."),
+    Attribute("first_as", "first_as", TEXT, ALWAYS, means="Whether the bytes were first a `photo` or an `output`."),
+    Attribute("job_id", "job_id", TEXT, "once delivered", means="The job that delivered them last."),
+    Attribute("delivered_at", "delivered_at", SECONDS, "once delivered", means="When that was."),
+    Attribute("sent_at", "sent_at", SECONDS, "once claimed", means="When they were last claimed as a photo."),
 )
 OVERRIDE_ATTRIBUTES: Final = (
     Attribute("paused", "paused", FLAG, "where the operator wrote it"),
@@ -618,10 +620,10 @@ def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture | N
         return Picture(picture_id=picture_id, version=int(rev))
 
 
-def output_item(output_id: str, job_id: str, now: float) -> Item:
-    """The item of an output that was delivered."""
-    output = {"job_id": job_id, "delivered_at": now}
-    return {"pk": {"S": output_pk(output_id)}} | _written(OUTPUT_ATTRIBUTES, output.__getitem__)
+def output_item(job_id: str, now: float) -> Item:
+    """What is kept of an output that was delivered."""
+    output = {"first_as": OUTPUT, "job_id": job_id, "delivered_at": now}
+    return _written([one for one in OUTPUT_ATTRIBUTES if one.field in output], output.__getitem__)
 
 
 # Uploads

@@ -36,7 +36,7 @@ from detag.adapters.job_items import (
 )
 from detag.domain.job import Job, Reservation, State
 from detag.domain.picture import Picture
-from detag.ports.items import LASTING_SECONDS, moved_money, new_outputs, reused_on
+from detag.ports.items import LASTING_SECONDS, PHOTO, moved_money, new_outputs, reused_on, sent_photo
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -90,9 +90,11 @@ def save_requests(
         seen, changed = pictures
         requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), seen.version)}
     if unless_output is not None:
-        requests[NOT_DELIVERED] = {"ConditionCheck": not_delivered_request(table, unless_output)}
+        requests[NOT_DELIVERED] = {"Update": sent_photo_request(table, unless_output, now, unless_output=True)}
+    elif (photo := sent_photo(before, after)) is not None:
+        requests[NOT_DELIVERED] = {"Update": sent_photo_request(table, photo, now, unless_output=False)}
     for output_id in new_outputs(before, after, met):
-        requests[output_id] = {"Put": {"TableName": table, "Item": output_item(output_id, after.job_id, now)}}
+        requests[output_id] = {"Update": delivered_output_request(table, output_id, after.job_id, now)}
     if (day := reused_on(before, after)) is not None:
         requests[f"reused on {day}"] = reused_request(table, day, now)
     reserved = after.reservation.day if after.reservation is not None else None
@@ -118,9 +120,36 @@ def replace_picture_request(table: str, picture: Picture, item: Item, now: float
     }
 
 
-def not_delivered_request(table: str, output_id: str) -> Request:
-    """A ConditionCheck that bytes were not delivered by detag."""
-    return {"TableName": table, "Key": {"pk": {"S": output_pk(output_id)}}, **NOT_THERE}
+def sent_photo_request(table: str, output_id: str, now: float, *, unless_output: bool) -> Request:
+    """An update that records bytes as those of a photo, unless they were delivered by detag before; `unless_output`:
+    then it fails.
+    """
+    request: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": output_pk(output_id)}},
+        "UpdateExpression": "SET #first_as = if_not_exists(#first_as, if_not_exists(#job_id, :photo)), #sent_at = :now",
+        "ExpressionAttributeNames": {"#first_as": "first_as", "#job_id": "job_id", "#sent_at": "sent_at"},
+        "ExpressionAttributeValues": {":photo": {"S": PHOTO}, ":now": {"N": SECONDS.write(now)}},
+    }
+    if not unless_output:
+        return request
+    return request | {
+        "ConditionExpression": "attribute_not_exists(#pk) OR #first_as = :photo",
+        "ExpressionAttributeNames": request["ExpressionAttributeNames"] | {"#pk": "pk"},
+    }
+
+
+def delivered_output_request(table: str, output_id: str, job_id: str, now: float) -> Request:
+    """An update that records bytes as delivered; what they were first stays."""
+    values = output_item(job_id, now)
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": output_pk(output_id)}},
+        "UpdateExpression": "SET #first_as = if_not_exists(#first_as, :first_as), "
+        + ", ".join(f"#{name} = :{name}" for name in values if name != "first_as"),
+        "ExpressionAttributeNames": {f"#{name}": name for name in values},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+    }
 
 
 def reused_request(table: str, day: str, now: float) -> Request:

@@ -94,7 +94,8 @@ class JobStore(Protocol):
 
         The job's picture, and what is known of its outputs, change in the same transaction, as `picture_change` says:
         a claim takes the picture that was `met`, or one that has no item. With `unless_output`, the bytes with that id
-        must not have been delivered. Returns the jobs that waited for the picture, and may go on.
+        must not have been delivered before they were first claimed as a photo. Returns the jobs that waited for the
+        picture, and may go on.
 
         Money moves in the same transaction: what is spent on a day changes by the difference of the two reservations.
         `limit`, in US dollars, is the day's limit, which a new reservation must fit; without it the money moves

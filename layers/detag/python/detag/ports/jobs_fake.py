@@ -20,6 +20,8 @@ from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import (
     LASTING_SECONDS,
+    OUTPUT,
+    PHOTO,
     PictureChange,
     kept,
     kept_batch,
@@ -29,6 +31,7 @@ from detag.ports.items import (
     new_outputs,
     picture_change,
     reused_on,
+    sent_photo,
 )
 from detag.ports.jobs import (
     AlreadyDelivered,
@@ -85,8 +88,8 @@ class FakeJobStore:
         """Every picture, by its id."""
         self.unreadable_pictures: set[str] = set()
         """Ids of pictures of whose items not even the version can be read."""
-        self.known_outputs: set[str] = set()
-        """The ids of what was delivered."""
+        self.known_bytes: dict[str, str] = {}
+        """What bytes were first, a photo or an output, by their id."""
         self.reused_on: Tally[str] = Tally()
         """How many results were reused, by day."""
         self.writes: list[Write] = []
@@ -150,12 +153,15 @@ class FakeJobStore:
             if (present.version if present else 0) != before.version:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
             pictures = self._pictures(picture_change(before, after, met))
-            if unless_output in self.known_outputs:
+            if self.known_bytes.get(unless_output or "") == OUTPUT:
                 raise AlreadyDelivered("the photo is an output that was delivered")
             self._move_money(before.reservations, after.reservations, limit)
             self.jobs[written.job_id] = written
             self.aside.pop(written.job_id, None)
-            self.known_outputs.update(new_outputs(before, after, met))
+            if (photo := sent_photo(before, after)) is not None:
+                self.known_bytes.setdefault(photo, PHOTO)
+            for output in new_outputs(before, after, met):
+                self.known_bytes.setdefault(output, OUTPUT)
             if (day := reused_on(before, after)) is not None:
                 self.reused_on[day] += 1
             if pictures is not None:
