@@ -12,6 +12,7 @@ from detag.domain.job import Job, State
 from detag.domain.naming import JOB_ID, REUSED_FROM, SOURCE_ETAG
 from detag.domain.picture import Picture, picture_id
 from detag.domain.reasons import Reason
+from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault
 from tests import environment
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
@@ -295,6 +296,29 @@ def test_an_earlier_run_of_another_shape_is_not_known(monkeypatch: pytest.Monkey
     second = upload(simulation, "b.jpg", "same")
     pass_time(simulation, HOUR)
     assert (job(simulation, second).reused_from is None) is bool(ratio)
+
+
+@pytest.mark.parametrize("minutes", [62, 80, 100])
+def test_what_another_paid_for_is_not_sent_again(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """The run list could not be read for longer than a run may take: an equal photo has taken the picture."""
+    simulation = played(run_timeout_hours=1, url_lifetime_minutes=240)
+    pass_time(simulation, 4 * HOUR)
+    simulation.runflow.faults = [Fault(effect=False)]
+    first = upload(simulation, "a.jpg", "same")
+    pass_time(simulation, 5.0)
+    second = upload(simulation, "b.jpg", "same")
+    read, readable = simulation.runflow.page, simulation.time + 60 * minutes
+
+    def page(cursor: str | None = None, account: tuple[str, ...] | None = None) -> object:
+        if simulation.time < readable:
+            raise Transient("503")
+        return read(cursor, account)
+
+    monkeypatch.setattr(simulation.runflow, "page", page)
+    pass_time(simulation, 6 * HOUR)
+    assert {job(simulation, one).state for one in (first, second)} == {State.DELIVERED}
+    rest(simulation)
+    assert paid(simulation) == 1
 
 
 def test_an_item_that_names_a_job_that_is_not_there_is_none() -> None:

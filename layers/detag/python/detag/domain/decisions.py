@@ -853,14 +853,23 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             return _search_on(job, search, now, uniform)
         case NoneFound() if job.only_asks:
             return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
-        case NoneFound() if not may_send:
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
-        case NoneFound() if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
-        case NoneFound() if job.reservation is None or job.reservation.day != day_of(now):
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the day is over")
+        case NoneFound() if why_not := _why_not_again(job, may_send, now):
+            return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
     again = move(resend, lease_until=now + waits.LEASE.seconds)
     return Step(move=again, decision=SENT_AGAIN, why="no run exists")
+
+
+def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:
+    """Why the same bytes are not sent again; None where they may be."""
+    if not may_send:
+        return "intake is paused"
+    if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
+        return "the URL expires"
+    if job.reservation is None or job.reservation.day != day_of(now):
+        return "the day is over"
+    if job.picture is not None and job.picture_until - now <= waits.LEASE.seconds:
+        return "another may pay for an equal photo"  # the next claim finds that out
+    return None
 
 
 def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) -> Step:
