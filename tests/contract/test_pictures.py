@@ -198,6 +198,27 @@ def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
 
 
+def test_a_known_picture_is_told_before_an_output(store: JobStore) -> None:
+    """What was delivered of a picture is delivered again, though the photo is an output, too."""
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    with pytest.raises(PictureTaken):
+        store.save(second, claimed(second), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
+
+
+def test_a_copy_is_known_as_an_output(store: JobStore) -> None:
+    """By its own ETag, which is another one where its original was stored in parts."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    copy = replace(OUTPUT, key="shoes/2.jpg", version_id="v2", etag="e1-3")
+    reused = closed(second, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
+    store.save(second, reused, met=seen(store))
+    with pytest.raises(AlreadyDelivered):
+        store.save(third, replace(claimed(third), picture="3"), unless_output=output_id(copy.etag, copy.size))
+
+
 def test_a_photo_that_came_back_as_it_was_stays_a_photo(store: JobStore) -> None:
     """Runflow made an output of the very bytes of a photo that was claimed before, whoever's it was."""
     first, second = job_of(1), job_of(2)
