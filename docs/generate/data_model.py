@@ -159,8 +159,8 @@ KINDS: Final = (
     Kind(
         "A delivered output",
         "output#<hash>",
-        "What was delivered, by ETag and size. A claim is refused where its photo has such an item: detag's own "
-        "outputs are not cleaned again.",
+        "What was claimed as a photo or delivered, by ETag and size. A claim is refused where its photo was first an "
+        "output: detag's own outputs are not cleaned again. A photo that Runflow gave back as it was stays a photo.",
         "submit, deliver",
         (),
         "never.",

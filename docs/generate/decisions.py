@@ -565,6 +565,8 @@ def _after_list() -> Iterator[Row]:
     yield row("none, and intake is paused", NoneFound(), may_send=False)
     yesterday = replace(UNCONFIRMED, reservation=Reservation("2026-11-22", Decimal("0.14")))
     yield row("none, and its money is from the day before", NoneFound(), job=yesterday)
+    late = replace(UNCONFIRMED, picture="{picture}", picture_until=NOW)
+    yield row("none, and its time to pay for its picture is over", NoneFound(), job=late)
     yield row("time ran out before the end of the list", Unfinished("cursor"))
     yield row("the list could not be read, or an entry does not say whose it is", Unanswered("{reason}"))
     long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)

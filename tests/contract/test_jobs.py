@@ -17,7 +17,7 @@ from botocore.httpsession import URLLib3Session
 
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
-from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk
+from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk, picture_pk
 from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import Job, Reservation, State, Trouble, Upload, bill_earlier, new, reopen, sequencer_rank
@@ -49,6 +49,9 @@ class Fake:
     def spoil_scan(self) -> None:
         self.store.scan_unreadable = True
 
+    def spoil_picture(self, picture_id: str, rev: dict[str, Any] | None) -> None:
+        self.store.unreadable_pictures.add(picture_id)
+
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeJobStore(self.clock)
@@ -76,6 +79,11 @@ class Dynamo:
 
     def spoil_scan(self) -> None:
         self._spoil(SCAN_PK, "since")
+
+    def spoil_picture(self, picture_id: str, rev: dict[str, Any] | None) -> None:
+        """An item by somebody's hand, with that version."""
+        item: dict[str, Any] = {"pk": {"S": picture_pk(picture_id)}, "taken_by": {"S": "nobody"}}
+        self.client.put_item(TableName=self.table, Item=item | ({"rev": rev} if rev else {}))
 
     def _spoil(self, pk: str, name: str) -> None:
         """Make an attribute of an item one that this code does not understand."""
@@ -648,6 +656,29 @@ def test_sequencers_of_different_lengths_are_padded_on_the_right(store: JobStore
     assert store.raise_newest_upload("photos", "a.jpg", "0055A001") == "0055A001"
     assert store.raise_newest_upload("photos", "a.jpg", "0055a") == "0055A001"
     assert store.raise_newest_upload("photos", "a.jpg", "0056") == "0056"
+
+
+@pytest.mark.parametrize(
+    ("uploads", "since"),
+    [
+        ([("10", "A")], "10"),
+        ([("10", "A"), ("20", "A"), ("30", "A")], "10"),
+        ([("20", "A"), ("10", "A")], "20"),
+        ([("10", "A"), ("20", "B")], "20"),
+        ([("10", "A"), ("20", "B"), ("30", "A"), ("40", "A")], "30"),
+        ([("10", "A"), ("30", "A"), ("20", "B")], "30"),
+        ([("20", "A"), ("30", "A"), ("10", "B")], "20"),
+        ([("10", "A"), ("20", "A"), ("10", "A")], "10"),
+        ([("10", ""), ("20", "")], "20"),
+        ([("10", "A"), ("20", ""), ("30", "A")], "30"),
+    ],
+)
+def test_since_when_a_key_has_the_same_bytes(store: JobStore, uploads: list[tuple[str, str]], since: str) -> None:
+    """In whatever order the uploads are seen: what was uploaded is named by its sequencer and its ETag."""
+    assert store.same_since("in", "a.jpg") == ""
+    newest = [store.raise_newest_upload("in", "a.jpg", sequencer, etag) for sequencer, etag in uploads][-1]
+    assert (store.same_since("in", "a.jpg"), newest) == (sequencer_rank(since), max(one for one, _ in uploads))
+    assert store.same_since("in", "b.jpg") == ""
 
 
 def test_each_bucket_and_key_has_its_own_newest_upload(store: JobStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
 from detag.ports.errors import Conflict
 from detag.ports.jobs import AlreadyDelivered, JobStore, LimitReached, PictureTaken
-from tests.contract.test_jobs import Dynamo, dynamo, side, store
+from tests.contract.test_jobs import Dynamo, Fake, dynamo, side, store
 
 __all__ = ["dynamo", "side", "store"]
 
@@ -197,6 +198,61 @@ def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
 
 
+def test_a_known_picture_is_told_before_an_output(store: JobStore) -> None:
+    """What was delivered of a picture is delivered again, though the photo is an output, too."""
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    with pytest.raises(PictureTaken):
+        store.save(second, claimed(second), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
+
+
+def test_a_copy_is_known_as_an_output(store: JobStore) -> None:
+    """By its own ETag, which is another one where its original was stored in parts."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    copy = replace(OUTPUT, key="shoes/2.jpg", version_id="v2", etag="e1-3")
+    reused = closed(second, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
+    store.save(second, reused, met=seen(store))
+    with pytest.raises(AlreadyDelivered):
+        store.save(third, replace(claimed(third), picture="3"), unless_output=output_id(copy.etag, copy.size))
+
+
+def test_a_photo_that_came_back_as_it_was_stays_a_photo(store: JobStore) -> None:
+    """Runflow made an output of the very bytes of a photo that was claimed before, whoever's it was."""
+    first, second = job_of(1), job_of(2)
+    store.save(first, taken := claimed(first))
+    same = replace(OUTPUT, etag=first.upload.etag, size=first.upload.size)
+    store.save(taken, closed(taken, State.DELIVERED, stored=(same,)))
+    in_other_shape = replace(claimed(second), picture="another")
+    assert store.save(second, in_other_shape, unless_output=output_id(same.etag, same.size)) == ()
+
+
+def test_an_output_stays_an_output(store: JobStore) -> None:
+    """Also once it was cleaned as a photo, because somebody asked for that with a word of their own."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    fed_back = replace(second.upload, etag=OUTPUT.etag, size=OUTPUT.size)
+    store.save(second := replace(second, upload=fed_back), replace(claimed(second), picture="with a word"))
+    with pytest.raises(AlreadyDelivered):
+        store.save(third, replace(claimed(third), picture="2"), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
+
+
+def test_an_output_of_an_earlier_version_stays_one(dynamo: Dynamo) -> None:
+    """Its item does not say what the bytes were first: an output."""
+    known = output_id("e7a6", 1_000) or ""
+    item = {"pk": {"S": f"output#{known}"}, "job_id": {"S": "a"}, "delivered_at": {"N": "1"}}
+    dynamo.client.put_item(TableName=dynamo.table, Item=item)
+    first, second = job_of(1), job_of(2)
+    for _ in range(2):
+        with pytest.raises(AlreadyDelivered):
+            dynamo.store.save(second, replace(claimed(second), picture="another"), unless_output=known)
+        if dynamo.store.get(first.job_id) is None:
+            dynamo.store.save(first, claimed(first))  # with a word
+
+
 def test_of_racing_claims_of_one_picture_one_wins(store: JobStore) -> None:
     """Twenty at once: one pays, and each of the others is told who does."""
 
@@ -224,6 +280,72 @@ def test_an_item_that_cannot_be_read_counts_as_none(dynamo: Dynamo, spoil: str) 
     assert (met.taken_by, met.outputs) == (None, ())
     dynamo.store.save(second, claimed(second, met), met=met)
     assert seen(dynamo.store).taken_by == second.job_id
+
+
+BY_HAND: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "text": {"S": "three"},
+    "digits as text": {"S": "3"},
+    "nothing": {"N": "0"},
+    "below nothing": {"N": "-3"},
+    "a fraction": {"N": "2.5"},
+    "a list": {"L": []},
+}
+
+
+@pytest.fixture(params=list(BY_HAND.values()), ids=list(BY_HAND))
+def rev(request: pytest.FixtureRequest) -> object:
+    """A version of a picture that nobody can read."""
+    return request.param
+
+
+def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
+    """Of two jobs that find it at the same time, too."""
+    side.spoil_picture(PICTURE, rev)
+    first, second = job_of(1), job_of(2)
+    met = seen(side.store)
+    assert (met.taken_by, met.outputs) == (None, ())
+    assert seen(side.store) == met
+    side.store.save(first, claimed(first, met), met=met)
+    with pytest.raises(PictureTaken) as taken:
+        side.store.save(second, claimed(second, met), met=met)
+    assert taken.value.picture.taken_by == first.job_id
+
+
+@pytest.mark.parametrize("end", [State.DELIVERED, State.FAILED])
+@pytest.mark.parametrize("spoilt", ["before the claim", "after the claim"])
+def test_a_job_that_paid_ends_whatever_its_picture(
+    side: Fake | Dynamo, rev: dict[str, object] | None, spoilt: str, end: State
+) -> None:
+    """And it can be reopened, and paid for and delivered again."""
+    job = job_of(1)
+    if spoilt == "before the claim":
+        side.spoil_picture(PICTURE, rev)
+        met = seen(side.store)
+        side.store.save(job, taken := claimed(job, met), met=met)
+    else:
+        side.store.save(job, taken := claimed(job))
+        side.spoil_picture(PICTURE, rev)
+    stored = (OUTPUT,) if end is State.DELIVERED else ()
+    side.store.save(taken, ended := closed(taken, end, stored=stored))
+    assert (seen(side.store).taken_by, seen(side.store).outputs) == (None, stored)
+    side.spoil_picture(PICTURE, rev)
+    reopened = replace(ended, version=ended.version + 1, state=State.WAITING, reason=Reason.READY, closed_at=None)
+    side.store.save(ended, reopened)
+    met = seen(side.store)
+    side.store.save(reopened, again := claimed(reopened, met), met=met)
+    anew = replace(OUTPUT, version_id="v2", etag="e2")
+    side.store.save(again, closed(again, State.DELIVERED, stored=(anew,)))
+    assert seen(side.store).outputs == (anew,)
+
+
+def test_a_job_waits_for_a_picture_that_was_unreadable(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
+    side.spoil_picture(PICTURE, rev)
+    first, second = job_of(1), job_of(2)
+    met = seen(side.store)
+    side.store.save(first, taken := claimed(first, met), met=met)
+    side.store.save(second, waiting(second), met=seen(side.store))
+    assert side.store.save(taken, closed(taken, State.FAILED)) == (second.job_id,)
 
 
 def test_a_known_picture_is_never_deleted(dynamo: Dynamo) -> None:

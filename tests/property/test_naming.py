@@ -14,7 +14,6 @@ from detag.domain.images import DELIVERABLE
 from detag.domain.job import Job, Upload, sequencer_rank
 from detag.domain.naming import (
     FAILED_RECORDS,
-    MAX_KEY_BYTES,
     MAX_METADATA_BYTES,
     SKIPPED_RECORDS,
     output_key,
@@ -24,6 +23,7 @@ from detag.domain.naming import (
     record_keys,
     source_of,
 )
+from detag.domain.picture import MAX_KEY_BYTES
 from detag.domain.runs import read_run
 
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}

@@ -507,7 +507,7 @@ class Checker:
                 self._delivered_last[picture] = after
             if after.picture is not None and after.reused_from is None:
                 self._paid_last[picture] = after
-        if after.state is not State.SUBMITTING or (before is not None and after.submission_no == before.submission_no):
+        if after.state is not State.SUBMITTING or (before is not None and before.state is State.SUBMITTING):
             return
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
         since = self._simulation.time - self._simulation.run_timeout_hours * HOUR + 2 * CLOCK_SKEW

@@ -7,11 +7,14 @@ from decimal import Decimal
 
 import pytest
 
+from detag.domain.intake import Override
 from detag.domain.job import Job, State
 from detag.domain.naming import JOB_ID, REUSED_FROM, SOURCE_ETAG
 from detag.domain.picture import Picture, picture_id
 from detag.domain.reasons import Reason
-from detag.ports.runs_fake import Ending
+from detag.ports.errors import Transient
+from detag.ports.runs_fake import Ending, Fault
+from tests import environment
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
 from tests.simulation.photos import name_in, photo
 from tests.simulation.simulation import Simulation
@@ -200,6 +203,52 @@ def test_an_output_that_is_fed_back_is_skipped_for_nothing() -> None:
     assert paid(simulation) == 1
 
 
+@pytest.mark.parametrize("word", ["", "softer"])
+def test_a_photo_that_comes_back_as_it_was_arrives(word: str) -> None:
+    """Runflow gives a photo back as it was, asked for with a word or not: it is a photo all the same, which arrives in
+    another shape too.
+    """
+    simulation = played()
+    data = photo("same", "image/jpeg")
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, content_type="image/jpeg", instead=data)]
+    simulation.upload("a.jpg", data, {"detag-again": word} if word else None)
+    pass_time(simulation, HOUR)
+    wide = simulation.upload("b.jpg", data, {"aspect-ratio": "4:3"}).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, wide).state is State.DELIVERED
+
+
+def test_an_output_equal_to_another_photo_skips_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Runflow made of one photo is byte for byte another one, that was dropped before: that one is cleaned, though
+    each upload is paid for.
+    """
+    monkeypatch.setitem(environment.ENVIRON, "REUSE_RESULTS", "false")
+    simulation = played()
+    other = photo("other", "image/jpeg")
+    simulation.upload("other.jpg", other)
+    pass_time(simulation, HOUR)
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, content_type="image/jpeg", instead=other)]
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    again = simulation.upload("again.jpg", other).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, again).state is State.DELIVERED
+
+
+def test_an_output_that_was_cleaned_with_a_word_stays_one() -> None:
+    """A word asks for one new run, and takes nothing from what detag delivered."""
+    simulation = played()
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    data = simulation.photos.outputs["a.jpg"].data
+    asked = simulation.upload("b.jpg", data, {"detag-again": "more"}).job_id
+    pass_time(simulation, HOUR)
+    plain = simulation.upload("c.jpg", data).job_id
+    pass_time(simulation, HOUR)
+    assert job(simulation, asked).submission_no, "it was sent"
+    assert job(simulation, plain).reason is Reason.ALREADY_CLEANED
+
+
 def test_a_word_asks_for_a_new_run_once() -> None:
     """The word is part of what makes photos equal: a copy carries it along, and is not paid for either."""
     simulation = played()
@@ -222,6 +271,54 @@ def test_another_shape_is_another_picture() -> None:
     assert job(simulation, wide).picture != picture_id(
         job(simulation, wide).upload.etag, job(simulation, wide).upload.size, ratio=None, again=None
     )
+
+
+@pytest.mark.parametrize("ratio", ["", "4:3"])
+def test_an_earlier_run_of_another_shape_is_not_known(monkeypatch: pytest.MonkeyPatch, ratio: str) -> None:
+    """The first request's answer is lost, and its run appears once another was made, which may ask for a new shape: an
+    equal photo that asks for that shape gets no copy of the first.
+    """
+    simulation = played()
+    simulation.runflow.faults = [Fault(effect=True, late=1500.0)]
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=2_000.0), Ending(queued=1.0, seconds=5.0)]
+    first = upload(simulation, "a.jpg", "same")
+    pass_time(simulation, 60.0)
+    simulation.jobs.operator = Override(paused=True)
+    pass_time(simulation, 960.0)
+    simulation.jobs.operator = Override()
+    monkeypatch.setitem(environment.ENVIRON, "ASPECT_RATIO", ratio)
+    for idle in simulation.idle.values():
+        idle.clear()
+    pass_time(simulation, 3 * HOUR)
+    runs = simulation.runflow.runs
+    made = runs[job(simulation, first).run_id or ""].request
+    assert (made["client_ref"], job(simulation, first).submission_no) == (f"{first}.1", 2), "another is claimed by then"
+    second = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    assert (job(simulation, second).reused_from is None) is bool(ratio)
+
+
+@pytest.mark.parametrize("minutes", [62, 80, 100])
+def test_what_another_paid_for_is_not_sent_again(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """The run list could not be read for longer than a run may take: an equal photo has taken the picture."""
+    simulation = played(run_timeout_hours=1, url_lifetime_minutes=240)
+    pass_time(simulation, 4 * HOUR)
+    simulation.runflow.faults = [Fault(effect=False)]
+    first = upload(simulation, "a.jpg", "same")
+    pass_time(simulation, 5.0)
+    second = upload(simulation, "b.jpg", "same")
+    read, readable = simulation.runflow.page, simulation.time + 60 * minutes
+
+    def page(cursor: str | None = None, account: tuple[str, ...] | None = None) -> object:
+        if simulation.time < readable:
+            raise Transient("503")
+        return read(cursor, account)
+
+    monkeypatch.setattr(simulation.runflow, "page", page)
+    pass_time(simulation, 6 * HOUR)
+    assert {job(simulation, one).state for one in (first, second)} == {State.DELIVERED}
+    rest(simulation)
+    assert paid(simulation) == 1
 
 
 def test_an_item_that_names_a_job_that_is_not_there_is_none() -> None:
@@ -254,6 +351,69 @@ def test_without_versions_only_what_is_still_there_is_known() -> None:
     assert shown(simulation, "d.jpg") == shown(simulation, "c.jpg") == "A"
 
 
+def without_versions(queued: float = 10.0) -> Simulation:
+    simulation = played(versioned=False)
+    simulation.photos.unversioned.add("in")
+    slow = replace(SLOW, queued=queued, content_type="image/jpeg")
+    simulation.runflow.endings = [slow, slow, slow]
+    return simulation
+
+
+def test_without_versions_an_equal_upload_forgets_nothing() -> None:
+    """The same file is dropped once more while its first upload is being cleaned."""
+    simulation = without_versions()
+    first = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    second = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, HOUR)
+    assert {job(simulation, one).state for one in (first, second)} == {State.DELIVERED}
+    rest(simulation)
+    assert paid(simulation) == 1
+
+
+@pytest.mark.parametrize("between", ["B", "no image"])
+def test_without_versions_another_upload_between_is_seen(between: str) -> None:
+    """Runflow read what was there for a while: its result is not taken for that of the photo which is back."""
+    simulation = without_versions(queued=20.0)
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    if between == "B":
+        upload(simulation, "a.jpg", "B")
+    else:
+        simulation.upload("a.jpg", b"no image", sent=False)
+    pass_time(simulation, 5.0)
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, HOUR)
+    upload(simulation, "c.jpg", "A")
+    rest(simulation)
+    assert shown(simulation, "a.jpg") == shown(simulation, "c.jpg") == "A"
+    assert len(simulation.runflow.runs) > 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_versions_what_is_there_is_looked_at(gone: bool) -> None:
+    """No event tells of the photo that took the name, or that it was deleted."""
+    simulation = without_versions()
+    upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    simulation.photos.upload("in", "a.jpg", photo("B", "image/jpeg"))
+    if gone:
+        simulation.photos.delete("in", "a.jpg")
+    pass_time(simulation, HOUR)
+    assert not any(picture.is_known for picture in simulation.jobs.pictures.values())
+
+
+def test_without_versions_what_has_no_etag_is_not_known() -> None:
+    simulation = without_versions()
+    first = upload(simulation, "a.jpg", "A")
+    pass_time(simulation, 10.0)
+    there = job(simulation, first)
+    simulation.jobs.jobs[first] = replace(there, upload=replace(there.upload, etag=""))
+    pass_time(simulation, HOUR)
+    assert job(simulation, first).state is State.DELIVERED
+    assert not any(picture.is_known for picture in simulation.jobs.pictures.values())
+
+
 def test_a_job_of_before_this_feature_goes_on() -> None:
     """It has no picture: it is delivered, and not remembered."""
     simulation = played()
@@ -280,8 +440,6 @@ def test_several_outputs_are_all_copied() -> None:
 
 def test_reuse_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then each upload is paid for; what detag delivered is not cleaned again all the same."""
-    from tests import environment
-
     monkeypatch.setitem(environment.ENVIRON, "REUSE_RESULTS", "false")
     simulation = played()
     for key in ("a.jpg", "b.jpg"):

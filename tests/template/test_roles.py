@@ -144,8 +144,6 @@ def test_the_roles_allow_what_the_job_store_calls(stack: Stack) -> None:
             action for action, resource in grants(stack, function) if resource == {"Fn::GetAtt": ["JobTable", "Arn"]}
         }
         expected = called if "JOB_TABLE" in environment(stack, function) else set()
-        if function == "SubmitFunction":  # whether the photo is one that detag delivered
-            expected = expected | {"dynamodb:ConditionCheckItem"}
         assert may == expected | ({"dynamodb:DescribeTable"} if function == "ReconcileFunction" else set()), function
 
 

@@ -97,7 +97,7 @@ MUTANTS: Final = (
     one(
         "photo URL: expiry",
         "photo URL valid",
-        DECISIONS + "after_list",
+        DECISIONS + "_why_not_again",
         "job.url_expires_at - now <= waits.URL_MARGIN.seconds",
         "False",
         400,

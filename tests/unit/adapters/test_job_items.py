@@ -144,7 +144,7 @@ def test_a_charged_run_has_its_own_item() -> None:
 def test_all_other_items_outlive_the_jobs_that_need_them() -> None:
     made = {
         EPOCH: job_items.charge_item("run_1", RESERVED, EPOCH),
-        EPOCH + 1: job_items.newest_upload_item("photos", "a.jpg", "01", EPOCH + 1),
+        EPOCH + 1: job_items.newest_upload_item("photos", "a.jpg", "01", "e7a6", EPOCH + 1),
     }
     for start, item in made.items():
         assert int(item["expires_at"]["N"]) - start >= RETENTION_SECONDS * 4

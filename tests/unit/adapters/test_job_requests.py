@@ -35,12 +35,15 @@ EVERY_REQUEST: list[dict[str, Any]] = [
         )
         for action in item.values()
     ),
-    job_requests.newest_upload_request(TABLE, "photos", "a.jpg", "01", EPOCH),
+    job_requests.newest_upload_request(TABLE, "photos", "a.jpg", "01", "e7a6", EPOCH),
+    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", "e7a6", EPOCH),
+    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", "", EPOCH),
+    job_requests.other_bytes_request(TABLE, "photos", "a.jpg", "02"),
     job_requests.due_shard_request(TABLE, "due#0", EPOCH, 5),
     job_requests.due_shard_request(TABLE, "held#0"),
     job_requests.outcome_request(TABLE, State.FAILED, DAY),
 ]
-KEYWORDS = {"SET", "ADD", "AND", "OR", "attribute_exists", "attribute_not_exists", "if_not_exists"}
+KEYWORDS = {"SET", "ADD", "REMOVE", "AND", "OR", "attribute_exists", "attribute_not_exists", "if_not_exists"}
 
 
 @pytest.mark.parametrize("request_", EVERY_REQUEST)

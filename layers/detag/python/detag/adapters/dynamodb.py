@@ -36,6 +36,7 @@ from detag.adapters.job_items import (
     read_picture,
     read_reservation,
     read_reused,
+    read_same_since,
     read_scan,
     read_spent,
     run_pk,
@@ -52,10 +53,13 @@ from detag.adapters.job_requests import (
     due_shard_request,
     end_delivery_request,
     get_request,
+    newest_bytes_request,
     newest_upload_request,
     open_day_requests,
+    other_bytes_request,
     outcome_request,
     put_request,
+    replace_picture_request,
     save_requests,
     set_aside_request,
 )
@@ -63,7 +67,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
-from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State
+from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture, woken
 from detag.ports.clock import Clock
@@ -128,23 +132,17 @@ def claim_error(error: ClientError) -> Exception:
     return DayNotOpen("the day is not open") if spent is None else LimitReached(f"${spent} is spent")
 
 
-def refused_by_picture(
-    error: ClientError, actions: Sequence[str], before: Job, change: PictureChange | None
-) -> Picture:
-    """The picture as it is, where only its own condition failed and the job is saved with it all the same.
+def refused_by_picture(error: ClientError, actions: Sequence[str], before: Job) -> Item | None:
+    """The item of the picture, where its own condition failed and not that of the job; None where there is none.
 
     Raises what else the transaction that saves a job was refused for.
     """
     failed = {actions[position]: position for position in failed_conditions(error)}
     if JOB in failed:
         raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
-    if PICTURE in failed and change is not None:
-        picture = read_picture(change.picture_id, reasons_of(error)[failed[PICTURE]].get("Item"))
-        if change.takes:
-            raise PictureTaken(picture) from None
-        if change.waits:
-            raise Conflict(f"picture {change.picture_id} is not as it was read") from None
-        return picture
+    if PICTURE in failed:
+        item: Item | None = reasons_of(error)[failed[PICTURE]].get("Item")
+        return item
     if NOT_DELIVERED in failed:
         raise AlreadyDelivered("the photo is an output that was delivered") from None
     raise claim_error(error) from None
@@ -202,30 +200,78 @@ class DynamoJobStore:
             try:
                 self._transact(list(requests.values()))
             except ClientError as error:
-                seen = refused_by_picture(error, list(requests), before, change)
+                item = refused_by_picture(error, list(requests), before)
+                seen = self._refused(change, item)
             else:
                 return woken(*pictures) if pictures is not None else ()
         raise Transient("TransactWriteItems: picture contended")
+
+    def _refused(self, change: PictureChange | None, item: Item | None) -> Picture | None:
+        """A picture as it is, where it is not as a job expected it, and the job is saved with it all the same."""
+        if change is None:
+            return None
+        picture = self._picture(change.picture_id, item)
+        if change.takes:
+            raise PictureTaken(picture) from None
+        if change.waits:
+            raise Conflict(f"picture {change.picture_id} is not as it was read") from None
+        return picture
 
     def _pictures(self, change: PictureChange | None, seen: Picture | None) -> tuple[Picture, Picture] | None:
         """A picture as it is, and as it will be; None where it stays as it is."""
         if change is None:
             return None
-        seen = seen or read_picture(change.picture_id, self._get(picture_pk(change.picture_id)))
+        seen = seen or self._picture(change.picture_id, self._get(picture_pk(change.picture_id)))
         changed = change.change(seen)
         return None if changed == seen else (seen, changed)
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def _picture(self, picture_id: str, item: Item | None) -> Picture:
+        """The picture of an item. One whose version cannot be read is replaced by a free one first: of two workers that
+        find it only one may take it, and whoever has taken it must be able to leave it.
+        """
+        for _ in range(TRIES):
+            if (picture := read_picture(picture_id, item)) is not None:
+                return picture
+            free = Picture(picture_id=picture_id, version=1)
+            try:
+                with calling("PutItem"):
+                    self._client.put_item(**replace_picture_request(self._table, free, item or {}, self._clock.now()))
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                item = self._get(picture_pk(picture_id))
+            else:
+                return free
+        raise Transient("PutItem: picture contended")
+
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
+        """See `JobStore`. Another call than this one is made only where the bytes are others than before."""
+        rank, now = sequencer_rank(sequencer), self._clock.now()
+        if etag:
+            there = self._update_unless(newest_upload_request(self._table, bucket, key, sequencer, etag, now))
+            if there is None:
+                return sequencer
+            if (newest := str(there["rank"]["S"])) > rank:
+                if there.get("etag") != {"S": etag} and read_same_since(there) <= rank:
+                    self._update_unless(other_bytes_request(self._table, bucket, key, newest))
+                return str(there["sequencer"]["S"])
+        there = self._update_unless(newest_bytes_request(self._table, bucket, key, sequencer, etag, now))
+        return sequencer if there is None else str(there["sequencer"]["S"])
+
+    def same_since(self, bucket: str, key: str) -> str:
         """See `JobStore`."""
-        request = newest_upload_request(self._table, bucket, key, sequencer, self._clock.now())
+        return self._item(newest_upload_pk(bucket, key), read_same_since) or ""
+
+    def _update_unless(self, request: Request) -> Mapping[str, Any] | None:
+        """Update an item; None where that was done, else the item on which its condition failed."""
         try:
             with calling("UpdateItem"):
                 self._client.update_item(**request)
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
-            return str(_old_item(error)["sequencer"]["S"])
-        return sequencer
+            return _old_item(error)
+        return None
 
     def newest_upload(self, bucket: str, key: str) -> str:
         """See `JobStore`."""

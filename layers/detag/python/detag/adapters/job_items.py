@@ -10,7 +10,7 @@
     batch                   what has ended since the last batch was finished
     override                what an operator wrote to override the parameters
     picture#<hash>          a picture: who pays for it, or what was delivered of it
-    output#<hash>           an output that was delivered, by its bytes
+    output#<hash>           bytes that were sent as a photo, or delivered as an output
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
 stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
@@ -32,7 +32,7 @@ from detag.domain.money import day_of
 from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
-from detag.ports.items import LASTING_SECONDS, kept, kept_batch, kept_intake, kept_scan
+from detag.ports.items import LASTING_SECONDS, OUTPUT, kept, kept_batch, kept_intake, kept_scan
 from detag.ports.jobs import Delivered
 
 Item = dict[str, Any]
@@ -312,6 +312,14 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     Attribute(
         "sequencer", "sequencer", TEXT, ALWAYS, means="The newest sequencer as `raise_newest_upload` was given it."
     ),
+    Attribute("etag", "etag", TEXT, "in a bucket without versions", "", means="The ETag of the newest upload."),
+    Attribute(
+        "same_since",
+        "same_since",
+        TEXT,
+        ALWAYS,
+        means="The `rank` since which every upload has had the same bytes, as far as that is known.",
+    ),
     Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
     Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
     EXPIRES_AT,
@@ -439,8 +447,10 @@ PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."
 )
 OUTPUT_ATTRIBUTES: Final = (
-    Attribute("job_id", "job_id", TEXT, ALWAYS, means="The job that delivered it."),
-    Attribute("delivered_at", "delivered_at", SECONDS, ALWAYS, means="When it was delivered."),
+    Attribute("first_as", "first_as", TEXT, ALWAYS, means="Whether the bytes were first a `photo` or an `output`."),
+    Attribute("job_id", "job_id", TEXT, "once delivered", means="The job that delivered them last."),
+    Attribute("delivered_at", "delivered_at", SECONDS, "once delivered", means="When that was."),
+    Attribute("sent_at", "sent_at", SECONDS, "once claimed", means="When they were last claimed as a photo."),
 )
 OVERRIDE_ATTRIBUTES: Final = (
     Attribute("paused", "paused", FLAG, "where the operator wrote it"),
@@ -595,25 +605,25 @@ def picture_item(picture: Picture, now: float) -> Item:
     return item
 
 
-def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture:
-    """The picture of an item; a free one where there is no item, or one that nobody can read."""
+def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture | None:
+    """The picture of an item; a free one where there is no item, or one that nobody can read. None where its version
+    cannot be read either: then nobody could replace exactly that one.
+    """
     if not item:
         return Picture(picture_id=picture_id)
+    rev = str(item.get("rev", {}).get("N", ""))
+    if not (rev.isascii() and rev.isdigit() and int(rev) > 0):
+        return None
     try:
         return Picture(picture_id=picture_id, **_fields(PICTURE_ATTRIBUTES, item))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
-        rev = item.get("rev", {}).get("N")
-        return Picture(picture_id=picture_id, version=int(rev) if rev and str(rev).isdigit() else ANY_VERSION)
+        return Picture(picture_id=picture_id, version=int(rev))
 
 
-ANY_VERSION: Final = -1
-"""The version of a picture whose item does not tell: whatever is there is replaced."""
-
-
-def output_item(output_id: str, job_id: str, now: float) -> Item:
-    """The item of an output that was delivered."""
-    output = {"job_id": job_id, "delivered_at": now}
-    return {"pk": {"S": output_pk(output_id)}} | _written(OUTPUT_ATTRIBUTES, output.__getitem__)
+def output_item(job_id: str, now: float) -> Item:
+    """What is kept of an output that was delivered."""
+    output = {"first_as": OUTPUT, "job_id": job_id, "delivered_at": now}
+    return _written([one for one in OUTPUT_ATTRIBUTES if one.field in output], output.__getitem__)
 
 
 # Uploads
@@ -624,16 +634,23 @@ def newest_upload_pk(bucket: str, key: str) -> str:
     return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
-def newest_upload_item(bucket: str, key: str, sequencer: str, now: float) -> Item:
-    """The item of the newest upload of a key."""
+def newest_upload_item(bucket: str, key: str, sequencer: str, etag: str, now: float) -> Item:
+    """The item of the newest upload of a key, whose bytes are others than before."""
     newest = {
         "rank": sequencer_rank(sequencer),
         "sequencer": sequencer,
+        "etag": etag,
+        "same_since": sequencer_rank(sequencer),
         "bucket": bucket,
         "key": key,
         "expires_at": int(now + LASTING_SECONDS),
     }
     return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
+
+
+def read_same_since(item: Mapping[str, Any]) -> str:
+    """Since which upload a key has had the same bytes, from the item of its newest upload."""
+    return str(item.get("same_since", item.get("rank", {"S": ""}))["S"])
 
 
 def delivery_item(**values: Any) -> Item:

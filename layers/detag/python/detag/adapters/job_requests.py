@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from detag.adapters.job_items import (
-    ANY_VERSION,
     DELIVERED_FIELDS,
     DUE_INDEX,
     EXPIRES_AT,
@@ -37,7 +36,7 @@ from detag.adapters.job_items import (
 )
 from detag.domain.job import Job, Reservation, State
 from detag.domain.picture import Picture
-from detag.ports.items import LASTING_SECONDS, moved_money, new_outputs, reused_on
+from detag.ports.items import LASTING_SECONDS, PHOTO, moved_money, new_outputs, reused_on, sent_photo
 from detag.ports.jobs import Delivered
 
 Request = dict[str, Any]
@@ -89,12 +88,13 @@ def save_requests(
     requests: dict[str, Request] = {JOB: {"Put": put_request(table, job_item(after), before.version)}}
     if pictures is not None:
         seen, changed = pictures
-        version = None if seen.version == ANY_VERSION else seen.version
-        requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), version)}
+        requests[PICTURE] = {"Put": put_request(table, picture_item(changed, now), seen.version)}
     if unless_output is not None:
-        requests[NOT_DELIVERED] = {"ConditionCheck": not_delivered_request(table, unless_output)}
+        requests[NOT_DELIVERED] = {"Update": sent_photo_request(table, unless_output, now, unless_output=True)}
+    elif (photo := sent_photo(before, after)) is not None:
+        requests[NOT_DELIVERED] = {"Update": sent_photo_request(table, photo, now, unless_output=False)}
     for output_id in new_outputs(before, after, met):
-        requests[output_id] = {"Put": {"TableName": table, "Item": output_item(output_id, after.job_id, now)}}
+        requests[output_id] = {"Update": delivered_output_request(table, output_id, after.job_id, now)}
     if (day := reused_on(before, after)) is not None:
         requests[f"reused on {day}"] = reused_request(table, day, now)
     reserved = after.reservation.day if after.reservation is not None else None
@@ -103,9 +103,53 @@ def save_requests(
     return requests
 
 
-def not_delivered_request(table: str, output_id: str) -> Request:
-    """A ConditionCheck that bytes were not delivered by detag."""
-    return {"TableName": table, "Key": {"pk": {"S": output_pk(output_id)}}, **NOT_THERE}
+def replace_picture_request(table: str, picture: Picture, item: Item, now: float) -> Request:
+    """A PutItem of a picture in place of an item whose version nobody can read, while that is as it was."""
+    request: Request = {
+        "TableName": table,
+        "Item": picture_item(picture, now),
+        "ConditionExpression": "attribute_exists(#pk) AND attribute_not_exists(#rev)",
+        "ExpressionAttributeNames": {"#pk": "pk", "#rev": "rev"},
+    }
+    if "rev" not in item:
+        return request
+    return request | {
+        "ConditionExpression": "#rev = :rev",
+        "ExpressionAttributeNames": {"#rev": "rev"},
+        "ExpressionAttributeValues": {":rev": item["rev"]},
+    }
+
+
+def sent_photo_request(table: str, output_id: str, now: float, *, unless_output: bool) -> Request:
+    """An update that records bytes as those of a photo, unless they were delivered by detag before; `unless_output`:
+    then it fails.
+    """
+    request: Request = {
+        "TableName": table,
+        "Key": {"pk": {"S": output_pk(output_id)}},
+        "UpdateExpression": "SET #first_as = if_not_exists(#first_as, if_not_exists(#job_id, :photo)), #sent_at = :now",
+        "ExpressionAttributeNames": {"#first_as": "first_as", "#job_id": "job_id", "#sent_at": "sent_at"},
+        "ExpressionAttributeValues": {":photo": {"S": PHOTO}, ":now": {"N": SECONDS.write(now)}},
+    }
+    if not unless_output:
+        return request
+    return request | {
+        "ConditionExpression": "attribute_not_exists(#pk) OR #first_as = :photo",
+        "ExpressionAttributeNames": request["ExpressionAttributeNames"] | {"#pk": "pk"},
+    }
+
+
+def delivered_output_request(table: str, output_id: str, job_id: str, now: float) -> Request:
+    """An update that records bytes as delivered; what they were first stays."""
+    values = output_item(job_id, now)
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": output_pk(output_id)}},
+        "UpdateExpression": "SET #first_as = if_not_exists(#first_as, :first_as), "
+        + ", ".join(f"#{name} = :{name}" for name in values if name != "first_as"),
+        "ExpressionAttributeNames": {f"#{name}": name for name in values},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+    }
 
 
 def reused_request(table: str, day: str, now: float) -> Request:
@@ -197,18 +241,41 @@ def charge_requests(
     ]
 
 
-def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, now: float) -> Request:
-    """An UpdateItem that records a sequencer unless a newer one is there."""
-    item = newest_upload_item(bucket, key, sequencer, now)
+def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+    """An UpdateItem that records a sequencer unless a newer one is there, or one of other bytes."""
+    request = newest_bytes_request(table, bucket, key, sequencer, etag, now)
+    same = "#same_since = if_not_exists(#same_since, :same_since)"
+    return request | {
+        "UpdateExpression": request["UpdateExpression"].replace("#same_since = :same_since", same),
+        "ConditionExpression": "attribute_not_exists(#rank) OR (#rank <= :rank AND #etag = :etag)",
+    }
+
+
+def newest_bytes_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+    """An UpdateItem that records a sequencer, of other bytes than before, unless a newer one is there."""
+    item = newest_upload_item(bucket, key, sequencer, etag, now)
     pk = item.pop("pk")
+    gone = "" if "etag" in item else " REMOVE #etag"
     return {
         "TableName": table,
         "Key": {"pk": pk},
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item),
+        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item) + gone,
         "ConditionExpression": "attribute_not_exists(#rank) OR #rank <= :rank",
-        "ExpressionAttributeNames": {f"#{name}": name for name in item},
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*item, "etag")},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def other_bytes_request(table: str, bucket: str, key: str, newest: str) -> Request:
+    """An UpdateItem that records that an older upload than the one of rank `newest` had other bytes."""
+    return {
+        "TableName": table,
+        "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
+        "UpdateExpression": "SET #same_since = :newest",
+        "ConditionExpression": "#same_since < :newest",
+        "ExpressionAttributeNames": {"#same_since": "same_since"},
+        "ExpressionAttributeValues": {":newest": {"S": newest}},
     }
 
 

@@ -859,14 +859,23 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             return _search_on(job, search, now, uniform)
         case NoneFound() if job.only_asks:
             return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
-        case NoneFound() if not may_send:
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and intake is paused")
-        case NoneFound() if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the URL expires")
-        case NoneFound() if job.reservation is None or job.reservation.day != day_of(now):
-            return Step(move=move(start_over, now), decision="started over", why="no run exists, and the day is over")
+        case NoneFound() if why_not := _why_not_again(job, may_send, now):
+            return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
     again = move(resend, lease_until=now + waits.LEASE.seconds)
     return Step(move=again, decision=SENT_AGAIN, why="no run exists")
+
+
+def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:
+    """Why the same bytes are not sent again; None where they may be."""
+    if not may_send:
+        return "intake is paused"
+    if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
+        return "the URL expires"
+    if job.reservation is None or job.reservation.day != day_of(now):
+        return "the day is over"
+    if job.picture is not None and job.picture_until - now <= waits.LEASE.seconds:
+        return "another may pay for an equal photo"  # the next claim finds that out
+    return None
 
 
 def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) -> Step:
@@ -1202,7 +1211,7 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
                 ask_at=_first_ask(now),
                 leftovers=leftovers,
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
     return Idle("another run of the job has no output to store")
@@ -1533,6 +1542,18 @@ def is_proven(run: Run, refused: str) -> bool:
     return run.is_record or not refused
 
 
+def shows_picture(job: Job, run: Run) -> bool:
+    """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
+    earlier one may have asked for another shape.
+    """
+    if run.client_ref == job.client_ref or job.submission_no <= 1:
+        return True
+    if not run.image_url:  # the record does not show what was asked for
+        return False
+    upload, again = job.upload, dict(job.source_metadata).get(AGAIN) or None
+    return job.picture == picture_id(upload.etag, upload.size, ratio=run.aspect_ratio, again=again)
+
+
 def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | Idle | Again:
     """What the attempt to store a run's outputs leads to.
 
@@ -1558,7 +1579,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 leftovers=leftovers,
                 ask_at=ask_at,
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=delivered, decision="delivered", why=f"without {refused}" if refused else "")
     if job.state is not State.SUBMITTED:
@@ -1613,6 +1634,7 @@ def deliver_later(
 
 def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
     """A job that was to be given up, and whose outputs are in the output bucket."""
+    run = Run(job.run_id or "", RunStatus.SUCCEEDED)
     match found:
         case Stored(keys, _, leftovers, outputs, same_photo):
             delivered = move(
@@ -1624,10 +1646,10 @@ def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again
                 leftovers=leftovers,
                 ask_at=None if job.reserved_run else _first_ask(now),
                 stored=outputs,
-                remembered=same_photo,
+                remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=delivered, decision="delivered", why="its output had been stored")
-    return after_fetch(job, Run(job.run_id or "", RunStatus.SUCCEEDED), found, now=now)
+    return after_fetch(job, run, found, now=now)
 
 
 def _without_output(job: Job, run: Run, now: float) -> Step | Idle | Again:

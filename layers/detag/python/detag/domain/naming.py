@@ -13,9 +13,9 @@ from typing import Final
 from urllib.parse import quote
 
 from detag.domain.job import Job
+from detag.domain.picture import MAX_KEY_BYTES
 from detag.domain.runs import MODEL
 
-MAX_KEY_BYTES: Final = 1_024
 MAX_METADATA_BYTES: Final = 2_048
 """User metadata of an object, names and values together (S3 User Guide, "Working with object metadata")."""
 FAILED_RECORDS: Final = "_failed/"

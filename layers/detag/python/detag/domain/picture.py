@@ -13,8 +13,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import Final
 
+from detag.domain.images import DELIVERABLE
 from detag.domain.runs import MODEL
 
+MAX_KEY_BYTES: Final = 1_024
+"""Of a key in S3, as UTF-8."""
 REVIEW: Final = "detag-review"
 REJECTED: Final = "rejected"
 """The object tag by which an operator says that an output is not good enough."""
@@ -52,6 +55,11 @@ class Output:
     """Bytes."""
     content_type: str
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether detag could have delivered it: an item may name anything."""
+        return self.number > 0 and self.content_type in DELIVERABLE and 0 < len(self.key.encode()) <= MAX_KEY_BYTES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -75,8 +83,8 @@ class Picture:
 
     @property
     def is_known(self) -> bool:
-        """Whether something was delivered of it."""
-        return bool(self.outputs)
+        """Whether something was delivered of it. Where its item names what cannot be, it says nothing."""
+        return bool(self.outputs) and all(one.is_possible for one in (*self.outputs, *self.originals))
 
     @property
     def expires(self) -> bool:

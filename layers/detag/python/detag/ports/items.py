@@ -101,7 +101,7 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     after that takes it again, if nobody has it.
     """
     job_id = after.job_id
-    if after.picture is not None and after.state is State.SUBMITTING and after.submission_no > before.submission_no:
+    if after.picture is not None and _is_claimed(before, after):
         until = after.picture_until
         expected = met or Picture(picture_id=after.picture)
         return PictureChange(after.picture, lambda picture: pictures.take(picture, job_id, until), expected, takes=True)
@@ -118,6 +118,21 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     if before.holds_picture and not after.holds_picture and before.picture is not None:
         return PictureChange(before.picture, lambda picture: pictures.leave(picture, job_id), own)
     return None
+
+
+PHOTO: Final = "photo"
+OUTPUT: Final = "output"
+
+
+def sent_photo(before: Job, after: Job) -> str | None:
+    """The id of the bytes of a photo that is claimed just now: if Runflow gives back the same, they stay a photo's."""
+    if not _is_claimed(before, after):
+        return None
+    return pictures.output_id(after.upload.etag, after.upload.size)
+
+
+def _is_claimed(before: Job, after: Job) -> bool:
+    return after.state is State.SUBMITTING and after.submission_no > before.submission_no
 
 
 def new_outputs(before: Job, after: Job, met: Picture | None) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ class JobStore(Protocol):
 
         The job's picture, and what is known of its outputs, change in the same transaction, as `picture_change` says:
         a claim takes the picture that was `met`, or one that has no item. With `unless_output`, the bytes with that id
-        must not have been delivered. Returns the jobs that waited for the picture, and may go on.
+        must not have been delivered before they were first claimed as a photo. Returns the jobs that waited for the
+        picture, and may go on.
 
         Money moves in the same transaction: what is spent on a day changes by the difference of the two reservations.
         `limit`, in US dollars, is the day's limit, which a new reservation must fit; without it the money moves
@@ -105,9 +106,15 @@ class JobStore(Protocol):
         """
         ...
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
         """Record an upload's sequencer, in the form that compares as text (`sequencer_rank`), as the newest of its key,
-        unless a newer one is known. Returns the newest.
+        unless a newer one is known. Returns the newest. `etag`: of its bytes; empty where they need not be compared.
+        """
+        ...
+
+    def same_since(self, bucket: str, key: str) -> str:
+        """The sequencer, in the form that compares as text, since which every upload of a key that is known has had the
+        same bytes; empty where none is known.
         """
         ...
 

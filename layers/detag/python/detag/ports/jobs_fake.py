@@ -20,6 +20,8 @@ from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
 from detag.ports.items import (
     LASTING_SECONDS,
+    OUTPUT,
+    PHOTO,
     PictureChange,
     kept,
     kept_batch,
@@ -29,6 +31,7 @@ from detag.ports.items import (
     new_outputs,
     picture_change,
     reused_on,
+    sent_photo,
 )
 from detag.ports.jobs import (
     AlreadyDelivered,
@@ -77,13 +80,16 @@ class FakeJobStore:
         """What was charged by `charge`, by run id."""
         self.newest_uploads: dict[tuple[str, str], str] = {}
         """The newest sequencer, by bucket and key."""
+        self._same_since: dict[tuple[str, str], tuple[str, str]] = {}
         self.delivered: dict[tuple[str, str], Delivered] = {}
         """What has been delivered, by bucket and key."""
         self._delivering: dict[tuple[str, str], tuple[str, float]] = {}
         self.pictures: dict[str, Picture] = {}
         """Every picture, by its id."""
-        self.known_outputs: set[str] = set()
-        """The ids of what was delivered."""
+        self.unreadable_pictures: set[str] = set()
+        """Ids of pictures of whose items not even the version can be read."""
+        self.known_bytes: dict[str, str] = {}
+        """What bytes were first, a photo or an output, by their id."""
         self.reused_on: Tally[str] = Tally()
         """How many results were reused, by day."""
         self.writes: list[Write] = []
@@ -147,12 +153,15 @@ class FakeJobStore:
             if (present.version if present else 0) != before.version:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
             pictures = self._pictures(picture_change(before, after, met))
-            if unless_output in self.known_outputs:
+            if self.known_bytes.get(unless_output or "") == OUTPUT:
                 raise AlreadyDelivered("the photo is an output that was delivered")
             self._move_money(before.reservations, after.reservations, limit)
             self.jobs[written.job_id] = written
             self.aside.pop(written.job_id, None)
-            self.known_outputs.update(new_outputs(before, after, met))
+            if (photo := sent_photo(before, after)) is not None:
+                self.known_bytes.setdefault(photo, PHOTO)
+            for output in new_outputs(before, after, met):
+                self.known_bytes.setdefault(output, OUTPUT)
             if (day := reused_on(before, after)) is not None:
                 self.reused_on[day] += 1
             if pictures is not None:
@@ -163,6 +172,9 @@ class FakeJobStore:
     def _pictures(self, change: PictureChange | None) -> tuple[Picture, Picture] | None:
         if change is None:
             return None
+        if change.picture_id in self.unreadable_pictures:
+            self.unreadable_pictures.remove(change.picture_id)
+            self.pictures[change.picture_id] = Picture(picture_id=change.picture_id, version=1)
         there = self.pictures.get(change.picture_id, Picture(picture_id=change.picture_id))
         same = change.expected is not None and change.expected.version == there.version
         if change.takes and not same:
@@ -191,12 +203,22 @@ class FakeJobStore:
         """What is spent on a day; zero where nothing was."""
         return self.money.get(day, Decimal(0))
 
-    def raise_newest_upload(self, bucket: str, key: str, sequencer: str) -> str:
+    def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
         """See `JobStore`."""
         with self._effect("jobs.raise_newest_upload"), self._lock:
             newest = max(sequencer, self.newest_uploads.get((bucket, key), ""), key=sequencer_rank)
+            since, shown = self._same_since.get((bucket, key), ("", etag))
+            older = sequencer_rank(sequencer) < sequencer_rank(newest)
+            if not since or (not (etag and etag == shown) and since <= sequencer_rank(sequencer)):
+                since = sequencer_rank(newest)
+            self._same_since[bucket, key] = since, shown if older else etag
             self.newest_uploads[bucket, key] = newest
             return newest
+
+    def same_since(self, bucket: str, key: str) -> str:
+        """See `JobStore`."""
+        with self._effect("jobs.same_since"), self._lock:
+            return self._same_since.get((bucket, key), ("", ""))[0]
 
     def newest_upload(self, bucket: str, key: str) -> str:
         """See `JobStore`."""

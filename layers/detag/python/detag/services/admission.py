@@ -74,6 +74,8 @@ class Admission:
         the newest of its name. It is judged again each time that it may go on.
         """
         job, found = self._screen(job)
+        if isinstance(found, Step) and not job.upload.version:
+            self._newest(job.upload)  # Runflow may have read it in place of what was sent
         override, intake = self._jobs.override(), self._jobs.intake()
         if isinstance(found, Photo):
             reason, pauses = admit(job, intake, override, paused=self._paused), False
@@ -130,10 +132,15 @@ class Admission:
         if isinstance(found, Step):
             return found
         upload, seen = job.upload, None
-        newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank)
+        newest = self._newest(upload)
         while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadHead):
             seen = self._read_head(job, ranked.of, ranked.length)
         return ranked or found
+
+    def _newest(self, upload: Upload) -> str:
+        """The newest upload of a key, with this one; without versions, its bytes are kept apart from others."""
+        etag = "" if upload.version else upload.etag
+        return self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, etag)
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
         """The first read names no version, because a photo that was deleted still has one."""

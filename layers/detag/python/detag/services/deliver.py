@@ -267,7 +267,8 @@ class Deliver:
                 self._telemetry.info("result retried", job_id=job.job_id, key=readable(job.upload.key), why=why)
                 raise Transient(why)
             case Step(unless_stored=True) if outputs := self._stored(job):
-                found = self._storing.alone(job, lambda: self._whole(job, outputs), deadline)
+                done = job.done if job.done_run is None else ()
+                found = self._storing.alone(job, lambda: self._whole(job, done, outputs), deadline)
                 self._take(job, found_stored(job, found, now=self._clock.now()), result, deadline)
                 return
             case Step():
@@ -289,14 +290,18 @@ class Deliver:
             found = ours | found
         return tuple(found.values())
 
-    def _whole(self, job: Job, outputs: tuple[Output, ...], refused: str = "") -> Stored:
-        """What is stored of a run, and whether it is surely the photo's that was claimed."""
-        keys = tuple(output.key for output in outputs)
-        return Stored(keys, refused, outputs=outputs, same_photo=bool(keys) and self._is_same_photo(job))
+    def _whole(self, job: Job, done: tuple[str, ...], outputs: tuple[Output, ...], refused: str = "") -> Stored:
+        """What was stored of a run, under the keys of `done`, and what `outputs` of it are still there. An equal photo
+        may have them only if they are all there, and surely the photo's that was claimed.
+        """
+        there = [output.key for output in outputs]
+        keys = tuple(key for key in dict.fromkeys((*done, *there)) if key)
+        same = bool(keys) and len(keys) == len(there) and self._is_same_photo(job)
+        return Stored(keys, refused, outputs=outputs, same_photo=same)
 
     def _is_same_photo(self, job: Job) -> bool:
         """Whether Runflow has surely read the photo that was claimed. Without versions its URL leads to whatever has
-        the name by then: to be sure, the name must still show that photo, and no newer one may have been seen.
+        the name by then: to be sure, the name must still show that photo, and no other may have been seen since.
         """
         upload = job.upload
         if upload.version is not None or job.picture is None:
@@ -305,7 +310,7 @@ class Deliver:
             self._photos.read_head(upload.bucket, upload.key, None, 1, upload.etag or None)
         except (Missing, Denied, Archived, PreconditionFailed):
             return False
-        return bool(upload.etag) and self._jobs.newest_upload(upload.bucket, upload.key) <= upload.rank
+        return bool(upload.etag) and self._jobs.same_since(upload.bucket, upload.key) <= upload.rank
 
     # The outputs
 
@@ -354,20 +359,18 @@ class Deliver:
         if not is_proven(run, refused):
             return Stored((), refused)  # none of them closes the job
         try:
-            return self._whole(job, self._exactly(done, stored), refused)
+            return self._whole(job, done, self._exactly(job, done, stored), refused)
         except Transient as error:
             return NotStored(f"what was stored could not be read: {error}", done)
 
-    def _exactly(self, done: tuple[str, ...], stored: Mapping[str, Output]) -> tuple[Output, ...]:
-        """The outputs as they were stored; those of an earlier invocation as they are there now."""
+    def _exactly(self, job: Job, done: tuple[str, ...], stored: Mapping[str, Output]) -> tuple[Output, ...]:
+        """The outputs as they were stored; those of an earlier invocation if they are still there."""
         found = []
         for number, key in enumerate(done, 1):
             if key in stored:
                 found.append(stored[key])
-            elif key and (there := self._photos.existing(key)) is not None:
+            elif key and (there := self._photos.existing(key)) is not None and _same_run(job, there):
                 found.append(as_output(number, key, there))
-            elif key:
-                found.append(Output(number, key, None, "", 0, ""))
         return tuple(found)
 
     def _put(self, job: Job, run: Run, number: int, download: Download) -> Output:

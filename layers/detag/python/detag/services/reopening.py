@@ -9,7 +9,7 @@ from typing import Any, Final
 from detag.domain.decisions import Idle, Step, reopening, taking_up
 from detag.domain.job import Job, Upload, new
 from detag.domain.metrics import Metric
-from detag.domain.naming import MAX_KEY_BYTES
+from detag.domain.picture import MAX_KEY_BYTES
 from detag.domain.reopening import Refusal, Reopen, Way, ids_of, read_reopen
 from detag.domain.uploads import by_encoded_key, sequencer_of
 from detag.ports.clock import Clock
