@@ -14,13 +14,14 @@ from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.domain.reasons import Reason
 from detag.ports.photos_fake import Stored
-from detag.ports.runs_fake import PRICE, Ending
+from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Crash, Simulation
 
 FAILS = Ending(seconds=5.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
 WORKS = Ending(seconds=5.0)
+IS_OPEN = "self._jobs.is_any_open(besides=intake.probe_job, waiting_for=NEEDS_A_PERSON)"
 RECORDS = "detag.services.records:Records."
 
 
@@ -336,6 +337,37 @@ def test_photos_behind_the_limit_do_not_keep_a_batch_open(simulation: Simulation
     assert [one["photos"] for one in batches(simulation)] == [10], "the three of the next day are no batch"
 
 
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [("out_of_credit", True), ("unauthorized", True), ("other_account", True), ("runflow_down", False)],
+)
+def test_what_waits_for_a_person_keeps_no_batch_open(simulation: Simulation, why: str, told: bool) -> None:
+    """Whatever probes come meanwhile; what waits for Runflow to be back goes on by itself."""
+    habits = simulation.runflow.habits
+    drop(simulation, 12)
+    pass_time(simulation, 60.0)
+    match why:
+        case "out_of_credit":
+            habits.credit = Decimal(0)
+        case "unauthorized":
+            simulation.runflow.faults = [Fault(401)] * 5_000
+        case "other_account":
+            habits.accounts = {"key 1": "ours", "key 2": "theirs"}
+            simulation.runflow.faults = [Fault()]
+        case "runflow_down":
+            simulation.runflow.down = True
+    job_id = upload(simulation, "later.jpg")
+    pass_time(simulation, 60.0)
+    habits.key = "key 2" if why == "other_account" else habits.key
+    pass_time(simulation, 8 * HOUR)
+    job = simulation.jobs.jobs[job_id]
+    assert job.state is State.WAITING and (job.reason == why or not told)
+    assert [one["photos"] for one in batches(simulation)] == [12] * told
+    habits.credit, simulation.runflow.faults, simulation.runflow.down, habits.key = None, [], False, "key 1"
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [12 if told else 13]
+
+
 def test_a_batch_is_told_of_whatever_fails(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """At least once: the process dies right after the event, before it is written down."""
     real = simulation.jobs.save_batch
@@ -385,5 +417,5 @@ def test_a_batch_told_of_wrongly_is_noticed(simulation: Simulation, place: str, 
 def test_a_batch_told_of_while_a_run_goes_on_is_noticed(simulation: Simulation) -> None:
     simulation.runflow.endings = [Ending(seconds=HOUR)]
     drop(simulation, 12)
-    with Change("detag.services.batches:Batches._goes_on", "self._jobs.is_any_open()", "False").made():
+    with Change("detag.services.batches:Batches._goes_on", IS_OPEN, "False").made():
         assert "batches" in gave_up(simulation)
