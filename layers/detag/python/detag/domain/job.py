@@ -1175,8 +1175,10 @@ def go_ahead(job: Job, reason: Reason, now: float) -> Job:
     by="submit, deliver",
     when="nothing new is there for a reopened job, or it may not be sent after all",
 )
-def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
-    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between."""
+def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float | None = None) -> Job:
+    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between; `ask_at`:
+    when to ask for runs that failed in between, if nothing was to be asked for before.
+    """
     was = job.closed_as
     if was is None:
         raise Illegal(f"close_again: job {job.job_id} was not reopened")
@@ -1187,8 +1189,9 @@ def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    ask_at = was.ask_at or closed.ask_at
-    closed = replace(closed, ask_at=ask_at, due_at=ask_at)
+    ask_at = was.ask_at or closed.ask_at or ask_at
+    replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again
+    closed = replace(closed, ask_at=ask_at, due_at=ask_at, replaced_runs=replaced)
     return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
 
 
