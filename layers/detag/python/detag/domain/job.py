@@ -1176,8 +1176,8 @@ def go_ahead(job: Job, reason: Reason, now: float) -> Job:
     when="nothing new is there for a reopened job, or it may not be sent after all",
 )
 def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float | None = None) -> Job:
-    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between; `ask_at`:
-    when to ask for runs that failed in between, if nothing was to be asked for before.
+    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between;
+    `ask_at`: when to ask for runs that failed in between, if nothing was to be asked for before.
     """
     was = job.closed_as
     if was is None:
