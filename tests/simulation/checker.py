@@ -291,7 +291,7 @@ class Checker:
             after.run_id or "",
         )
         self.check("one writer at a time", after.version > (before.version if before else 0), after)
-        if after.state.terminal and after.closed_at is not None and (before is None or not before.state.terminal):
+        if after.closed_at is not None and (before is None or before.closed_at != after.closed_at):
             self._simulation.wake(after.closed_at + COUNTED)  # for its batch
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)

@@ -300,6 +300,38 @@ def test_twelve_photos_are_one_batch(simulation: Simulation) -> None:
     assert told["reasons"] == {"run_failed": 1, "not_an_image": 1}
 
 
+@pytest.mark.parametrize("end", ["failed", "delivered"])
+def test_a_batch_counts_only_what_was_spent_since(simulation: Simulation, end: str) -> None:
+    """Photos that are asked for and closed as before, or delivered once more, end twice and are paid for once."""
+    simulation.runflow.endings = [Ending(seconds=5.0, status="failed", code="POSTPROCESS_FAILED")] * 12
+    if end == "delivered":
+        simulation.runflow.endings = [WORKS] * 12
+    drop(simulation, 12)
+    pass_time(simulation, HOUR)
+    for how, photos, usd in (("ask", 12, "1.68"), ("paid", 12, "0"), ("ask", 12, "1.68"), ("ask", 12, "0")):
+        told = batches(simulation)[-1]
+        assert (told["photos"], Decimal(str(told["usd"]))) == (photos, Decimal(usd))
+        for job_id in list(simulation.jobs.jobs):
+            simulation.reopen(how, {"job_id": job_id})
+        pass_time(simulation, HOUR)
+    rest(simulation)
+
+
+def test_a_late_result_of_a_failure_is_spent_once(simulation: Simulation) -> None:
+    """Its run failed free of charge, is tried again by Runflow itself, and is charged then."""
+    simulation.unmatched_runs = 10
+    simulation.runflow.endings = [FAILS] * 10
+    drop(simulation, 10)
+    pass_time(simulation, HOUR)
+    for run in list(simulation.runflow.runs.values()):
+        simulation.runflow.try_again(run)
+    rest(simulation)
+    assert [one["states"] for one in batches(simulation)] == [{"failed": 10}, {"delivered": 10}]
+    spent = sum((Decimal(str(one["usd"])) for one in batches(simulation)), Decimal(0))
+    assert spent == sum((run.billed for run in simulation.runflow.runs.values()), Decimal(0)) > 0
+    rest(simulation)
+
+
 @pytest.mark.parametrize("photos", [0, 1, 9])
 def test_fewer_than_ten_photos_are_no_batch(simulation: Simulation, photos: int) -> None:
     drop(simulation, photos)

@@ -95,7 +95,7 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
         counted_to=max(batch.counted_to, found.up_to),
         active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
         ends=tuple(sorted(ends.items())),
-        usd=batch.usd + sum((Decimal(job.cost or "0") for job in jobs), Decimal(0)),
+        usd=batch.usd + sum((job.cost_since for job in jobs), Decimal(0)),
         reused=batch.reused + sum(job.reused_from is not None for job in jobs),
         first_upload=min(uploads, default=0.0),
         last_upload=max(uploads, default=0.0),
