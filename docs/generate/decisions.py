@@ -600,6 +600,16 @@ def _reopening() -> Iterator[Row]:
     yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
     yield row("paid: delivered", delivered, PAID)
     yield row("paid: an unclear answer may have made a run", unsure, PAID)
+    same = Head(PHOTO, len(PHOTO), "e1", {}, None)
+    for known, asked, seen, newest, done in (
+        ("its photo is gone", PAID, decisions.Gone(), "", ""),
+        ("ask: the same", ASK, decisions.Gone(), "", ""),
+        ("another photo is at its key", UNPAID, decisions.Replaced(), "", ""),
+        ("without versions, a newer photo of the same bytes was uploaded", PAID, same, "F" * 64, ""),
+        ("ask: a newer photo of its name has been delivered", ASK, same, "", "F" * 64),
+    ):
+        upload = replace(UPLOAD, version_id=None, etag="e1")
+        yield known, delivered, decisions.refuse_photo(upload, asked, seen, newest=newest, delivered=done)
     for known, request, age, versioned in (
         ("paid: it has no item, and is there", PAID, 100, True),
         ("unpaid: the same, uploaded a day ago", UNPAID, 1, True),
@@ -632,6 +642,9 @@ def _after_asking() -> Iterator[Row]:
     none = replace(UNCONFIRMED, requests=(ASK,), closed_as=ASKED.closed_as)
     nothing = decisions.after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
     yield "ask: the search finds no run", none, nothing
+    waiting = replace(free, reason=Reason.READY)
+    gone = decisions.screen_photo(waiting, decisions.Gone(), None, CRITERIA, now=NOW)
+    yield "unpaid: its photo was deleted meanwhile", waiting, decisions.as_before(waiting, gone, now=NOW)
 
 
 def _search() -> Iterator[Row]:
@@ -1040,12 +1053,12 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_list,
     ),
     (
-        "A request to reopen a job: `reopening`, `taking_up`",
+        "A request to reopen a job: `reopening`, `refuse_photo`, `taking_up`",
         "How it is asked for, and what is known of the job.",
         _reopening,
     ),
     (
-        "What became of a reopened job's runs: `after_asking`, `as_asked`",
+        "What became of a reopened job's runs: `after_asking`, `as_asked`, `as_before`",
         "What Runflow tells of them, before anything is sent.",
         _after_asking,
     ),

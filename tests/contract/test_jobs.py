@@ -255,8 +255,13 @@ def test_what_goes_on_is_open_and_does_not_wait_for_the_intake(store: JobStore) 
     saved(store, job_of(1), reason=Reason.SPEND_LIMIT, due_at=EPOCH)
     saved(store, job_of(2), state=State.FAILED, reason=Reason.TIMED_OUT, closed_at=EPOCH, ask_at=EPOCH, due_at=EPOCH)
     assert not store.is_any_open()
+    probe = saved(store, job_of(4), reason=Reason.READY, due_at=EPOCH)
+    assert store.is_any_open() and not store.is_any_open(besides=probe.job_id)
+    saved(store, job_of(5), reason=Reason.OTHER_ACCOUNT, due_at=EPOCH)
+    assert store.is_any_open(besides=probe.job_id)
+    assert not store.is_any_open(besides=probe.job_id, waiting_for={Reason.OTHER_ACCOUNT})
     saved(store, job_of(3), state=State.SUBMITTED, reason=None, due_at=EPOCH + 300.0)
-    assert store.is_any_open()
+    assert store.is_any_open(besides=probe.job_id, waiting_for={Reason.OTHER_ACCOUNT})
 
 
 def test_what_was_closed_in_a_span_of_time_is_found(store: JobStore) -> None:

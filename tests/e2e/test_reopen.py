@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,7 +40,7 @@ def reopen(harness: Harness, how: str, **named: str) -> None:
     definition, *commands = re.split(r"^(?=reopen (?:ask|unpaid|paid))", block("Reopen a photo"), flags=re.MULTILINE)
     (command,) = [one for one in commands if one.startswith(f"reopen {how} ")]
     for name, value in named.items():
-        command = command.replace(name, value)
+        command = command.replace(f"'{name}'", shlex.quote(value)).replace(name, value)
     shell(stack, definition.replace("UPLOAD_QUEUE_URL", stack.description["upload_queue_url"]) + command)
 
 
@@ -75,15 +76,16 @@ def test_ask_puts_a_deleted_output_back(harness: Harness) -> None:
 
 
 def test_paid_makes_a_new_run(harness: Harness) -> None:
-    """By its key, and by the output's command with its job id."""
-    upload(harness, "paid.jpg")
-    job = ended(harness, "paid.jpg", "delivered")
+    """By its key, whatever is in it, and by the output's command with its job id."""
+    key = """27" monitor 'été'\\n.jpg"""
+    upload(harness, key)
+    job = ended(harness, key, "delivered")
     billed = harness.billing()["runs"]
-    reopen(harness, "paid", KEY="paid.jpg")
-    ended(harness, "paid.jpg", "delivered", requests=1)
+    reopen(harness, "paid", KEY=key)
+    ended(harness, key, "delivered", requests=1)
     command = output(harness.stack, "ReopenCommand").replace("JOB_ID", job["job_id"]).replace("HOW", "paid")
-    shell(harness.stack, f"USER=anna\n{command}")
-    again = ended(harness, "paid.jpg", "delivered", requests=2)
+    shell(harness.stack, f"USER='SHOP\\anna'\n{command}")
+    again = ended(harness, key, "delivered", requests=2)
     assert harness.billing()["runs"] == billed + 2
     assert again["earlier_runs"][0]["S"] == job["run_id"]
-    assert again["requests"][1]["L"][2]["S"] == "anna"
+    assert again["requests"][1]["L"][2]["S"] == "SHOPanna"

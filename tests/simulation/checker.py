@@ -276,7 +276,7 @@ class Checker:
             self._simulation.wake(after.due_at)
         if before is None and after.upload.sequencer.startswith("0" * 40):
             self._simulation.profile.happens("upload recovered by the scan")
-        if after.state.terminal or after.waits_for_intake:
+        if after.state.terminal or after.waits_for_intake or after.reason is Reason.OTHER_ACCOUNT:
             self._goes_on_since.pop(after.job_id, None)
         else:
             self._goes_on_since.setdefault(after.job_id, self._simulation.time)
@@ -291,7 +291,7 @@ class Checker:
             after.run_id or "",
         )
         self.check("one writer at a time", after.version > (before.version if before else 0), after)
-        if after.state.terminal and after.closed_at is not None and (before is None or not before.state.terminal):
+        if after.closed_at is not None and (before is None or before.closed_at != after.closed_at):
             self._simulation.wake(after.closed_at + COUNTED)  # for its batch
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)
@@ -751,7 +751,8 @@ class Checker:
         self.check("batches", detail["photos"] >= 10 and detail["photos"] == sum(detail["states"].values()), detail)
         for job_id, since in self._goes_on_since.items():
             recent = now - since < 2 * CLOCK_SKEW + jobs.lag + 60
-            self.check("batches", recent or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
+            probes = job_id == self._simulation.intake.probe_job
+            self.check("batches", recent or probes or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
         last: dict[str, Write] = {write.after.job_id: write for write in jobs.writes}
         for write in last.values():
             job = write.after

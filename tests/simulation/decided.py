@@ -35,7 +35,7 @@ OTHERS: Final[dict[State, set[str]]] = {
     State.DELIVERED: {"delivered", AGAIN},
     State.FAILED: {"not sent", "refused", "not tried again", "given up", AGAIN},
     State.CANCELLED: {"not tried again", AGAIN},
-    State.SKIPPED: {"not sent"},
+    State.SKIPPED: {"not sent", AGAIN},
     State.SUPERSEDED: {"not sent", "not stored", AGAIN},
 }
 

@@ -14,13 +14,14 @@ from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.domain.reasons import Reason
 from detag.ports.photos_fake import Stored
-from detag.ports.runs_fake import PRICE, Ending
+from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Crash, Simulation
 
 FAILS = Ending(seconds=5.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
 WORKS = Ending(seconds=5.0)
+IS_OPEN = "self._jobs.is_any_open(besides=intake.probe_job, waiting_for=NEEDS_A_PERSON)"
 RECORDS = "detag.services.records:Records."
 
 
@@ -299,6 +300,38 @@ def test_twelve_photos_are_one_batch(simulation: Simulation) -> None:
     assert told["reasons"] == {"run_failed": 1, "not_an_image": 1}
 
 
+@pytest.mark.parametrize("end", ["failed", "delivered"])
+def test_a_batch_counts_only_what_was_spent_since(simulation: Simulation, end: str) -> None:
+    """Photos that are asked for and closed as before, or delivered once more, end twice and are paid for once."""
+    simulation.runflow.endings = [Ending(seconds=5.0, status="failed", code="POSTPROCESS_FAILED")] * 12
+    if end == "delivered":
+        simulation.runflow.endings = [WORKS] * 12
+    drop(simulation, 12)
+    pass_time(simulation, HOUR)
+    for how, photos, usd in (("ask", 12, "1.68"), ("paid", 12, "0"), ("ask", 12, "1.68"), ("ask", 12, "0")):
+        told = batches(simulation)[-1]
+        assert (told["photos"], Decimal(str(told["usd"]))) == (photos, Decimal(usd))
+        for job_id in list(simulation.jobs.jobs):
+            simulation.reopen(how, {"job_id": job_id})
+        pass_time(simulation, HOUR)
+    rest(simulation)
+
+
+def test_a_late_result_of_a_failure_is_spent_once(simulation: Simulation) -> None:
+    """Its run failed free of charge, is tried again by Runflow itself, and is charged then."""
+    simulation.unmatched_runs = 10
+    simulation.runflow.endings = [FAILS] * 10
+    drop(simulation, 10)
+    pass_time(simulation, HOUR)
+    for run in list(simulation.runflow.runs.values()):
+        simulation.runflow.try_again(run)
+    rest(simulation)
+    assert [one["states"] for one in batches(simulation)] == [{"failed": 10}, {"delivered": 10}]
+    spent = sum((Decimal(str(one["usd"])) for one in batches(simulation)), Decimal(0))
+    assert spent == sum((run.billed for run in simulation.runflow.runs.values()), Decimal(0)) > 0
+    rest(simulation)
+
+
 @pytest.mark.parametrize("photos", [0, 1, 9])
 def test_fewer_than_ten_photos_are_no_batch(simulation: Simulation, photos: int) -> None:
     drop(simulation, photos)
@@ -334,6 +367,37 @@ def test_photos_behind_the_limit_do_not_keep_a_batch_open(simulation: Simulation
     assert [one["photos"] for one in batches(simulation)] == [10]
     rest(simulation)
     assert [one["photos"] for one in batches(simulation)] == [10], "the three of the next day are no batch"
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [("out_of_credit", True), ("unauthorized", True), ("other_account", True), ("runflow_down", False)],
+)
+def test_what_waits_for_a_person_keeps_no_batch_open(simulation: Simulation, why: str, told: bool) -> None:
+    """Whatever probes come meanwhile; what waits for Runflow to be back goes on by itself."""
+    habits = simulation.runflow.habits
+    drop(simulation, 12)
+    pass_time(simulation, 60.0)
+    match why:
+        case "out_of_credit":
+            habits.credit = Decimal(0)
+        case "unauthorized":
+            simulation.runflow.faults = [Fault(401)] * 5_000
+        case "other_account":
+            habits.accounts = {"key 1": "ours", "key 2": "theirs"}
+            simulation.runflow.faults = [Fault()]
+        case "runflow_down":
+            simulation.runflow.down = True
+    job_id = upload(simulation, "later.jpg")
+    pass_time(simulation, 60.0)
+    habits.key = "key 2" if why == "other_account" else habits.key
+    pass_time(simulation, 8 * HOUR)
+    job = simulation.jobs.jobs[job_id]
+    assert job.state is State.WAITING and (job.reason == why or not told)
+    assert [one["photos"] for one in batches(simulation)] == [12] * told
+    habits.credit, simulation.runflow.faults, simulation.runflow.down, habits.key = None, [], False, "key 1"
+    rest(simulation)
+    assert [one["photos"] for one in batches(simulation)] == [12 if told else 13]
 
 
 def test_a_batch_is_told_of_whatever_fails(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,5 +449,5 @@ def test_a_batch_told_of_wrongly_is_noticed(simulation: Simulation, place: str, 
 def test_a_batch_told_of_while_a_run_goes_on_is_noticed(simulation: Simulation) -> None:
     simulation.runflow.endings = [Ending(seconds=HOUR)]
     drop(simulation, 12)
-    with Change("detag.services.batches:Batches._goes_on", "self._jobs.is_any_open()", "False").made():
+    with Change("detag.services.batches:Batches._goes_on", IS_OPEN, "False").made():
         assert "batches" in gave_up(simulation)

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from detag.domain.intake import Override
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import PRICE, Ending, FakeRun, Fault
@@ -39,6 +40,11 @@ def reopen(simulation: Simulation, how: str, job: Job, *, copies: int = 1, hours
     simulation.reopen(how, {"job_id": job.job_id}, copies=copies)
     pass_time(simulation, hours * HOUR)
     return now(simulation, job)
+
+
+def at_rest(job: Job) -> Job:
+    """The job but for when a late result of it is asked for."""
+    return replace(job, version=0, due_at=None, tries=0, ask_at=None)
 
 
 def refused(simulation: Simulation) -> list[str]:
@@ -348,12 +354,109 @@ def test_what_an_earlier_run_cost_is_corrected(simulation: Simulation) -> None:
 # The photo, meanwhile
 
 
-def test_a_reopened_photo_that_was_deleted_is_superseded(simulation: Simulation) -> None:
-    job = closed(simulation, FREE)
+ENDS: dict[str, tuple[Ending, str]] = {
+    "delivered": (Ending(), "paid"),
+    "failed and charged": (CHARGED, "paid"),
+    "failed free": (FREE, "unpaid"),
+}
+
+
+def as_found(simulation: Simulation) -> tuple[list[tuple[str, bytes]], float, int]:
+    outputs = sorted((key, one.data) for key, one in simulation.photos.outputs.items())
+    return outputs, used(simulation), len(simulation.runflow.sent)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+@pytest.mark.parametrize("named", ["by its id", "by its version"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_photo_that_is_gone_is_not_reopened(simulation: Simulation, end: str, named: str, versioned: bool) -> None:
+    """Nothing changes: its state, its record, its reason and its cost stay."""
+    if not versioned:
+        simulation.versioned = False
+        simulation.photos.unversioned.add("in")
+    ending, how = ENDS[end]
+    job = closed(simulation, ending)
     simulation.delete("shoe.jpg")
-    found = reopen(simulation, "unpaid", job)
-    assert (found.state, found.reason) == (State.SUPERSEDED, Reason.DELETED)
-    assert not [key for key in simulation.photos.outputs if key.startswith("_failed/")]
+    before = as_found(simulation)
+    version = {"key": "shoe.jpg", "version_id": str(job.upload.version_id)}
+    simulation.reopen(how, version if named == "by its version" and versioned else {"job_id": job.job_id})
+    pass_time(simulation, HOUR)
+    assert at_rest(now(simulation, job)) == at_rest(job) and as_found(simulation) == before
+    assert refused(simulation) == ["its photo, or this version of it, is gone"]
+    assert simulation.telemetry.counts["ReopenRefused"] == 1 and not simulation.uploads.died
+    rest(simulation)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+@pytest.mark.parametrize("how", ["ask", "unpaid", "paid"])
+def test_a_photo_with_a_newer_one_is_not_reopened(simulation: Simulation, how: str, versioned: bool) -> None:
+    if not versioned:
+        simulation.versioned = False
+        simulation.photos.unversioned.add("in")
+    job = closed(simulation, FREE if how == "unpaid" else Ending())
+    newer = closed(simulation)
+    before = as_found(simulation)
+    assert at_rest(reopen(simulation, how, job)) == at_rest(job) and as_found(simulation) == before
+    assert refused(simulation) == ["a newer photo of its name has been delivered"]
+    simulation.photos.outputs.clear()
+    assert reopen(simulation, "paid", newer).state is State.DELIVERED
+    rest(simulation)
+
+
+def test_a_photo_with_a_newer_one_that_failed_is_not_reopened(simulation: Simulation) -> None:
+    """It is not what is at its key, so that it would not be sent."""
+    job = closed(simulation, FREE)
+    closed(simulation, FREE)
+    assert at_rest(reopen(simulation, "unpaid", job)) == at_rest(job)
+    assert refused(simulation) == ["another photo, or another version of it, is at its key now"]
+    rest(simulation)
+
+
+def test_a_photo_uploaded_again_without_versions_is_not_reopened(simulation: Simulation) -> None:
+    """The same bytes: only the order of the uploads tells."""
+    simulation.versioned = False
+    simulation.photos.unversioned.add("in")
+    simulation.runflow.endings = [FREE, FREE]
+    first = simulation.upload("shoe.jpg", photo("p1", "image/jpeg")).job_id
+    pass_time(simulation, HOUR)
+    simulation.upload("shoe.jpg", photo("p1", "image/jpeg"))
+    pass_time(simulation, HOUR)
+    job = simulation.jobs.jobs[first]
+    assert at_rest(reopen(simulation, "unpaid", job)) == at_rest(job)
+    assert refused(simulation) == ["a newer photo of its name was uploaded"]
+    rest(simulation)
+
+
+def test_ask_delivers_a_paid_result_of_a_photo_that_is_gone(simulation: Simulation) -> None:
+    """Shops delete their originals; nothing is sent, and what was paid for is not lost."""
+    job = closed(simulation, Ending(queued=1.0, seconds=14 * 24 * HOUR), hours=30)
+    simulation.runflow.deaf = True
+    pass_time(simulation, 15 * DAY)
+    simulation.delete("shoe.jpg")
+    assert reopen(simulation, "ask", now(simulation, job)).state is State.DELIVERED
+    assert (used(simulation), len(simulation.runflow.sent)) == (1, 1)
+    rest(simulation)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_photo_deleted_before_it_is_sent_closes_as_before(simulation: Simulation, end: str) -> None:
+    """It was there when its job was reopened: state, reason, cost and record stay."""
+    ending, how = ENDS[end]
+    job = closed(simulation, ending)
+    before = as_found(simulation)
+    simulation.jobs.operator = Override(paused=True)
+    assert reopen(simulation, how, job, hours=0.1).reason is Reason.PAUSED
+    simulation.delete("shoe.jpg")
+    simulation.jobs.operator = Override()
+    pass_time(simulation, HOUR)
+    found = now(simulation, job)
+    kept = ("state", "reason", "detail", "code", "cost", "run_id", "earlier_runs", "reservation", "spent", "outputs")
+    assert [getattr(found, name) for name in kept] == [getattr(job, name) for name in kept]
+    assert found.decision == "closed as before: not sent, deleted"
+    (outputs, spent, sent), after = before, as_found(simulation)
+    assert ([key for key, _ in after[0]], *after[1:]) == ([key for key, _ in outputs], spent, sent)
+    assert simulation.telemetry.counts["ReopenRefused"] == 1
+    assert simulation.events.published[-1][1]["reopened"]["how"] == how, "its end is published again"
     rest(simulation)
 
 
@@ -361,7 +464,7 @@ def test_a_newer_version_is_not_overwritten(simulation: Simulation) -> None:
     job = closed(simulation)
     newer = closed(simulation)
     found = reopen(simulation, "paid", job)
-    assert (found.state, len(simulation.runflow.sent)) == (State.SUPERSEDED, 2)
+    assert (found.state, len(simulation.runflow.sent)) == (State.DELIVERED, 2)
     (key,) = newer.outputs
     assert simulation.photos.outputs[key].metadata["detag-job-id"] == newer.job_id
     rest(simulation)

@@ -64,7 +64,7 @@ def submit(
         sending=sending,
         confirmation=confirmation,
         asking=asking,
-        reopening=_reopening(settings, jobs=jobs, photos=photos, steps=steps, clock=clock, telemetry=telemetry),
+        reopening=_reopening(settings, jobs, photos, runs, steps, clock, telemetry),
         jobs=jobs,
         steps=steps,
         clock=clock,
@@ -225,7 +225,13 @@ def _admission(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, run
 
 
 def _reopening(
-    settings: SubmitSettings, *, jobs: JobStore, photos: PhotoStore, steps: Steps, clock: Clock, telemetry: Telemetry
+    settings: SubmitSettings,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    steps: Steps,
+    clock: Clock,
+    telemetry: Telemetry,
 ) -> Reopening:
     from detag.services.reopening import Reopening
 
@@ -233,6 +239,7 @@ def _reopening(
         input_bucket=settings.input_bucket,
         jobs=jobs,
         photos=photos,
+        admission=_admission(settings, jobs, photos, runs, clock),
         steps=steps,
         clock=clock,
         telemetry=telemetry,

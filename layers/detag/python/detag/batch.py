@@ -20,17 +20,29 @@ class Map(Protocol):
 
 
 def process(
-    event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None], telemetry: Telemetry, map_: Map = map
+    event: Mapping[str, Any],
+    handle: Callable[[dict[str, Any]], None],
+    telemetry: Telemetry,
+    map_: Map = map,
+    *,
+    malformed: Metric | None = None,
 ) -> dict[str, Any]:
     """Handle every message of an SQS event; returns the partial batch response (Lambda Developer Guide, "Reporting
     batch item failures for Lambda functions with an Amazon SQS trigger").
+
+    `malformed` counts what is no JSON object, in a queue to which only a person can have sent such a message: trying it
+    again helps nobody. Without it, it fails like any other.
     """
 
     def failed(record: Mapping[str, Any]) -> str | None:
         message_id = str(record["messageId"])
         try:
-            message = json.loads(record["body"])
-            if not isinstance(message, dict):
+            message = _read(record["body"])
+            if message is None and malformed is not None:
+                telemetry.warning("reopen refused", why="malformed: no JSON object", message_id=message_id)
+                telemetry.count(malformed)
+                return None
+            if message is None:
                 raise ValueError("a message must be a JSON object")
             handle(message)
         except Transient as error:
@@ -48,3 +60,12 @@ def process(
 
     failures = [message_id for message_id in map_(failed, event["Records"]) if message_id]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
+
+
+def _read(body: str) -> dict[str, Any] | None:
+    """The JSON object in a message; None where there is none."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
@@ -70,6 +70,7 @@ from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import CLOSED_ORDER, DUE_SHARDS, Job, Reservation, State, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture, woken
+from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.items import PictureChange, picture_change
@@ -389,11 +390,13 @@ class DynamoJobStore:
             answer = self._client.query(**closed_between_request(self._table, state, day, after, until, limit))
         return [(float(item["closed_at"]["N"]), job_id_of(item)) for item in answer["Items"]]
 
-    def is_any_open(self) -> bool:
+    def is_any_open(self, *, besides: str | None = None, waiting_for: Collection[Reason] = ()) -> bool:
         """See `JobStore`."""
+        uncounted = {None, "unreadable", *(f"{State.WAITING}/{reason}" for reason in waiting_for)}
         for number in range(DUE_SHARDS):
             for page in self._query(due_shard_request(self._table, f"due#{number}", limit=PAGE)):
-                if any(place not in (None, "unreadable") for place in map(place_of, page["Items"])):
+                others = (item for item in page["Items"] if job_id_of(item) != besides)
+                if any(place_of(item) not in uncounted for item in others):
                     return True
         return False
 

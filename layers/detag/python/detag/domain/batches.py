@@ -25,6 +25,8 @@ FEWEST: Final = 10
 """Photos of a batch that is worth an event: each of fewer has its own."""
 MOST_COUNTED: Final = 500
 """Ends that are counted in one minute."""
+NEEDS_A_PERSON: Final = frozenset({Reason.OTHER_ACCOUNT})
+"""Why a photo waits, in an intake that is open, for what only a person can do."""
 ENDS: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
 
 
@@ -93,7 +95,7 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
         counted_to=max(batch.counted_to, found.up_to),
         active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
         ends=tuple(sorted(ends.items())),
-        usd=batch.usd + sum((Decimal(job.cost or "0") for job in jobs), Decimal(0)),
+        usd=batch.usd + sum((job.cost_since for job in jobs), Decimal(0)),
         reused=batch.reused + sum(job.reused_from is not None for job in jobs),
         first_upload=min(uploads, default=0.0),
         last_upload=max(uploads, default=0.0),
@@ -102,7 +104,8 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
 
 def goes_on(intake: Intake, *, is_open: bool) -> bool:
     """Whether anything can go on by itself. What waits for the limit or for a person cannot; what waits for Runflow to
-    be back can. `is_open`: some open job does not wait for the intake.
+    be back can. `is_open`: some open job waits neither for the intake nor for a person, and does not only test whether
+    a paused intake may go on: its probe comes every quarter of an hour for as long as nobody tops up.
     """
     return is_open or intake.state == "draining" or intake.reason is Reason.RUNFLOW_DOWN
 

@@ -80,6 +80,7 @@ from detag.domain.job import (
     reopen,
     resend,
     retry,
+    sequencer_rank,
     skip,
     start_over,
     supersede,
@@ -1247,6 +1248,43 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
             reason = Reason.UNCONFIRMED if unsure else Reason.READY
     opened = move(reopen, request, reason, now, now + waits.RESUME.seconds)
     return Step(move=opened, decision="reopened", why=_asked_by(request), metric=Metric.REOPENED)
+
+
+def refuse_photo(
+    upload: Upload, request: Request, seen: Head | NotRead, *, newest: str, delivered: str
+) -> Refusal | None:
+    """Why a closed job is not opened again, by what is `seen` at its photo's key now; None where that is no reason.
+    `newest`, `delivered`: the sequencers of the newest upload of its name, and of the newest that was delivered.
+
+    To ask, the photo itself is not needed: what was paid for is delivered though the photo is gone.
+    """
+    if delivered and sequencer_rank(delivered) > upload.rank:
+        return Refusal("a newer photo of its name has been delivered")
+    if request.how is Way.ASK:
+        return None
+    match seen:
+        case Gone():
+            return Refusal("its photo, or this version of it, is gone")
+        case Head() if not _is_of(upload, seen):
+            return Refusal("another photo, or another version of it, is at its key now")
+        case Replaced():
+            return Refusal("another photo, or another version of it, is at its key now")
+    if upload.version is None and newest > upload.rank:
+        return Refusal("a newer photo of its name was uploaded")
+    return None
+
+
+def as_before(job: Job, step: Step, *, now: float) -> Step:
+    """The step that closes a job whose photo is gone, or has a newer one. A reopened job of which nothing was sent is
+    closed as it was: that is what its photo, and what was paid for it, have become.
+    """
+    closes = step.move is not None and step.move.transition is supersede
+    if not closes or job.closed_as is None or job.state is not State.WAITING:
+        return step
+    retried = job.attempt > 1 or job.expired_urls > 0  # since it was reopened: Runflow may try those runs again
+    asked_for = retried and job.closed_as.state in (State.FAILED, State.CANCELLED, State.SUPERSEDED)
+    closed = move(close_again, now, ask_at=_ask_for_earlier(job, now) if asked_for else None)
+    return replace(_closed_again(f"{step.decision}, {step.why}", now, refused=True), move=closed, probe=step.probe)
 
 
 def taking_up(uploaded_at: float, request: Request, *, versioned: bool, now: float) -> Step | Refusal:

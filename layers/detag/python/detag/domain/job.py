@@ -294,6 +294,8 @@ class Job:
     """What its earlier runs cost or may have cost, where that was reserved by the job."""
     replaced_runs: tuple[str, ...] = ()
     """Runs whose results are known, and were asked to be replaced by those of new ones: they are not used any more."""
+    told_costs: tuple[tuple[str, str], ...] = ()
+    """Runs that an earlier end of the job has told of, and what each cost: it was spent once, however often it ends."""
     again: str | None = None
     """The id of the latest request for a new run: what is known of the picture is not used for this job."""
 
@@ -380,6 +382,12 @@ class Job:
         if self.cost is not None and elsewhere and all(one.run_id != self.run_id for one in self.spent):
             total += _amount(self.cost)
         return total
+
+    @property
+    def cost_since(self) -> Decimal:
+        """What a closed job cost beyond what its earlier ends have told, in US dollars."""
+        told = dict(self.told_costs).get(self.run_id or "", "0")
+        return max(_amount(self.cost or "0") - _amount(told), Decimal(0))
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -1101,9 +1109,18 @@ def _closed(
         pending=(),
         closed_at=now,
         ask_at=ask_at,
+        told_costs=_told(job),
         closed_as=None,
         **_NO_SEARCH,
     )
+
+
+def _told(job: Job) -> tuple[tuple[str, str], ...]:
+    """What a job that is being closed has told of its runs' costs when it was closed before."""
+    before = job if job.state.terminal else job.closed_as
+    if before is None or before.run_id is None or before.cost is None:
+        return job.told_costs
+    return tuple((dict(job.told_costs) | {before.run_id: before.cost}).items())
 
 
 # Reopened
@@ -1176,20 +1193,24 @@ def go_ahead(job: Job, reason: Reason, now: float) -> Job:
     by="submit, deliver",
     when="nothing new is there for a reopened job, or it may not be sent after all",
 )
-def close_again(job: Job, now: float, *, cost: str | None = None) -> Job:
-    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between."""
+def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float | None = None) -> Job:
+    """Close a reopened job as it was closed before. `cost`: what its run cost, if it took one over in between;
+    `ask_at`: when to ask for runs that failed in between, if nothing was to be asked for before.
+    """
     was = job.closed_as
     if was is None:
         raise Illegal(f"close_again: job {job.job_id} was not reopened")
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
-    closed = replace(_closed(away, was.reason, was.detail, now, was.cost), state=was.state)
+    told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
+    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state)
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    ask_at = was.ask_at or closed.ask_at
-    closed = replace(closed, ask_at=ask_at, due_at=ask_at)
+    ask_at = was.ask_at or closed.ask_at or ask_at
+    replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again
+    closed = replace(closed, ask_at=ask_at, due_at=ask_at, replaced_runs=replaced)
     return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
 
 

@@ -65,6 +65,11 @@ _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
+def asks_to_reopen(message: Mapping[str, Any]) -> bool:
+    """Whether a message of the upload queue is a request, well-formed or not: nothing else there says how."""
+    return "reopen" in message or "how" in message
+
+
 def read_reopen(message: Mapping[str, Any], now: float) -> Reopen:
     """What the value of `reopen` in a message asks for. Raises `Refusal`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -12,6 +12,7 @@ from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Reservation, State
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture
+from detag.domain.reasons import Reason
 
 
 class LimitReached(Exception):
@@ -191,8 +192,10 @@ class JobStore(Protocol):
         """
         ...
 
-    def is_any_open(self) -> bool:
-        """Whether some open job does not wait for the intake. May be stale."""
+    def is_any_open(self, *, besides: str | None = None, waiting_for: Collection[Reason] = ()) -> bool:
+        """Whether some open job waits neither for the intake nor for any of these reasons; `besides`: the id of a job
+        that does not count. May be stale.
+        """
         ...
 
     def counts(self, day: str) -> Counts:

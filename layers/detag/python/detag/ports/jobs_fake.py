@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import RLock
@@ -15,6 +15,7 @@ from detag.domain.job import CLOSED_ORDER, OPEN_ORDER, Job, Reservation, State, 
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
 from detag.domain.picture import Picture, woken
+from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Conflict, Unreadable
@@ -353,11 +354,12 @@ class FakeJobStore:
             ]
             return sorted(one for one in found if day_of(one[0]) == day)[: max(limit, 0)]
 
-    def is_any_open(self) -> bool:
+    def is_any_open(self, *, besides: str | None = None, waiting_for: Collection[Reason] = ()) -> bool:
         """See `JobStore`."""
         with self._effect("jobs.is_any_open"), self._lock:
-            jobs = (job for job_id, job in self._lagging().items() if job_id not in self.unreadable)
-            return any(not job.state.terminal and not job.waits_for_intake for job in jobs)
+            others = (job for job_id, job in self._lagging().items() if job_id not in self.unreadable | {besides})
+            jobs = (job for job in others if not job.state.terminal and not job.waits_for_intake)
+            return any(job.state is not State.WAITING or job.reason not in waiting_for for job in jobs)
 
     def batch(self) -> Batch | None:
         """See `JobStore`."""

@@ -20,6 +20,7 @@ from detag.domain.decisions import (
     Step,
     admit,
     before_resend,
+    refuse_photo,
     screen_other_key,
     screen_photo,
     screen_rank,
@@ -30,6 +31,7 @@ from detag.domain.images import HEAD_BYTES, Head
 from detag.domain.intake import Override
 from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
+from detag.domain.reopening import Refusal, Request
 from detag.domain.uploads import by_own_key, other_reading
 from detag.ports.clock import Clock
 from detag.ports.jobs import JobStore
@@ -95,6 +97,18 @@ class Admission:
     def before_resend(self, job: Job, again: Step) -> Step:
         """The step that sends an unconfirmed photo again, or another where the photo is gone. Raises `Transient`."""
         return before_resend(job, again, self._read_head(job, None, HEAD_BYTES), now=self._clock.now())
+
+    def refuse_photo(self, job: Job, request: Request) -> Refusal | None:
+        """Why a closed job is not opened again, by what has become of its photo; None where that is no reason. Raises
+        `Transient`.
+        """
+        upload, head = job.upload, self._read_head(job, None, 1)
+        other = other_reading(upload) if isinstance(head, Gone) else None
+        if other is not None:
+            upload, head = other, self._read_head(replace(job, upload=other), None, 1)
+        delivered = self._jobs.delivered_of(upload.bucket, upload.key).sequencer
+        newest = self._jobs.newest_upload(upload.bucket, upload.key)
+        return refuse_photo(upload, request, head, newest=newest, delivered=delivered)
 
     def _screen(self, job: Job) -> tuple[Job, Step | Photo | Idle]:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""

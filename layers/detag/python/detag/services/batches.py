@@ -8,6 +8,7 @@ from typing import Final
 from detag.domain.batches import (
     ENDS,
     MOST_COUNTED,
+    NEEDS_A_PERSON,
     Batch,
     Uncounted,
     begin,
@@ -74,7 +75,9 @@ class Batches:
         """Asked only where there is a batch that it could keep from being finished."""
         if not batch.ends and not found.jobs:
             return False
-        return goes_on(self._jobs.intake(), is_open=self._jobs.is_any_open())
+        intake = self._jobs.intake()  # first: a probe that the index still shows is then known for one
+        is_open = self._jobs.is_any_open(besides=intake.probe_job, waiting_for=NEEDS_A_PERSON)
+        return goes_on(intake, is_open=is_open)
 
     def _uncounted(self, batch: Batch, now: float) -> Uncounted:
         until, days = span(batch, now)

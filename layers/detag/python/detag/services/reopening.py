@@ -10,13 +10,14 @@ from detag.domain.decisions import Idle, Step, reopening, taking_up
 from detag.domain.job import Job, Upload, new
 from detag.domain.metrics import Metric
 from detag.domain.picture import MAX_KEY_BYTES
-from detag.domain.reopening import Refusal, Reopen, Way, ids_of, read_reopen
+from detag.domain.reopening import Refusal, Reopen, Request, Way, ids_of, read_reopen
 from detag.domain.uploads import by_encoded_key, sequencer_of
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore
 from detag.ports.telemetry import Telemetry
+from detag.services.admission import Admission
 from detag.services.steps import Steps
 
 ROUNDS: Final = 5
@@ -32,12 +33,13 @@ class Reopening:
         input_bucket: str,
         jobs: JobStore,
         photos: PhotoStore,
+        admission: Admission,
         steps: Steps,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._input_bucket = input_bucket
-        self._jobs, self._photos, self._steps = jobs, photos, steps
+        self._jobs, self._photos, self._admission, self._steps = jobs, photos, admission, steps
         self._clock, self._telemetry = clock, telemetry
 
     def open(self, message: Mapping[str, Any]) -> Job | None:
@@ -68,6 +70,8 @@ class Reopening:
         else:
             charged = request.how is Way.UNPAID and self._charged(job)
             decided = reopening(job, request, charged=charged, now=now)
+            if isinstance(decided, Step):
+                decided = self._refused(job, request) or decided
         match decided:
             case Refusal():
                 raise decided
@@ -75,6 +79,12 @@ class Reopening:
                 self._telemetry.info(why, job_id=job.job_id, request_id=request.request_id)
                 return None
         return self._steps.take(self._published(job), decided)
+
+    def _refused(self, job: Job, request: Request) -> Refusal | None:
+        """Why what has become of a job's photo forbids to reopen it."""
+        if not _is_usable(job.upload):
+            return Refusal("no URL can name its photo")
+        return self._admission.refuse_photo(job, request)
 
     def _published(self, job: Job) -> Job:
         """The job once its end is published: nobody could tell of it any more after it was reopened."""

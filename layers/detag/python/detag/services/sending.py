@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from detag.domain.decisions import Idle, Photo, Step, TakeOver, already_cleaned
+from detag.domain.decisions import Idle, Photo, Step, TakeOver, already_cleaned, as_before
 from detag.domain.job import Job
 from detag.domain.metrics import Metric
 from detag.ports.clock import Clock
@@ -70,6 +70,7 @@ class Sending:
         return None
 
     def _not_sent(self, verdict: Verdict, step: Step) -> None:
+        step = as_before(verdict.job, step, now=self._clock.now())
         self._steps.take(verdict.job, step, probe=verdict.probe)
         if step.not_spent:
             self._telemetry.count(Metric.NOT_SPENT, float(step.not_spent))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Idle, Next, Step, put_off, resume
 from detag.domain.job import Job, new
+from detag.domain.reopening import asks_to_reopen
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
@@ -72,13 +73,13 @@ class Submit:
         raise Transient("job contended")
 
     def _load(self, message: Mapping[str, Any]) -> Job | None:
+        if asks_to_reopen(message):
+            return self._reopening.open(message)
         if "job_id" in message:
             job = self._jobs.get(str(message["job_id"]))
             if job is None:
                 self._telemetry.warning("job not found (expired)", job_id=str(message["job_id"])[:64])
             return job
-        if "reopen" in message:
-            return self._reopening.open(message)
         upload = read_upload(message)
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
