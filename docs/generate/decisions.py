@@ -45,7 +45,6 @@ from detag.domain.decisions import (
     Unanswered,
     Unfinished,
     Untold,
-    Unusable,
     UseRun,
     Whose,
 )
@@ -527,20 +526,28 @@ def _meet_picture() -> Iterator[Row]:
     yield "the job that it waits for has ended", waits_for_it, decisions.end_waiting(now=NOW)
     yield "it is an output that detag delivered", WAITING, decisions.already_cleaned(now=NOW)
     good = Facts(there=True, untouched=True, rejected=False)
+    rejected, touched = replace(good, rejected=True), replace(good, untouched=False)
     for known, facts in (
         ("each output is there", good),
-        ("a person has rejected one", replace(good, rejected=True)),
+        ("a person has rejected one", rejected),
         ("one is gone", replace(good, there=False)),
-        ("a person has deleted or overwritten one", replace(good, untouched=False)),
+        ("a person has deleted or overwritten one", touched),
     ):
-        why = decisions.refuse_reuse([facts])
+        why = decisions.refuse_reuse([[facts]])
         yield known, WAITING, _paid_for(why) if why else None
+    yield (
+        "... under one name, and as it was delivered under another",
+        WAITING,
+        decisions.refuse_reuse([[touched], [good]]),
+    )
+    why = decisions.refuse_reuse([[good], [rejected]])
+    yield "... and a person has rejected it under another", WAITING, _paid_for(why) if why else None
 
-    def copied(known: str, copies: Fetched | Unusable) -> Row:
-        return known, WAITING, decisions.after_copy(WAITING, KNOWN, copies, now=NOW, price=Decimal("0.14"))
+    def copied(known: str, copies: Fetched) -> Row:
+        source = decisions.Source(KNOWN.deliveries[0], KNOWN)
+        return known, WAITING, decisions.after_copy(WAITING, source, copies, now=NOW, price=Decimal("0.14"))
 
     yield copied("copied", Stored(("shoe.jpg.webp",), "", outputs=(OUTPUT,)))
-    yield copied("the copy was refused for good", Unusable("{reason}"))
     yield copied("a newer photo of this name was delivered", Overtaken())
     yield copied("another worker is storing outputs of this name", Busy())
     yield copied("not copied", NotStored("{reason}"))

@@ -11,7 +11,7 @@ import pytest
 
 from detag.adapters.job_items import PICTURE_ATTRIBUTES
 from detag.domain.job import Job, Reservation, State, Upload, new
-from detag.domain.picture import MAX_WAITING, Output, Picture, output_id
+from detag.domain.picture import MAX_WAITING, Delivery, Output, Picture, output_id, without
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
 from detag.ports.errors import Conflict
@@ -142,6 +142,53 @@ def test_a_copy_is_known_in_place_of_what_it_was_made_of(store: JobStore) -> Non
     store.save(second, reused, met=seen(store))
     assert (seen(store).outputs, seen(store).originals) == ((copy,), (OUTPUT,))
     assert store.reused(DAY) == 1
+
+
+def copied(store: JobStore, number: int, met: Picture | None = None) -> Delivery:
+    """What is delivered as a copy for one more photo, of the picture as it is or was met."""
+    job = job_of(number)
+    output = replace(OUTPUT, key=job.upload.key, version_id=f"v{number}")
+    reused = closed(job, State.DELIVERED, stored=(output,), picture=PICTURE, reused_from=OUTPUT.key)
+    store.save(job, reused, met=met or seen(store))
+    return Delivery(job.upload.key, (output,))
+
+
+def known(store: JobStore, partial: bool = False) -> Delivery:
+    """What was delivered first."""
+    store.save(job_of(1), taken := claimed(job_of(1)))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,), partial=partial))
+    return Delivery("shoes/1.jpg", (OUTPUT,))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_each_name_of_a_result_is_remembered(store: JobStore, partial: bool) -> None:
+    first = known(store, partial)
+    second, third = copied(store, 2), copied(store, 3)
+    assert seen(store).deliveries == (third, second, first)
+    assert (seen(store).originals, seen(store).partial) == ((OUTPUT,), partial)
+
+
+def test_what_a_copy_found_gone_is_forgotten(store: JobStore) -> None:
+    """Unless another job has changed the picture meanwhile: then the next copy finds that out."""
+    first, second = known(store), copied(store, 2)
+    met = without(seen(store), [second])
+    third = copied(store, 3, met)
+    assert seen(store).deliveries == (third, first)
+    late = copied(store, 4, met)
+    assert seen(store).deliveries == (late, third, first)
+
+
+def test_an_item_of_before_is_readable(dynamo: Dynamo) -> None:
+    """It names the last copy and the originals, and nothing between."""
+    known(dynamo.store)
+    second = copied(dynamo.store, 2)
+    dynamo.client.update_item(
+        TableName=dynamo.table,
+        Key={"pk": {"S": f"picture#{PICTURE}"}},
+        UpdateExpression="REMOVE #older",
+        ExpressionAttributeNames={"#older": "older"},
+    )
+    assert seen(dynamo.store).deliveries == (second, Delivery("", (OUTPUT,)))
 
 
 def test_a_copy_never_replaces_a_newer_result(store: JobStore) -> None:

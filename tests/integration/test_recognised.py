@@ -62,6 +62,19 @@ def renamed(aws: Aws, path: Path, key: str) -> None:
     command(aws, "mv", f"s3://{BUCKET}/to be renamed", f"s3://{BUCKET}/{key}")
 
 
+def renamed_from_one_part(aws: Aws, path: Path, key: str) -> None:
+    WAYS["one request"](aws, path, "to be renamed")
+    command(aws, "mv", f"s3://{BUCKET}/to be renamed", f"s3://{BUCKET}/{key}")
+
+
+def fed_back(aws: Aws, path: Path, key: str) -> None:
+    """An output, which detag stores in one request, is fetched and uploaded by the stock command."""
+    WAYS["one request"](aws, path, "output")
+    fetched = path.with_suffix(".fetched")
+    command(aws, "cp", f"s3://{BUCKET}/output", str(fetched))
+    command(aws, "cp", str(fetched), f"s3://{BUCKET}/{key}")
+
+
 WAYS: dict[str, Callable[[Aws, Path, str], None]] = {
     "one request": lambda aws, path, key: aws.client("s3").put_object(
         Bucket=BUCKET, Key=key, Body=path.read_bytes(), ContentType="image/jpeg"
@@ -71,6 +84,8 @@ WAYS: dict[str, Callable[[Aws, Path, str], None]] = {
     "boto3, in parts of 5 MB": lambda aws, path, key: by_boto3(aws, path, key, 5),
     "a copy inside S3": inside,
     "aws s3 mv": renamed,
+    "aws s3 mv of one part": renamed_from_one_part,
+    "an output fed back": fed_back,
 }
 Uploaded = Callable[[str, str, int], tuple[str, int]]
 
@@ -80,7 +95,7 @@ def test_what_fits_in_one_part_is_recognised_however_it_comes(uploaded: Uploaded
     assert uploaded(way, "again.jpg", SMALL) == uploaded("one request", "first.jpg", SMALL)
 
 
-@pytest.mark.parametrize("way", ["aws s3 cp", "boto3", "boto3, in parts of 5 MB"])
+@pytest.mark.parametrize("way", ["aws s3 cp", "boto3", "boto3, in parts of 5 MB", "aws s3 mv"])
 def test_several_parts_are_recognised_in_the_same_way(uploaded: Uploaded, way: str) -> None:
     assert uploaded(way, "again.jpg", LARGE) == uploaded(way, "first.jpg", LARGE)
 
@@ -92,6 +107,14 @@ def test_the_stock_tools_send_the_same_parts(uploaded: Uploaded) -> None:
 @pytest.mark.parametrize("way", ["one request", "boto3, in parts of 5 MB"])
 def test_other_parts_are_not_recognised(uploaded: Uploaded, way: str) -> None:
     assert uploaded(way, "again.jpg", LARGE)[0] != uploaded("boto3", "first.jpg", LARGE)[0]
+
+
+@pytest.mark.parametrize("way", ["aws s3 mv of one part", "an output fed back"])
+def test_the_stock_command_makes_parts_of_what_is_large(uploaded: Uploaded, way: str) -> None:
+    """It copies and uploads in parts of 8 MB what was stored in one: then it is known only to have come that way."""
+    found = uploaded(way, "again.jpg", LARGE)
+    assert found[0] != uploaded("one request", "first.jpg", LARGE)[0]
+    assert found == uploaded("aws s3 cp", "other.jpg", LARGE)
 
 
 def test_the_tools_are_the_stock_ones() -> None:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from detag.domain.job import Job, Reservation, State, Upload, sequencer_rank
 from detag.domain.money import day_of
 from detag.domain.naming import JOB_ID, RECORD_OF, REUSED_FROM, RUN_ID, SOURCE_KEY, source_of
+from detag.domain.picture import Output
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Way
 from detag.domain.runs import same_account
@@ -129,15 +130,19 @@ class Checker:
         """When the newest photo ended."""
         self.touched: dict[str, float] = {}
         """When a person last overwrote or deleted an output, by its key."""
-        self.rejected: dict[tuple[str, str | None], float] = {}
-        """When a person rejected an output, by its key and version."""
+        self.rejected: dict[tuple[str, str | None, str], float] = {}
+        """When a person rejected an output, by its key, version and ETag."""
         self._copied_at: dict[str, float] = {}
         """When the first copy of an earlier result was stored, by job id."""
-        self._paid_last: dict[tuple[str, int, str | None], Job] = {}
         self._pictures: dict[str, tuple[str, int, str | None]] = {}
         """By job id: what makes photos equal."""
         self._fed_back: set[str] = set()
-        self._delivered_last: dict[tuple[str, int, str | None], Job] = {}
+        self._known: dict[tuple[str, int, str | None], list[Job]] = {}
+        """By picture: the job whose run made its latest result, and each that was delivered with the same bytes."""
+        self._deliveries: defaultdict[frozenset[str], list[Job]] = defaultdict(list)
+        """Every job that was delivered with these bytes, by their ETags: no two runs make the same."""
+        self._replaced_at: dict[frozenset[str], float] = {}
+        """When another result of the same picture was paid for and delivered."""
         self._metadata: dict[str, dict[str, str]] = {}
         """Of a photo, by job id."""
         self._not_sent: set[str] = set()
@@ -499,14 +504,15 @@ class Checker:
             if after.reused_from is not None:
                 self._simulation.profile.happens("result reused")
                 self.check("reused for nothing", after.cost == "0" and after.reservation is None, after)
-                first = self._delivered_last.get(picture)
-                self.check("reused for nothing", first is not None, "nothing was delivered before", after)
-                if first is not None:
-                    self._fit_for_reuse(first, self._paid_last[picture], after)
-            if after.picture is not None:
-                self._delivered_last[picture] = after
-            if after.picture is not None and after.reused_from is None:
-                self._paid_last[picture] = after
+                self._fit_for_reuse(after)
+            self._deliveries[_bytes_of(after)].append(after)
+            known = self._known.setdefault(picture, [])
+            if known and _bytes_of(known[0]) == _bytes_of(after):
+                known.append(after)
+            elif after.picture is not None and after.reused_from is None:
+                self._replaced_at |= dict.fromkeys(map(_bytes_of, known), self._simulation.time)
+                self._replaced_at.pop(_bytes_of(after), None)  # an earlier run was asked for again
+                self._known[picture] = [after]
         if after.state is not State.SUBMITTING or (before is not None and before.state is State.SUBMITTING):
             return
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
@@ -517,40 +523,58 @@ class Checker:
                 lost = other.picture_version and other.claimed_at <= since  # it had its time
                 taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
                 self.check("one run per picture", not taken, "being paid for", other, after)
-        known = self._delivered_last.get(picture)
-        if known is not None and after.again is None:
-            self.check("one run per picture", not self._is_usable(known), "delivered", known, after, after.not_reused)
+        if after.again is None:
+            there = self._usable(self._known.get(picture, []))
+            self.check("one run per picture", not there, "delivered", *there, after, after.not_reused)
 
     def _same_wishes(self, one: Job, other: Job) -> bool:
         """Without versions, the metadata that is read may be that of a later upload of the same bytes."""
         return self._simulation.versioned or one.picture == other.picture
 
-    def _fit_for_reuse(self, known: Job, paid: Job, job: Job) -> None:
-        """What was reused for a job was good enough when its worker began to look at it."""
-        begun = min(self._copied_at.get(job.job_id, math.inf), self._simulation.time) - 35.0
-        for one in (known, paid):
-            for output in one.stored:
-                rejected = self.rejected.get((output.key, output.version_id), math.inf)
-                fit = rejected > begun or rejected < (one.closed_at or 0.0)  # without versions: it was another
-                self.check("reused as it should be", fit, "rejected", output.key, one, job)
-        for output in known.stored:
-            touched = self.touched.get(output.key, math.inf)
-            there = self._simulation.photos.outputs.get(output.key)
-            replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
-            fit = touched > begun or touched < (known.closed_at or 0.0) or replaced
-            self.check("reused as it should be", fit, "changed by hand", output.key, known, job)
+    def _fit_for_reuse(self, job: Job) -> None:
+        """What was reused for a job is what it says it is, and was good enough when its worker began to look at it."""
+        now, made = self._simulation.time - 35.0, self._deliveries[_bytes_of(job)]
+        copied = min(self._copied_at.get(job.job_id, math.inf), self._simulation.time) - 35.0
+        sources = [one for one in made if one.stored[0].key == job.reused_from]
+        self.check("reused for nothing", bool(sources), "not made of that", job)
+        replaced = self._replaced_at.get(_bytes_of(job), math.inf)
+        self.check("reused as it should be", replaced > now, "another result took its place", job)
+        for output in (output for one in made for output in one.stored):
+            at = self._rejected_at(output)
+            self.check("reused as it should be", at > now, "rejected", output.key, job)
+        fit = any(all(self._is_fit(output, one, copied) for output in one.stored) for one in sources)
+        self.check("reused as it should be", fit, "changed by hand", *sources, job)
 
-    def _is_usable(self, job: Job) -> bool:
-        """Whether all that was delivered for a job is there, and nobody has laid a hand on it."""
+    def _is_fit(self, output: Output, delivered: Job, until: float) -> bool:
+        """Whether nobody laid a hand on an output before that time."""
+        touched = self.touched.get(output.key, math.inf)
+        there = self._simulation.photos.outputs.get(output.key)
+        replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
+        return touched > until or touched < (delivered.closed_at or 0.0) or replaced
+
+    def _rejected_at(self, output: Output) -> float:
+        """When a person rejected an output. Without versions its tags go with it."""
+        if output.version_id is None and not self._is_shown(output):
+            return math.inf
+        return self.rejected.get((output.key, output.version_id, output.etag), math.inf)
+
+    def _usable(self, delivered: list[Job]) -> list[Job]:
+        """Of jobs that were delivered with the same bytes those whose outputs are all there, and nobody has laid a hand
+        on them; none where a person rejected any of the outputs.
+        """
+        if any(self._rejected_at(output) < math.inf for one in delivered for output in one.stored):
+            return []
+        return [one for one in delivered if all(self._is_there(output) for output in one.stored)]
+
+    def _is_there(self, output: Output) -> bool:
+        """Whether an output can be read, and at most a newer output of the same photo took its place."""
         photos = self._simulation.photos
-        for output in job.stored:
-            there = photos.outputs.get(output.key)
-            shown = there is not None and there.version_id == output.version_id and there.etag == output.etag
-            if output.key in self.touched or (not shown and output.version_id is None):
-                return False
-        picture = self._pictures[job.job_id]
-        equal = (one for one in self._simulation.jobs.jobs.values() if self._pictures.get(one.job_id) == picture)
-        return not any((output.key, output.version_id) in self.rejected for one in equal for output in one.stored)
+        kept = (output.key, output.version_id) in photos.older and output.key not in self.touched
+        return (self._is_shown(output) or kept) and (photos.output_bucket, output.key) not in photos.archived
+
+    def _is_shown(self, output: Output) -> bool:
+        there = self._simulation.photos.outputs.get(output.key)
+        return there is not None and (there.version_id, there.etag) == (output.version_id, output.etag)
 
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
@@ -1177,6 +1201,11 @@ def _record_in(job: Job) -> str | None:
         Reason.ALREADY_CLEANED,
     )
     return "_skipped/" if skipped else None
+
+
+def _bytes_of(job: Job) -> frozenset[str]:
+    """What tells the bytes that a job was delivered with from others."""
+    return frozenset(output.etag for output in job.stored)
 
 
 def _later(one: Job, other: Job) -> bool:

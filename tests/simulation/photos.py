@@ -15,9 +15,9 @@ def photo(name: str, content_type: str) -> bytes:
     return _draw(b"<photo %s>" % name.encode(), content_type)
 
 
-def output_of(source: bytes, content_type: str) -> bytes:
-    """What a run makes of a photo: another image with the same name in it."""
-    return _draw(b"<output %s>" % name_in(source).encode(), content_type)
+def output_of(source: bytes, content_type: str, mark: str) -> bytes:
+    """What a run makes of a photo: another image with the same name in it, and with its own mark."""
+    return _draw(b"<output %s> %s" % (name_in(source).encode(), mark.encode()), content_type)
 
 
 def dressed(photo: bytes, number: int) -> tuple[bytes, str]:

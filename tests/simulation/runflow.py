@@ -54,12 +54,13 @@ class Runflow(FakeRuns):
             simulation.effect,
             ending=self._plan,
             fault=self._fault,
-            cleaned=output_of,
         )
         self._simulation = simulation
         random, habits = simulation.random, self.habits
         self.gentle = self.down = self.deaf = False
         """Readings of the callbacks' retries; Runflow does not answer; its callbacks do not arrive."""
+        self.alike = False
+        """Whether all runs make the same bytes of one photo."""
         self.faults: list[Fault | None] = []
         """What becomes of the next POSTs, before the fault profile is asked."""
         self.endings: list[Ending] = []
@@ -254,6 +255,13 @@ class Runflow(FakeRuns):
         if (place[-2], int(place[-1].partition(".")[0])) in self.unsafe_outputs:
             raise Unsafe("the URL leads to a private address")
         return data
+
+    def output_of(self, run: FakeRun, number: int = 1) -> bytes:
+        """See `FakeRuns`. No two runs make the same of one photo, unless `alike`."""
+        if run.ending.instead is not None:
+            return run.ending.instead
+        mark = "" if self.alike else f"{run.run_id[-12:]}.{number}"
+        return output_of(run.photo or b"", run.ending.content_type, mark)
 
     def _begin(self, run: FakeRun) -> None:
         """See `FakeRuns`. A file that came after the claim, in a bucket without versions, need not be an image."""

@@ -176,6 +176,7 @@ class Workload:
         for _ in range(random.choice((0, 0, 2, 4))):
             act = random.choice((self._delete_output, self._overwrite_output, self._reject_output, self._feed_back))
             simulation.at(simulation.started + self.length * random.uniform(0.1, 0.9), act)
+        self._many_names()
         for _ in range(random.randint(0, 3)):
             at = simulation.started + self.length * random.uniform(0.0, 0.85)
             simulation.at(
@@ -191,6 +192,25 @@ class Workload:
                     )
                 ),
             )
+
+    def _many_names(self) -> None:
+        """A picture gets several names, a person lays a hand on some of its outputs, and it is uploaded again."""
+        simulation, random = self.simulation, Random(f"{self.simulation.seed} names")
+        if random.random() < 0.5:
+            return
+        data = photo(f"many{simulation.seed}", "image/jpeg")
+        names = [f"folder {number}/many.jpg" for number in range(random.randint(2, 4))]
+        again = [random.choice([*names, "folder 9/many.jpg"]) for _ in range(random.randint(1, 3))]
+        at = simulation.started + self.length * random.uniform(0.0, 0.3)
+        for key in names:
+            simulation.at(at, partial(simulation.upload, key, data))
+            at += random.choice((1.0, 60.0, 600.0))
+        for key in again:
+            act = random.choice((self._delete_output, self._overwrite_output, self._reject_output))
+            simulation.at(at, partial(act, random.choice(names)))
+            at += random.choice((1.0, 60.0, 600.0))
+            simulation.at(at, partial(simulation.upload, key, data))
+            at += random.choice((1.0, 60.0, 600.0))
 
     def _upload(self, key: str) -> None:
         simulation = self.simulation
@@ -229,30 +249,31 @@ class Workload:
 
     # The output bucket
 
-    def _some_output(self) -> str | None:
-        """The key of an output that a job has delivered, and which is there."""
+    def _some_output(self, of: str | None = None) -> str | None:
+        """The key of an output that a job has delivered, and which is there; `of` one photo, where that is given."""
         simulation = self.simulation
         found = {
             output.key
             for job in simulation.jobs.jobs.values()
             for output in job.stored
-            if output.key in simulation.photos.outputs
+            if of in (None, job.upload.key)
+            and output.key in simulation.photos.outputs
             and simulation.photos.outputs[output.key].version_id == output.version_id
         }
         return self.random.choice(sorted(found)) if found else None
 
-    def _delete_output(self) -> None:
-        if (key := self._some_output()) is not None:
+    def _delete_output(self, of: str | None = None) -> None:
+        if (key := self._some_output(of)) is not None:
             self.simulation.profile.happens("output deleted by hand")
             self.simulation.change_by_hand(key, None)
 
-    def _overwrite_output(self) -> None:
-        if (key := self._some_output()) is not None:
+    def _overwrite_output(self, of: str | None = None) -> None:
+        if (key := self._some_output(of)) is not None:
             self.simulation.profile.happens("output overwritten by hand")
             self.simulation.change_by_hand(key, b"retouched")
 
-    def _reject_output(self) -> None:
-        if (key := self._some_output()) is not None:
+    def _reject_output(self, of: str | None = None) -> None:
+        if (key := self._some_output(of)) is not None:
             self.simulation.profile.happens("output rejected")
             self.simulation.reject(key)
 

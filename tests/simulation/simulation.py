@@ -552,7 +552,7 @@ class Simulation:
         self.trace_line("by hand:", key, "rejected")
         there = self.photos.outputs[key]
         self.photos.output_tags[key, there.version_id] = {REVIEW: REJECTED}
-        self.checker.rejected[key, there.version_id] = self.time
+        self.checker.rejected[key, there.version_id, there.etag] = self.time
 
     def rename(self, key: str, target: str) -> None:
         """Give a photo its name as tools do it in S3: a copy under that name, then the old one is deleted."""

@@ -127,6 +127,8 @@ NUMBERS = {
     "LIST_FROM": "a count",
     "MAX_ASKED": "a count",
     "MAX_WAITING": "a count",
+    "MAX_NAMES": "a count",
+    "MAX_KNOWN_OUTPUTS": "a count",
     "NEWEST_FAILED": "a count",
     "PAGE": "a count",
     "MAX_LISTED": "a count",

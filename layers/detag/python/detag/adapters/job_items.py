@@ -29,7 +29,7 @@ from detag.domain.intake import Intake, Override
 from detag.domain.job import FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
-from detag.domain.picture import Output, Picture
+from detag.domain.picture import Delivery, Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
 from detag.ports.items import LASTING_SECONDS, OUTPUT, kept, kept_batch, kept_intake, kept_scan
@@ -111,6 +111,17 @@ def _read_outputs(value: Iterable[Mapping[str, Any]]) -> tuple[Output, ...]:
     )
 
 
+def _write_deliveries(value: Iterable[Delivery]) -> list[Item]:
+    return [
+        {"M": {"source_key": {"S": one.source_key}, "outputs": {"L": _write_outputs(one.outputs)}}} for one in value
+    ]
+
+
+def _read_deliveries(value: Iterable[Mapping[str, Any]]) -> tuple[Delivery, ...]:
+    read = (one["M"] for one in value)
+    return tuple(Delivery(one["source_key"]["S"], _read_outputs(one["outputs"]["L"])) for one in read)
+
+
 def _read_troubles(value: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Trouble, float], ...]:
     return tuple(sorted((Trouble(name), float(seconds["N"])) for name, seconds in value.items()))
 
@@ -145,6 +156,9 @@ FLAG: Final = Type("BOOL", "true or false", bool, bool)
 TEXTS: Final = Type("L", "list of texts", _write_texts, _read_texts)
 PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
 OUTPUTS: Final = Type("L", "list of outputs: number, key, version, ETag, size and type", _write_outputs, _read_outputs)
+DELIVERIES: Final = Type(
+    "L", "list of deliveries: the photo's key, and its outputs", _write_deliveries, _read_deliveries
+)
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
 REQUESTS: Final = Type("L", "list of requests: id, how, who asked, when", _write_requests, _read_requests)
 SPENT_ON: Final = Type("L", "list of what a run cost: its id, the day, US dollars", _write_spent, _read_spent)
@@ -443,6 +457,9 @@ PICTURE_ATTRIBUTES: Final = (
     Attribute("source_key", "source_key", TEXT, "once known", ""),
     Attribute("outputs", "outputs", OUTPUTS, "once known", ()),
     Attribute("originals", "originals", OUTPUTS, "once known", ()),
+    Attribute("older", "older", DELIVERIES, "once known under several names", ()),
+    Attribute("run_id", "run_id", TEXT, "once known, where the job's run is"),
+    Attribute("partial", "partial", FLAG, TRUE, absent=False),
 )
 PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."

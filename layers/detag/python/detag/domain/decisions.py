@@ -93,7 +93,7 @@ from detag.domain.job import (
 from detag.domain.metrics import Metric
 from detag.domain.money import day_of, is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
-from detag.domain.picture import Output, Picture, output_id, picture_id
+from detag.domain.picture import Delivery, Output, Picture, output_id, picture_id
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
@@ -619,33 +619,38 @@ class Facts:
     """Whether somebody rejected it."""
 
 
-def refuse_reuse(facts: Sequence[Facts]) -> str | None:
-    """Why outputs that were delivered of a picture are not reused; None where they are."""
-    if any(one.rejected for one in facts):
+def is_as_delivered(outputs: Sequence[Facts]) -> bool:
+    """Whether all outputs of one name can be a source of copies."""
+    return all(one.there and one.untouched for one in outputs)
+
+
+def refuse_reuse(names: Sequence[Sequence[Facts]]) -> str | None:
+    """Why what was delivered of a picture is not reused, by its outputs of each name; None where it is: under one name
+    they are all as they were delivered, and none was rejected under any.
+    """
+    if any(one.rejected for outputs in names for one in outputs):
         return "the earlier result was rejected"
-    if not all(one.there for one in facts):
+    if any(is_as_delivered(outputs) for outputs in names):
+        return None
+    if not any(all(one.there for one in outputs) for outputs in names):
         return "the earlier result is gone or cannot be read"
-    if not all(one.untouched for one in facts):
-        return "the earlier result was deleted or overwritten"
-    return None
+    return "the earlier result was deleted or overwritten"
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """What was delivered of the picture cannot be copied."""
+class Source:
+    """What a result is copied from."""
 
-    why: str
+    delivery: Delivery
+    picture: Picture
+    """As it was met, without the names whose outputs were found to be gone."""
 
 
-def after_copy(
-    job: Job, picture: Picture, copied: Fetched | Unusable, *, now: float, price: Decimal
-) -> Step | TakeOver | Again:
+def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: Decimal) -> Step | Again:
     """What the attempt to deliver copies of known outputs leads to; `price` in US dollars: what that saves."""
     match copied:
-        case Unusable(why):
-            return TakeOver(picture, why)
         case Stored(keys) if keys:
-            return _reused(picture, copied, now, price)
+            return _reused(source, copied, now, price)
         case Overtaken():
             why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
             newer = move(supersede, Reason.NEWER_DELIVERED, why, now, ask_at=ask_at)
@@ -662,20 +667,22 @@ def after_copy(
     return Again("the outputs could not be copied")
 
 
-def _reused(picture: Picture, copied: Stored, now: float, price: Decimal) -> Step:
+def _reused(source: Source, copied: Stored, now: float, price: Decimal) -> Step:
+    picture, delivery = source.picture, source.delivery
     delivered = move(
         deliver_copy,
         copied.keys,
         now,
         picture=picture.picture_id,
-        reused_from=picture.outputs[0].key,
+        reused_from=delivery.outputs[0].key,
+        partial=picture.partial,
         stored=copied.outputs,
         leftovers=copied.leftovers,
     )
     return Step(
         move=delivered,
         decision="delivered",
-        why=f"an equal photo was cleaned before: {picture.source_key}"[:MAX_SAID],
+        why=f"an equal photo was cleaned before: {delivery.source_key or delivery.outputs[0].key}"[:MAX_SAID],
         metric=Metric.REUSED,
         not_spent=price,
         probe=Probe.INCONCLUSIVE,

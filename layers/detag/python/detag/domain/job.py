@@ -573,12 +573,13 @@ def deliver_copy(
     picture: str,
     reused_from: str,
     stored: tuple[Output, ...],
+    partial: bool = False,
     leftovers: tuple[str, ...] = (),
 ) -> Job:
     """Close a job with copies of what was delivered of an equal photo, for nothing."""
     _require(not job.unconfirmed and not job.only_asks, "deliver_copy", job)
     closed = replace(_closed(job, None, None, now, "0"), outputs=outputs, leftovers=leftovers, stored=stored)
-    return replace(closed, code=None, not_reused=None, picture=picture, reused_from=reused_from)
+    return replace(closed, code=None, not_reused=None, picture=picture, reused_from=reused_from, partial=partial)
 
 
 @transition(

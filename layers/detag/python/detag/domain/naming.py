@@ -101,7 +101,7 @@ def output_metadata(
         metadata["detag-cost"] = str(cost)
     left = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
     facts = {
-        REUSED_FROM: _short(reused_from) if reused_from is not None else "",
+        REUSED_FROM: short_key(reused_from) if reused_from is not None else "",
         SOURCE_SIZE: str(upload.size),
         SOURCE_ETAG: upload.etag if _carried(upload.etag) else "",
     }
@@ -117,7 +117,7 @@ def output_metadata(
     return metadata
 
 
-def _short(key: str) -> str:
+def short_key(key: str) -> str:
     """A key as metadata names it: percent-encoded ASCII; a long one by its hash."""
     encoded = quote(key)
     return encoded if len(encoded) <= 200 else "sha256:" + hashlib.sha256(key.encode()).hexdigest()

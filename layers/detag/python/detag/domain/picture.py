@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +24,10 @@ REJECTED: Final = "rejected"
 """The object tag by which an operator says that an output is not good enough."""
 MAX_WAITING: Final = 100
 """How many jobs are woken at once where a picture is free or known; others that wait come due by themselves."""
+MAX_NAMES: Final = 20
+"""Under how many names a picture is remembered: those of the run's own outputs and of the newest copies."""
+MAX_KNOWN_OUTPUTS: Final = 64
+"""How many outputs those may be in all: an item holds 400 KB, and a key may have 1 KB."""
 
 
 def picture_id(etag: str, size: int, *, ratio: str | None, again: str | None) -> str | None:
@@ -61,6 +66,15 @@ class Output:
         return self.number > 0 and self.content_type in DELIVERABLE and 0 < len(self.key.encode()) <= MAX_KEY_BYTES
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """All that was delivered of a picture for one photo."""
+
+    source_key: str
+    """The photo's key; empty where nobody wrote it down."""
+    outputs: tuple[Output, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One picture, as one item of the job table keeps it."""
@@ -79,7 +93,23 @@ class Picture:
     outputs: tuple[Output, ...] = ()
     """What was delivered of it last: the outputs of a run, or copies of them."""
     originals: tuple[Output, ...] = ()
-    """The outputs of the run that those are copies of, or the same."""
+    """The outputs of the run that all of these are copies of, or the same: by them one result is told from another."""
+    older: tuple[Delivery, ...] = ()
+    """What the same result was delivered as before, under other names, the newest first."""
+    run_id: str | None = None
+    """Runflow's id of that run."""
+    partial: bool = False
+    """Whether the run made less than it was asked for."""
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """All that is remembered of the result that was delivered last, the newest first. Its originals stay among
+        them, even deleted: whether they were rejected is always looked at.
+        """
+        named = (Delivery(self.source_key, self.outputs), *self.older)
+        if not self.originals or any(one.outputs == self.originals for one in named):
+            return named
+        return (*named, Delivery("", self.originals))
 
     @property
     def is_known(self) -> bool:
@@ -119,20 +149,57 @@ def leave(picture: Picture, job_id: str) -> Picture:
     return replace(picture, version=picture.version + 1, taken_by=None, taken_until=0.0, waiting=())
 
 
-def know(picture: Picture, job_id: str, source_key: str, outputs: tuple[Output, ...], *, copies: bool) -> Picture:
+def know(
+    picture: Picture,
+    job_id: str,
+    delivered: Delivery,
+    *,
+    copies: bool,
+    run_id: str | None = None,
+    partial: bool = False,
+) -> Picture:
     """Remember what was delivered of it; `copies`: of what was known.
 
-    A copy takes the place of what it was made of, since people delete the old folder after they renamed it; but not of
-    a newer result.
+    A copy is one more name of the same result, since people delete the old folder after they renamed it, or the new one
+    again; the outputs of another run take the place of all that was known, but not those of the same run, stored again.
     """
     left = leave(picture, job_id)
-    originals = picture.originals if copies else outputs
-    if copies and not picture.is_known:
-        originals = outputs
-    if (left.source_key, left.outputs, left.originals) == (source_key, outputs, originals):
+    same = picture.is_known and (copies or (run_id is not None and run_id == picture.run_id))
+    if same and delivered in picture.deliveries:
         return left
-    known = replace(left, source_key=source_key, outputs=outputs, originals=originals)
-    return replace(known, version=picture.version + 1)
+    others = [one for one in picture.deliveries if one.source_key not in ("", delivered.source_key)] if same else []
+    originals = picture.originals if same else delivered.outputs
+    return replace(
+        left,
+        version=picture.version + 1,
+        source_key=delivered.source_key,
+        outputs=delivered.outputs,
+        originals=originals,
+        older=_newest(delivered, others, originals),
+        run_id=picture.run_id if same else run_id,
+        partial=picture.partial if same else partial,
+    )
+
+
+def _newest(delivered: Delivery, others: Iterable[Delivery], originals: tuple[Output, ...]) -> tuple[Delivery, ...]:
+    """As many of the others as are remembered beside what was delivered, and in any case the originals."""
+    kept: list[Delivery] = []
+    names, outputs = MAX_NAMES - 2, MAX_KNOWN_OUTPUTS - len(delivered.outputs) - len(originals)
+    for one in others:
+        if one.outputs == originals:
+            kept.append(one)
+        elif names and len(one.outputs) <= outputs:
+            kept.append(one)
+            names, outputs = names - 1, outputs - len(one.outputs)
+    return tuple(kept)
+
+
+def without(picture: Picture, gone: Collection[Delivery]) -> Picture:
+    """A known picture without names whose outputs are gone; one is left in any case."""
+    left = [one for one in picture.deliveries if one not in gone and one.source_key]
+    if not left:
+        return picture
+    return replace(picture, source_key=left[0].source_key, outputs=left[0].outputs, older=tuple(left[1:]))
 
 
 def woken(before: Picture, after: Picture) -> tuple[str, ...]:

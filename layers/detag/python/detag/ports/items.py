@@ -13,7 +13,7 @@ from detag.domain.intake import Intake
 from detag.domain.job import DAY_SECONDS, FormerEnd, Job, Reservation, State
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
-from detag.domain.picture import Picture
+from detag.domain.picture import Delivery, Picture
 from detag.domain.reasons import Reason
 from detag.domain.search import MAX_CURSOR
 
@@ -139,7 +139,7 @@ def new_outputs(before: Job, after: Job, met: Picture | None) -> tuple[str, ...]
     """Ids of what was delivered just now, by which it is known if somebody uploads it; `met` tells what is known."""
     if not _delivers(before, after):
         return ()
-    known = {(one.etag, one.size) for one in (met.outputs if met else ())}
+    known = {(one.etag, one.size) for delivery in (met.deliveries if met else ()) for one in delivery.outputs}
     fresh = {(one.etag, one.size): None for one in after.stored if (one.etag, one.size) not in known}
     ids = (pictures.output_id(etag, size) for etag, size in fresh)
     return tuple(one for one in ids if one is not None)
@@ -157,10 +157,14 @@ def _delivers(before: Job, after: Job) -> bool:
 
 
 def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
+    """The picture once a job was delivered: if nobody changed it meanwhile, without what its copy found gone."""
     copies = job.reused_from is not None
     if not job.stored or (copies and met is not None and picture.originals != met.originals):
         return pictures.leave(picture, job.job_id)
-    return pictures.know(picture, job.job_id, job.upload.key, job.stored, copies=copies)
+    as_met = met if copies and met is not None and met.version == picture.version else picture
+    delivered = Delivery(job.upload.key, job.stored)
+    known = pictures.know(as_met, job.job_id, delivered, copies=copies, run_id=job.run_id, partial=job.partial)
+    return picture if known == as_met else known
 
 
 def kept_intake(intake: Intake) -> Intake:

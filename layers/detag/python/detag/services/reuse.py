@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from detag.domain.decisions import (
     Again,
@@ -13,33 +15,37 @@ from detag.domain.decisions import (
     Overtaken,
     Photo,
     Reusable,
+    Source,
     Step,
     Stored,
     TakeOver,
     Untold,
-    Unusable,
     after_copy,
+    is_as_delivered,
     meet_picture,
     refuse_reuse,
 )
+from detag.domain.images import DELIVERABLE
 from detag.domain.job import Job, sequencer_rank
 from detag.domain.naming import (
     JOB_ID,
     REUSED_FROM,
     SEQUENCER,
-    SOURCE_ETAG,
     SOURCE_KEY,
-    SOURCE_SIZE,
     output_keys,
     output_metadata,
+    short_key,
     source_of,
 )
-from detag.domain.picture import REJECTED, REVIEW, Output, Picture
+from detag.domain.picture import REJECTED, REVIEW, Delivery, Output, Picture, without
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
 from detag.services.storing import Storing, as_output
+
+GONE: Final = Facts(there=False, untouched=False, rejected=False)
+REJECTED_ONE: Final = Facts(there=True, untouched=True, rejected=True)
 
 
 class _Rejected(Exception):
@@ -71,8 +77,18 @@ class Reuse:
         met = meet_picture(job, picture, self._payer(picture), now=self._clock.now())
         if not isinstance(met, Reusable):
             return met
-        copied = self._copied(job, photo, picture, deadline)
-        decided = after_copy(job, picture, copied, now=self._clock.now(), price=self._price)
+        unreadable: list[Delivery] = []
+        while True:
+            source = self._source(job, photo, picture, unreadable)
+            if not isinstance(source, Source):
+                return TakeOver(picture, source)
+            copied = self._copied(job, photo, source.delivery, deadline)
+            if isinstance(copied, _Rejected):
+                return TakeOver(picture, refuse_reuse([[REJECTED_ONE]]))
+            if not isinstance(copied, Exception):
+                break
+            unreadable.append(source.delivery)
+        decided = after_copy(job, source, copied, now=self._clock.now(), price=self._price)
         if isinstance(decided, Again):
             raise Transient(decided.why)
         return decided
@@ -87,67 +103,82 @@ class Reuse:
 
     # Whether what is known can be used
 
-    def _copied(self, job: Job, photo: Photo, picture: Picture, deadline: float) -> Fetched | Unusable:
-        if not self._is_copied(job, photo, picture) and (why := refuse_reuse(self._facts(job, picture))):
-            return Unusable(why)
-        unusable: list[str] = []
-
-        def store() -> Fetched:
-            try:
-                return self._copy(job, photo, picture)
-            except (Missing, Denied, Archived):
-                unusable.append("the earlier result cannot be read")
-            except _Rejected:
-                unusable.append("the earlier result was rejected")
-            except _NewerDelivered:
-                return Overtaken()
-            except PreconditionFailed:
-                return NotStored("another delivery wrote the same key")
-            return Stored((), "")
-
-        stored = self._storing.alone(job, store, deadline)
-        return Unusable(unusable[0]) if unusable else stored
-
-    def _is_copied(self, job: Job, photo: Photo, picture: Picture) -> bool:
-        """Whether copies for this very job are there: older outputs made way for them, and the job could not be saved.
-
-        Whatever has become of what they are copies of meanwhile: they are what the photo's name shows.
+    def _source(
+        self, job: Job, photo: Photo, picture: Picture, unreadable: Collection[Delivery]
+    ) -> Source | str | None:
+        """The first name whose outputs are as they were delivered, the upload's own before all others; or why there is
+        none. Of the names after it nothing but whether they were rejected is asked.
         """
-        first, source = picture.outputs[0], source_of(job.upload.bucket, job.upload.key)
-        for key in output_keys(job.upload.key, photo.content_type, first.content_type, first.number):
+        names = sorted(picture.deliveries, key=lambda one: one.source_key != job.upload.key)
+        found: Delivery | None = None
+        facts: list[list[Facts]] = []
+        gone: list[Delivery] = []
+        try:
+            for one in names:
+                if found is None and one not in unreadable:
+                    facts.append([self._facts_of(job, one, output) for output in one.outputs])
+                    if is_as_delivered(facts[-1]):
+                        found = one
+                    else:
+                        gone.append(one)
+                else:
+                    facts.append([replace(GONE, rejected=self._is_rejected(output)) for output in one.outputs])
+            for one in names:
+                if found is None and (copies := self._facts_of_copies(job, photo, one)):
+                    facts.append(copies)
+                    found = one
+        except Denied:  # of the tags: whether it was rejected cannot be told
+            return refuse_reuse([[GONE]])
+        why = refuse_reuse(facts)
+        return why if found is None or why else Source(found, without(picture, gone))
+
+    def _facts_of_copies(self, job: Job, photo: Photo, delivery: Delivery) -> list[Facts]:
+        """What there is of copies of an earlier delivery that were stored for this very job, which could not be saved;
+        nothing unless all of them are there. Older outputs made way for them: they are what the photo's name shows.
+        """
+        facts = []
+        for output in delivery.outputs:
+            there = self._copy_of(job, photo, delivery, output)
+            if there is None:
+                return []
+            facts.append(Facts(there=True, untouched=True, rejected=self._is_rejected(there)))
+        return facts
+
+    def _copy_of(self, job: Job, photo: Photo, delivery: Delivery, output: Output) -> Output | None:
+        if output.content_type not in DELIVERABLE:
+            return None
+        source = source_of(job.upload.bucket, job.upload.key)
+        for key in output_keys(job.upload.key, photo.content_type, output.content_type, output.number):
             there = self._photos.existing(key)
             if there is None or there.metadata.get(SOURCE_KEY) == source:
-                return there is not None and _is_copy_for(there, job)
-        return False
+                is_copy = there is not None and _is_copy_for(there, job, delivery, output)
+                return as_output(output.number, key, there) if there and is_copy else None
+        return None
 
-    def _facts(self, job: Job, picture: Picture) -> list[Facts]:
-        try:
-            facts = [self._facts_of(job, picture, output) for output in picture.outputs]
-            copied_from = (one for one in picture.originals if one not in picture.outputs)
-            return facts + [Facts(there=True, untouched=True, rejected=self._is_rejected(one)) for one in copied_from]
-        except Denied:  # of the tags: whether it was rejected cannot be told
-            return [Facts(there=False, untouched=False, rejected=False)]
-
-    def _facts_of(self, job: Job, picture: Picture, output: Output) -> Facts:
+    def _facts_of(self, job: Job, delivery: Delivery, output: Output) -> Facts:
         shown = self._photos.existing(output.key)
+        if output.content_type not in DELIVERABLE:
+            return GONE
         if shown is not None and _is_very(shown, output):
             return Facts(there=True, untouched=True, rejected=self._is_rejected(output))
         delivered = self._photos.existing(output.key, output.version_id) if output.version_id else None
         if delivered is None:
-            return Facts(there=False, untouched=False, rejected=False)
+            return GONE
         return Facts(
             there=True,
-            untouched=self._replaced_by_us(job, picture, output, delivered, shown),
+            untouched=self._replaced_by_us(job, delivery, output, delivered, shown),
             rejected=self._is_rejected(output),
         )
 
     def _replaced_by_us(
-        self, job: Job, picture: Picture, output: Output, delivered: Existing, shown: Existing | None
+        self, job: Job, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
     ) -> bool:
         """Whether a newer output of the same photo took the place of one, and nobody's hand."""
         if shown is not None:
             return shown.metadata.get(SOURCE_KEY) == delivered.metadata.get(SOURCE_KEY)
-        return output.key not in self._jobs.delivered_of(job.upload.bucket, picture.source_key).keys
+        if not delivery.source_key:
+            return False
+        return output.key not in self._jobs.delivered_of(job.upload.bucket, delivery.source_key).keys
 
     def _is_rejected(self, output: Output) -> bool:
         """Raises `Denied` where that cannot be told."""
@@ -159,13 +190,35 @@ class Reuse:
 
     # The copies
 
-    def _copy(self, job: Job, photo: Photo, picture: Picture) -> Stored:
-        reused_from = picture.outputs[0].key
+    def _copied(
+        self, job: Job, photo: Photo, delivery: Delivery, deadline: float
+    ) -> Fetched | Missing | Denied | Archived | _Rejected:
+        """What became of the copies of one delivery; or why there can be none."""
+        refused: list[Missing | Denied | Archived | _Rejected] = []
+
+        def store() -> Fetched:
+            try:
+                return self._copy(job, photo, delivery)
+            except (Missing, Denied, Archived, _Rejected) as error:
+                refused.append(error)
+            except _NewerDelivered:
+                return Overtaken()
+            except PreconditionFailed:
+                return NotStored("another delivery wrote the same key")
+            return Stored((), "")
+
+        stored = self._storing.alone(job, store, deadline)
+        return refused[0] if refused else stored
+
+    def _copy(self, job: Job, photo: Photo, delivery: Delivery) -> Stored:
+        reused_from = delivery.outputs[0].key
         metadata = output_metadata(job, dict(photo.metadata), Decimal(0), reused_from=reused_from)
-        outputs = tuple(self._copy_one(job, photo, output, metadata) for output in picture.outputs)
+        outputs = tuple(self._copy_one(job, photo, delivery, output, metadata) for output in delivery.outputs)
         return Stored(tuple(output.key for output in outputs), "", outputs=outputs)
 
-    def _copy_one(self, job: Job, photo: Photo, output: Output, metadata: Mapping[str, str]) -> Output:
+    def _copy_one(
+        self, job: Job, photo: Photo, delivery: Delivery, output: Output, metadata: Mapping[str, str]
+    ) -> Output:
         source = source_of(job.upload.bucket, job.upload.key)
         for key in output_keys(job.upload.key, photo.content_type, output.content_type, output.number):
             existing = self._photos.existing(key)
@@ -175,10 +228,12 @@ class Reuse:
                 if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
                     raise _NewerDelivered
                 there = as_output(output.number, key, existing)
-                if _is_copy_for(existing, job) or (key == output.key and _is_very(existing, output)):
+                if key == output.key and _is_very(existing, output):
                     return there
-                if _is_same_picture(existing, job) and self._is_rejected(there):
+                if existing.etag == output.etag and self._is_rejected(there):
                     raise _Rejected
+                if _is_copy_for(existing, job, delivery, output):
+                    return there
             return as_output(output.number, key, self._photos.copy_output(output, key, metadata, existing))
         raise Transient("no free key for the output")
 
@@ -188,12 +243,8 @@ def _is_very(existing: Existing, output: Output) -> bool:
     return existing.version_id == output.version_id and existing.etag == output.etag
 
 
-def _is_copy_for(existing: Existing, job: Job) -> bool:
-    """Whether an output is a copy that was made for this very job."""
-    return existing.metadata.get(JOB_ID) == job.job_id and REUSED_FROM in existing.metadata
-
-
-def _is_same_picture(existing: Existing, job: Job) -> bool:
-    """Whether an output was made of bytes equal to a job's photo."""
-    facts = (existing.metadata.get(SOURCE_ETAG), existing.metadata.get(SOURCE_SIZE))
-    return facts == (job.upload.etag, str(job.upload.size))
+def _is_copy_for(existing: Existing, job: Job, delivery: Delivery, output: Output) -> bool:
+    """Whether an output is a copy of exactly that one, and was made for this very job."""
+    copied_from = (existing.metadata.get(REUSED_FROM), existing.etag, existing.size)
+    wanted = (short_key(delivery.outputs[0].key), output.etag, output.size)
+    return existing.metadata.get(JOB_ID) == job.job_id and copied_from == wanted

@@ -1,0 +1,111 @@
+"""What becomes of a picture, change by change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from detag.domain import picture as pictures
+from detag.domain.picture import MAX_KNOWN_OUTPUTS, MAX_NAMES, Delivery, Output, Picture
+
+NOW = 1_000_000.0
+FREE = Picture(picture_id="p1", version=4)
+TAKEN = replace(FREE, taken_by="job-1", taken_until=NOW + 60)
+
+
+def delivery(number: int, outputs: int = 1, *, result: str = "e1") -> Delivery:
+    key = f"{number}.jpg"
+    return Delivery(
+        key, tuple(Output(one, f"{key}.{one}", f"v{number}", result, 9, "image/webp") for one in range(1, outputs + 1))
+    )
+
+
+def known(names: int, outputs: int = 1) -> Picture:
+    """A picture that was delivered under so many names."""
+    found = pictures.know(FREE, "job-0", delivery(0, outputs), copies=False, run_id="run-0")
+    for number in range(1, names):
+        found = pictures.know(found, f"job-{number}", delivery(number, outputs), copies=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        (FREE, NOW, "job-2"),
+        (replace(TAKEN, taken_by="job-2"), NOW, "job-2"),
+        (TAKEN, NOW, "job-1"),
+        (TAKEN, TAKEN.taken_until, "job-2"),
+    ],
+)
+def test_a_used_run_takes_it_again_unless_another_pays(before: Picture, now: float, after: str) -> None:
+    found = pictures.retake(before, "job-2", now, 3_600.0)
+    assert found.taken_by == after
+    assert (found == before) is (after == "job-1")
+    assert found.taken_until == (before.taken_until if after == "job-1" else now + 3_600.0)
+
+
+def test_the_first_copy_of_what_was_lost_is_an_original() -> None:
+    """Its item was deleted while the copy was made."""
+    found = pictures.know(FREE, "job-2", delivery(2), copies=True)
+    assert (found.outputs, found.originals, found.older) == (delivery(2).outputs, delivery(2).outputs, ())
+
+
+def test_each_copy_is_one_more_name() -> None:
+    found = known(3)
+    assert found.deliveries == (delivery(2), delivery(1), delivery(0))
+    assert found.originals == delivery(0).outputs
+    assert pictures.know(found, "job-9", delivery(1), copies=True) == found, "it has that name"
+
+
+def test_a_name_is_remembered_once() -> None:
+    """As it was delivered last; the originals stay, whoever's they were."""
+    later = replace(delivery(1), outputs=(replace(delivery(1).outputs[0], version_id="v9"),))
+    assert pictures.know(known(3), "job-9", later, copies=True).deliveries == (later, delivery(2), delivery(0))
+    first = replace(delivery(0), outputs=later.outputs)
+    found = pictures.know(known(3), "job-9", first, copies=True)
+    assert found.deliveries == (first, delivery(2), delivery(1), Delivery("", delivery(0).outputs))
+
+
+def test_another_result_takes_the_place_of_all_names() -> None:
+    anew = delivery(7, result="e2")
+    found = pictures.know(known(3), "job-7", anew, copies=False, partial=True)
+    assert (found.deliveries, found.originals, found.partial) == ((anew,), anew.outputs, True)
+    assert pictures.know(found, "job-8", delivery(8, result="e2"), copies=True).partial
+
+
+def test_the_same_run_stored_again_is_the_same_result() -> None:
+    """It was asked for again, since somebody deleted its output; its copies are still known."""
+    again = replace(delivery(0), outputs=(replace(delivery(0).outputs[0], version_id="v9"),))
+    found = pictures.know(known(3), "job-0", again, copies=False, run_id="run-0")
+    assert found.deliveries == (again, delivery(2), delivery(1), Delivery("", delivery(0).outputs))
+    assert pictures.know(found, "job-0", again, copies=False, run_id="run-0") == found
+
+
+@pytest.mark.parametrize("run_id", ["run-9", None])
+def test_equal_bytes_of_another_run_are_another_result(run_id: str | None) -> None:
+    """A person may have rejected the first ones."""
+    again = replace(delivery(0), outputs=(replace(delivery(0).outputs[0], version_id="v9"),))
+    before = known(3) if run_id else replace(known(3), run_id=None)
+    found = pictures.know(before, "job-0", again, copies=False, run_id=run_id)
+    assert (found.deliveries, found.run_id) == ((again,), run_id)
+
+
+def test_the_originals_and_the_newest_names_are_kept() -> None:
+    found = known(MAX_NAMES + 5).deliveries
+    assert [*found] == [*(delivery(number) for number in range(MAX_NAMES + 4, 5, -1)), delivery(0)]
+    assert len(found) == MAX_NAMES
+
+
+def test_an_item_never_grows_too_large() -> None:
+    """Of runs with as many outputs as are stored, fewer names are remembered."""
+    found = known(MAX_NAMES, outputs=16).deliveries
+    assert sum(len(one.outputs) for one in found) == MAX_KNOWN_OUTPUTS
+    assert (found[0], found[-1]) == (delivery(MAX_NAMES - 1, 16), delivery(0, 16))
+
+
+def test_a_name_that_is_gone_is_dropped() -> None:
+    found = pictures.without(known(3), [delivery(2), delivery(0)])
+    assert (found.source_key, found.outputs, found.older) == ("1.jpg", delivery(1).outputs, ())
+    assert found.deliveries == (delivery(1), Delivery("", delivery(0).outputs)), "it may have been rejected"
+    assert pictures.without(known(2), known(2).deliveries) == known(2), "one is left in any case"
