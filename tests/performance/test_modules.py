@@ -33,7 +33,7 @@ MORE = {
     "deliver": {"filetype", "h11", "httpcore", "httpx", "idna"},
     "reconcile": {"filetype", "h11", "httpcore", "httpx", "idna"},
 }
-MOST = {"submit": 535, "callback": 420, "deliver": 535, "reconcile": 535}
+MOST = {"submit": 540, "callback": 420, "deliver": 535, "reconcile": 535}
 """Modules, the standard library's included: a bound that another Python keeps, and another dependency does not."""
 FORBIDDEN = (
     "asyncio",

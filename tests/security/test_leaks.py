@@ -111,6 +111,7 @@ CALLS = (
         "jobs.intake",
         "jobs.save_intake",
         "jobs.charged",
+        "jobs.reused",
         "jobs.begin_delivery",
         "jobs.end_delivery",
         "jobs.created_at",
@@ -217,9 +218,9 @@ def test_runflows_words_unredacted_would_be_found(monkeypatch: pytest.MonkeyPatc
 def test_a_closed_job_that_kept_its_body_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     real = FakeJobStore.save
 
-    def with_body(store: Any, before: Any, after: Any, **named: Any) -> None:
+    def with_body(store: Any, before: Any, after: Any, **named: Any) -> tuple[str, ...]:
         object.__setattr__(after, "body", after.body or before.body)
-        real(store, before, after, **named)
+        return real(store, before, after, **named)
 
     monkeypatch.setattr(FakeJobStore, "save", with_body)
     harness = Harness(no_effect)

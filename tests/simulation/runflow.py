@@ -59,7 +59,7 @@ class Runflow(FakeRuns):
         random, habits = simulation.random, self.habits
         self.gentle = self.down = self.deaf = False
         """Readings of the callbacks' retries; Runflow does not answer; its callbacks do not arrive."""
-        self.alike = False
+        self.same_output = False
         """Whether all runs make the same bytes of one photo."""
         self.faults: list[Fault | None] = []
         """What becomes of the next POSTs, before the fault profile is asked."""
@@ -260,7 +260,7 @@ class Runflow(FakeRuns):
         """See `FakeRuns`. No two runs make the same of one photo, unless `alike`."""
         if run.ending.instead is not None:
             return run.ending.instead
-        mark = "" if self.alike else f"{run.run_id[-12:]}.{number}"
+        mark = "" if self.same_output else f"{run.run_id[-12:]}.{number}"
         return output_of(run.photo or b"", run.ending.content_type, mark)
 
     def _begin(self, run: FakeRun) -> None:

@@ -292,7 +292,7 @@ def test_a_name_that_becomes_free_is_taken_by_the_next(simulation: Simulation) -
 
 def equal_bytes(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
     """A, B and A again, the worker that stores B stalled in front of S3 while the third is delivered; the third."""
-    simulation.runflow.alike = True
+    simulation.runflow.same_output = True
     simulation.runflow.endings = [JPEG, Ending(seconds=8.0, content_type="image/jpeg"), JPEG]
     upload(simulation, name="a")
     pass_time(simulation, 30.0)

@@ -1165,7 +1165,9 @@ def accepted_late(job: Job, run_id: str, *, now: float) -> Step:
     """A POST was accepted once its job had gone on without it: the run is ours, and no callback need tell of it."""
     why = "its POST was accepted late"
     kept = run_id not in job.unknown_runs and not _why_not_noted(job, now)
-    return noted(job, run_id, why, now=now) if kept else _not_kept(f"{why}: {run_id}")
+    if kept:
+        return noted(job, run_id, why, now=now)
+    return Step(move=None, decision="run accepted late", why=run_id, warns=True)
 
 
 def _not_kept(why: str) -> Step:
