@@ -594,6 +594,7 @@ def _reopening() -> Iterator[Row]:
     yield row("unpaid: its run failed free of charge", FREE, UNPAID)
     yield row("unpaid: the same, but a run was charged by its id", FREE, UNPAID, charged=True)
     yield row("unpaid: delivered", delivered, UNPAID)
+    yield row("unpaid: delivered as a copy", replace(delivered, reused_from="boot.jpg.webp"), UNPAID)
     yield row("unpaid: an unclear answer may have made a run", unsure, UNPAID)
     yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
     yield row("paid: delivered", delivered, PAID)
