@@ -603,6 +603,7 @@ def _reopening() -> Iterator[Row]:
     yield row("unpaid: its run failed free of charge", FREE, UNPAID)
     yield row("unpaid: the same, but a run was charged by its id", FREE, UNPAID, charged=True)
     yield row("unpaid: delivered", delivered, UNPAID)
+    yield row("unpaid: delivered as a copy", replace(delivered, reused_from="boot.jpg.webp"), UNPAID)
     yield row("unpaid: an unclear answer may have made a run", unsure, UNPAID)
     yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
     yield row("paid: delivered", delivered, PAID)
@@ -651,8 +652,8 @@ def _after_asking() -> Iterator[Row]:
     yield "ask: the search finds no run", none, nothing
     waiting = replace(free, reason=Reason.READY)
     gone = decisions.screen_photo(waiting, decisions.Gone(), None, CRITERIA, now=NOW)
-    if isinstance(gone, Step):
-        yield "unpaid: its photo was deleted meanwhile", waiting, decisions.as_before(waiting, gone, now=NOW)
+    assert isinstance(gone, Step)
+    yield "unpaid: its photo was deleted meanwhile", waiting, decisions.as_before(waiting, gone, now=NOW)
 
 
 def _search() -> Iterator[Row]:

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from detag.adapters.eventbridge import EventBridgeEvents
+from detag.domain.reasons import Reason
 from local.emulator.client import running
 from local.processes import wait_until
 from tests.emulator import Aws
@@ -21,7 +22,8 @@ from tests.emulator import Aws
 ROOT = Path(__file__).resolve().parents[2]
 EVENT: dict[str, Any] = json.loads((ROOT / "events/photo-delivered.json").read_text(encoding="utf-8"))
 DELIVERED: dict[str, Any] = EVENT["detail"]
-FAILED = DELIVERED | {"state": "failed", "reason": "run_failed", "outputs": []}
+WHY = {"reason": "run_failed", "means": Reason.RUN_FAILED.means, "what_to_do": Reason.RUN_FAILED.do}
+FAILED = DELIVERED | {"state": "failed", "outputs": [], **WHY}
 PATIENCE = 30.0
 
 
@@ -70,7 +72,7 @@ def test_a_mail_on_every_failure(aws: Aws, events: EventBridgeEvents) -> None:
     events.publish("Photo Delivered", DELIVERED)
     events.publish("Photo Failed", FAILED)
     (text,) = received(aws, url)
-    assert "shoes/shoe.jpg has no output: run_failed. See _failed/shoes/shoe.jpg.txt in the output bucket." in text
+    assert f"shoes/shoe.jpg failed. {FAILED['means']} What to do: {FAILED['what_to_do']} Job" in text
 
 
 def test_a_queue_hears_of_deliveries_and_batches(aws: Aws, events: EventBridgeEvents) -> None:

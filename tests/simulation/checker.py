@@ -1129,7 +1129,7 @@ class Checker:
         simulation = self._simulation
         newest: dict[str, Job] = {}
         for job in simulation.jobs.jobs.values():
-            gone = job.state is State.SUPERSEDED and job.reason in (Reason.DELETED, Reason.REPLACED)
+            gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
             if gone or job.job_id in self._delivered or _record_in(job):
                 best = newest.get(job.upload.key)
                 if best is None or _later(job, best):

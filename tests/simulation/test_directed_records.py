@@ -95,6 +95,19 @@ def test_a_photo_deleted_before_it_was_sent_leaves_no_record(simulation: Simulat
     assert records(simulation) == {}
 
 
+def test_a_cleaned_photo_put_in_place_of_one_that_failed_has_none(simulation: Simulation) -> None:
+    """Its name is that of something delivered now."""
+    upload(simulation, "other.jpg")
+    pass_time(simulation, HOUR)
+    (cleaned,) = simulation.photos.outputs.values()
+    fails(simulation)
+    assert list(records(simulation)) == ["_failed/shoe.jpg.txt"]
+    newest = simulation.upload("shoe.jpg", cleaned.data, sent=False).job_id
+    rest(simulation)
+    assert simulation.jobs.jobs[newest].reason is Reason.ALREADY_CLEANED
+    assert records(simulation) == {}
+
+
 @pytest.mark.parametrize("key", ["shop/._shoe.jpg", "autumn/"])
 def test_nothing_tells_of_what_is_no_photo(simulation: Simulation, key: str) -> None:
     job = simulation.upload(key, b"", sent=False).job_id

@@ -260,6 +260,24 @@ def test_a_charge_by_its_id_is_not_counted_twice(simulation: Simulation) -> None
     assert (found.state, used(simulation), len(simulation.runflow.sent)) == (State.DELIVERED, 2, 2)
 
 
+def test_a_copy_is_said_to_be_one(simulation: Simulation) -> None:
+    """A photo that was delivered as a copy of an equal one's output cost nothing, and has no run to ask for; but a new
+    output may have to be paid for.
+    """
+    first, second = (simulation.upload(key, photo("p1", "image/jpeg")).job_id for key in ("a.jpg", "b.jpg"))
+    pass_time(simulation, HOUR)
+    (job,) = (one for one in map(simulation.jobs.jobs.get, (first, second)) if one and one.reused_from)
+    (key,) = job.outputs
+    del simulation.photos.outputs[key]
+    for how in ("ask", "unpaid"):
+        assert at_rest(reopen(simulation, how, job, hours=0.1)) == at_rest(job)
+    copied = "it was delivered, as a copy of an equal photo's output: reopen it as paid"
+    assert refused(simulation) == ["it has no run to ask for", copied]
+    found = reopen(simulation, "paid", job)
+    assert (found.state, key in simulation.photos.outputs, used(simulation)) == (State.DELIVERED, True, 2)
+    rest(simulation)
+
+
 # Paid
 
 

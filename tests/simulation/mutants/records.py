@@ -31,7 +31,7 @@ MUTANTS: Final = (
         "a photo that is gone leaves no record",
         "records",
         "detag.domain.records:decides_record",
-        " or (job.state is State.SUPERSEDED and job.reason in GONE)",
+        " or job.reason in GONE",
         "",
         400,
     ),

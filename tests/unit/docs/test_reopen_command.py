@@ -46,8 +46,7 @@ def sent(folder: Path, script: str, **env: str) -> dict[str, Any]:
 def page() -> str:
     """The definition of `reopen` on the page."""
     section = PAGE.split("\n## Reopen a photo\n", 1)[1]
-    definition: str = re.findall(r"^```sh\n(.*?^}\n)", section, re.MULTILINE | re.DOTALL)[0]
-    return definition
+    return str(re.findall(r"^```sh\n(.*?^}\n)", section, re.MULTILINE | re.DOTALL)[0])
 
 
 @pytest.mark.parametrize("key", KEYS)

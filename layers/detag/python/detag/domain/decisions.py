@@ -1248,7 +1248,9 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
         case Way.ASK if not known:
             return Refusal("it has no run to ask for")
         case Way.UNPAID if charged or _was_charged(job):
-            return Refusal("it was charged, or may have been: reopen it as paid, or ask")
+            copied = job.state is State.DELIVERED and job.reused_from is not None
+            why = "was delivered, as a copy of an equal photo's output" if copied else "was charged, or may have been"
+            return Refusal(f"it {why}: reopen it as paid{'' if copied else ', or ask'}")
         case Way.UNPAID if unsure and not job.reserved_unconfirmed:  # its item is of an earlier version
             return Refusal("an unclear answer may have made a run that cannot be told from others: ask, or pay")
         case Way.ASK | Way.UNPAID if known:

@@ -128,7 +128,7 @@ class Reason(StrEnum):
         "unsupported_type",
         Group.SKIPPED,
         "The image is of a type that cannot be cleaned, or an animation.",
-        "Save it, or a frame of it, as JPEG, PNG or WebP and upload that; or add to PhotoTypes and reopen it (unpaid).",
+        "Save as JPEG (iPhone: Settings, Camera, Formats, Most Compatible); or set PhotoTypes and reopen it (unpaid).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",

@@ -19,8 +19,10 @@ UNRECORDED: Final = NOT_A_PHOTO | {Reason.TOO_OLD, Reason.ALREADY_CLEANED}
 """Why an upload is skipped without a record. An old message says nothing of what its name is now, and what detag
 delivered is there.
 """
-GONE: Final = (Reason.DELETED, Reason.REPLACED)
-"""Why a photo is superseded that no newer one has overtaken: what an older one left behind is of no use any more."""
+GONE: Final = (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
+"""Why a photo without a record ended that no newer one has overtaken: what an older one left behind is of no use any
+more. One that is gone has no record, and neither has what detag delivered.
+"""
 
 
 def folder_of(job: Job) -> str | None:
@@ -35,7 +37,7 @@ def folder_of(job: Job) -> str | None:
 
 def decides_record(job: Job) -> bool:
     """Whether the end of a job, other than a delivery, decides what record its photo has: its own, or none."""
-    return folder_of(job) is not None or (job.state is State.SUPERSEDED and job.reason in GONE)
+    return folder_of(job) is not None or job.reason in GONE
 
 
 def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
