@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,6 +217,19 @@ def test_a_copy_never_takes_the_place_of_a_newer_output(simulation: Simulation) 
     assert simulation.photos.outputs["b.jpg"] is newer
 
 
+@pytest.mark.parametrize("content_type", ["image/tiff", ""])
+@pytest.mark.parametrize("key", ["a.jpg", "nowhere.jpg"])
+def test_an_output_of_an_unknown_type_is_none(simulation: Simulation, content_type: str, key: str) -> None:
+    """Nobody knows what a copy of it would be named."""
+    named(simulation, "a.jpg")
+    (picture_id,) = simulation.jobs.pictures
+    outputs = (replace(picture(simulation).outputs[0], key=key, content_type=content_type),)
+    simulation.jobs.pictures[picture_id] = replace(picture(simulation), outputs=outputs, originals=outputs)
+    found = drop(simulation, "b.jpg")
+    assert (found.state, found.not_reused) == (State.DELIVERED, GONE)
+    assert paid(simulation) == 2
+
+
 def test_a_job_that_cannot_be_read_may_be_paying(simulation: Simulation) -> None:
     simulation.runflow.endings = [SLOW]
     first = upload(simulation, "a.jpg", "same")
@@ -280,6 +293,21 @@ def test_a_copy_from_before_a_crash_is_delivered(crash: Crash) -> None:
     assert len(crash.simulation.photos.puts) == puts
     rest(crash.simulation)
     assert paid(crash.simulation) == 1
+
+
+def test_after_a_crash_a_copy_without_tags_is_not_used(crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was rejected cannot be told: that is found out once, and the photo is cleaned anew."""
+    tags = crash.simulation.photos.tags
+
+    def denied(key: str, version_id: str | None) -> Mapping[str, str]:
+        if key == "b.jpg":
+            raise Denied("AccessDenied")
+        return tags(key, version_id)
+
+    monkeypatch.setattr(crash.simulation.photos, "tags", denied)
+    crash.simulation.change_by_hand("a.jpg", None)
+    assert crash.over().not_reused == GONE
+    assert paid(crash.simulation) == 2
 
 
 @pytest.mark.parametrize("rejected", ["a.jpg", "b.jpg"])
