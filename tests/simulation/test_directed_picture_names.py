@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import SEQUENCER
+from detag.domain.naming import JOB_ID, SEQUENCER
 from detag.domain.picture import MAX_KNOWN_OUTPUTS, MAX_NAMES, Picture
 from detag.domain.reasons import Reason
 from detag.ports.errors import Transient
@@ -91,6 +91,15 @@ def test_what_was_rejected_and_then_deleted_counts(simulation: Simulation) -> No
     named(simulation, *NAMES).reject("b.jpg")
     simulation.change_by_hand("b.jpg", None)
     assert drop(simulation, "d.jpg").not_reused == REJECTED
+
+
+def test_what_took_the_place_of_a_rejected_result_is_used(simulation: Simulation) -> None:
+    """Under the rejected name, too: the picture was cleaned anew, and is not paid for a third time."""
+    named(simulation, "a.jpg").reject("a.jpg")
+    assert drop(simulation, "c.jpg").not_reused == REJECTED
+    assert drop(simulation, "a.jpg").reused_from == "c.jpg"
+    rest(simulation)
+    assert paid(simulation) == 2
 
 
 def test_under_each_of_its_names_nothing_is_written(simulation: Simulation) -> None:
@@ -194,6 +203,13 @@ def test_the_same_bytes_of_a_person_are_not_the_output(simulation: Simulation) -
     simulation.photos.outputs["a.jpg"] = Stored(there.data, there.etag, version_id="theirs")
     simulation.checker.changed_by_hand("a.jpg")
     assert drop(simulation, "b.jpg").not_reused == CHANGED
+
+
+def test_without_versions_what_was_overwritten_is_gone(simulation: Simulation) -> None:
+    simulation.photos.keeps_versions = False
+    named(simulation, "a.jpg").change_by_hand("a.jpg", b"retouched")
+    assert drop(simulation, "b.jpg").not_reused == GONE
+    rest(simulation)
 
 
 def test_a_copy_never_takes_the_place_of_somebody_elses(simulation: Simulation) -> None:
@@ -332,6 +348,14 @@ def test_after_a_crash_a_replaced_result_is_not_back(crash: Crash) -> None:
     assert keys(simulation) == ["b.jpg", "c.jpg"]
     rest(simulation)
     assert paid(simulation) == 2
+
+
+def test_after_a_crash_another_upload_gets_its_own_copy(crash: Crash) -> None:
+    """With its own sequencer and metadata: the copy that is there was made for an upload that it replaces."""
+    second = upload(crash.simulation, "b.jpg", "same")
+    assert crash.over().state is State.SUPERSEDED
+    assert crash.simulation.photos.outputs["b.jpg"].metadata[JOB_ID] == second
+    rest(crash.simulation)
 
 
 def test_after_a_crash_the_true_source_is_named(crash: Crash) -> None:
