@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import SEQUENCER
+from detag.domain.naming import JOB_ID, SEQUENCER
 from detag.domain.picture import MAX_KNOWN_OUTPUTS, MAX_NAMES, Picture
 from detag.domain.reasons import Reason
 from detag.ports.errors import Transient
@@ -91,6 +91,15 @@ def test_what_was_rejected_and_then_deleted_counts(simulation: Simulation) -> No
     named(simulation, *NAMES).reject("b.jpg")
     simulation.change_by_hand("b.jpg", None)
     assert drop(simulation, "d.jpg").not_reused == REJECTED
+
+
+def test_what_took_the_place_of_a_rejected_result_is_used(simulation: Simulation) -> None:
+    """Under the rejected name, too: the picture was cleaned anew, and is not paid for a third time."""
+    named(simulation, "a.jpg").reject("a.jpg")
+    assert drop(simulation, "c.jpg").not_reused == REJECTED
+    assert drop(simulation, "a.jpg").reused_from == "c.jpg"
+    rest(simulation)
+    assert paid(simulation) == 2
 
 
 def test_under_each_of_its_names_nothing_is_written(simulation: Simulation) -> None:
@@ -196,6 +205,13 @@ def test_the_same_bytes_of_a_person_are_not_the_output(simulation: Simulation) -
     assert drop(simulation, "b.jpg").not_reused == CHANGED
 
 
+def test_without_versions_what_was_overwritten_is_gone(simulation: Simulation) -> None:
+    simulation.photos.keeps_versions = False
+    named(simulation, "a.jpg").change_by_hand("a.jpg", b"retouched")
+    assert drop(simulation, "b.jpg").not_reused == GONE
+    rest(simulation)
+
+
 def test_a_copy_never_takes_the_place_of_somebody_elses(simulation: Simulation) -> None:
     named(simulation, "a.jpg")
     theirs = Stored(b"the shop's own", "etag", version_id="v1")
@@ -215,6 +231,19 @@ def test_a_copy_never_takes_the_place_of_a_newer_output(simulation: Simulation) 
     found = drop(simulation, "b.jpg")
     assert (found.state, found.reason) == (State.SUPERSEDED, Reason.NEWER_DELIVERED)
     assert simulation.photos.outputs["b.jpg"] is newer
+
+
+@pytest.mark.parametrize("content_type", ["image/tiff", ""])
+@pytest.mark.parametrize("key", ["a.jpg", "nowhere.jpg"])
+def test_an_output_of_an_unknown_type_is_none(simulation: Simulation, content_type: str, key: str) -> None:
+    """Nobody knows what a copy of it would be named."""
+    named(simulation, "a.jpg")
+    (picture_id,) = simulation.jobs.pictures
+    outputs = (replace(picture(simulation).outputs[0], key=key, content_type=content_type),)
+    simulation.jobs.pictures[picture_id] = replace(picture(simulation), outputs=outputs, originals=outputs)
+    found = drop(simulation, "b.jpg")
+    assert (found.state, found.not_reused) == (State.DELIVERED, GONE)
+    assert paid(simulation) == 2
 
 
 def test_a_job_that_cannot_be_read_may_be_paying(simulation: Simulation) -> None:
@@ -282,6 +311,21 @@ def test_a_copy_from_before_a_crash_is_delivered(crash: Crash) -> None:
     assert paid(crash.simulation) == 1
 
 
+def test_after_a_crash_a_copy_without_tags_is_not_used(crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was rejected cannot be told: that is found out once, and the photo is cleaned anew."""
+    tags = crash.simulation.photos.tags
+
+    def denied(key: str, version_id: str | None) -> Mapping[str, str]:
+        if key == "b.jpg":
+            raise Denied("AccessDenied")
+        return tags(key, version_id)
+
+    monkeypatch.setattr(crash.simulation.photos, "tags", denied)
+    crash.simulation.change_by_hand("a.jpg", None)
+    assert crash.over().not_reused == GONE
+    assert paid(crash.simulation) == 2
+
+
 @pytest.mark.parametrize("rejected", ["a.jpg", "b.jpg"])
 @pytest.mark.parametrize("deleted", [False, True])
 def test_after_a_crash_what_is_rejected_is_not_delivered(crash: Crash, rejected: str, deleted: bool) -> None:
@@ -304,6 +348,14 @@ def test_after_a_crash_a_replaced_result_is_not_back(crash: Crash) -> None:
     assert keys(simulation) == ["b.jpg", "c.jpg"]
     rest(simulation)
     assert paid(simulation) == 2
+
+
+def test_after_a_crash_another_upload_gets_its_own_copy(crash: Crash) -> None:
+    """With its own sequencer and metadata: the copy that is there was made for an upload that it replaces."""
+    second = upload(crash.simulation, "b.jpg", "same")
+    assert crash.over().state is State.SUPERSEDED
+    assert crash.simulation.photos.outputs["b.jpg"].metadata[JOB_ID] == second
+    rest(crash.simulation)
 
 
 def test_after_a_crash_the_true_source_is_named(crash: Crash) -> None:

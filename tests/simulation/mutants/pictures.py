@@ -78,14 +78,6 @@ MUTANTS: Final = (
         400,
     ),
     one(
-        "a copy is one more name of its result",
-        "one run per picture",
-        "detag.domain.picture:know",
-        "_newest(delivered, others, originals)",
-        "()",
-        400,
-    ),
-    one(
         "what was rejected under any name is not reused",
         "reused as it should be",
         REUSE + "_source",

@@ -124,36 +124,29 @@ class Reuse:
                 else:
                     facts.append([replace(GONE, rejected=self._is_rejected(output)) for output in one.outputs])
             for one in names:
-                if found is None and (copies := self._facts_of_copies(job, photo, one)):
-                    facts.append(copies)
+                if found is None and one not in unreadable and self._is_copied(job, photo, one):
                     found = one
+                    facts.append([Facts(there=True, untouched=True, rejected=False)])  # whether it is: when it is used
         except Denied:  # of the tags: whether it was rejected cannot be told
             return refuse_reuse([[GONE]])
         why = refuse_reuse(facts)
         return why if found is None or why else Source(found, without(picture, gone))
 
-    def _facts_of_copies(self, job: Job, photo: Photo, delivery: Delivery) -> list[Facts]:
-        """What there is of copies of an earlier delivery that were stored for this very job, which could not be saved;
-        nothing unless all of them are there. Older outputs made way for them: they are what the photo's name shows.
+    def _is_copied(self, job: Job, photo: Photo, delivery: Delivery) -> bool:
+        """Whether all copies of an earlier delivery are there that were stored for this very job, which could not be
+        saved: older outputs made way for them, and they are what the photo's name shows.
         """
-        facts = []
-        for output in delivery.outputs:
-            there = self._copy_of(job, photo, delivery, output)
-            if there is None:
-                return []
-            facts.append(Facts(there=True, untouched=True, rejected=self._is_rejected(there)))
-        return facts
+        return all(self._has_copy(job, photo, delivery, output) for output in delivery.outputs)
 
-    def _copy_of(self, job: Job, photo: Photo, delivery: Delivery, output: Output) -> Output | None:
+    def _has_copy(self, job: Job, photo: Photo, delivery: Delivery, output: Output) -> bool:
         if output.content_type not in DELIVERABLE:
-            return None
+            return False
         source = source_of(job.upload.bucket, job.upload.key)
         for key in output_keys(job.upload.key, photo.content_type, output.content_type, output.number):
             there = self._photos.existing(key)
             if there is None or there.metadata.get(SOURCE_KEY) == source:
-                is_copy = there is not None and _is_copy_for(there, job, delivery, output)
-                return as_output(output.number, key, there) if there and is_copy else None
-        return None
+                return there is not None and _is_copy_for(there, job, delivery, output)
+        return False
 
     def _facts_of(self, job: Job, delivery: Delivery, output: Output) -> Facts:
         shown = self._photos.existing(output.key)
