@@ -17,7 +17,7 @@ from botocore.httpsession import URLLib3Session
 
 from detag.adapters.aws import aws_config
 from detag.adapters.dynamodb import DynamoJobStore
-from detag.adapters.job_items import INTAKE_PK, SCAN_PK, job_pk, picture_pk
+from detag.adapters.job_items import INTAKE_PK, PICTURE_ATTRIBUTES, SCAN_PK, job_pk, picture_pk
 from detag.domain.batches import Batch
 from detag.domain.intake import UNREADABLE, Intake, Override
 from detag.domain.job import Job, Reservation, State, Trouble, Upload, bill_earlier, new, reopen, sequencer_rank
@@ -49,7 +49,7 @@ class Fake:
     def spoil_scan(self) -> None:
         self.store.scan_unreadable = True
 
-    def spoil_picture(self, picture_id: str, rev: dict[str, Any] | None) -> None:
+    def spoil_picture(self, picture_id: str, version: dict[str, Any] | None) -> None:
         self.store.unreadable_pictures.add(picture_id)
 
     def __init__(self) -> None:
@@ -80,10 +80,12 @@ class Dynamo:
     def spoil_scan(self) -> None:
         self._spoil(SCAN_PK, "since")
 
-    def spoil_picture(self, picture_id: str, rev: dict[str, Any] | None) -> None:
+    def spoil_picture(self, picture_id: str, version: dict[str, Any] | None) -> None:
         """An item by somebody's hand, with that version."""
         item: dict[str, Any] = {"pk": {"S": picture_pk(picture_id)}, "taken_by": {"S": "nobody"}}
-        self.client.put_item(TableName=self.table, Item=item | ({"rev": rev} if rev else {}))
+        self.client.put_item(
+            TableName=self.table, Item=item | ({PICTURE_ATTRIBUTES[0].name: version} if version else {})
+        )
 
     def _spoil(self, pk: str, name: str) -> None:
         """Make an attribute of an item one that this code does not understand."""

@@ -32,7 +32,7 @@ def job_of(number: int) -> Job:
 
 
 def claimed(job: Job, over: Picture | None = None) -> Job:
-    version = (over.version if over else 0) + 1
+    taken = (over.version if over else 0) + 1
     return replace(
         job,
         version=job.version + 1,
@@ -41,7 +41,7 @@ def claimed(job: Job, over: Picture | None = None) -> Job:
         submission_no=job.submission_no + 1,
         due_at=EPOCH + 60,
         picture=PICTURE,
-        picture_version=version,
+        picture_version=taken,
         picture_until=UNTIL,
     )
 
@@ -341,14 +341,14 @@ BY_HAND: dict[str, dict[str, Any] | None] = {
 
 
 @pytest.fixture(params=list(BY_HAND.values()), ids=list(BY_HAND))
-def rev(request: pytest.FixtureRequest) -> object:
+def version(request: pytest.FixtureRequest) -> object:
     """A version of a picture that nobody can read."""
     return request.param
 
 
-def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
+def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, version: dict[str, object] | None) -> None:
     """Of two jobs that find it at the same time, too."""
-    side.spoil_picture(PICTURE, rev)
+    side.spoil_picture(PICTURE, version)
     first, second = job_of(1), job_of(2)
     met = seen(side.store)
     assert (met.taken_by, met.outputs) == (None, ())
@@ -362,21 +362,21 @@ def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, rev: dic
 @pytest.mark.parametrize("end", [State.DELIVERED, State.FAILED])
 @pytest.mark.parametrize("spoilt", ["before the claim", "after the claim"])
 def test_a_job_that_paid_ends_whatever_its_picture(
-    side: Fake | Dynamo, rev: dict[str, object] | None, spoilt: str, end: State
+    side: Fake | Dynamo, version: dict[str, object] | None, spoilt: str, end: State
 ) -> None:
     """And it can be reopened, and paid for and delivered again."""
     job = job_of(1)
     if spoilt == "before the claim":
-        side.spoil_picture(PICTURE, rev)
+        side.spoil_picture(PICTURE, version)
         met = seen(side.store)
         side.store.save(job, taken := claimed(job, met), met=met)
     else:
         side.store.save(job, taken := claimed(job))
-        side.spoil_picture(PICTURE, rev)
+        side.spoil_picture(PICTURE, version)
     stored = (OUTPUT,) if end is State.DELIVERED else ()
     side.store.save(taken, ended := closed(taken, end, stored=stored))
     assert (seen(side.store).taken_by, seen(side.store).outputs) == (None, stored)
-    side.spoil_picture(PICTURE, rev)
+    side.spoil_picture(PICTURE, version)
     reopened = replace(ended, version=ended.version + 1, state=State.WAITING, reason=Reason.READY, closed_at=None)
     side.store.save(ended, reopened)
     met = seen(side.store)
@@ -386,8 +386,8 @@ def test_a_job_that_paid_ends_whatever_its_picture(
     assert seen(side.store).outputs == (anew,)
 
 
-def test_a_job_waits_for_a_picture_that_was_unreadable(side: Fake | Dynamo, rev: dict[str, object] | None) -> None:
-    side.spoil_picture(PICTURE, rev)
+def test_a_job_waits_for_a_picture_that_was_unreadable(side: Fake | Dynamo, version: dict[str, object] | None) -> None:
+    side.spoil_picture(PICTURE, version)
     first, second = job_of(1), job_of(2)
     met = seen(side.store)
     side.store.save(first, taken := claimed(first, met), met=met)

@@ -18,12 +18,12 @@ GONE = Output(1, "gone.jpg", "no version", "e", 9, "image/webp")
 
 
 def two_outputs(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A photo with two outputs, of which the second breaks off until it is `mended`; returns its job."""
+    """A photo with two outputs, of which the second breaks off until it is `readable`; returns its job."""
     simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, images=2)]
-    read, mended = simulation.fetcher._read, simulation.time + 30.0
+    read, readable = simulation.fetcher._read, simulation.time + 30.0
 
     def break_off(url: str) -> object:
-        if simulation.time < mended and url.partition("?")[0].rpartition("/")[2].startswith("2."):
+        if simulation.time < readable and url.partition("?")[0].rpartition("/")[2].startswith("2."):
             raise Transient("broken off")
         return read(url)
 
