@@ -114,7 +114,7 @@ class Picture:
     @property
     def is_known(self) -> bool:
         """Whether something was delivered of it. Where its item names what cannot be, it says nothing."""
-        return bool(self.outputs) and all(one.is_possible for one in (*self.outputs, *self.originals))
+        return bool(self.outputs) and all(one.is_possible for made in self.deliveries for one in made.outputs)
 
     @property
     def expires(self) -> bool:
