@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from detag import app
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
-from detag.domain.metrics import Metric
 from detag.settings import SubmitSettings, load
 from detag.wiring import CLOCK, event_bus, job_store, photo_store, runs
 
@@ -38,10 +37,4 @@ cold_start.done()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of the upload queue; returns the messages that are to be retried."""
     deadline = CLOCK.monotonic() + context.get_remaining_time_in_millis() / 1000
-    return process(
-        event,
-        lambda message: submit.handle(message, deadline),
-        telemetry,
-        pool.map,
-        malformed=Metric.REOPEN_REFUSED,  # S3's events are JSON objects, and so is all that detag sends to itself
-    )
+    return process(event, lambda message: submit.handle(message, deadline), telemetry, pool.map, submit.refuse)

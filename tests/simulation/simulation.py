@@ -25,7 +25,6 @@ from detag import app
 from detag.batch import process
 from detag.domain.intake import Intake, Override
 from detag.domain.job import Job, Upload
-from detag.domain.metrics import Metric
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.picture import REJECTED, REVIEW
 from detag.domain.uploads import by_own_key, other_reading, read_upload
@@ -403,7 +402,7 @@ class Simulation:
                 lambda message: worker.service.handle(message, deadline),
                 self.telemetry,
                 lambda function, items: self._interleaved(worker, function, items),
-                malformed=Metric.REOPEN_REFUSED,
+                worker.service.refuse,
             )
 
         answer: dict[str, Any] | str = self.invoke("submit", handler)

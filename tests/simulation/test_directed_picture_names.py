@@ -236,13 +236,13 @@ def test_a_copy_never_takes_the_place_of_a_newer_output(simulation: Simulation) 
 @pytest.mark.parametrize("content_type", ["image/tiff", ""])
 @pytest.mark.parametrize("key", ["a.jpg", "nowhere.jpg"])
 def test_an_output_of_an_unknown_type_is_none(simulation: Simulation, content_type: str, key: str) -> None:
-    """Nobody knows what a copy of it would be named."""
+    """Nobody knows what a copy of it would be named: its item says nothing."""
     named(simulation, "a.jpg")
     (picture_id,) = simulation.jobs.pictures
     outputs = (replace(picture(simulation).outputs[0], key=key, content_type=content_type),)
     simulation.jobs.pictures[picture_id] = replace(picture(simulation), outputs=outputs, originals=outputs)
     found = drop(simulation, "b.jpg")
-    assert (found.state, found.not_reused) == (State.DELIVERED, GONE)
+    assert (found.state, found.not_reused) == (State.DELIVERED, None)
     assert paid(simulation) == 2
 
 

@@ -95,7 +95,7 @@ def test_a_photo_deleted_before_it_was_sent_leaves_no_record(simulation: Simulat
     assert records(simulation) == {}
 
 
-def test_a_cleaned_photo_put_in_place_of_one_that_failed_has_none(simulation: Simulation) -> None:
+def test_a_cleaned_photo_in_place_of_a_failed_one_has_none(simulation: Simulation) -> None:
     """Its name is that of something delivered now."""
     upload(simulation, "other.jpg")
     pass_time(simulation, HOUR)

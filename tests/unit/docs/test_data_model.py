@@ -66,6 +66,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first decision": lambda job: job.version > 0,
     "since the first claim, where that recorded it": lambda job: job.submission_no > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
+    "once it has ended before, where its run's cost was known": lambda job: bool(job.requests),
     "while unconfirmed, where a search stopped half-way": lambda job: job.unconfirmed,
     "while unconfirmed or reopened, after a search that was put off": lambda job: (
         job.unconfirmed or job.reason is Reason.REOPENED

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from detag.batch import process
-from detag.domain.metrics import Metric
 from tests.unit.services.harness import Harness
 
 REQUESTS = [
@@ -34,13 +33,13 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 
-def handled(harness: Harness, body: str, malformed: Metric | None = Metric.REOPEN_REFUSED) -> bool:
-    """Whether submit is done with a message."""
+def handled(harness: Harness, body: str, *, refuses: bool = True) -> bool:
+    """Whether a function is done with a message; submit refuses what is no JSON object."""
     answer = process(
         {"Records": [{"messageId": "m-1", "body": body}]},
         lambda message: harness.submit.handle(message, harness.clock.monotonic() + 30.0),
         harness.telemetry,
-        malformed=malformed,
+        refuse=harness.submit.refuse if refuses else None,
     )
     return answer == {"batchItemFailures": []}
 
@@ -64,4 +63,4 @@ def test_what_may_tell_of_a_photo_is_a_dead_letter(event: dict[str, Any]) -> Non
 
 def test_a_malformed_result_is_a_dead_letter() -> None:
     """Nobody writes to its queue by hand."""
-    assert not handled(Harness(), "no JSON", malformed=None)
+    assert not handled(Harness(), "no JSON", refuses=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from detag import app
 from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway, Stored
 from detag.domain.job import Job, Upload, new
 from detag.domain.naming import SEQUENCER, SOURCE_KEY
@@ -13,8 +14,6 @@ from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.photos_fake import Stored as Object
 from detag.ports.telemetry_fake import FakeTelemetry
-from detag.services.records import Records
-from detag.services.storing import Storing
 
 
 class Bench:
@@ -44,15 +43,8 @@ class Bench:
         def uniform(low: float, high: float) -> float:
             return low
 
-        records = Records(jobs=self.jobs, photos=self.photos, clock=self.clock, uniform=uniform)
-        storing = Storing(
-            jobs=self.jobs,
-            photos=self.photos,
-            records=records,
-            clock=self.clock,
-            telemetry=FakeTelemetry(),
-            uniform=uniform,
-        )
+        records = app._records(self.jobs, self.photos, self.clock, uniform)
+        storing = app._storing(self.jobs, self.photos, records, self.clock, FakeTelemetry(), uniform)
         return storing.alone(job(sequencer), fetch, self.clock.monotonic() + 60.0)
 
 

@@ -24,27 +24,25 @@ def process(
     handle: Callable[[dict[str, Any]], None],
     telemetry: Telemetry,
     map_: Map = map,
-    *,
-    malformed: Metric | None = None,
+    refuse: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Handle every message of an SQS event; returns the partial batch response (Lambda Developer Guide, "Reporting
     batch item failures for Lambda functions with an Amazon SQS trigger").
 
-    `malformed` counts what is no JSON object, in a queue to which only a person can have sent such a message: trying it
-    again helps nobody. Without it, it fails like any other.
+    `refuse` is given the id of a message that is no JSON object: trying it again helps nobody. Without it, such a
+    message fails like any other.
     """
 
     def failed(record: Mapping[str, Any]) -> str | None:
         message_id = str(record["messageId"])
         try:
             message = _read(record["body"])
-            if message is None and malformed is not None:
-                telemetry.warning("reopen refused", why="malformed: no JSON object", message_id=message_id)
-                telemetry.count(malformed)
-                return None
-            if message is None:
+            if message is not None:
+                handle(message)
+            elif refuse is not None:
+                refuse(message_id)
+            else:
                 raise ValueError("a message must be a JSON object")
-            handle(message)
         except Transient as error:
             telemetry.warning("message will be retried", message_id=message_id, error=str(error))
             return message_id

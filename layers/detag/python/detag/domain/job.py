@@ -120,6 +120,11 @@ class Upload:
         return self.version_id if self.version_id not in ("", "null") else None
 
     @property
+    def unversioned_etag(self) -> str:
+        """Where S3 keeps no versions, what tells its bytes from others under its key; empty where it does."""
+        return "" if self.version else self.etag
+
+    @property
     def rank(self) -> str:
         """The sequencer in a form that compares as text: right-padded with zeros (S3 User Guide, "Event message
         structure").

@@ -66,7 +66,7 @@ METRICS: Final[dict[Metric, Entry]] = {
     Metric.UNUSABLE_CALLBACK: Entry("Signed callbacks that are not about one of our runs.", ("callback",)),
     Metric.UNMATCHED_CALLBACK: Entry(
         "Results without a job, of a run that is not their job's, or of one that Runflow never showed.",
-        ("submit", "deliver"),
+        ("deliver",),
     ),
     Metric.UNMATCHED_PAID_RUN: Entry(
         "Paid runs that match no job. Each is charged to the daily spend limit.", ("submit", "deliver")

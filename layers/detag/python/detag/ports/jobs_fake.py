@@ -66,7 +66,7 @@ class FakeJobStore:
     _batch: Batch | None = None
 
     def __init__(self, clock: Clock, effect: Effect = no_effect, lag: float = 0.0) -> None:
-        self.lag = lag
+        self.lag, self._clock, self._effect = lag, clock, effect
         self.jobs: dict[str, Job] = {}
         """Every job, by its id."""
         self.money: dict[str, Decimal] = {}
@@ -102,12 +102,9 @@ class FakeJobStore:
         self.aside: dict[str, float] = {}
         """When an item that was set aside is due, by job id, until it is written."""
         self.intake_unreadable = self.scan_unreadable = False
-        self._intake = Intake()
-        self._created_at = clock.now()
-        self._clock, self._effect = clock, effect
+        self._intake, self._created_at = Intake(), clock.now()
         self._index: dict[str, Job] = {}
-        self._indexed = 0
-        self._lock = RLock()
+        self._indexed, self._lock = 0, RLock()
 
     def expire(self) -> None:
         """What DynamoDB's TTL does with items that have expired, some time after they have."""

@@ -77,7 +77,8 @@ class Admission:
         """
         job, found = self._screen(job)
         if isinstance(found, Step) and not job.upload.version:
-            self._newest(job.upload)  # Runflow may have read it in place of what was sent
+            upload = job.upload  # Runflow may have read it in place of what was sent
+            self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
         override, intake = self._jobs.override(), self._jobs.intake()
         if isinstance(found, Photo):
             reason, pauses = admit(job, intake, override, paused=self._paused), False
@@ -146,15 +147,10 @@ class Admission:
         if isinstance(found, Step):
             return found
         upload, seen = job.upload, None
-        newest = self._newest(upload)
+        newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
         while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadHead):
             seen = self._read_head(job, ranked.of, ranked.length)
         return ranked or found
-
-    def _newest(self, upload: Upload) -> str:
-        """The newest upload of a key, with this one; without versions, its bytes are kept apart from others."""
-        etag = "" if upload.version else upload.etag
-        return self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, etag)
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
         """The first read names no version, because a photo that was deleted still has one."""

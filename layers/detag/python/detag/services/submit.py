@@ -8,6 +8,7 @@ from typing import Any, Final
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Idle, Next, Step, put_off, resume
 from detag.domain.job import Job, new
+from detag.domain.metrics import Metric
 from detag.domain.reopening import asks_to_reopen
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
@@ -71,6 +72,13 @@ class Submit:
             else:
                 return
         raise Transient("job contended")
+
+    def refuse(self, message_id: str) -> None:
+        """Say that a message is no JSON object. S3's events are, and all that detag sends to itself: a person, who
+        asked for something, sent it.
+        """
+        self._telemetry.warning("reopen refused", why="malformed: no JSON object", message_id=message_id)
+        self._telemetry.count(Metric.REOPEN_REFUSED)
 
     def _load(self, message: Mapping[str, Any]) -> Job | None:
         if asks_to_reopen(message):
