@@ -460,7 +460,10 @@ class Checker:
         if run is None or before.run_id is not None or before.state.terminal or before.reservation is None:
             return
         other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
-        self.check("maybe paid, counted", not other or after.reserved_run == before.client_ref, before, after)
+        runs, charged = self._simulation.runflow.runs, self._simulation.jobs.charges
+        shown = any(runs[run_id].request["client_ref"] == before.client_ref for run_id in charged)
+        kept = shown or after.reserved_run == before.client_ref
+        self.check("maybe paid, counted", not other or kept, before, after)
 
     def _unconfirmed(self, job: Job) -> set[str]:
         """The requests that a closed job's reservation is kept for, because each may have made a run."""
@@ -484,9 +487,11 @@ class Checker:
         if after.reason in (Reason.DELETED, Reason.REPLACED):
             self.check("nothing superseded for nothing", after.job_id in self._was_not_there, after)
         elif after.reason is Reason.NEWER_UPLOAD:
+            kept = self._simulation.versioned  # else whatever is put there, photo or not, takes its place
             newer = any(
-                (one.bucket, one.key) == place and one.rank > after.upload.rank and one.job_id not in self._not_sent
+                (one.bucket, one.key) == place and one.rank > after.upload.rank
                 for one in self._simulation.uploaded
+                if not (kept and one.job_id in self._not_sent)
             )
             back = self._simulation.time - self._back_since.get(after.job_id, self._simulation.time)
             is_back = after.upload.version is not None and after.job_id not in self._not_there and back > 60
@@ -862,7 +867,7 @@ class Checker:
                 Reason.TIMED_OUT,
                 Reason.UNKNOWN_RUN,
             )
-            fair = fair or self._never_shown(made, job) or self._misled(job) or self._refused(job)
+            fair = fair or self._never_shown(made, job) or self._misled(job) or self._refused(job) or self._denied(job)
             self.check("no failure for a paused intake", fair, job)
         if job.reservation is not None:
             self._as_billed(job, job.reservation)
@@ -907,6 +912,15 @@ class Checker:
         """Whether a job was given up because Runflow cannot show the record of its run."""
         unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
         return unreadable and job.reason is Reason.UNDELIVERABLE
+
+    def _denied(self, job: Job) -> bool:
+        """Whether a callback told of a run of the job, of which Runflow says that there is none: it may have been paid,
+        so nothing is sent again.
+        """
+        runflow = self._simulation.runflow
+        mine = [run for run in runflow.runs.values() if runflow.made_for(run) == job.job_id]
+        denied = any(run.run_id in runflow.unknown_since for run in mine)
+        return denied and job.reason is Reason.NOT_CONFIRMED
 
     def _refused(self, job: Job) -> bool:
         """Whether Runflow refused the photo for good; a job that was sent before without an answer says so."""

@@ -849,6 +849,8 @@ class Adopt:
     unmatched: tuple[Run, ...]
     client_ref: str | None = None
     """Which submission's run it is."""
+    latest_is_shown: bool = False
+    """Whether a run of the latest submission is among all of these: no money has to stay for it."""
 
 
 def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
@@ -856,9 +858,10 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
     match search:
         case Found(runs):
             first, *others = sorted(runs, key=_usefulness)
-            beside = runs if job.keeps_money_from(first.client_ref) else others
+            shown = any(run.client_ref == job.client_ref for run in runs)
+            beside = runs if job.keeps_money_from(first.client_ref) and not shown else others
             paid = tuple(run for run in beside if run.charged or not run.status.terminal)
-            return Adopt(first.run_id, paid, first.client_ref)
+            return Adopt(first.run_id, paid, first.client_ref, latest_is_shown=shown)
         case NotSearched(why):
             pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
             since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
@@ -924,12 +927,15 @@ def _usefulness(run: Run) -> int:
     return 1 if run.may_give_output else 2
 
 
-def adoption(run_id: str, reservation: Reservation, *, client_ref: str | None, now: float) -> Step:
+def adoption(
+    run_id: str, reservation: Reservation, *, client_ref: str | None, now: float, latest_is_shown: bool = False
+) -> Step:
     """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved.
-    `client_ref`: which submission's it is, the latest unless said.
+    `client_ref`: which submission's it is, the latest unless said; `latest_is_shown`: as in `Adopt`.
     """
     due_at = now + waits.ADOPTED_POLL.seconds
-    taken = move(adopt, run_id, reservation, now, due_at, client_ref=client_ref)
+    named = {"latest_is_shown": True} if latest_is_shown else {}
+    taken = move(adopt, run_id, reservation, now, due_at, client_ref=client_ref, **named)
     return Step(move=taken, decision="run adopted", why=run_id)
 
 

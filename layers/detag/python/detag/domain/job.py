@@ -746,18 +746,27 @@ def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     when="a run is proved to be the job's, and the job has none",
 )
 def adopt(
-    job: Job, run_id: str, reservation: Reservation, now: float, due_at: float, *, client_ref: str | None = None
+    job: Job,
+    run_id: str,
+    reservation: Reservation,
+    now: float,
+    due_at: float,
+    *,
+    client_ref: str | None = None,
+    latest_is_shown: bool = False,
 ) -> Job:
     """Take over a run that a search found, or whose callback arrived before the run was saved. It is charged to the
     day budget unless the job has a reservation. `client_ref`: the submission it belongs to, by default the latest; if
-    that may have made a run too, the run was charged by its id, and what is reserved stays for the latest.
+    that may have made a run too, the run was charged by its id, and what is reserved stays for the latest; unless the
+    latest one's run is shown as well: that was charged then.
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
     adopted = _submitted(job, run_id, now, due_at)
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
-    kept_for = job.client_ref if job.keeps_money_from(client_ref) else adopted.reserved_run
+    kept = job.keeps_money_from(client_ref) and not latest_is_shown
+    kept_for = job.client_ref if kept else adopted.reserved_run
     paid = adopted.reservation or reservation
     return replace(adopted, reservation=paid, reserved_run=kept_for, unaccounted=left)
 
