@@ -461,7 +461,7 @@ class Checker:
             return
         other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
         runs, charged = self._simulation.runflow.runs, self._simulation.jobs.charges
-        shown = any(runs[run_id].request["client_ref"] == before.client_ref for run_id in charged)
+        shown = any(run.request["client_ref"] == before.client_ref for run_id, run in runs.items() if run_id in charged)
         kept = shown or after.reserved_run == before.client_ref
         self.check("maybe paid, counted", not other or kept, before, after)
 
