@@ -89,7 +89,7 @@ def test_ask_uses_no_run_of_others(simulation: Simulation) -> None:
     assert found.decision == "closed as before: no run of it has a result"
 
 
-@pytest.mark.parametrize("ending", [FREE, CHARGED])
+@pytest.mark.parametrize("ending", [FREE, CHARGED], ids=["free", "charged"])
 def test_ask_closes_as_before_where_nothing_is_there(simulation: Simulation, ending: Ending) -> None:
     job = closed(simulation, ending)
     spent, events = used(simulation), len(simulation.events.published)
@@ -330,6 +330,19 @@ def test_the_same_request_runs_once(simulation: Simulation, copies: int) -> None
     pass_time(simulation, HOUR)
     assert len(simulation.runflow.runs) == 3
     assert [one.request_id for one in now(simulation, job).requests] == ["r-1", "r-2"]
+    rest(simulation)
+
+
+def test_a_request_of_before_it_closed_is_refused(simulation: Simulation) -> None:
+    """Somebody asks, and the message is slow: meanwhile another's request has been carried out."""
+    job = closed(simulation, FREE)
+    simulation.reopen("paid", {"job_id": job.job_id}, request_id="slow", copies=0)
+    pass_time(simulation, HOUR)
+    assert reopen(simulation, "paid", job).state is State.DELIVERED
+    simulation.reopen("paid", {"job_id": job.job_id}, request_id="slow")
+    pass_time(simulation, HOUR)
+    assert refused(simulation) == ["it was asked for before the job was closed"]
+    assert len(simulation.runflow.runs) == 2 and used(simulation) == 1
     rest(simulation)
 
 

@@ -1,0 +1,45 @@
+"""Guards that random simulations meet too rarely to be looked for: each with a directed one that fails without it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEPT_BY: Final[dict[str, str]] = {
+    "late results are asked for": "test_directed_account.py::test_a_run_is_asked_for_a_week_before_it_is_given_up",
+    "expired URLs are counted": "test_directed_outputs.py::test_a_photo_whose_urls_expire_for_ever_ends",
+    "search for an existing run: clocks": (
+        "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[honoured-a clock that is behind]"
+    ),
+    "adoption: the photo's URL rewritten": (
+        "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[honoured-asset links]"
+    ),
+    "adoption: a submission that is unaccounted for": (
+        "test_directed_listing.py::test_a_url_of_an_unknown_host_is_never_taken_for_no[False]"
+    ),
+    "a failed run tried again: charged": (
+        "test_directed_other_runs.py::test_a_failed_job_is_delivered_from_its_own_run"
+    ),
+    "a run that Runflow denied when its callback came: kept": (
+        "test_directed_denied.py::test_a_run_denied_to_its_callback_is_delivered[the price]"
+    ),
+    "another account: a person is told of a run": (
+        "test_directed_account.py::test_a_run_unknown_to_another_account_is_not_given_up"
+    ),
+    "a cancelled run that ends well: delivered": (
+        "test_directed_cancelled.py::test_a_cancelled_run_that_ends_well_is_delivered[charged-callback]"
+    ),
+    "reopen: each request once": "test_directed_reopen.py::test_the_same_request_runs_once[1]",
+    "reopen: a request of before it closed": ("test_directed_reopen.py::test_a_request_of_before_it_closed_is_refused"),
+    "reopen: unpaid only where nothing was charged": (
+        "test_directed_reopen.py::test_unpaid_is_refused_where_a_run_was_charged"
+    ),
+    "reopen: ask sends nothing": ("test_directed_reopen.py::test_ask_closes_as_before_where_nothing_is_there[charged]"),
+    "reopen: what was paid stays counted": "test_directed_reopen.py::test_paid_replaces_a_delivered_output",
+    "reopen: a result that is to be replaced is not used": (
+        "test_directed_reopen.py::test_paid_replaces_a_delivered_output"
+    ),
+    "a run that cannot be read for a week is given up": (
+        "test_directed_outages.py::test_a_longer_one_leaves_unclear_answers_to_a_person[9-delivered-1]"
+    ),
+}
+"""By guard, the test in `tests/simulation`."""
