@@ -78,9 +78,10 @@ def report(verdicts: list[Verdict]) -> None:
     broken = [verdict for verdict in verdicts if verdict.broken]
     counts = Counter(name for verdict in broken for name in dict.fromkeys(name for name, _ in verdict.broken))
     for name, count in counts.most_common():
-        one, seen = next((one.seed, seen) for one in broken for breach, seen in one.broken if breach == name)
         print(f"BROKEN in {count}: {name} ({INVARIANTS[name]})")
-        print(f"  make simulate SEED={one}: {seen[:300]}")
+        seen = [(one.seed, what) for one in broken for breach, what in one.broken if breach == name]
+        for seed, what in seen[:5]:
+            print(f"  make simulate SEED={seed}: {what[:300]}")
     print(f"{len(verdicts)} simulations, {len(broken)} broken")
 
 

@@ -461,7 +461,8 @@ class Checker:
             return
         other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
         runs, charged = self._simulation.runflow.runs, self._simulation.jobs.charges
-        shown = any(run.request["client_ref"] == before.client_ref for run_id, run in runs.items() if run_id in charged)
+        latest = (one for one in runs.values() if one.request["client_ref"] == before.client_ref)
+        shown = any(one.run_id in charged or (one.ended and not one.billed) for one in latest)
         kept = shown or after.reserved_run == before.client_ref
         self.check("maybe paid, counted", not other or kept, before, after)
 

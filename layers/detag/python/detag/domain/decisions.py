@@ -1037,6 +1037,12 @@ def is_uncounted(job: Job, run: Run) -> bool:
     return (run.charged or run.status.terminal) and not is_reserved(job, run) and not stands_for(job, run)
 
 
+def uncounted(job: Job, found: Sequence[Run] | Unanswered) -> list[Run]:
+    """The earlier runs of a reopened job that were charged unnoticed: they are counted, whatever comes of them."""
+    runs = () if isinstance(found, Unanswered) else found
+    return [run for run in runs if run.run_id in job.earlier_runs and is_uncounted(job, run)]
+
+
 def is_reserved(job: Job, run: Run) -> bool:
     """Whether the job's reservation is for a run that is not its own, known by its id or by the name of the request
     that may have made it: no POST of that name had an answer, so no other run bears it.

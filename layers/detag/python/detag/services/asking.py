@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Adopt, UseRun, after_asking, stands_for
+from detag.domain.decisions import Adopt, UseRun, after_asking, stands_for, uncounted
 from detag.domain.job import Job
 from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
@@ -39,6 +39,8 @@ class Asking:
         `Transient`.
         """
         found = self._existing.known_runs(job, deadline - POST_SECONDS)
+        for run in uncounted(job, found):
+            self._budget.charge_unmatched(job, run)
         decided = after_asking(job, found, now=self._clock.now(), uniform=self._uniform)
         if isinstance(decided, Adopt):
             self._budget.adopt_found(self._with_metadata(job), decided)

@@ -67,7 +67,7 @@ class Batches:
             if is_told(after):
                 self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after))
                 self._telemetry.info("batch finished", photos=after.photos, usd=str(after.usd))
-            after = Batch(counted_to=after.counted_to, version=before.version)
+            after = Batch(counted_to=after.counted_to)
         if is_worth_saving(before, after) or after.active_at != before.active_at:
             self._jobs.save_batch(before, replace(after, version=before.version + 1))
 
