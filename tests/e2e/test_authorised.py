@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from detag.adapters.job_items import newest_upload_pk
+from detag.ports.events_fake import SCHEMAS, breaches, schema_of
 from local.processes import wait_until
 from local.stack.stack import Options, Stack, running
 from tests.e2e.harness import Harness, photo
@@ -64,6 +65,8 @@ class Play:
     events_url: str
     ended: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """How each photo ended: state and reason by key."""
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    """The events that were taken from the queue."""
 
     def __post_init__(self) -> None:
         self.sqs, self.iam, self.cloudformation = map(self.stack.client, ("sqs", "iam", "cloudformation"))
@@ -143,12 +146,11 @@ class Play:
 
     def events(self) -> list[dict[str, Any]]:
         """What other programs hear of the photos that have ended."""
-        heard = []
         while found := self.sqs.receive_message(QueueUrl=self.events_url, MaxNumberOfMessages=10).get("Messages"):
-            heard += [json.loads(message["Body"]) for message in found]
+            self.heard += [json.loads(message["Body"]) for message in found]
             for message in found:
                 self.sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
-        return heard
+        return self.heard
 
 
 def listen(stack: Stack) -> str:
@@ -449,6 +451,13 @@ def test_every_road_was_taken(play: Play) -> None:
     assert states == {"delivered", "failed", "cancelled", "skipped", "superseded"}
     assert play.harness.dead_letters() == 0
     assert {call.function for call in play.decisions()} == set(FUNCTIONS)
+
+
+def test_each_event_is_as_its_schema_says(play: Play) -> None:
+    """Each of the six kinds, as EventBridge brings it."""
+    heard = [(event["detail-type"], event["detail"]) for event in play.events()]
+    assert {kind for kind, _ in heard} == {path.stem.replace("-", " ").title() for path in SCHEMAS.iterdir()}
+    assert [(kind, wrong) for kind, detail in heard for wrong in breaches(detail, schema_of(kind))] == []
 
 
 def test_nothing_that_the_functions_call_is_denied(play: Play) -> None:
