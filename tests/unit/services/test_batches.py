@@ -23,7 +23,7 @@ def skip(harness: Harness, photos: int) -> None:
         harness.submit.handle(harness.upload(f"{number:03}.jpg", b"prices"), harness.clock.monotonic() + 30.0)
 
 
-def told(harness: Harness) -> list[dict[str, Any]]:
+def published(harness: Harness) -> list[dict[str, Any]]:
     """The batches that other programs hear of, ten minutes later."""
     for seconds in (LATE_END.seconds, BATCH.seconds):
         harness.wait(seconds + 1.0)
@@ -35,7 +35,7 @@ def test_ten_ends_are_a_batch() -> None:
     harness = Harness()
     harness.sweep()
     skip(harness, 10)
-    (batch,) = told(harness)
+    (batch,) = published(harness)
     assert batch["states"] == {"skipped": 10}
 
 
@@ -47,7 +47,7 @@ def test_a_job_that_was_opened_again_meanwhile_is_not_counted() -> None:
     harness.jobs.closed_between(State.SKIPPED, "", 0.0, 0.0, 1)  # the index has seen all of them
     first = next(iter(harness.jobs.jobs.values()))
     harness.jobs.jobs[first.job_id] = replace(first, state=State.WAITING, reason=Reason.READY, closed_at=None)
-    (batch,) = told(harness)
+    (batch,) = published(harness)
     assert (batch["photos"], batch["states"]) == (10, {"skipped": 10})
 
 
@@ -70,7 +70,7 @@ def test_an_item_of_the_batch_that_cannot_be_read_begins_anew(monkeypatch: pytes
 
     monkeypatch.setattr(harness.jobs, "batch", batch)
     monkeypatch.setattr(harness.jobs, "save_batch", save_batch)
-    assert [batch["states"] for batch in told(harness)] == [{"skipped": 10}], "they ended within a quarter of an hour"
+    assert [batch["states"] for batch in published(harness)] == [{"skipped": 10}], "they ended within a quarter of an hour"
 
 
 def test_ends_are_not_counted_shortly_before_the_deadline() -> None:
@@ -82,4 +82,4 @@ def test_ends_are_not_counted_shortly_before_the_deadline() -> None:
     harness.calls.clear()
     harness.reconcile.sweep(harness.clock.monotonic() + 14.0)
     assert not [call for call in harness.calls if "batch" in call or "closed_between" in call]
-    assert told(harness)
+    assert published(harness)
