@@ -99,7 +99,7 @@ def test_a_reopened_photo_has_all_its_attempts_again(simulation: Simulation) -> 
 
 
 def test_ask_leaves_the_week_of_asking_as_it_was(simulation: Simulation) -> None:
-    """Runflow tries the failed run again after it was asked for in vain, and its callback never comes."""
+    """Runflow tries the failed run again after somebody asked for it, and its callback is lost."""
     simulation.unmatched_runs = 1
     job = closed(simulation, FREE)
     found = reopen(simulation, "ask", job, hours=0.2)
