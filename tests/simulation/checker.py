@@ -992,7 +992,8 @@ class Checker:
     def _told_of(self, run: FakeRun) -> bool:
         """Whether a callback of a run was kept once it had ended, and its record says what it cost."""
         tells_cost = run.ending.tells_cost and not self._simulation.runflow.is_unreadable(run.run_id)
-        return run.ended and tells_cost and self.kept_at.get(run.run_id, 0.0) >= (run.completed_at or 0.0)
+        told_at = (run.completed_at or 0.0) + run.ending.cost_after
+        return run.ended and tells_cost and self.kept_at.get(run.run_id, 0.0) >= told_at
 
     def _newer_delivered(self, job: Job) -> bool:
         return any(

@@ -127,6 +127,7 @@ KINDS: Final = (
     "record of one run unreadable",
     "photo refused after a request without an answer",
     "cancelled run that ends well",
+    "run's cost shown late",
     # What follows from others
     "upload recovered by the scan",
     "batch finished",

@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -107,6 +107,8 @@ class Runflow(FakeRuns):
         self._refuses = self._refusals.choice((0.0, 0.0, 0.0, 0.4)) if simulation.profile.active else 0.0
         self._cancels = Random(f"{simulation.seed} cancels")  # and those
         self._goes_on = self._cancels.choice((0.0, 0.5))
+        self._costs = Random(f"{simulation.seed} costs")
+        self._shown_late = self._costs.choice((0.0, 0.0, 0.3))
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.alike: set[str] = set()
@@ -402,16 +404,26 @@ class Runflow(FakeRuns):
             instead = b"<html>not an image</html>"
         elif fires("run with an unsafe output URL"):
             self.unsafe_outputs.add((run_id, random.randint(1, images)))
-        return Ending(
-            queued,
-            seconds,
-            "partial_succeeded" if fires("run partial") else "succeeded",
-            cost,
-            tells_cost=not fires("run reports no cost"),
-            images=images,
-            content_type="image/webp" if fires("output of another type") else "image/jpeg",
-            instead=instead,
+        return self._cost_shown_late(
+            Ending(
+                queued,
+                seconds,
+                "partial_succeeded" if fires("run partial") else "succeeded",
+                cost,
+                tells_cost=not fires("run reports no cost"),
+                images=images,
+                content_type="image/webp" if fires("output of another type") else "image/jpeg",
+                instead=instead,
+            )
         )
+
+    def _cost_shown_late(self, ending: Ending) -> Ending:
+        """Perhaps a run's record shows what it cost some time after its end; until then nothing, or 0."""
+        if not self._simulation.profile.active or self._costs.random() >= self._shown_late:
+            return ending
+        self._simulation.profile.happens("run's cost shown late")
+        after, before = self._costs.choice((60.0, 3_000.0)), self._costs.choice((None, "0"))
+        return replace(ending, cost_after=after, cost_before=before)
 
     def _forget(self, run_id: str) -> None:
         """Runflow forgets the run, once detag knows it."""

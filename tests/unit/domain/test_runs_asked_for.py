@@ -18,7 +18,7 @@ NAME = f"{SUBMITTED.job_id}.1"
     [
         (State.DELIVERED, None, ("run-1", "run-9")),
         (State.DELIVERED, "run-0", ("run-0", "run-9")),
-        (State.DELIVERED, NAME, ("run-9",)),
+        (State.DELIVERED, NAME, ("run-1", "run-9")),
         (State.SUPERSEDED, NAME, ("run-0", "run-9")),
         (State.SKIPPED, None, ("run-0", "run-9")),
     ],

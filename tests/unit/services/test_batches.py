@@ -70,7 +70,9 @@ def test_an_item_of_the_batch_that_cannot_be_read_begins_anew(monkeypatch: pytes
 
     monkeypatch.setattr(harness.jobs, "batch", batch)
     monkeypatch.setattr(harness.jobs, "save_batch", save_batch)
-    assert [batch["states"] for batch in published(harness)] == [{"skipped": 10}], "they ended within a quarter of an hour"
+    assert [batch["states"] for batch in published(harness)] == [{"skipped": 10}], (
+        "they ended within a quarter of an hour"
+    )
 
 
 def test_ends_are_not_counted_shortly_before_the_deadline() -> None:

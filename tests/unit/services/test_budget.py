@@ -51,8 +51,9 @@ def test_a_price_above_the_limit_pays_for_nothing() -> None:
     assert (job.reason, harness.jobs.money, harness.runs.posts) == (Reason.SPEND_LIMIT, {}, [])
 
 
-@pytest.mark.parametrize(("cost", "charged"), [("0.28", "0.28"), (None, "0.14"), ("0", "0"), ("-1", "0")])
+@pytest.mark.parametrize(("cost", "charged"), [("0.28", "0.28"), (None, "0.14"), ("0", "0.14"), ("-1", "0")])
 def test_an_unmatched_run_is_charged_with_what_it_cost(cost: str | None, charged: str) -> None:
+    """That a result cost nothing is not believed at once."""
     harness = Harness()
     job = harness.send(harness.upload())
     budget_of(harness).charge_unmatched(job, unmatched(cost))

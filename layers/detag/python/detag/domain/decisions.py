@@ -238,10 +238,11 @@ def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
 def _asked_for(job: Job) -> tuple[str, ...]:
     """The runs that are asked for while a closed job has a time for that."""
     if job.state is State.DELIVERED:
-        paid = job.reserved_run or job.run_id
-        known = filter(None, (None if job.has_submission(paid or "") else paid,))  # a name is no id to ask by
+        named = job.has_submission(job.reserved_run or "")  # a name is no id to ask by
+        known = filter(None, (job.run_id if named else job.reserved_run or job.run_id,))
     else:
-        known = filter(None, (*job.earlier_runs, job.run_id if job.repairable else None))
+        asked = job.repairable or _has_result(job)
+        known = filter(None, (*job.earlier_runs, job.run_id if asked else None))
     return (*known, *job.missing_runs)
 
 
@@ -989,9 +990,15 @@ class Whose(Enum):
     FOREIGN = "not proved to be the job's: counted, and left alone"
 
 
+def _has_result(job: Job) -> bool:
+    """Whether a job's run gave a result, delivered or dropped, of which only the cost may be left to be asked for."""
+    dropped = job.reason is Reason.NEWER_DELIVERED and job.run_id is not None and job.cost is None
+    return job.state is State.DELIVERED or dropped
+
+
 def already_done(job: Job, run_id: str) -> Idle | None:
     """Whether a message about a run is of no use any more, before the run is asked for."""
-    billed = job.state is not State.DELIVERED or job.ask_at is None
+    billed = job.ask_at is None or not _has_result(job)
     over = run_id == job.run_id and job.state.terminal and not job.repairable and billed
     return Idle("already done") if over else None
 
@@ -1054,8 +1061,8 @@ def bill(job: Job, run: Run) -> Step | Again | None:
     """What the money that stands for a run becomes once that run has ended, however it ended: what Runflow billed. None
     where that is known already, or Runflow does not say.
     """
-    cost = _usd(run) if run.charged else "0"
-    if not run.status.terminal or cost is None:
+    cost = _billed(job, run)
+    if cost is None:
         return None
     ended = f"run {run.run_id} has ended, {f'for ${cost}' if Decimal(cost) else 'free of charge'}"
     if (spent := _spent_for(job, run)) is not None:
@@ -1072,6 +1079,14 @@ def bill(job: Job, run: Run) -> Step | Again | None:
     if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
         return None
     return Step(move=move(bill_reserved, cost, run.run_id), decision="billed", why=ended)
+
+
+def _billed(job: Job, run: Run) -> str | None:
+    """What Runflow surely billed for a run of a job that has ended, in US dollars; None while that is not known."""
+    if not run.status.terminal:
+        return None
+    free = not run.charged or (run.cost == 0 and job.state.terminal and job.tries > 0)
+    return "0" if free else _usd(run)
 
 
 def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOther | Again:
@@ -1120,9 +1135,10 @@ def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Ste
 
 
 def _ask_for_cost(job: Job, run: Run | None, now: float) -> Step | Idle:
-    """Ask what the run of a delivered job costs until Runflow says; until then, what was reserved for it stays."""
-    if run is not None and run.status.terminal and run.cost is not None:
-        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=True)
+    """Ask what the run of a job with a result costs until Runflow says; until then, what was reserved for it stays."""
+    if run is not None and _billed(job, run) is not None:
+        others = job.state is State.SUPERSEDED and bool(job.earlier_runs)
+        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=not others)
     return _ask_later(job, "Runflow does not say what the run costs", now)
 
 
@@ -1132,8 +1148,8 @@ def charge_for(run: Run, before: Reservation | None, *, price: Reservation) -> R
     """
     if run.status.terminal and not run.charged:
         return before and replace(before, usd=Decimal(0))
-    kept = before or price
-    return replace(kept, usd=max(kept.usd if run.cost is None else run.cost, Decimal(0)))
+    kept, cost = before or price, _usd(run)
+    return replace(kept, usd=kept.usd if cost is None else max(Decimal(cost), Decimal(0)))
 
 
 def after_unknown_other(
@@ -1459,11 +1475,11 @@ def after_run(
     job: Job, run: Run | None, *, now: float, max_attempts: int, run_timeout_hours: int, uniform: Uniform
 ) -> Step | Idle | Fetch | Again:
     """What the record of a job's run leads to; `run` is None where Runflow does not know it."""
-    if run is not None and run.status in GOOD and job.state is not State.DELIVERED:
+    used = _has_result(job)
+    if run is not None and run.status in GOOD and not used:
         return Fetch(run) if run.output_urls else _without_output(job, run, now)
     if job.state is not State.SUBMITTED:
-        delivered = job.state is State.DELIVERED
-        return _ask_for_cost(job, run, now) if delivered else _ask_later(job, "the run has not ended well", now)
+        return _ask_for_cost(job, run, now) if used else _ask_later(job, "the run has not ended well", now)
     if run is None:
         if _lasts(job, Trouble.UNKNOWN, waits.UNKNOWN_RUN, now):
             return _give_up(Reason.UNKNOWN_RUN, f"Runflow does not know run {job.run_id}", now)
@@ -1630,7 +1646,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
             return deliver_later(job, "the run could not be read", Trouble.UNREADABLE, now=now)
         case Stored(keys, refused, leftovers, outputs, same_photo) if keys:
             partial = run.status is RunStatus.PARTIAL or bool(refused)
-            ask_at = None if run.is_record or job.reserved_run else _first_ask(now)
+            told = _usd(run) is not None or job.reserved_run
             delivered = move(
                 deliver,
                 keys,
@@ -1638,7 +1654,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 cost=_usd(run),
                 partial=partial,
                 leftovers=leftovers,
-                ask_at=ask_at,
+                ask_at=None if told else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo and shows_picture(job, run),
             )
@@ -1650,8 +1666,9 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
     match fetched:
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)
-    why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
-    newer = move(supersede, Reason.NEWER_DELIVERED, why, now, cost=_usd(run), ask_at=ask_at)
+    why, cost = "a newer photo of this name was delivered", _usd(run)
+    ask_at = _first_ask(now) if cost is None else _ask_for_earlier(job, now)
+    newer = move(supersede, Reason.NEWER_DELIVERED, why, now, cost=cost, ask_at=ask_at)
     return Step(move=newer, decision="not stored", why=why)
 
 
@@ -1794,7 +1811,11 @@ def _first_ask(now: float) -> float:
 
 
 def _usd(run: Run) -> str | None:
-    return None if run.cost is None else str(run.cost)
+    """What Runflow billed for a run, in US dollars; None while it does not say. That a result costs nothing is not
+    believed before it was said twice, hours apart: no page says when a record's cost is final.
+    """
+    early = run.status in GOOD and run.cost == 0
+    return None if run.cost is None or early else str(run.cost)
 
 
 # The end, published

@@ -1012,7 +1012,7 @@ def deliver(
 ) -> Job:
     """Close a job with its outputs. Of a closed job, this is the repair: a paid result of the same run came late.
 
-    `ask_at`: when to ask what the run costs, if its record could not be read. `remembered`: they are surely outputs of
+    `ask_at`: when to ask what the run costs, if Runflow does not say yet. `remembered`: they are surely outputs of
     this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
@@ -1042,12 +1042,13 @@ def deliver_other(
     remembered: bool = True,
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. If the job had a run, the reservation stays with that
-    run, and `ask_at` is when to ask what it costs; otherwise it stays for the request that it was kept for, if any.
+    run; otherwise it stays for the request that it was kept for, if any. `ask_at`: when to ask what they cost, where
+    Runflow does not say.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     stays = job.run_id is not None and job.reservation is not None and job.reserved_run is None
-    closed = _closed(job, None, None, now, cost, ask_at if stays else None)
+    closed = _closed(job, None, None, now, cost, ask_at if stays or cost is None else None)
     if stays:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)

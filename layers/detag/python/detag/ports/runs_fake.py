@@ -65,6 +65,10 @@ class Ending:
     cost: Decimal = PRICE
     """What is billed at the end, whatever the status; a run that failed with `Decimal(0)` is free."""
     tells_cost: bool = True
+    cost_after: float = 0.0
+    """Seconds from the end to when its record tells the cost."""
+    cost_before: str | None = None
+    """What the record says until then."""
     code: str | None = None
     message: str | None = None
     images: int = 1
@@ -270,12 +274,18 @@ class FakeRuns:
             "callback_url": run.request.get("callback_url"),
             "input": self._input(run),
             "output": self._output(run),
-            "cost": str(run.billed) if run.ended and run.ending.tells_cost else None,
+            "cost": self._cost(run),
             "failure_code": run.code,
             "failure_message": run.message,
             "created_at": _iso(run.created_at - self.habits.clock_behind),
             "completed_at": None if run.completed_at is None else _iso(run.completed_at - self.habits.clock_behind),
         }
+
+    def _cost(self, run: FakeRun) -> str | None:
+        if run.completed_at is None or not run.ended or not run.ending.tells_cost:
+            return None
+        told = self._clock.now() >= run.completed_at + run.ending.cost_after or not run.billed
+        return str(run.billed) if told else run.ending.cost_before
 
     def _input(self, run: FakeRun) -> dict[str, Any] | None:
         sent = run.request.get("input")
