@@ -173,6 +173,11 @@ def test_a_partial_success_has_ended_and_keeps_its_output_urls() -> None:
     [
         ({"outputs": [{"url": A}]}, (A,)),
         ({"outputs": [{"url": A, "type": "image"}, {"url": B, "type": "video"}, {"url": C, "type": None}]}, (A, C)),
+        (
+            {"outputs": [{"url": A, "type": "image/webp"}, {"url": B, "type": "file"}, {"url": C, "type": "Image"}]},
+            (A, C),
+        ),
+        ({"outputs": [{"url": A, "type": "file"}, {"url": B, "type": ""}]}, (A, B)),
         ({"outputs": [A, {"image_url": B}]}, (A, B)),
         ({"image_urls": [A, B]}, (A, B)),
         ({"image_urls": [{"url": A}, {"image_url": B, "type": "image"}, {"url": C, "type": "audio"}]}, (A, B)),

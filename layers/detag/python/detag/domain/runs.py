@@ -192,34 +192,34 @@ def output_urls_of(output: object) -> tuple[str, ...]:
 
     The order is the official client's: `outputs[].url`, `image_urls[]`, `image.url`, `url`, `output_url`; then what
     other programs of Runflow's read: `images[]`, `image_url`, a bare string (contract 16.3). Entries may be strings or
-    objects; those with a type other than image are left out. The main one is that whose file name starts with
-    `result_`, else the first (contract section 10).
+    objects. Of one page, those with a type other than image are none; of another, nobody looks at the type: they are
+    used where there are no others. The main one is that whose file name starts with `result_`, else the first (contract
+    section 10).
     """
-    urls = tuple(dict.fromkeys(_output_urls(output)))
+    urls = tuple(dict.fromkeys(_output_urls(output) or _output_urls(output, any_type=True)))
     main = next((url for url in urls if urlsplit(url).path.rpartition("/")[2].startswith("result_")), None)
     return urls if main is None else (main, *(url for url in urls if url != main))
 
 
-def _output_urls(output: object) -> Iterator[str]:
+def _output_urls(output: object, *, any_type: bool = False) -> list[str]:
     if not isinstance(output, Mapping):
-        yield from _output_url(output if isinstance(output, str) else None)
-        return
+        return [output] if isinstance(output, str) and _is_url(output) else []
+    found: list[object] = []
     for name in ("outputs", "image_urls", "image", "url", "output_url", "images", "image_url"):
         entry = output.get(name)
         if isinstance(entry, list):
-            for each in entry:
-                yield from _output_url(each)
+            found += entry
         elif name not in ("outputs", "image_urls", "images"):
-            yield from _output_url(entry)
+            found.append(entry)
+    urls = (_output_url(entry, any_type=any_type) for entry in found)
+    return [url for url in urls if isinstance(url, str) and _is_url(url)]
 
 
-def _output_url(entry: object) -> Iterator[str]:
-    if isinstance(entry, Mapping):
-        if entry.get("type") not in (None, "image"):
-            return
-        entry = entry.get("url") or entry.get("image_url")
-    if isinstance(entry, str) and _is_url(entry):
-        yield entry
+def _output_url(entry: object, *, any_type: bool) -> object:
+    if not isinstance(entry, Mapping):
+        return entry
+    is_image = entry.get("type") is None or str(entry["type"]).lower().startswith("image")
+    return (entry.get("url") or entry.get("image_url")) if is_image or any_type else None
 
 
 def _is_url(text: str) -> bool:
