@@ -826,7 +826,8 @@ class Checker:
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)
             unsent = job.job_id in self._not_sent or (job.job_id in self._fed_back and job.again is None)
-            good = not job.submission_no if unsent else job.state is not State.SKIPPED
+            fed_back = job.job_id in self._fed_back  # reopened as paid, and closed as before
+            good = not job.submission_no if unsent else job.state is not State.SKIPPED or fed_back
             self.check("judged by its bytes", good, job)
         for run in simulation.runflow.runs.values():
             self.check("sent as what it is", not (run.message or "").startswith("image_url is sent as"), run)
@@ -1038,7 +1039,7 @@ class Checker:
             return
         if run.run_id in self._simulation.runflow.tried_again and not self._told_of(run):
             return  # it had failed, and nobody said that Runflow tried it again
-        if run.lost and job.reason is Reason.UNKNOWN_RUN:
+        if run.lost and job.state in FAILURES:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told

@@ -20,6 +20,7 @@ from detag.ports.runs_fake import tiny_image
 from tests.unit.services.harness import Harness
 
 MOST_STAYS, MOST_RETURNS = 26, 16
+DECIDING = ("domain/decisions.py", "domain/intake.py", "domain/search.py")
 PAGE = (Path(__file__).parents[3] / "docs/architecture.md").read_text(encoding="utf-8")
 WALK = PAGE.partition("### An upload becomes a run")[2].partition("###")[0]
 SMALL = tiny_image("image/jpeg", b"a shoe")
@@ -28,14 +29,14 @@ LARGE = SMALL[:-2] + b"\xff\xda\0\x02" + b"\x55" * (3 * HEAD_BYTES) + b"\xff\xd9
 
 
 def stays(act: Callable[[], object]) -> list[str]:
-    """The services, and the file of decisions, that are entered while something is done: every call counts, also that
+    """The services, and the files of decisions, that are entered while something is done: every call counts, also that
     of a property. Calls into one file, one after the other, are one stay there.
     """
     entered: list[str] = []
 
     def enter(frame: FrameType, event: str, _: object) -> None:
         file = frame.f_code.co_filename.rpartition("/python/detag/")[2]
-        counts = file.startswith("services/") or file == "domain/decisions.py"
+        counts = file.startswith("services/") or file in DECIDING
         if event == "call" and counts and entered[-1:] != [file]:
             entered.append(file)
 
