@@ -113,7 +113,7 @@ class TracedTelemetry(FakeTelemetry):
         """See `Telemetry`."""
         super().warning(message, **fields)
         self._trace_line("  warning:", message, fields)
-        if "message_id" in fields:
+        if "message_id" in fields and "error" in fields:
             self._reasons[int(str(fields["message_id"]))] = str(fields["error"])
 
     def reason_of(self, number: int) -> str:

@@ -287,6 +287,21 @@ def test_a_timed_out_photo_has_a_record(simulation: Simulation) -> None:
     assert str(simulation.jobs.jobs[job].run_id) in text, "its run, to show to Runflow"
 
 
+def test_a_failure_whose_older_output_was_removed_has_a_record(simulation: Simulation) -> None:
+    """It was delivered, a person deleted the output and asked for another, and that run failed."""
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    (output,) = simulation.photos.outputs
+    simulation.change_by_hand(output, None)
+    simulation.runflow.endings = [FAILS]
+    simulation.reopen("paid", {"job_id": job})
+    pass_time(simulation, HOUR)
+    assert records(simulation) == {"_failed/shoe.jpg.txt": job}
+    simulation.reopen("paid", {"job_id": job})
+    rest(simulation)
+    assert [*simulation.photos.outputs] == [output], "the record is gone"
+
+
 # Batches
 
 
@@ -328,6 +343,17 @@ def test_a_batch_counts_only_what_was_spent_since(simulation: Simulation, end: s
             simulation.reopen(how, {"job_id": job_id})
         pass_time(simulation, HOUR)
     rest(simulation)
+
+
+def test_a_batch_counts_what_is_reserved_where_costs_are_unknown(simulation: Simulation) -> None:
+    """Also where its photos were asked for again meanwhile: each run is counted once."""
+    simulation.runflow.endings = [replace(WORKS, tells_cost=False)] * 12
+    drop(simulation, 12)
+    pass_time(simulation, HOUR)
+    for job_id in list(simulation.jobs.jobs):
+        simulation.reopen("ask", {"job_id": job_id})
+    rest(simulation)
+    assert [(one["photos"], Decimal(str(one["usd"]))) for one in batches(simulation)] == [(12, 12 * PRICE), (12, 0)]
 
 
 def test_a_late_result_of_a_failure_is_spent_once(simulation: Simulation) -> None:

@@ -21,6 +21,8 @@ REQUESTS = [
     "[" * 100_000,
     '{"reopen": []}',
     '{"how": "paid", "job_id": "0123456789abcdef0123456789abcdef"}',
+    '{"Reopen": {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg"}}',
+    '{"id": "r-1", "by": "anna", "key": "shoe.jpg"}',
 ]
 EVENT = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-23T11:00:00Z"}
 EVENTS: list[dict[str, Any]] = [

@@ -392,7 +392,7 @@ class Job:
     def cost_since(self) -> Decimal:
         """What a closed job cost beyond what its earlier ends have told, in US dollars."""
         told = dict(self.told_costs).get(self.run_id or "", "0")
-        return max(_amount(self.cost or "0") - _amount(told), Decimal(0))
+        return max(_amount(_cost_of(self, self.run_id, self.cost)) - _amount(told), Decimal(0))
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -1134,9 +1134,19 @@ def _closed(
 def _told(job: Job) -> tuple[tuple[str, str], ...]:
     """What a job that is being closed has told of its runs' costs when it was closed before."""
     before = job if job.state.terminal else job.closed_as
-    if before is None or before.run_id is None or before.cost is None:
+    if before is None or before.run_id is None:
         return job.told_costs
-    return tuple((dict(job.told_costs) | {before.run_id: before.cost}).items())
+    return tuple((dict(job.told_costs) | {before.run_id: _cost_of(job, before.run_id, before.cost)}).items())
+
+
+def _cost_of(job: Job, run_id: str | None, cost: str | None) -> str:
+    """What a run cost, in US dollars: what is reserved for it, where Runflow did not say."""
+    if cost is not None or run_id is None:
+        return cost or "0"
+    own = job.reservation if run_id in (job.run_id, job.reserved_run) and job.reserved_run in (None, run_id) else None
+    kept = (one.reservation for one in job.spent if one.run_id == run_id)
+    reserved = own or next(kept, None)
+    return str(reserved.usd) if reserved is not None else "0"
 
 
 # Reopened

@@ -39,13 +39,19 @@ class Records:
 
     def _published(self, job: Job, before: Delivered) -> Delivered:
         folder = folder_of(job)
-        if is_overtaken(job, delivered=before.sequencer, recorded=before.recorded):
+        delivered = "" if self._is_removed(job, before) else before.sequencer
+        if is_overtaken(job, delivered=delivered, recorded=before.recorded):
             if folder is not None:  # an attempt that was interrupted may have left it, and nothing else knows of it
                 self._remove(job, folder, unless=before.record)
             return before
         record = self._write(job, folder) if folder is not None else ""
         self._remove_known(job, before.record, unless=record)
         return replace(before, recorded=job.upload.sequencer, record=record)
+
+    def _is_removed(self, job: Job, before: Delivered) -> bool:
+        """Whether the job, reopened, was delivered before, and nothing of that is there any more."""
+        own = before.sequencer != "" and sequencer_rank(before.sequencer) == job.upload.rank
+        return own and folder_of(job) is not None and not any(map(self._photos.existing, before.keys))
 
     def withdraw(self, job: Job, before: Delivered) -> Delivered:
         """Remove the record of a photo whose output is there, unless it is a newer version's. The caller has the right
