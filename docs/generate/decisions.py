@@ -444,6 +444,8 @@ def _screen() -> Iterator[Row]:
     yield rank("... and is still at its key", "FF", Replaced())
     yield rank("the same, and the job had a run", "FF", Replaced(), reason=Reason.RETRY, earlier_runs=("run-0",))
     yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
+    taken_back = decisions.screen_taken_back(WAITING, "FF", now=NOW)
+    yield "... and the newer one was delivered before that", WAITING, taken_back
     yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
 
@@ -1042,7 +1044,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
-        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`",
+        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`, `screen_taken_back`",
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),

@@ -496,7 +496,8 @@ class Checker:
             )
             back = self._simulation.time - self._back_since.get(after.job_id, self._simulation.time)
             is_back = after.upload.version is not None and after.job_id not in self._not_there and back > 60
-            self.check("nothing superseded for nothing", newer and not is_back, after)
+            fair = newer and (not is_back or self._newer_delivered(after))
+            self.check("nothing superseded for nothing", fair, after)
 
     def _picture(self, before: Job | None, after: Job) -> None:
         """A photo is claimed, or delivered: what equal photos there are."""

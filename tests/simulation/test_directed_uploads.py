@@ -10,7 +10,7 @@ import pytest
 
 from detag.domain.job import State
 from detag.domain.reasons import Reason
-from detag.ports.runs_fake import PRICE, Ending
+from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, states, upload
 from tests.simulation.mutant import Change
 from tests.simulation.mutants.uploads import MUTANTS
@@ -76,6 +76,19 @@ def test_a_photo_whose_newer_version_was_taken_back_is_cleaned(simulation: Simul
     assert simulation.jobs.jobs[older].state is (State.DELIVERED if looked else State.SUPERSEDED)
     assert bool(simulation.checker.broken) is not looked
     assert len(simulation.runflow.sent) == looked
+
+
+def test_a_photo_is_not_paid_if_its_output_could_not_be_stored(simulation: Simulation) -> None:
+    """It waits; a newer one is delivered, and then deleted for good: its output stays, since newest wins."""
+    simulation.runflow.faults = [Fault(429, retry_after=600.0)]
+    older = upload(simulation)
+    pass_time(simulation, 60.0)
+    newer = upload(simulation)
+    pass_time(simulation, 120.0)
+    assert simulation.jobs.jobs[newer].state is State.DELIVERED
+    simulation.delete("shoe.jpg", simulation.jobs.jobs[newer].upload.version_id)
+    rest(simulation)
+    assert reason(simulation, older) is Reason.NEWER_UPLOAD and simulation.runflow.billed == PRICE
 
 
 def test_a_photo_just_uploaded_and_renamed_is_paid_once(simulation: Simulation) -> None:

@@ -446,6 +446,15 @@ def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: floa
     return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
+def screen_taken_back(job: Job, delivered: str, *, now: float) -> Step | None:
+    """Why an upload is not sent though what was newer has been taken back; None where it is. `delivered`: the sequencer
+    of the newest upload of its name that was delivered, whose output would stay.
+    """
+    if delivered and sequencer_rank(delivered) > job.upload.rank:
+        return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name, since deleted, was delivered", now)
+    return None
+
+
 def _is_of(upload: Upload, seen: Head) -> bool:
     """Whether what was read is the very upload: by its version, and by its ETag where the bucket keeps no versions."""
     if upload.version or seen.version_id:
