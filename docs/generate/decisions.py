@@ -391,10 +391,12 @@ def _screen() -> Iterator[Row]:
     def head(known: str, seen: Head | NotRead, criteria: Criteria = CRITERIA, job: Job = WAITING) -> Row:
         return known, job, decisions.screen_photo(job, seen, None, criteria, now=NOW)
 
-    good = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
+    good, unversioned = (
+        Head(PHOTO, len(PHOTO), "e1", {}, "v1"),
+        replace(WAITING, upload=replace(UPLOAD, version_id=None)),
+    )
     yield head("it is gone", Gone())
     yield head("another version is at its key", replace(good, version_id="v2"))
-    unversioned = replace(WAITING, upload=replace(UPLOAD, version_id=None))
     yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=unversioned)
     yield head("it is in an archive", InArchive())
     yield head("it may not be read", Forbidden("{reason}"))
@@ -444,8 +446,7 @@ def _screen() -> Iterator[Row]:
     yield rank("... and is still at its key", "FF", Replaced())
     yield rank("the same, and the job had a run", "FF", Replaced(), reason=Reason.RETRY, earlier_runs=("run-0",))
     yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
-    taken_back = decisions.screen_taken_back(WAITING, "FF", now=NOW)
-    yield "... and the newer one was delivered before that", WAITING, taken_back
+    yield "... but the newer one was delivered", WAITING, decisions.screen_older(WAITING, "FF", now=NOW)
     yield rank("it is the newest upload of its name", UPLOAD.rank, None)
 
 
@@ -1044,7 +1045,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ),
     ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
     (
-        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`, `screen_taken_back`",
+        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`, `screen_older`",
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),

@@ -446,7 +446,7 @@ def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: floa
     return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
-def screen_taken_back(job: Job, delivered: str, *, now: float) -> Step | None:
+def screen_older(job: Job, delivered: str, *, now: float) -> Step | None:
     """Why an upload is not sent though what was newer has been taken back; None where it is. `delivered`: the sequencer
     of the newest upload of its name that was delivered, whose output would stay.
     """

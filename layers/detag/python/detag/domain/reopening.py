@@ -66,7 +66,7 @@ _JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def asks_to_reopen(message: Mapping[str, Any]) -> bool:
-    """Whether a message of the upload queue is a request, well-formed or not: nothing else there says how or by whom."""
+    """Whether a message of the upload queue is a request, well-formed or not: no other there says how, or by whom."""
     return not {"reopen", "how", "by"}.isdisjoint(name.lower() for name in message)
 
 

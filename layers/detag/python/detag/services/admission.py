@@ -21,10 +21,10 @@ from detag.domain.decisions import (
     admit,
     before_resend,
     refuse_photo,
+    screen_older,
     screen_other_key,
     screen_photo,
     screen_rank,
-    screen_taken_back,
     screen_upload,
     turn_away,
 )
@@ -152,7 +152,7 @@ class Admission:
         while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadHead):
             seen = self._read_head(job, ranked.of, ranked.length)
         if ranked is None and seen is not None:
-            ranked = screen_taken_back(job, self._jobs.delivered_of(upload.bucket, upload.key).sequencer, now=now)
+            ranked = screen_older(job, self._jobs.delivered_of(upload.bucket, upload.key).sequencer, now=now)
         return ranked or found
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
