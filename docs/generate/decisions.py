@@ -108,6 +108,7 @@ CRITERIA: Final = Criteria(
 UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
 
 WAITING: Final = new(UPLOAD, NOW - 50)
+UNVERSIONED: Final = replace(WAITING, upload=replace(UPLOAD, version_id=None))
 SUBMITTING: Final = claim(
     WAITING,
     submission_no=1,
@@ -397,7 +398,7 @@ def _screen() -> Iterator[Row]:
     )
     yield head("it is gone", Gone())
     yield head("another version is at its key", replace(good, version_id="v2"))
-    yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=unversioned)
+    yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=UNVERSIONED)
     yield head("it is in an archive", InArchive())
     yield head("it may not be read", Forbidden("{reason}"))
     often = replace(DENIED, tries=DENIED_TRIES)
