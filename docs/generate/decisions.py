@@ -392,10 +392,7 @@ def _screen() -> Iterator[Row]:
     def head(known: str, seen: Head | NotRead, criteria: Criteria = CRITERIA, job: Job = WAITING) -> Row:
         return known, job, decisions.screen_photo(job, seen, None, criteria, now=NOW)
 
-    good, unversioned = (
-        Head(PHOTO, len(PHOTO), "e1", {}, "v1"),
-        replace(WAITING, upload=replace(UPLOAD, version_id=None)),
-    )
+    good = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     yield head("it is gone", Gone())
     yield head("another version is at its key", replace(good, version_id="v2"))
     yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=UNVERSIONED)
