@@ -24,7 +24,7 @@ from docs.generate.data_model import KINDS, Kind
 from tests.unit.domain.test_job import MOVES, waiting
 
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
-DECISIONS = SERVICES.parent / "domain/decisions.py"
+DECISIONS = [SERVICES.parent / f"domain/{module}.py" for module in ("decisions", "search")]
 STORE = "self._jobs."
 FUNCTIONS = {"submit", "callback", "deliver", "reconcile"}
 IF_THE_STEP_SAYS_SO = ("pause", "probed")
@@ -177,7 +177,7 @@ def test_whoever_moves_money_is_named_as_a_writer_of_budgets() -> None:
 def _reached(name: str) -> set[str]:
     """The names of all functions that a service calls, itself or through those of its own and of services it uses."""
     modules = [SERVICES / f"{one}.py" for one in (name, *_used(name))]
-    bodies = _bodies(DECISIONS, *modules)
+    bodies = _bodies(*DECISIONS, *modules)
     found = _from(_called(_tree(modules[0])), bodies)
     pausing = any(_says_to_pause(body) for one in found for body in bodies.get(one, ()))
     left_out = (() if pausing else IF_THE_STEP_SAYS_SO) + (() if _closes_jobs(name) else IF_IT_CLOSES_JOBS)

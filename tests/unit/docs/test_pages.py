@@ -13,7 +13,6 @@ from docs.generate import duplicates, states
 SERVICES = Path(__file__).parents[3] / "layers/detag/python/detag/services"
 SHARED = {
     "admission": ("submit",),
-    "asking": ("submit",),
     "budget": ("deliver", "submit"),
     "confirmation": ("submit",),
     "existing_runs": ("submit",),
@@ -25,6 +24,8 @@ SHARED = {
     "submission": ("submit",),
 }
 """Services inside others: who makes the moves that they make."""
+DECIDING = ("decisions", "search")
+"""The modules whose decisions make moves."""
 
 
 def test_it_names_every_state_and_every_transition() -> None:
@@ -44,7 +45,8 @@ def test_whoever_is_said_to_make_a_transition_does(name: str) -> None:
 def _taken(path: Path) -> set[str]:
     """The transitions that a module makes: by itself, or by the decisions that it carries out."""
     imported = _imports(path)
-    decided = (DECISIONS[name] for name in imported.get("detag.domain.decisions", ()) if name in DECISIONS)
+    named = (name for module in DECIDING for name in imported.get(f"detag.domain.{module}", ()))
+    decided = (DECISIONS[name] for name in named if name in DECISIONS)
     return imported.get("detag.domain.job", set()).union(*decided)
 
 
@@ -56,8 +58,8 @@ def _imports(path: Path) -> dict[str, set[str]]:
 
 def _decisions() -> dict[str, set[str]]:
     """What each function of the decisions names, directly or through others of them."""
-    tree = ast.parse((SERVICES.parent / "domain/decisions.py").read_text(encoding="utf-8"))
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    trees = [ast.parse((SERVICES.parent / f"domain/{module}.py").read_text(encoding="utf-8")) for module in DECIDING]
+    functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
     named = {name: {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} for name, node in functions.items()}
     for _ in functions:
         named = {name: names.union(*(named.get(other, set()) for other in names)) for name, names in named.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import detag
-from detag.domain import decisions, intake, missed_uploads
+from detag.domain import decisions, intake, missed_uploads, search
 from detag.domain.decisions import Step
 from detag.domain.job import TRANSITIONS
 from docs.generate.decisions import SECTIONS, draw
@@ -77,9 +77,9 @@ def test_each_transition_has_decisions_of_its_own() -> None:
 
 
 def test_each_decision_is_drawn() -> None:
-    """Each public function of the module is called by the page, and each of the intake's and of the scan's."""
+    """Each public function of these modules is called by the page."""
     called: set[str] = set()
-    modules = (decisions, intake, missed_uploads)
+    modules = (decisions, intake, missed_uploads, search)
 
     def remember(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename in {module.__file__ for module in modules}:

@@ -20,6 +20,7 @@ from detag.ports.runs_fake import tiny_image
 from tests.unit.services.harness import Harness
 
 MOST_STAYS, MOST_RETURNS = 26, 16
+DECIDING = ("domain/decisions.py", "domain/intake.py", "domain/search.py")
 PAGE = (Path(__file__).parents[3] / "docs/architecture.md").read_text(encoding="utf-8")
 WALK = PAGE.partition("### An upload becomes a run")[2].partition("###")[0]
 SMALL = tiny_image("image/jpeg", b"a shoe")
@@ -28,14 +29,14 @@ LARGE = SMALL[:-2] + b"\xff\xda\0\x02" + b"\x55" * (3 * HEAD_BYTES) + b"\xff\xd9
 
 
 def stays(act: Callable[[], object]) -> list[str]:
-    """The services, and the file of decisions, that are entered while something is done: every call counts, also that
+    """The services, and the files of decisions, that are entered while something is done: every call counts, also that
     of a property. Calls into one file, one after the other, are one stay there.
     """
     entered: list[str] = []
 
     def enter(frame: FrameType, event: str, _: object) -> None:
         file = frame.f_code.co_filename.rpartition("/python/detag/")[2]
-        counts = file.startswith("services/") or file == "domain/decisions.py"
+        counts = file.startswith("services/") or file in DECIDING
         if event == "call" and counts and entered[-1:] != [file]:
             entered.append(file)
 
@@ -70,8 +71,8 @@ def test_the_walk_passes_through_the_files_on_the_page() -> None:
     passed = [file for file in dict.fromkeys(walk_of(harness, harness.upload())) if file.startswith("services/")]
     named = re.findall(r"`(services/\w+\.py)`", WALK)
     assert passed == [file for file in dict.fromkeys(named) if file in passed]
-    only_if_met_before = {"services/reuse.py", "services/storing.py"}
-    assert set(named) - set(passed) == only_if_met_before
+    if_met_before, if_sent_before = {"reuse", "storing"}, {"confirmation", "existing_runs"}
+    assert set(named) - set(passed) == {f"services/{name}.py" for name in if_met_before | if_sent_before}
 
 
 def test_the_page_has_the_limits() -> None:
