@@ -1,4 +1,4 @@
-"""The page of decisions: each function of `detag.domain.decisions` and its like, called with each kind of thing it may learn."""
+"""The page of decisions: each function that decides about a job, called with each kind of thing it may learn."""
 
 from __future__ import annotations
 
@@ -153,8 +153,9 @@ HEAD: Final = """\
 
 The functions in `detag.domain.decisions`, and for a run that may exist those in `detag.domain.search`, decide what to
 do about a job from what is known about it. Each row below is one call of one of them. The decision, and the reason for
-it, is on the job's item (attribute `decision`), in the log line, and in the report of `reconcile` for photos that failed today. While a closed job's event and record are
-being published, its item keeps the decision that closed it. `{reason}` stands for what Runflow or S3 said.
+it, is on the job's item (attribute `decision`), in the log line, and in the report of `reconcile` for photos that
+failed today. While a closed job's event and record are being published, its item keeps the decision that closed it.
+`{reason}` stands for what Runflow or S3 said.
 
 *Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` with a reason, or what a photo that
 tests a paused intake has shown.
