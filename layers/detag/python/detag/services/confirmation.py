@@ -39,20 +39,20 @@ class Confirmation:
         self._steps, self._budget, self._clock, self._uniform = steps, budget, clock, uniform
 
     def confirm(self, job: Job, how: Literal[Next.SEARCH, Next.ASK], deadline: float) -> None:
-        """Search for a job's run, or ask for those that are known, and take the step that the answer leads to. Raises
+        """Ask for the known runs of a job, or search for one, and take the step that the answer leads to. Raises
         `Conflict` or `Transient`.
         """
         decided: Step | Adopt | UseRun
         match how:
-            case Next.SEARCH:
-                now, refusal = self._clock.now(), self._admission.refusal(job)
-                search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
-                decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
             case Next.ASK:
                 found = self._existing.known_runs(job, deadline - POST_SECONDS)
                 for run in uncounted(job, found):
                     self._budget.charge_unmatched(job, run)
                 decided = after_asking(job, found, now=self._clock.now(), uniform=self._uniform)
+            case Next.SEARCH:
+                now, refusal = self._clock.now(), self._admission.refusal(job)
+                search = refuse_search(refusal) or self._existing.find_existing_run(job, deadline - POST_SECONDS)
+                decided = after_list(job, search, may_send=refusal is None, now=now, uniform=self._uniform)
         if not isinstance(decided, Step):
             self._budget.adopt(self._admission.with_metadata(job) if how is Next.ASK else job, decided)
             return

@@ -61,7 +61,15 @@ class Submit:
             if job is None:
                 return
             try:
-                self._go_on(job, deadline)
+                match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
+                    case Next.BEGIN:
+                        self._sending.send_photo(job, deadline)
+                    case (Next.SEARCH | Next.ASK) as how:
+                        self._confirmation.confirm(job, how, deadline)
+                    case Step() as step:
+                        self._steps.take(job, step)
+                    case Idle(why):
+                        self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
             except Conflict:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             except Transient as error:
@@ -90,17 +98,6 @@ class Submit:
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
         return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
-
-    def _go_on(self, job: Job, deadline: float) -> None:
-        match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
-            case Next.BEGIN:
-                self._sending.send_photo(job, deadline)
-            case (Next.SEARCH | Next.ASK) as how:
-                self._confirmation.confirm(job, how, deadline)
-            case Step() as step:
-                self._steps.take(job, step)
-            case Idle(why):
-                self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
 
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
