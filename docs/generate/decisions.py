@@ -1,4 +1,4 @@
-"""The page of decisions: each function of `detag.domain.decisions`, called with each kind of thing it may learn."""
+"""The page of decisions: each function that decides about a job, called with each kind of thing it may learn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from detag.domain.decisions import (
     MAX_EXPIRED_URLS,
     Adopt,
     Again,
-    AskedElsewhere,
     Busy,
     Criteria,
     Facts,
@@ -22,19 +21,15 @@ from detag.domain.decisions import (
     Fetched,
     FetchOther,
     Forbidden,
-    Found,
     Gone,
     Idle,
     InArchive,
     Next,
-    NoneFound,
     NotRead,
-    NotSearched,
     NotStored,
     Overtaken,
     Partway,
     Photo,
-    Proof,
     ReadHead,
     ReadTail,
     Replaced,
@@ -43,10 +38,8 @@ from detag.domain.decisions import (
     Stored,
     TakeOver,
     Unanswered,
-    Unfinished,
     Untold,
     UseRun,
-    Whose,
 )
 from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head
 from detag.domain.intake import Evidence, Intake, Override
@@ -90,7 +83,22 @@ from detag.domain.picture import Output, Picture
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus
-from detag.domain.search import ORDERED, RunSearch
+from detag.domain.search import (
+    ORDERED,
+    AskedElsewhere,
+    Found,
+    NoneFound,
+    NotSearched,
+    Proof,
+    RunSearch,
+    Search,
+    Unfinished,
+    Whose,
+    after_list,
+    proof,
+    refuse_search,
+    whose_run,
+)
 from detag.domain.uploads import read_upload
 from detag.domain.waits import WAITS, Backoff, UntilMidnight, Wait
 from detag.ports.runs_fake import tiny_image
@@ -142,12 +150,13 @@ FAILED: Final = Run("run-1", RunStatus.FAILED, failure_code="MODEL_ERROR")
 HEAD: Final = """\
 # Decisions
 
-<!-- Drawn from the code by `make generate`: change decisions.py, intake.py or waits.py in detag.domain. -->
+<!-- Drawn from the code by `make generate`: change decisions.py, search.py, intake.py or waits.py in detag.domain. -->
 
-The functions in `detag.domain.decisions` decide what to do about a job from what is known about it. Each row below is
-one call of one of them. The decision, and the reason for it, is on the job's item (attribute `decision`), in
-the log line, and in the report of `reconcile` for photos that failed today. While a closed job's event and record are
-being published, its item keeps the decision that closed it. `{reason}` stands for what Runflow or S3 said.
+The functions in `detag.domain.decisions`, and for a run that may exist those in `detag.domain.search`, decide what to
+do about a job from what is known about it. Each row below is one call of one of them. The decision, and the reason for
+it, is on the job's item (attribute `decision`), in the log line, and in the report of `reconcile` for photos that
+failed today. While a closed job's event and record are being published, its item keeps the decision that closed it.
+`{reason}` stands for what Runflow or S3 said.
 
 *Transition* is a row of the table in [states.md](states.md). *Intake*: `paused` with a reason, or what a photo that
 tests a paused intake has shown.
@@ -363,7 +372,7 @@ def _admit() -> Iterator[Row]:
     probing = replace(paused, probe_job=WAITING.job_id)
 
     def row(known: str, found: Intake, *, paused: bool = False, override: bool | None = None) -> Row:
-        return known, WAITING, decisions.admit(WAITING, found, Override(paused=override), paused=paused)
+        return known, WAITING, intake.admit(WAITING, found, Override(paused=override), paused=paused)
 
     yield row("intake is open", Intake())
     yield row("intake is paused", paused)
@@ -555,16 +564,16 @@ def _meet_picture() -> Iterator[Row]:
 
 
 def _after_list() -> Iterator[Row]:
-    def row(known: str, search: decisions.Search, *, may_send: bool = True, job: Job = UNCONFIRMED) -> Row:
-        return known, job, decisions.after_list(job, search, may_send=may_send, now=NOW, uniform=_most)
+    def row(known: str, search: Search, *, may_send: bool = True, job: Job = UNCONFIRMED) -> Row:
+        return known, job, after_list(job, search, may_send=may_send, now=NOW, uniform=_most)
 
     for reason in (Reason.RUNFLOW_DOWN, Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED, Reason.SPEND_LIMIT):
         others = ", or any other reason" if reason is Reason.SPEND_LIMIT else ""
-        yield f"intake is paused: `{reason}`{others}", UNCONFIRMED, decisions.refuse_search(reason)
+        yield f"intake is paused: `{reason}`{others}", UNCONFIRMED, refuse_search(reason)
     running = Run("run-2", RunStatus.RUNNING)
     yield row("a run", Found([running]))
     price = Reservation("2026-11-23", Decimal("0.14"))
-    adoption = decisions.adoption("run-2", price, client_ref=None, now=NOW)
+    adoption = decisions.adoption(Adopt("run-2", ()), price, now=NOW)
     yield "... and it is the job's", UNCONFIRMED, adoption
     yield row("a run that failed, and one in progress", Found([FAILED, running]))
     yield row("two runs in progress", Found([replace(running, run_id="run-3"), running]))
@@ -582,7 +591,7 @@ def _after_list() -> Iterator[Row]:
     yield row("none, but the API key is of another account, or of one that is not known", AskedElsewhere())
     yield row("the same, for three days", AskedElsewhere(), job=long_ago)
     yield row("intake is paused for a reason that rules out any search", NotSearched("{reason}"), job=long_ago)
-    again = decisions.after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
+    again = after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
     for known, seen in (("it is to be sent again, and is still at its key", photo), ("... and is gone", Gone())):
         if isinstance(again, Step):
@@ -637,6 +646,9 @@ def _after_asking() -> Iterator[Row]:
     free = reopen(FREE, UNPAID, Reason.REOPENED, NOW - 20, NOW)
     unsure = fail(SENT_AGAIN, Reason.REFUSED, "", NOW - 60, free=False)
     unsure = reopen(unsure, UNPAID, Reason.REOPENED, NOW - 20, NOW)
+    earlier, charged = replace(ASKED, earlier_runs=("run-0",)), replace(FAILED, run_id="run-0", cost=Decimal("0.14"))
+    counted = decisions.uncounted(earlier, [charged])
+    yield "an earlier run was charged, and nothing stands for it", earlier, "charged" if counted else "not charged"
     yield row("Runflow cannot tell", Unanswered("{reason}"))
     yield row("the same, for three days", Unanswered("{reason}"), replace(ASKED, search_since=NOW - 3 * 86_400))
     yield row("a run has succeeded, or goes on", [SUCCEEDED])
@@ -649,7 +661,7 @@ def _after_asking() -> Iterator[Row]:
     failed = decisions.after_failure(taken, FAILED, now=NOW, max_attempts=ATTEMPTS, uniform=_most)
     yield "ask: a run that went on has failed", taken, decisions.as_asked(taken, failed, now=NOW)
     none = replace(UNCONFIRMED, requests=(ASK,), closed_as=ASKED.closed_as)
-    nothing = decisions.after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
+    nothing = after_list(none, NoneFound(), may_send=True, now=NOW, uniform=_most)
     yield "ask: the search finds no run", none, nothing
     waiting = replace(free, reason=Reason.READY)
     gone = decisions.screen_photo(waiting, decisions.Gone(), None, CRITERIA, now=NOW)
@@ -717,7 +729,7 @@ def _whose_run() -> Iterator[Row]:
     ours = Run("run-2", RunStatus.RUNNING, client_ref=SUBMITTING.client_ref, image_url=own, created_at=NOW)
 
     def row(known: str, job: Job, run_id: str, run: Run | None = ours) -> Row:
-        return known, job, decisions.whose_run(job, run_id, run, lambda: own)
+        return known, job, whose_run(job, run_id, run, lambda: own)
 
     yield "the run that the job knows, and the job is closed", DELIVERED, decisions.already_done(DELIVERED, "run-1")
     yield row("the run that the job knows", SUBMITTED, "run-1")
@@ -730,7 +742,7 @@ def _whose_run() -> Iterator[Row]:
     yield row("it bears the job's name, and the job is closed", DELIVERED, "run-2")
 
     def shown(known: str, **changes: Any) -> Row:
-        return known, UNCONFIRMED, decisions.proof(replace(ours, **changes), UNCONFIRMED, own)
+        return known, UNCONFIRMED, proof(replace(ours, **changes), UNCONFIRMED, own)
 
     yield shown("its name, its photo and its time are the job's")
     yield shown("its name is the job's, and its photo an asset link", image_url="runflow://assets/1")
@@ -1068,7 +1080,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _reopening,
     ),
     (
-        "What became of a reopened job's runs: `after_asking`, `as_asked`, `as_before`",
+        "What became of a reopened job's runs: `uncounted`, `after_asking`, `as_asked`, `as_before`",
         "What Runflow tells of them, before anything is sent.",
         _after_asking,
     ),

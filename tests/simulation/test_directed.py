@@ -138,7 +138,7 @@ def test_a_run_is_found_in_a_list_too_long_for_one_process(simulation: Simulatio
 def test_a_search_that_restarted_each_time_would_never_end(simulation: Simulation) -> None:
     """A search for an existing run goes on where it stopped: from the top each time, it would never end."""
     with Change(
-        "detag.domain.decisions:_search_on",
+        "detag.domain.search:_search_on",
         "case Unfinished(cursor, to_ask):\n",
         "case Unfinished(cursor, to_ask):\n            cursor = None\n",
     ).made():

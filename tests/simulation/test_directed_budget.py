@@ -58,7 +58,7 @@ def test_requests_of_yesterday_are_paid_from_todays_budget(simulation: Simulatio
 
 def test_sending_yesterdays_bytes_again_would_be_noticed(simulation: Simulation) -> None:
     with (
-        Change(DECISIONS + "_why_not_again", "job.reservation.day != day_of(now)", "False").made(),
+        Change("detag.domain.search:_why_not_again", "job.reservation.day != day_of(now)", "False").made(),
         Change(
             DECISIONS + "before_post", "not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW)", "False"
         ).made(),

@@ -79,7 +79,7 @@ def test_a_callback_with_a_rewritten_url_is_adopted(simulation: Simulation) -> N
 
 CLOCK = (
     Change("detag.domain.search:RunSearch.read", "waits.LIST_SKEW.seconds", "0.0"),
-    Change("detag.domain.decisions:_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
+    Change("detag.domain.search:_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
 )
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_is_listed_and_not_known_yet_is_waited_for(simulation: Simula
 @pytest.mark.parametrize("good_first", [True, False])
 def test_the_good_run_is_adopted_before_one_that_failed(simulation: Simulation, good_first: bool) -> None:
     """Of a run that failed and a good one the good one is adopted; otherwise a third is paid for."""
-    either = Change("detag.domain.decisions:after_list", "sorted(runs, key=_usefulness)", "runs")
+    either = Change("detag.domain.search:after_list", "sorted(runs, key=usefulness)", "runs")
     with nullcontext() if good_first else either.made():
         simulation.runflow.habits.idempotency = "ignored"
         simulation.runflow.deaf = True
@@ -215,7 +215,7 @@ def test_what_cannot_be_looked_up_reaches_a_person(
 @pytest.mark.parametrize("told", [True, False])
 def test_a_url_of_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
     """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
-    no = Change("detag.domain.decisions:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
+    no = Change("detag.domain.search:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
     with nullcontext() if told else no.made():
         simulation.runflow.habits.input_shown = "elsewhere"
         job_id = lost_answer(simulation)

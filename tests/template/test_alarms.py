@@ -111,11 +111,11 @@ def test_reconcile_reports_the_intake_last_and_always(root: Path) -> None:
 
 def test_whoever_finds_an_unmatched_paid_run_has_an_alarm(stack: Stack, root: Path) -> None:
     services = (library(root) / "detag" / "services").glob("*.py")
-    part_of = dict.fromkeys(("asking", "confirmation", "submission"), "submit")
+    part_of = dict.fromkeys(("confirmation", "submission"), "submit")
     finders = {
         part_of.get(path.stem, path.stem)
         for path in services
-        if re.search(r"_budget\.(charge_unmatched|adopt_found)\(", path.read_text(encoding="utf-8"))
+        if re.search(r"_budget\.(charge_unmatched|adopt)\(", path.read_text(encoding="utf-8"))
     }
     alarmed = [alarm for alarm in alarms(stack).values() if alarm["MetricName"] == "UnmatchedPaidRun"]
     assert {dimensions(alarm)["service"] for alarm in alarmed} == finders == {"submit", "deliver"}

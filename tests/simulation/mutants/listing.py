@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, DELIVER, SEARCH, Change, Mutant, one
+from tests.simulation.mutant import DELIVER, SEARCH, SEARCHED, Change, Mutant, one
 
 MUTANTS: Final = (
     one(
@@ -28,7 +28,7 @@ MUTANTS: Final = (
         "paid once",
         (
             Change(SEARCH + "read", "waits.LIST_SKEW.seconds", "0.0"),
-            Change(DECISIONS + "_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
+            Change(SEARCHED + "_in_time", "job.created_at) - waits.LIST_SKEW.seconds", "job.created_at)"),
         ),
         400,
     ),
@@ -68,7 +68,7 @@ MUTANTS: Final = (
     one(
         "adoption: the photo's URL rewritten",
         "paid once",
-        DECISIONS + "proof",
+        SEARCHED + "proof",
         "(not is_asset_url(run.image_url))",
         "True",
         400,
@@ -84,7 +84,7 @@ MUTANTS: Final = (
     one(
         "adoption: number of the submission",
         "unmatched run charged once",
-        DECISIONS + "proof",
+        SEARCHED + "proof",
         "not job.has_submission(run.client_ref or '')",
         "not (run.client_ref or '').startswith(job.job_id)",
         400,
@@ -94,11 +94,11 @@ MUTANTS: Final = (
         "own run",
         (
             Change(
-                DECISIONS + "proof",
+                SEARCHED + "proof",
                 "not job.has_submission(run.client_ref or '')",
                 "not (run.client_ref or '').startswith(job.job_id)",
             ),
-            Change(DECISIONS + "own_run", "client_ref in job.awaited", "job.awaited"),
+            Change(SEARCHED + "own_run", "client_ref in job.awaited", "job.awaited"),
         ),
         400,
     ),

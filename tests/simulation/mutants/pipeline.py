@@ -11,6 +11,7 @@ from tests.simulation.mutant import (
     IMAGES,
     JOB,
     RECONCILE,
+    SEARCHED,
     STORE,
     SUBMISSION,
     SUBMIT,
@@ -25,7 +26,7 @@ MUTANTS: Final = (
     one(
         "lease of a second send",
         "one send per lease",
-        DECISIONS + "after_list",
+        SEARCHED + "after_list",
         "now + waits.LEASE.seconds",
         "now + 1.0",
         400,
@@ -62,9 +63,9 @@ MUTANTS: Final = (
     one(
         "search for an existing run: what it finds",
         "paid once",
-        DECISIONS + "after_list",
-        "case Found(runs):",
-        "case Found(runs) if not runs:",
+        SEARCHED + "after_list",
+        "case NoneFound():",
+        "case NoneFound() | Found():",
     ),
     one(
         "confirmation",
@@ -97,7 +98,7 @@ MUTANTS: Final = (
     one(
         "photo URL: expiry",
         "photo URL valid",
-        DECISIONS + "_why_not_again",
+        SEARCHED + "_why_not_again",
         "job.url_expires_at - now <= waits.URL_MARGIN.seconds",
         "False",
         400,
@@ -214,7 +215,7 @@ MUTANTS: Final = (
     one(
         "adoption: after a callback",
         "own run",
-        DECISIONS + "whose_run",
+        SEARCHED + "whose_run",
         "proof(run, job, photo_url()) is Proof.OURS",
         "True",
         400,
@@ -288,7 +289,7 @@ MUTANTS: Final = (
     one(
         "intake: pause",
         "intake",
-        DECISIONS + "admit",
+        "detag.domain.intake:admit",
         "if paused if override.paused is None else override.paused:",
         "if False:",
     ),

@@ -18,19 +18,14 @@ from detag.domain.decisions import (
     Criteria,
     Fetch,
     Fetched,
-    Found,
     Idle,
-    NoneFound,
-    NotSearched,
     NotStored,
     Overtaken,
     Partway,
     Probe,
-    Proof,
     Step,
     Stored,
     Unanswered,
-    Unfinished,
 )
 from detag.domain.images import Head
 from detag.domain.job import (
@@ -54,6 +49,19 @@ from detag.domain.job import (
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Group, Reason
 from detag.domain.runs import Run, RunStatus
+from detag.domain.search import (
+    Found,
+    NoneFound,
+    NotSearched,
+    Proof,
+    Search,
+    Unfinished,
+    Whose,
+    after_list,
+    own_run,
+    proof,
+    whose_run,
+)
 from detag.ports.runs_fake import tiny_image
 
 NOW = 1_795_431_600.0
@@ -228,19 +236,17 @@ def test_retry_after_is_the_least_that_is_waited() -> None:
 
 def test_of_several_runs_one_that_did_not_fail_is_adopted() -> None:
     running, other = Run("run-2", RunStatus.RUNNING), Run("run-3", RunStatus.SUCCEEDED)
-    found = decisions.after_list(
-        UNCONFIRMED, Found([FAILED_RUN, running, other]), may_send=True, now=NOW, uniform=longest
-    )
+    found = after_list(UNCONFIRMED, Found([FAILED_RUN, running, other]), may_send=True, now=NOW, uniform=longest)
     assert found == Adopt("run-3", (running,)), "the failed one was free"
 
 
 @pytest.mark.parametrize("search", [NoneFound(), Unfinished("cursor"), Unanswered("timeout")])
 @pytest.mark.parametrize("may_send", [True, False])
 @pytest.mark.parametrize("left", [waits.URL_MARGIN.seconds, waits.URL_MARGIN.seconds + 1])
-def test_nothing_is_sent_again_without_proof(search: decisions.Search, may_send: bool, left: float) -> None:
+def test_nothing_is_sent_again_without_proof(search: Search, may_send: bool, left: float) -> None:
     """Only a list that was read to its end, an open intake and a URL that lives let the same bytes be sent again."""
     job = replace(UNCONFIRMED, url_expires_at=NOW + left)
-    step = decisions.after_list(job, search, may_send=may_send, now=NOW, uniform=longest)
+    step = after_list(job, search, may_send=may_send, now=NOW, uniform=longest)
     assert isinstance(step, Step)
     after = made(step, job)
     proven = isinstance(search, NoneFound)
@@ -252,7 +258,7 @@ def test_on_another_day_a_photo_is_started_over() -> None:
     """Its money goes back to the day that it came from: what is sent today is paid from today's budget."""
     for now, day in ((NOW, "2026-11-22"), (NOW + 86_400.0, "2026-11-23")):
         job = replace(UNCONFIRMED, reservation=Reservation(day, Decimal("0.14")), url_expires_at=now + 3_600)
-        step = decisions.after_list(job, NoneFound(), may_send=True, now=now, uniform=longest)
+        step = after_list(job, NoneFound(), may_send=True, now=now, uniform=longest)
         assert isinstance(step, Step)
         after = made(step, job)
         assert (after.state, after.reason, after.reservation) == (State.WAITING, Reason.READY, None)
@@ -260,7 +266,7 @@ def test_on_another_day_a_photo_is_started_over() -> None:
 
 
 @pytest.mark.parametrize("search", [Unanswered("403"), Unfinished("cursor")])
-def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -> None:
+def test_a_search_that_does_not_end_reaches_a_person(search: Search) -> None:
     """What cannot be looked up for three days is told; what may be paid stays counted, and may still be delivered."""
     job = made(search_on(UNCONFIRMED, search), UNCONFIRMED)
     assert job.search_since == NOW
@@ -270,7 +276,7 @@ def test_a_search_that_does_not_end_reaches_a_person(search: decisions.Search) -
     assert (closed.state, closed.reason, closed.reservation) == (State.FAILED, Reason.NOT_CONFIRMED, last.reservation)
     assert closed.repairable
     assert closed.awaited == {closed.client_ref: ""}
-    assert decisions.own_run(closed, "run-1", closed.client_ref) is decisions.Whose.NEW
+    assert own_run(closed, "run-1", closed.client_ref) is Whose.NEW
 
 
 def test_a_pause_does_not_count_against_a_search() -> None:
@@ -287,15 +293,15 @@ def test_short_pauses_do_not_put_off_that_a_person_is_told() -> None:
     while job.state is State.WAITING:
         now, hours = now + HOUR, hours + 1
         search = NotSearched("paused") if hours % 48 == 0 else Unanswered("403")
-        step = decisions.after_list(job, search, may_send=True, now=now, uniform=longest)
+        step = after_list(job, search, may_send=True, now=now, uniform=longest)
         assert isinstance(step, Step)
         job = made(step, job)
     assert job.reason is Reason.NOT_CONFIRMED
     assert 72 <= hours <= 74
 
 
-def search_on(job: Job, search: decisions.Search) -> Step:
-    step = decisions.after_list(job, search, may_send=True, now=NOW, uniform=longest)
+def search_on(job: Job, search: Search) -> Step:
+    step = after_list(job, search, may_send=True, now=NOW, uniform=longest)
     assert isinstance(step, Step)
     return step
 
@@ -340,20 +346,20 @@ HOUR = 3_600.0
     ],
 )
 def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -> None:
-    assert decisions.proof(replace(NAMED, **changes), UNCONFIRMED, PHOTO) is told
+    assert proof(replace(NAMED, **changes), UNCONFIRMED, PHOTO) is told
 
 
 def test_a_run_is_adopted_only_while_one_is_missing() -> None:
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
-    whose = {job.state: decisions.own_run(job, "run-9", job.client_ref) for job in (retrying, SUBMITTING, SUBMITTED)}
+    whose = {job.state: own_run(job, "run-9", job.client_ref) for job in (retrying, SUBMITTING, SUBMITTED)}
     assert whose == {
-        State.WAITING: decisions.Whose.UNMATCHED,
-        State.SUBMITTING: decisions.Whose.NEW,
-        State.SUBMITTED: decisions.Whose.UNMATCHED,
+        State.WAITING: Whose.UNMATCHED,
+        State.SUBMITTING: Whose.NEW,
+        State.SUBMITTED: Whose.UNMATCHED,
     }
     given_up = start_over(UNCONFIRMED, NOW)
     assert given_up.awaited == {UNCONFIRMED.client_ref: ""}
-    assert decisions.own_run(given_up, "run-9", UNCONFIRMED.client_ref) is decisions.Whose.NEW
+    assert own_run(given_up, "run-9", UNCONFIRMED.client_ref) is Whose.NEW
 
 
 def test_an_earlier_run_is_known_by_its_id_alone() -> None:
@@ -362,7 +368,7 @@ def test_an_earlier_run_is_known_by_its_id_alone() -> None:
     bare = Run(
         retrying.earlier_runs[0], RunStatus.SUCCEEDED, output_urls=("https://o.example/1",), cost=Decimal("0.14")
     )
-    assert decisions.whose_run(retrying, bare.run_id, bare, lambda: PHOTO) is decisions.Whose.EARLIER
+    assert whose_run(retrying, bare.run_id, bare, lambda: PHOTO) is Whose.EARLIER
     assert decisions.is_uncounted(retrying, bare)
     taken = decisions.after_other_run(retrying, bare, now=NOW)
     assert isinstance(taken, Step) and taken.decision == "another run taken over"

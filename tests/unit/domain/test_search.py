@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from detag.domain.decisions import Found, NoneFound, Unanswered, Unfinished
+from detag.domain.decisions import Unanswered
 from detag.domain.runs import Run, RunStatus
-from detag.domain.search import MAX_CURSOR, ORDERED, RunSearch
+from detag.domain.search import MAX_CURSOR, ORDERED, Found, NoneFound, RunSearch, Unfinished
 from tests.unit.domain.test_decisions import NAMED, NOW, PHOTO, UNCONFIRMED
 
 DAY = 86_400.0

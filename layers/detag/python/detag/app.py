@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from detag.ports.secrets import CallbackSecrets
     from detag.ports.telemetry import Telemetry
     from detag.services.admission import Admission
-    from detag.services.asking import Asking
     from detag.services.budget import Budget
     from detag.services.callback import CallbackHandler
     from detag.services.confirmation import Confirmation
@@ -57,13 +56,12 @@ def submit(
     records = _records(jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     storing = _storing(jobs, photos, records, clock, telemetry, uniform)
-    sending, confirmation, asking = _ways(settings, jobs, photos, runs, storing, steps, clock, telemetry, uniform)
+    sending, confirmation = _ways(settings, jobs, photos, runs, storing, steps, clock, telemetry, uniform)
     return Submit(
         input_bucket=settings.input_bucket,
         confirmation_seconds=_confirmation_seconds(settings),
         sending=sending,
         confirmation=confirmation,
-        asking=asking,
         reopening=_reopening(settings, jobs, photos, runs, steps, clock, telemetry),
         jobs=jobs,
         steps=steps,
@@ -178,9 +176,8 @@ def _ways(
     clock: Clock,
     telemetry: Telemetry,
     uniform: Uniform,
-) -> tuple[Sending, Confirmation, Asking]:
+) -> tuple[Sending, Confirmation]:
     """What carries out each answer of `resume`."""
-    from detag.services.asking import Asking
     from detag.services.confirmation import Confirmation
     from detag.services.existing_runs import ExistingRuns
     from detag.services.sending import Sending
@@ -203,10 +200,7 @@ def _ways(
         clock=clock,
         uniform=uniform,
     )
-    asking = Asking(
-        existing=existing, photos=photos, sending=sending, steps=steps, budget=budget, clock=clock, uniform=uniform
-    )
-    return sending, confirmation, asking
+    return sending, confirmation
 
 
 def _admission(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, runs: Runs, clock: Clock) -> Admission:

@@ -1,4 +1,5 @@
-"""What is to be done about a job, given what is known: all that decides a move is here, and nothing here does I/O.
+"""What is to be done about a job, given what is known: what decides a move is here, or beside the search for a run, in
+`detag.domain.search`; and nothing here does I/O.
 
 A decision is a pure function from a job, and what was just learnt about it, to one of
 
@@ -11,11 +12,11 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
@@ -37,7 +38,7 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
-from detag.domain.intake import Intake, Override
+from detag.domain.intake import Intake
 from detag.domain.job import (
     MAX_UNKNOWN,
     RETENTION_SECONDS,
@@ -70,7 +71,6 @@ from detag.domain.job import (
     fail,
     go_ahead,
     keep_pending,
-    keep_unconfirmed,
     match_run,
     move,
     note_run,
@@ -78,7 +78,6 @@ from detag.domain.job import (
     published,
     release,
     reopen,
-    resend,
     retry,
     sequencer_rank,
     skip,
@@ -91,12 +90,12 @@ from detag.domain.job import (
     wake,
 )
 from detag.domain.metrics import Metric
-from detag.domain.money import day_of, is_surely
+from detag.domain.money import is_surely
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.picture import Delivery, Output, Picture, output_id, picture_id
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
-from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, is_asset_url, permanent, same_host, same_place
+from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
 from detag.domain.uploads import ignoring
 
 DOWN_AFTER: Final = 3
@@ -259,15 +258,6 @@ def let_go(intake: Intake, *, now: float) -> Step:
     tests = intake.state == "paused"
     why = f"it tests a paused intake: {intake.reason}" if tests else f"intake is {intake.state}"
     return Step(move=move(release, now, now + waits.RESUME.seconds), decision="released", why=why)
-
-
-def admit(job: Job, intake: Intake, override: Override, *, paused: bool) -> Reason | None:
-    """Why intake does not let a job through now; None where it does. `paused` by a parameter, which an operator may
-    override.
-    """
-    if paused if override.paused is None else override.paused:
-        return Reason.PAUSED
-    return None if intake.lets_through(job) else intake.reason or Reason.PAUSED
 
 
 def turn_away(job: Job, reason: Reason, *, pauses: bool = False) -> Step:
@@ -755,12 +745,12 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
     names = tuple(dict(job.unaccounted))
     reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
-    said = (f"{_named(names)}: {said}" if names else said)[:MAX_SAID]
+    said = (f"{newest_of(names)}: {said}" if names else said)[:MAX_SAID]
     closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
-def _named(names: Collection[str]) -> str:
+def newest_of(names: Collection[str]) -> str:
     """The names under which a person can find the runs that nobody knows of at Runflow: the newest, and how many more
     there are. They begin with the job's id, and differ in the number alone.
     """
@@ -788,29 +778,7 @@ def count_failures(failures: int, outcome: Outcome | NotSent) -> int:
     return failures + 1 if isinstance(outcome, Ambiguous) and outcome.down else 0
 
 
-# After an unclear answer
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Runs of the job, from the run list; at least one."""
-
-    runs: Sequence[Run]
-
-
-@dataclass(frozen=True, slots=True)
-class NoneFound:
-    """The run list was read back to the claim, and shows no run of the job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """The time was over before the list was read back to the claim, and every run asked for whose entry does not tell
-    whose it is; it goes on at a cursor.
-    """
-
-    cursor: str | None
-    to_ask: tuple[str, ...] = ()
+# A run that is there already, or may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -823,33 +791,6 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedElsewhere:
-    """The run list shows none, and was read with a key of another account than the photo was sent with, or of one that
-    is not known: that proves nothing, and neither does where the list stopped.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class NotSearched:
-    """Intake is paused for a reason for which no search could succeed."""
-
-    why: str
-
-
-Search = Found | NoneFound | Unfinished | Unanswered | AskedElsewhere | NotSearched
-
-
-def refuse_search(refusal: Reason | None) -> NotSearched | None:
-    """Why a search could not succeed while intake refuses photos for a reason; None where it may. It costs nothing, and
-    may find a paid output, so that it goes on while only money, or an operator, keeps intake paused.
-    """
-    match refusal:
-        case Reason.RUNFLOW_DOWN | Reason.UNAUTHORIZED | Reason.NOT_CONFIGURED:
-            return NotSearched(f"intake is paused: {refusal}")
-    return None
-
-
-@dataclass(frozen=True, slots=True)
 class Adopt:
     """The job's run, and those that are or may be charged beside what is reserved: others that it must not have; and
     this one, if the money is another's.
@@ -858,45 +799,9 @@ class Adopt:
     run_id: str
     unmatched: tuple[Run, ...]
     client_ref: str | None = None
-    """Which submission's run it is."""
+    """Which submission's run it is: the latest's unless said."""
     latest_is_shown: bool = False
     """Whether a run of the latest submission is among all of these: no money has to stay for it."""
-
-
-def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
-    """What a search for the run of an unconfirmed job leads to. `may_send`: intake lets the job through."""
-    match search:
-        case Found(runs):
-            first, *others = sorted(runs, key=_usefulness)
-            shown = any(run.client_ref == job.client_ref for run in runs)
-            beside = runs if job.keeps_money_from(first.client_ref) and not shown else others
-            paid = tuple(run for run in beside if run.charged or not run.status.terminal)
-            return Adopt(first.run_id, paid, first.client_ref, latest_is_shown=shown)
-        case NotSearched(why):
-            pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
-            since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
-            return Step(move=move(keep_unconfirmed, now + pause, since=since), decision="unconfirmed", why=why)
-        case Unanswered() | Unfinished() | AskedElsewhere():
-            return _search_on(job, search, now, uniform)
-        case NoneFound() if job.only_asks:
-            return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
-        case NoneFound() if why_not := _why_not_again(job, may_send, now):
-            return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
-    again = move(resend, lease_until=now + waits.LEASE.seconds)
-    return Step(move=again, decision=SENT_AGAIN, why="no run exists")
-
-
-def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:
-    """Why the same bytes are not sent again; None where they may be."""
-    if not may_send:
-        return "intake is paused"
-    if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
-        return "the URL expires"
-    if job.reservation is None or job.reservation.day != day_of(now):
-        return "the day is over"
-    if job.picture is not None and job.picture_until - now <= waits.LEASE.seconds:
-        return "another may pay for an equal photo"  # the next claim finds that out
-    return None
 
 
 def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) -> Step:
@@ -910,93 +815,22 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
-def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: float, uniform: Uniform) -> Step:
-    why, goes_on = OTHER_ACCOUNT, dict[str, Any](reason=Reason.OTHER_ACCOUNT)
-    match search:
-        case Unanswered(why, cursor, to_ask):
-            goes_on = {"search_from": cursor, "to_ask": to_ask}
-        case Unfinished(cursor, to_ask):
-            why, goes_on = "the run list is long, the search goes on", {"search_from": cursor, "to_ask": to_ask}
-    troubled = not isinstance(search, Unfinished)
-    since = job.search_since or now
-    if now - since >= waits.SEARCH.seconds and job.only_asks:
-        return _closed_again(why, now)
-    if now - since >= waits.SEARCH.seconds:
-        said = f"{_named(job.awaited)}: {why}"[:MAX_SAID]
-        closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
-        return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
-    later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
-    again = move(keep_unconfirmed, later, since=since, **goes_on)
-    return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
-
-
-def _usefulness(run: Run) -> int:
+def usefulness(run: Run) -> int:
     """Of several runs the first is adopted: one with an output, else one that may still give one."""
     if run.status in GOOD:
         return 0
     return 1 if run.may_give_output else 2
 
 
-def adoption(
-    run_id: str, reservation: Reservation, *, client_ref: str | None, now: float, latest_is_shown: bool = False
-) -> Step:
-    """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved.
-    `client_ref`: which submission's it is, the latest unless said; `latest_is_shown`: as in `Adopt`.
-    """
+def adoption(found: Adopt, reservation: Reservation, *, now: float) -> Step:
+    """Take over a run that proved to be the job's; `reservation`: what it is charged with if nothing was reserved."""
     due_at = now + waits.ADOPTED_POLL.seconds
-    named = {"latest_is_shown": True} if latest_is_shown else {}
-    taken = move(adopt, run_id, reservation, now, due_at, client_ref=client_ref, **named)
-    return Step(move=taken, decision="run adopted", why=run_id)
+    named = {"latest_is_shown": True} if found.latest_is_shown else {}
+    taken = move(adopt, found.run_id, reservation, now, due_at, client_ref=found.client_ref, **named)
+    return Step(move=taken, decision="run adopted", why=found.run_id)
 
 
-# Whose run it is
-
-
-class Proof(Enum):
-    """What the record of a run, or its entry in the list, tells of whose it is."""
-
-    OURS = "a submission of the job made it"
-    FOREIGN = "somebody else made it"
-    UNTOLD = "it does not tell"
-
-
-def proof(run: Run, job: Job, photo_url: str) -> Proof:
-    """Whether a run is one of a job: by its name, its time, its photo and its configuration.
-
-    Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
-    out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
-    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
-    """
-    ratio = job.awaited.get(run.client_ref or "")
-    named = run.client_ref is not None
-    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
-        return Proof.FOREIGN
-    if named and not job.has_submission(run.client_ref or ""):
-        return Proof.FOREIGN
-    if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
-        return Proof.FOREIGN
-    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
-        names_ours = ratio is not None or (not named and run.job_id is not None)
-        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
-    return Proof.OURS if named else Proof.UNTOLD
-
-
-def _in_time(run: Run, job: Job) -> bool:
-    if run.created_at is None:
-        return True
-    latest = run.client_ref in (None, job.client_ref)
-    earliest = (job.claimed_at if latest else job.created_at) - waits.LIST_SKEW.seconds
-    return earliest <= run.created_at and (not latest or run.created_at <= job.url_expires_at + waits.LIST_SKEW.seconds)
-
-
-class Whose(Enum):
-    """What a run is to a job whose name it bears."""
-
-    OWN = "it is the job's run"
-    EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
-    NEW = "the job has no run, and the answer to the POST that the run bears the name of is not known: adopted"
-    UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
-    FOREIGN = "not proved to be the job's: counted, and left alone"
+# Another run of the job, and what it cost
 
 
 def _has_result(job: Job) -> bool:
@@ -1010,30 +844,6 @@ def already_done(job: Job, run_id: str) -> Idle | None:
     billed = job.ask_at is None or not _has_result(job)
     over = run_id == job.run_id and job.state.terminal and not job.repairable and billed
     return Idle("already done") if over else None
-
-
-def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
-    """What a run that proved to belong to a job is to it; `client_ref`: the submission that made it."""
-    if run_id == job.run_id:
-        return Whose.OWN
-    if run_id in job.earlier_runs:
-        return Whose.EARLIER
-    open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
-    return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
-
-
-def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
-    """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
-    URL of the job's photo, for the proof that a run needs whose id is not on the item.
-    """
-    known = own_run(job, run_id, run.client_ref if run else None)
-    if known in (Whose.OWN, Whose.EARLIER):
-        return known
-    if known is Whose.NEW and run is not None and not job.state.terminal:
-        fails = run.status not in GOOD and run.client_ref != job.client_ref
-        if fails or job.keeps_money_from(run.client_ref):
-            known = Whose.UNMATCHED  # a failure would lead to a retry while the latest request is unconfirmed
-    return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -1332,7 +1142,7 @@ def as_before(job: Job, step: Step, *, now: float) -> Step:
     retried = job.attempt > 1 or job.expired_urls > 0  # since it was reopened: Runflow may try those runs again
     asked_for = retried and job.closed_as.state in (State.FAILED, State.CANCELLED, State.SUPERSEDED)
     closed = move(close_again, now, ask_at=_ask_for_earlier(job, now) if asked_for else None)
-    return replace(_closed_again(f"{step.decision}, {step.why}", now, refused=True), move=closed, probe=step.probe)
+    return replace(closed_again(f"{step.decision}, {step.why}", now, refused=True), move=closed, probe=step.probe)
 
 
 def taking_up(uploaded_at: float, request: Request, *, versioned: bool, now: float) -> Step | Refusal:
@@ -1367,10 +1177,10 @@ def _was_charged(job: Job) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class UseRun:
-    """A run that is there already is to be charged, where nothing stands for it, and then taken over by a step."""
+    """A run that is there already is to be taken over by a step, once those are charged that nothing stands for."""
 
-    run: Run
     step: Step
+    unmatched: tuple[Run, ...]
 
 
 def stands_for(job: Job, run: Run) -> bool:
@@ -1389,24 +1199,25 @@ def after_asking(job: Job, found: Sequence[Run] | Unanswered, *, now: float, uni
     if isinstance(found, Unanswered):
         since = job.search_since or now
         if now - since >= waits.SEARCH.seconds:
-            return _closed_again(found.why, now, refused=job.requests[-1].how is Way.UNPAID)
+            return closed_again(found.why, now, refused=job.requests[-1].how is Way.UNPAID)
         later = move(ask_later, now + waits.SEARCH_AGAIN.seconds(job.tries, uniform), since)
         return Step(move=later, decision="asked again later", why=found.why, warns=True)
     useful = [run for run in found if run.may_give_output and _is_trusted(job, run)]
     if useful:
-        best = min(useful, key=lambda run: (_usefulness(run), not run.output_urls))
+        best = min(useful, key=lambda run: (usefulness(run), not run.output_urls))
         if job.reservation is not None and best.run_id not in job.earlier_runs:  # which is what is reserved for
             return Adopt(best.run_id, (), best.client_ref)
         due_at = now + waits.ADOPTED_POLL.seconds
         taken = move(take_over, best.run_id, now, due_at, client_ref=best.client_ref)
-        return UseRun(best, Step(move=taken, decision="another run taken over", why=f"{best.status}: {best.run_id}"))
+        step = Step(move=taken, decision="another run taken over", why=f"{best.status}: {best.run_id}")
+        return UseRun(step, () if stands_for(job, best) else (best,))
     if job.requests[-1].how is Way.UNPAID and any(run.charged and run.cost != 0 for run in found):
-        return _closed_again("a run was charged: reopen it as paid", now, refused=True)
+        return closed_again("a run was charged: reopen it as paid", now, refused=True)
     if job.reservation is not None:
         searched = move(go_ahead, Reason.UNCONFIRMED, now)
         return Step(move=searched, decision="unconfirmed", why="no known run has a result")
     if job.only_asks:
-        return _closed_again("no run of it has a result", now)
+        return closed_again("no run of it has a result", now)
     return Step(move=move(go_ahead, Reason.READY, now), decision="started over", why="no run of it was charged")
 
 
@@ -1416,7 +1227,8 @@ def _is_trusted(job: Job, run: Run) -> bool:
     return run.run_id in job.runs or run.client_ref in job.awaited or unsure
 
 
-def _closed_again(why: str, now: float, *, refused: bool = False) -> Step:
+def closed_again(why: str, now: float, *, refused: bool = False) -> Step:
+    """Close a reopened job as it was before; `refused`: what was asked for is not done."""
     metric = Metric.REOPEN_REFUSED if refused else None
     return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why=why, metric=metric)
 

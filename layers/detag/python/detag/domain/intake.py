@@ -65,6 +65,15 @@ class Override:
     """Instead of the parameter DailySpendLimitUsd: a decimal, or "none"."""
 
 
+def admit(job: Job, intake: Intake, override: Override, *, paused: bool) -> Reason | None:
+    """Why intake does not let a job through now; None where it does. `paused` by a parameter, which an operator may
+    override.
+    """
+    if paused if override.paused is None else override.paused:
+        return Reason.PAUSED
+    return None if intake.lets_through(job) else intake.reason or Reason.PAUSED
+
+
 def pause(intake: Intake, reason: Reason, now: float) -> Intake:
     """The intake after a refusal or a failed probe: paused, its next probe later each time.
 

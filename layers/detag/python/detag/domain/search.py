@@ -1,14 +1,33 @@
-"""The search for a run that a request without a clear answer may have made: when it is proved that none exists."""
+"""The search for a run that a request without a clear answer may have made: whose run it is that Runflow shows, when it
+is proved that none exists, and what is to be done about the job then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
 
 from detag.domain import waits
-from detag.domain.decisions import AskedElsewhere, Found, NoneFound, Proof, Search, Unanswered, Unfinished, proof
-from detag.domain.job import Job
-from detag.domain.runs import Run
+from detag.domain.backoff import Uniform
+from detag.domain.decisions import (
+    CLOSED_AGAIN,
+    GOOD,
+    MAX_SAID,
+    OTHER_ACCOUNT,
+    SENT_AGAIN,
+    Adopt,
+    Step,
+    Unanswered,
+    closed_again,
+    newest_of,
+    usefulness,
+)
+from detag.domain.job import Job, close_again, fail, keep_unconfirmed, move, resend, start_over
+from detag.domain.money import day_of
+from detag.domain.reasons import Reason
+from detag.domain.runs import Run, is_asset_url, same_host, same_place
 
 MAX_CURSOR: Final = 2_048
 MAX_TO_ASK: Final = 1_000
@@ -19,6 +38,192 @@ ORDERED: Final = 2_000
 """Runs in a row that have to be older than the claim before all that follow are taken to be: a list that is newest
 first in each of several groups looks in order until its first group ends.
 """
+
+
+# What it came to, and what that leads to
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Runs of the job, from the run list; at least one."""
+
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class NoneFound:
+    """The run list was read back to the claim, and shows no run of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The time was over before the list was read back to the claim, and every run asked for whose entry does not tell
+    whose it is; it goes on at a cursor.
+    """
+
+    cursor: str | None
+    to_ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskedElsewhere:
+    """The run list shows none, and was read with a key of another account than the photo was sent with, or of one that
+    is not known: that proves nothing, and neither does where the list stopped.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class NotSearched:
+    """Intake is paused for a reason for which no search could succeed."""
+
+    why: str
+
+
+Search = Found | NoneFound | Unfinished | Unanswered | AskedElsewhere | NotSearched
+
+
+def refuse_search(refusal: Reason | None) -> NotSearched | None:
+    """Why a search could not succeed while intake refuses photos for a reason; None where it may. It costs nothing, and
+    may find a paid output, so that it goes on while only money, or an operator, keeps intake paused.
+    """
+    match refusal:
+        case Reason.RUNFLOW_DOWN | Reason.UNAUTHORIZED | Reason.NOT_CONFIGURED:
+            return NotSearched(f"intake is paused: {refusal}")
+    return None
+
+
+def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform: Uniform) -> Step | Adopt:
+    """What a search for the run of an unconfirmed job leads to. `may_send`: intake lets the job through."""
+    match search:
+        case NotSearched(why):
+            pause = waits.SEARCH_AGAIN.seconds(job.tries, uniform)
+            since = job.search_since + pause if job.search_since else 0.0  # this time does not count, what did stays
+            return Step(move=move(keep_unconfirmed, now + pause, since=since), decision="unconfirmed", why=why)
+        case Unanswered() | Unfinished() | AskedElsewhere():
+            return _search_on(job, search, now, uniform)
+        case NoneFound() if job.only_asks:
+            return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
+        case NoneFound() if why_not := _why_not_again(job, may_send, now):
+            return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
+        case NoneFound():
+            again = move(resend, lease_until=now + waits.LEASE.seconds)
+            return Step(move=again, decision=SENT_AGAIN, why="no run exists")
+        case Found(runs):
+            first, *others = sorted(runs, key=usefulness)
+            shown = any(run.client_ref == job.client_ref for run in runs)
+            beside = runs if job.keeps_money_from(first.client_ref) and not shown else others
+            paid = tuple(run for run in beside if run.charged or not run.status.terminal)
+            return Adopt(first.run_id, paid, first.client_ref, latest_is_shown=shown)
+
+
+def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:
+    """Why the same bytes are not sent again; None where they may be."""
+    if not may_send:
+        return "intake is paused"
+    if job.body is None or job.url_expires_at - now <= waits.URL_MARGIN.seconds:
+        return "the URL expires"
+    if job.reservation is None or job.reservation.day != day_of(now):
+        return "the day is over"
+    if job.picture is not None and job.picture_until - now <= waits.LEASE.seconds:
+        return "another may pay for an equal photo"  # the next claim finds that out
+    return None
+
+
+def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: float, uniform: Uniform) -> Step:
+    why, goes_on = OTHER_ACCOUNT, dict[str, Any](reason=Reason.OTHER_ACCOUNT)
+    match search:
+        case Unanswered(why, cursor, to_ask):
+            goes_on = {"search_from": cursor, "to_ask": to_ask}
+        case Unfinished(cursor, to_ask):
+            why, goes_on = "the run list is long, the search goes on", {"search_from": cursor, "to_ask": to_ask}
+    troubled = not isinstance(search, Unfinished)
+    since = job.search_since or now
+    if now - since >= waits.SEARCH.seconds and job.only_asks:
+        return closed_again(why, now)
+    if now - since >= waits.SEARCH.seconds:
+        said = f"{newest_of(job.awaited)}: {why}"[:MAX_SAID]
+        closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
+        return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
+    later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
+    again = move(keep_unconfirmed, later, since=since, **goes_on)
+    return Step(move=again, decision="unconfirmed", why=why, warns=troubled)
+
+
+# Whose run it is
+
+
+class Proof(Enum):
+    """What the record of a run, or its entry in the list, tells of whose it is."""
+
+    OURS = "a submission of the job made it"
+    FOREIGN = "somebody else made it"
+    UNTOLD = "it does not tell"
+
+
+def proof(run: Run, job: Job, photo_url: str) -> Proof:
+    """Whether a run is one of a job: by its name, its time, its photo and its configuration.
+
+    Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
+    out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
+    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
+    """
+    ratio = job.awaited.get(run.client_ref or "")
+    named = run.client_ref is not None
+    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
+        return Proof.FOREIGN
+    if named and not job.has_submission(run.client_ref or ""):
+        return Proof.FOREIGN
+    if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
+        return Proof.FOREIGN
+    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
+        names_ours = ratio is not None or (not named and run.job_id is not None)
+        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
+    return Proof.OURS if named else Proof.UNTOLD
+
+
+def _in_time(run: Run, job: Job) -> bool:
+    if run.created_at is None:
+        return True
+    latest = run.client_ref in (None, job.client_ref)
+    earliest = (job.claimed_at if latest else job.created_at) - waits.LIST_SKEW.seconds
+    return earliest <= run.created_at and (not latest or run.created_at <= job.url_expires_at + waits.LIST_SKEW.seconds)
+
+
+class Whose(Enum):
+    """What a run is to a job whose name it bears."""
+
+    OWN = "it is the job's run"
+    EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
+    NEW = "the job has no run, and the answer to the POST that the run bears the name of is not known: adopted"
+    UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
+    FOREIGN = "not proved to be the job's: counted, and left alone"
+
+
+def own_run(job: Job, run_id: str, client_ref: str | None) -> Whose:
+    """What a run that proved to belong to a job is to it; `client_ref`: the submission that made it."""
+    if run_id == job.run_id:
+        return Whose.OWN
+    if run_id in job.earlier_runs:
+        return Whose.EARLIER
+    open_for_it = job.run_id is None and (not job.state.terminal or job.reason is Reason.NOT_CONFIRMED)
+    return Whose.NEW if open_for_it and client_ref in job.awaited else Whose.UNMATCHED
+
+
+def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], str]) -> Whose:
+    """What a run that a message names is to a job; `run` is None where Runflow does not know it. `photo_url` gives a
+    URL of the job's photo, for the proof that a run needs whose id is not on the item.
+    """
+    known = own_run(job, run_id, run.client_ref if run else None)
+    if known in (Whose.OWN, Whose.EARLIER):
+        return known
+    if known is Whose.NEW and run is not None and not job.state.terminal:
+        fails = run.status not in GOOD and run.client_ref != job.client_ref
+        if fails or job.keeps_money_from(run.client_ref):
+            known = Whose.UNMATCHED  # a failure would lead to a retry while the latest request is unconfirmed
+    return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
+
+
+# The search
 
 
 class RunSearch:

@@ -18,7 +18,6 @@ from detag.domain.decisions import (
     ReadTail,
     Replaced,
     Step,
-    admit,
     before_resend,
     refuse_photo,
     screen_older,
@@ -29,7 +28,7 @@ from detag.domain.decisions import (
     turn_away,
 )
 from detag.domain.images import HEAD_BYTES, Head
-from detag.domain.intake import Override
+from detag.domain.intake import Override, admit
 from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request
@@ -98,7 +97,20 @@ class Admission:
 
     def before_resend(self, job: Job, again: Step) -> Step:
         """The step that sends an unconfirmed photo again, or another where the photo is gone. Raises `Transient`."""
-        return before_resend(job, again, self._read_head(job, None, HEAD_BYTES), now=self._clock.now())
+        seen = self._read_head(job, None, HEAD_BYTES)
+        return before_resend(job, again, seen, now=self._clock.now())
+
+    def with_metadata(self, job: Job) -> Job:
+        """A reopened job with its photo's own metadata, for its outputs: once delivered, it does not keep it. As it is
+        where the photo cannot be read; raises `Transient`.
+        """
+        upload = job.upload
+        head = _read(
+            lambda: self._photos.read_head(upload.bucket, upload.key, upload.version_id, 1, upload.etag or None)
+        )
+        if not isinstance(head, Head):
+            return job
+        return replace(job, source_metadata=tuple(sorted(head.metadata.items())))
 
     def refuse_photo(self, job: Job, request: Request) -> Refusal | None:
         """Why a closed job is not opened again, by what has become of its photo; None where that is no reason. Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from detag.domain.decisions import Adopt, Step, adoption, charge_for
+from detag.domain.decisions import Adopt, Step, UseRun, adoption, charge_for
 from detag.domain.intake import Override
 from detag.domain.job import Job, Reservation
 from detag.domain.metrics import Metric
@@ -66,24 +66,18 @@ class Budget:
         """How many images a limit pays for beyond what is spent today, as far as is known. Raises `Transient`."""
         return images_left(limit, self._jobs.spent(self._today()) or Decimal(0), self._price)
 
-    def adopt(self, job: Job, run_id: str, *, client_ref: str | None, latest_is_shown: bool = False) -> Job:
-        """Save the adoption of a run by its job, charged at the price if nothing was reserved for it. `client_ref`,
-        `latest_is_shown`: see `adoption`.
+    def adopt(self, job: Job, found: Adopt | UseRun) -> Job:
+        """Save that a job takes over a run that was found, charged at the price if nothing was reserved for it. The
+        others that were found are charged first: once the job has a run, nothing leads back to them.
 
         Raises `Conflict` or `Transient`.
         """
-        price = Reservation(self._today(), self._price)
-        now = self._clock.now()
-        taken = adoption(run_id, price, client_ref=client_ref, now=now, latest_is_shown=latest_is_shown)
-        return self._steps.take(job, taken)
-
-    def adopt_found(self, job: Job, found: Adopt) -> Job:
-        """Save the adoption of a run that was found. The others that were found are charged first: once the job has a
-        run, nothing leads back to them. Raises `Conflict` or `Transient`.
-        """
         for run in found.unmatched:
             self.charge_unmatched(job, run)
-        return self.adopt(job, found.run_id, client_ref=found.client_ref, latest_is_shown=found.latest_is_shown)
+        if isinstance(found, UseRun):
+            return self._steps.take(job, found.step)
+        price = Reservation(self._today(), self._price)
+        return self._steps.take(job, adoption(found, price, now=self._clock.now()))
 
     def charge_unmatched(self, job: Job, run: Run) -> None:
         """Charge an unmatched run of a job to today's budget, once; or correct what it was charged with.

@@ -11,6 +11,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     GOOD,
+    Adopt,
     Again,
     Fetch,
     Fetched,
@@ -21,7 +22,6 @@ from detag.domain.decisions import (
     Partway,
     Step,
     Stored,
-    Whose,
     after_fetch,
     after_fetch_of_other,
     after_match,
@@ -38,7 +38,6 @@ from detag.domain.decisions import (
     found_stored,
     is_proven,
     is_uncounted,
-    whose_run,
 )
 from detag.domain.images import DELIVERABLE, NotAnImage, sniff
 from detag.domain.job import Job, State, sequencer_rank
@@ -54,6 +53,7 @@ from detag.domain.naming import (
 )
 from detag.domain.picture import Output
 from detag.domain.runs import MAX_OUTPUT_URLS, Result, Run, read_result
+from detag.domain.search import Whose, whose_run
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
@@ -157,7 +157,7 @@ class Deliver:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""
         if job.state.terminal:
             return replace(self._counted(job, run), run_id=run_id)
-        return self._budget.adopt(job, run_id, client_ref=run.client_ref if run else None)
+        return self._budget.adopt(job, Adopt(run_id, (), run.client_ref if run else None))
 
     def _run(self, job: Job, run_id: str, result: Result) -> Run | None:
         """The run's record, with output URLs from elsewhere where it succeeded and has none."""

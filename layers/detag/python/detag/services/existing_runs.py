@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from detag.domain.decisions import DOWN_AFTER, OTHER_ACCOUNT, Proof, Search, Unanswered, proof
+from detag.domain.decisions import DOWN_AFTER, OTHER_ACCOUNT, Unanswered
 from detag.domain.job import Job
 from detag.domain.runs import Run, same_account
-from detag.domain.search import MAX_TO_ASK, RunSearch
+from detag.domain.search import MAX_TO_ASK, Proof, RunSearch, Search, proof
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.photos import PhotoStore
@@ -32,8 +32,7 @@ class ExistingRuns:
         What is newer than a search's first page cannot be ours: the time for confirmation was over by then. Nothing is
         asked for beyond `deadline`, on the monotonic clock.
         """
-        upload = job.upload
-        search = RunSearch(job, self._photos.presign(upload.bucket, upload.key, upload.version_id, 60))
+        search = RunSearch(job, self._photo_url(job))
         try:
             self._look(job, search, deadline)
         except (Transient, Unauthorized, NotConfigured) as error:
@@ -55,39 +54,34 @@ class ExistingRuns:
                     return Unanswered("too little time is left")
                 if (run := self._runs.get(run_id, account=job.account)) is not None:
                     found.append(run)
-            found += self._said_to_be(job)
             foreign = bool(job.awaited) and not same_account(self._runs.account(), job.account)
-            for name in job.awaited:
-                found += self._of_submission(job, name)
+            photo_url = self._photo_url(job)
+            for run, is_named in self._other_runs(job):
+                told = proof(run, job, photo_url)
+                if told is Proof.OURS:
+                    found.append(run)
+                elif told is Proof.UNTOLD and is_named:
+                    return Unanswered(f"run {run.run_id} names our job and does not show our photo")
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             return Unanswered(str(error))
         return found if found or not foreign else Unanswered(OTHER_ACCOUNT)
 
-    def _said_to_be(self, job: Job) -> Iterator[Run]:
-        """Those of a job's missing runs that prove to be its own. Raises `Transient` for one that is not known: that is
-        no proof that it was not charged.
+    def _other_runs(self, job: Job) -> Iterator[tuple[Run, bool]]:
+        """The records of runs that may be a job's: of its missing runs, and of those that Runflow's filter finds under
+        the name of a submission without a clear answer, and whether it is one of the latter. Raises `Transient` for a
+        missing run that is not known: that is no proof that it was not charged.
         """
         for run_id in job.missing_runs:
             run = self._runs.get(run_id, account=job.account)
             if run is None:
                 raise Transient(f"Runflow does not know run {run_id}, which is said to be the job's")
-            if proof(run, job, self._photo_url(job)) is Proof.OURS:
-                yield run
-
-    def _of_submission(self, job: Job, name: str) -> Iterator[Run]:
-        """The runs that Runflow's filter finds under a submission's name, by their records, where they are ours. Raises
-        `Transient` for one that does not tell.
-        """
-        for entry in self._named(name):
-            other = entry.run_id in job.runs or entry.client_ref not in (None, name)
-            run = None if other else self._runs.get(entry.run_id)
-            if run is None or run.client_ref != name:
-                continue
-            match proof(run, job, self._photo_url(job)):
-                case Proof.OURS:
-                    yield run
-                case Proof.UNTOLD:
-                    raise Transient(f"run {run.run_id} names our job and does not show our photo")
+            yield run, False
+        for name in job.awaited:
+            for entry in self._named(name):
+                other = entry.run_id in job.runs or entry.client_ref not in (None, name)
+                run = None if other else self._runs.get(entry.run_id)
+                if run is not None and run.client_ref == name:
+                    yield run, True
 
     def _photo_url(self, job: Job) -> str:
         upload = job.upload
@@ -95,7 +89,8 @@ class ExistingRuns:
 
     def _look(self, job: Job, search: RunSearch, deadline: float) -> None:
         if search.is_new:
-            search.judge(self._named(job.client_ref))
+            named = self._named(job.client_ref)
+            search.judge(named)
             self._ask(search, deadline)
         self._read_list(search, deadline)
         outage = self._ask(search, deadline)

@@ -8,16 +8,15 @@ from typing import Final
 
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
+    Adopt,
     Photo,
     TakeOver,
-    Whose,
     accepted_late,
     after_post,
     before_post,
     begin,
     count_failures,
     is_reserved,
-    own_run,
     turn_away,
 )
 from detag.domain.intake import Override
@@ -26,6 +25,7 @@ from detag.domain.money import day_of
 from detag.domain.outcomes import Accepted, NotSent, Outcome
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus, create_body
+from detag.domain.search import Whose, own_run
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
@@ -165,9 +165,8 @@ class Submission:
     def _take_in(self, job: Job, made: Run) -> None:
         match own_run(job, made.run_id, made.client_ref):
             case Whose.NEW if not job.state.terminal:
-                if job.keeps_money_from(made.client_ref):
-                    self._budget.charge_unmatched(job, made)
-                self._budget.adopt(job, made.run_id, client_ref=made.client_ref)
+                beside = (made,) if job.keeps_money_from(made.client_ref) else ()
+                self._budget.adopt(job, Adopt(made.run_id, beside, made.client_ref))
             case Whose.NEW | Whose.UNMATCHED:
                 if not is_reserved(job, made):
                     self._budget.charge_unmatched(job, made)

@@ -15,7 +15,6 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
-from detag.services.asking import Asking
 from detag.services.confirmation import Confirmation
 from detag.services.reopening import Reopening
 from detag.services.sending import Sending
@@ -27,8 +26,8 @@ ROUNDS: Final = 5
 class Submit:
     """Handles one message of the upload queue at a time; may be called from many threads.
 
-    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for. `sending`,
-    `confirmation` and `asking` carry out the answers of `resume`.
+    `confirmation_seconds`: how long to wait after an unclear answer before a run is searched for. `sending`
+    and `confirmation` carry out the answers of `resume`.
     """
 
     def __init__(
@@ -38,7 +37,6 @@ class Submit:
         confirmation_seconds: float,
         sending: Sending,
         confirmation: Confirmation,
-        asking: Asking,
         reopening: Reopening,
         jobs: JobStore,
         steps: Steps,
@@ -47,8 +45,8 @@ class Submit:
         uniform: Uniform,
     ) -> None:
         self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
-        self._sending, self._confirmation, self._asking = sending, confirmation, asking
-        self._reopening, self._jobs, self._steps = reopening, jobs, steps
+        self._sending, self._confirmation, self._reopening = sending, confirmation, reopening
+        self._jobs, self._steps = jobs, steps
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def handle(self, message: Mapping[str, Any], deadline: float) -> None:
@@ -63,7 +61,15 @@ class Submit:
             if job is None:
                 return
             try:
-                self._go_on(job, deadline)
+                match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
+                    case Next.BEGIN:
+                        self._sending.send_photo(job, deadline)
+                    case (Next.SEARCH | Next.ASK) as how:
+                        self._confirmation.confirm(job, how, deadline)
+                    case Step() as step:
+                        self._steps.take(job, step)
+                    case Idle(why):
+                        self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
             except Conflict:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             except Transient as error:
@@ -92,19 +98,6 @@ class Submit:
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
         return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
-
-    def _go_on(self, job: Job, deadline: float) -> None:
-        match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
-            case Next.BEGIN:
-                self._sending.send_photo(job, deadline)
-            case Next.SEARCH:
-                self._confirmation.confirm(job, deadline)
-            case Next.ASK:
-                self._asking.ask_for_runs(job, deadline)
-            case Step() as step:
-                self._steps.take(job, step)
-            case Idle(why):
-                self._telemetry.info(why, job_id=job.job_id, state=job.state, reason=job.reason)
 
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
