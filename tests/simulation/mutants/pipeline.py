@@ -227,8 +227,7 @@ MUTANTS: Final = (
             Change(DECISIONS + "already_done", "job.state.terminal and (not job.repairable)", "False"),
             Change(
                 DECISIONS + "after_run",
-                "return _ask_for_cost(job, run, now) if used else "
-                "_ask_later(job, 'the run has not ended well', now)",
+                "return _ask_for_cost(job, run, now) if used else _ask_later(job, 'the run has not ended well', now)",
                 "return Step(move=Move(lambda job: __import__('dataclasses').replace("
                 "job, state=State.FAILED, version=job.version + 1), (), {}), decision='failed')",
             ),
