@@ -1134,9 +1134,10 @@ def _closed(
 def _told(job: Job) -> tuple[tuple[str, str], ...]:
     """What a job that is being closed has told of its runs' costs when it was closed before."""
     before = job if job.state.terminal else job.closed_as
-    if before is None or before.run_id is None:
+    cost = _cost_of(job, before.run_id, before.cost) if before is not None else "0"
+    if before is None or before.run_id is None or not _amount(cost):
         return job.told_costs
-    return tuple((dict(job.told_costs) | {before.run_id: _cost_of(job, before.run_id, before.cost)}).items())
+    return tuple((dict(job.told_costs) | {before.run_id: cost}).items())
 
 
 def _cost_of(job: Job, run_id: str | None, cost: str | None) -> str:
