@@ -66,7 +66,9 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "since the first decision": lambda job: job.version > 0,
     "since the first claim, where that recorded it": lambda job: job.submission_no > 0,
     "where true": lambda job: job.maybe_submitted or job.partial,
-    "once it has ended before, where its run's cost was known": lambda job: bool(job.requests),
+    "once it has ended before, with a run that was or may have been charged": lambda job: (
+        bool(job.requests) or job.state.terminal
+    ),
     "while unconfirmed, where a search stopped half-way": lambda job: job.unconfirmed,
     "while unconfirmed or reopened, after a search that was put off": lambda job: (
         job.unconfirmed or job.reason is Reason.REOPENED

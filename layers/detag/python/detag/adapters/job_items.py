@@ -295,7 +295,9 @@ JOB_ATTRIBUTES: Final = (
     Attribute("closed_as", "closed_as", FORMER_END, "while reopened"),
     Attribute("spent_before", "spent", SPENT_ON, "once reopened, where earlier runs were or may have been charged", ()),
     Attribute("replaced_runs", "replaced_runs", TEXTS, "once a new run was asked for in place of another's result", ()),
-    Attribute("told_costs", "told_costs", PAIRS, "once it has ended before, where its run's cost was known", ()),
+    Attribute(
+        "told_costs", "told_costs", PAIRS, "once it has ended before, with a run that was or may have been charged", ()
+    ),
     Attribute("again", "again", TEXT, "once a new run was asked for"),
 )
 RESERVATION_ATTRIBUTES: Final = (
