@@ -146,6 +146,22 @@ def test_a_table_gets_its_time_to_live(aws: Aws, released_aws: Aws) -> None:
     assert time_to_live(released_aws)["TimeToLiveStatus"] == "DISABLED"
 
 
+def test_a_role_gets_and_loses_its_permissions_boundary(aws: Aws, released_aws: Aws) -> None:
+    """`test_emulator.py` shows what it then denies."""
+
+    def boundary(account: Aws, **properties: Any) -> Any:
+        document = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}}
+        made = {"Type": "AWS::IAM::Role", "Properties": document | properties}
+        name = deploy(account, {"Resources": {"Role": made}, "Outputs": {"Name": {"Value": {"Ref": "Role"}}}})["Name"]
+        found = account.client("iam").get_role(RoleName=name)["Role"]
+        return found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    assert boundary(aws, PermissionsBoundary=arn) == arn
+    assert boundary(aws) is None
+    assert boundary(released_aws, PermissionsBoundary=arn) is None
+
+
 def function_template(**properties: Any) -> dict[str, Any]:
     template = http_api()
     template["Resources"] = {"Function": template["Resources"]["Function"]}

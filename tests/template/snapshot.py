@@ -2,8 +2,8 @@
 
     .venv/test/bin/python -m tests.template.snapshot     # renews it
 
-`make generate` leaves it alone, so that no change of what is deployed goes by unseen. It has resources and outputs only:
-a new parameter whose default changes nothing leaves it as it is.
+`make generate` leaves it alone, so that no change of what is deployed goes by unseen. It has resources and outputs
+only: a new parameter whose default changes nothing leaves it as it is.
 """
 
 from __future__ import annotations

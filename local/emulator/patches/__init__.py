@@ -20,6 +20,7 @@ ALL = (
     cloudformation.table_gets_its_time_to_live,
     cloudformation.function_gets_its_reserved_concurrency,
     cloudformation.function_gets_its_dead_letter_queue,
+    cloudformation.role_gets_its_permissions_boundary,
     http_api.requests_and_answers_are_as_api_gateway_makes_them,
     queues.a_wrong_item_identifier_fails_the_batch,
     uploads.an_event_names_the_version,
