@@ -394,6 +394,38 @@ def test_ministack_itself_loses_a_batch_with_a_wrong_identifier(released_aws: Aw
     assert left_after(released_aws, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}) == []
 
 
+def test_a_queue_is_read_with_a_concurrency_from_a_parameter(aws: Aws, released_aws: Aws) -> None:
+    """Which CloudFormation gives as text."""
+
+    def read(account: Aws, seconds: float) -> bool:
+        template = function_template(Code={"ZipFile": "def lambda_handler(event, context): return {}"})
+        template["Parameters"] = {"Most": {"Type": "Number", "Default": 4}}
+        template["Resources"] |= {
+            "Queue": {"Type": "AWS::SQS::Queue"},
+            "Mapping": {
+                "Type": "AWS::Lambda::EventSourceMapping",
+                "Properties": {
+                    "FunctionName": {"Ref": "Function"},
+                    "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "Most"}},
+                },
+            },
+        }
+        template["Outputs"] = {"Queue": {"Value": {"Ref": "Queue"}}}
+        sqs, queue = account.client("sqs"), deploy(account, template)["Queue"]
+        sqs.send_message(QueueUrl=queue, MessageBody="1")
+        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+        def emptied() -> bool:
+            found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+            return all(found[name] == "0" for name in counts)
+
+        return wait_until(emptied, seconds, pause=0.1)
+
+    assert read(aws, 15)
+    assert not read(released_aws, 5)
+
+
 def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -> None:
     def named_and_true(account: Aws) -> tuple[str | None, str]:
         s3, sqs = account.client("s3"), account.client("sqs")

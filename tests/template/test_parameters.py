@@ -119,6 +119,7 @@ def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
             ["", "/shop/", "/shop/photos/", "/a_+=,.@-9/"],
             ["/", "shop", "/shop", "shop/", "//", "/shop//photos/", "/sh op/", "/*/", "/" + 511 * "a" + "/"],
         ),
+        ("MaxConcurrency", ["2", "4", "1000"], ["0", "1", "1001"]),  # what SQS takes
         ("Paused", ["true", "false"], ["", "True", "yes"]),
         ("LogRetentionDays", ["1", "30", "365"], ["0", "2", "31"]),
     ],

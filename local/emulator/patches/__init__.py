@@ -23,6 +23,7 @@ ALL = (
     cloudformation.role_gets_its_permissions_boundary,
     http_api.requests_and_answers_are_as_api_gateway_makes_them,
     queues.a_wrong_item_identifier_fails_the_batch,
+    queues.a_concurrency_may_come_as_text,
     uploads.an_event_names_the_version,
     uploads.a_copy_is_conditional,
     downloads.a_version_is_sent_as_the_url_says,
