@@ -119,6 +119,11 @@ def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
             ["", "/shop/", "/shop/photos/", "/a_+=,.@-9/"],
             ["/", "shop", "/shop", "shop/", "//", "/shop//photos/", "/sh op/", "/*/", "/" + 511 * "a" + "/"],
         ),
+        (
+            "JobTableName",
+            ["", "abc", "detag-JobTable-1A2B3C4D5E6F", "a_b.c-d"],
+            ["ab", "a b c", "arn:aws:dynamodb:eu-west-1:111122223333:table/detag", 256 * "a"],
+        ),
         ("MaxConcurrency", ["2", "4", "1000"], ["0", "1", "1001"]),  # what SQS takes
         ("Paused", ["true", "false"], ["", "True", "yes"]),
         ("LogRetentionDays", ["1", "30", "365"], ["0", "2", "31"]),
@@ -162,7 +167,7 @@ def test_the_outputs_are_those_that_tools_and_readme_rely_on(stack: Stack) -> No
     ],
 )
 def test_a_command_can_be_pasted(stack: Stack, output: str, starts: str, about: str) -> None:
-    command = stack.source["Outputs"][output]["Value"]["Fn::Sub"]
+    command = stack.given().deployed["Outputs"][output]["Value"]["Fn::Sub"]
     assert command.startswith(starts)
     assert "\n" not in command
     assert "--region ${AWS::Region}" in command

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 
 from detag.adapters.job_items import OVERRIDE_PK
-from tests.template.resolve import resolved
 from tests.template.stack import Stack
 
 FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
+
+
+@pytest.fixture(scope="module")
+def stack(stack: Stack) -> Stack:
+    """As deployed with all defaults."""
+    return stack.given()
 
 
 def as_list(value: Any) -> list[Any]:
@@ -53,20 +58,6 @@ def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Stack, function: 
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert trust["Action"] == "sts:AssumeRole"
-
-
-def test_every_role_has_the_boundary_and_the_path_asked_for(stack: Stack) -> None:
-    """Whoever makes it, the template or SAM; and nothing else changes."""
-    asked = {"PermissionsBoundary": "arn:aws:iam::111122223333:policy/limits", "Path": "/shop/photos/"}
-    given = resolved(stack.deployed, PermissionsBoundaryArn=asked["PermissionsBoundary"], RolePath=asked["Path"])
-    for name, resource in (default := resolved(stack.deployed))["Resources"].items():
-        if resource["Type"] == "AWS::IAM::Role":
-            assert not asked.keys() & resource["Properties"].keys(), name
-            resource["Properties"] |= asked
-    assert given == default
-    assert {resource["Type"] for resource in given["Resources"].values() if "::IAM::" in resource["Type"]} == {
-        "AWS::IAM::Role"
-    }, "a user or a policy of its own would need a path too"
 
 
 def test_it_is_documented_what_a_boundary_must_allow(stack: Stack, root: Path) -> None:
