@@ -25,6 +25,7 @@ import certifi
 import httpx
 from botocore.config import Config
 
+from benchmarks import cost
 from benchmarks.machine import ROOT
 from local.emulator.client import Emulator
 from local.emulator.client import running as emulator_running
@@ -43,7 +44,7 @@ RUNFLOW: Final = (
     *("--balance", "100000", "--run-seconds", f"{RUN_SECONDS:g}"),
 )
 API_KEY: Final = "rf_live_of_the_benchmarks"
-CONCURRENCY: Final = {"detag": 4, "sample": 10}
+CONCURRENCY: Final = {"detag": cost.CONCURRENCY, "sample": 10}
 """Processes of each function: of detag as its template says, of the sample all that a new account has."""
 STARTS: Final = 3
 """How often the script is started: once more after it was killed, and once more for the photos that failed."""

@@ -52,6 +52,8 @@ FLOOD_A_SECOND: Final = int(
     TEMPLATE["Resources"]["HttpApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"]
 )
 """What API Gateway lets through: requests beyond its throttle are answered 429 and not charged for."""
+CONCURRENCY: Final = int(TEMPLATE["Parameters"]["MaxConcurrency"]["Default"])
+"""The most executions at once of submit, and of deliver."""
 RUNFLOW_USD: Final = float(TEMPLATE["Parameters"]["PricePerImageUsd"]["Default"])
 
 

@@ -14,11 +14,10 @@ from typing import Any, Final
 
 import httpx
 
+from benchmarks.cost import CONCURRENCY
 from benchmarks.stubs import jpeg
 from local.stack.stack import Options, Stack, running
 
-CONCURRENCY: Final = 4
-"""The concurrency of submit and deliver in template.yaml."""
 PATIENCE_S: Final = 480.0
 """A run whose callback was lost is first looked up after five minutes."""
 CLOSED: Final = ("delivered", "failed", "cancelled", "skipped", "superseded")

@@ -100,7 +100,7 @@ def load_table(loaded: load.Load) -> str:
         ("all delivered after", f"{loaded.drained_s:.0f} s"),
         ("photos a second", f"{loaded.per_second:.1f}"),
         *(
-            (f"most `{name}` at work at once (configured: {load.CONCURRENCY})", str(loaded.busy[name]))
+            (f"most `{name}` at work at once (configured: {cost.CONCURRENCY})", str(loaded.busy[name]))
             for name in ("submit", "deliver")
         ),
         *(

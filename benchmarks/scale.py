@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.calls import IDLE_MINUTE, PER_PHOTO
-from benchmarks.cost import RUNFLOW_USD, Line
+from benchmarks.cost import CONCURRENCY, RUNFLOW_USD, Line
 from benchmarks.report import table
 from detag.adapters.dynamodb import TRIES
 from detag.domain.job import DUE_SHARDS
@@ -38,7 +38,6 @@ milliseconds for a write, and a transaction prepares before it writes.
 """
 ITEM_BYTES: Final = 1_200
 INDEX_ITEM_BYTES: Final = 150
-CONCURRENCY: Final = 4
 
 MEAN: Final = PHOTOS / DAY
 BUSIEST: Final = MEAN * PEAK
@@ -74,10 +73,10 @@ def limits() -> list[Limit]:
     reads = sum(times for name, times in PER_PHOTO["submit"].items() if name == "dynamodb.GetItem") - 1
     found = [
         Limit(
-            "`deliver`'s MaximumConcurrency",
+            "`MaxConcurrency` of `deliver`",
             CONCURRENCY / DELIVER_S,
             f"{CONCURRENCY} at a time, {DELIVER_S:g} s each",
-            "template.yaml: what is left of a new account's 10 executions",
+            "template.yaml, its default: what a new account's 10 executions leave",
             ours=True,
         ),
         Limit(
@@ -95,7 +94,7 @@ def limits() -> list[Limit]:
             ours=True,
         ),
         Limit(
-            "`submit`'s MaximumConcurrency",
+            "`MaxConcurrency` of `submit`",
             CONCURRENCY * 10 / SUBMIT_BATCH_S,
             f"{CONCURRENCY} batches of 10 at a time, {SUBMIT_BATCH_S:g} s each",
             "template.yaml, as above",
@@ -233,8 +232,11 @@ def numbers() -> str:
     status_units = PHOTOS * INDEX_ITEM_BYTES / 4_096 / 2
     idle = IDLE_MINUTE["dynamodb.GetItem"] + IDLE_MINUTE["dynamodb.Query"] / 2
     needed = int(BUSIEST * DELIVER_S) + 1
+    raised = needed + 5
     few, few_hours = day(CONCURRENCY)
-    enough, enough_hours = day(needed + 5)
+    enough, enough_hours = day(raised)
+    burst = raised * 10 / SUBMIT_BATCH_S
+    crowded = claims(burst)
     facts = [
         ("photos a second, mean and busiest hour", f"{MEAN:.1f} and {BUSIEST:.1f}"),
         ("runs in progress at Runflow at once", f"{MEAN * RUN_S:,.0f} and {BUSIEST * RUN_S:,.0f}, at {RUN_S:.0f} s each"),
@@ -247,13 +249,17 @@ def numbers() -> str:
             )
             for rate, one in ((rate, claims(rate)) for rate in (MEAN, BUSIEST))
         ),
+        (
+            f"claims of a burst with `MaxConcurrency` {raised}, {burst:.0f} a second (simulated)",
+            f"{100 * crowded.put_off:.0f} % are put off for half a minute: {1 / TRANSACTION_S:.0f} a second get through",
+        ),
         ("the fullest shard of the due index", f"{100 * unevenness():.1f} % above its share (simulated)"),
         ("messages in flight at SQS", f"{CONCURRENCY * 10 + CONCURRENCY}, of 120,000 (SQS quotas); any number may be waiting"),
         ("reconcile, a minute in which nothing is due", f"{sum(IDLE_MINUTE.values())} calls, {idle:.0f} read units, however large the table is: the indexes are sparse"),
         ("reconcile, `StatusCommand`", f"{pages:,.0f} pages of the day's closed jobs, {status_units:,.0f} read units (${Line('', status_units, 'dynamodb_read_unit').usd:.3f}), under 10 s"),
         ("10 million items", f"{10_000_000 * ITEM_BYTES / 1e9:.0f} GB, $3 a month; 90 days at this pace are {90 * PHOTOS * ITEM_BYTES / 1e9:.0f} GB"),
-        (f"a day with `deliver` at {CONCURRENCY} (simulated)", f"{few:,} results queued at most, cleared {few_hours:.0f} hours after midnight: more arrive than are delivered"),
-        (f"a day with `deliver` at {needed + 5} (simulated)", f"{enough:,} queued at most, {enough_hours:.0f} hours"),
+        (f"a day with `MaxConcurrency` {CONCURRENCY} (simulated)", f"{few:,} results queued at most, cleared {few_hours:.0f} hours after midnight: more arrive than are delivered"),
+        (f"a day with `MaxConcurrency` {raised} (simulated)", f"{enough:,} queued at most, {enough_hours:.0f} hours"),
     ]  # fmt: skip
     first = limits()[0]
     return "\n\n".join(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from detag.settings import CallbackSettings, DeliverSettings, ReconcileSettings, SubmitSettings, load
+from tests.template.resolve import resolved
+from tests.template.stack import read_source
 
-TEMPLATE: Final = Path(__file__).resolve().parents[1] / "template.yaml"
 MADE: Final = {
     "JobTable": "jobs",
     "InputBucket": "in",
@@ -25,19 +23,18 @@ MADE: Final = {
 Settings = TypeVar("Settings", SubmitSettings, CallbackSettings, DeliverSettings, ReconcileSettings)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a short form, such as `!Ref`, is its argument."""
-
-
-_Loader.add_multi_constructor("!", lambda _loader, _suffix, node: node.value)
-
-
 def _variables() -> dict[str, str]:
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # of a SafeLoader's kind
-    known = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()} | MADE
-    functions = [one["Properties"] for one in template["Resources"].values() if one["Type"].endswith("::Function")]
+    resources = resolved(read_source())["Resources"].values()
+    functions = [one["Properties"] for one in resources if one["Type"].endswith("::Function")]
     variables = {name: value for one in functions for name, value in one["Environment"]["Variables"].items()}
-    return {name: known.get(str(value), str(value)) for name, value in variables.items()}
+    return {name: _made(value) for name, value in variables.items()}
+
+
+def _made(value: Any) -> str:
+    match value:
+        case {"Ref": name} | {"Fn::Sub": name}:
+            return MADE[name]
+    return str(value)
 
 
 ENVIRON: Final = _variables()

@@ -465,7 +465,7 @@ def test_nothing_that_the_functions_call_is_denied(play: Play) -> None:
 
 
 def test_nothing_that_the_template_allows_is_never_called(play: Play) -> None:
-    calls, allowed = play.decisions(), grants(read_stack(), play)
+    calls, allowed = play.decisions(), grants(read_stack().given(), play)
     unused = {grant for grant in allowed if not used(grant, calls)}
     assert {grant for grant in unused if grant.sid not in IMPLICIT} == set()
     assert {grant.sid for grant in unused} == set(IMPLICIT), "each explanation explains something"

@@ -237,6 +237,43 @@ def test_a_function_may_do_what_its_role_allows_and_no_more(
     assert read(guarded_aws, url) == (200 if "get" in allowed else 403), "a presigned URL allows what its signer may"
 
 
+@pytest.mark.parametrize(
+    ("boundary", "allowed"),
+    [
+        ([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}], {"get", "put"}),
+        ([{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}], {"send", "send batch"}),
+        (
+            [
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"},
+            ],
+            {"get", "send", "send batch"},
+        ),
+    ],
+)
+def test_a_boundary_limits_what_a_role_allows(
+    guarded_aws: Aws, boundary: list[dict[str, Any]], allowed: set[str]
+) -> None:
+    """A boundary allows nothing by itself, and what it leaves out the role cannot allow; a path changes nothing."""
+    document = json.dumps({"Version": "2012-10-17", "Statement": boundary})
+    policy = guarded_aws.client("iam").create_policy(PolicyName="limits", PolicyDocument=document)["Policy"]["Arn"]
+    template = role(allow("s3:GetObject", "Bucket"), allow("s3:PutObject", "Bucket"), allow("sqs:SendMessage", "Queue"))
+    template["Resources"]["Role"]["Properties"] |= {"PermissionsBoundary": policy, "Path": "/shop/photos/"}
+    names = deploy(guarded_aws, template)
+    assert ":role/shop/photos/" in names["Role"]
+    guarded_aws.client("s3").put_object(Bucket=names["Bucket"], Key="a", Body=b"a")
+    said = create(guarded_aws, {"handler.py": TRIES}, names["Role"])(names).payload
+    assert {name for name, answer in said.items() if answer == "allowed"} == allowed
+    assert read(guarded_aws, said["url"]) == (200 if "get" in allowed else 403)
+
+
+def test_a_boundary_that_does_not_exist_fails_the_stack(guarded_aws: Aws) -> None:
+    template = role()
+    template["Resources"]["Role"]["Properties"]["PermissionsBoundary"] = "arn:aws:iam::000000000000:policy/none"
+    with pytest.raises(AssertionError, match="ROLLBACK"):
+        deploy(guarded_aws, template)
+
+
 def read(aws: Aws, url: str) -> int:
     context = ssl.create_default_context(cafile=aws.emulator.env["SSL_CERT_FILE"])
     try:

@@ -146,6 +146,22 @@ def test_a_table_gets_its_time_to_live(aws: Aws, released_aws: Aws) -> None:
     assert time_to_live(released_aws)["TimeToLiveStatus"] == "DISABLED"
 
 
+def test_a_role_gets_and_loses_its_permissions_boundary(aws: Aws, released_aws: Aws) -> None:
+    """`test_emulator.py` shows what it then denies."""
+
+    def boundary(account: Aws, **properties: Any) -> Any:
+        document = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}}
+        made = {"Type": "AWS::IAM::Role", "Properties": document | properties}
+        name = deploy(account, {"Resources": {"Role": made}, "Outputs": {"Name": {"Value": {"Ref": "Role"}}}})["Name"]
+        found = account.client("iam").get_role(RoleName=name)["Role"]
+        return found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+
+    arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+    assert boundary(aws, PermissionsBoundary=arn) == arn
+    assert boundary(aws) is None
+    assert boundary(released_aws, PermissionsBoundary=arn) is None
+
+
 def function_template(**properties: Any) -> dict[str, Any]:
     template = http_api()
     template["Resources"] = {"Function": template["Resources"]["Function"]}
@@ -376,6 +392,38 @@ def test_a_batchs_response_is_read_as_lambda_reads_it() -> None:
 
 def test_ministack_itself_loses_a_batch_with_a_wrong_identifier(released_aws: Aws) -> None:
     assert left_after(released_aws, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}) == []
+
+
+def test_a_queue_is_read_with_a_concurrency_from_a_parameter(aws: Aws, released_aws: Aws) -> None:
+    """Which CloudFormation gives as text."""
+
+    def read(account: Aws, seconds: float) -> bool:
+        template = function_template(Code={"ZipFile": "def lambda_handler(event, context): return {}"})
+        template["Parameters"] = {"Most": {"Type": "Number", "Default": 4}}
+        template["Resources"] |= {
+            "Queue": {"Type": "AWS::SQS::Queue"},
+            "Mapping": {
+                "Type": "AWS::Lambda::EventSourceMapping",
+                "Properties": {
+                    "FunctionName": {"Ref": "Function"},
+                    "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "Most"}},
+                },
+            },
+        }
+        template["Outputs"] = {"Queue": {"Value": {"Ref": "Queue"}}}
+        sqs, queue = account.client("sqs"), deploy(account, template)["Queue"]
+        sqs.send_message(QueueUrl=queue, MessageBody="1")
+        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+        def emptied() -> bool:
+            found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+            return all(found[name] == "0" for name in counts)
+
+        return wait_until(emptied, seconds, pause=0.1)
+
+    assert read(aws, 15)
+    assert not read(released_aws, 5)
 
 
 def test_the_event_of_an_upload_names_its_version(aws: Aws, released_aws: Aws) -> None:

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.template.resolve import resolved
 
 ROOT = Path(__file__).resolve().parents[2]
 SAM_PYTHON = os.environ.get("SAM_PYTHON") or ROOT / ".venv" / "sam" / "bin" / "python"
@@ -42,6 +44,10 @@ class Stack:
     text: str
     source: dict[str, Any]
     deployed: dict[str, Any]
+
+    def given(self, **values: str) -> Stack:
+        """What a deploy with these parameters makes, all others at their defaults: no choice is left in `deployed`."""
+        return replace(self, deployed=resolved(self.deployed, **values))
 
     def of_type(self, kind: str) -> dict[str, Any]:
         """The properties of every deployed resource of a type, by logical id. At least one: else nothing is tested."""
@@ -95,11 +101,16 @@ class Stack:
         return name
 
 
+def read_source() -> dict[str, Any]:
+    """The template as it is written."""
+    source: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)
+    return source
+
+
 def read_stack() -> Stack:
     """The template, both ways."""
     template = ROOT / "template.yaml"
     command = [str(SAM_PYTHON), str(Path(__file__).with_name("transform.py")), str(template)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    text = template.read_text(encoding="utf-8")
-    return Stack(text, yaml.load(text, _Loader), json.loads(done.stdout))
+    return Stack(template.read_text(encoding="utf-8"), read_source(), json.loads(done.stdout))

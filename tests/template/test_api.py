@@ -32,7 +32,7 @@ def test_the_throttle_is_far_above_our_own_bursts(stack: Stack) -> None:
     (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
     uploads = stack.consumers()["UploadQueue"]
     tries = 3
-    burst = uploads["ScalingConfig"]["MaximumConcurrency"] * uploads["BatchSize"] * tries
+    burst = stack.source["Parameters"]["MaxConcurrency"]["Default"] * uploads["BatchSize"] * tries
     route = stage["DefaultRouteSettings"]
     assert route["ThrottlingRateLimit"] >= 8 * burst
     assert route["ThrottlingBurstLimit"] >= 8 * burst

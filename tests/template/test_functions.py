@@ -57,13 +57,7 @@ def test_a_function_gets_the_variables_that_its_settings_read(stack: Stack, func
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_default_parameters_make_valid_settings(stack: Stack, function: str) -> None:
-    defaults = {name: str(one["Default"]) for name, one in stack.source["Parameters"].items()}
-    variables = {
-        name: defaults.get(value["Ref"], str(value["Ref"]))
-        if isinstance(value, dict) and "Ref" in value
-        else str(value)
-        for name, value in environment(stack, function).items()
-    }
+    variables = {name: str(value) for name, value in environment(stack.given(), function).items()}
     settings.load(SETTINGS[function], variables)
 
 

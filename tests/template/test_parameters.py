@@ -32,7 +32,8 @@ def accepts(parameter: dict[str, Any], value: str) -> bool:
     if "AllowedValues" in parameter:
         return value in [str(one) for one in parameter["AllowedValues"]]
     if "AllowedPattern" in parameter:
-        return re.fullmatch(parameter["AllowedPattern"], value) is not None
+        fits = len(value) <= parameter.get("MaxLength", len(value))
+        return fits and re.fullmatch(parameter["AllowedPattern"], value) is not None
     return value.isdigit() and parameter["MinValue"] <= int(value) <= parameter["MaxValue"]
 
 
@@ -43,6 +44,10 @@ def test_every_parameter_is_described_and_bounded(stack: Stack) -> None:
         bounds = {"AllowedValues", "AllowedPattern"} if parameter["Type"] == "String" else {"AllowedValues", "MinValue"}
         assert bounds & set(parameter), f"{name} takes anything"
         assert ("MinValue" in parameter) == ("MaxValue" in parameter), name
+
+
+def test_a_beginner_is_not_lost_among_the_parameters(stack: Stack) -> None:
+    assert len(parameters(stack)) <= 32
 
 
 def test_every_default_is_allowed(stack: Stack) -> None:
@@ -93,6 +98,33 @@ def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
         ),
         ("AlarmEmail", ["", "ops@example.com"], ["ops", "ops@example", "a b@example.com"]),
         ("Architecture", ["arm64", "x86_64"], ["", "arm"]),
+        (
+            "PermissionsBoundaryArn",
+            [
+                "",
+                "arn:aws:iam::111122223333:policy/limits",
+                "arn:aws-cn:iam::111122223333:policy/teams/photos/limits@2",
+                "arn:aws:iam::aws:policy/PowerUserAccess",
+            ],
+            [
+                "limits",
+                "arn:aws:iam::111122223333:role/limits",
+                "arn:aws:iam::1111:policy/limits",
+                "arn:aws:iam::111122223333:policy/",
+                "arn:aws:iam::111122223333:policy/" + 2048 * "a",
+            ],
+        ),
+        (
+            "RolePath",
+            ["", "/shop/", "/shop/photos/", "/a_+=,.@-9/"],
+            ["/", "shop", "/shop", "shop/", "//", "/shop//photos/", "/sh op/", "/*/", "/" + 511 * "a" + "/"],
+        ),
+        (
+            "JobTableName",
+            ["", "abc", "detag-JobTable-1A2B3C4D5E6F", "a_b.c-d"],
+            ["ab", "a b c", "arn:aws:dynamodb:eu-west-1:111122223333:table/detag", 256 * "a"],
+        ),
+        ("MaxConcurrency", ["2", "4", "1000"], ["0", "1", "1001"]),  # what SQS takes
         ("Paused", ["true", "false"], ["", "True", "yes"]),
         ("LogRetentionDays", ["1", "30", "365"], ["0", "2", "31"]),
     ],
@@ -135,7 +167,7 @@ def test_the_outputs_are_those_that_tools_and_readme_rely_on(stack: Stack) -> No
     ],
 )
 def test_a_command_can_be_pasted(stack: Stack, output: str, starts: str, about: str) -> None:
-    command = stack.source["Outputs"][output]["Value"]["Fn::Sub"]
+    command = stack.given().deployed["Outputs"][output]["Value"]["Fn::Sub"]
     assert command.startswith(starts)
     assert "\n" not in command
     assert "--region ${AWS::Region}" in command

@@ -73,10 +73,11 @@ def test_each_photo_of_a_batch_fails_alone(stack: Stack) -> None:
 
 
 def test_the_queues_leave_concurrency_for_callbacks(stack: Stack) -> None:
-    """The queues together leave a new account's concurrency enough for callbacks."""
+    """By default the queues together leave a new account's concurrency enough for callbacks."""
     most = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in stack.consumers().values()]
+    assert most == 2 * [{"Ref": "MaxConcurrency"}]
     others = len(stack.of_type("AWS::Lambda::Function")) - len(most)
-    assert sum(most) + others <= NEW_ACCOUNT_CONCURRENCY
+    assert 2 * stack.source["Parameters"]["MaxConcurrency"]["Default"] + others <= NEW_ACCOUNT_CONCURRENCY
 
 
 def test_only_callback_reserves_concurrency_and_only_if_asked(stack: Stack) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,12 @@ from detag.adapters.job_items import OVERRIDE_PK
 from tests.template.stack import Stack
 
 FUNCTIONS = ("SubmitFunction", "CallbackFunction", "DeliverFunction", "ReconcileFunction")
+
+
+@pytest.fixture(scope="module")
+def stack(stack: Stack) -> Stack:
+    """As deployed with all defaults."""
+    return stack.given()
 
 
 def as_list(value: Any) -> list[Any]:
@@ -50,6 +58,12 @@ def test_a_role_is_for_lambda_and_has_no_managed_policy(stack: Stack, function: 
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_it_is_documented_what_a_boundary_must_allow(stack: Stack, root: Path) -> None:
+    page = (root / "docs/deploying.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([a-z0-9]+:[A-Z][A-Za-z]+)`", page))
+    assert listed == {action for name in FUNCTIONS for action, _ in grants(stack, name)}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

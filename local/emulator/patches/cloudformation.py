@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import request_scope
-from ministack.services import apigateway, dynamodb, lambda_svc, secretsmanager
+from ministack.services import apigateway, dynamodb, iam, lambda_svc, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 from .hooks import PatchError, hook, still_needed
@@ -212,6 +212,29 @@ def function_gets_its_dead_letter_queue() -> None:
         return name, attributes
 
     kind.then(set_queue)
+
+
+def role_gets_its_permissions_boundary() -> None:
+    """Apply ``PermissionsBoundary``, which MiniStack's CloudFormation ignores, though it judges calls by what the IAM
+    API has set. As on AWS, the policy must be there.
+    """
+    hook(iam, "policy_known", "arn account_id")
+    kind = Kind("AWS::IAM::Role")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    kind.try_out(
+        {"AssumeRolePolicyDocument": trust, "PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"},
+        lambda name, _: not iam._roles[name].get("PermissionsBoundary"),
+        "a role's permissions boundary",
+    )
+
+    def limit(name: str, attributes: Attributes, _old: Properties | None, new: Properties) -> tuple[str, Attributes]:
+        boundary = new.get("PermissionsBoundary")
+        if boundary and not iam.policy_known(boundary):
+            raise ValueError(f"Scope ARN: {boundary} does not exist or is not attachable.")
+        iam._roles[name]["PermissionsBoundary"] = boundary
+        return name, attributes
+
+    kind.then(limit)
 
 
 def _result(response: tuple[int, dict[str, str], bytes]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Patch to what happens to a batch of queue messages after its function has run."""
 
+import functools
 import time
 from typing import Any
 
@@ -23,6 +24,24 @@ def a_wrong_item_identifier_fails_the_batch() -> None:
         _deletes(original, {"batchItemFailures": [{"itemIdentifier": "no such message"}]}), "a wrong identifier"
     )
     lambda_svc._run_sqs_batch = _run_batch
+
+
+def a_concurrency_may_come_as_text() -> None:
+    """Take a ``MaximumConcurrency`` that is text for the number that it is: CloudFormation gives the value of a
+    parameter as text, and MiniStack's polls of the queue then fail.
+    """
+    original = hook(lambda_svc, "_sqs_esm_concurrency", "esm func_rec config queue")
+
+    @functools.wraps(original)
+    def concurrency(esm: dict[str, Any], *others: Any) -> int:
+        scaling = esm.get("ScalingConfig") or {}
+        numbers = {name: int(value) for name, value in scaling.items()}
+        allowed: int = original({**esm, "ScalingConfig": numbers}, *others)
+        return allowed
+
+    as_text = {"ScalingConfig": {"MaximumConcurrency": "4"}}
+    still_needed(original(as_text, {}, {}, None) == "4", "a concurrency that comes as text")
+    lambda_svc._sqs_esm_concurrency = concurrency
 
 
 def _deletes(run_batch: Any, answer: dict[str, Any]) -> bool:

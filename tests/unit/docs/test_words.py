@@ -137,6 +137,7 @@ WORDS: Final = (
             "template.yaml": "the index's key, which cannot be renamed in place",
             "tests/e2e/test_authorised.py": "writes an item as it is stored",
             "tests/property/test_job_items.py": "items as they are stored",
+            "tests/template/snapshot.json": "the template, as it is",
             "tests/unit/adapters/test_dynamodb_errors.py": "items as they are stored",
         },
     ),
