@@ -89,3 +89,19 @@ def test_a_cursor_too_long_to_keep_is_no_progress() -> None:
     one = search()
     one.read(older(3), "c" * (MAX_CURSOR + 1))
     assert isinstance(one.result(), Unanswered)
+
+
+@pytest.mark.parametrize("without_id", [0, 1], ids=["a run that nobody knows", "an entry without an id"])
+def test_a_failed_run_proves_nothing_beside_what_does_not_tell(without_id: int) -> None:
+    """A run with a result may be among the others."""
+    failed, one = replace(NAMED, status=RunStatus.FAILED), search()
+    one.read([failed] if without_id else [failed, BARE], None, without_id)
+    if not without_id:
+        one.answered(None)
+    assert isinstance(one.result(), Unanswered)
+
+
+def test_a_failed_run_is_found_where_there_is_no_other() -> None:
+    failed, one = replace(NAMED, status=RunStatus.FAILED), search()
+    one.read([failed], None)
+    assert one.result() == Found([failed])
