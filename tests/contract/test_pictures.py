@@ -115,6 +115,55 @@ def test_a_wait_for_what_has_changed_is_a_conflict(store: JobStore) -> None:
     assert store.get(second.job_id) is None
 
 
+def unconfirmed(store: JobStore, job: Job, over: Picture | None = None, **changes: object) -> tuple[Job, Job]:
+    """A job whose POST had no clear answer, and the same once its photo is sent again."""
+    store.save(job, taken := replace(claimed(job, over), **changes), met=over)  # type: ignore[arg-type]
+    waits = replace(taken, version=taken.version + 1, state=State.WAITING, reason=Reason.UNCONFIRMED)
+    store.save(taken, waits)
+    return waits, replace(waits, version=waits.version + 1, state=State.SUBMITTING, reason=None)
+
+
+def late(store: JobStore) -> None:
+    """Something is delivered of the picture after all, by a job that does not have it."""
+    job = replace(job_of(7), version=3, state=State.FAILED, picture=PICTURE)
+    store.save(replace(job_of(7)), job)
+    store.save(job, closed(job, State.DELIVERED, stored=(OUTPUT,), run_id="run-7"))
+
+
+def test_a_photo_is_sent_again_while_its_job_has_the_picture(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    waits, sent = unconfirmed(store, first)
+    store.save(second, waiting(second), met=seen(store))
+    store.save(waits, sent)
+    assert (seen(store).taken_by, seen(store).waiting) == (first.job_id, (second.job_id,))
+
+
+def test_a_photo_is_not_sent_again_once_its_picture_is_known(store: JobStore) -> None:
+    first = job_of(1)
+    waits, sent = unconfirmed(store, first)
+    late(store)
+    with pytest.raises(PictureTaken):
+        store.save(waits, sent)
+    assert store.get(first.job_id) == waits
+
+
+@pytest.mark.parametrize("again", [None, "request-1"])
+def test_a_photo_is_sent_again_though_known_before(store: JobStore, again: str | None) -> None:
+    """What was known when it was claimed is not what it waits for; nor is anything where a new run was asked for."""
+    late(store)
+    waits, sent = unconfirmed(store, job_of(1), seen(store), again=again)
+    store.save(waits, sent)
+    assert store.get(sent.job_id) == sent
+
+
+def test_a_photo_is_not_sent_again_once_another_has_it(store: JobStore) -> None:
+    waits, sent = unconfirmed(store, job_of(1))
+    second = job_of(2)
+    store.save(second, claimed(second, seen(store)), met=seen(store))
+    with pytest.raises(PictureTaken):
+        store.save(waits, sent)
+
+
 def test_only_so_many_are_woken_at_once(store: JobStore) -> None:
     first = job_of(1)
     store.save(first, taken := claimed(first))

@@ -85,4 +85,11 @@ MUTANTS: Final = (
         "GONE",
         400,
     ),
+    one(
+        "a photo is not sent again once its picture is known",
+        "one run per picture",
+        "detag.domain.picture:keep",
+        "picture.known_version > claimed",
+        "False",
+    ),
 )

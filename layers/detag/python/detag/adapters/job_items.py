@@ -460,6 +460,7 @@ PICTURE_ATTRIBUTES: Final = (
     Attribute("older", "older", DELIVERIES, "once known under several names", ()),
     Attribute("run_id", "run_id", TEXT, "once known, where the job's run is"),
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
+    Attribute("known_version", "known_version", WHOLE, "once known", 0),
 )
 PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."

@@ -901,6 +901,12 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     )
 
 
+def meet_again(*, now: float) -> Step:
+    """A photo is not sent again whose picture is known meanwhile, or another's: the next claim finds out."""
+    why = "no run exists, and an equal photo came first"
+    return Step(move=move(start_over, now), decision="started over", why=why)
+
+
 def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: float, uniform: Uniform) -> Step:
     why, goes_on = OTHER_ACCOUNT, dict[str, Any](reason=Reason.OTHER_ACCOUNT)
     match search:

@@ -100,6 +100,8 @@ class Picture:
     """Runflow's id of that run."""
     partial: bool = False
     """Whether the run made less than it was asked for."""
+    known_version: int = 0
+    """The version with which something was delivered of it last."""
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -132,6 +134,15 @@ def retake(picture: Picture, job_id: str, now: float, span: float) -> Picture:
     if picture.taken_by not in (None, job_id) and now < picture.taken_until:
         return picture
     return take(picture, job_id, now + span)
+
+
+def keep(picture: Picture, job_id: str, claimed: int | None) -> Picture | None:
+    """Let the job that has it send its photo again; None where another has it, or something was delivered of it since
+    the claim that wrote the version `claimed`: None where a new result was asked for.
+    """
+    if picture.taken_by != job_id or (claimed is not None and picture.known_version > claimed):
+        return None
+    return replace(picture, version=picture.version + 1)
 
 
 def wait(picture: Picture, job_id: str) -> Picture:
@@ -178,6 +189,7 @@ def know(
         older=_newest(delivered, others, originals),
         run_id=picture.run_id if same else run_id,
         partial=picture.partial if same else partial,
+        known_version=picture.version + 1,
     )
 
 

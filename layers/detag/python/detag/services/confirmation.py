@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import SENT_AGAIN, Adopt, after_list, refuse_search
+from detag.domain.decisions import SENT_AGAIN, Adopt, after_list, meet_again, refuse_search
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.ports.clock import Clock
+from detag.ports.jobs import PictureTaken
 from detag.services.admission import Admission
 from detag.services.budget import Budget
 from detag.services.existing_runs import ExistingRuns
@@ -43,7 +44,10 @@ class Confirmation:
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)
-        after = self._steps.take(job, decided)
+        try:
+            after = self._steps.take(job, decided)
+        except PictureTaken:
+            after = self._steps.take(job, meet_again(now=self._clock.now()))
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
         elif after.reason is Reason.READY:
