@@ -66,3 +66,125 @@ def test_a_new_result_is_asked_for_again_though_known() -> None:
     assert (found.state, found.submission_no) == (State.DELIVERED, 2)
     rest(simulation)
     assert paid(simulation) == 2
+
+
+def out(simulation: Simulation, key: str) -> str:
+    """The key of the output of a photo."""
+    return next(one for one in simulation.photos.outputs if one in (key, f"{key}.webp"))
+
+
+def two_results(simulation: Simulation) -> tuple[Job, Job]:
+    """Two equal photos, both paid for: the second since the first one's run had failed, free of charge. It ended well
+    after all.
+    """
+    simulation.runflow.endings = [FREE]
+    first, second = drop(simulation, "a.jpg"), drop(simulation, "d.jpg")
+    try_again(simulation, first)
+    pass_time(simulation, HOUR)
+    found = job(simulation, first.job_id), job(simulation, second.job_id)
+    assert [(one.state, one.reused_from) for one in found] == [(State.DELIVERED, None)] * 2
+    assert paid(simulation) == 2
+    return found
+
+
+def spoil(simulation: Simulation, key: str, how: str) -> None:
+    if how == "rejected":
+        simulation.reject(out(simulation, key))
+    else:
+        simulation.change_by_hand(out(simulation, key), None if how == "deleted" else b"retouched")
+
+
+@pytest.mark.parametrize("how", ["deleted", "overwritten", "rejected"])
+@pytest.mark.parametrize(("spoilt", "other"), [("a.jpg", "d.jpg"), ("d.jpg", "a.jpg")])
+@pytest.mark.parametrize("again", ["a.jpg", "d.jpg", "e.jpg"])
+def test_of_two_results_one_is_enough(how: str, spoilt: str, other: str, again: str) -> None:
+    """Each is deleted, overwritten or rejected by itself; whichever came later."""
+    simulation = played(max_attempts=1)
+    two_results(simulation)
+    source = out(simulation, other)
+    spoil(simulation, spoilt, how)
+    found = drop(simulation, again)
+    assert (found.state, found.reused_from) == (State.DELIVERED, source)
+    rest(simulation)
+    assert paid(simulation) == 2
+
+
+@pytest.mark.parametrize("how", ["deleted", "rejected"])
+def test_of_two_results_none_is_left(how: str) -> None:
+    simulation = played(max_attempts=1)
+    two_results(simulation)
+    for name in ("a.jpg", "d.jpg"):
+        spoil(simulation, name, how)
+    assert drop(simulation, "e.jpg").not_reused is not None
+    assert drop(simulation, "a.jpg").reused_from == "e.jpg"
+    rest(simulation)
+    assert paid(simulation) == 3
+
+
+@pytest.mark.parametrize("again", ["a.jpg", "d.jpg"])
+def test_each_name_keeps_its_own_of_two_results(again: str) -> None:
+    simulation = played(max_attempts=1)
+    two_results(simulation)
+    puts = len(simulation.photos.puts)
+    found = drop(simulation, again)
+    assert (found.reused_from, len(simulation.photos.puts)) == (out(simulation, again), puts)
+
+
+def test_a_run_that_took_too_long_is_no_less_a_result() -> None:
+    """It ended after an equal photo had taken its place."""
+    simulation = played(run_timeout_hours=2)
+    simulation.runflow.endings = [replace(SLOW, seconds=10 * HOUR)]
+    drop(simulation, "a.jpg", seconds=10.0)
+    second = drop(simulation, "d.jpg", seconds=20 * HOUR)
+    assert (paid(simulation), second.reused_from) == (2, None)
+    for name, other in (("a.jpg", "d.jpg"), ("d.jpg", "e.jpg")):
+        spoil(simulation, name, "deleted")
+        assert drop(simulation, "e.jpg").reused_from in (other, "e.jpg")
+    rest(simulation)
+    assert paid(simulation) == 2
+
+
+def test_the_earlier_result_is_used_where_the_new_is_gone() -> None:
+    """Another one was asked for, and deleted. Had it been rejected, the earlier one would not be good enough either."""
+    simulation = played()
+    drop(simulation, "a.jpg")
+    second = drop(simulation, "b.jpg")
+    simulation.reopen("paid", {"job_id": second.job_id})
+    pass_time(simulation, HOUR)
+    assert drop(simulation, "c.jpg").reused_from == "b.jpg"
+    for name in ("b.jpg", "c.jpg"):
+        simulation.change_by_hand(name, None)
+    assert drop(simulation, "d.jpg").reused_from == "a.jpg"
+    rest(simulation)
+    assert paid(simulation) == 2
+
+
+@pytest.mark.parametrize("again", ["a.jpg", "b.jpg", "c.jpg"])
+def test_the_earlier_result_is_not_used_if_the_new_is_bad(again: str) -> None:
+    simulation = played()
+    drop(simulation, "a.jpg")
+    second = drop(simulation, "b.jpg")
+    simulation.reopen("paid", {"job_id": second.job_id})
+    pass_time(simulation, HOUR)
+    simulation.reject("b.jpg")
+    assert drop(simulation, again).not_reused == "the earlier result was rejected"
+    rest(simulation)
+    assert paid(simulation) == 3
+
+
+def test_what_was_rejected_does_not_come_back() -> None:
+    """It is delivered once more, because somebody asks for its run, and is no more used than before."""
+    simulation = played()
+    first = drop(simulation, "b.jpg")
+    simulation.runflow.endings = [Ending(queued=1.0, seconds=1.0, status="failed", code="POSTPROCESS_FAILED")]
+    simulation.reopen("paid", {"job_id": first.job_id})
+    pass_time(simulation, HOUR)
+    simulation.reject("b.jpg")
+    assert drop(simulation, "d.jpg").not_reused == "the earlier result was rejected"
+    assert paid(simulation) == 3
+    simulation.reopen("ask", {"job_id": first.job_id})
+    pass_time(simulation, HOUR)
+    assert job(simulation, first.job_id).run_id == first.run_id
+    assert drop(simulation, "e.jpg").reused_from == "d.jpg"
+    rest(simulation)
+    assert paid(simulation) == 3

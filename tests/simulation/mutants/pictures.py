@@ -50,8 +50,8 @@ MUTANTS: Final = (
         "what was delivered is known",
         "one run per picture",
         ITEMS + "_known",
-        "pictures.know(as_met, job.job_id, delivered, copies=copies, run_id=job.run_id, partial=job.partial)",
-        "pictures.leave(as_met, job.job_id)",
+        "known = pictures.know(",
+        "known = pictures.leave(as_met, job.job_id) if as_met else pictures.know(",
     ),
     one(
         "what detag delivered is not cleaned again",
@@ -91,5 +91,26 @@ MUTANTS: Final = (
         "detag.domain.picture:keep",
         "picture.known_version > claimed",
         "False",
+    ),
+    one(
+        "a late result leaves what is known",
+        "one run per picture",
+        "detag.domain.picture:_beside",
+        "return [*known[:MAX_RESULTS - 1], made]",
+        "return [made]",
+    ),
+    one(
+        "what was rejected does not come back",
+        "reused as it should be",
+        "detag.domain.picture:know",
+        "run_id is not None and run_id in picture.rejected_runs",
+        "False",
+    ),
+    one(
+        "what was replaced is not used for what is rejected",
+        "reused as it should be",
+        REUSE + "_source",
+        "known or (result.replaced and refused)",
+        "known",
     ),
 )

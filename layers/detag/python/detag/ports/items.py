@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from detag.domain import picture as pictures
@@ -105,7 +106,8 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     if after.picture is not None and _is_claimed(before, after):
         until = after.picture_until
         expected = met or Picture(picture_id=after.picture)
-        return PictureChange(after.picture, lambda picture: pictures.take(picture, job_id, until), expected, takes=True)
+        take = partial(pictures.take, job_id=job_id, until=until)
+        return PictureChange(after.picture, lambda picture: take(met or picture), expected, takes=True)
     own = None
     if before.holds_picture and before.picture_version == 1 and before.picture is not None:
         own = Picture(picture_id=before.picture, version=1, taken_by=job_id)
@@ -163,11 +165,20 @@ def _delivers(before: Job, after: Job) -> bool:
 def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
     """The picture once a job was delivered: if nobody changed it meanwhile, without what its copy found gone."""
     copies = job.reused_from is not None
-    if not job.stored or (copies and met is not None and picture.originals != met.originals):
+    if not job.stored:
         return pictures.leave(picture, job.job_id)
     as_met = met if copies and met is not None and met.version == picture.version else picture
     delivered = Delivery(job.upload.key, job.stored)
-    known = pictures.know(as_met, job.job_id, delivered, copies=copies, run_id=job.run_id, partial=job.partial)
+    known = pictures.know(
+        as_met,
+        job.job_id,
+        delivered,
+        copies=copies,
+        of=met.originals if copies and met is not None else None,
+        run_id=job.run_id,
+        partial=job.partial,
+        asked=job.again is not None,
+    )
     return picture if known == as_met else known
 
 
