@@ -188,3 +188,17 @@ def test_what_was_rejected_does_not_come_back() -> None:
     assert drop(simulation, "e.jpg").reused_from == "d.jpg"
     rest(simulation)
     assert paid(simulation) == 3
+
+
+def test_another_photos_rejection_is_not_its_own() -> None:
+    """Without versions: another photo's output stands at the key by now, and was rejected. The copy is still good."""
+    simulation = played()
+    simulation.photos.keeps_versions = False
+    drop(simulation, "a.jpg")
+    drop(simulation, "b.jpg")
+    drop(simulation, "a.jpg", "other")
+    simulation.reject("a.jpg")
+    found = drop(simulation, "c.jpg")
+    assert (found.not_reused, found.reused_from) == (None, "b.jpg")
+    rest(simulation)
+    assert paid(simulation) == 2

@@ -113,4 +113,11 @@ MUTANTS: Final = (
         "known or (result.replaced and refused)",
         "known",
     ),
+    one(
+        "another output's rejection does not count",
+        "one run per picture",
+        REUSE + "_is_rejected",
+        "shown is None or shown.etag != output.etag",
+        "False",
+    ),
 )

@@ -53,5 +53,8 @@ KEPT_BY: Final[dict[str, str]] = {
     "what was replaced is not used for what is rejected": (
         "test_directed_picture_late.py::test_the_earlier_result_is_not_used_if_the_new_is_bad[a.jpg]"
     ),
+    "another output's rejection does not count": (
+        "test_directed_picture_late.py::test_another_photos_rejection_is_not_its_own"
+    ),
 }
 """By guard, the test in `tests/simulation`."""

@@ -455,7 +455,7 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
-RESULT_ATTRIBUTES: Final = (
+RESULT_ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("source_key", "source_key", TEXT, "once known", ""),
     Attribute("outputs", "outputs", OUTPUTS, "once known", ()),
     Attribute("originals", "originals", OUTPUTS, "once known", ()),

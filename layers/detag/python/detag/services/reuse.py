@@ -201,7 +201,13 @@ class Reuse:
         return output.key not in self._jobs.delivered_of(job.upload.bucket, delivery.source_key).keys
 
     def _is_rejected(self, output: Output) -> bool:
-        """Raises `Denied` where that cannot be told."""
+        """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:
+        its tags went with it.
+        """
+        if output.version_id is None:
+            shown = self._photos.existing(output.key)
+            if shown is None or shown.etag != output.etag:
+                return False
         try:
             tags = self._photos.tags(output.key, output.version_id)
         except Missing:
