@@ -255,6 +255,16 @@ def test_a_claim_notes_what_was_rejected(store: JobStore) -> None:
     assert (seen(store).rejected_runs, seen(store).outputs) == (("run-7",), (LATE,))
 
 
+def test_a_day_counts_a_copy_and_moves_money_at_once(store: JobStore) -> None:
+    """Both are of one item, which a transaction may change only once."""
+    store.open_day(DAY)
+    job = job_of(2)
+    store.save(job, taken := replace(claimed(job), reservation=Reservation(DAY, Decimal("0.14"))), limit=Decimal(1))
+    returned = Reservation(DAY, Decimal(0))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,), reused_from=OUTPUT.key, reservation=returned))
+    assert (store.spent(DAY), store.reused(DAY)) == (Decimal(0), 1)
+
+
 def test_an_item_of_before_is_readable(dynamo: Dynamo) -> None:
     """It names the last copy and the originals, and nothing between."""
     known(dynamo.store)

@@ -202,3 +202,39 @@ def test_another_photos_rejection_is_not_its_own() -> None:
     assert (found.not_reused, found.reused_from) == (None, "b.jpg")
     rest(simulation)
     assert paid(simulation) == 2
+
+
+def test_a_photo_with_its_own_result_is_no_copy_any_more() -> None:
+    """It was delivered as a copy; its own run, which had failed, ended well after all, and was asked for."""
+    simulation = played()
+    simulation.runflow.endings = [FREE]
+    first = drop(simulation, "d.jpg", seconds=8.0)
+    drop(simulation, "e.jpg")
+    assert job(simulation, first.job_id).reused_from == out(simulation, "e.jpg")
+    run = simulation.runflow.runs[job(simulation, first.job_id).earlier_runs[0]]
+    simulation.runflow.tried_again.add(run.run_id)
+    simulation.runflow.try_again(run)
+    pass_time(simulation, 60.0)
+    simulation.reopen("ask", {"job_id": first.job_id})
+    pass_time(simulation, HOUR)
+    found = job(simulation, first.job_id)
+    assert (found.state, found.run_id, found.reused_from) == (State.DELIVERED, run.run_id, None)
+    assert sum(simulation.jobs.reused_on.values()) == 1
+    rest(simulation)
+    assert paid(simulation) == 2
+
+
+def test_a_copy_that_is_closed_as_before_stays_a_copy() -> None:
+    """Its own run is asked for once more, and does not end well."""
+    simulation = played()
+    simulation.runflow.endings = [FREE]
+    first = drop(simulation, "d.jpg", seconds=8.0)
+    drop(simulation, "e.jpg")
+    before = job(simulation, first.job_id)
+    simulation.reopen("ask", {"job_id": first.job_id})
+    pass_time(simulation, HOUR)
+    found = job(simulation, first.job_id)
+    assert found.decision is not None and found.decision.startswith("closed as before")
+    assert (found.state, found.reused_from) == (State.DELIVERED, before.reused_from)
+    assert before.reused_from is not None
+    rest(simulation)
