@@ -596,6 +596,8 @@ def _after_list() -> Iterator[Row]:
     for known, seen in (("it is to be sent again, and is still at its key", photo), ("... and is gone", Gone())):
         if isinstance(again, Step):
             yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
+    known = "... and its picture was delivered meanwhile, or is another's"
+    yield known, UNCONFIRMED, decisions.meet_again(now=NOW)
 
 
 def _reopening() -> Iterator[Row]:
@@ -1070,7 +1072,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _meet_picture,
     ),
     (
-        "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`",
+        "The search for an existing run: `refuse_search`, `after_list`, `adoption`, `before_resend`, `meet_again`",
         "What the run list shows about an unconfirmed job, and whether its photo is still there.",
         _after_list,
     ),

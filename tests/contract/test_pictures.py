@@ -11,7 +11,7 @@ import pytest
 
 from detag.adapters.job_items import PICTURE_ATTRIBUTES
 from detag.domain.job import Job, Reservation, State, Upload, new
-from detag.domain.picture import MAX_WAITING, Delivery, Output, Picture, output_id, without
+from detag.domain.picture import MAX_WAITING, Delivery, Output, Picture, output_id, prefer, reject
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH
 from detag.ports.errors import Conflict
@@ -24,6 +24,7 @@ DAY = "2026-11-23"
 PICTURE = "0123456789abcdef"
 UNTIL = EPOCH + 86_400.0
 OUTPUT = Output(1, "shoes/0.jpg", "v1", "e1", 9, "image/webp")
+LATE = Output(1, "shoes/7.jpg", "v7", "e9", 9, "image/webp")
 
 
 def job_of(number: int) -> Job:
@@ -115,6 +116,55 @@ def test_a_wait_for_what_has_changed_is_a_conflict(store: JobStore) -> None:
     assert store.get(second.job_id) is None
 
 
+def unconfirmed(store: JobStore, job: Job, over: Picture | None = None, **changes: object) -> tuple[Job, Job]:
+    """A job whose POST had no clear answer, and the same once its photo is sent again."""
+    store.save(job, taken := replace(claimed(job, over), **changes), met=over)  # type: ignore[arg-type]
+    waits = replace(taken, version=taken.version + 1, state=State.WAITING, reason=Reason.UNCONFIRMED)
+    store.save(taken, waits)
+    return waits, replace(waits, version=waits.version + 1, state=State.SUBMITTING, reason=None)
+
+
+def late(store: JobStore) -> None:
+    """Something is delivered of the picture after all, by a job that does not have it."""
+    job = replace(job_of(7), version=3, state=State.FAILED, picture=PICTURE)
+    store.save(replace(job_of(7)), job)
+    store.save(job, closed(job, State.DELIVERED, stored=(LATE,), run_id="run-7"))
+
+
+def test_a_photo_is_sent_again_while_its_job_has_the_picture(store: JobStore) -> None:
+    first, second = job_of(1), job_of(2)
+    waits, sent = unconfirmed(store, first)
+    store.save(second, waiting(second), met=seen(store))
+    store.save(waits, sent)
+    assert (seen(store).taken_by, seen(store).waiting) == (first.job_id, (second.job_id,))
+
+
+def test_a_photo_is_not_sent_again_once_its_picture_is_known(store: JobStore) -> None:
+    first = job_of(1)
+    waits, sent = unconfirmed(store, first)
+    late(store)
+    with pytest.raises(PictureTaken):
+        store.save(waits, sent)
+    assert store.get(first.job_id) == waits
+
+
+@pytest.mark.parametrize("again", [None, "request-1"])
+def test_a_photo_is_sent_again_though_known_before(store: JobStore, again: str | None) -> None:
+    """What was known when it was claimed is not what it waits for; nor is anything where a new run was asked for."""
+    late(store)
+    waits, sent = unconfirmed(store, job_of(1), seen(store), again=again)
+    store.save(waits, sent)
+    assert store.get(sent.job_id) == sent
+
+
+def test_a_photo_is_not_sent_again_once_another_has_it(store: JobStore) -> None:
+    waits, sent = unconfirmed(store, job_of(1))
+    second = job_of(2)
+    store.save(second, claimed(second, seen(store)), met=seen(store))
+    with pytest.raises(PictureTaken):
+        store.save(waits, sent)
+
+
 def test_only_so_many_are_woken_at_once(store: JobStore) -> None:
     first = job_of(1)
     store.save(first, taken := claimed(first))
@@ -171,11 +221,48 @@ def test_each_name_of_a_result_is_remembered(store: JobStore, partial: bool) -> 
 def test_what_a_copy_found_gone_is_forgotten(store: JobStore) -> None:
     """Unless another job has changed the picture meanwhile: then the next copy finds that out."""
     first, second = known(store), copied(store, 2)
-    met = without(seen(store), [second])
+    met = prefer(seen(store), seen(store).results[0], [second])
     third = copied(store, 3, met)
     assert seen(store).deliveries == (third, first)
     late = copied(store, 4, met)
     assert seen(store).deliveries == (late, third, first)
+
+
+def test_each_result_is_remembered(store: JobStore) -> None:
+    """One that came late, of which a copy was made since; one that was asked for in their place; and a rejected run."""
+    first = known(store)
+    late(store)
+    met = reject(prefer(seen(store), seen(store).results[1], ()), [replace(seen(store).results[0], run_id="run-0")])
+    copy = copied(store, 2, met)
+    there = seen(store)
+    assert [one.deliveries for one in there.results] == [(copy, Delivery("shoes/7.jpg", (LATE,))), (first,)]
+    assert (there.run_id, there.rejected_runs) == ("run-7", ("run-0",))
+    asked = replace(claimed(job_of(3), there), again="request-1")
+    store.save(job_of(3), asked, met=there)
+    anew = replace(OUTPUT, key="shoes/3.jpg", version_id="v3", etag="e3")
+    store.save(asked, closed(asked, State.DELIVERED, stored=(anew,), run_id="run-3", partial=True))
+    assert [(one.run_id, one.replaced, one.partial) for one in seen(store).results] == [
+        ("run-3", False, True),
+        ("run-7", True, False),
+        (None, True, False),
+    ]
+
+
+def test_a_claim_notes_what_was_rejected(store: JobStore) -> None:
+    late(store)
+    met = reject(seen(store), seen(store).results)
+    store.save(job_of(3), claimed(job_of(3), met), met=met)
+    assert (seen(store).rejected_runs, seen(store).outputs) == (("run-7",), (LATE,))
+
+
+def test_a_day_counts_a_copy_and_moves_money_at_once(store: JobStore) -> None:
+    """Both are of one item, which a transaction may change only once."""
+    store.open_day(DAY)
+    job = job_of(2)
+    store.save(job, taken := replace(claimed(job), reservation=Reservation(DAY, Decimal("0.14"))), limit=Decimal(1))
+    returned = Reservation(DAY, Decimal(0))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,), reused_from=OUTPUT.key, reservation=returned))
+    assert (store.spent(DAY), store.reused(DAY)) == (Decimal(0), 1)
 
 
 def test_an_item_of_before_is_readable(dynamo: Dynamo) -> None:

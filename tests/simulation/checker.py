@@ -137,12 +137,14 @@ class Checker:
         self._pictures: dict[str, tuple[str, int, str | None]] = {}
         """By job id: what makes photos equal."""
         self._fed_back: set[str] = set()
-        self._known: dict[tuple[str, int, str | None], list[Job]] = {}
-        """By picture: the job whose run made its latest result, and each that was delivered with the same bytes."""
+        self._known: dict[tuple[str, int, str | None], dict[frozenset[str], list[Job]]] = {}
+        """By picture, and by the bytes of each result: the job whose run made it, and each that was delivered with the
+        same.
+        """
         self._deliveries: defaultdict[frozenset[str], list[Job]] = defaultdict(list)
         """Every job that was delivered with these bytes, by their ETags: no two runs make the same."""
         self._replaced_at: dict[frozenset[str], float] = {}
-        """When another result of the same picture was paid for and delivered."""
+        """When another result of the same picture was delivered that somebody had asked for in place of this one."""
         self._metadata: dict[str, dict[str, str]] = {}
         """Of a photo, by job id."""
         self._not_sent: set[str] = set()
@@ -513,13 +515,13 @@ class Checker:
                 self.check("reused for nothing", after.cost == "0" and after.reservation is None, after)
                 self._fit_for_reuse(after)
             self._deliveries[_bytes_of(after)].append(after)
-            known = self._known.setdefault(picture, [])
-            if known and _bytes_of(known[0]) == _bytes_of(after):
-                known.append(after)
+            known = self._known.setdefault(picture, {})
+            if _bytes_of(after) in known:
+                known[_bytes_of(after)].append(after)
             elif after.picture is not None and after.reused_from is None:
-                self._replaced_at |= dict.fromkeys(map(_bytes_of, known), self._simulation.time)
-                self._replaced_at.pop(_bytes_of(after), None)  # an earlier run was asked for again
-                self._known[picture] = [after]
+                if after.again is not None:
+                    self._replaced_at |= dict.fromkeys(known, self._simulation.time)
+                known[_bytes_of(after)] = [after]
         if after.state is not State.SUBMITTING or (before is not None and before.state is State.SUBMITTING):
             return
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
@@ -531,7 +533,7 @@ class Checker:
                 taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
                 self.check("one run per picture", not taken, "being paid for", other, after)
         if after.again is None:
-            there = self._usable(self._known.get(picture, []))
+            there = self._usable_of(picture, after)
             self.check("one run per picture", not there, "delivered", *there, after, after.not_reused)
 
     def _same_wishes(self, one: Job, other: Job) -> bool:
@@ -544,8 +546,10 @@ class Checker:
         copied = min(self._copied_at.get(job.job_id, math.inf), self._simulation.time) - 35.0
         sources = [one for one in made if one.stored[0].key == job.reused_from]
         self.check("reused for nothing", bool(sources), "not made of that", job)
-        replaced = self._replaced_at.get(_bytes_of(job), math.inf)
-        self.check("reused as it should be", replaced > now, "another result took its place", job)
+        if self._replaced_at.get(_bytes_of(job), math.inf) <= now:
+            others = self._known[self._pictures[job.job_id]].items()
+            newer = [one for name, made in others if name not in self._replaced_at for one in self._usable(made)]
+            self.check("reused as it should be", not newer, "another result took its place", *newer, job)
         for output in (output for one in made for output in one.stored):
             at = self._rejected_at(output)
             self.check("reused as it should be", at > now, "rejected", output.key, job)
@@ -564,6 +568,17 @@ class Checker:
         if output.version_id is None and not self._is_shown(output):
             return math.inf
         return self.rejected.get((output.key, output.version_id, output.etag), math.inf)
+
+    def _usable_of(self, picture: tuple[str, int, str | None], job: Job) -> list[Job]:
+        """The same of all results of a picture that a job may have. One in whose place another was asked for is not
+        used where any was rejected.
+        """
+        known = self._known.get(picture, {})
+        rejected = any(
+            self._rejected_at(output) < math.inf for made in known.values() for one in made for output in one.stored
+        )
+        wanted = (made for name, made in known.items() if not (rejected and name in self._replaced_at))
+        return [one for made in wanted if self._same_wishes(made[0], job) for one in self._usable(made)]
 
     def _usable(self, delivered: list[Job]) -> list[Job]:
         """Of jobs that were delivered with the same bytes those whose outputs are all there, and nobody has laid a hand

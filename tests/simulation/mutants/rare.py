@@ -41,5 +41,20 @@ KEPT_BY: Final[dict[str, str]] = {
     "a run that cannot be read for a week is given up": (
         "test_directed_outages.py::test_a_longer_one_leaves_unclear_answers_to_a_person[9-delivered-1]"
     ),
+    "a photo is not sent again once its picture is known": (
+        "test_directed_picture_late.py::test_a_photo_is_not_sent_again_once_known[new-failed]"
+    ),
+    "a late result leaves what is known": (
+        "test_directed_picture_late.py::test_of_two_results_one_is_enough[e.jpg-a.jpg-d.jpg-deleted]"
+    ),
+    "what was rejected does not come back": (
+        "test_directed_picture_late.py::test_what_was_rejected_does_not_come_back"
+    ),
+    "what was replaced is not used for what is rejected": (
+        "test_directed_picture_late.py::test_the_earlier_result_is_not_used_if_the_new_is_bad[a.jpg]"
+    ),
+    "another output's rejection does not count": (
+        "test_directed_picture_late.py::test_another_photos_rejection_is_not_its_own"
+    ),
 }
 """By guard, the test in `tests/simulation`."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from detag.domain import picture as pictures
-from detag.domain.picture import MAX_KNOWN_OUTPUTS, MAX_NAMES, Delivery, Output, Picture
+from detag.domain.picture import MAX_KNOWN_OUTPUTS, MAX_NAMES, MAX_RESULTS, Delivery, Output, Picture
 
 NOW = 1_000_000.0
 FREE = Picture(picture_id="p1", version=4)
@@ -67,11 +67,67 @@ def test_a_name_is_remembered_once() -> None:
     assert found.deliveries == (first, delivery(2), delivery(1), Delivery("", delivery(0).outputs))
 
 
-def test_another_result_takes_the_place_of_all_names() -> None:
-    anew = delivery(7, result="e2")
-    found = pictures.know(known(3), "job-7", anew, copies=False, partial=True)
-    assert (found.deliveries, found.originals, found.partial) == ((anew,), anew.outputs, True)
+ANEW = delivery(7, result="e2")
+
+
+def paid_again(*, asked: bool = False) -> Picture:
+    """A picture known by three names, and by the result of a run that was paid for later."""
+    taken = pictures.take(known(3), "job-7", NOW)
+    return pictures.know(taken, "job-7", ANEW, copies=False, run_id="run-7", partial=True, asked=asked)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_another_result_is_known_before_the_others(asked: bool) -> None:
+    found = paid_again(asked=asked)
+    assert (found.outputs, found.originals, found.partial) == (ANEW.outputs, ANEW.outputs, True)
+    assert [one.run_id for one in found.results] == ["run-7", "run-0"]
+    assert [one.replaced for one in found.results] == [False, asked]
+    assert found.others[0].deliveries == known(3).deliveries
     assert pictures.know(found, "job-8", delivery(8, result="e2"), copies=True).partial
+
+
+def test_a_late_result_is_known_behind_the_others() -> None:
+    """Its job does not have the picture any more."""
+    found = pictures.know(known(3), "job-7", ANEW, copies=False, run_id="run-7")
+    assert [one.run_id for one in found.results] == ["run-0", "run-7"]
+    assert found.deliveries == (*known(3).deliveries, ANEW)
+
+
+def test_a_copy_is_a_name_of_the_result_that_it_was_made_of() -> None:
+    copy = delivery(8)
+    found = pictures.know(paid_again(), "job-8", copy, copies=True, of=delivery(0).outputs)
+    assert [one.run_id for one in found.results] == ["run-7", "run-0"]
+    assert found.others[0].deliveries == (copy, *known(3).deliveries)
+    assert pictures.know(paid_again(), "job-8", copy, copies=True, of=copy.outputs) == paid_again(), "it is gone"
+
+
+def test_what_was_rejected_makes_way_and_stays_away() -> None:
+    before = pictures.reject(known(3), known(3).results)
+    assert before.deliveries == known(3).deliveries, "until there is another"
+    found = pictures.know(before, "job-7", ANEW, copies=False, run_id="run-7")
+    assert (found.deliveries, found.rejected_runs) == ((ANEW,), ("run-0",))
+    assert pictures.know(found, "job-0", delivery(0), copies=False, run_id="run-0") == found
+
+
+def test_the_result_that_is_used_comes_first() -> None:
+    found = pictures.prefer(paid_again(), paid_again().results[1], [delivery(1)])
+    assert [one.run_id for one in found.results] == ["run-0", "run-7"]
+    assert found.deliveries == (delivery(2), delivery(0), ANEW)
+
+
+def test_only_so_many_results_are_remembered() -> None:
+    """The newest and the first of those that were known; each with what makes it known at least."""
+    found = known(MAX_NAMES)
+    for number in range(1, MAX_RESULTS + 2):
+        taken = pictures.take(found, f"job-{number}", NOW)
+        late = delivery(40 + number, result=f"l{number}")
+        anew = delivery(60 + number, result=f"n{number}")
+        found = pictures.know(taken, "late", late, copies=False, run_id=f"late-{number}")
+        assert found.results[-1].deliveries == (late,)
+        found = pictures.know(found, f"job-{number}", anew, copies=False, run_id=f"new-{number}")
+        assert found.outputs == anew.outputs
+        assert len(found.results) <= MAX_RESULTS
+        assert len(found.deliveries) <= MAX_NAMES
 
 
 def test_the_same_run_stored_again_is_the_same_result() -> None:
@@ -88,7 +144,7 @@ def test_equal_bytes_of_another_run_are_another_result(run_id: str | None) -> No
     again = replace(delivery(0), outputs=(replace(delivery(0).outputs[0], version_id="v9"),))
     before = known(3) if run_id else replace(known(3), run_id=None)
     found = pictures.know(before, "job-0", again, copies=False, run_id=run_id)
-    assert (found.deliveries, found.run_id) == ((again,), run_id)
+    assert [one.deliveries for one in found.results] == [known(3).deliveries, (again,)]
 
 
 def test_the_originals_and_the_newest_names_are_kept() -> None:
@@ -105,7 +161,8 @@ def test_an_item_never_grows_too_large() -> None:
 
 
 def test_a_name_that_is_gone_is_dropped() -> None:
-    found = pictures.without(known(3), [delivery(2), delivery(0)])
+    (result,) = known(3).results
+    found = pictures.prefer(known(3), result, [delivery(2), delivery(0)])
     assert (found.source_key, found.outputs, found.older) == ("1.jpg", delivery(1).outputs, ())
     assert found.deliveries == (delivery(1), Delivery("", delivery(0).outputs)), "it may have been rejected"
-    assert pictures.without(known(2), known(2).deliveries) == known(2), "one is left in any case"
+    assert result.without(result.deliveries) == result, "one is left in any case"

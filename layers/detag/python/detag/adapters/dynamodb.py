@@ -224,6 +224,8 @@ class DynamoJobStore:
             return None
         seen = seen or self._picture(change.picture_id, self._get(picture_pk(change.picture_id)))
         changed = change.change(seen)
+        if changed is None:
+            raise PictureTaken(seen)
         return None if changed == seen else (seen, changed)
 
     def _picture(self, picture_id: str, item: Item | None) -> Picture:

@@ -29,7 +29,7 @@ from detag.domain.intake import Intake, Override
 from detag.domain.job import FormerEnd, Job, Reservation, Spent, State, Trouble, Upload, sequencer_rank
 from detag.domain.missed_uploads import Scan
 from detag.domain.money import day_of
-from detag.domain.picture import Delivery, Output, Picture
+from detag.domain.picture import Delivery, Output, Picture, Result
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Request, Way
 from detag.ports.items import LASTING_SECONDS, OUTPUT, kept, kept_batch, kept_intake, kept_scan
@@ -158,6 +158,12 @@ PAIRS: Final = Type("L", "list of pairs of texts", _write_pairs, _read_pairs)
 OUTPUTS: Final = Type("L", "list of outputs: number, key, version, ETag, size and type", _write_outputs, _read_outputs)
 DELIVERIES: Final = Type(
     "L", "list of deliveries: the photo's key, and its outputs", _write_deliveries, _read_deliveries
+)
+RESULTS: Final = Type(
+    "L",
+    "list of results: each like that of the picture itself",
+    lambda value: [{"M": _written(RESULT_ATTRIBUTES, partial(getattr, one))} for one in value],
+    lambda value: tuple(Result(**_fields(RESULT_ATTRIBUTES, one["M"])) for one in value),
 )
 TROUBLES: Final = Type("M", "map of troubles to seconds since the epoch", _write_times, _read_troubles)
 REQUESTS: Final = Type("L", "list of requests: id, how, who asked, when", _write_requests, _read_requests)
@@ -451,17 +457,24 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
-PICTURE_ATTRIBUTES: Final = (
-    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
-    Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
-    Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
-    Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
+RESULT_ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("source_key", "source_key", TEXT, "once known", ""),
     Attribute("outputs", "outputs", OUTPUTS, "once known", ()),
     Attribute("originals", "originals", OUTPUTS, "once known", ()),
     Attribute("older", "older", DELIVERIES, "once known under several names", ()),
     Attribute("run_id", "run_id", TEXT, "once known, where the job's run is"),
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
+    Attribute("replaced", "replaced", FLAG, TRUE, absent=False),
+)
+PICTURE_ATTRIBUTES: Final = (
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+    Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
+    Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
+    Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
+    *RESULT_ATTRIBUTES,
+    Attribute("others", "others", RESULTS, "once other runs have made results of it", ()),
+    Attribute("rejected_runs", "rejected_runs", TEXTS, "once a result was seen to be rejected", ()),
+    Attribute("known_version", "known_version", WHOLE, "once known", 0),
 )
 PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."

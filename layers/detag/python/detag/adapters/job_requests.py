@@ -95,11 +95,13 @@ def save_requests(
         requests[NOT_DELIVERED] = {"Update": sent_photo_request(table, photo, now, unless_output=False)}
     for output_id in new_outputs(before, after, met):
         requests[output_id] = {"Update": delivered_output_request(table, output_id, after.job_id, now)}
-    if (day := reused_on(before, after)) is not None:
-        requests[f"reused on {day}"] = reused_request(table, day, now)
     reserved = after.reservation.day if after.reservation is not None else None
-    for day, usd in moved_money(before.reservations, after.reservations).items():
-        requests[day] = spend_request(table, day, usd, limit if day == reserved else None, now)
+    reused, moved = reused_on(before, after), moved_money(before.reservations, after.reservations)
+    for day, usd in moved.items():
+        limited = limit if day == reserved else None
+        requests[day] = spend_request(table, day, usd, limited, now, reused=day == reused)
+    if reused is not None and reused not in moved:
+        requests[reused] = reused_request(table, reused, now)
     return requests
 
 
@@ -167,11 +169,14 @@ def reused_request(table: str, day: str, now: float) -> Request:
     return {"Update": update}
 
 
-def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None, now: float) -> Request:
+def spend_request(
+    table: str, day: str, usd: Decimal, limit: Decimal | None, now: float, *, reused: bool = False
+) -> Request:
     """A transaction's action that adds to what is spent on a day, or takes off it where `usd` is below 0.
 
     With a `limit`, only while the day is open and the limit leaves enough for it. Without one the day need not be open,
-    nor does this open it; an item that this makes expires like any other.
+    nor does this open it; an item that this makes expires like any other. `reused`: it counts a result that was reused
+    as well, since a transaction may change an item only once.
     """
     update: Request = {
         "TableName": table,
@@ -183,6 +188,10 @@ def spend_request(table: str, day: str, usd: Decimal, limit: Decimal | None, now
             ":then": {"N": WHOLE.write(int(now + LASTING_SECONDS))},
         },
     }
+    if reused:
+        update["UpdateExpression"] += ", #reused :one"
+        update["ExpressionAttributeNames"] |= {"#reused": REUSED.name}
+        update["ExpressionAttributeValues"] |= {":one": {"N": "1"}}
     if limit is not None:
         update |= {
             "ConditionExpression": "attribute_exists(#opened_at) AND #spent <= :most",

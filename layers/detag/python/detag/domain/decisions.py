@@ -619,6 +619,9 @@ class Facts:
     """Whether somebody rejected it."""
 
 
+WAS_REJECTED: Final = "the earlier result was rejected"
+
+
 def is_as_delivered(outputs: Sequence[Facts]) -> bool:
     """Whether all outputs of one name can be a source of copies."""
     return all(one.there and one.untouched for one in outputs)
@@ -629,7 +632,7 @@ def refuse_reuse(names: Sequence[Sequence[Facts]]) -> str | None:
     they are all as they were delivered, and none was rejected under any.
     """
     if any(one.rejected for outputs in names for one in outputs):
-        return "the earlier result was rejected"
+        return WAS_REJECTED
     if any(is_as_delivered(outputs) for outputs in names):
         return None
     if not any(all(one.there for one in outputs) for outputs in names):
@@ -643,7 +646,7 @@ class Source:
 
     delivery: Delivery
     picture: Picture
-    """As it was met, without the names whose outputs were found to be gone."""
+    """As it was met, with that result in front, and without those of its names whose outputs were found to be gone."""
 
 
 def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: Decimal) -> Step | Again:
@@ -813,6 +816,12 @@ def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) ->
     return Step(
         move=move(start_over, now), decision="started over", why="no run exists, and the photo is gone or unreadable"
     )
+
+
+def meet_again(*, now: float) -> Step:
+    """A photo is not sent again whose picture is known meanwhile, or another's: the next claim finds out."""
+    why = "no run exists, and an equal photo came first"
+    return Step(move=move(start_over, now), decision="started over", why=why)
 
 
 def usefulness(run: Run) -> int:

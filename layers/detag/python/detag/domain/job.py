@@ -1126,6 +1126,7 @@ def _closed(
         closed_at=now,
         ask_at=ask_at,
         told_costs=_told(job),
+        reused_from=None,
         closed_as=None,
         **_NO_SEARCH,
     )
@@ -1230,7 +1231,7 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
-    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state)
+    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +28,9 @@ MAX_NAMES: Final = 20
 """Under how many names a picture is remembered: those of the run's own outputs and of the newest copies."""
 MAX_KNOWN_OUTPUTS: Final = 64
 """How many outputs those may be in all: an item holds 400 KB, and a key may have 1 KB."""
+MAX_RESULTS: Final = 4
+"""How many results of one picture are remembered: there are others only where a run ended well after all, or somebody
+asked for another."""
 
 
 def picture_id(etag: str, size: int, *, ratio: str | None, again: str | None) -> str | None:
@@ -76,6 +79,48 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one run made of a picture, under the names that are remembered of it. The fields are those of `Picture`."""
+
+    source_key: str = ""
+    outputs: tuple[Output, ...] = ()
+    originals: tuple[Output, ...] = ()
+    older: tuple[Delivery, ...] = ()
+    run_id: str | None = None
+    partial: bool = False
+    replaced: bool = False
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """All that is remembered of it, the newest first. Its originals stay among them, even deleted: whether they
+        were rejected is always looked at.
+        """
+        named = (Delivery(self.source_key, self.outputs), *self.older)
+        if not self.originals or any(one.outputs == self.originals for one in named):
+            return named
+        return (*named, Delivery("", self.originals))
+
+    def has_name(self, source_key: str) -> bool:
+        """Whether it was delivered for a photo of that key."""
+        return any(one.source_key == source_key for one in self.deliveries)
+
+    def named(self, delivered: Delivery) -> Result:
+        """The same with one more name, or with one as it was delivered last."""
+        others = tuple(one for one in self.deliveries if one.source_key not in ("", delivered.source_key))
+        return replace(self, source_key=delivered.source_key, outputs=delivered.outputs, older=others)
+
+    def without(self, gone: Collection[Delivery]) -> Result:
+        """The same without names whose outputs are gone; one is left in any case."""
+        left = [one for one in self.deliveries if one not in gone and one.source_key]
+        if not left:
+            return self
+        return replace(self, source_key=left[0].source_key, outputs=left[0].outputs, older=tuple(left[1:]))
+
+
+_OF_RESULT: Final = tuple(Result.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One picture, as one item of the job table keeps it."""
 
@@ -100,16 +145,24 @@ class Picture:
     """Runflow's id of that run."""
     partial: bool = False
     """Whether the run made less than it was asked for."""
+    replaced: bool = False
+    """Whether a new run was asked for in its place: it is used only where what that made is gone."""
+    others: tuple[Result, ...] = ()
+    """The results of other runs: of those that ended well after all, and of those before another was paid for."""
+    rejected_runs: tuple[str, ...] = ()
+    """The runs whose results were seen to be rejected: they are not used any more, however they are delivered again."""
+    known_version: int = 0
+    """The version with which something was delivered of it last."""
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """What is known of it, the result of the run that was paid for last before those that came late."""
+        return (Result(**{name: getattr(self, name) for name in _OF_RESULT}), *self.others)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """All that is remembered of the result that was delivered last, the newest first. Its originals stay among
-        them, even deleted: whether they were rejected is always looked at.
-        """
-        named = (Delivery(self.source_key, self.outputs), *self.older)
-        if not self.originals or any(one.outputs == self.originals for one in named):
-            return named
-        return (*named, Delivery("", self.originals))
+        """All that is remembered of all its results."""
+        return tuple(one for result in self.results for one in result.deliveries)
 
     @property
     def is_known(self) -> bool:
@@ -134,6 +187,15 @@ def retake(picture: Picture, job_id: str, now: float, span: float) -> Picture:
     return take(picture, job_id, now + span)
 
 
+def keep(picture: Picture, job_id: str, claimed: int | None) -> Picture | None:
+    """Let the job that has it send its photo again; None where another has it, or something was delivered of it since
+    the claim that wrote the version `claimed`: None where a new result was asked for.
+    """
+    if picture.taken_by != job_id or (claimed is not None and picture.known_version > claimed):
+        return None
+    return replace(picture, version=picture.version + 1)
+
+
 def wait(picture: Picture, job_id: str) -> Picture:
     """Have a job woken when the one that pays for it has ended."""
     if job_id not in picture.waiting and len(picture.waiting) >= MAX_WAITING:
@@ -155,51 +217,97 @@ def know(
     delivered: Delivery,
     *,
     copies: bool,
+    of: tuple[Output, ...] | None = None,
     run_id: str | None = None,
     partial: bool = False,
+    asked: bool = False,
 ) -> Picture:
-    """Remember what was delivered of it; `copies`: of what was known.
+    """Remember what was delivered of it; `copies`: of a result that was known, the one with the originals `of`, or the
+    first. `asked`: a new run was asked for in place of what was known.
 
-    A copy is one more name of the same result, since people delete the old folder after they renamed it, or the new one
-    again; the outputs of another run take the place of all that was known, but not those of the same run, stored again.
+    A copy is one more name of its result, since people delete the old folder after they renamed it, or the new one
+    again; so are the outputs of the same run, stored again. The result of another run stays beside what was known: in
+    front, where its job has the picture, and behind, where it came late. What was rejected makes way for it.
     """
     left = leave(picture, job_id)
-    same = picture.is_known and (copies or (run_id is not None and run_id == picture.run_id))
-    if same and delivered in picture.deliveries:
+    if run_id is not None and run_id in picture.rejected_runs:
         return left
-    others = [one for one in picture.deliveries if one.source_key not in ("", delivered.source_key)] if same else []
-    originals = picture.originals if same else delivered.outputs
-    return replace(
-        left,
-        version=picture.version + 1,
-        source_key=delivered.source_key,
-        outputs=delivered.outputs,
-        originals=originals,
-        older=_newest(delivered, others, originals),
-        run_id=picture.run_id if same else run_id,
-        partial=picture.partial if same else partial,
-    )
+    results = list(picture.results) if picture.is_known else []
+    number = next((n for n, one in enumerate(results) if _is_same(one, copies=copies, of=of, run_id=run_id)), None)
+    if number is None and of is not None:  # what it was copied from is not known any more
+        return left
+    if number is not None:
+        if delivered in results[number].deliveries:
+            return left
+        results[number] = results[number].named(delivered)
+    else:
+        made = Result(
+            source_key=delivered.source_key,
+            outputs=delivered.outputs,
+            originals=delivered.outputs,
+            run_id=run_id,
+            partial=partial,
+        )
+        known = [one for one in results if one.run_id is None or one.run_id not in picture.rejected_runs]
+        results = _beside(known, made, first=picture.taken_by == job_id, asked=asked)
+    return replace(_with(left, _fitting(results)), version=picture.version + 1, known_version=picture.version + 1)
 
 
-def _newest(delivered: Delivery, others: Iterable[Delivery], originals: tuple[Output, ...]) -> tuple[Delivery, ...]:
-    """As many of the others as are remembered beside what was delivered, and in any case the originals."""
-    kept: list[Delivery] = []
-    names, outputs = MAX_NAMES - 2, MAX_KNOWN_OUTPUTS - len(delivered.outputs) - len(originals)
-    for one in others:
-        if one.outputs == originals:
-            kept.append(one)
-        elif names and len(one.outputs) <= outputs:
-            kept.append(one)
-            names, outputs = names - 1, outputs - len(one.outputs)
-    return tuple(kept)
+def _beside(known: Sequence[Result], made: Result, *, first: bool, asked: bool) -> list[Result]:
+    """What is known, with one more result: the `first`, or one that came late."""
+    if first:
+        return [made, *(replace(one, replaced=one.replaced or asked) for one in known)]
+    return [*known[: MAX_RESULTS - 1], made]
 
 
-def without(picture: Picture, gone: Collection[Delivery]) -> Picture:
-    """A known picture without names whose outputs are gone; one is left in any case."""
-    left = [one for one in picture.deliveries if one not in gone and one.source_key]
-    if not left:
-        return picture
-    return replace(picture, source_key=left[0].source_key, outputs=left[0].outputs, older=tuple(left[1:]))
+def _is_same(one: Result, *, copies: bool, of: tuple[Output, ...] | None, run_id: str | None) -> bool:
+    if copies:
+        return of in (None, one.originals)
+    return run_id is not None and one.run_id == run_id
+
+
+def _fitting(results: Sequence[Result]) -> list[Result]:
+    """As many results as are remembered, the first in any case: each with its newest name and its originals, and with
+    as many of the other names as there may be in all.
+    """
+    fitting = [*results[:MAX_RESULTS]]
+    while len(fitting) > 1 and _most_outputs(fitting) < 0:
+        fitting.pop()
+    names, outputs = MAX_NAMES - 2 * len(fitting), _most_outputs(fitting)
+    for number, result in enumerate(fitting):
+        kept: list[Delivery] = []
+        for one in result.older:
+            if one.outputs == result.originals:
+                kept.append(one)
+            elif names > 0 and len(one.outputs) <= outputs:
+                kept.append(one)
+                names, outputs = names - 1, outputs - len(one.outputs)
+        fitting[number] = replace(result, older=tuple(kept))
+    return fitting
+
+
+def _most_outputs(results: Sequence[Result]) -> int:
+    """How many outputs the other names of these results may have."""
+    return MAX_KNOWN_OUTPUTS - sum(len(one.outputs) + len(one.originals) for one in results)
+
+
+def _with(picture: Picture, results: Sequence[Result]) -> Picture:
+    first, *others = results
+    return replace(picture, others=tuple(others), **{name: getattr(first, name) for name in _OF_RESULT})
+
+
+def reject(picture: Picture, rejected: Collection[Result]) -> Picture:
+    """A picture that remembers which of its results were rejected, where the run is known that made them."""
+    runs = dict.fromkeys((*picture.rejected_runs, *(one.run_id for one in rejected if one.run_id is not None)))
+    return replace(picture, rejected_runs=tuple(runs)[-MAX_NAMES:])
+
+
+def prefer(picture: Picture, result: Result, gone: Collection[Delivery]) -> Picture:
+    """A known picture with the result that is used in front of the others, and without those of its names that are
+    gone.
+    """
+    others = (one for one in picture.results if one.originals != result.originals)
+    return _with(picture, [result.without(gone), *others])
 
 
 def woken(before: Picture, after: Picture) -> tuple[str, ...]:

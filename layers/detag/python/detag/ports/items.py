@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from detag.domain import picture as pictures
@@ -85,7 +86,8 @@ class PictureChange:
     """How a picture changes with a job that is saved."""
 
     picture_id: str
-    change: Callable[[Picture], Picture]
+    change: Callable[[Picture], Picture | None]
+    """None where the picture must not change so: `PictureTaken`."""
     expected: Picture | None
     """The picture as it probably is; None where that is not known, and it has to be read."""
     takes: bool = False
@@ -98,21 +100,25 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
 
     It is taken with each claim, left with whatever gives the claim up, and known with a delivery. A run that is used
-    after that takes it again, if nobody has it.
+    after that takes it again, if nobody has it. A photo is sent again only while its job has it.
     """
     job_id = after.job_id
     if after.picture is not None and _is_claimed(before, after):
         until = after.picture_until
         expected = met or Picture(picture_id=after.picture)
-        return PictureChange(after.picture, lambda picture: pictures.take(picture, job_id, until), expected, takes=True)
+        take = partial(pictures.take, job_id=job_id, until=until)
+        return PictureChange(after.picture, lambda picture: take(met or picture), expected, takes=True)
+    own = None
+    if before.holds_picture and before.picture_version == 1 and before.picture is not None:
+        own = Picture(picture_id=before.picture, version=1, taken_by=job_id)
+    if after.picture is not None and before.unconfirmed and after.state is State.SUBMITTING:
+        claimed = after.picture_version if after.again is None else None
+        return PictureChange(after.picture, lambda picture: pictures.keep(picture, job_id, claimed), own)
     if after.picture is not None and after.reason is Reason.SAME_PICTURE and before.due_at != after.due_at and met:
         return PictureChange(after.picture, lambda picture: pictures.wait(picture, job_id), met, waits=True)
     if after.picture is not None and after.state is State.SUBMITTED and not before.holds_picture:
         since, span = after.submitted_at, after.picture_until - after.claimed_at
         return PictureChange(after.picture, lambda picture: pictures.retake(picture, job_id, since, span), None)
-    own = None
-    if before.holds_picture and before.picture_version == 1 and before.picture is not None:
-        own = Picture(picture_id=before.picture, version=1, taken_by=job_id)
     if after.picture is not None and _delivers(before, after):
         return PictureChange(after.picture, lambda picture: _known(picture, after, met), met or own)
     if before.holds_picture and not after.holds_picture and before.picture is not None:
@@ -159,11 +165,20 @@ def _delivers(before: Job, after: Job) -> bool:
 def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
     """The picture once a job was delivered: if nobody changed it meanwhile, without what its copy found gone."""
     copies = job.reused_from is not None
-    if not job.stored or (copies and met is not None and picture.originals != met.originals):
+    if not job.stored:
         return pictures.leave(picture, job.job_id)
     as_met = met if copies and met is not None and met.version == picture.version else picture
     delivered = Delivery(job.upload.key, job.stored)
-    known = pictures.know(as_met, job.job_id, delivered, copies=copies, run_id=job.run_id, partial=job.partial)
+    known = pictures.know(
+        as_met,
+        job.job_id,
+        delivered,
+        copies=copies,
+        of=met.originals if copies and met is not None else None,
+        run_id=job.run_id,
+        partial=job.partial,
+        asked=job.again is not None,
+    )
     return picture if known == as_met else known
 
 

@@ -94,7 +94,8 @@ class JobStore(Protocol):
         """Replace the item that `before` was read from by `after`; with `before.version` 0, create it.
 
         The job's picture, and what is known of its outputs, change in the same transaction, as `picture_change` says:
-        a claim takes the picture that was `met`, or one that has no item. With `unless_output`, the bytes with that id
+        a claim takes the picture that was `met`, or one that has no item; a photo is sent again only while its job has
+        the picture, and nothing was delivered of it since the claim. With `unless_output`, the bytes with that id
         must not have been delivered before they were first claimed as a photo. Returns the jobs that waited for the
         picture, and may go on.
 

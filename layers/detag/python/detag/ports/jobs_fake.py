@@ -180,6 +180,8 @@ class FakeJobStore:
         if change.waits and not same:
             raise Conflict(f"picture {change.picture_id} is not as it was read")
         changed = change.change(there)
+        if changed is None:
+            raise PictureTaken(there)
         return None if changed == there else (there, changed)
 
     def _move_money(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import SENT_AGAIN, Adopt, Next, Step, UseRun, after_asking, uncounted
+from detag.domain.decisions import SENT_AGAIN, Adopt, Next, Step, UseRun, after_asking, meet_again, uncounted
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.domain.search import after_list, refuse_search
 from detag.ports.clock import Clock
+from detag.ports.jobs import PictureTaken
 from detag.services.admission import Admission
 from detag.services.budget import Budget
 from detag.services.existing_runs import ExistingRuns
@@ -58,7 +59,10 @@ class Confirmation:
             return
         if decided.decision == SENT_AGAIN:
             decided = self._admission.before_resend(job, decided)
-        after = self._steps.take(job, decided)
+        try:
+            after = self._steps.take(job, decided)
+        except PictureTaken:
+            after = self._steps.take(job, meet_again(now=self._clock.now()))
         if after.state is State.SUBMITTING:
             self._submission.send(after, deadline)
         elif after.reason is Reason.READY:

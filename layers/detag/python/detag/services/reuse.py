@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from detag.domain.decisions import (
+    WAS_REJECTED,
     Again,
     Facts,
     Fetched,
@@ -37,7 +38,7 @@ from detag.domain.naming import (
     short_key,
     source_of,
 )
-from detag.domain.picture import REJECTED, REVIEW, Delivery, Output, Picture, without
+from detag.domain.picture import REJECTED, REVIEW, Delivery, Output, Picture, Result, prefer, reject
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient, Unreadable
 from detag.ports.jobs import JobStore
@@ -45,7 +46,6 @@ from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, 
 from detag.services.storing import Storing, as_output
 
 GONE: Final = Facts(there=False, untouched=False, rejected=False)
-REJECTED_ONE: Final = Facts(there=True, untouched=True, rejected=True)
 
 
 class _Rejected(Exception):
@@ -78,16 +78,18 @@ class Reuse:
         if not isinstance(met, Reusable):
             return met
         unreadable: list[Delivery] = []
+        rejected: list[Result] = []
         while True:
-            source = self._source(job, photo, picture, unreadable)
-            if not isinstance(source, Source):
-                return TakeOver(picture, source)
+            source = self._source(job, photo, picture, unreadable, rejected)
+            if isinstance(source, TakeOver):
+                return source
             copied = self._copied(job, photo, source.delivery, deadline)
             if isinstance(copied, _Rejected):
-                return TakeOver(picture, refuse_reuse([[REJECTED_ONE]]))
-            if not isinstance(copied, Exception):
+                rejected += [one for one in picture.results if one.originals == source.picture.originals]
+            elif isinstance(copied, Exception):
+                unreadable.append(source.delivery)
+            else:
                 break
-            unreadable.append(source.delivery)
         decided = after_copy(job, source, copied, now=self._clock.now(), price=self._price)
         if isinstance(decided, Again):
             raise Transient(decided.why)
@@ -104,12 +106,37 @@ class Reuse:
     # Whether what is known can be used
 
     def _source(
-        self, job: Job, photo: Photo, picture: Picture, unreadable: Collection[Delivery]
-    ) -> Source | str | None:
-        """The first name whose outputs are as they were delivered, the upload's own before all others; or why there is
-        none. Of the names after it nothing but whether they were rejected is asked.
+        self,
+        job: Job,
+        photo: Photo,
+        picture: Picture,
+        unreadable: Collection[Delivery],
+        rejected: Collection[Result],
+    ) -> Source | TakeOver:
+        """The first result that can be used: one under the upload's own name before all others, but those in whose
+        place a new one was asked for last, and none of them where that one was rejected. Else why there is none.
         """
-        names = sorted(picture.deliveries, key=lambda one: one.source_key != job.upload.key)
+        key, refused, whys = job.upload.key, list[Result](), list[str | None]()
+        for result in sorted(picture.results, key=lambda one: (one.replaced, not one.has_name(key))):
+            known = result in rejected or (result.run_id is not None and result.run_id in picture.rejected_runs)
+            if known or (result.replaced and refused):
+                refused.append(result)
+                continue
+            found = self._source_in(job, photo, result, unreadable)
+            if not isinstance(found, str | None):
+                return Source(found[0], prefer(reject(picture, refused), result, found[1]))
+            whys.append(found)
+            if found == WAS_REJECTED:
+                refused.append(result)
+        return TakeOver(reject(picture, refused), WAS_REJECTED if refused else whys[0])
+
+    def _source_in(
+        self, job: Job, photo: Photo, result: Result, unreadable: Collection[Delivery]
+    ) -> tuple[Delivery, Collection[Delivery]] | str | None:
+        """The first name whose outputs are as they were delivered, the upload's own before all others, and those that
+        are not; or why there is none. Of the names after it nothing but whether they were rejected is asked.
+        """
+        names = sorted(result.deliveries, key=lambda one: one.source_key != job.upload.key)
         found: Delivery | None = None
         facts: list[list[Facts]] = []
         gone: list[Delivery] = []
@@ -130,7 +157,7 @@ class Reuse:
         except Denied:  # of the tags: whether it was rejected cannot be told
             return refuse_reuse([[GONE]])
         why = refuse_reuse(facts)
-        return why if found is None or why else Source(found, without(picture, gone))
+        return why if found is None or why else (found, gone)
 
     def _is_copied(self, job: Job, photo: Photo, delivery: Delivery) -> bool:
         """Whether all copies of an earlier delivery are there that were stored for this very job, which could not be
@@ -174,7 +201,13 @@ class Reuse:
         return output.key not in self._jobs.delivered_of(job.upload.bucket, delivery.source_key).keys
 
     def _is_rejected(self, output: Output) -> bool:
-        """Raises `Denied` where that cannot be told."""
+        """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:
+        its tags went with it.
+        """
+        if output.version_id is None:
+            shown = self._photos.existing(output.key)
+            if shown is None or shown.etag != output.etag:
+                return False
         try:
             tags = self._photos.tags(output.key, output.version_id)
         except Missing:
