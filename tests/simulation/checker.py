@@ -1090,7 +1090,11 @@ class Checker:
         """Whether an output that was stored for a job is one of another: its own, or found in its place."""
         if job_id == job.job_id:
             return True
-        return job.reused_from is not None and self._pictures.get(job_id) == self._pictures.get(job.job_id)
+        other = self._simulation.jobs.jobs.get(job_id)
+        equal = self._pictures.get(job_id) == self._pictures.get(job.job_id)
+        if other is not None and not self._simulation.versioned:
+            equal = self._same_wishes(other, job)
+        return job.reused_from is not None and equal
 
     def _is_copied_over(self, job: Job) -> bool:
         """Whether a copy for a newer photo of the name was stored, whose job gave way to a still newer one unsaved."""
