@@ -322,6 +322,15 @@ def test_services_are_made_in_app_only() -> None:
     assert makers == {LIBRARY / "app.py"}
 
 
+def test_services_are_put_together_by_keyword() -> None:
+    """Of two clocks or buckets in the wrong order no type tells."""
+    made = {name for module in MODULES if kind(module) == "services" for name in _made(MODULES[module])}
+    calls = [node for node in ast.walk(tree(LIBRARY / "app.py")) if isinstance(node, ast.Call)]
+    services = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in made]
+    assert len(services) > 10
+    assert [ast.unparse(call) for call in services if call.args] == []
+
+
 def _made(path: Path) -> list[str]:
     """The classes of a module that are made of ports and other services: they write out their `__init__`."""
     return [name.removesuffix(".__init__") for name, _ in functions(tree(path).body) if name.endswith(".__init__")]

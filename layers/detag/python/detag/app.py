@@ -75,7 +75,8 @@ def callback(*, secrets: CallbackSecrets, results: Queue, clock: Clock, telemetr
     """From callbacks to messages."""
     from detag.services.callback import CallbackHandler, SecretList
 
-    return CallbackHandler(secrets=SecretList(secrets, clock), results=results, clock=clock, telemetry=telemetry)
+    kept = SecretList(source=secrets, clock=clock)
+    return CallbackHandler(secrets=kept, results=results, clock=clock, telemetry=telemetry)
 
 
 def deliver(

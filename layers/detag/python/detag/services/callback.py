@@ -92,7 +92,7 @@ class SecretList:
     be read.
     """
 
-    def __init__(self, source: CallbackSecrets, clock: Clock) -> None:
+    def __init__(self, *, source: CallbackSecrets, clock: Clock) -> None:
         self._source, self._clock = source, clock
         self._secrets: tuple[bytes, ...] = ()
         self._read_at = self._failed_at = float("-inf")
