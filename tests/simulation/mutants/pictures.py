@@ -80,7 +80,7 @@ MUTANTS: Final = (
     one(
         "what was rejected under any name is not reused",
         "reused as it should be",
-        REUSE + "_source",
+        REUSE + "_source_in",
         "replace(GONE, rejected=self._is_rejected(output))",
         "GONE",
         400,
