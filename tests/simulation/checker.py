@@ -572,9 +572,7 @@ class Checker:
         used where any was rejected.
         """
         known = self._known.get(picture, {})
-        rejected = any(
-            self._rejected_at(output) < math.inf for made in known.values() for one in made for output in one.stored
-        )
+        rejected = any(self._was_rejected(made) for made in known.values())
         wanted = (made for name, made in known.items() if not (rejected and name in self._replaced_at))
         return [one for made in wanted if self._same_wishes(made[0], job) for one in self._usable(made)]
 
@@ -582,9 +580,14 @@ class Checker:
         """Of jobs that were delivered with the same bytes those whose outputs are all there, and nobody has laid a hand
         on them; none where a person rejected any of the outputs.
         """
-        if any(self._rejected_at(output) < math.inf for one in delivered for output in one.stored):
+        if self._was_rejected(delivered):
             return []
         return [one for one in delivered if all(self._is_there(output) for output in one.stored)]
+
+    def _was_rejected(self, delivered: list[Job]) -> bool:
+        """Whether a person rejected one of these results; without versions nobody need know of it any more."""
+        outputs = (output for one in delivered for output in one.stored)
+        return any((output.key, output.version_id, output.etag) in self.rejected for output in outputs)
 
     def _is_there(self, output: Output) -> bool:
         """Whether an output can be read, and at most a newer output of the same photo took its place."""

@@ -267,9 +267,10 @@ class Runflow(FakeRuns):
 
     def _begin(self, run: FakeRun) -> None:
         """See `FakeRuns`. A file that came after the claim, in a bucket without versions, need not be an image."""
+        starts = run.next_at
         super()._begin(run)
         if not run.ended and b"<photo " not in (run.photo or b""):
-            self._end(run, run.next_at, "failed", "NOT_AN_IMAGE", "image_url leads to no image", free=True)
+            self._end(run, starts, "failed", "NOT_AN_IMAGE", "image_url leads to no image", free=True)
 
     # Faults
 

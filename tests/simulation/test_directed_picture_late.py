@@ -238,3 +238,14 @@ def test_a_copy_that_is_closed_as_before_stays_a_copy() -> None:
     assert (found.state, found.reused_from) == (State.DELIVERED, before.reused_from)
     assert before.reused_from is not None
     rest(simulation)
+
+
+def test_an_equal_photo_waits_for_an_unclear_answer() -> None:
+    """The POST may have made a run, and has: nothing is paid beside it."""
+    simulation = played()
+    simulation.runflow.faults, simulation.runflow.endings = [Fault(503, effect=True)], [SLOW]
+    first = drop(simulation, "a.jpg", seconds=15.0)
+    second = drop(simulation, "b.jpg", seconds=15.0)
+    assert (first.reason, second.reason) == (Reason.UNCONFIRMED, Reason.SAME_PICTURE)
+    rest(simulation)
+    assert paid(simulation) == 1
