@@ -62,5 +62,26 @@ KEPT_BY: Final[dict[str, str]] = {
     "an unconfirmed photo keeps its picture": (
         "test_directed_picture_late.py::test_an_equal_photo_waits_for_an_unclear_answer"
     ),
+    "one record that cannot be read ends no search": (
+        "test_directed_unreadable_runs.py::test_strangers_records_do_not_hide_our_run[ignored-1]"
+    ),
+    "a run that cannot be read is not given up earlier": (
+        "test_directed_unreadable_runs.py::test_one_record_that_cannot_be_read_delays_no_other[2]"
+    ),
+    "search for an existing run: order checked": (
+        "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[ignored-ascending]"
+    ),
+    "search for an existing run: a list that may not be read": (
+        "test_directed_listing.py::test_runs_that_do_not_tell_are_asked_for_in_parts"
+    ),
+    "what detag delivered is not cleaned again": (
+        "test_directed_pictures.py::test_an_output_that_is_fed_back_is_skipped_for_nothing"
+    ),
+    "nothing tells of what is no photo": (
+        "test_directed_records.py::test_nothing_tells_of_what_is_no_photo[shop/._shoe.jpg]"
+    ),
+    "replaced under another name: removed": (
+        "test_directed_outputs.py::test_a_newer_output_replaces_one_under_another_name"
+    ),
 }
 """By guard, the test in `tests/simulation`."""
