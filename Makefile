@@ -85,8 +85,8 @@ load: ## Drop many photos at once into a local stack: make load N=10000
 	@.venv/test/bin/python -m benchmarks --only-load $${N:+--photos "$$N"}
 
 .PHONY: lock
-lock: ## Resolve the requirements again (needs uv); bin/lock --upgrade raises them
-	@bin/lock
+lock: ## Resolve the requirements again (needs uv); with UPGRADE=1 raise them
+	@bin/lock $${UPGRADE:+--upgrade}
 
 .PHONY: clean
 clean: ## Stop the local stack, and remove the environments and everything else that was made

@@ -593,9 +593,13 @@ def _after_list() -> Iterator[Row]:
     yield row("intake is paused for a reason that rules out any search", NotSearched("{reason}"), job=long_ago)
     again = after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
-    for known, seen in (("it is to be sent again, and is still at its key", photo), ("... and is gone", Gone())):
+    for known, seen, delivered in (
+        ("it is to be sent again, and is still at its key", photo, ""),
+        ("... but a newer one was delivered, and then deleted for good", photo, "FF"),
+        ("... and is gone", Gone(), ""),
+    ):
         if isinstance(again, Step):
-            yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, now=NOW)
+            yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, delivered, now=NOW)
     known = "... and its picture was delivered meanwhile, or is another's"
     yield known, UNCONFIRMED, decisions.meet_again(now=NOW)
 

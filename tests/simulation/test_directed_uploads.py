@@ -78,9 +78,10 @@ def test_a_photo_whose_newer_version_was_taken_back_is_cleaned(simulation: Simul
     assert len(simulation.runflow.sent) == looked
 
 
-def test_a_photo_is_not_paid_if_its_output_could_not_be_stored(simulation: Simulation) -> None:
+@pytest.mark.parametrize("answer", [Fault(429, retry_after=600.0), Fault()], ids=["refused", "no answer"])
+def test_a_photo_is_not_paid_if_its_output_could_not_be_stored(simulation: Simulation, answer: Fault) -> None:
     """It waits; a newer one is delivered, and then deleted for good: its output stays, since newest wins."""
-    simulation.runflow.faults = [Fault(429, retry_after=600.0)]
+    simulation.runflow.faults = [answer]
     older = upload(simulation)
     pass_time(simulation, 60.0)
     newer = upload(simulation)

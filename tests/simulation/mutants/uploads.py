@@ -27,8 +27,8 @@ MUTANTS: Final = (
         "deleted: looked for before it is sent again",
         "deleted is deleted",
         DECISIONS + "before_resend",
-        "isinstance(seen, Head) and _is_of(job.upload, seen)",
-        "True",
+        "not isinstance(seen, Head) or not _is_of(job.upload, seen)",
+        "False",
     ),
     one(
         "replaced: by its version",

@@ -807,15 +807,17 @@ class Adopt:
     """Whether a run of the latest submission is among all of these: no money has to stay for it."""
 
 
-def before_resend(job: Job, again: Step, seen: Head | NotRead, *, now: float) -> Step:
+def before_resend(job: Job, again: Step, seen: Head | NotRead, delivered: str, *, now: float) -> Step:
     """The step that sends a photo again unchanged, while it is what is at its key; else one after which it is judged
-    anew.
+    anew. `delivered`: the sequencer of the newest upload of its name that was delivered.
     """
-    if isinstance(seen, Head) and _is_of(job.upload, seen):
+    if not isinstance(seen, Head) or not _is_of(job.upload, seen):
+        why = "no run exists, and the photo is gone or unreadable"
+    elif delivered and sequencer_rank(delivered) > job.upload.rank:
+        why = "no run exists, and a newer photo of its name was delivered"
+    else:
         return again
-    return Step(
-        move=move(start_over, now), decision="started over", why="no run exists, and the photo is gone or unreadable"
-    )
+    return Step(move=move(start_over, now), decision="started over", why=why)
 
 
 def meet_again(*, now: float) -> Step:

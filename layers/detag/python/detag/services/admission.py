@@ -98,7 +98,8 @@ class Admission:
     def before_resend(self, job: Job, again: Step) -> Step:
         """The step that sends an unconfirmed photo again, or another where the photo is gone. Raises `Transient`."""
         seen = self._read_head(job, None, HEAD_BYTES)
-        return before_resend(job, again, seen, now=self._clock.now())
+        delivered = self._jobs.delivered_of(job.upload.bucket, job.upload.key).sequencer
+        return before_resend(job, again, seen, delivered, now=self._clock.now())
 
     def with_metadata(self, job: Job) -> Job:
         """A reopened job with its photo's own metadata, for its outputs: once delivered, it does not keep it. As it is
