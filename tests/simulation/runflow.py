@@ -106,7 +106,7 @@ class Runflow(FakeRuns):
         self._refusals = Random(f"{simulation.seed} refusals")  # so are those
         self._refuses = self._refusals.choice((0.0, 0.0, 0.0, 0.4)) if simulation.profile.active else 0.0
         self._cancels = Random(f"{simulation.seed} cancels")  # and those
-        self._goes_on = self._cancels.choice((0.0, 0.5))
+        self._goes_on = self._cancels.choice((0.4, 0.9))
         self._costs = Random(f"{simulation.seed} costs")
         self._shown_late = self._costs.choice((0.0, 0.0, 0.3))
         self.foreign: set[str] = set()
