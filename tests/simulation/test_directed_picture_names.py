@@ -395,12 +395,3 @@ def test_what_detag_removed_is_a_source_under_its_name(simulation: Simulation, a
     assert drop(simulation, again, "A").reused_from == "a.jpg"
     rest(simulation)
     assert paid(simulation) == 3
-
-
-def test_one_of_many_names_that_is_rejected_is_seen(simulation: Simulation) -> None:
-    for number in range(25):
-        drop(simulation, f"{number}.jpg")
-    simulation.reject("3.jpg")
-    assert drop(simulation, "z.jpg").not_reused == REJECTED
-    rest(simulation)
-    assert paid(simulation) == 2

@@ -24,11 +24,9 @@ REJECTED: Final = "rejected"
 """The object tag by which an operator says that an output is not good enough."""
 MAX_WAITING: Final = 100
 """How many jobs are woken at once where a picture is free or known; others that wait come due by themselves."""
-MAX_NAMES: Final = 100
-"""Under how many names a picture is remembered: those of the run's own outputs and of the newest copies. Each is asked
-for a rejection before a result is used: a name that is not remembered could not tell of one.
-"""
-MAX_KNOWN_OUTPUTS: Final = 128
+MAX_NAMES: Final = 20
+"""Under how many names a picture is remembered: those of the run's own outputs and of the newest copies."""
+MAX_KNOWN_OUTPUTS: Final = 64
 """How many outputs those may be in all: an item holds 400 KB, and a key may have 1 KB."""
 MAX_RESULTS: Final = 4
 """How many results of one picture are remembered: there are others only where a run ended well after all, or somebody
