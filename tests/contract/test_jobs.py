@@ -283,7 +283,7 @@ def test_what_was_closed_in_a_span_of_time_is_found(store: JobStore) -> None:
 
 
 def test_the_right_to_store_is_given_back_with_the_record(store: JobStore) -> None:
-    recorded = Delivered("01", ("shoe.jpg",), recorded="02", record="_failed/shoe.jpg.txt", lost="01")
+    recorded = Delivered("01", ("shoe.jpg",), recorded="02", record="_failed/shoe.jpg.txt")
     store.begin_delivery("in", "shoe.jpg", "one", EPOCH + 60.0)
     store.end_delivery("in", "shoe.jpg", "one", recorded)
     assert store.begin_delivery("in", "shoe.jpg", "two", EPOCH + 60.0) == recorded

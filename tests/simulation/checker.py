@@ -559,7 +559,9 @@ class Checker:
     def _is_fit(self, output: Output, delivered: Job, until: float) -> bool:
         """Whether nobody laid a hand on an output before that time."""
         touched = self.touched.get(output.key, math.inf)
-        return touched > until or touched < (delivered.closed_at or 0.0)
+        there = self._simulation.photos.outputs.get(output.key)
+        replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
+        return touched > until or touched < (delivered.closed_at or 0.0) or replaced
 
     def _rejected_at(self, output: Output) -> float:
         """When a person rejected an output. Without versions its tags go with it."""

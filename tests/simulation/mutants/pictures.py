@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DECISIONS, REUSE, STORE, STORING, one
+from tests.simulation.mutant import DECISIONS, REUSE, STORE, one
 
 ITEMS: Final = "detag.ports.items:"
 
@@ -119,12 +119,5 @@ MUTANTS: Final = (
         REUSE + "_is_rejected",
         "shown is None or shown.etag != output.etag",
         "False",
-    ),
-    one(
-        "what was deleted before another came is not reused",
-        "reused as it should be",
-        STORING + "_seen",
-        "lost=before.sequencer",
-        "lost=before.lost",
     ),
 )

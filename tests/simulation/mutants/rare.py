@@ -56,9 +56,6 @@ KEPT_BY: Final[dict[str, str]] = {
     "another output's rejection does not count": (
         "test_directed_picture_late.py::test_another_photos_rejection_is_not_its_own"
     ),
-    "what was deleted before another came is not reused": (
-        "test_directed_picture_names.py::test_what_was_deleted_before_another_came_is_gone[1-a.jpg-image/jpeg]"
-    ),
     "an unconfirmed photo keeps its picture": (
         "test_directed_picture_late.py::test_an_equal_photo_waits_for_an_unclear_answer"
     ),

@@ -396,18 +396,10 @@ DELIVERY_ATTRIBUTES: Final = (
         "",
         means="Where the record of the photo is: a newer version, or a delivery, removes it.",
     ),
-    Attribute(
-        "lost",
-        "lost",
-        TEXT,
-        "once an output was found to be gone",
-        "",
-        means="The sequencer of the newest version by then: of it and older ones only what is there is reused.",
-    ),
     EXPIRES_AT,
 )
 """What the item of the newest upload has besides, written by whoever stores outputs or a record of the photo."""
-DELIVERED_FIELDS: Final = ("sequencer", "keys", "recorded", "record", "lost")
+DELIVERED_FIELDS: Final = ("sequencer", "keys", "recorded", "record")
 SPENT: Final = Attribute(
     "spent",
     "spent",

@@ -56,10 +56,6 @@ class Delivered:
     delivery has come after it."""
     record: str = ""
     """Where the record of the photo is; empty where there is none."""
-    lost: str = ""
-    """The sequencer of the newest version that had been delivered when an output was found to be gone that somebody
-    else removed; empty where none was.
-    """
 
 
 @dataclass(frozen=True, slots=True)

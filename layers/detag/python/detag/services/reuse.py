@@ -193,15 +193,12 @@ class Reuse:
     def _replaced_by_us(
         self, job: Job, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
     ) -> bool:
-        """Whether a newer output of the same photo took the place of one, and nobody's hand, not even before that."""
-        if not delivery.source_key:
-            return False
-        there = self._jobs.delivered_of(job.upload.bucket, delivery.source_key)
-        if sequencer_rank(delivered.metadata.get(SEQUENCER, "")) <= sequencer_rank(there.lost):
-            return False
+        """Whether a newer output of the same photo took the place of one, and nobody's hand."""
         if shown is not None:
             return shown.metadata.get(SOURCE_KEY) == delivered.metadata.get(SOURCE_KEY)
-        return output.key not in there.keys
+        if not delivery.source_key:
+            return False
+        return output.key not in self._jobs.delivered_of(job.upload.bucket, delivery.source_key).keys
 
     def _is_rejected(self, output: Output) -> bool:
         """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:

@@ -48,19 +48,10 @@ class Storing:
             before = self._jobs.begin_delivery(bucket, key, worker, until)
         except DeliveryHeld:
             return Busy()
-        before = self._seen(before)
         newer = sequencer_rank(before.sequencer) > job.upload.rank
         after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
         self._jobs.end_delivery(bucket, key, worker, after)
         return fetched
-
-    def _seen(self, before: Delivered) -> Delivered:
-        """What has been delivered, once an output that is gone is noted: soon another may be at its key. What is
-        removed here is no key of the photo any more.
-        """
-        if all(self._photos.existing(key) is not None for key in before.keys):
-            return before
-        return replace(before, lost=before.sequencer)
 
     def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
         """What has been delivered of the photo now: outputs of older versions under other names are removed, and the
@@ -68,16 +59,12 @@ class Storing:
         """
         match fetched:
             case Stored(keys) if keys:
-                there = [*before.keys]
                 try:
-                    for key in before.keys:
-                        if key not in keys and self._removed(job, key):
-                            there.remove(key)
+                    left = tuple(key for key in before.keys if key not in keys and not self._removed(job, key))
                     after = self._records.withdraw(job, before)
                 except Transient as error:
-                    both = tuple(dict.fromkeys((*there, *keys)))
+                    both = tuple(dict.fromkeys((*before.keys, *keys)))
                     return replace(before, keys=both), NotStored(f"what is replaced could not be removed: {error}")
-                left = tuple(key for key in there if key not in keys)
                 after = replace(after, sequencer=job.upload.sequencer, keys=(*keys, *left))
                 return after, replace(fetched, leftovers=left)
             case Partway(done) | NotStored(done=done):
