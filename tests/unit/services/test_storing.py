@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from detag import app
 from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway, Stored
-from detag.domain.job import Job, Upload, new
+from detag.domain.job import Job, State, Upload, new
 from detag.domain.naming import SEQUENCER, SOURCE_KEY
+from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
+from detag.ports.errors import Transient
 from detag.ports.jobs import Delivered
 from detag.ports.jobs_fake import FakeJobStore
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.photos_fake import Stored as Object
+from detag.ports.runs_fake import Ending, tiny_image
 from detag.ports.telemetry_fake import FakeTelemetry
+from tests.unit.services.harness import Harness
 
 
 class Bench:
@@ -119,3 +125,26 @@ def test_only_one_worker_stores_at_a_time(bench: Bench) -> None:
     bench.jobs.begin_delivery("in", "a.jpg", "another", bench.clock.now() + 60.0)
     assert bench.store(Stored(("new.jpg",), "")) == Busy()
     assert bench.calls == 0
+
+
+def test_what_is_stored_and_cannot_be_finished_is_given_up_once() -> None:
+    """The output of an older photo, under another name, can never be removed; once it can, the photo is delivered."""
+    harness = Harness()
+    harness.endings = [Ending(content_type="image/webp"), Ending(content_type="image/jpeg")]
+    harness.send(harness.upload())
+    harness.wait(60.0)
+    harness.arrive()
+    harness.submit.handle(harness.upload(data=tiny_image("image/jpeg", b"two")), harness.clock.monotonic() + 30.0)
+    job_id = list(harness.jobs.jobs)[-1]
+    harness.broken["photos.remove"] = Transient("DeleteObject: 409")
+    for hour in range(24 * 6):
+        if hour == 24 * 5:
+            assert harness.jobs.jobs[job_id].reason is Reason.UNDELIVERABLE
+            harness.broken.clear()
+        harness.wait(3_600.0)
+        harness.sweep()
+        messages, harness.results.sent = harness.results.sent, []
+        for message in messages:
+            with suppress(Transient):
+                harness.give(message)
+    assert harness.jobs.jobs[job_id].state is State.DELIVERED

@@ -269,7 +269,10 @@ class Deliver:
             case Step(unless_stored=True) if outputs := self._stored(job):
                 done = job.done if job.done_run is None else ()
                 found = self._storing.alone(job, lambda: self._whole(job, done, outputs), deadline)
-                self._take(job, found_stored(job, found, now=self._clock.now()), result, deadline)
+                stored = found_stored(job, found, now=self._clock.now())
+                if isinstance(stored, Step):  # what is stored cannot be finished either: a person is told, once
+                    stored = replace(stored, unless_stored=False)
+                self._take(job, stored, result, deadline)
                 return
             case Step():
                 job = self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
