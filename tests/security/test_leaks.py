@@ -114,6 +114,7 @@ CALLS = (
         "jobs.reused",
         "jobs.begin_delivery",
         "jobs.end_delivery",
+        "jobs.delivered_of",
         "jobs.created_at",
         "jobs.scan",
         "jobs.save_scan",

@@ -96,7 +96,7 @@ class Admission:
         return admit(job, self._jobs.intake(), self._jobs.override(), paused=self._paused)
 
     def before_resend(self, job: Job, again: Step) -> Step:
-        """The step that sends an unconfirmed photo again, or another where that would be of no use. Raises `Transient`."""
+        """The step that sends an unconfirmed photo again, or another where that is of no use. Raises `Transient`."""
         seen = self._read_head(job, None, HEAD_BYTES)
         delivered = self._jobs.delivered_of(job.upload.bucket, job.upload.key).sequencer
         return before_resend(job, again, seen, delivered, now=self._clock.now())
