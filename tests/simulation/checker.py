@@ -1097,7 +1097,8 @@ class Checker:
         equal = self._pictures.get(job_id) == self._pictures.get(job.job_id)
         if other is not None and not self._simulation.versioned:
             equal = self._same_wishes(other, job)
-        return job.reused_from is not None and equal
+        before = job.state is not State.DELIVERED  # it was, by what it found there: then it was reopened, and failed
+        return (job.reused_from is not None or before) and equal
 
     def _is_copied_over(self, job: Job) -> bool:
         """Whether a copy for a newer photo of the name was stored, whose job gave way to a still newer one unsaved."""
