@@ -136,6 +136,8 @@ class Checker:
         """When the first copy of an earlier result was stored, by job id."""
         self._pictures: dict[str, tuple[str, int, str | None]] = {}
         """By job id: what makes photos equal."""
+        self._equal: defaultdict[tuple[str, int, str | None], dict[str, None]] = defaultdict(dict)
+        """The ids of jobs of equal photos, in the order in which they were uploaded."""
         self._fed_back: set[str] = set()
         self._known: dict[tuple[str, int, str | None], dict[frozenset[str], list[Job]]] = {}
         """By picture, and by the bytes of each result: the job whose run made it, and each that was delivered with the
@@ -206,7 +208,9 @@ class Checker:
     def uploaded(self, upload: Upload, data: bytes, *, sent: bool, again: str | None = None) -> None:
         """A photo was put into the bucket. `sent`: it can be cleaned; `again`: the word for a new run."""
         job_ids = {upload.job_id, by_own_key(upload).job_id}  # the scan knows it by the latter
-        self._pictures |= dict.fromkeys(job_ids, (upload.etag, upload.size, again))
+        picture = (upload.etag, upload.size, again)
+        self._pictures |= dict.fromkeys(job_ids, picture)
+        self._equal[picture] |= dict.fromkeys(job_ids)
         if not sent:
             self._not_sent |= job_ids
         try:
@@ -461,12 +465,13 @@ class Checker:
         run = self._simulation.runflow.runs.get(after.run_id or "")
         if run is None or before.run_id is not None or before.state.terminal or before.reservation is None:
             return
-        other = run.request["client_ref"] != before.client_ref and before.client_ref in self._unanswered(before)
+        if run.request["client_ref"] == before.client_ref or before.client_ref not in self._unanswered(before):
+            return
         runs, charged = self._simulation.runflow.runs, self._simulation.jobs.charges
         latest = (one for one in runs.values() if one.request["client_ref"] == before.client_ref)
         shown = any(one.run_id in charged or (one.ended and not one.billed) for one in latest)
         kept = shown or after.reserved_run == before.client_ref
-        self.check("maybe paid, counted", not other or kept, before, after)
+        self.check("maybe paid, counted", kept, before, after)
 
     def _unconfirmed(self, job: Job) -> set[str]:
         """The requests that a closed job's reservation is kept for, because each may have made a run."""
@@ -526,8 +531,9 @@ class Checker:
             return
         self.check("already cleaned", after.again is not None or after.job_id not in self._fed_back, after)
         since = self._simulation.time - self._simulation.run_timeout_hours * HOUR + 2 * CLOCK_SKEW
-        for job_id, other in self._simulation.jobs.jobs.items():
-            if self._pictures.get(job_id) == picture and job_id != after.job_id and self._same_wishes(other, after):
+        for job_id in self._equal[picture]:
+            other = self._simulation.jobs.jobs.get(job_id)
+            if other is not None and job_id != after.job_id and self._same_wishes(other, after):
                 pays = other.state in (State.SUBMITTING, State.SUBMITTED) or other.unconfirmed
                 lost = other.picture_version and other.claimed_at <= since  # it had its time
                 taken = pays and other.state is not State.WAITING and other.claimed_at > since and not lost
@@ -954,6 +960,8 @@ class Checker:
         or Runflow cannot show the record of one, which may be another of the job's. That excuses nothing where a run of
         the job's own can be read and gave an output: the search had to find it.
         """
+        if job.reason is not Reason.NOT_CONFIRMED:
+            return False
         runflow = self._simulation.runflow
         names = {str(runflow.runs[run_id].request["client_ref"]) for run_id in runflow.foreign}
         others = {run_id: run for run_id, run in runflow.runs.items() if run_id not in job.earlier_runs}
@@ -965,7 +973,7 @@ class Checker:
             for run_id in shown - runflow.foreign - runflow.too_late
         )
         untold = len(shown) < len(others) and not missed
-        return job.reason is Reason.NOT_CONFIRMED and (untold or any(map(job.has_submission, names)))
+        return untold or any(map(job.has_submission, names))
 
     def _counted(self, run: FakeRun) -> None:
         """Runflow billed a run that nobody waited for: it is counted, by its job's reservation or by a charge."""
@@ -1079,6 +1087,11 @@ class Checker:
                 best = newest.get(job.upload.key)
                 if best is None or _later(job, best):
                     newest[job.upload.key] = job
+        stored: defaultdict[str, list[tuple[str, Job]]] = defaultdict(list)
+        for key, found in simulation.photos.outputs.items():
+            made_by = simulation.jobs.jobs.get(found.metadata.get(JOB_ID, ""))
+            if made_by is not None and made_by.state is State.DELIVERED:
+                stored[made_by.upload.key].append((key, made_by))
         for job in newest.values():
             self.check("newest wins", bool(job.outputs), job)
             for key in job.outputs:
@@ -1087,7 +1100,7 @@ class Checker:
                     continue
                 shown = there is not None and self._shows(there.metadata[JOB_ID], job)
                 self.check("newest wins", shown, key, job.job_id, there)
-            self._alone(job)
+            self._alone(job, stored[job.upload.key])
 
     def _shows(self, job_id: str, job: Job) -> bool:
         """Whether an output that was stored for a job is one of another: its own, or found in its place."""
@@ -1113,14 +1126,12 @@ class Checker:
             for other in others
         )
 
-    def _alone(self, newest: Job) -> None:
-        """No older version that was delivered lies beside the newest, under another name, unless that says so."""
-        jobs = self._simulation.jobs.jobs
-        for key, there in self._simulation.photos.outputs.items():
-            other = jobs.get(there.metadata.get(JOB_ID, ""))
-            beside = other is not None and other.upload.key == newest.upload.key and other is not newest
-            beside = beside and key not in newest.outputs  # found in its place
-            if beside and other is not None and other.state is State.DELIVERED:
+    def _alone(self, newest: Job, stored: list[tuple[str, Job]]) -> None:
+        """No older version that was delivered lies beside the newest, under another name, unless that says so.
+        `stored`: the outputs of the photo's name, by their keys.
+        """
+        for key, other in stored:
+            if other is not newest and key not in newest.outputs:  # else found in its place
                 self.check("newest wins", key in newest.leftovers, "beside it", key, other, newest)
 
     def _reported(self) -> None:

@@ -219,3 +219,34 @@ def test_an_item_of_an_earlier_version_keeps_its_money(simulation: Simulation) -
     assert simulation.jobs.jobs[job].reason is Reason.REFUSED_UNCONFIRMED
     come_to_rest(simulation)
     assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, runflow.billed)
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["cost told", "cost not told"])
+def test_a_result_is_paid_from_its_own_request(simulation: Simulation, tells: bool) -> None:
+    """Two requests without an answer each made a run. The first is found, and the second ends well while the job
+    waits for the first. What was reserved for the second request pays for it, as billed.
+    """
+    simulation.unmatched_runs = 1  # the first: the run list had not shown it when its money went to the second
+    runflow = simulation.runflow
+    runflow.endings = [
+        Ending(9_000.0, 60.0, "failed", Decimal(0), code="INTERNAL"),
+        Ending(3_000.0, 60.0, cost=2 * PRICE),
+    ]
+    runflow.endings[1] = replace(runflow.endings[1], tells_cost=tells)
+    runflow.habits.visible_after, runflow.habits.idempotency = 3 * HOUR, "ignored"
+    runflow.faults = [Fault(effect=True)]
+    job = upload(simulation)
+    runflow.habits.may_list = False  # until the photo's URL has expired: then it is started over under a new name
+    pass_time(simulation, HOUR)
+    runflow.habits.may_list, runflow.faults = True, [Fault(effect=True)]
+    pass_time(simulation, 900.0)
+    first, second = runflow.runs.values()
+    runflow.habits.visible_after = simulation.time - first.created_at
+    pass_time(simulation, 1_800.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.run_id, found.reserved_run) == (first.run_id, second.request["client_ref"])
+    pass_time(simulation, 1_800.0)
+    found = simulation.jobs.jobs[job]
+    assert (found.run_id, found.reserved_run) == (second.run_id, None)
+    come_to_rest(simulation)
+    assert used(simulation) == (runflow.billed if tells else PRICE)

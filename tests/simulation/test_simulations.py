@@ -16,7 +16,7 @@ from tests.simulation.fault_profile import KINDS
 from tests.simulation.scenario import Verdict, play
 from tests.simulation.simulations import histogram, play_all, shares
 
-SIMULATIONS = 600
+SIMULATIONS = 300
 ROOT = Path(__file__).parents[2]
 
 

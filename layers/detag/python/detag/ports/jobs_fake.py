@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import RLock
@@ -104,6 +104,8 @@ class FakeJobStore:
         self.intake_unreadable = self.scan_unreadable = False
         self._intake, self._created_at = Intake(), clock.now()
         self._index: dict[str, Job] = {}
+        self._waiting: dict[str, Job] = {}
+        self._ended: dict[State, dict[str, Job]] = {state: {} for state in CLOSED_ORDER}
         self._indexed, self._lock = 0, RLock()
 
     def expire(self) -> None:
@@ -324,14 +326,12 @@ class FakeJobStore:
     def due(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
         with self._effect("jobs.due"), self._lock:
-            due = self._due(lambda job: not job.waits_for_intake and (self._due_at(job) or math.inf) <= now)
-            return due[: max(limit, 0)]
+            return self._due(now, for_intake=False)[: max(limit, 0)]
 
     def waiting_for_intake(self, now: float, limit: int) -> list[str]:
         """See `JobStore`."""
         with self._effect("jobs.waiting_for_intake"), self._lock:
-            waiting = self._due(lambda job: job.waits_for_intake and (self._due_at(job) or math.inf) <= now)
-            return waiting[: max(limit, 0)]
+            return self._due(now, for_intake=True)[: max(limit, 0)]
 
     def closed(self, state: State, day: str, limit: int) -> list[str]:
         """See `JobStore`."""
@@ -346,10 +346,11 @@ class FakeJobStore:
     def closed_between(self, state: State, day: str, after: float, until: float, limit: int) -> list[tuple[float, str]]:
         """See `JobStore`."""
         with self._effect("jobs.closed_between"), self._lock:
+            self._lagging()
             found = [
                 (job.closed_at, job_id)
-                for job_id, job in self._lagging().items()
-                if job.state is state and job.closed_at is not None and after < job.closed_at <= until
+                for job_id, job in self._ended[state].items()
+                if job.closed_at is not None and after < job.closed_at <= until
             ]
             return sorted(one for one in found if day_of(one[0]) == day)[: max(limit, 0)]
 
@@ -391,19 +392,30 @@ class FakeJobStore:
                 ),
             )
 
-    def _due(self, wanted: Callable[[Job], bool]) -> list[str]:
-        found = [(self._due_at(job) or 0.0, job_id) for job_id, job in self._lagging().items() if wanted(job)]
-        return [job_id for _, job_id in sorted(found)]
-
-    def _due_at(self, job: Job) -> float | None:
-        return self.aside.get(job.job_id, job.due_at)
+    def _due(self, now: float, *, for_intake: bool) -> list[str]:
+        index = self._lagging()
+        aside = {job_id: index[job_id] for job_id in self.aside if job_id in index}
+        times = (
+            (self.aside.get(job_id, job.due_at) or math.inf, job_id)
+            for job_id, job in (self._waiting | aside).items()
+            if job.waits_for_intake == for_intake
+        )
+        return [job_id for at, job_id in sorted(times) if at <= now]
 
     def _lagging(self) -> dict[str, Job]:
         """The jobs as the indexes show them by now."""
         seen = self._clock.now() - self.lag
         while self._indexed < len(self.writes) and self.writes[self._indexed].at <= seen:
             written = self.writes[self._indexed].after
-            self._index[written.job_id] = written
+            job_id = written.job_id
+            self._index[job_id] = written
+            self._waiting.pop(job_id, None)
+            for ended in self._ended.values():
+                ended.pop(job_id, None)
+            if written.due_at is not None:
+                self._waiting[job_id] = written
+            if written.state.terminal:
+                self._ended[written.state][job_id] = written
             self._indexed += 1
         return self._index
 
