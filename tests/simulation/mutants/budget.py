@@ -25,6 +25,14 @@ MUTANTS: Final = (
         "True",
         400,
     ),
+    one(
+        "budget: a result is paid from its own request",
+        "as billed",
+        JOB + "deliver_other",
+        "job.reserved_run is not None and job.reserved_run in (run_id, client_ref)",
+        "False",
+        800,
+    ),
     one("budget: what was spent before", "day budget", STORE + "_move_money", "self.spent_on(day) + usd", "usd"),
     one(
         "midnight: money of the day",
