@@ -33,7 +33,7 @@ def is_defined(name: str, path: Path) -> bool:
     """Whether a name is defined at a place: in Python by a function, a class, a field or a constant."""
     if path.suffix in (".yaml", ".md"):
         return re.search(rf"\b{name}\b", text(path)) is not None
-    return re.search(rf"^ *(async )?(def|class) {name}\b|^ *{name}(:| = )", text(path), re.M) is not None
+    return re.search(rf"^ *(async )?(def|class) {name}\b|^ *{name}(:| = )", text(path), re.MULTILINE) is not None
 
 
 def test_words_are_in_order_and_none_is_there_twice() -> None:
