@@ -1043,8 +1043,8 @@ def deliver_other(
     remembered: bool = True,
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. What is reserved for that run, by its id or by its
-    name, `client_ref`, pays for it. Otherwise it stays with the run that the job had, or for the request that it was
-    kept for. `ask_at`: when to ask what they cost, where Runflow does not say.
+    name, `client_ref`, pays for it; else it stays with the run that the job had, or for the request that it was kept
+    for. `ask_at`: when to ask what they cost, where Runflow does not say.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
@@ -1055,8 +1055,8 @@ def deliver_other(
     elif job.reserved_run is not None and job.reserved_run in (run_id, client_ref):
         closed = replace(closed, reservation=_billed(job.reservation, cost), reserved_run=None)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
-    closed = replace(closed, picture=job.picture if remembered else None)
-    return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now)
+    picture = job.picture if remembered else None
+    return replace(closed, run_id=run_id, earlier_runs=others, submitted_at=job.submitted_at or now, picture=picture)
 
 
 @transition(

@@ -103,10 +103,8 @@ class FakeJobStore:
         """When an item that was set aside is due, by job id, until it is written."""
         self.intake_unreadable = self.scan_unreadable = False
         self._intake, self._created_at = Intake(), clock.now()
-        self._index: dict[str, Job] = {}
-        self._waiting: dict[str, Job] = {}
-        self._ended: dict[State, dict[str, Job]] = {state: {} for state in CLOSED_ORDER}
-        self._indexed, self._lock = 0, RLock()
+        self._index, self._waiting, self._indexed = dict[str, Job](), dict[str, Job](), 0
+        self._ended, self._lock = {state: dict[str, Job]() for state in CLOSED_ORDER}, RLock()
 
     def expire(self) -> None:
         """What DynamoDB's TTL does with items that have expired, some time after they have."""
