@@ -15,6 +15,7 @@ from tests.unit.tooling.test_requirements import committed
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+SNAPSHOT = "tests/template/snapshot.json"
 ELSEWHERE = ("tests/", "benchmarks/")
 """May mention an example, and are not searched."""
 
@@ -28,6 +29,7 @@ class List:
     by_hand: frozenset[str]
     generated: frozenset[str]
     tests: tuple[str, ...]
+    renews_snapshot: bool
 
 
 def read(section: str) -> List:
@@ -42,6 +44,7 @@ def read(section: str) -> List:
         frozenset(re.findall(r"^\d+\. `([^`]+)`: ", text, re.MULTILINE)),
         frozenset(quoted(generated[1]) if generated else ()),
         tuple(quoted(tests[1])),
+        f"Renew `{SNAPSHOT}`" in text,
     )
 
 
@@ -101,6 +104,12 @@ def test_a_list_names_the_tests_of_its_example(one: List) -> None:
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in one.tests}
     if one.title != "A wait":
         assert [name for name, text in texts.items() if not any(word in text for word in one.words)] == []
+
+
+@each_list
+def test_a_list_says_whether_the_snapshot_is_renewed(one: List) -> None:
+    words = set(re.findall(r"[\w-]+", (ROOT / SNAPSHOT).read_text(encoding="utf-8")))
+    assert one.renews_snapshot == bool(words & one.words)
 
 
 def test_a_file_that_is_not_listed_would_be_noticed() -> None:
