@@ -203,7 +203,8 @@ def test_both_layers_stay_small_with_their_byte_code(pruned: Path, tmp_path: Pat
         shutil.copytree(source, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     assert compileall.compile_dir(tmp_path, quiet=2)
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert 10_000_000 < size < MOST_BYTES
+    older = 1_000_000 if sys.version_info < (3, 13) else 0  # byte code of Python 3.11 is larger than the runtime's
+    assert 10_000_000 < size < MOST_BYTES + older
 
 
 def test_pruning_what_is_laid_out_otherwise_fails(pruned: Path, tmp_path: Path) -> None:

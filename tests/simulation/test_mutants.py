@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import LIKELY, MUTANTS
 from tests.simulation.mutants.rare import KEPT_BY
 from tests.simulation.scenario import play
+from tests.simulation.test_simulations import SIMULATIONS
 
 MET = [mutant for mutant in MUTANTS if mutant.guard not in KEPT_BY]
 
@@ -25,7 +27,13 @@ def test_a_missing_guard_is_caught(mutant: Mutant, record_property: Callable[[st
     seed = mutant.caught_in(LIKELY.get(mutant.guard))
     assert seed is not None, f"{mutant.invariant!r} does not notice in {mutant.within} simulations"
     record_property("seed", seed)
-    assert not play(seed).broken, "the guard is back, and the simulation still breaks"
+    assert is_whole(seed), "the guard is back, and the simulation still breaks"
+
+
+@cache
+def is_whole(seed: int) -> bool:
+    """Whether nothing breaks in a simulation; the first ones are another test's."""
+    return seed < SIMULATIONS or not play(seed).broken
 
 
 @pytest.mark.parametrize("guard", KEPT_BY)
