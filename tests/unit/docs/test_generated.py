@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,17 @@ from docs import generate
 from docs.generate import FILES, PAGES, ROOT, TABLES, __main__, before_after
 
 PAGES_THERE = sorted(str(path.relative_to(ROOT)) for pattern in PAGES for path in ROOT.glob(pattern))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_once() -> Iterator[None]:
+    """What is generated takes seconds, and is the same each time."""
+    before = [(made, dict(made)) for made in (FILES, TABLES)]
+    for made, makers in before:
+        made.update((name, cache(make)) for name, make in makers.items())
+    yield
+    for made, makers in before:
+        made.update(makers)
 
 
 @pytest.fixture(scope="module")
