@@ -123,6 +123,9 @@ class Checker:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self.broken: list[tuple[str, str]] = []
+        self.until: str | None = None
+        """The invariant with whose first breach the simulation is over."""
+        self.is_over = False
         self.names: dict[str, str] = {}
         self._goes_on_since: dict[str, float] = {}
         """Since when an open job does not wait for the intake, by its id."""
@@ -193,6 +196,7 @@ class Checker:
             text = " ".join(_short(one) for one in seen)
             self._simulation.trace_line("BROKEN:", name, "-", text)
             self.broken.append((name, text))
+            self.is_over = self.is_over or name == self.until
 
     # What happens
 

@@ -59,7 +59,7 @@ class Mutant:
         seeds: list[int] = [*range(self.within)] if likely is None else [likely, *range(self.within)]
         for seed in seeds:
             with self.alive():
-                if self.invariant in {name for name, _ in play(seed).broken}:
+                if self.invariant in {name for name, _ in play(seed, until=self.invariant).broken}:
                     return seed
         return None
 

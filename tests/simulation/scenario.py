@@ -49,9 +49,10 @@ class Verdict:
     uploads: int
 
 
-def play(seed: int, *, trace: bool = False) -> Verdict:
-    """Run one simulation to its end."""
+def play(seed: int, *, trace: bool = False, until: str | None = None) -> Verdict:
+    """Run one simulation to its end, or to the first breach of the invariant `until`."""
     simulation = Simulation(seed, trace=trace)
+    simulation.checker.until = until
     Workload(simulation).run()
     return Verdict(
         seed,
@@ -145,6 +146,8 @@ class Workload:
             simulation.redrive_all()
             simulation.wake(simulation.time)
             simulation.run_out(simulation.time + REST_DAYS * DAY)
+        if simulation.checker.is_over:
+            return
         simulation.checker.at_rest()
         if not simulation.checker.broken:
             self._repeat_everything()

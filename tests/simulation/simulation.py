@@ -219,7 +219,7 @@ class Simulation:
         """Run until a time."""
         heap = self._heap
         self.workers.append(None)
-        while heap and heap[0][0] <= end:
+        while heap and heap[0][0] <= end and not self.checker.is_over:
             time, _, act = heapq.heappop(heap)
             if time > self.clock.time:
                 self.clock.time = time
@@ -229,7 +229,7 @@ class Simulation:
 
     def run_out(self, end: float) -> bool:
         """Run until nothing is left to happen, at most until a time; whether nothing is left."""
-        while self._heap and self._heap[0][0] <= end:
+        while self._heap and self._heap[0][0] <= end and not self.checker.is_over:
             self.run_until(self._heap[0][0])
         return not self._heap
 

@@ -16,7 +16,7 @@ from tests.simulation.fault_profile import KINDS
 from tests.simulation.scenario import Verdict, play
 from tests.simulation.simulations import histogram, play_all, shares
 
-SIMULATIONS = 200
+SIMULATIONS = 600
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,11 +34,11 @@ def test_no_invariant_is_broken_in_any_simulation(verdicts: list[Verdict]) -> No
 
 @pytest.mark.timeout(1_800)
 def test_each_kind_of_fault_fires_often_enough(verdicts: list[Verdict], capsys: pytest.CaptureFixture[str]) -> None:
-    """Each kind of fault fires in at least three simulations of a hundred."""
+    """Each kind of fault fires in at least one simulation of twenty."""
     with capsys.disabled():
         print(f"\nFaults in {SIMULATIONS} simulations:", *histogram(verdicts), sep="\n")
     fired = shares(verdicts)
-    assert {kind: fired.get(kind, 0.0) for kind in KINDS if fired.get(kind, 0.0) < 0.03} == {}
+    assert {kind: fired.get(kind, 0.0) for kind in KINDS if fired.get(kind, 0.0) < 0.05} == {}
 
 
 @pytest.mark.timeout(1_800)
