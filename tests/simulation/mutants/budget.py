@@ -28,8 +28,8 @@ MUTANTS: Final = (
     one(
         "budget: a result is paid from its own request",
         "as billed",
-        JOB + "deliver_other",
-        "job.reserved_run is not None and job.reserved_run in (run_id, client_ref)",
+        DECISIONS + "after_fetch_of_other",
+        "is_reserved(job, run)",
         "False",
         800,
     ),

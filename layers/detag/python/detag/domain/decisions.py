@@ -1077,7 +1077,7 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
                 cost=_usd(run),
                 partial=partial,
                 ask_at=_first_ask(now),
-                client_ref=run.client_ref,
+                reserved=is_reserved(job, run),
                 leftovers=leftovers,
                 stored=outputs,
                 remembered=same_photo and shows_picture(job, run),

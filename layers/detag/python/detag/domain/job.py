@@ -1037,14 +1037,14 @@ def deliver_other(
     cost: str | None,
     partial: bool,
     ask_at: float,
-    client_ref: str | None = None,
+    reserved: bool = False,
     leftovers: tuple[str, ...] = (),
     stored: tuple[Output, ...] = (),
     remembered: bool = True,
 ) -> Job:
-    """Close a job with the outputs of a run that was not its own. What is reserved for that run, by its id or by its
-    name, `client_ref`, pays for it; else it stays with the run that the job had, or for the request that it was kept
-    for. `ask_at`: when to ask what they cost, where Runflow does not say.
+    """Close a job with the outputs of a run that was not its own. `reserved`: the reservation is for that run, and pays
+    for it. Otherwise it stays with the run that the job had, or for the request that it was kept for. `ask_at`: when to
+    ask what they cost, where Runflow does not say.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
@@ -1052,7 +1052,7 @@ def deliver_other(
     closed = _closed(job, None, None, now, cost, ask_at if stays or cost is None else None)
     if stays:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id)
-    elif job.reserved_run is not None and job.reserved_run in (run_id, client_ref):
+    elif reserved:
         closed = replace(closed, reservation=_billed(job.reservation, cost), reserved_run=None)
     closed = replace(closed, outputs=outputs, leftovers=leftovers, partial=partial, code=None, stored=stored)
     picture = job.picture if remembered else None

@@ -103,7 +103,7 @@ class FakeJobStore:
         """When an item that was set aside is due, by job id, until it is written."""
         self.intake_unreadable = self.scan_unreadable = False
         self._intake, self._created_at = Intake(), clock.now()
-        self._index, self._waiting, self._indexed = dict[str, Job](), dict[str, Job](), 0
+        self._index, self._scheduled, self._indexed = dict[str, Job](), dict[str, Job](), 0
         self._ended, self._lock = {state: dict[str, Job]() for state in CLOSED_ORDER}, RLock()
 
     def expire(self) -> None:
@@ -395,7 +395,7 @@ class FakeJobStore:
         aside = {job_id: index[job_id] for job_id in self.aside if job_id in index}
         times = (
             (self.aside.get(job_id, job.due_at) or math.inf, job_id)
-            for job_id, job in (self._waiting | aside).items()
+            for job_id, job in (self._scheduled | aside).items()
             if job.waits_for_intake == for_intake
         )
         return [job_id for at, job_id in sorted(times) if at <= now]
@@ -407,11 +407,11 @@ class FakeJobStore:
             written = self.writes[self._indexed].after
             job_id = written.job_id
             self._index[job_id] = written
-            self._waiting.pop(job_id, None)
+            self._scheduled.pop(job_id, None)
             for ended in self._ended.values():
                 ended.pop(job_id, None)
             if written.due_at is not None:
-                self._waiting[job_id] = written
+                self._scheduled[job_id] = written
             if written.state.terminal:
                 self._ended[written.state][job_id] = written
             self._indexed += 1
