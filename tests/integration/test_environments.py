@@ -104,7 +104,7 @@ def interruptible() -> Iterator[None]:
 
 def is_gone(group: int) -> bool:
     """Whether nothing of a group of processes is left, a moment later: what has ended stays until it is waited for."""
-    for _ in range(200):
+    for _ in range(50):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:

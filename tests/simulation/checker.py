@@ -142,6 +142,8 @@ class Checker:
         self._equal: defaultdict[tuple[str, int, str | None], dict[str, None]] = defaultdict(dict)
         """The ids of jobs of equal photos, in the order in which they were uploaded."""
         self._fed_back: set[str] = set()
+        self._reused: set[str] = set()
+        """The jobs that were delivered by what was known; reopened, they may have failed since."""
         self._known: dict[tuple[str, int, str | None], dict[frozenset[str], list[Job]]] = {}
         """By picture, and by the bytes of each result: the job whose run made it, and each that was delivered with the
         same.
@@ -521,6 +523,7 @@ class Checker:
         if closes and after.stored != (before.stored if before else ()):  # else it is closed as it was before
             if after.reused_from is not None:
                 self._simulation.profile.happens("result reused")
+                self._reused.add(after.job_id)
                 self.check("reused for nothing", after.cost == "0" and after.reservation is None, after)
                 self._fit_for_reuse(after)
             self._deliveries[_bytes_of(after)].append(after)
@@ -1114,8 +1117,7 @@ class Checker:
         equal = self._pictures.get(job_id) == self._pictures.get(job.job_id)
         if other is not None and not self._simulation.versioned:
             equal = self._same_wishes(other, job)
-        before = job.state is not State.DELIVERED  # it was, by what it found there: then it was reopened, and failed
-        return (job.reused_from is not None or before) and equal
+        return job.job_id in self._reused and equal
 
     def _is_copied_over(self, job: Job) -> bool:
         """Whether a copy for a newer photo of the name was stored, whose job gave way to a still newer one unsaved."""

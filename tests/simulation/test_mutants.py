@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from detag.domain.decisions import is_reserved
 from tests.simulation.checker import INVARIANTS
-from tests.simulation.mutant import Mutant
+from tests.simulation.mutant import Change, Mutant
 from tests.simulation.mutants import LIKELY, MUTANTS
 from tests.simulation.mutants.rare import KEPT_BY
 from tests.simulation.scenario import play
@@ -53,6 +54,14 @@ def test_none_is_lost_and_each_names_an_invariant() -> None:
     assert len({mutant.guard for mutant in MUTANTS}) == len(MUTANTS)
     assert {mutant.invariant for mutant in MUTANTS} <= set(INVARIANTS)
     assert {*KEPT_BY} <= {mutant.guard for mutant in MUTANTS} - {*LIKELY}
+
+
+def test_a_guard_is_back_after_its_mutant() -> None:
+    place = "detag.domain.decisions:is_reserved"
+    kept = is_reserved.__code__
+    with Change(place, "job.reserved_run is not None", "False").made():
+        assert is_reserved.__code__ is not kept
+    assert is_reserved.__code__ is kept
 
 
 def test_a_guard_that_the_code_does_not_have_is_an_error() -> None:

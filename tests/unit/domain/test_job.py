@@ -76,7 +76,7 @@ MOVES: dict[str, Callable[[Job], Job]] = {
     "ask_again": lambda job: jobs.ask_again(job, NOW + 7_200),
     "take_over": lambda job: jobs.take_over(job, "run-1", NOW, NOW + 60),
     "deliver_other": lambda job: jobs.deliver_other(
-        job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False, ask_at=NOW + 3_600
+        job, "run-2", ("a/b.jpg",), NOW, cost="0.14", partial=False, ask_at=NOW + 3_600, reserved=False
     ),
     "ask_for_callback": lambda job: jobs.ask_for_callback(job, NOW),
     "note_run": lambda job: jobs.note_run(job, "run-8", NOW + 3_600 if job.state.terminal else None),
@@ -160,6 +160,32 @@ def test_nothing_but_the_one_repair_leaves_a_closed_state(reason: Reason) -> Non
 def test_a_repair_delivers_and_keeps_what_was_reserved() -> None:
     repaired = jobs.deliver(failed(Reason.UNKNOWN_RUN), ("x",), NOW + 10, cost="0.14", partial=False)
     assert (repaired.state, repaired.reason, repaired.reservation) == (State.DELIVERED, None, RESERVATION)
+
+
+@pytest.mark.parametrize("name", ["run-2", "a name of its request"])
+@pytest.mark.parametrize("state", [submitted, failed, lambda: jobs.cancel(submitted(), "cancelled", NOW, cost=None)])
+@pytest.mark.parametrize(
+    ("reserved", "cost", "usd"),
+    [(True, "0.28", "0.28"), (True, None, None), (False, "0.28", None), (False, None, None)],
+)
+def test_another_runs_result_is_paid_from_what_is_for_it(
+    state: Callable[[], Job], name: str, reserved: bool, cost: str | None, usd: str | None
+) -> None:
+    """Only what is reserved for that very run pays for it; while its cost is not known, it is asked for."""
+    before = replace(state(), reservation=RESERVATION, reserved_run=name)
+    after = jobs.deliver_other(
+        before, "run-2", ("a/b.jpg",), NOW, cost=cost, partial=False, ask_at=NOW + 60, reserved=reserved
+    )
+    assert after.reservation == replace(RESERVATION, usd=Decimal(usd) if usd else RESERVATION.usd)
+    assert (after.run_id, after.reserved_run) == ("run-2", None if reserved else name)
+    assert after.ask_at == (NOW + 60 if cost is None else None)
+
+
+def test_another_runs_result_leaves_the_own_runs_money() -> None:
+    after = jobs.deliver_other(
+        submitted(), "run-2", ("a/b.jpg",), NOW, cost="0.28", partial=False, ask_at=NOW + 60, reserved=False
+    )
+    assert (after.reservation, after.reserved_run, after.ask_at) == (RESERVATION, "run-1", NOW + 60)
 
 
 def test_only_a_job_without_an_item_is_deferred() -> None:

@@ -1037,7 +1037,7 @@ def deliver_other(
     cost: str | None,
     partial: bool,
     ask_at: float,
-    reserved: bool = False,
+    reserved: bool,
     leftovers: tuple[str, ...] = (),
     stored: tuple[Output, ...] = (),
     remembered: bool = True,

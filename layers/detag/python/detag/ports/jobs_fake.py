@@ -398,7 +398,7 @@ class FakeJobStore:
             for job_id, job in (self._scheduled | aside).items()
             if job.waits_for_intake == for_intake
         )
-        return [job_id for at, job_id in sorted(times) if at <= now]
+        return [job_id for _, job_id in sorted(one for one in times if one[0] <= now)]
 
     def _lagging(self) -> dict[str, Job]:
         """The jobs as the indexes show them by now."""
