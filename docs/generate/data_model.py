@@ -23,6 +23,7 @@ from detag.adapters.job_items import (
     INTAKE_ATTRIBUTES,
     INTAKE_PK,
     JOB_ATTRIBUTES,
+    NAME_ATTRIBUTES,
     NEWEST_DAY,
     NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
@@ -165,6 +166,15 @@ KINDS: Final = (
         (),
         "never.",
         ((None, OUTPUT_ATTRIBUTES),),
+    ),
+    Kind(
+        "A name in the output bucket",
+        "name#<SHA-256 of the name, hexadecimal>",
+        "With OutputName replace two photos may ask for one name: it is the first one's for good.",
+        "submit, deliver",
+        ("claim_name",),
+        "never.",
+        ((None, NAME_ATTRIBUTES),),
     ),
     Kind(
         "A charged run",

@@ -332,19 +332,21 @@ def _when_due() -> Iterator[Row]:
 
 
 def _lifted() -> Iterator[Row]:
-    for reason in (Reason.PAUSED, Reason.SPEND_LIMIT, Reason.NOT_CONFIGURED, Reason.OUT_OF_CREDIT):
+    for reason in (Reason.PAUSED, Reason.SPEND_LIMIT, Reason.NOT_CONFIGURED, Reason.PREFIX_TAKEN, Reason.OUT_OF_CREDIT):
         others = ", or any other reason" if reason is Reason.OUT_OF_CREDIT else ""
         paused = Intake(reason=reason, since=NOW, version=1)
         yield f"paused: `{reason}`{others}", WAITING, intake.evidence(paused)
-    for known, shown_by, left, has_key in (
+    for known, shown_by, left, seen in (
         ("the operator resumed it", Evidence.RESUMED, 0, False),
         ("the budget still covers the price of an image", Evidence.BUDGET, 1, False),
         ("it does not", Evidence.BUDGET, 0, False),
         ("the secret holds a key", Evidence.KEY, 0, True),
         ("it does not", Evidence.KEY, 0, False),
+        ("the stack has claimed its folder", Evidence.CLAIM, 0, True),
+        ("another stack has", Evidence.CLAIM, 0, False),
         ("only a probe can tell", Evidence.PROBE, 0, False),
     ):
-        yield known, WAITING, intake.is_lifted(shown_by, left=left, has_key=has_key)
+        yield known, WAITING, intake.is_lifted(shown_by, left=left, has_key=seen, has_claim=seen)
     now_open, draining = Intake(version=1), Intake(reason=Reason.OUT_OF_CREDIT, draining=True, version=1)
     paused = Intake(reason=Reason.OUT_OF_CREDIT, since=NOW, version=1)
     by_hand = replace(paused, reason=Reason.PAUSED)
@@ -382,6 +384,7 @@ def _admit() -> Iterator[Row]:
     yield row("the parameter pauses detag", Intake(), paused=True)
     yield row("... and an operator overrode it", Intake(), paused=True, override=False)
     yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
+    yield "another stack cleans its folder", WAITING, decisions.turn_away(WAITING, Reason.PREFIX_TAKEN, pauses=True)
     yield "it may not continue: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
 

@@ -13,7 +13,7 @@ from detag.adapters.aws import aws_client, aws_config
 from detag.adapters.sqs import SqsQueue
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.settings import ReconcileSettings, load
-from detag.wiring import CLOCK, event_bus, job_store, listing, runs
+from detag.wiring import CLOCK, event_bus, job_store, listing, runs, stacks
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -31,6 +31,7 @@ reconcile = app.reconcile(
     runs=runs(settings),
     clock=CLOCK,
     telemetry=telemetry,
+    stacks=stacks(settings, os.environ),
 )
 cold_start.done()
 

@@ -13,7 +13,7 @@ from detag import app
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
 from detag.settings import SubmitSettings, load
-from detag.wiring import CLOCK, event_bus, job_store, photo_store, runs
+from detag.wiring import CLOCK, event_bus, job_store, photo_store, runs, stacks
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,6 +28,7 @@ submit = app.submit(
     events=event_bus(settings.event_bus),
     clock=CLOCK,
     telemetry=telemetry,
+    stacks=stacks(settings, os.environ),
 )
 pool = ThreadPoolExecutor(10)  # a batch: each photo waits for Runflow, not for the others
 cold_start.done()

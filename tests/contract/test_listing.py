@@ -30,18 +30,18 @@ class Side:
     """Stores an object; returns its version."""
     delete: Callable[[str], object]
 
-    def pages(self, most: int) -> list[Page]:
-        """The whole bucket."""
+    def pages(self, most: int, prefix: str = "") -> list[Page]:
+        """All keys with a prefix."""
         found: list[Page] = []
         after: Position | None = None
         while not found or after is not None:
-            found.append(self.listing.versions(self.bucket, after, most))
+            found.append(self.listing.versions(self.bucket, prefix, after, most))
             after = found[-1].next
         return found
 
-    def latest(self, most: int) -> list[Listed]:
+    def latest(self, most: int, prefix: str = "") -> list[Listed]:
         """The latest version of each object."""
-        return [one for page in self.pages(most) for one in page.latest]
+        return [one for page in self.pages(most, prefix) for one in page.latest]
 
 
 @pytest.fixture(params=["fake", "s3"])
@@ -86,6 +86,16 @@ def test_the_latest_version_of_each_object_is_listed(side: Side, most: int) -> N
     assert all(abs(one.modified - time.time()) < 60 for one in listed)
 
 
+@pytest.mark.parametrize("most", [1, 2, 1_000])
+def test_only_keys_with_the_prefix_are_listed(side: Side, most: int) -> None:
+    for key in (*KEYS, "crème fraîche/a.jpg", "crème fraîche/b/c.jpg", "crème fraîche.jpg"):
+        side.put(key, b"older")
+        side.put(key, b"newer!")
+    listed = side.latest(most, "crème fraîche/")
+    assert [one.key for one in listed] == ["crème fraîche/a.jpg", "crème fraîche/b/c.jpg"]
+    assert sum(page.entries for page in side.pages(most, "crème fraîche/")) == 4
+
+
 @pytest.mark.parametrize("most", [1, 3, 1_000])
 def test_versions_and_delete_markers_are_counted(side: Side, most: int) -> None:
     for key in KEYS:
@@ -100,4 +110,4 @@ def test_a_bucket_that_is_not_there_is_not_empty(aws: Aws) -> None:
     """What cannot be listed is an error, never an empty bucket."""
     client: Any = aws.session.client("s3", endpoint_url=aws.emulator.endpoint_url, config=s3_config("http://127.0.0.1"))
     with pytest.raises(Transient, match="NoSuchBucket"):
-        S3Listing(client).versions("no-such-bucket-of-ours", None, 10)
+        S3Listing(client).versions("no-such-bucket-of-ours", "", None, 10)

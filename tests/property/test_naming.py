@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from random import Random
 from urllib.parse import unquote
 
 import pytest
@@ -16,11 +17,10 @@ from detag.domain.naming import (
     FAILED_RECORDS,
     MAX_METADATA_BYTES,
     SKIPPED_RECORDS,
-    output_key,
-    output_keys,
+    Naming,
     output_metadata,
+    overlap,
     readable,
-    record_keys,
     source_of,
 )
 from detag.domain.picture import MAX_KEY_BYTES
@@ -31,6 +31,7 @@ types = st.sampled_from(sorted(EXTENSIONS))
 numbers = st.integers(1, 16)
 owners = st.sampled_from(["", "0a1b2c3d", "0a1b2c3d" * 4])
 folders = st.sampled_from([FAILED_RECORDS, SKIPPED_RECORDS])
+PLAIN = Naming()
 characters = st.characters(exclude_categories=["Cs"])
 
 
@@ -56,17 +57,17 @@ keys = (short_keys | long_keys).filter(bool)
 
 def test_every_type_that_may_be_delivered_has_an_ending() -> None:
     assert set(EXTENSIONS) == set(DELIVERABLE)
-    assert {output_key("shoe", "", kind) for kind in DELIVERABLE} == {f"shoe{end}" for end in EXTENSIONS.values()}
+    assert {PLAIN.output_key("shoe", "", kind) for kind in DELIVERABLE} == {f"shoe{end}" for end in EXTENSIONS.values()}
 
 
 @given(keys, types, types, numbers, owners)
 def test_an_outputs_name_is_one_that_s3_takes(key: str, source: str, output: str, number: int, owner: str) -> None:
-    assert fits(output_key(key, source, output, number, owner))
+    assert fits(PLAIN.output_key(key, source, output, number, owner))
 
 
 @given(keys, types)
 def test_the_same_type_keeps_its_name(key: str, source: str) -> None:
-    assert output_key(key, source, source) == key
+    assert PLAIN.output_key(key, source, source) == key
 
 
 @given(short_keys, types, types, numbers)
@@ -74,13 +75,13 @@ def test_another_type_or_a_further_output_is_appended(key: str, source: str, out
     """The extension of another type, and the number of a further output, are appended, and nothing is replaced."""
     assume(source != output or number > 1)
     tail = (f".{number}" if number > 1 else "") + EXTENSIONS[output]
-    assert output_key(key, source, output, number) == key + tail
+    assert PLAIN.output_key(key, source, output, number) == key + tail
 
 
 @given(keys, types, types)
 def test_a_name_tells_its_type(key: str, source: str, output: str) -> None:
     assume(source != output)
-    assert output_key(key, source, output).endswith(EXTENSIONS[output])
+    assert PLAIN.output_key(key, source, output).endswith(EXTENSIONS[output])
 
 
 @given(keys, keys, types, types, numbers, owners)
@@ -92,13 +93,15 @@ def test_two_photos_never_share_the_name_of_an_output(
 ) -> None:
     """Two photos never meet at the name of the same kind of output."""
     assume(one != other)
-    assert output_key(one, source, output, number, owner) != output_key(other, source, output, number, owner)
+    assert PLAIN.output_key(one, source, output, number, owner) != PLAIN.output_key(
+        other, source, output, number, owner
+    )
 
 
 @given(keys, types, types, types)
 def test_two_types_of_one_photo_never_meet(key: str, source: str, one: str, other: str) -> None:
     assume(one != other)
-    assert output_key(key, source, one) != output_key(key, source, other)
+    assert PLAIN.output_key(key, source, one) != PLAIN.output_key(key, source, other)
 
 
 @given(keys, types, types, numbers, numbers, owners)
@@ -106,7 +109,7 @@ def test_the_outputs_of_one_photo_never_meet(
     key: str, source: str, output: str, one: int, other: int, owner: str
 ) -> None:
     assume(one != other)
-    assert output_key(key, source, output, one, owner) != output_key(key, source, output, other, owner)
+    assert PLAIN.output_key(key, source, output, one, owner) != PLAIN.output_key(key, source, output, other, owner)
 
 
 @given(keys, keys, types, types, numbers)
@@ -115,10 +118,101 @@ def test_where_names_are_taken_each_photo_has_two_more(
 ) -> None:
     """The same for each version of a photo, and never another photo's."""
     assume(one != other)
-    names = output_keys(one, source, output, number)
-    assert names == output_keys(one, source, output, number)
-    assert len({*names, *output_keys(other, source, output, number)}) == 6
+    names = PLAIN.output_keys(one, source, output, number)
+    assert names == PLAIN.output_keys(one, source, output, number)
+    assert len({*names, *PLAIN.output_keys(other, source, output, number)}) == 6
     assert all(map(fits, names))
+
+
+# Prefixes and the names that replace
+
+prefixes = (
+    st.text("abé 日./", max_size=12).filter(lambda text: not text.startswith("/")).map(lambda text: text and text + "/")
+)
+
+
+@given(keys, prefixes, prefixes, st.booleans(), types, types, numbers)
+def test_outputs_and_records_are_below_their_prefix(
+    key: str, input_prefix: str, output_prefix: str, replaces: bool, source: str, output: str, number: int
+) -> None:
+    """Whatever the photo, what comes out lies below the output prefix, in the photo's folder below the input's."""
+    naming = Naming(input_prefix, output_prefix, replaces)
+    photo = input_prefix + key
+    assume(fits(photo))
+    names = (*naming.output_keys(photo, source, output, number), *naming.record_keys(FAILED_RECORDS, photo))
+    assert all(map(fits, names))
+    assert all(name.startswith(output_prefix) for name in names)
+    plain = Naming(replaces=replaces).output_keys(key, source, output, number)[0]
+    if fits(output_prefix + plain + "." * 40):
+        assert names[0] == output_prefix + plain
+
+
+@given(prefixes, prefixes, keys)
+def test_no_output_of_a_folder_beside_is_a_photo(input_prefix: str, output_prefix: str, key: str) -> None:
+    """Where two folders do not overlap, no output is in the photos' one."""
+    assume(not overlap(input_prefix, output_prefix))
+    naming = Naming(input_prefix, output_prefix)
+    names = naming.output_keys(input_prefix + key, "image/jpeg", "image/webp", 1)
+    assert not any(name.startswith(input_prefix) for name in names)
+
+
+def claimed(naming: Naming, uploads: list[tuple[str, str, str, int]]) -> dict[tuple[str, str, str, int], str]:
+    """Which name each output gets, as `Storing.place` takes them: the first that is not another photo's."""
+    owners: dict[str, str] = {}
+    taken = {}
+    for key, source, output, number in uploads:
+        names = naming.output_keys(key, source, output, number)
+        taken[key, source, output, number] = next(name for name in names if owners.setdefault(name, key) == key)
+    return taken
+
+
+names_alike = st.builds(
+    lambda stem, ends: stem + "".join(ends),
+    st.sampled_from(["shoe", "a/shoe", "shoe.2", "a/.jpg", "Shoe", "x" * 1_018]),
+    st.lists(st.sampled_from([".jpg", ".png", ".webp", ".JPG", ".jpeg", ".2", ".heic", ".txt"]), max_size=3),
+).filter(fits)
+uploads_alike = st.lists(st.tuples(names_alike | keys, types, types, st.integers(1, 3)), min_size=1, max_size=12)
+
+
+@given(uploads_alike, st.booleans(), st.randoms())
+def test_no_two_photos_ever_share_a_name(
+    uploads: list[tuple[str, str, str, int]], replaces: bool, random: Random
+) -> None:
+    """Whatever the photos and the order in which they come: each name is one photo's, and stays so when they come again
+    in another order.
+    """
+    naming = Naming(replaces=replaces)
+    again = random.sample(uploads, len(uploads))
+    first, both = claimed(naming, uploads), claimed(naming, uploads + again)
+    assert first == both
+    owner = dict[str, str]()
+    for (key, *_), name in both.items():
+        assert owner.setdefault(name, key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "output", "number", "name"),
+    [
+        ("shoe.jpg", "image/jpeg", "image/webp", 1, "shoe.webp"),
+        ("a.b/shoe.JPEG", "image/jpeg", "image/webp", 1, "a.b/shoe.webp"),
+        ("shoe.jpg", "image/jpeg", "image/jpeg", 1, "shoe.jpg"),
+        ("shoe.jpg", "image/jpeg", "image/webp", 2, "shoe.jpg.2.webp"),
+        ("shoe.2024", "image/jpeg", "image/webp", 1, "shoe.2024.webp"),
+        ("a/.jpg", "image/jpeg", "image/webp", 1, "a/.jpg.webp"),
+    ],
+)
+def test_replace_takes_the_place_of_a_known_extension(
+    key: str, source: str, output: str, number: int, name: str
+) -> None:
+    assert Naming(replaces=True).output_keys(key, source, output, number)[0] == name
+
+
+def test_the_later_of_two_photos_appends() -> None:
+    """Where two photos would meet, the later one appends, and the choice stays with both names."""
+    uploads = [("shoe.jpg", "image/jpeg", "image/webp", 1), ("shoe.png", "image/png", "image/webp", 1)]
+    naming = Naming(replaces=True)
+    assert list(claimed(naming, uploads).values()) == ["shoe.webp", "shoe.png.webp"]
+    assert list(claimed(naming, uploads[::-1]).values()) == ["shoe.webp", "shoe.jpg.webp"]
 
 
 # Records
@@ -126,7 +220,7 @@ def test_where_names_are_taken_each_photo_has_two_more(
 
 @given(keys, folders)
 def test_a_records_name_is_one_that_s3_takes(key: str, folder: str) -> None:
-    names = record_keys(folder, key)
+    names = PLAIN.record_keys(folder, key)
     assert all(map(fits, names))
     assert all(name.startswith(folder) and name.endswith(".txt") for name in names)
     assert len(set(names)) == 3
@@ -135,10 +229,13 @@ def test_a_records_name_is_one_that_s3_takes(key: str, folder: str) -> None:
 @given(keys, keys)
 def test_the_records_of_two_photos_never_meet(one: str, other: str) -> None:
     assume(one != other)
-    first, second = record_keys(FAILED_RECORDS, one), record_keys(FAILED_RECORDS, other)
+    first, second = PLAIN.record_keys(FAILED_RECORDS, one), PLAIN.record_keys(FAILED_RECORDS, other)
     assert first[0] != second[0]
     assert first[1:] != second[1:]
-    assert not {*first, *second} & {*record_keys(SKIPPED_RECORDS, one), *record_keys(SKIPPED_RECORDS, other)}
+    assert not {*first, *second} & {
+        *PLAIN.record_keys(SKIPPED_RECORDS, one),
+        *PLAIN.record_keys(SKIPPED_RECORDS, other),
+    }
 
 
 # Metadata

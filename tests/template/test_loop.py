@@ -14,7 +14,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_the_rule_listens_to_the_input_bucket_alone(stack: Stack) -> None:
-    assert stack.properties("UploadRule")["EventPattern"] == {
+    assert stack.given().properties("UploadRule")["EventPattern"] == {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
         "detail": {"bucket": {"name": [{"Ref": "InputBucket"}]}},
@@ -39,6 +39,7 @@ def test_the_input_bucket_tells_eventbridge_only(stack: Stack) -> None:
 
 
 def test_no_function_can_write_into_the_input_bucket(stack: Stack) -> None:
+    stack = stack.given()
     for function in FUNCTIONS:
         for statement in stack.statements(f"{function}Role"):
             if "InputBucket" in stack.names(statement["Resource"]):
@@ -51,12 +52,12 @@ def test_only_reconcile_sends_to_the_upload_queue(stack: Stack) -> None:
     senders = {
         function
         for function in FUNCTIONS
-        for statement in stack.statements(f"{function}Role")
+        for statement in stack.given().statements(f"{function}Role")
         if "sqs:SendMessage" in as_list(statement["Action"]) and "UploadQueue" in stack.names(statement["Resource"])
     }
     assert senders == {"ReconcileFunction"}
 
 
 def test_photos_and_outputs_are_two_buckets(stack: Stack) -> None:
-    variables = stack.properties("SubmitFunction")["Environment"]["Variables"]
+    variables = stack.given().properties("SubmitFunction")["Environment"]["Variables"]
     assert (variables["INPUT_BUCKET"], variables["OUTPUT_BUCKET"]) == ({"Ref": "InputBucket"}, {"Ref": "OutputBucket"})

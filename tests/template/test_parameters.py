@@ -13,7 +13,8 @@ from tests.template.stack import Stack
 
 ALWAYS = ["Type", "Description", "Default", "ConstraintDescription"]
 OUTPUTS = {
-    "UploadCommand", "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "SkippedCommand",
+    "UploadCommand", "EnableEventBridgeCommand",
+    "SetRunflowApiKeyCommand", "SetCallbackSecretsCommand", "StatusCommand", "SkippedCommand",
     "RedriveUploadsCommand", "RedriveResultsCommand", "ReopenCommand", "CallbackUrl",
     "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
     "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn",

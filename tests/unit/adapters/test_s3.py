@@ -17,10 +17,10 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from detag.adapters.aws import ATTEMPTS
-from detag.adapters.s3 import S3PhotoStore, copy_request, put_request, s3_config
+from detag.adapters.s3 import S3PhotoStore, S3Stacks, copy_request, put_request, s3_config
 from detag.domain.images import Head
 from detag.domain.picture import Output
-from detag.ports.errors import Transient
+from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
 
 
@@ -276,6 +276,8 @@ def test_what_cannot_be_seen_is_not_taken_for_nothing(
     stub: Stubber, store: S3PhotoStore, code: str, status: int
 ) -> None:
     stub.add_client_error("head_object", code, http_status_code=status)
+    if status == 403:
+        stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
     with pytest.raises(Transient):
         store.existing("a")
 
@@ -425,3 +427,102 @@ class RawAnswer(io.BytesIO):
 
     def stream(self, **_: object) -> Iterator[bytes]:
         yield self.read()
+
+
+# A role that may list one folder only
+
+
+def listed(*keys: str) -> dict[str, Any]:
+    return {"Contents": [{"Key": key} for key in keys]}
+
+
+LISTING = {"Bucket": "in", "Prefix": "a/b.jpg", "MaxKeys": 1}
+
+
+@pytest.mark.parametrize("keys", [(), ("a/b.jpg.webp",)])
+def test_a_403_for_what_is_not_listed_is_missing(stub: Stubber, store: S3PhotoStore, keys: tuple[str, ...]) -> None:
+    """S3 tells missing from forbidden only to a role that may list the whole bucket."""
+    for read in (store.read_head, store.read_tail):
+        stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        stub.add_response("list_objects_v2", listed(*keys), LISTING)
+        with pytest.raises(Missing):
+            read("in", "a/b.jpg", None, 10)
+
+
+def test_a_403_for_what_is_listed_is_denied(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    stub.add_response("list_objects_v2", listed("a/b.jpg"), LISTING)
+    with pytest.raises(Denied):
+        store.read_head("in", "a/b.jpg", None, 10)
+
+
+def test_a_403_is_denied_where_nothing_may_be_listed(stub: Stubber, store: S3PhotoStore) -> None:
+    """What cannot be told is never taken for gone."""
+    stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+    with pytest.raises(Denied):
+        store.read_head("in", "a/b.jpg", None, 10)
+
+
+def test_a_version_is_not_looked_for_in_a_listing(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    with pytest.raises(Denied):
+        store.read_head("in", "a/b.jpg", "v1", 10)
+
+
+def test_no_output_is_there_where_none_is_listed(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("head_object", "403", http_status_code=403)
+    stub.add_response("list_objects_v2", listed(), LISTING | {"Bucket": "out"})
+    assert store.existing("a/b.jpg") is None
+    stub.add_client_error("head_object", "403", http_status_code=403)
+    stub.add_response("list_objects_v2", listed("a/b.jpg"), LISTING | {"Bucket": "out"})
+    with pytest.raises(Transient):
+        store.existing("a/b.jpg")
+
+
+# Claims of stacks
+
+
+@pytest.fixture
+def stacks(stub: Stubber) -> S3Stacks:
+    return S3Stacks(cast("Any", stub).client, "in")
+
+
+CLAIMS = {"Bucket": "in", "Key": ".detag/stacks.json"}
+
+
+def test_claims_are_read_with_their_etag(stub: Stubber, stacks: S3Stacks) -> None:
+    stub.add_response("get_object", {"Body": body(b"{}"), "ETag": '"e1"'}, CLAIMS)
+    assert stacks.read() == ("{}", "e1")
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
+def test_no_claims_are_no_text(stub: Stubber, stacks: S3Stacks, code: str) -> None:
+    """Where a listing shows that there are none, if S3 does not tell."""
+    stub.add_client_error("get_object", code, http_status_code=404 if code == "NoSuchKey" else 403)
+    if code == "AccessDenied":
+        stub.add_response("list_objects_v2", listed(), {"Bucket": "in", "Prefix": CLAIMS["Key"], "MaxKeys": 1})
+    assert stacks.read() == ("", None)
+
+
+@pytest.mark.parametrize(("code", "status"), [("NoSuchBucket", 404), ("SlowDown", 503)])
+def test_claims_that_cannot_be_read_are_not_none(stub: Stubber, stacks: S3Stacks, code: str, status: int) -> None:
+    stub.add_client_error("get_object", code, http_status_code=status)
+    with pytest.raises(Transient):
+        stacks.read()
+
+
+@pytest.mark.parametrize(("etag", "condition"), [(None, {"IfNoneMatch": "*"}), ("e1", {"IfMatch": '"e1"'})])
+def test_claims_are_replaced_only_as_they_were_read(
+    stub: Stubber, stacks: S3Stacks, etag: str | None, condition: dict[str, str]
+) -> None:
+    expected = CLAIMS | condition | {"Body": b"{}", "ContentType": "application/json"}
+    stub.add_response("put_object", {}, expected)
+    stacks.replace("{}", etag)
+    for code, status in (("PreconditionFailed", 412), ("ConditionalRequestConflict", 409), ("NoSuchKey", 404)):
+        stub.add_client_error("put_object", code, http_status_code=status)
+        with pytest.raises(Conflict):
+            stacks.replace("{}", etag)
+    stub.add_client_error("put_object", "AccessDenied", http_status_code=403)
+    with pytest.raises(Transient):
+        stacks.replace("{}", etag)

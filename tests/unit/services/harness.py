@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from detag import app
@@ -16,6 +17,7 @@ from detag.ports.outputs_fake import FakeFetcher
 from detag.ports.photos_fake import FakePhotoStore
 from detag.ports.queue_fake import FakeQueue
 from detag.ports.runs_fake import Ending, FakeRun, FakeRuns, Fault, tiny_image
+from detag.ports.stacks_fake import FakeStacks
 from detag.ports.telemetry_fake import FakeTelemetry
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 from tests.environment import settings
@@ -23,10 +25,26 @@ from tests.environment import settings
 PRICE = Decimal("0.14")
 
 
-class Harness:
-    """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises."""
+def of(kind: type[Any], places: Mapping[str, str]) -> dict[str, str]:
+    """Those of some settings that a function has."""
+    return {name: text for name, text in places.items() if name in kind.__dataclass_fields__}
 
-    def __init__(self, *, limit: Decimal | None = None, paused: bool = False, **changes: Any) -> None:
+
+class Harness:
+    """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises.
+
+    `places`: settings of buckets and names, for all functions that have them.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: Decimal | None = None,
+        paused: bool = False,
+        stacks: FakeStacks | None = None,
+        places: Mapping[str, str] = MappingProxyType({}),
+        **changes: Any,
+    ) -> None:
         self.broken: dict[str, Exception] = {}
         self.calls: list[str] = []
         self.clock = FakeClock()
@@ -41,13 +59,23 @@ class Harness:
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
         ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}
         deployed = {"daily_spend_limit_usd": limit}
-        submit = settings(SubmitSettings, **{"max_image_megabytes": 1, "paused": paused} | deployed | changes)
-        self.submit = app.submit(submit, **common, **ends)
+        submit = settings(
+            SubmitSettings, **{"max_image_megabytes": 1, "paused": paused} | deployed | dict(places) | changes
+        )
+        self.submit = app.submit(submit, **common, **ends, stacks=stacks)
         fetcher = FakeFetcher(self.runs.read_output_url, self._effect)
-        self.deliver = app.deliver(settings(DeliverSettings, **deployed), **common, **ends, fetcher=fetcher)
-        reconcile = settings(ReconcileSettings, **deployed | {"paused": paused})
+        self.deliver = app.deliver(
+            settings(DeliverSettings, **deployed | of(DeliverSettings, places)), **common, **ends, fetcher=fetcher
+        )
+        reconcile = settings(ReconcileSettings, **deployed | {"paused": paused} | of(ReconcileSettings, places))
         self.reconcile = app.reconcile(
-            reconcile, **common, listing=self.photos, uploads=self.uploads, results=self.results, events=self.events
+            reconcile,
+            **common,
+            listing=self.photos,
+            uploads=self.uploads,
+            results=self.results,
+            events=self.events,
+            stacks=stacks,
         )
 
     def _effect(self, name: str) -> AbstractContextManager[None]:

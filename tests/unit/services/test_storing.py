@@ -9,7 +9,7 @@ import pytest
 from detag import app
 from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway, Stored
 from detag.domain.job import Job, State, Upload, new
-from detag.domain.naming import SEQUENCER, SOURCE_KEY
+from detag.domain.naming import SEQUENCER, SOURCE_KEY, Naming
 from detag.domain.reasons import Reason
 from detag.ports.clock_fake import EPOCH, FakeClock
 from detag.ports.errors import Transient
@@ -49,8 +49,8 @@ class Bench:
         def uniform(low: float, high: float) -> float:
             return low
 
-        records = app._records(self.jobs, self.photos, self.clock, uniform)
-        storing = app._storing(self.jobs, self.photos, records, self.clock, FakeTelemetry(), uniform)
+        records = app._records(Naming(), self.jobs, self.photos, self.clock, uniform)
+        storing = app._storing(Naming(), self.jobs, self.photos, records, self.clock, FakeTelemetry(), uniform)
         return storing.alone(job(sequencer), fetch, self.clock.monotonic() + 60.0)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detag.domain.backoff import Uniform
+    from detag.domain.naming import Naming
     from detag.ports.clock import Clock
     from detag.ports.events import Events
     from detag.ports.jobs import JobStore
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from detag.ports.queue import Queue
     from detag.ports.runs import Runs
     from detag.ports.secrets import CallbackSecrets
+    from detag.ports.stacks import Stacks
     from detag.ports.telemetry import Telemetry
     from detag.services.admission import Admission
     from detag.services.budget import Budget
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from detag.services.intake import IntakeControl
     from detag.services.missed_uploads import MissedUploads
     from detag.services.outbox import Outbox
+    from detag.services.prefix_claim import PrefixClaim
     from detag.services.reconcile import Reconcile
     from detag.services.records import Records
     from detag.services.reopening import Reopening
@@ -48,21 +51,25 @@ def submit(
     events: Events,
     clock: Clock,
     telemetry: Telemetry,
+    stacks: Stacks | None = None,
     uniform: Uniform = random.uniform,
 ) -> Submit:
-    """From uploads to runs."""
+    """From uploads to runs. `stacks`: where the stack claims its folder of a bucket that is not its own."""
     from detag.services.submit import Submit
 
-    records = _records(jobs, photos, clock, uniform)
+    naming = _naming(settings)
+    records = _records(naming, jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
-    storing = _storing(jobs, photos, records, clock, telemetry, uniform)
-    sending, confirmation = _ways(settings, jobs, photos, runs, storing, steps, clock, telemetry, uniform)
+    storing = _storing(naming, jobs, photos, records, clock, telemetry, uniform)
+    admission = _admission(settings, _folder(settings, stacks, clock, telemetry), jobs, photos, runs, clock)
+    sending, confirmation = _ways(settings, admission, jobs, photos, runs, storing, steps, clock, telemetry, uniform)
     return Submit(
         input_bucket=settings.input_bucket,
+        input_prefix=settings.input_prefix,
         confirmation_seconds=_confirmation_seconds(settings),
         sending=sending,
         confirmation=confirmation,
-        reopening=_reopening(settings, jobs, photos, runs, steps, clock, telemetry),
+        reopening=_reopening(settings, admission, jobs, photos, steps, clock, telemetry),
         jobs=jobs,
         steps=steps,
         clock=clock,
@@ -94,7 +101,8 @@ def deliver(
     """From ended runs to outputs."""
     from detag.services.deliver import Deliver
 
-    records = _records(jobs, photos, clock, uniform)
+    naming = _naming(settings)
+    records = _records(naming, jobs, photos, clock, uniform)
     steps = _steps(jobs, clock, telemetry, _outbox(records, events, clock, telemetry))
     return Deliver(
         max_attempts=settings.max_attempts,
@@ -103,7 +111,7 @@ def deliver(
         photos=photos,
         runs=runs,
         fetcher=fetcher,
-        storing=_storing(jobs, photos, records, clock, telemetry, uniform),
+        storing=_storing(naming, jobs, photos, records, clock, telemetry, uniform),
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         clock=clock,
@@ -123,8 +131,9 @@ def reconcile(
     runs: Runs,
     clock: Clock,
     telemetry: Telemetry,
+    stacks: Stacks | None = None,
 ) -> Reconcile:
-    """What runs every minute."""
+    """What runs every minute. `stacks` as for `submit`."""
     from detag.services.batches import Batches
     from detag.services.reconcile import Reconcile
 
@@ -140,9 +149,22 @@ def reconcile(
         steps=steps,
         budget=_budget(settings, jobs, steps, clock, telemetry),
         missed=_missed(settings, jobs=jobs, listing=listing, uploads=uploads, clock=clock, telemetry=telemetry),
+        folder=_folder(settings, stacks, clock, telemetry),
         batches=Batches(jobs=jobs, events=events, clock=clock, telemetry=telemetry),
         clock=clock,
         telemetry=telemetry,
+    )
+
+
+def _folder(
+    settings: SubmitSettings | ReconcileSettings, stacks: Stacks | None, clock: Clock, telemetry: Telemetry
+) -> PrefixClaim | None:
+    if stacks is None:
+        return None
+    from detag.services.prefix_claim import PrefixClaim
+
+    return PrefixClaim(
+        stack=settings.stack, prefix=settings.input_prefix, stacks=stacks, clock=clock, telemetry=telemetry
     )
 
 
@@ -159,6 +181,7 @@ def _missed(
 
     return MissedUploads(
         input_bucket=settings.input_bucket,
+        input_prefix=settings.input_prefix,
         jobs=jobs,
         listing=listing,
         uploads=uploads,
@@ -169,6 +192,7 @@ def _missed(
 
 def _ways(
     settings: SubmitSettings,
+    admission: Admission,
     jobs: JobStore,
     photos: PhotoStore,
     runs: Runs,
@@ -185,7 +209,6 @@ def _ways(
 
     existing = ExistingRuns(runs=runs, photos=photos, clock=clock, telemetry=telemetry)
     budget = _budget(settings, jobs, steps, clock, telemetry)
-    admission = _admission(settings, jobs, photos, runs, clock)
     submission = _submission(settings, jobs, photos, runs, steps, budget, clock, uniform)
     reuse = _reuse(settings, jobs, photos, storing, clock)
     sending = Sending(
@@ -204,7 +227,14 @@ def _ways(
     return sending, confirmation
 
 
-def _admission(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, runs: Runs, clock: Clock) -> Admission:
+def _admission(
+    settings: SubmitSettings,
+    folder: PrefixClaim | None,
+    jobs: JobStore,
+    photos: PhotoStore,
+    runs: Runs,
+    clock: Clock,
+) -> Admission:
     from detag.domain.decisions import Criteria
     from detag.services.admission import Admission
 
@@ -216,14 +246,16 @@ def _admission(settings: SubmitSettings, jobs: JobStore, photos: PhotoStore, run
         aspect_ratio=settings.aspect_ratio,
         reuses=settings.reuse_results,
     )
-    return Admission(criteria=criteria, paused=settings.paused, jobs=jobs, photos=photos, runs=runs, clock=clock)
+    return Admission(
+        criteria=criteria, paused=settings.paused, folder=folder, jobs=jobs, photos=photos, runs=runs, clock=clock
+    )
 
 
 def _reopening(
     settings: SubmitSettings,
+    admission: Admission,
     jobs: JobStore,
     photos: PhotoStore,
-    runs: Runs,
     steps: Steps,
     clock: Clock,
     telemetry: Telemetry,
@@ -232,9 +264,10 @@ def _reopening(
 
     return Reopening(
         input_bucket=settings.input_bucket,
+        input_prefix=settings.input_prefix,
         jobs=jobs,
         photos=photos,
-        admission=_admission(settings, jobs, photos, runs, clock),
+        admission=admission,
         steps=steps,
         clock=clock,
         telemetry=telemetry,
@@ -300,18 +333,32 @@ def _budget(
     )
 
 
+def _naming(settings: SubmitSettings | DeliverSettings) -> Naming:
+    from detag.domain.naming import Naming
+
+    return Naming(settings.input_prefix, settings.output_prefix, replaces=settings.output_name == "replace")
+
+
 def _storing(
-    jobs: JobStore, photos: PhotoStore, records: Records, clock: Clock, telemetry: Telemetry, uniform: Uniform
+    naming: Naming,
+    jobs: JobStore,
+    photos: PhotoStore,
+    records: Records,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Uniform,
 ) -> Storing:
     from detag.services.storing import Storing
 
-    return Storing(jobs=jobs, photos=photos, records=records, clock=clock, telemetry=telemetry, uniform=uniform)
+    return Storing(
+        naming=naming, jobs=jobs, photos=photos, records=records, clock=clock, telemetry=telemetry, uniform=uniform
+    )
 
 
-def _records(jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Records:
+def _records(naming: Naming, jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> Records:
     from detag.services.records import Records
 
-    return Records(jobs=jobs, photos=photos, clock=clock, uniform=uniform)
+    return Records(naming=naming, jobs=jobs, photos=photos, clock=clock, uniform=uniform)
 
 
 def _outbox(records: Records, events: Events, clock: Clock, telemetry: Telemetry) -> Outbox:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
+from detag.domain.naming import overlap
 from detag.domain.runs import PHOTO_TYPES, aspect_ratio
 
 
@@ -21,7 +22,12 @@ class SubmitSettings:
 
     job_table: str
     input_bucket: str
+    input_prefix: str
+    stack: str
+    """What it claims its folder as; empty where the input bucket is its own."""
     output_bucket: str
+    output_prefix: str
+    output_name: str
     event_bus: str
     runflow_api_url: str
     runflow_api_key_arn: str
@@ -39,6 +45,15 @@ class SubmitSettings:
     reuse_results: bool
     paused: bool
 
+    def __post_init__(self) -> None:
+        """Refuse outputs that would be photos. Raises `Misconfigured`."""
+        if self.input_bucket == self.output_bucket and overlap(self.input_prefix, self.output_prefix):
+            raise Misconfigured(
+                f"OutputPrefix {self.output_prefix!r} and InputPrefix {self.input_prefix!r} are in one bucket, and one"
+                " is inside the other: each output would be taken for a photo. Choose two folders side by side, such as"
+                " incoming/ and cleaned/."
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackSettings:
@@ -53,7 +68,10 @@ class DeliverSettings:
     """What `deliver` needs."""
 
     job_table: str
+    input_prefix: str
     output_bucket: str
+    output_prefix: str
+    output_name: str
     event_bus: str
     runflow_api_url: str
     runflow_api_key_arn: str
@@ -69,6 +87,8 @@ class ReconcileSettings:
 
     job_table: str
     input_bucket: str
+    input_prefix: str
+    stack: str
     event_bus: str
     upload_queue_url: str
     result_queue_url: str
@@ -101,6 +121,18 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
 def _text(text: str) -> str:
     if not text:
         raise ValueError("it must not be empty")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if text.startswith("/") or (text and not text.endswith("/")):
+        raise ValueError("it must be empty, or folders with a slash after each and none before")
+    return text
+
+
+def _output_name(text: str) -> str:
+    if text not in ("append", "replace"):
+        raise ValueError("it must be append or replace")
     return text
 
 
@@ -143,6 +175,10 @@ def _flag(text: str) -> bool:
 
 
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "input_prefix": _prefix,
+    "stack": str,
+    "output_prefix": _prefix,
+    "output_name": _output_name,
     "price_per_image_usd": _money,
     "daily_spend_limit_usd": _limit,
     "aspect_ratio": aspect_ratio,

@@ -16,7 +16,7 @@ from detag.adapters.hosts import local_exception
 from detag.adapters.outputs import Guard, SafeFetcher
 from detag.adapters.roots import roots
 from detag.adapters.runflow import RunflowRuns
-from detag.adapters.s3 import S3Listing, S3PhotoStore, s3_config
+from detag.adapters.s3 import S3Listing, S3PhotoStore, S3Stacks, s3_config
 from detag.adapters.secrets import ApiKey
 from detag.settings import DeliverSettings, ReconcileSettings, SubmitSettings
 
@@ -39,6 +39,13 @@ def photo_store(output_bucket: str, environ: Mapping[str, str]) -> S3PhotoStore:
 def listing(environ: Mapping[str, str]) -> S3Listing:
     """What the input bucket holds."""
     return S3Listing(aws_client("s3", s3_config(environ.get("AWS_ENDPOINT_URL"))))
+
+
+def stacks(settings: SubmitSettings | ReconcileSettings, environ: Mapping[str, str]) -> S3Stacks | None:
+    """Where the stack claims its folder; None where the input bucket is its own."""
+    if not settings.stack:
+        return None
+    return S3Stacks(aws_client("s3", s3_config(environ.get("AWS_ENDPOINT_URL"))), settings.input_bucket)
 
 
 def event_bus(name: str) -> EventBridgeEvents:

@@ -49,6 +49,7 @@ from detag.adapters.job_requests import (
     Request,
     begin_delivery_request,
     charge_requests,
+    claim_name_request,
     closed_between_request,
     due_shard_request,
     end_delivery_request,
@@ -304,6 +305,17 @@ class DynamoJobStore:
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
+
+    def claim_name(self, output_key: str, source: str) -> bool:
+        """See `JobStore`."""
+        try:
+            with calling("PutItem"):
+                self._client.put_item(**claim_name_request(self._table, output_key, source))
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def spent(self, day: str) -> Decimal | None:
         """See `JobStore`."""

@@ -11,6 +11,7 @@
     override                what an operator wrote to override the parameters
     picture#<hash>          a picture: who pays for it, or what was delivered of it
     output#<hash>           bytes that were sent as a photo, or delivered as an output
+    name#<hash>             a name in the output bucket that is a photo's for good
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
 stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
@@ -426,6 +427,10 @@ CHARGE_ATTRIBUTES: Final = (
     Attribute("charged_at", "charged_at", SECONDS, ALWAYS, means="When it was charged."),
     EXPIRES_AT,
 )
+NAME_ATTRIBUTES: Final = (
+    Attribute("output_key", "output_key", TEXT, ALWAYS, means="The name, a key in the output bucket."),
+    Attribute("source", "source", TEXT, ALWAYS, means="The photo, as the metadata of its outputs names it."),
+)
 INTAKE_ATTRIBUTES: Final = (
     Attribute("reason", "reason", REASON, "while paused or draining"),
     Attribute("since", "since", SECONDS, ALWAYS, NEVER),
@@ -657,6 +662,13 @@ def output_item(job_id: str, now: float) -> Item:
     """What is kept of an output that was delivered."""
     output = {"first_as": OUTPUT, "job_id": job_id, "delivered_at": now}
     return _written([one for one in OUTPUT_ATTRIBUTES if one.field in output], output.__getitem__)
+
+
+def name_item(output_key: str, source: str) -> Item:
+    """The item of a name in the output bucket that is a photo's."""
+    name = {"output_key": output_key, "source": source}
+    pk = "name#" + hashlib.sha256(output_key.encode()).hexdigest()
+    return {"pk": {"S": pk}} | _written(NAME_ATTRIBUTES, name.__getitem__)
 
 
 # Uploads

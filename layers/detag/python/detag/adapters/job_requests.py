@@ -27,6 +27,7 @@ from detag.adapters.job_items import (
     delivery_item,
     job_item,
     job_pk,
+    name_item,
     newest_upload_item,
     newest_upload_pk,
     outcome_of,
@@ -248,6 +249,18 @@ def charge_requests(
         {"Put": put},
         *(spend_request(table, day, usd, None, now) for day, usd in moved_money((before,), (after,)).items()),
     ]
+
+
+def claim_name_request(table: str, output_key: str, source: str) -> Request:
+    """A PutItem that makes a name in the output bucket a photo's, unless it is another's."""
+    item = name_item(output_key, source)
+    return {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(#pk) OR #source = :source",
+        "ExpressionAttributeNames": {"#pk": "pk", "#source": "source"},
+        "ExpressionAttributeValues": {":source": item["source"]},
+    }
 
 
 def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:

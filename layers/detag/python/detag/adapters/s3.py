@@ -18,7 +18,8 @@ from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
 from detag.domain.picture import Output
-from detag.ports.errors import Transient
+from detag.domain.prefix_claim import STACKS_KEY
+from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class S3PhotoStore:
         except ClientError as error:
             if _status(error) == 416:
                 return self._empty(where)
-            raise _unreadable(error) from None
+            raise _refused(self._client, error, where) from None
         total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.get("ContentRange", ""))
         size = int(total[1]) if total else answer["ContentLength"]
         return Head(
@@ -118,7 +119,7 @@ class S3PhotoStore:
             with calling("HeadObject"):
                 head = self._client.head_object(**where)
         except ClientError as error:
-            raise _unreadable(error) from None
+            raise _refused(self._client, error, where) from None
         if head["ContentLength"]:
             raise Transient("HeadObject: the object changed while it was read")
         version_id = _id(head.get("VersionId"))
@@ -135,7 +136,7 @@ class S3PhotoStore:
         except ClientError as error:
             if _status(error) == 416:
                 return b""
-            raise _unreadable(error) from None
+            raise _refused(self._client, error, where) from None
 
     def presign(
         self, bucket: str, key: str, version_id: str | None, seconds: int, content_type: str | None = None
@@ -158,6 +159,8 @@ class S3PhotoStore:
                 return None
             if version_id and _status(error) in (400, 403):
                 self._make_sure_unreadable(key, version_id)
+                return None
+            if _status(error) == 403 and _is_gone(self._client, where):
                 return None
             raise Transient(f"HeadObject: {error_code(error)}") from None
         version = _id(answer.get("VersionId"))  # null: of a bucket whose versioning is off or suspended
@@ -264,9 +267,9 @@ class S3Listing:
     def __init__(self, client: S3Client) -> None:
         self._client = client
 
-    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+    def versions(self, bucket: str, prefix: str, after: Position | None, most: int) -> Page:
         """See `Listing`."""
-        request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": most}
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": most}
         if after is not None:
             request |= {"KeyMarker": after[0], "VersionIdMarker": after[1]}
         try:
@@ -282,6 +285,38 @@ class S3Listing:
         ]
         following = (answer["NextKeyMarker"], answer["NextVersionIdMarker"]) if answer["IsTruncated"] else None
         return Page(latest, len(found) + len(markers), following)
+
+
+class S3Stacks:
+    """See `detag.ports.stacks.Stacks`."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._where: dict[str, Any] = {"Bucket": bucket, "Key": STACKS_KEY}
+
+    def read(self) -> tuple[str, str | None]:
+        """See `Stacks`."""
+        try:
+            with calling("GetObject"):
+                answer = self._client.get_object(**self._where)
+                with closing(answer["Body"]) as body:
+                    return body.read().decode(errors="replace"), answer["ETag"].strip('"')
+        except ClientError as error:
+            if error_code(error) == "NoSuchKey" or (_status(error) == 403 and _is_gone(self._client, self._where)):
+                return "", None
+            raise Transient(f"GetObject: {error_code(error)}") from None
+
+    def replace(self, text: str, etag: str | None) -> None:
+        """See `Stacks`."""
+        request: dict[str, Any] = {**self._where, "Body": text.encode(), "ContentType": "application/json"}
+        request |= {"IfMatch": f'"{etag}"'} if etag else {"IfNoneMatch": "*"}
+        try:
+            with calling("PutObject"):
+                self._client.put_object(**request)
+        except ClientError as error:
+            if _status(error) in (409, 412) or error_code(error) == "NoSuchKey":
+                raise Conflict("another stack wrote it") from None
+            raise Transient(f"PutObject: {error_code(error)}") from None
 
 
 class _Whole:
@@ -347,3 +382,21 @@ def _unreadable(error: ClientError) -> Exception:
     if denied or code == "InvalidRequest" or code.startswith("KMS."):  # the former: a customer's own key is needed
         return Denied(f"S3 answered {code}")
     return Transient(f"S3 answered {code}")
+
+
+def _refused(client: S3Client, error: ClientError, where: Mapping[str, Any]) -> Exception:
+    """What a refused read means. Where a role may list one folder only, S3 answers 403 for what is not there."""
+    meant = _unreadable(error)
+    return Missing("S3 lists no such object") if isinstance(meant, Denied) and _is_gone(client, where) else meant
+
+
+def _is_gone(client: S3Client, where: Mapping[str, Any]) -> bool:
+    """Whether a listing tells that nothing is at a key. False for a version, and where listing is not allowed."""
+    if "VersionId" in where:
+        return False
+    try:
+        with calling("ListObjectsV2"):
+            answer = client.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"], MaxKeys=1)
+    except ClientError:
+        return False
+    return all(one["Key"] != where["Key"] for one in answer.get("Contents", []))

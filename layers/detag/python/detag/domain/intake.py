@@ -156,6 +156,7 @@ class Evidence(Enum):
     RESUMED = "the operator's word: it is paused by hand no more"
     BUDGET = "today's budget, where it has the price of an image left"
     KEY = "the secret of the API key, where it holds one"
+    CLAIM = "the stack's claim to its folder, once it has one"
     PROBE = "one photo that is sent as a probe"
 
 
@@ -168,10 +169,12 @@ def evidence(intake: Intake) -> Evidence:
             return Evidence.BUDGET
         case Reason.NOT_CONFIGURED:
             return Evidence.KEY
+        case Reason.PREFIX_TAKEN:
+            return Evidence.CLAIM
     return Evidence.PROBE
 
 
-def is_lifted(shown_by: Evidence, *, left: int, has_key: bool) -> bool:
+def is_lifted(shown_by: Evidence, *, left: int, has_key: bool, has_claim: bool) -> bool:
     """Whether the cause is seen to be gone without a probe. `left`: images that today's budget still pays for."""
     match shown_by:
         case Evidence.RESUMED:
@@ -180,4 +183,6 @@ def is_lifted(shown_by: Evidence, *, left: int, has_key: bool) -> bool:
             return left > 0
         case Evidence.KEY:
             return has_key
+        case Evidence.CLAIM:
+            return has_claim
     return False

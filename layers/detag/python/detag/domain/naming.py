@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 from urllib.parse import quote
@@ -30,47 +31,71 @@ SOURCE_ETAG: Final = "detag-source-etag"
 SOURCE_SIZE: Final = "detag-source-size"
 REUSED_FROM: Final = "detag-reused-from"
 _EXTENSIONS: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+_EXTENSION: Final = re.compile(r"(?<=[^/])\.(jpe?g|jpe|jfif|png|webp|gif|heic|heif|avif|tiff?)\Z", re.IGNORECASE)
+"""Those of the types that are cleaned, as cameras and programs write them. A name that is nothing else stays."""
 
 
-def output_key(key: str, source_type: str | None, output_type: str, number: int = 1, owner: str = "") -> str:
-    """Where output `number` (from 1) of a photo goes.
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Where what comes out goes in the output bucket: its folders are those of the photos, from the prefixes on.
 
-    The same type keeps the name; another is appended, never replaced, so that `shoe.jpg` and `shoe.png` never meet:
-    `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, a hash of the key, is put in where the name is taken by
-    somebody else's object: `shoe.jpg.1f3a9c20.webp`.
+    Two photos never meet: `Storing.place` passes over a name that is another photo's.
     """
-    tail = ("." + owner if owner else "") + (f".{number}" if number > 1 else "")
-    if tail or output_type != source_type:
-        tail += _EXTENSIONS[output_type]
-    return _fit(key, tail)
+
+    input_prefix: str = ""
+    """What the keys of all photos begin with; it is not repeated in the output's."""
+    output_prefix: str = ""
+    """What the keys of outputs and records begin with."""
+    replaces: bool = False
+    """Whether another type takes the place of the photo's own extension: `shoe.webp` in place of `shoe.jpg.webp`."""
+
+    def output_key(self, key: str, source_type: str | None, output_type: str, number: int = 1, owner: str = "") -> str:
+        """Where output `number` (from 1) of a photo goes, where nothing is replaced.
+
+        The same type keeps the name; another is appended, so that `shoe.jpg` and `shoe.png` never meet: `shoe.jpg`,
+        `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, a hash of the key, is put in where the name is taken by somebody
+        else's object: `shoe.jpg.1f3a9c20.webp`.
+        """
+        tail = ("." + owner if owner else "") + (f".{number}" if number > 1 else "")
+        if tail or output_type != source_type:
+            tail += _EXTENSIONS[output_type]
+        return self._fit("", key, tail)
+
+    def output_keys(self, key: str, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
+        """Where output `number` of a photo may go, the first that is not another's: the same for each of its versions,
+        so that a newer one finds what an older one left.
+        """
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        owners = ("", digest[:8], digest[:32])
+        appended = tuple(self.output_key(key, source_type, output_type, number, owner) for owner in owners)
+        if not self.replaces or number > 1 or output_type == source_type:
+            return appended
+        stem = _EXTENSION.sub("", key)
+        return tuple(dict.fromkeys((self._fit("", stem, _EXTENSIONS[output_type]), *appended)))
+
+    def record_keys(self, folder: str, key: str) -> tuple[str, ...]:
+        """Where the record of a photo may lie, the first that is not another's: `_failed/shoe.jpg.txt`.
+
+        The others, with a hash of the key, are for a name that another photo's output or record has taken.
+        """
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return tuple(self._fit(folder, key, f"{owner}.txt") for owner in ("", f".{digest[:8]}", f".{digest[:32]}"))
+
+    def _fit(self, folder: str, key: str, tail: str) -> str:
+        """The photo's name with a tail, below a folder; where that is longer than a key may be, cut at a character and
+        marked with a hash of the whole.
+        """
+        named = self.output_prefix + folder + key.removeprefix(self.input_prefix)
+        if len((named + tail).encode()) <= MAX_KEY_BYTES:
+            return named + tail
+        mark = "~" + hashlib.sha256(named.encode()).hexdigest()[:16]
+        left = MAX_KEY_BYTES - len((mark + tail).encode())
+        return named.encode()[:left].decode(errors="ignore") + mark + tail
 
 
-def output_keys(key: str, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
-    """Where output `number` of a photo may go, the first that is not somebody else's: the same for each of its
-    versions, so that a newer one finds what an older one left.
-    """
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return tuple(output_key(key, source_type, output_type, number, owner) for owner in ("", digest[:8], digest[:32]))
-
-
-def record_keys(folder: str, key: str) -> tuple[str, ...]:
-    """Where the record of a photo may lie, the first that is not somebody else's: `_failed/shoe.jpg.txt`.
-
-    The others, with a hash of the key, are for a name that another photo's output or record has taken.
-    """
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return tuple(_fit(folder + key, f"{owner}.txt") for owner in ("", f".{digest[:8]}", f".{digest[:32]}"))
-
-
-def _fit(key: str, tail: str) -> str:
-    """`key + tail`; where that is longer than a key may be, cut at a character and marked with a hash of the whole
-    key.
-    """
-    if len((key + tail).encode()) <= MAX_KEY_BYTES:
-        return key + tail
-    mark = "~" + hashlib.sha256(key.encode()).hexdigest()[:16]
-    left = MAX_KEY_BYTES - len((mark + tail).encode())
-    return key.encode()[:left].decode(errors="ignore") + mark + tail
+def overlap(one: str, other: str) -> bool:
+    """Whether one of two folders is the other, or lies inside it. The empty one holds them all."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def source_of(bucket: str, key: str) -> str:

@@ -111,6 +111,12 @@ class Reason(StrEnum):
         "Store one in the RunflowApiKey secret: waiting photos then continue automatically.",
     )
     PAUSED = ("paused", Group.INTAKE, "detag was paused by hand.", "Resume it: set Paused to false.")
+    PREFIX_TAKEN = (
+        "prefix_taken",
+        Group.INTAKE,
+        "Another stack of detag cleans the photos of this folder, and each would pay for every photo.",
+        "Change InputPrefix; or delete the other stack, which the status report names: after two days it is free.",
+    )
     RUNFLOW_DOWN = (
         "runflow_down",
         Group.INTAKE,

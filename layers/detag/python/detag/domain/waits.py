@@ -220,6 +220,20 @@ REMEMBERED: Final = Wait(
     "closed jobs are kept for 90 days: what is older may have been paid for, and nobody knows",
 )
 
+# Claims to a folder
+
+CLAIM_RENEWAL: Final = Wait(
+    "between two renewals of a claim to a folder", 86_400.0, "a stack that stopped for an hour keeps its folder"
+)
+CLAIM_LAPSES: Final = Wait(
+    "after its renewal a claim to a folder lapses",
+    2 * 86_400.0,
+    "one renewal may be missed; a deleted stack makes room",
+)
+CLAIM_TRUSTED: Final = Wait(
+    "a claim to a folder is trusted", 3_600.0, "it holds for a day yet, and each look is a request to S3"
+)
+
 # Requests to reopen a job
 
 REQUEST_AHEAD: Final = Wait(
@@ -290,6 +304,9 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     SCAN_OVERLAP,
     TOO_LARGE_TO_SCAN,
     REMEMBERED,
+    CLAIM_RENEWAL,
+    CLAIM_LAPSES,
+    CLAIM_TRUSTED,
     REQUEST_AHEAD,
     SECRET_CACHE,
     SECRET_REREAD,

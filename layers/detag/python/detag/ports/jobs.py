@@ -138,6 +138,12 @@ class JobStore(Protocol):
         """Give the right back, and record what has been delivered. Does nothing where the worker has it no more."""
         ...
 
+    def claim_name(self, output_key: str, source: str) -> bool:
+        """Whether a name in the output bucket is that of a photo, which it is for good once the photo was the first to
+        ask. `source` as `detag.domain.naming.source_of` gives it.
+        """
+        ...
+
     def reused(self, day: str) -> int:
         """How many photos were delivered on a day without a payment, since an equal one was cleaned before."""
         ...

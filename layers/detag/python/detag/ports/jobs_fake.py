@@ -62,6 +62,9 @@ class FakeJobStore:
     Like a real index they never go back: with a longer lag they stand still until it has passed.
     """
 
+    names: dict[str, str]
+    """Whose each name in the output bucket is."""
+    scan_unreadable = False
     _scan: Scan | None = None
     _batch: Batch | None = None
 
@@ -101,7 +104,7 @@ class FakeJobStore:
         """Ids of jobs whose items cannot be read."""
         self.aside: dict[str, float] = {}
         """When an item that was set aside is due, by job id, until it is written."""
-        self.intake_unreadable = self.scan_unreadable = False
+        self.intake_unreadable, self.names = False, {}
         self._intake, self._created_at = Intake(), clock.now()
         self._index, self._scheduled, self._indexed = dict[str, Job](), dict[str, Job](), 0
         self._ended, self._lock = {state: dict[str, Job]() for state in CLOSED_ORDER}, RLock()
@@ -251,6 +254,11 @@ class FakeJobStore:
         """See `JobStore`."""
         with self._effect("jobs.spent"), self._lock:
             return self.spent_on(day) if day in self.open_days else None
+
+    def claim_name(self, output_key: str, source: str) -> bool:
+        """See `JobStore`."""
+        with self._effect("jobs.claim_name"), self._lock:
+            return self.names.setdefault(output_key, source) == source
 
     def reused(self, day: str) -> int:
         """See `JobStore`."""

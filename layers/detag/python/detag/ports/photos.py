@@ -112,8 +112,9 @@ class PhotoStore(Protocol):
 class Listing(Protocol):
     """What an input bucket with versions holds."""
 
-    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
-        """The next page of at most `most` versions and delete markers, by key, the latest version of a key first.
+    def versions(self, bucket: str, prefix: str, after: Position | None, most: int) -> Page:
+        """The next page of at most `most` versions and delete markers of keys that begin with `prefix`, by key, the
+        latest version of a key first.
 
         Raises `Transient`.
         """

@@ -279,10 +279,14 @@ class FakePhotoStore:
                 self.removed.append((key, stored))
             return True
 
-    def versions(self, bucket: str, after: Position | None, most: int) -> Page:
+    def versions(self, bucket: str, prefix: str, after: Position | None, most: int) -> Page:
         """See `Listing`."""
         with self._effect("photos.versions"):
-            objects = sorted((key, versions) for (where, key), versions in self._versions.items() if where == bucket)
+            objects = sorted(
+                (key, versions)
+                for (where, key), versions in self._versions.items()
+                if where == bucket and key.startswith(prefix)
+            )
             entries = [
                 (key, version, stored, not place)
                 for key, versions in objects

@@ -37,6 +37,7 @@ from detag.ports.clock import Clock
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs
+from detag.services.prefix_claim import PrefixClaim
 
 T = TypeVar("T")
 
@@ -61,12 +62,13 @@ class Admission:
         *,
         criteria: Criteria,
         paused: bool,
+        folder: PrefixClaim | None,
         jobs: JobStore,
         photos: PhotoStore,
         runs: Runs,
         clock: Clock,
     ) -> None:
-        self._criteria, self._paused = criteria, paused
+        self._criteria, self._paused, self._folder = criteria, paused, folder
         self._jobs, self._photos, self._runs, self._clock = jobs, photos, runs, clock
 
     def judge(self, job: Job) -> Verdict:
@@ -87,6 +89,8 @@ class Admission:
                     self._runs.ready()
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
+            if reason is None and self._folder is not None and not self._folder.is_held():
+                reason, pauses = Reason.PREFIX_TAKEN, True
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
         return Verdict(job, found, override, intake.probe_job == job.job_id)

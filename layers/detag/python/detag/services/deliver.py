@@ -46,8 +46,6 @@ from detag.domain.naming import (
     JOB_ID,
     RUN_ID,
     SEQUENCER,
-    SOURCE_KEY,
-    output_keys,
     output_metadata,
     readable,
 )
@@ -283,9 +281,7 @@ class Deliver:
         """The job's outputs that a worker stored before it died."""
         found: dict[str, Output] = {}
         for number in range(1, MAX_OUTPUT_URLS + 1):
-            names = (
-                name for kind in DELIVERABLE for name in output_keys(job.upload.key, job.content_type, kind, number)
-            )
+            names = (name for kind in DELIVERABLE for name in self._storing.names(job, job.content_type, kind, number))
             there = ((key, self._photos.existing(key)) for key in names)
             ours = {key: as_output(number, key, one) for key, one in there if one and _same_run(job, one)}
             if not ours and number > len(job.done):
@@ -379,18 +375,14 @@ class Deliver:
     def _put(self, job: Job, run: Run, number: int, download: Download) -> Output:
         image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
-        for key in output_keys(job.upload.key, job.content_type, image.content_type, number):
-            existing = self._photos.existing(key)
-            if existing is not None and existing.metadata.get(SOURCE_KEY) != metadata[SOURCE_KEY]:
-                continue
-            if existing is not None and self._is_done(job, existing):
-                return as_output(number, key, existing)
-            try:
-                put = self._photos.put(key, download.body, download.length, image.content_type, metadata, existing)
-            except PreconditionFailed:
-                raise Transient("another delivery wrote the same key") from None
-            return as_output(number, key, put)
-        raise Transient("no free key for the output")
+        key, existing = self._storing.place(job, job.content_type, image.content_type, number)
+        if existing is not None and self._is_done(job, existing):
+            return as_output(number, key, existing)
+        try:
+            put = self._photos.put(key, download.body, download.length, image.content_type, metadata, existing)
+        except PreconditionFailed:
+            raise Transient("another delivery wrote the same key") from None
+        return as_output(number, key, put)
 
     def _is_done(self, job: Job, existing: Existing) -> bool:
         """Whether this very output is there already. Raises `_NewerDelivered` where a newer one is."""

@@ -26,13 +26,14 @@ class MissedUploads:
         self,
         *,
         input_bucket: str,
+        input_prefix: str,
         jobs: JobStore,
         listing: Listing,
         uploads: Queue,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._input_bucket = input_bucket
+        self._input_bucket, self._input_prefix = input_bucket, input_prefix
         self._jobs, self._listing, self._uploads = jobs, listing, uploads
         self._clock, self._telemetry = clock, telemetry
         self._next_at = 0.0
@@ -62,7 +63,7 @@ class MissedUploads:
         if now < scan.next_at:
             self._next_at = scan.next_at
             return 0
-        page = self._listing.versions(self._input_bucket, scan.after, PAGE)
+        page = self._listing.versions(self._input_bucket, self._input_prefix, scan.after, PAGE)
         old_enough = (one.message(self._input_bucket) for one in page.latest if taken_up(scan, one, now=now))
         missed = [message for message in old_enough if self._is_missed(read_upload(message))]
         self._uploads.send(missed)

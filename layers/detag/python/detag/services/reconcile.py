@@ -39,6 +39,7 @@ from detag.services.batches import Batches
 from detag.services.budget import Budget
 from detag.services.intake import IntakeControl
 from detag.services.missed_uploads import MissedUploads
+from detag.services.prefix_claim import PrefixClaim
 from detag.services.steps import Steps
 
 DUE_BATCH: Final = 1_000
@@ -69,6 +70,7 @@ class Reconcile:
         steps: Steps,
         budget: Budget,
         missed: MissedUploads,
+        folder: PrefixClaim | None,
         batches: Batches,
         clock: Clock,
         telemetry: Telemetry,
@@ -76,7 +78,7 @@ class Reconcile:
         self._run_timeout_hours, self._paused = run_timeout_hours, paused
         self._jobs, self._uploads, self._results = jobs, uploads, results
         self._runs, self._intake, self._steps, self._budget, self._missed = runs, intake, steps, budget, missed
-        self._batches, self._clock, self._telemetry = batches, clock, telemetry
+        self._folder, self._batches, self._clock, self._telemetry = folder, batches, clock, telemetry
 
     def sweep(self, deadline: float) -> dict[str, int]:
         """Look at the intake and at everything due; returns what was done, as counts.
@@ -84,6 +86,8 @@ class Reconcile:
         `deadline` is the moment on the monotonic clock at which this process is killed. Raises `Transient` where the
         job table or a queue fails: the next minute tries again.
         """
+        if self._folder is not None:
+            self._folder.renew()
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
         recovered = self._missed.recover(deadline)
@@ -118,7 +122,15 @@ class Reconcile:
         """Whether the cause is seen to be gone without a probe."""
         evidence = intakes.evidence(intake)
         left = self._budget.left(limit) if evidence is Evidence.BUDGET else 0
-        return intakes.is_lifted(evidence, left=left, has_key=evidence is Evidence.KEY and self._has_key())
+        has_key = evidence is Evidence.KEY and self._has_key()
+        has_claim = evidence is Evidence.CLAIM and self._has_claim()
+        return intakes.is_lifted(evidence, left=left, has_key=has_key, has_claim=has_claim)
+
+    def _has_claim(self) -> bool:
+        try:
+            return self._folder is None or self._folder.is_held()
+        except Transient:
+            return False
 
     def _has_key(self) -> bool:
         try:
@@ -291,6 +303,7 @@ class Reconcile:
             },
             "failed_today": self._failed(day),
             "scan_for_missed_uploads": self._scan(),
+            "folder": self._folder.state() if self._folder is not None else {"state": "the bucket is the stack's own"},
             "spend_today": {
                 "day": day,
                 "usd": str(spent or 0),

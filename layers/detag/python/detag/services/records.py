@@ -7,7 +7,7 @@ from dataclasses import replace
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.job import Job, sequencer_rank
-from detag.domain.naming import FAILED_RECORDS, RECORD_OF, SEQUENCER, SKIPPED_RECORDS, record_keys, source_of
+from detag.domain.naming import FAILED_RECORDS, RECORD_OF, SEQUENCER, SKIPPED_RECORDS, Naming, source_of
 from detag.domain.records import folder_of, is_overtaken, text_of
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
@@ -18,8 +18,9 @@ from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
 class Records:
     """For the outbox, when a photo has ended without an output; and for `deliver`, when it has one after all."""
 
-    def __init__(self, *, jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> None:
-        self._jobs, self._photos, self._clock, self._uniform = jobs, photos, clock, uniform
+    def __init__(self, *, naming: Naming, jobs: JobStore, photos: PhotoStore, clock: Clock, uniform: Uniform) -> None:
+        self._naming, self._jobs, self._photos = naming, jobs, photos
+        self._clock, self._uniform = clock, uniform
 
     def publish(self, job: Job) -> None:
         """Write the record of a closed job, or remove what an older version left. Raises `Transient`: try again."""
@@ -86,7 +87,7 @@ class Records:
 
     def _place(self, job: Job, folder: str) -> tuple[str, Existing | None]:
         """Where the photo's record is, or may be written, and what is there."""
-        for key in record_keys(folder, job.upload.key):
+        for key in self._naming.record_keys(folder, job.upload.key):
             existing = self._photos.existing(key)
             if existing is None or _is_record(existing, job):
                 return key, existing

@@ -31,6 +31,7 @@ class Reopening:
         self,
         *,
         input_bucket: str,
+        input_prefix: str,
         jobs: JobStore,
         photos: PhotoStore,
         admission: Admission,
@@ -38,7 +39,7 @@ class Reopening:
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._input_bucket = input_bucket
+        self._input_bucket, self._input_prefix = input_bucket, input_prefix
         self._jobs, self._photos, self._admission, self._steps = jobs, photos, admission, steps
         self._clock, self._telemetry = clock, telemetry
 
@@ -108,6 +109,8 @@ class Reopening:
         if asked.bucket not in (None, self._input_bucket):
             raise Refusal("the key is of another bucket")
         bucket, key = self._input_bucket, asked.key or ""
+        if not key.startswith(self._input_prefix):
+            raise Refusal("the key is outside of InputPrefix")
         named = Upload(bucket, key, asked.version_id, "", "", 0, 0.0)
         if not _is_usable(named):
             raise Refusal("no photo can have this key")

@@ -33,10 +33,8 @@ from detag.domain.naming import (
     REUSED_FROM,
     SEQUENCER,
     SOURCE_KEY,
-    output_keys,
     output_metadata,
     short_key,
-    source_of,
 )
 from detag.domain.picture import REJECTED, REVIEW, Delivery, Output, Picture, Result, prefer, reject
 from detag.ports.clock import Clock
@@ -168,12 +166,8 @@ class Reuse:
     def _has_copy(self, job: Job, photo: Photo, delivery: Delivery, output: Output) -> bool:
         if output.content_type not in DELIVERABLE:
             return False
-        source = source_of(job.upload.bucket, job.upload.key)
-        for key in output_keys(job.upload.key, photo.content_type, output.content_type, output.number):
-            there = self._photos.existing(key)
-            if there is None or there.metadata.get(SOURCE_KEY) == source:
-                return there is not None and _is_copy_for(there, job, delivery, output)
-        return False
+        _, there = self._storing.place(job, photo.content_type, output.content_type, output.number)
+        return there is not None and _is_copy_for(there, job, delivery, output)
 
     def _facts_of(self, job: Job, delivery: Delivery, output: Output) -> Facts:
         shown = self._photos.existing(output.key)
@@ -245,23 +239,18 @@ class Reuse:
     def _copy_one(
         self, job: Job, photo: Photo, delivery: Delivery, output: Output, metadata: Mapping[str, str]
     ) -> Output:
-        source = source_of(job.upload.bucket, job.upload.key)
-        for key in output_keys(job.upload.key, photo.content_type, output.content_type, output.number):
-            existing = self._photos.existing(key)
-            if existing is not None:
-                if existing.metadata.get(SOURCE_KEY) != source:
-                    continue
-                if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
-                    raise _NewerDelivered
-                there = as_output(output.number, key, existing)
-                if key == output.key and _is_very(existing, output):
-                    return there
-                if existing.etag == output.etag and self._is_rejected(there):
-                    raise _Rejected
-                if _is_copy_for(existing, job, delivery, output):
-                    return there
-            return as_output(output.number, key, self._photos.copy_output(output, key, metadata, existing))
-        raise Transient("no free key for the output")
+        key, existing = self._storing.place(job, photo.content_type, output.content_type, output.number)
+        if existing is not None:
+            if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
+                raise _NewerDelivered
+            there = as_output(output.number, key, existing)
+            if key == output.key and _is_very(existing, output):
+                return there
+            if existing.etag == output.etag and self._is_rejected(there):
+                raise _Rejected
+            if _is_copy_for(existing, job, delivery, output):
+                return there
+        return as_output(output.number, key, self._photos.copy_output(output, key, metadata, existing))
 
 
 def _is_very(existing: Existing, output: Output) -> bool:

@@ -9,7 +9,7 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway, Stored
 from detag.domain.job import Job, sequencer_rank
-from detag.domain.naming import SEQUENCER, SOURCE_KEY, readable, source_of
+from detag.domain.naming import SEQUENCER, SOURCE_KEY, Naming, readable, source_of
 from detag.domain.picture import Output
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
@@ -25,6 +25,7 @@ class Storing:
     def __init__(
         self,
         *,
+        naming: Naming,
         jobs: JobStore,
         photos: PhotoStore,
         records: Records,
@@ -32,7 +33,7 @@ class Storing:
         telemetry: Telemetry,
         uniform: Uniform,
     ) -> None:
-        self._jobs, self._photos, self._records = jobs, photos, records
+        self._naming, self._jobs, self._photos, self._records = naming, jobs, photos, records
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
 
     def alone(self, job: Job, store: Callable[[], Fetched], deadline: float) -> Fetched:
@@ -52,6 +53,23 @@ class Storing:
         after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
         self._jobs.end_delivery(bucket, key, worker, after)
         return fetched
+
+    def names(self, job: Job, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
+        """Where output `number` of a photo may be."""
+        return self._naming.output_keys(job.upload.key, source_type, output_type, number)
+
+    def place(self, job: Job, source_type: str | None, output_type: str, number: int) -> tuple[str, Existing | None]:
+        """Where output `number` of a photo goes, and what of this photo is there already: the first name that is not
+        another's. Raises `Transient` where all of them are.
+        """
+        source = source_of(job.upload.bucket, job.upload.key)
+        for key in self.names(job, source_type, output_type, number):
+            existing = self._photos.existing(key)
+            if existing is not None and existing.metadata.get(SOURCE_KEY) != source:
+                continue
+            if not self._naming.replaces or self._jobs.claim_name(key, source):
+                return key, existing
+        raise Transient("no free key for the output")
 
     def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
         """What has been delivered of the photo now: outputs of older versions under other names are removed, and the

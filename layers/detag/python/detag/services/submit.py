@@ -9,6 +9,7 @@ from detag.domain.backoff import Uniform
 from detag.domain.decisions import Idle, Next, Step, put_off, resume
 from detag.domain.job import Job, new
 from detag.domain.metrics import Metric
+from detag.domain.naming import readable
 from detag.domain.reopening import asks_to_reopen
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
@@ -34,6 +35,7 @@ class Submit:
         self,
         *,
         input_bucket: str,
+        input_prefix: str,
         confirmation_seconds: float,
         sending: Sending,
         confirmation: Confirmation,
@@ -44,7 +46,8 @@ class Submit:
         telemetry: Telemetry,
         uniform: Uniform,
     ) -> None:
-        self._input_bucket, self._confirmation_seconds = input_bucket, confirmation_seconds
+        self._input_bucket, self._input_prefix = input_bucket, input_prefix
+        self._confirmation_seconds = confirmation_seconds
         self._sending, self._confirmation, self._reopening = sending, confirmation, reopening
         self._jobs, self._steps = jobs, steps
         self._clock, self._telemetry, self._uniform = clock, telemetry, uniform
@@ -97,6 +100,8 @@ class Submit:
         upload = read_upload(message)
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
+        if not upload.key.startswith(self._input_prefix):
+            raise ValueError(f"an upload outside of InputPrefix: {readable(upload.key)}")
         return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
 
     def _interrupted(self, job: Job, error: Transient) -> None:
