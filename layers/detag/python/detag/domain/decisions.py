@@ -1159,8 +1159,11 @@ def as_before(job: Job, step: Step, *, now: float) -> Step:
 
 def taking_up(uploaded_at: float, request: Request, *, versioned: bool, now: float) -> Step | Refusal:
     """What a request for a photo without an item leads to. What is older than the items of closed jobs, or had no
-    version that would name its item, may have been paid for, and nobody knows.
+    version that would name its item, may have been paid for, and nobody knows. What came after the request is not what
+    whoever asked has seen.
     """
+    if uploaded_at > request.at + waits.CLOCK_SKEW:
+        return Refusal("what is at this key was uploaded after it was asked for")
     remembered = versioned and now - uploaded_at <= waits.REMEMBERED.seconds
     match request.how:
         case Way.ASK:

@@ -149,6 +149,11 @@ def sequencer_rank(sequencer: str) -> str:
     return sequencer.upper().ljust(64, "0")
 
 
+def sequencer_above(rank: str) -> str:
+    """A sequencer right above a rank: S3 gives none that is between the two."""
+    return rank + "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """Money from a day's budget: the price, from before a run is paid for until its cost is known."""
