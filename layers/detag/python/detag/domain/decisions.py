@@ -1457,9 +1457,9 @@ def is_proven(run: Run, refused: str) -> bool:
 
 def shows_picture(job: Job, run: Run) -> bool:
     """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
-    earlier one may have asked for another shape.
+    earlier one may have asked for another shape; or the one that it waited for since, which may be of another shape.
     """
-    if run.client_ref == job.client_ref or job.submission_no <= 1:
+    if job.picture_version and (run.client_ref == job.client_ref or job.submission_no <= 1):
         return True
     if not run.image_url:  # the record does not show what was asked for
         return False

@@ -279,7 +279,7 @@ class Job:
     picture: str | None = None
     """What the job's picture is known by, since it was first claimed or met; None where results are not reused."""
     picture_version: int = 0
-    """The version of the picture's item that the latest claim wrote."""
+    """The version of the picture's item that the latest claim wrote; 0 if that was of another picture."""
     picture_until: float = 0.0
     """When another job may pay for the same picture, whatever has become of this one."""
     not_reused: str | None = None
@@ -560,7 +560,8 @@ def wait_for_picture(job: Job, due_at: float, picture: str | None = None) -> Job
     _require(not job.unconfirmed, "wait_for_picture", job)
     tries = job.tries + 1 if job.reason is Reason.SAME_PICTURE else 1
     waits = _unsent(job, Reason.SAME_PICTURE, not_before=0.0, due_at=due_at)
-    return replace(waits, tries=tries, picture=picture)
+    claimed = job.picture_version if picture == job.picture else 0
+    return replace(waits, tries=tries, picture=picture, picture_version=claimed)
 
 
 @transition(
