@@ -1651,7 +1651,7 @@ def _usd(run: Run) -> str | None:
     believed before it was said twice, hours apart: no page says when a record's cost is final.
     """
     early = run.status in GOOD and run.cost == 0
-    return None if run.cost is None or early else str(run.cost)
+    return None if run.cost is None or early else format(run.cost, "f")
 
 
 # The end, published

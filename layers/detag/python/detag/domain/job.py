@@ -1157,7 +1157,7 @@ def _cost_of(job: Job, run_id: str | None, cost: str | None) -> str:
     own = job.reservation if run_id in (job.run_id, job.reserved_run) and job.reserved_run in (None, run_id) else None
     kept = (one.reservation for one in job.spent if one.run_id == run_id)
     reserved = own or next(kept, None)
-    return str(reserved.usd) if reserved is not None else "0"
+    return format(reserved.usd, "f") if reserved is not None else "0"
 
 
 # Reopened
