@@ -643,6 +643,7 @@ def _reopening() -> Iterator[Row]:
         ("unpaid: the same, uploaded 100 days ago", UNPAID, 100, True),
         ("unpaid: the same, uploaded a day ago, without a version", UNPAID, 1, False),
         ("ask: the same", ASK, 1, True),
+        ("paid: it was uploaded a day after it was asked for", PAID, -1, True),
     ):
         uploaded_at = NOW - age * 86_400.0
         yield known, WAITING, decisions.taking_up(uploaded_at, request, versioned=versioned, now=NOW)

@@ -10,6 +10,7 @@ import pytest
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.ports.runs_fake import Ending, Fault
+from tests import environment
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, upload
 from tests.simulation.simulation import Simulation
 from tests.simulation.test_directed_pictures import job, paid, played
@@ -249,3 +250,24 @@ def test_an_equal_photo_waits_for_an_unclear_answer() -> None:
     assert (first.reason, second.reason) == (Reason.UNCONFIRMED, Reason.SAME_PICTURE)
     rest(simulation)
     assert paid(simulation) == 1
+
+
+@pytest.mark.parametrize("ratio", ["", "4:3"])
+def test_a_late_result_of_another_shape_is_not_known(monkeypatch: pytest.MonkeyPatch, ratio: str) -> None:
+    """It arrives while its job, reopened for another shape, waits for an equal photo that is cleaned in that shape."""
+    simulation = played()
+    simulation.runflow.endings = [replace(SLOW, seconds=40 * HOUR), replace(SLOW, seconds=20 * HOUR)]
+    first = drop(simulation, "a.jpg", seconds=30 * HOUR)
+    monkeypatch.setitem(environment.ENVIRON, "ASPECT_RATIO", ratio)
+    for idle in simulation.idle.values():
+        idle.clear()
+    second = drop(simulation, "d.jpg", seconds=60.0)
+    simulation.reopen("paid", {"job_id": first.job_id})
+    pass_time(simulation, 60.0)
+    assert job(simulation, first.job_id).reason is Reason.SAME_PICTURE
+    pass_time(simulation, 11 * HOUR)
+    found = [job(simulation, one.job_id).state for one in (first, second)]
+    assert found == [State.DELIVERED, State.SUBMITTED]
+    known = simulation.jobs.pictures[second.picture or ""]
+    assert (first.run_id in [result.run_id for result in known.results]) is not bool(ratio)
+    rest(simulation)

@@ -283,7 +283,7 @@ def test_a_timed_out_photo_has_a_record(simulation: Simulation) -> None:
     job = upload(simulation)
     rest(simulation)
     text = simulation.photos.outputs["_failed/shoe.jpg.txt"].data.decode()
-    assert text.startswith("The run did not end in time. It may be charged.\n\nWhat to do: ")
+    assert text.startswith("The run did not end in time.\nIt may be charged.\n\nWhat to do: ")
     assert str(simulation.jobs.jobs[job].run_id) in text, "its run, to show to Runflow"
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from detag.domain.job import Reservation, State
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS
 from detag.domain.uploads import by_encoded_key
 from detag.ports.runs_fake import PRICE, Ending, Fault
-from tests.simulation.directed import HOUR, pass_time, rest
-from tests.simulation.photos import photo
+from tests.simulation.directed import HOUR, pass_time, rest, upload
+from tests.simulation.photos import name_in, photo
 from tests.simulation.simulation import DAY, Simulation
 from tests.simulation.test_directed_reopen import CHARGED, FREE, closed, last, now, refused, reopen, used
 
@@ -121,6 +123,42 @@ def test_without_versions_an_unknown_name_is_no_upload(simulation: Simulation) -
     simulation.reopen("unpaid", {"key": "old.jpg"})
     pass_time(simulation, HOUR)
     assert "no upload of this name is known" in refused(simulation)[-1] and not simulation.jobs.jobs
+
+
+def without_event(simulation: Simulation, monkeypatch: pytest.MonkeyPatch, name: str) -> str:
+    """The job that a photo would have whose event does not come."""
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "_send_event", lambda event: None)
+        return upload(simulation, "shoe.jpg", name)
+
+
+def test_an_older_run_leaves_what_was_taken_up(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after a newer photo of the name, which no event told of, was delivered on request."""
+    slow, quick = Ending(seconds=3 * HOUR, content_type="image/jpeg"), Ending(content_type="image/jpeg")
+    simulation.runflow.endings = [slow, quick]
+    older = upload(simulation, "shoe.jpg", "A")
+    pass_time(simulation, 60.0)
+    newer = without_event(simulation, monkeypatch, "B")
+    simulation.reopen("unpaid", {"key": "shoe.jpg"})
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[newer].state is State.DELIVERED
+    pass_time(simulation, 3 * HOUR)
+    assert simulation.jobs.jobs[older].reason is Reason.NEWER_DELIVERED
+    assert name_in(simulation.photos.outputs["shoe.jpg"].data) == "B"
+    rest(simulation)
+
+
+def test_a_late_upload_is_not_what_was_asked_for(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message comes again once another photo has the name, of which no event tells yet."""
+    upload(simulation, "shoe.jpg", "A")
+    pass_time(simulation, HOUR)
+    simulation.reopen("paid", {"key": "shoe.jpg"})
+    pass_time(simulation, HOUR)
+    newer = without_event(simulation, monkeypatch, "A")
+    simulation.reopen("paid", {"key": "shoe.jpg"}, request_id="r-1")
+    pass_time(simulation, 60.0)
+    assert refused(simulation) == ["what is at this key was uploaded after it was asked for"]
+    assert newer not in simulation.jobs.jobs and used(simulation) == 2
 
 
 def test_an_archived_photo_is_not_reopened(simulation: Simulation) -> None:

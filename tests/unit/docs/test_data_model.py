@@ -92,6 +92,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "where a result was known and is not used": lambda job: job.submission_no > 0,
     "once delivered, exactly as S3 has them": lambda job: job.state is State.DELIVERED or bool(job.requests),
     "since the first claim that took a picture": lambda job: job.submission_no > 0,
+    "since the claim that took that picture": lambda job: job.submission_no > 0,
     "once closed, where Runflow gave it": lambda job: job.state.terminal,
     "while something keeps the result from being delivered": lambda job: job.state is State.SUBMITTED,
     "while a late result, or what a run costs, is asked for": lambda job: job.state.terminal and job.version > 0,

@@ -55,6 +55,14 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
     }
 
 
+def test_a_batch_that_cost_nothing_says_so_in_digits() -> None:
+    """However many decimals Runflow writes."""
+    batch = counted([ended(State.FAILED, Reason.RUN_FAILED, cost="0.00000000")] * 10)
+    assert event_of(batch)["usd"] == "0.00000000"
+    asked_again = ended(cost="0.14000000", run_id="run-1", told_costs=(("run-1", "0.14000000"),))
+    assert event_of(counted([asked_again] * 10))["usd"] == "0.00000000"
+
+
 @pytest.mark.parametrize(("photos", "told"), [(9, False), (10, True)])
 def test_fewer_than_ten_photos_are_no_batch(photos: int, told: bool) -> None:
     assert is_told(counted([ended()] * photos)) is told

@@ -139,6 +139,12 @@ def test_a_run_that_is_not_tried_again_says_why(job: Job, run: Run, why: str) ->
     assert (after.reservation is None) is not run.charged, "what was charged stays counted"
 
 
+def test_what_a_run_cost_is_told_in_digits() -> None:
+    """However many decimals Runflow writes: a person reads it."""
+    run = replace(FAILED_RUN, cost=Decimal("0.00000000"), failure_code="INPUT_VALIDATION_FAILED")
+    assert made(after_failure(run=run), SUBMITTED).cost == "0.00000000"
+
+
 def test_a_run_that_is_tried_again_says_which_attempt_failed() -> None:
     step = after_failure()
     assert step.explained == "tried again: attempt 1 of 3 failed free of charge"

@@ -138,7 +138,7 @@ def event_of(batch: Batch) -> dict[str, Any]:
         "photos": batch.photos,
         "states": dict(states),
         "reasons": dict(reasons),
-        "usd": str(batch.usd),
+        "usd": format(batch.usd, "f"),
         "reused": batch.reused,
         "first_upload": _written(batch.first_upload),
         "last_upload": _written(batch.last_upload),

@@ -1159,8 +1159,11 @@ def as_before(job: Job, step: Step, *, now: float) -> Step:
 
 def taking_up(uploaded_at: float, request: Request, *, versioned: bool, now: float) -> Step | Refusal:
     """What a request for a photo without an item leads to. What is older than the items of closed jobs, or had no
-    version that would name its item, may have been paid for, and nobody knows.
+    version that would name its item, may have been paid for, and nobody knows. What came after the request is not what
+    whoever asked has seen.
     """
+    if uploaded_at > request.at + waits.CLOCK_SKEW:
+        return Refusal("what is at this key was uploaded after it was asked for")
     remembered = versioned and now - uploaded_at <= waits.REMEMBERED.seconds
     match request.how:
         case Way.ASK:
@@ -1454,9 +1457,9 @@ def is_proven(run: Run, refused: str) -> bool:
 
 def shows_picture(job: Job, run: Run) -> bool:
     """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
-    earlier one may have asked for another shape.
+    earlier one may have asked for another shape; or the one that it waited for since, which may be of another shape.
     """
-    if run.client_ref == job.client_ref or job.submission_no <= 1:
+    if job.picture_version and (run.client_ref == job.client_ref or job.submission_no <= 1):
         return True
     if not run.image_url:  # the record does not show what was asked for
         return False
@@ -1648,7 +1651,7 @@ def _usd(run: Run) -> str | None:
     believed before it was said twice, hours apart: no page says when a record's cost is final.
     """
     early = run.status in GOOD and run.cost == 0
-    return None if run.cost is None or early else str(run.cost)
+    return None if run.cost is None or early else format(run.cost, "f")
 
 
 # The end, published

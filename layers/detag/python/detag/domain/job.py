@@ -149,6 +149,11 @@ def sequencer_rank(sequencer: str) -> str:
     return sequencer.upper().ljust(64, "0")
 
 
+def sequencer_above(rank: str) -> str:
+    """A sequencer right above a rank: S3 gives none that is between the two."""
+    return rank + "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """Money from a day's budget: the price, from before a run is paid for until its cost is known."""
@@ -274,7 +279,7 @@ class Job:
     picture: str | None = None
     """What the job's picture is known by, since it was first claimed or met; None where results are not reused."""
     picture_version: int = 0
-    """The version of the picture's item that the latest claim wrote."""
+    """The version of the picture's item that the latest claim wrote; 0 if that was of another picture."""
     picture_until: float = 0.0
     """When another job may pay for the same picture, whatever has become of this one."""
     not_reused: str | None = None
@@ -555,7 +560,8 @@ def wait_for_picture(job: Job, due_at: float, picture: str | None = None) -> Job
     _require(not job.unconfirmed, "wait_for_picture", job)
     tries = job.tries + 1 if job.reason is Reason.SAME_PICTURE else 1
     waits = _unsent(job, Reason.SAME_PICTURE, not_before=0.0, due_at=due_at)
-    return replace(waits, tries=tries, picture=picture)
+    claimed = job.picture_version if picture == job.picture else 0
+    return replace(waits, tries=tries, picture=picture, picture_version=claimed)
 
 
 @transition(
@@ -1151,7 +1157,7 @@ def _cost_of(job: Job, run_id: str | None, cost: str | None) -> str:
     own = job.reservation if run_id in (job.run_id, job.reserved_run) and job.reserved_run in (None, run_id) else None
     kept = (one.reservation for one in job.spent if one.run_id == run_id)
     reserved = own or next(kept, None)
-    return str(reserved.usd) if reserved is not None else "0"
+    return format(reserved.usd, "f") if reserved is not None else "0"
 
 
 # Reopened

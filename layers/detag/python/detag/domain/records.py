@@ -6,6 +6,7 @@ of the photo meanwhile (`begin_delivery`), so that of two versions the newer dec
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -49,7 +50,9 @@ def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
 
 
 def text_of(job: Job) -> str:
-    """A record: what happened in one sentence for a shop owner, what to do, and the facts. Plain text, no URL in it."""
+    """A record: what happened, its first line one sentence for a shop owner; what to do; and the facts. Plain text, no
+    URL in it.
+    """
     reason = job.reason
     uploaded = datetime.fromtimestamp(job.upload.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     runs = tuple(run for run in (*job.earlier_runs, job.run_id, *job.missing_runs) if run)
@@ -68,7 +71,11 @@ def text_of(job: Job) -> str:
     }
     lines = [f"{name + ':':<16}{_one_line(value)}" for name, value in facts.items() if value]
     happened, do = (reason.means, reason.do) if reason else ("The photo was not cleaned.", "Upload it again.")
-    return "\n".join((happened, "", f"What to do: {do}", "", *lines, ""))
+    return "\n".join((*_sentences(happened), "", f"What to do: {do}", "", *lines, ""))
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=\.) (?=[A-Z])", text)
 
 
 def _one_line(text: str) -> str:

@@ -66,7 +66,7 @@ class Batches:
         if is_idle(after):
             if is_told(after):
                 self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after))
-                self._telemetry.info("batch finished", photos=after.photos, usd=str(after.usd))
+                self._telemetry.info("batch finished", photos=after.photos, usd=format(after.usd, "f"))
             after = Batch(counted_to=after.counted_to)
         if is_worth_saving(before, after) or after.active_at != before.active_at:
             self._jobs.save_batch(before, replace(after, version=before.version + 1))

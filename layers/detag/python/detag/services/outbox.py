@@ -97,7 +97,7 @@ def summary(job: Job) -> dict[str, Any]:
         "means": reason.means if reason else None,
         "what_to_do": reason.do if reason else None,
         "earlier_runs": list(job.earlier_runs),
-        "total_cost": str(job.total_cost),
+        "total_cost": format(job.total_cost, "f"),
         "reopened": reopened(job.requests[-1]) if job.requests else None,
     }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from detag.domain.decisions import Idle, Step, reopening, taking_up
-from detag.domain.job import Job, Upload, new
+from detag.domain.job import Job, Upload, new, sequencer_above
 from detag.domain.metrics import Metric
 from detag.domain.picture import MAX_KEY_BYTES
 from detag.domain.reopening import Refusal, Reopen, Request, Way, ids_of, read_reopen
@@ -130,8 +130,9 @@ class Reopening:
         return next((job for job_id in ids if (job := self._jobs.get(job_id)) is not None), None)
 
     def _there(self, bucket: str, key: str, version_id: str | None) -> Upload:
-        """What is at a key now, ranked as its newest upload: that is what it is. Raises `Refusal` where there is
-        nothing, or another version than the one that is asked for.
+        """What is at a key now, ranked as its newest upload: that is what it is. The newest that is known may be an
+        older version, whose run still goes on. Raises `Refusal` where there is nothing, or another version than the one
+        that is asked for.
         """
         try:
             head = self._photos.read_head(bucket, key, None, 1)
@@ -144,7 +145,8 @@ class Reopening:
         newest = self._jobs.newest_upload(bucket, key)
         if not newest and head.version_id is None:
             raise Refusal("no upload of this name is known, and it has no version: name its job")
-        newest = newest or sequencer_of(head.modified)
+        if head.version_id is not None:
+            newest = max(sequencer_above(newest) if newest else "", sequencer_of(head.modified))
         return Upload(bucket, key, head.version_id, newest, head.etag, head.size, head.modified)
 
 
