@@ -20,6 +20,11 @@ def resolved(template: Mapping[str, Any], **values: str) -> dict[str, Any]:
     return _Resolver(template, values).template()
 
 
+def refused(template: Mapping[str, Any], **values: str) -> list[str]:
+    """Why CloudFormation would refuse a deploy with these parameters: what the template's rules say."""
+    return _Resolver(template, values).refused()
+
+
 class _Resolver:
     def __init__(self, template: Mapping[str, Any], values: Mapping[str, str]) -> None:
         if unknown := set(values) - set(template["Parameters"]):
@@ -30,6 +35,15 @@ class _Resolver:
 
     def template(self) -> dict[str, Any]:
         return {part: self._made(self._source[part]) for part in ("Resources", "Outputs")}
+
+    def refused(self) -> list[str]:
+        return [
+            assertion["AssertDescription"]
+            for rule in self._source.get("Rules", {}).values()
+            if self._holds(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self._holds(assertion["Assert"])
+        ]
 
     def _made(self, entries: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.template.resolve import resolved
+from tests.template.resolve import refused, resolved
 
 ROOT = Path(__file__).resolve().parents[2]
 SAM_PYTHON = os.environ.get("SAM_PYTHON") or ROOT / ".venv" / "sam" / "bin" / "python"
@@ -48,6 +48,10 @@ class Stack:
     def given(self, **values: str) -> Stack:
         """What a deploy with these parameters makes, all others at their defaults: no choice is left in `deployed`."""
         return replace(self, deployed=resolved(self.deployed, **values))
+
+    def refused(self, **values: str) -> list[str]:
+        """Why a deploy with these parameters would be refused before anything is made."""
+        return refused(self.source, **values)
 
     def of_type(self, kind: str) -> dict[str, Any]:
         """The properties of every deployed resource of a type, by logical id. At least one: else nothing is tested."""

@@ -123,7 +123,7 @@ def output_metadata(
         "detag-model": MODEL,
     }
     if cost is not None:
-        metadata["detag-cost"] = str(cost)
+        metadata["detag-cost"] = format(cost, "f")
     left = MAX_METADATA_BYTES - sum(len(name) + len(value) for name, value in metadata.items())
     facts = {
         REUSED_FROM: short_key(reused_from) if reused_from is not None else "",

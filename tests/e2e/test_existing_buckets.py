@@ -1,0 +1,206 @@
+"""Stacks on buckets that are already there, side by side in one account; the emulator checks every permission."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from local.emulator.client import REPOSITORY, VENVS
+from local.processes import wait_until
+from local.stack.sam import Sam
+from local.stack.stack import FUNCTIONS, OUTPUTS, Options, Stack, running
+from tests.e2e.harness import Harness, photo
+
+PATIENCE: Final = 60.0
+SECRETS: Final = ("runflow_api_key_arn", "callback_secrets_arn")
+INCOMING: Final = "crème & more/incoming/"
+SHOP: Final = {"InputBucketName": "shop", "OutputBucketName": "shop"}
+STACKS: Final[Mapping[str, Mapping[str, str]]] = {
+    "folder": {**SHOP, "InputPrefix": INCOMING, "OutputPrefix": "cleaned/", "OutputName": "replace"},
+    "beside": {**SHOP, "InputPrefix": "other/", "OutputPrefix": "cleaned-other/"},
+    "second": {**SHOP, "InputPrefix": "crème & more/", "OutputPrefix": "cleaned-too/"},
+    "plain": {"InputBucketName": "plain", "OutputBucketName": "plain-outputs"},
+}
+"""Each stack's parameters, in the order of deploying: the second one comes too late for its folder."""
+S3_MAY_SEND: Final = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:*", "Resource": "*"}
+        ],
+    }
+)
+
+pytestmark = [pytest.mark.timeout(600)]
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account with all the stacks."""
+
+    stacks: dict[str, Harness]
+    folder: Path
+
+    def denied(self) -> list[dict[str, Any]]:
+        """The calls of functions that were refused so far."""
+        path = self.folder / "logs" / "decisions.jsonl"
+        made = [json.loads(line) for line in path.read_text().splitlines()]
+        return [one for one in made if not one["allowed"]]
+
+
+def deploy(first: Stack, name: str, parameters: Mapping[str, str]) -> Stack:
+    """One more stack in the same account, with secrets as the first one's."""
+    quoted = {key: f'"{value}"' for key, value in parameters.items()}
+    runflow = {"RunflowApiUrl": first.description["runflow_url"]}
+    Sam(first.folder, first.folder / "logs").deploy(name, runflow | quoted, first.env)
+    with closing(first.client("cloudformation")) as cloudformation:
+        (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    names = {key: outputs[output] for key, output in OUTPUTS.items()}
+    functions = {key: outputs[output] for key, output in FUNCTIONS.items()}
+    with closing(first.client("secretsmanager")) as vault:
+        for key in SECRETS:
+            value = vault.get_secret_value(SecretId=first.description[key])["SecretString"]
+            vault.put_secret_value(SecretId=names[key], SecretString=value)
+    shell(first, outputs["EnableEventBridgeCommand"])
+    return Stack(first.folder, {**first.description, **names, "stack_name": name, "functions": functions})
+
+
+def shell(stack: Stack, command: str) -> None:
+    """Run a command whose `aws` is the stack's."""
+    path = os.pathsep.join([str(stack.folder / "bin"), str(VENVS / "run/bin"), os.environ["PATH"]])
+    env = {**os.environ, **stack.env, "PATH": path}
+    ran = ["sh", "-euc", command]
+    done = subprocess.run(ran, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder: Path = tmp_path_factory.mktemp("existing") / "local stack"
+    options = Options(folder=folder, auth=True)
+    with running(options) as first:
+        with closing(first.client("s3")) as s3, closing(first.client("sqs")) as sqs:
+            url = sqs.create_queue(QueueName="the-shops-own", Attributes={"Policy": S3_MAY_SEND})["QueueUrl"]
+            arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            for bucket in ("shop", "plain", "plain-outputs"):
+                s3.create_bucket(Bucket=bucket)
+            s3.put_bucket_versioning(Bucket="shop", VersioningConfiguration={"Status": "Enabled"})
+            own = {"Id": "own", "QueueArn": arn, "Events": ["s3:ObjectRemoved:*"]}
+            s3.put_bucket_notification_configuration(
+                Bucket="shop", NotificationConfiguration={"QueueConfigurations": [own]}
+            )
+        stacks = {}
+        for name, parameters in STACKS.items():
+            stacks[name] = Harness(deploy(first, name, parameters))
+            stacks[name].report()  # reconcile's first minute
+        yield Account(stacks, folder)
+        for harness in stacks.values():
+            harness.close()
+
+
+def drop(harness: Harness, key: str, number: int) -> None:
+    harness.s3.put_object(Bucket=harness.stack.description["input_bucket"], Key=key, Body=photo(number))
+
+
+def states(harness: Harness) -> dict[str, str]:
+    return {job["key"]: job["state"] for job in harness.jobs()}
+
+
+def becomes(harness: Harness, key: str, wanted: str) -> bool:
+    return harness.wait(lambda _: states(harness).get(key) == wanted, PATIENCE)
+
+
+def keys(harness: Harness, bucket: str, prefix: str = "") -> set[str]:
+    return {one["Key"] for one in harness.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])}
+
+
+def test_eventbridge_is_added_to_what_the_bucket_notifies(account: Account) -> None:
+    """The command is run once for each stack, and what the shop had configured stays."""
+    s3 = account.stacks["folder"].s3
+    found = s3.get_bucket_notification_configuration(Bucket="shop")
+    assert [one["QueueArn"].rpartition(":")[2] for one in found["QueueConfigurations"]] == ["the-shops-own"]
+    assert "EventBridgeConfiguration" in found
+    assert s3.get_bucket_versioning(Bucket="shop")["Status"] == "Enabled"
+    assert "Status" not in s3.get_bucket_versioning(Bucket="plain")
+
+
+def test_a_photo_goes_from_folder_to_folder(account: Account) -> None:
+    """In one bucket with versions, with spaces and accents in the prefix; a name is replaced as the shop asked for."""
+    harness = account.stacks["folder"]
+    paid = harness.billing()["paid_runs"]
+    drop(harness, f"{INCOMING}red shoes/größe 43.jpg", 1)
+    drop(harness, f"{INCOMING}red shoes/größe 43.jpeg", 2)
+    assert becomes(harness, f"{INCOMING}red shoes/größe 43.jpg", "delivered")
+    assert becomes(harness, f"{INCOMING}red shoes/größe 43.jpeg", "delivered")
+    found = keys(harness, "shop", "cleaned/")
+    assert "cleaned/red shoes/größe 43.webp" in found
+    assert found - {"cleaned/red shoes/größe 43.webp"} <= {
+        "cleaned/red shoes/größe 43.jpg.webp",
+        "cleaned/red shoes/größe 43.jpeg.webp",
+    }
+    assert len(found) == 2
+    assert harness.billing()["paid_runs"] == paid + 2
+
+
+def test_an_upload_elsewhere_starts_nothing(account: Account) -> None:
+    harness = account.stacks["folder"]
+    drop(harness, "incoming/a.jpg", 3)
+    drop(harness, "elsewhere/a.jpg", 4)
+    drop(harness, f"{INCOMING}last.jpg", 5)
+    assert becomes(harness, f"{INCOMING}last.jpg", "delivered")
+    for one in account.stacks.values():
+        assert not {"incoming/a.jpg", "elsewhere/a.jpg", ".detag/stacks.json"} & states(one).keys()
+
+
+def test_two_stacks_clean_two_folders_of_one_bucket(account: Account) -> None:
+    harness = account.stacks["beside"]
+    drop(harness, "other/a.jpg", 6)
+    assert becomes(harness, "other/a.jpg", "delivered")
+    assert keys(harness, "shop", "cleaned-other/") == {"cleaned-other/a.jpg.webp"}
+    assert "other/a.jpg" not in states(account.stacks["folder"])
+
+
+def test_the_second_stack_on_a_folder_pays_nothing(account: Account) -> None:
+    """It says whose the folder is, and its photo waits; the first stack's is delivered."""
+    first, second = account.stacks["folder"], account.stacks["second"]
+    paid, key = first.billing()["paid_runs"], f"{INCOMING}both.jpg"
+    drop(first, key, 7)
+    assert becomes(first, key, "delivered")
+    assert becomes(second, key, "waiting")
+    report = second.report()
+    assert report["intake"]["why"] == "prefix_taken"
+    assert report["folder"]["by"].endswith("/folder")
+    assert report["folder"]["prefix"] == INCOMING
+    assert second.billing()["paid_runs"] == paid + 1
+    assert second.spent() == 0
+
+
+def test_a_bucket_without_versions_will_do(account: Account) -> None:
+    """On both sides; a photo that is replaced is cleaned anew."""
+    harness = account.stacks["plain"]
+    drop(harness, "a.jpg", 8)
+    assert becomes(harness, "a.jpg", "delivered")
+    assert keys(harness, "plain-outputs") == {"a.jpg.webp"}
+    first = harness.s3.get_object(Bucket="plain-outputs", Key="a.jpg.webp")["ETag"]
+    drop(harness, "a.jpg", 9)
+    assert wait_until(
+        lambda: harness.s3.get_object(Bucket="plain-outputs", Key="a.jpg.webp")["ETag"] != first, PATIENCE, pause=0.5
+    )
+    assert [job["state"] for job in harness.jobs()] == ["delivered", "delivered"]
+
+
+def test_nothing_was_refused_and_no_message_was_given_up(account: Account) -> None:
+    """The rights follow the prefixes: what a role called it was allowed to. S3 answers 403 for what is not there, where
+    a role may list one folder only, and the listing that follows is allowed.
+    """
+    assert {one["action"] for one in account.denied()} <= {"s3:ListBucket"}
+    assert [harness.dead_letters() for harness in account.stacks.values()] == [0, 0, 0, 0]
