@@ -363,7 +363,7 @@ def _lifted() -> Iterator[Row]:
     ):
         yield known, WAITING, after
     waits_for_it = wait_for_intake(WAITING, Reason.OUT_OF_CREDIT)
-    yield "a probe is due, the photo is the oldest", waits_for_it, decisions.let_go(paused, now=NOW)
+    yield "a probe is due, of the five oldest photos another each time", waits_for_it, decisions.let_go(paused, now=NOW)
     yield "intake is draining, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
 
 
