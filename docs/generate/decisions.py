@@ -365,7 +365,10 @@ def _lifted() -> Iterator[Row]:
     ):
         yield known, WAITING, after
     waits_for_it = wait_for_intake(WAITING, Reason.OUT_OF_CREDIT)
-    yield "a probe is due, the photo is the oldest", waits_for_it, decisions.let_go(paused, now=NOW)
+    for known, probes in (("a probe is due: of two photos that wait", 0), ("the same, after it was refused", 1)):
+        first, *_ = intake.candidates(replace(paused, probes=probes), ("the oldest", "the other"))
+        yield known, waits_for_it, first
+    yield "a probe is due, and it is the photo", waits_for_it, decisions.let_go(paused, now=NOW)
     yield "intake is draining, and it is the photo's turn", waits_for_it, decisions.let_go(draining, now=NOW)
 
 
@@ -1054,7 +1057,10 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
     ("A message about a job: `resume`, `put_off`", "Where the job stands.", _resume),
     ("A job that is due: `when_due`, `runs_to_look_at`", "What reconcile finds on the item.", _when_due),
     (
-        "May intake continue: `evidence`, `is_lifted`, `noticed`, `tend`, `without_probe`, `while_draining`, `let_go`",
+        (
+            "May intake continue: `evidence`, `is_lifted`, `noticed`, `tend`, `without_probe`, `candidates`, "
+            "`while_draining`, `let_go`"
+        ),
         "Why it is paused, what shows that the cause is gone (`detag.domain.intake`), and which photos are released.",
         _lifted,
     ),

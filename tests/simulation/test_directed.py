@@ -336,6 +336,29 @@ def test_a_paused_intake_fails_no_photo(
     assert by_state(simulation) == {"delivered": 40}
 
 
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_one_refused_photo_keeps_no_others_waiting(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """What Runflow answers one photo may speak of that photo alone, though it looks like a bad key or an empty account:
+    another is the next probe.
+    """
+    refused, runflow, real = upload(simulation, "refused.jpg"), simulation.runflow, simulation.runflow.fault
+
+    def fault(operation: str) -> Fault | None:
+        found = real(operation)
+        under_way = [post for post in runflow.sent if post.outcome == "on its way"]
+        return Fault(status) if operation == "create" and under_way[-1].job_id == refused else found
+
+    monkeypatch.setattr(runflow, "fault", fault)
+    pass_time(simulation, 30.0)
+    for number in range(12):
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, 2 * HOUR)
+    assert by_state(simulation) == {"delivered": 12, "waiting": 1}
+    assert simulation.jobs.jobs[refused].waits_for_intake
+
+
 def test_nothing_is_sent_while_paused(simulation: Simulation) -> None:
     simulation.jobs.operator = replace(simulation.jobs.operator, paused=True)
     for number in range(20):

@@ -549,6 +549,19 @@ def test_an_endless_body_without_a_length_is_cut_at_the_bound() -> None:
     assert given < 1_200_000
 
 
+def test_no_permitted_photo_has_too_large_an_output() -> None:
+    """What was paid for is stored, also as a PNG that compresses nothing: four channels of the most pixels by default.
+    Without a length it has to fit on the disk of a function, 512 MB.
+    """
+    guard = Guard()
+    guard.size(4 * 500_000_000)
+    guard.spooled(300_000_000)
+    with pytest.raises(Unsafe, match="larger than"):
+        guard.spooled(500_000_000)
+    with pytest.raises(Unsafe, match="larger than"):
+        guard.size(3_000_000_000)
+
+
 @pytest.mark.parametrize(("kind", "size"), [("image/jpeg", 100), ("image/png", 100), ("image/png", 200_000)])
 def test_a_truncated_output_never_gives_its_last_bytes(kind: str, size: int) -> None:
     """An output that was cut before it was sent never gives its last bytes."""

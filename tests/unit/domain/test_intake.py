@@ -34,6 +34,16 @@ def test_a_draining_intake_lets_released_jobs_go_first() -> None:
     assert not draining.lets_through(WAITING)
 
 
+def test_each_time_another_photo_is_the_first_candidate() -> None:
+    intake, first = PAUSED, []
+    for _ in range(4):
+        first.append(intakes.candidates(intake, ["a", "b", "c"])[0])
+        intake = intakes.pause(intakes.probe(intake, first[-1], NOW), Reason.RUNFLOW_DOWN, NOW)
+    assert first == ["a", "b", "c", "a"]
+    assert intakes.candidates(intake, ["a", "b"]) == ["a", "b"]
+    assert intakes.candidates(intake, []) == []
+
+
 def test_probes_come_less_and_less_often_while_the_cause_lasts() -> None:
     intake, waits = PAUSED, [PAUSED.probe_at - NOW]
     for _ in range(6):

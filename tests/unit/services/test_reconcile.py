@@ -350,7 +350,7 @@ def test_midnight_releases_photos_that_wait_for_the_limit() -> None:
 
 @pytest.mark.parametrize("reason", ["credit", "key_good"])
 def test_an_automatic_pause_is_probed_by_one_photo_at_a_time(reason: str) -> None:
-    """An automatic pause is probed by the oldest photo, and by one at a time."""
+    """An automatic pause is probed by the oldest photo, then by another, and by one at a time."""
     harness = Harness()
     setattr(harness.runs.habits, reason, Decimal(0) if reason == "credit" else False)
     jobs = waiting(harness, 3)
@@ -366,7 +366,8 @@ def test_an_automatic_pause_is_probed_by_one_photo_at_a_time(reason: str) -> Non
     setattr(harness.runs.habits, reason, None if reason == "credit" else True)
     harness.wait(900.0)
     harness.sweep()
-    harness.send_to(jobs[0])
+    assert harness.jobs.intake().probe_job == jobs[1].job_id, "another each time"
+    harness.send_to(jobs[1])
     assert harness.jobs.intake().draining
     assert harness.sweep()["released"] == 2
 

@@ -49,7 +49,10 @@ class Target:
 class Guard:
     """What a URL may lead to and give. Each method raises `Unsafe`, and tests take them away one by one."""
 
-    most_bytes = 200 * 1024 * 1024
+    most_bytes = 2 * 1024**3
+    """As much as a photo of 500 million pixels, the most by default, has in four channels without any compression."""
+    most_spooled = 400 * 1024**2
+    """Of a body whose length is not announced: it waits on the function's own disk."""
     seconds = waits.OUTPUT.seconds
     """For one URL, its redirects included, from the first packet to the last byte."""
     redirects = 3
@@ -88,9 +91,16 @@ class Guard:
             raise Unsafe("the output is sent compressed")
 
     def size(self, length: int) -> None:
-        """Refuse a body for its length in bytes, as announced or as received so far."""
-        if length > self.most_bytes:
-            raise Unsafe(f"the output is larger than {self.most_bytes} bytes")
+        """Refuse a body for its length in bytes."""
+        self._at_most(length, self.most_bytes)
+
+    def spooled(self, length: int) -> None:
+        """Refuse a body whose length was not announced for what came so far."""
+        self._at_most(length, min(self.most_bytes, self.most_spooled))
+
+    def _at_most(self, length: int, most: int) -> None:
+        if length > most:
+            raise Unsafe(f"the output is larger than {most} bytes")
 
     def image(self, head: bytes, length: int) -> Image | None:
         """Refuse what is no image, whatever its Content-Type says."""
@@ -223,7 +233,7 @@ class SafeFetcher:
         with _receiving():
             for chunk in chunks:
                 length += file.write(chunk)
-                self._guard.size(length)
+                self._guard.spooled(length)
         file.seek(0)
         return iter(lambda: file.read(HEAD_BYTES), b""), length
 

@@ -7,6 +7,7 @@ and new ones join them, until none is left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -101,6 +102,14 @@ def probe(intake: Intake, job_id: str, now: float) -> Intake:
         probe_at=now + PROBE_LEASE.seconds,
         version=intake.version + 1,
     )
+
+
+def candidates(intake: Intake, waiting: Sequence[str]) -> list[str]:
+    """Of jobs that wait those that may be the next probe, best first: each time another, since a refusal may speak of
+    one photo, and no photo is to keep all others waiting.
+    """
+    first = intake.probes % max(len(waiting), 1)
+    return [*waiting[first:], *waiting[:first]]
 
 
 def inconclusive(intake: Intake, now: float) -> Intake:

@@ -141,7 +141,7 @@ class Reconcile:
 
     def _probe(self, intake: Intake) -> int:
         waiting = self._jobs.waiting_for_intake(self._clock.now(), 5)
-        for job_id in waiting:
+        for job_id in intakes.candidates(intake, waiting):
             job = self._read(job_id)
             if job is not None and job.waits_for_intake:
                 if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
