@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +122,21 @@ def test_a_role_may_use_a_key_as_far_as_it_needs(stack: Stack) -> None:
             if as_list(statement["Action"])[0].startswith("kms:"):
                 through = {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.${AWS::URLSuffix}"}}
                 assert statement["Condition"]["StringEquals"] == through
+
+
+def test_the_statement_for_a_keys_policy_allows_what_roles_do(stack: Stack, root: Path) -> None:
+    """All of it and no more, for each role that has such a right, whatever the stack's name is cut to."""
+    page = (root / "docs" / "your-buckets.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    statement = json.loads(block)
+    made = stack.given(**ONE_BUCKET, InputKmsKeyArn=KEY, OutputKmsKeyArn=OTHER_KEY)
+    asked = {function: kms_statements(made, function) for function in FUNCTIONS}
+    actions = {action for keys in asked.values() for allowed, _ in keys.values() for action in allowed}
+    assert set(statement["Action"]) == actions
+    named = statement["Condition"]["ArnLike"]["aws:PrincipalArn"].rpartition("/")[2]
+    roles = {f"{function}Role" for function, keys in asked.items() if keys}
+    assert all(fnmatchcase(f"detag-{role}-1A2B3C4D5E6F", named) for role in roles)
+    assert statement["Condition"]["StringEquals"] == {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
 
 
 def test_no_role_may_use_a_key_that_is_not_named(stack: Stack) -> None:

@@ -48,7 +48,7 @@ def test_the_second_stack_pays_nothing_and_names_the_first() -> None:
     told = {"state": "taken", "by": "111122223333/eu-central-1/a", "prefix": "photos/"}
     assert second.reconcile.report()["folder"] == told
     assert first.send(first.upload("photos/new/a.jpg")).state is State.SUBMITTED
-    assert first.reconcile.report()["folder"] == {"state": "held"}
+    assert first.reconcile.report()["folder"] == {"state": "claimed"}
 
 
 def test_a_folder_is_free_two_days_after_its_stack_ended() -> None:

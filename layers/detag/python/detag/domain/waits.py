@@ -228,7 +228,7 @@ CLAIM_RENEWAL: Final = Wait(
 CLAIM_LAPSES: Final = Wait(
     "after its renewal a claim to a folder lapses",
     2 * 86_400.0,
-    "one renewal may be missed; a deleted stack makes room",
+    "one renewal may be missed, and a deleted stack frees its folder",
 )
 CLAIM_TRUSTED: Final = Wait(
     "a claim to a folder is trusted", 3_600.0, "it holds for a day yet, and each look is a request to S3"

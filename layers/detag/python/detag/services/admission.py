@@ -89,7 +89,7 @@ class Admission:
                     self._runs.ready()
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
-            if reason is None and self._folder is not None and not self._folder.is_held():
+            if reason is None and self._folder is not None and not self._folder.is_claimed():
                 reason, pauses = Reason.PREFIX_TAKEN, True
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)

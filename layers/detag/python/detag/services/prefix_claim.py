@@ -24,7 +24,7 @@ class PrefixClaim:
         self._renew_at = 0.0
         self._rival: Claim | None = None
 
-    def is_held(self) -> bool:
+    def is_claimed(self) -> bool:
         """Whether the claim was seen lately, or is there now. Raises `Transient` where that cannot be told."""
         now = self._clock.now()
         if now < self._trusted_until:
@@ -63,7 +63,7 @@ class PrefixClaim:
         """For the status report: whether the folder is this stack's, or whose it is."""
         if self._rival is not None:
             return {"state": "taken", "by": self._rival.stack, "prefix": readable(self._rival.prefix)}
-        return {"state": "held" if self._renew_at else "not made yet"}
+        return {"state": "claimed" if self._renew_at else "not made yet"}
 
     def _read(self) -> tuple[tuple[Claim, ...], str | None]:
         text, etag = self._stacks.read()

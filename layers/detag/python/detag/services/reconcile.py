@@ -128,7 +128,7 @@ class Reconcile:
 
     def _has_claim(self) -> bool:
         try:
-            return self._folder is None or self._folder.is_held()
+            return self._folder is None or self._folder.is_claimed()
         except Transient:
             return False
 

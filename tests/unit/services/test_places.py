@@ -1,0 +1,85 @@
+"""Photos and outputs in folders: what is taken for a photo, where outputs go, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from detag.domain.job import State
+from detag.domain.naming import Naming
+from detag.settings import DeliverSettings, Misconfigured, SubmitSettings
+from tests.environment import settings
+from tests.unit.services.harness import Harness
+
+FOLDERS = {"input_prefix": "incoming/", "output_prefix": "cleaned/"}
+REPLACE = FOLDERS | {"output_name": "replace"}
+
+
+def delivered(harness: Harness, key: str) -> tuple[str, ...]:
+    """Where the outputs of a photo are, once it is delivered."""
+    harness.submit.handle(harness.upload(key), harness.clock.monotonic() + 30.0)
+    harness.wait(60.0)
+    (job,) = (one for one in harness.jobs.jobs.values() if one.upload.key == key)
+    harness.give({"job_id": job.job_id, "run_id": job.run_id})
+    job = harness.jobs.jobs[job.job_id]
+    assert job.state is State.DELIVERED
+    return job.outputs
+
+
+def test_an_output_keeps_its_folder_below_the_prefix() -> None:
+    assert delivered(Harness(places=FOLDERS), "incoming/autumn/shoe.jpg") == ("cleaned/autumn/shoe.jpg.webp",)
+
+
+def test_a_record_is_below_the_prefix_as_well() -> None:
+    harness = Harness(places=FOLDERS)
+    harness.send(harness.upload("incoming/notes.jpg", b"no photo"))
+    assert [key for key in harness.photos.outputs if key.endswith(".txt")] == ["cleaned/_skipped/notes.jpg.txt"]
+
+
+def test_an_upload_outside_of_the_prefix_is_refused() -> None:
+    """The rule sends none; one that comes all the same becomes a dead letter, and is not paid for."""
+    harness = Harness(places=FOLDERS)
+    with pytest.raises(ValueError, match="InputPrefix"):
+        harness.send(harness.upload("elsewhere/shoe.jpg"))
+    assert not harness.runs.runs
+
+
+def test_a_name_belongs_to_the_first_photo_for_good() -> None:
+    """Also once that photo's output is gone."""
+    harness = Harness(places=REPLACE)
+    assert delivered(harness, "incoming/shoe.jpg") == ("cleaned/shoe.webp",)
+    assert delivered(harness, "incoming/shoe.png") == ("cleaned/shoe.png.webp",)
+    harness.photos.outputs.pop("cleaned/shoe.webp")
+    assert delivered(harness, "incoming/shoe.jpeg") == ("cleaned/shoe.jpeg.webp",)
+
+
+def test_only_replacing_names_costs_a_call() -> None:
+    for places, calls in ((FOLDERS, 0), (REPLACE, 1)):
+        harness = Harness(places=places)
+        delivered(harness, "incoming/shoe.jpg")
+        assert harness.calls.count("jobs.claim_name") == calls
+
+
+@pytest.mark.parametrize(
+    ("input_prefix", "output_prefix"),
+    [("", ""), ("a/", ""), ("", "a/"), ("a/", "a/"), ("a/", "a/b/"), ("a/b/", "a/")],
+)
+def test_outputs_among_the_photos_are_refused(input_prefix: str, output_prefix: str) -> None:
+    """In a sentence that names the parameters and what would be right."""
+    places = {"input_prefix": input_prefix, "output_prefix": output_prefix}
+    with pytest.raises(Misconfigured, match=r"OutputPrefix .* InputPrefix .* incoming/ and cleaned/"):
+        settings(SubmitSettings, input_bucket="shop", output_bucket="shop", **places)
+    assert settings(SubmitSettings, input_bucket="shop", output_bucket="other", **places)
+
+
+@pytest.mark.parametrize("prefix", ["/", "/a/", "a"])
+def test_a_prefix_that_is_no_folder_is_refused(prefix: str) -> None:
+    for name in ("input_prefix", "output_prefix"):
+        with pytest.raises(Misconfigured, match=name.upper()):
+            settings(DeliverSettings, **{name: prefix})
+
+
+def test_a_photo_from_before_the_prefix_keeps_its_name() -> None:
+    """One that the stack took up while it had another prefix, or none."""
+    assert Naming("incoming/", "cleaned/").output_keys("old/a.jpg", "image/jpeg", "image/jpeg", 1)[0] == (
+        "cleaned/old/a.jpg"
+    )
