@@ -103,7 +103,7 @@ MUTANTS: Final = (
         "what was rejected does not come back",
         "reused as it should be",
         "detag.domain.picture:know",
-        "run_id is not None and run_id in picture.rejected_runs",
+        "picture.was_rejected(run_id)",
         "False",
     ),
     one(

@@ -85,7 +85,7 @@ class Reuse:
                 return source
             copied = self._copied(job, photo, source.delivery, deadline)
             if isinstance(copied, _Rejected):
-                rejected += [one for one in picture.results if one.originals == source.picture.originals]
+                rejected += [one for one in picture.results if one.originals == source.picture.first.originals]
             elif isinstance(copied, Exception):
                 unreadable.append(source.delivery)
             else:
@@ -118,7 +118,7 @@ class Reuse:
         """
         key, refused, whys = job.upload.key, list[Result](), list[str | None]()
         for result in sorted(picture.results, key=lambda one: (one.replaced, not one.has_name(key))):
-            known = result in rejected or (result.run_id is not None and result.run_id in picture.rejected_runs)
+            known = result in rejected or picture.was_rejected(result.run_id)
             if known or (result.replaced and refused):
                 refused.append(result)
                 continue
