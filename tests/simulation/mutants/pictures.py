@@ -81,7 +81,7 @@ MUTANTS: Final = (
         "what was rejected under any name is not reused",
         "reused as it should be",
         REUSE + "_source_in",
-        "replace(GONE, rejected=self._is_rejected(output))",
+        "replace(GONE, rejected=self._is_rejected(meeting, output))",
         "GONE",
         400,
     ),
