@@ -27,6 +27,7 @@ from detag.adapters.job_items import (
     NEWEST_DAY,
     NEWEST_DAY_PK,
     NEWEST_UPLOAD_ATTRIBUTES,
+    OTHER_RESULTS,
     OUTCOMES_INDEX,
     OUTPUT_ATTRIBUTES,
     OVERRIDE_ATTRIBUTES,
@@ -34,6 +35,7 @@ from detag.adapters.job_items import (
     PICTURE_ATTRIBUTES,
     PICTURE_EXPIRES_AT,
     RESERVATION_ATTRIBUTES,
+    RESULT_ATTRIBUTES,
     SCAN_ATTRIBUTES,
     SCAN_PK,
     UPLOAD_ATTRIBUTES,
@@ -58,7 +60,7 @@ from detag.domain.job import (
     new,
 )
 from detag.domain.missed_uploads import Scan
-from detag.domain.picture import Picture
+from detag.domain.picture import Picture, Result
 from detag.ports.items import LASTING_SECONDS
 from docs.generate.markdown import table
 
@@ -151,11 +153,16 @@ KINDS: Final = (
         "What equal photos share, by ETag, size and everything that decides the result. It is paid for once: a claim "
         "takes it, a delivery makes it known, and whatever else ends the claim leaves it, each in the transaction that "
         "writes the job. Each write replaces the item while it still has the `rev` that was seen; an item that cannot "
-        "be read counts as none.",
+        "be read counts as none. Of its results the first is kept in the attributes from `source_key` to `replaced`.",
         "submit, deliver",
         (),
         f"{LASTING} after it was last written; never while outputs of it are known.",
-        ((Picture, PICTURE_ATTRIBUTES), (None, (PICTURE_EXPIRES_AT,))),
+        (
+            (Picture, PICTURE_ATTRIBUTES),
+            (Result, RESULT_ATTRIBUTES),
+            (Picture, (OTHER_RESULTS,)),
+            (None, (PICTURE_EXPIRES_AT,)),
+        ),
     ),
     Kind(
         "A delivered output",

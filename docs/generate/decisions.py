@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from detag.domain import decisions, intake, waits
+from detag.domain import picture as pictures
 from detag.domain.decisions import (
     DENIED_TRIES,
     DOWN_AFTER,
@@ -522,7 +523,8 @@ def _after_post() -> Iterator[Row]:
 
 OUTPUT: Final = Output(1, "boot.jpg.webp", "v7", "e7", 9, "image/webp")
 TAKEN: Final = Picture(picture_id="p1", version=1, taken_by="the other", taken_until=NOW + HOURS * 3_600)
-KNOWN: Final = Picture(picture_id="p1", version=2, source_key="boot.jpg", outputs=(OUTPUT,), originals=(OUTPUT,))
+RESULT: Final = pictures.Result(source_key="boot.jpg", outputs=(OUTPUT,), originals=(OUTPUT,))
+KNOWN: Final = Picture(picture_id="p1", version=2, results=(RESULT,))
 PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), picture="p1")
 
 

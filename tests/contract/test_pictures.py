@@ -102,7 +102,7 @@ def test_whoever_waits_is_named_when_the_picture_is_left(store: JobStore) -> Non
     store.save(third, waits := waiting(third), met=seen(store))
     assert store.save(taken, closed(taken, State.FAILED)) == (second.job_id, third.job_id)
     left = seen(store)
-    assert (left.taken_by, left.waiting, left.outputs) == (None, (), ())
+    assert (left.taken_by, left.waiting, left.first.outputs) == (None, (), ())
     assert store.save(waits, claimed(waits, left), met=left) == ()
 
 
@@ -178,9 +178,9 @@ def test_what_was_delivered_is_known(store: JobStore) -> None:
     first = job_of(1)
     store.save(first, taken := claimed(first))
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
-    known = seen(store)
-    assert (known.outputs, known.originals, known.source_key) == ((OUTPUT,), (OUTPUT,), "shoes/1.jpg")
-    assert known.taken_by is None
+    (made,) = seen(store).results
+    assert (made.outputs, made.originals, made.source_key) == ((OUTPUT,), (OUTPUT,), "shoes/1.jpg")
+    assert seen(store).taken_by is None
 
 
 def test_a_copy_is_known_in_place_of_what_it_was_made_of(store: JobStore) -> None:
@@ -190,7 +190,7 @@ def test_a_copy_is_known_in_place_of_what_it_was_made_of(store: JobStore) -> Non
     copy = replace(OUTPUT, key="shoes/2.jpg", version_id="v2")
     reused = closed(second, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
     store.save(second, reused, met=seen(store))
-    assert (seen(store).outputs, seen(store).originals) == ((copy,), (OUTPUT,))
+    assert (seen(store).first.outputs, seen(store).first.originals) == ((copy,), (OUTPUT,))
     assert store.reused(DAY) == 1
 
 
@@ -215,7 +215,7 @@ def test_each_name_of_a_result_is_remembered(store: JobStore, partial: bool) -> 
     first = known(store, partial)
     second, third = copied(store, 2), copied(store, 3)
     assert seen(store).deliveries == (third, second, first)
-    assert (seen(store).originals, seen(store).partial) == ((OUTPUT,), partial)
+    assert (seen(store).first.originals, seen(store).first.partial) == ((OUTPUT,), partial)
 
 
 def test_what_a_copy_found_gone_is_forgotten(store: JobStore) -> None:
@@ -236,7 +236,7 @@ def test_each_result_is_remembered(store: JobStore) -> None:
     copy = copied(store, 2, met)
     there = seen(store)
     assert [one.deliveries for one in there.results] == [(copy, Delivery("shoes/7.jpg", (LATE,))), (first,)]
-    assert (there.run_id, there.rejected_runs) == ("run-7", ("run-0",))
+    assert (there.first.run_id, there.rejected_runs) == ("run-7", ("run-0",))
     asked = replace(claimed(job_of(3), there), again="request-1")
     store.save(job_of(3), asked, met=there)
     anew = replace(OUTPUT, key="shoes/3.jpg", version_id="v3", etag="e3")
@@ -252,7 +252,7 @@ def test_a_claim_notes_what_was_rejected(store: JobStore) -> None:
     late(store)
     met = reject(seen(store), seen(store).results)
     store.save(job_of(3), claimed(job_of(3), met), met=met)
-    assert (seen(store).rejected_runs, seen(store).outputs) == (("run-7",), (LATE,))
+    assert (seen(store).rejected_runs, seen(store).first.outputs) == (("run-7",), (LATE,))
 
 
 def test_a_day_counts_a_copy_and_moves_money_at_once(store: JobStore) -> None:
@@ -290,7 +290,7 @@ def test_a_copy_never_replaces_a_newer_result(store: JobStore) -> None:
     copy = replace(OUTPUT, key="shoes/3.jpg", version_id="v3")
     reused = closed(third, State.DELIVERED, stored=(copy,), picture=PICTURE, reused_from=OUTPUT.key)
     store.save(third, reused, met=met)
-    assert seen(store).outputs == (anew,)
+    assert seen(store).first.outputs == (anew,)
 
 
 def test_what_was_known_stays_known_where_a_new_run_fails(store: JobStore) -> None:
@@ -299,9 +299,9 @@ def test_what_was_known_stays_known_where_a_new_run_fails(store: JobStore) -> No
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
     met = seen(store)
     store.save(second, again := claimed(second, met), met=met)
-    assert (seen(store).taken_by, seen(store).outputs) == (second.job_id, (OUTPUT,))
+    assert (seen(store).taken_by, seen(store).first.outputs) == (second.job_id, (OUTPUT,))
     store.save(again, closed(again, State.FAILED))
-    assert (seen(store).taken_by, seen(store).outputs) == (None, (OUTPUT,))
+    assert (seen(store).taken_by, seen(store).first.outputs) == (None, (OUTPUT,))
 
 
 def test_a_job_that_lost_its_picture_ends_all_the_same(store: JobStore) -> None:
@@ -311,14 +311,14 @@ def test_a_job_that_lost_its_picture_ends_all_the_same(store: JobStore) -> None:
     met = seen(store)
     store.save(second, claimed(second, met), met=met)
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
-    assert (seen(store).taken_by, seen(store).outputs) == (second.job_id, (OUTPUT,))
+    assert (seen(store).taken_by, seen(store).first.outputs) == (second.job_id, (OUTPUT,))
 
 
 def test_what_is_not_remembered_leaves_the_picture(store: JobStore) -> None:
     first = job_of(1)
     store.save(first, taken := claimed(first))
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,), picture=None))
-    assert (seen(store).taken_by, seen(store).outputs) == (None, ())
+    assert (seen(store).taken_by, seen(store).first.outputs) == (None, ())
 
 
 def test_what_detag_delivered_is_refused(store: JobStore) -> None:
@@ -411,7 +411,7 @@ def test_an_item_that_cannot_be_read_counts_as_none(dynamo: Dynamo, spoil: str) 
     dynamo.store.save(first, claimed(first))
     dynamo._spoil(f"picture#{PICTURE}", spoil)
     met = seen(dynamo.store)
-    assert (met.taken_by, met.outputs) == (None, ())
+    assert (met.taken_by, met.first.outputs) == (None, ())
     dynamo.store.save(second, claimed(second, met), met=met)
     assert seen(dynamo.store).taken_by == second.job_id
 
@@ -438,7 +438,7 @@ def test_a_picture_without_a_version_is_taken_once(side: Fake | Dynamo, version:
     side.spoil_picture(PICTURE, version)
     first, second = job_of(1), job_of(2)
     met = seen(side.store)
-    assert (met.taken_by, met.outputs) == (None, ())
+    assert (met.taken_by, met.first.outputs) == (None, ())
     assert seen(side.store) == met
     side.store.save(first, claimed(first, met), met=met)
     with pytest.raises(PictureTaken) as taken:
@@ -462,7 +462,7 @@ def test_a_job_that_paid_ends_whatever_its_picture(
         side.spoil_picture(PICTURE, version)
     stored = (OUTPUT,) if end is State.DELIVERED else ()
     side.store.save(taken, ended := closed(taken, end, stored=stored))
-    assert (seen(side.store).taken_by, seen(side.store).outputs) == (None, stored)
+    assert (seen(side.store).taken_by, seen(side.store).first.outputs) == (None, stored)
     side.spoil_picture(PICTURE, version)
     reopened = replace(ended, version=ended.version + 1, state=State.WAITING, reason=Reason.READY, closed_at=None)
     side.store.save(ended, reopened)
@@ -470,7 +470,7 @@ def test_a_job_that_paid_ends_whatever_its_picture(
     side.store.save(reopened, again := claimed(reopened, met), met=met)
     anew = replace(OUTPUT, version_id="v2", etag="e2")
     side.store.save(again, closed(again, State.DELIVERED, stored=(anew,)))
-    assert seen(side.store).outputs == (anew,)
+    assert seen(side.store).first.outputs == (anew,)
 
 
 def test_a_job_waits_for_a_picture_that_was_unreadable(side: Fake | Dynamo, version: dict[str, object] | None) -> None:

@@ -168,7 +168,8 @@ def test_an_item_of_before_has_both_its_names(simulation: Simulation) -> None:
     """It has the last copy and the originals, and not whose these were."""
     named(simulation, "a.jpg", "b.jpg")
     (picture_id,) = simulation.jobs.pictures
-    simulation.jobs.pictures[picture_id] = replace(picture(simulation), older=())
+    result = replace(picture(simulation).first, older=())
+    simulation.jobs.pictures[picture_id] = replace(picture(simulation), results=(result,))
     simulation.change_by_hand("b.jpg", None)
     assert drop(simulation, "c.jpg").reused_from == "a.jpg"
     simulation.reject("a.jpg")
@@ -239,8 +240,9 @@ def test_an_output_of_an_unknown_type_is_none(simulation: Simulation, content_ty
     """Nobody knows what a copy of it would be named: its item says nothing."""
     named(simulation, "a.jpg")
     (picture_id,) = simulation.jobs.pictures
-    outputs = (replace(picture(simulation).outputs[0], key=key, content_type=content_type),)
-    simulation.jobs.pictures[picture_id] = replace(picture(simulation), outputs=outputs, originals=outputs)
+    outputs = (replace(picture(simulation).first.outputs[0], key=key, content_type=content_type),)
+    result = replace(picture(simulation).first, outputs=outputs, originals=outputs)
+    simulation.jobs.pictures[picture_id] = replace(picture(simulation), results=(result,))
     found = drop(simulation, "b.jpg")
     assert (found.state, found.not_reused) == (State.DELIVERED, None)
     assert paid(simulation) == 2

@@ -81,7 +81,7 @@ MUTANTS: Final = (
         "what was rejected under any name is not reused",
         "reused as it should be",
         REUSE + "_source_in",
-        "replace(GONE, rejected=self._is_rejected(output))",
+        "replace(GONE, rejected=self._is_rejected(meeting, output))",
         "GONE",
         400,
     ),
@@ -103,7 +103,7 @@ MUTANTS: Final = (
         "what was rejected does not come back",
         "reused as it should be",
         "detag.domain.picture:know",
-        "run_id is not None and run_id in picture.rejected_runs",
+        "picture.was_rejected(run_id)",
         "False",
     ),
     one(

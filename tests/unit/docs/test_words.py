@@ -150,6 +150,7 @@ WORDS: Final = (
             "docs/generate/data_model.py": "writes docs/data-model.md",
             "layers/detag/python/detag/adapters/job_requests.py": "the condition on the stored attribute",
             "tests/e2e/*.py": "writes items as they are stored",
+            "tests/unit/adapters/test_picture_items.py": "the same",
         },
     ),
     # A page's tables, pixels and the mock's search have rows, and failures come in a row.

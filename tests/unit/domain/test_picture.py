@@ -48,13 +48,14 @@ def test_a_used_run_takes_it_again_unless_another_pays(before: Picture, now: flo
 def test_the_first_copy_of_what_was_lost_is_an_original() -> None:
     """Its item was deleted while the copy was made."""
     found = pictures.know(FREE, "job-2", delivery(2), copies=True)
-    assert (found.outputs, found.originals, found.older) == (delivery(2).outputs, delivery(2).outputs, ())
+    (made,) = found.results
+    assert (made.outputs, made.originals, made.older) == (delivery(2).outputs, delivery(2).outputs, ())
 
 
 def test_each_copy_is_one_more_name() -> None:
     found = known(3)
     assert found.deliveries == (delivery(2), delivery(1), delivery(0))
-    assert found.originals == delivery(0).outputs
+    assert found.first.originals == delivery(0).outputs
     assert pictures.know(found, "job-9", delivery(1), copies=True) == found, "it has that name"
 
 
@@ -79,11 +80,12 @@ def paid_again(*, asked: bool = False) -> Picture:
 @pytest.mark.parametrize("asked", [False, True])
 def test_another_result_is_known_before_the_others(asked: bool) -> None:
     found = paid_again(asked=asked)
-    assert (found.outputs, found.originals, found.partial) == (ANEW.outputs, ANEW.outputs, True)
+    made = found.first
+    assert (made.outputs, made.originals, made.partial) == (ANEW.outputs, ANEW.outputs, True)
     assert [one.run_id for one in found.results] == ["run-7", "run-0"]
     assert [one.replaced for one in found.results] == [False, asked]
-    assert found.others[0].deliveries == known(3).deliveries
-    assert pictures.know(found, "job-8", delivery(8, result="e2"), copies=True).partial
+    assert found.results[1].deliveries == known(3).deliveries
+    assert pictures.know(found, "job-8", delivery(8, result="e2"), copies=True).first.partial
 
 
 def test_a_late_result_is_known_behind_the_others() -> None:
@@ -97,7 +99,7 @@ def test_a_copy_is_a_name_of_the_result_that_it_was_made_of() -> None:
     copy = delivery(8)
     found = pictures.know(paid_again(), "job-8", copy, copies=True, of=delivery(0).outputs)
     assert [one.run_id for one in found.results] == ["run-7", "run-0"]
-    assert found.others[0].deliveries == (copy, *known(3).deliveries)
+    assert found.results[1].deliveries == (copy, *known(3).deliveries)
     assert pictures.know(paid_again(), "job-8", copy, copies=True, of=copy.outputs) == paid_again(), "it is gone"
 
 
@@ -125,7 +127,7 @@ def test_only_so_many_results_are_remembered() -> None:
         found = pictures.know(taken, "late", late, copies=False, run_id=f"late-{number}")
         assert found.results[-1].deliveries == (late,)
         found = pictures.know(found, f"job-{number}", anew, copies=False, run_id=f"new-{number}")
-        assert found.outputs == anew.outputs
+        assert found.first.outputs == anew.outputs
         assert len(found.results) <= MAX_RESULTS
         assert len(found.deliveries) <= MAX_NAMES
 
@@ -142,7 +144,7 @@ def test_the_same_run_stored_again_is_the_same_result() -> None:
 def test_equal_bytes_of_another_run_are_another_result(run_id: str | None) -> None:
     """A person may have rejected the first ones."""
     again = replace(delivery(0), outputs=(replace(delivery(0).outputs[0], version_id="v9"),))
-    before = known(3) if run_id else replace(known(3), run_id=None)
+    before = known(3) if run_id else replace(known(3), results=(replace(known(3).first, run_id=None),))
     found = pictures.know(before, "job-0", again, copies=False, run_id=run_id)
     assert [one.deliveries for one in found.results] == [known(3).deliveries, (again,)]
 
@@ -163,6 +165,7 @@ def test_an_item_never_grows_too_large() -> None:
 def test_a_name_that_is_gone_is_dropped() -> None:
     (result,) = known(3).results
     found = pictures.prefer(known(3), result, [delivery(2), delivery(0)])
-    assert (found.source_key, found.outputs, found.older) == ("1.jpg", delivery(1).outputs, ())
+    left = found.first
+    assert (left.source_key, left.outputs, left.older) == ("1.jpg", delivery(1).outputs, ())
     assert found.deliveries == (delivery(1), Delivery("", delivery(0).outputs)), "it may have been rejected"
     assert result.without(result.deliveries) == result, "one is left in any case"

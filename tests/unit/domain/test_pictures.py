@@ -10,7 +10,7 @@ import pytest
 from detag.domain import waits
 from detag.domain.decisions import Photo, Reusable, Step, TakeOver, Untold, begin, meet_picture
 from detag.domain.job import Job, Reservation, State, Upload, new
-from detag.domain.picture import Output, Picture
+from detag.domain.picture import Output, Picture, Result
 from detag.domain.reasons import Reason
 
 NOW = 1_795_431_600.0
@@ -25,7 +25,7 @@ def job_of(number: int) -> Job:
 MEETS = job_of(1)
 PAYS = replace(job_of(2), state=State.SUBMITTED, reason=None, picture=PICTURE)
 TAKEN = Picture(picture_id=PICTURE, version=3, taken_by=PAYS.job_id, taken_until=NOW + 86_400.0)
-KNOWN = replace(TAKEN, outputs=(OUTPUT,), originals=(OUTPUT,))
+KNOWN = replace(TAKEN, results=(Result(outputs=(OUTPUT,), originals=(OUTPUT,)),))
 
 
 def due_of(decided: object) -> float:

@@ -68,7 +68,7 @@ def test_outputs_among_the_photos_are_refused(input_prefix: str, output_prefix: 
     places = {"input_prefix": input_prefix, "output_prefix": output_prefix}
     with pytest.raises(Misconfigured, match=r"OutputPrefix .* InputPrefix .* incoming/ and cleaned/"):
         settings(SubmitSettings, input_bucket="shop", output_bucket="shop", **places)
-    assert settings(SubmitSettings, input_bucket="shop", output_bucket="other", **places)
+    assert settings(SubmitSettings, input_bucket="shop", output_bucket="other", **places).output_bucket == "other"
 
 
 @pytest.mark.parametrize("prefix", ["/", "/a/", "a"])

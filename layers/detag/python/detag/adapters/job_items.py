@@ -162,7 +162,7 @@ DELIVERIES: Final = Type(
 )
 RESULTS: Final = Type(
     "L",
-    "list of results: each like that of the picture itself",
+    "list of results: each with the attributes of the first",
     lambda value: [{"M": _written(RESULT_ATTRIBUTES, partial(getattr, one))} for one in value],
     lambda value: tuple(Result(**_fields(RESULT_ATTRIBUTES, one["M"])) for one in value),
 )
@@ -462,6 +462,14 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
+PICTURE_ATTRIBUTES: Final = (
+    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
+    Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
+    Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
+    Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
+    Attribute("rejected_runs", "rejected_runs", TEXTS, "once a result was seen to be rejected", ()),
+    Attribute("known_version", "known_version", WHOLE, "once known", 0),
+)
 RESULT_ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("source_key", "source_key", TEXT, "once known", ""),
     Attribute("outputs", "outputs", OUTPUTS, "once known", ()),
@@ -471,15 +479,14 @@ RESULT_ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("partial", "partial", FLAG, TRUE, absent=False),
     Attribute("replaced", "replaced", FLAG, TRUE, absent=False),
 )
-PICTURE_ATTRIBUTES: Final = (
-    Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
-    Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
-    Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
-    Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
-    *RESULT_ATTRIBUTES,
-    Attribute("others", "others", RESULTS, "once other runs have made results of it", ()),
-    Attribute("rejected_runs", "rejected_runs", TEXTS, "once a result was seen to be rejected", ()),
-    Attribute("known_version", "known_version", WHOLE, "once known", 0),
+"""Of each result of a picture. Those of the first are on the picture's item itself."""
+OTHER_RESULTS: Final = Attribute(
+    "others",
+    "results",
+    RESULTS,
+    "once other runs have made results of it",
+    (),
+    means="The results of other runs: of those that ended well after all, and of those before another was paid for.",
 )
 PICTURE_EXPIRES_AT: Final = Attribute(
     "expires_at", "expires_at", WHOLE, "unless known", means="When DynamoDB may delete the item (TTL)."
@@ -637,7 +644,12 @@ def output_pk(output_id: str) -> str:
 
 def picture_item(picture: Picture, now: float) -> Item:
     """A picture's item."""
-    item = {"pk": {"S": picture_pk(picture.picture_id)}} | _written(PICTURE_ATTRIBUTES, partial(getattr, picture))
+    item = (
+        {"pk": {"S": picture_pk(picture.picture_id)}}
+        | _written(PICTURE_ATTRIBUTES, partial(getattr, picture))
+        | _written(RESULT_ATTRIBUTES, partial(getattr, picture.first))
+        | _written((OTHER_RESULTS,), {OTHER_RESULTS.field: picture.results[1:]}.__getitem__)
+    )
     if picture.expires:
         item[EXPIRES_AT.name] = {"N": WHOLE.write(int(max(now, picture.taken_until) + LASTING_SECONDS))}
     return item
@@ -653,9 +665,15 @@ def read_picture(picture_id: str, item: Mapping[str, Any] | None) -> Picture | N
     if not (rev.isascii() and rev.isdigit() and int(rev) > 0):
         return None
     try:
-        return Picture(picture_id=picture_id, **_fields(PICTURE_ATTRIBUTES, item))
+        return Picture(picture_id=picture_id, results=_results(item), **_fields(PICTURE_ATTRIBUTES, item))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         return Picture(picture_id=picture_id, version=int(rev))
+
+
+def _results(item: Mapping[str, Any]) -> tuple[Result, ...]:
+    first = Result(**_fields(RESULT_ATTRIBUTES, item))
+    others: tuple[Result, ...] = _fields((OTHER_RESULTS,), item)[OTHER_RESULTS.field]
+    return (first, *others) if others or first != Result() else ()
 
 
 def output_item(job_id: str, now: float) -> Item:

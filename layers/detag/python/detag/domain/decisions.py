@@ -678,7 +678,7 @@ def _reused(source: Source, copied: Stored, now: float, price: Decimal) -> Step:
         now,
         picture=picture.picture_id,
         reused_from=delivery.outputs[0].key,
-        partial=picture.partial,
+        partial=picture.first.partial,
         stored=copied.outputs,
         leftovers=copied.leftovers,
     )

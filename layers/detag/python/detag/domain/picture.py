@@ -80,15 +80,22 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one run made of a picture, under the names that are remembered of it. The fields are those of `Picture`."""
+    """What one run made of a picture, under the names that are remembered of it."""
 
     source_key: str = ""
+    """The key of the photo whose outputs these are."""
     outputs: tuple[Output, ...] = ()
+    """What was delivered of it last: the outputs of a run, or copies of them."""
     originals: tuple[Output, ...] = ()
+    """The outputs of the run that all of these are copies of, or the same: by them one result is told from another."""
     older: tuple[Delivery, ...] = ()
+    """What the same result was delivered as before, under other names, the newest first."""
     run_id: str | None = None
+    """Runflow's id of that run."""
     partial: bool = False
+    """Whether the run made less than it was asked for."""
     replaced: bool = False
+    """Whether a new run was asked for in its place: it is used only where what that made is gone."""
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -117,9 +124,6 @@ class Result:
         return replace(self, source_key=left[0].source_key, outputs=left[0].outputs, older=tuple(left[1:]))
 
 
-_OF_RESULT: Final = tuple(Result.__dataclass_fields__)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One picture, as one item of the job table keeps it."""
@@ -133,31 +137,19 @@ class Picture:
     """When another job may take it, whatever has become of that one: as long as a run may take."""
     waiting: tuple[str, ...] = ()
     """Jobs that are woken once it is free or known."""
-    source_key: str = ""
-    """The key of the photo whose outputs these are."""
-    outputs: tuple[Output, ...] = ()
-    """What was delivered of it last: the outputs of a run, or copies of them."""
-    originals: tuple[Output, ...] = ()
-    """The outputs of the run that all of these are copies of, or the same: by them one result is told from another."""
-    older: tuple[Delivery, ...] = ()
-    """What the same result was delivered as before, under other names, the newest first."""
-    run_id: str | None = None
-    """Runflow's id of that run."""
-    partial: bool = False
-    """Whether the run made less than it was asked for."""
-    replaced: bool = False
-    """Whether a new run was asked for in its place: it is used only where what that made is gone."""
-    others: tuple[Result, ...] = ()
-    """The results of other runs: of those that ended well after all, and of those before another was paid for."""
+    results: tuple[Result, ...] = ()
+    """What is known of it: the result of the run that was paid for last, or the one that is preferred; then those of
+    other runs, which ended well after all, or were there before another was paid for.
+    """
     rejected_runs: tuple[str, ...] = ()
     """The runs whose results were seen to be rejected: they are not used any more, however they are delivered again."""
     known_version: int = 0
     """The version with which something was delivered of it last."""
 
     @property
-    def results(self) -> tuple[Result, ...]:
-        """What is known of it, the result of the run that was paid for last before those that came late."""
-        return (Result(**{name: getattr(self, name) for name in _OF_RESULT}), *self.others)
+    def first(self) -> Result:
+        """The result that comes before the others; an empty one where there is none."""
+        return self.results[0] if self.results else Result()
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -167,12 +159,16 @@ class Picture:
     @property
     def is_known(self) -> bool:
         """Whether something was delivered of it. Where its item names what cannot be, it says nothing."""
-        return bool(self.outputs) and all(one.is_possible for made in self.deliveries for one in made.outputs)
+        return bool(self.first.outputs) and all(one.is_possible for made in self.deliveries for one in made.outputs)
 
     @property
     def expires(self) -> bool:
         """Whether the item may be deleted in the end. What is known is remembered for as long as its output exists."""
         return not self.is_known
+
+    def was_rejected(self, run_id: str | None) -> bool:
+        """Whether the result of a run was seen to be rejected. Which run made it is not always known."""
+        return run_id is not None and run_id in self.rejected_runs
 
 
 def take(picture: Picture, job_id: str, until: float) -> Picture:
@@ -230,7 +226,7 @@ def know(
     front, where its job has the picture, and behind, where it came late. What was rejected makes way for it.
     """
     left = leave(picture, job_id)
-    if run_id is not None and run_id in picture.rejected_runs:
+    if picture.was_rejected(run_id):
         return left
     results = list(picture.results) if picture.is_known else []
     number = next((n for n, one in enumerate(results) if _is_same(one, copies=copies, of=of, run_id=run_id)), None)
@@ -241,16 +237,12 @@ def know(
             return left
         results[number] = results[number].named(delivered)
     else:
-        made = Result(
-            source_key=delivered.source_key,
-            outputs=delivered.outputs,
-            originals=delivered.outputs,
-            run_id=run_id,
-            partial=partial,
-        )
-        known = [one for one in results if one.run_id is None or one.run_id not in picture.rejected_runs]
+        key, outputs = delivered.source_key, delivered.outputs
+        made = Result(source_key=key, outputs=outputs, originals=outputs, run_id=run_id, partial=partial)
+        known = [one for one in results if not picture.was_rejected(one.run_id)]
         results = _beside(known, made, first=picture.taken_by == job_id, asked=asked)
-    return replace(_with(left, _fitting(results)), version=picture.version + 1, known_version=picture.version + 1)
+    version = picture.version + 1
+    return replace(left, results=_fitting(results), version=version, known_version=version)
 
 
 def _beside(known: Sequence[Result], made: Result, *, first: bool, asked: bool) -> list[Result]:
@@ -266,7 +258,7 @@ def _is_same(one: Result, *, copies: bool, of: tuple[Output, ...] | None, run_id
     return run_id is not None and one.run_id == run_id
 
 
-def _fitting(results: Sequence[Result]) -> list[Result]:
+def _fitting(results: Sequence[Result]) -> tuple[Result, ...]:
     """As many results as are remembered, the first in any case: each with its newest name and its originals, and with
     as many of the other names as there may be in all.
     """
@@ -283,17 +275,12 @@ def _fitting(results: Sequence[Result]) -> list[Result]:
                 kept.append(one)
                 names, outputs = names - 1, outputs - len(one.outputs)
         fitting[number] = replace(result, older=tuple(kept))
-    return fitting
+    return tuple(fitting)
 
 
 def _most_outputs(results: Sequence[Result]) -> int:
     """How many outputs the other names of these results may have."""
     return MAX_KNOWN_OUTPUTS - sum(len(one.outputs) + len(one.originals) for one in results)
-
-
-def _with(picture: Picture, results: Sequence[Result]) -> Picture:
-    first, *others = results
-    return replace(picture, others=tuple(others), **{name: getattr(first, name) for name in _OF_RESULT})
 
 
 def reject(picture: Picture, rejected: Collection[Result]) -> Picture:
@@ -307,7 +294,7 @@ def prefer(picture: Picture, result: Result, gone: Collection[Delivery]) -> Pict
     gone.
     """
     others = (one for one in picture.results if one.originals != result.originals)
-    return _with(picture, [result.without(gone), *others])
+    return replace(picture, results=(result.without(gone), *others))
 
 
 def woken(before: Picture, after: Picture) -> tuple[str, ...]:

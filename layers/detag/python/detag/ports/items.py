@@ -174,7 +174,7 @@ def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
         job.job_id,
         delivered,
         copies=copies,
-        of=met.originals if copies and met is not None else None,
+        of=met.first.originals if copies and met is not None else None,
         run_id=job.run_id,
         partial=job.partial,
         asked=job.again is not None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from detag.domain.decisions import (
@@ -43,6 +44,8 @@ from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
 from detag.services.storing import Storing, as_output
 
+SPARE_SECONDS: Final = 10.0
+"""Kept back from the deadline for one more copy; or to pay for the photo, where there can be none."""
 GONE: Final = Facts(there=False, untouched=False, rejected=False)
 
 
@@ -52,6 +55,41 @@ class _Rejected(Exception):
 
 class _NewerDelivered(Exception):
     """A newer version of the same photo is already at the key."""
+
+
+@dataclass(slots=True)
+class _Meeting:
+    """A photo that meets a known picture, and what was seen meanwhile: it is looked at again only where an attempt to
+    copy showed that it had changed.
+    """
+
+    job: Job
+    photo: Photo
+    picture: Picture
+    deadline: float
+    uncopied: list[Delivery] = field(default_factory=list)
+    """What could not be copied."""
+    rejected: list[Result] = field(default_factory=list)
+    """Of what a rejected copy is at the photo's own name."""
+    objects: dict[tuple[str, str | None], Existing | None] = field(default_factory=dict)
+    """What is in the output bucket, by key and version; None where nothing is."""
+    tags: dict[tuple[str, str | None], Mapping[str, str] | Denied] = field(default_factory=dict)
+    """Of these objects; none of what is gone."""
+    delivered: dict[str, Collection[str]] = field(default_factory=dict)
+    """By the key of another photo, where the outputs are that were delivered of it last."""
+
+    def remember(self, key: str, there: Existing | None) -> None:
+        """What is at a key by now."""
+        if self.objects.get((key, None)) != there:
+            self.tags.pop((key, None), None)
+        self.objects[key, None] = there
+
+    def forget(self, delivery: Delivery) -> None:
+        """Have its outputs looked at again."""
+        for output in delivery.outputs:
+            for version_id in (None, output.version_id):
+                self.objects.pop((output.key, version_id), None)
+                self.tags.pop((output.key, version_id), None)
 
 
 class Reuse:
@@ -75,17 +113,17 @@ class Reuse:
         met = meet_picture(job, picture, self._payer(picture), now=self._clock.now())
         if not isinstance(met, Reusable):
             return met
-        unreadable: list[Delivery] = []
-        rejected: list[Result] = []
+        meeting = _Meeting(job, photo, picture, deadline)
         while True:
-            source = self._source(job, photo, picture, unreadable, rejected)
+            source = self._source(meeting)
             if isinstance(source, TakeOver):
                 return source
-            copied = self._copied(job, photo, source.delivery, deadline)
+            self._check_time(meeting)
+            copied = self._copied(meeting, source.delivery)
             if isinstance(copied, _Rejected):
-                rejected += [one for one in picture.results if one.originals == source.picture.originals]
+                meeting.rejected += [one for one in picture.results if one.originals == source.picture.first.originals]
             elif isinstance(copied, Exception):
-                unreadable.append(source.delivery)
+                meeting.uncopied.append(source.delivery)
             else:
                 break
         decided = after_copy(job, source, copied, now=self._clock.now(), price=self._price)
@@ -101,26 +139,47 @@ class Reuse:
         except Unreadable:
             return Untold()
 
+    # What the output bucket shows
+
+    def _existing(self, meeting: _Meeting, key: str, version_id: str | None = None) -> Existing | None:
+        if (key, version_id) not in meeting.objects:
+            self._check_time(meeting)
+            meeting.objects[key, version_id] = self._photos.existing(key, version_id)
+        return meeting.objects[key, version_id]
+
+    def _tags(self, meeting: _Meeting, key: str, version_id: str | None) -> Mapping[str, str]:
+        """Raises `Denied`."""
+        if (key, version_id) not in meeting.tags:
+            self._check_time(meeting)
+            try:
+                meeting.tags[key, version_id] = self._photos.tags(key, version_id)
+            except Missing:
+                meeting.tags[key, version_id] = {}
+            except Denied as denied:
+                meeting.tags[key, version_id] = denied
+        found = meeting.tags[key, version_id]
+        if isinstance(found, Denied):
+            raise found
+        return found
+
+    def _check_time(self, meeting: _Meeting) -> None:
+        if self._clock.monotonic() > meeting.deadline - SPARE_SECONDS:
+            raise Transient("too little time is left to look for an output that can be reused")
+
     # Whether what is known can be used
 
-    def _source(
-        self,
-        job: Job,
-        photo: Photo,
-        picture: Picture,
-        unreadable: Collection[Delivery],
-        rejected: Collection[Result],
-    ) -> Source | TakeOver:
+    def _source(self, meeting: _Meeting) -> Source | TakeOver:
         """The first result that can be used: one under the upload's own name before all others, but those in whose
         place a new one was asked for last, and none of them where that one was rejected. Else why there is none.
         """
-        key, refused, whys = job.upload.key, list[Result](), list[str | None]()
+        picture, key = meeting.picture, meeting.job.upload.key
+        refused, whys = list[Result](), list[str | None]()
         for result in sorted(picture.results, key=lambda one: (one.replaced, not one.has_name(key))):
-            known = result in rejected or (result.run_id is not None and result.run_id in picture.rejected_runs)
+            known = result in meeting.rejected or picture.was_rejected(result.run_id)
             if known or (result.replaced and refused):
                 refused.append(result)
                 continue
-            found = self._source_in(job, photo, result, unreadable)
+            found = self._source_in(meeting, result)
             if not isinstance(found, str | None):
                 return Source(found[0], prefer(reject(picture, refused), result, found[1]))
             whys.append(found)
@@ -128,28 +187,26 @@ class Reuse:
                 refused.append(result)
         return TakeOver(reject(picture, refused), WAS_REJECTED if refused else whys[0])
 
-    def _source_in(
-        self, job: Job, photo: Photo, result: Result, unreadable: Collection[Delivery]
-    ) -> tuple[Delivery, Collection[Delivery]] | str | None:
+    def _source_in(self, meeting: _Meeting, result: Result) -> tuple[Delivery, Collection[Delivery]] | str | None:
         """The first name whose outputs are as they were delivered, the upload's own before all others, and those that
         are not; or why there is none. Of the names after it nothing but whether they were rejected is asked.
         """
-        names = sorted(result.deliveries, key=lambda one: one.source_key != job.upload.key)
+        names = sorted(result.deliveries, key=lambda one: one.source_key != meeting.job.upload.key)
         found: Delivery | None = None
         facts: list[list[Facts]] = []
         gone: list[Delivery] = []
         try:
             for one in names:
-                if found is None and one not in unreadable:
-                    facts.append([self._facts_of(job, one, output) for output in one.outputs])
+                if found is None and one not in meeting.uncopied:
+                    facts.append([self._facts_of(meeting, one, output) for output in one.outputs])
                     if is_as_delivered(facts[-1]):
                         found = one
                     else:
                         gone.append(one)
                 else:
-                    facts.append([replace(GONE, rejected=self._is_rejected(output)) for output in one.outputs])
+                    facts.append([replace(GONE, rejected=self._is_rejected(meeting, output)) for output in one.outputs])
             for one in names:
-                if found is None and one not in unreadable and self._is_copied(job, photo, one):
+                if found is None and one not in meeting.uncopied and self._is_copied(meeting, one):
                     found = one
                     facts.append([Facts(there=True, untouched=True, rejected=False)])  # whether it is: when it is used
         except Denied:  # of the tags: whether it was rejected cannot be told
@@ -157,100 +214,108 @@ class Reuse:
         why = refuse_reuse(facts)
         return why if found is None or why else (found, gone)
 
-    def _is_copied(self, job: Job, photo: Photo, delivery: Delivery) -> bool:
+    def _is_copied(self, meeting: _Meeting, delivery: Delivery) -> bool:
         """Whether all copies of an earlier delivery are there that were stored for this very job, which could not be
         saved: older outputs made way for them, and they are what the photo's name shows.
         """
-        return all(self._has_copy(job, photo, delivery, output) for output in delivery.outputs)
+        return all(self._has_copy(meeting, delivery, output) for output in delivery.outputs)
 
-    def _has_copy(self, job: Job, photo: Photo, delivery: Delivery, output: Output) -> bool:
+    def _has_copy(self, meeting: _Meeting, delivery: Delivery, output: Output) -> bool:
         if output.content_type not in DELIVERABLE:
             return False
-        _, there = self._storing.place(job, photo.content_type, output.content_type, output.number)
-        return there is not None and _is_copy_for(there, job, delivery, output)
+        kinds = (meeting.photo.content_type, output.content_type)
+        _, there = self._storing.place(meeting.job, *kinds, output.number, partial(self._existing, meeting))
+        return there is not None and _is_copy_for(there, meeting.job, delivery, output)
 
-    def _facts_of(self, job: Job, delivery: Delivery, output: Output) -> Facts:
-        shown = self._photos.existing(output.key)
+    def _facts_of(self, meeting: _Meeting, delivery: Delivery, output: Output) -> Facts:
+        shown = self._existing(meeting, output.key)
         if output.content_type not in DELIVERABLE:
             return GONE
         if shown is not None and _is_very(shown, output):
-            return Facts(there=True, untouched=True, rejected=self._is_rejected(output))
-        delivered = self._photos.existing(output.key, output.version_id) if output.version_id else None
+            return Facts(there=True, untouched=True, rejected=self._is_rejected(meeting, output))
+        delivered = self._existing(meeting, output.key, output.version_id) if output.version_id else None
         if delivered is None:
             return GONE
         return Facts(
             there=True,
-            untouched=self._replaced_by_us(job, delivery, output, delivered, shown),
-            rejected=self._is_rejected(output),
+            untouched=self._replaced_by_us(meeting, delivery, output, delivered, shown),
+            rejected=self._is_rejected(meeting, output),
         )
 
     def _replaced_by_us(
-        self, job: Job, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
+        self, meeting: _Meeting, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
     ) -> bool:
         """Whether a newer output of the same photo took the place of one, and nobody's hand."""
         if shown is not None:
             return shown.metadata.get(SOURCE_KEY) == delivered.metadata.get(SOURCE_KEY)
-        if not delivery.source_key:
+        key = delivery.source_key
+        if not key:
             return False
-        return output.key not in self._jobs.delivered_of(job.upload.bucket, delivery.source_key).keys
+        if key not in meeting.delivered:
+            meeting.delivered[key] = self._jobs.delivered_of(meeting.job.upload.bucket, key).keys
+        return output.key not in meeting.delivered[key]
 
-    def _is_rejected(self, output: Output) -> bool:
+    def _is_rejected(self, meeting: _Meeting, output: Output) -> bool:
         """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:
         its tags went with it.
         """
         if output.version_id is None:
-            shown = self._photos.existing(output.key)
+            shown = self._existing(meeting, output.key)
             if shown is None or shown.etag != output.etag:
                 return False
-        try:
-            tags = self._photos.tags(output.key, output.version_id)
-        except Missing:
-            return False
+        tags = self._tags(meeting, output.key, output.version_id)
         return tags.get(REVIEW) == REJECTED
 
     # The copies
 
-    def _copied(
-        self, job: Job, photo: Photo, delivery: Delivery, deadline: float
-    ) -> Fetched | Missing | Denied | Archived | _Rejected:
+    def _copied(self, meeting: _Meeting, delivery: Delivery) -> Fetched | Missing | Denied | Archived | _Rejected:
         """What became of the copies of one delivery; or why there can be none."""
         refused: list[Missing | Denied | Archived | _Rejected] = []
 
         def store() -> Fetched:
             try:
-                return self._copy(job, photo, delivery)
+                return self._copy(meeting, delivery)
             except (Missing, Denied, Archived, _Rejected) as error:
                 refused.append(error)
+                if isinstance(error, Missing):
+                    meeting.forget(delivery)
             except _NewerDelivered:
                 return Overtaken()
             except PreconditionFailed:
                 return NotStored("another delivery wrote the same key")
             return Stored((), "")
 
-        stored = self._storing.alone(job, store, deadline)
+        stored = self._storing.alone(meeting.job, store, meeting.deadline)
         return refused[0] if refused else stored
 
-    def _copy(self, job: Job, photo: Photo, delivery: Delivery) -> Stored:
-        reused_from = delivery.outputs[0].key
-        metadata = output_metadata(job, dict(photo.metadata), Decimal(0), reused_from=reused_from)
-        outputs = tuple(self._copy_one(job, photo, delivery, output, metadata) for output in delivery.outputs)
+    def _copy(self, meeting: _Meeting, delivery: Delivery) -> Stored:
+        own, reused_from = dict(meeting.photo.metadata), delivery.outputs[0].key
+        metadata = output_metadata(meeting.job, own, Decimal(0), reused_from=reused_from)
+        outputs = tuple(self._copy_one(meeting, delivery, output, metadata) for output in delivery.outputs)
         return Stored(tuple(output.key for output in outputs), "", outputs=outputs)
 
-    def _copy_one(
-        self, job: Job, photo: Photo, delivery: Delivery, output: Output, metadata: Mapping[str, str]
-    ) -> Output:
-        key, existing = self._storing.place(job, photo.content_type, output.content_type, output.number)
+    def _copy_one(self, meeting: _Meeting, delivery: Delivery, output: Output, metadata: Mapping[str, str]) -> Output:
+        """What is at its name is looked at again, now that no other worker stores anything there."""
+        job, kinds = meeting.job, (meeting.photo.content_type, output.content_type)
+
+        def look(key: str) -> Existing | None:
+            meeting.remember(key, found := self._photos.existing(key))
+            return found
+
+        key, existing = self._storing.place(job, *kinds, output.number, look)
         if existing is not None:
             if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
                 raise _NewerDelivered
             there = as_output(output.number, key, existing)
             if key == output.key and _is_very(existing, output):
                 return there
-            if existing.etag == output.etag and self._is_rejected(there):
+            if existing.etag == output.etag and self._is_rejected(meeting, there):
                 raise _Rejected
             if _is_copy_for(existing, job, delivery, output):
                 return there
-        return as_output(output.number, key, self._photos.copy_output(output, key, metadata, existing))
+        copy = self._photos.copy_output(output, key, metadata, existing)
+        meeting.remember(key, copy)
+        return as_output(output.number, key, copy)
 
 
 def _is_very(existing: Existing, output: Output) -> bool:

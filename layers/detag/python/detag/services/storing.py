@@ -58,13 +58,21 @@ class Storing:
         """Where output `number` of a photo may be."""
         return self._naming.output_keys(job.upload.key, source_type, output_type, number)
 
-    def place(self, job: Job, source_type: str | None, output_type: str, number: int) -> tuple[str, Existing | None]:
+    def place(
+        self,
+        job: Job,
+        source_type: str | None,
+        output_type: str,
+        number: int,
+        look: Callable[[str], Existing | None] | None = None,
+    ) -> tuple[str, Existing | None]:
         """Where output `number` of a photo goes, and what of this photo is there already: the first name that is not
-        another's. Raises `Transient` where all of them are.
+        another's. `look` tells what is at a name, where that is not asked of S3. Raises `Transient` where all names are
+        others'.
         """
-        source = source_of(job.upload.bucket, job.upload.key)
+        source, look = source_of(job.upload.bucket, job.upload.key), look or self._photos.existing
         for key in self.names(job, source_type, output_type, number):
-            existing = self._photos.existing(key)
+            existing = look(key)
             if existing is not None and existing.metadata.get(SOURCE_KEY) != source:
                 continue
             if not self._naming.replaces or self._jobs.claim_name(key, source):

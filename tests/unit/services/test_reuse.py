@@ -1,0 +1,190 @@
+"""A photo that meets a known picture asks the output bucket as little as it can, however many names are known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detag.domain.job import Job, State
+from detag.domain.picture import MAX_NAMES, Result
+from detag.ports.photos import Denied, Existing, Missing
+from detag.ports.runs_fake import tiny_image
+from detag.services.reuse import SPARE_SECONDS
+from tests.unit.services.harness import Harness
+
+PAGE = (Path(__file__).parents[3] / "docs/pictures.md").read_text(encoding="utf-8")
+PHOTO = tiny_image("image/jpeg", b"a shoe")
+MANY = [1, 2, 5, MAX_NAMES]
+
+
+class Known(Harness):
+    """The outputs of one picture under so many names. `asked` counts the requests about them from then on."""
+
+    def __init__(self, names: int) -> None:
+        super().__init__()
+        self.send(self.upload("0.jpg", PHOTO))
+        self.wait(60.0)
+        self.arrive()
+        for number in range(1, names):
+            self.drop(f"{number}.jpg")
+        (picture,) = self.jobs.pictures.values()
+        self.keys = [delivery.outputs[0].key for delivery in picture.deliveries]
+        assert len(self.keys) == names
+        self.calls.clear()
+        self.asked: Counter[str] = Counter()
+        for name in ("existing", "tags", "copy_output"):
+            setattr(self.photos, name, self._counted(name, getattr(self.photos, name)))
+
+    def _counted(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any) -> Any:
+            about = given if name != "copy_output" else given[:2]
+            self.asked[f"{name} {about}"] += 1
+            return real(*given)
+
+        return counted
+
+    def drop(self, key: str, seconds: float = 30.0) -> Job:
+        """Upload the same photo; its job once it was handled."""
+        before = set(self.jobs.jobs)
+        self.submit.handle(self.upload(key, PHOTO), self.clock.monotonic() + seconds)
+        (job_id,) = set(self.jobs.jobs) - before
+        return self.jobs.jobs[job_id]
+
+    @property
+    def requests(self) -> int:
+        return self.asked.total()
+
+
+def archive(known: Known) -> None:
+    """None can be copied, which only the attempt shows."""
+    known.photos.archived |= {("out", key) for key in known.keys}
+
+
+def remove(known: Known) -> None:
+    """A person deleted them all: their versions are left."""
+    for key in known.keys:
+        del known.photos.outputs[key]
+
+
+def lose(known: Known) -> None:
+    """Each is gone as soon as it is copied."""
+
+    def copy_output(source: Any, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
+        known.asked[f"copy_output {source, key}"] += 1
+        raise Missing("NoSuchKey")
+
+    known.photos.copy_output = copy_output  # type: ignore[method-assign]
+
+
+def replace_and_lose(known: Known) -> None:
+    """Newer outputs of the same photos are at their names; each version of before is gone as soon as it is copied."""
+    for key in known.keys:
+        known.photos.outputs[key] = replace(known.photos.outputs[key], etag="newer", version_id="newer")
+    lose(known)
+
+
+@pytest.mark.parametrize("names", MANY)
+@pytest.mark.parametrize(
+    ("spoil", "of_each"),
+    [(archive, 4), (remove, 3), (lose, 5), (replace_and_lose, 6)],
+    ids=["archived", "deleted", "lost", "replaced and lost"],
+)
+def test_many_names_ask_in_proportion(names: int, spoil: Callable[[Known], None], of_each: int) -> None:
+    """What is there, whether it was rejected, and the attempt; one of them all is of the photo's own name."""
+    known = Known(names)
+    spoil(known)
+    found = known.drop("another.jpg")
+    assert (found.state, found.reused_from) == (State.SUBMITTED, None)
+    assert of_each * names <= known.requests <= of_each * names + 1
+    assert "at\nmost five requests for each output, and one for each name that its copy may get" in PAGE
+
+
+def test_a_name_is_looked_at_once() -> None:
+    """But for the photo's own, at each attempt to copy something there."""
+    known = Known(MAX_NAMES)
+    archive(known)
+    known.drop("another.jpg")
+    own = [asked for asked in known.asked if "another.jpg" in asked and asked.startswith("existing")]
+    assert [known.asked.pop(asked) for asked in own] == [MAX_NAMES]
+    assert set(known.asked.values()) == {1}
+
+
+def test_what_changed_at_an_attempt_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was rejected, and then deleted for good, while a copy was made."""
+    known = Known(3)
+    first, copy = known.keys[0], known.photos.copy_output
+
+    def copy_output(source: Any, *how: Any) -> Existing:
+        if source.key == first:
+            known.photos.output_tags[source.key, source.version_id] = {"detag-review": "rejected"}
+            raise Missing("NoSuchKey")
+        return copy(source, *how)
+
+    monkeypatch.setattr(known.photos, "copy_output", copy_output)
+    assert known.drop("another.jpg").not_reused == "the earlier result was rejected"
+
+
+def test_tags_that_cannot_be_read_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the first of two results was rejected cannot be told, and the second cannot be copied."""
+    known = Known(2)
+    (picture,) = known.jobs.pictures.values()
+    results = tuple(
+        Result(source_key=one.source_key, outputs=one.outputs, originals=one.outputs) for one in picture.deliveries
+    )
+    known.jobs.pictures[picture.picture_id] = replace(picture, results=results)
+    archive(known)
+    tags = known.photos.tags
+
+    def denied(key: str, version_id: str | None) -> Mapping[str, str]:
+        found = tags(key, version_id)
+        if key == known.keys[0]:
+            raise Denied("AccessDenied")
+        return found
+
+    monkeypatch.setattr(known.photos, "tags", denied)
+    assert known.drop("another.jpg").not_reused is not None
+    assert {name: times for name, times in known.asked.items() if times > 1} == {}
+    assert known.asked.total() == 6
+
+
+def slow(known: Known, seconds: float) -> None:
+    """Each request about an output takes so long."""
+    effect = known.photos._effect
+
+    def taking(name: str) -> AbstractContextManager[None]:
+        if name in ("photos.existing", "photos.tags", "photos.copy_output"):
+            known.clock.advance(seconds)
+        return effect(name)
+
+    known.photos._effect = taking
+
+
+def test_a_slow_output_bucket_does_not_kill_the_process() -> None:
+    """Nothing is decided before the time is over: the photo comes due again, and may be reused or paid for then."""
+    known = Known(MAX_NAMES)
+    archive(known)
+    slow(known, 1.0)
+    begun = known.clock.time
+    found = known.drop("another.jpg")
+    assert known.clock.time <= begun + 30.0 - SPARE_SECONDS + 3.0
+    assert (found.state, found.submission_no) == (State.WAITING, 0)
+    assert found.due_at is not None and found.due_at > known.clock.time
+    assert len(known.runs.runs) == 1
+    known.photos._effect = lambda name: nullcontext()
+    known.wait(found.due_at - known.clock.time)
+    known.send_to(found)
+    assert known.jobs.jobs[found.job_id].state is State.SUBMITTED
+
+
+def test_a_copy_is_not_begun_too_late() -> None:
+    """Its worker would be killed while no other may store outputs of the photo."""
+    known = Known(1)
+    slow(known, 10.5)
+    assert known.drop("another.jpg").state is State.WAITING
+    assert len(known.photos.puts) == 1
