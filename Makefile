@@ -29,7 +29,7 @@ local-down: ## Stop the local stack
 .PHONY: test
 test: ## Run all the tests
 	$(setup) test run emulator sam runtime
-	@.venv/test/bin/python -m pytest -n 2 --dist loadfile
+	@.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: simulate
 simulate: ## Run simulations: make simulate SEEDS=n FROM=k, or SEED=s to replay one with its trace

@@ -14,6 +14,10 @@ TESTS = Path(__file__).parent
 ON_LOOPBACK = ("contract", "integration", "e2e", "performance")
 LOOPBACK = ["127.0.0.1", "::1"]
 
+# Begun before all others where files are shared out among processes: the simulations, whose own processes are content
+# with what the others leave of the machine; what waits most of its time; and the mutants.
+FIRST = ("simulation/test_simulations.py", "e2e/", "simulation/test_mutants.py", "integration/", "simulation/")
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("detag", parent=hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("detag")
@@ -33,7 +37,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow loopback, and only that, to the tests that need it."""
+    """Begin with what takes longest. Allow loopback, and only that, to the tests that need it."""
+    items.sort(key=_turn)
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in ON_LOOPBACK:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+def _turn(item: pytest.Item) -> int:
+    name = item.path.relative_to(TESTS).as_posix()
+    return next((turn for turn, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))

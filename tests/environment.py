@@ -43,7 +43,16 @@ ENVIRON: Final = _variables()
 
 def settings(kind: type[Settings], **changes: object) -> Settings:
     """A function's settings as deployed, some of them changed: `daily_spend_limit_usd=None`, `paused=True`."""
-    return load(kind, ENVIRON | {name.upper(): _text(value) for name, value in changes.items()})
+    texts: dict[str, str] = {name.upper(): _text(value) for name, value in changes.items()}
+    known: tuple[object, ...] = (kind, *texts.items())
+    if known not in _LOADED:
+        _LOADED[known] = load(kind, ENVIRON | texts)
+    loaded: Settings = _LOADED[known]
+    return loaded
+
+
+_LOADED: Final[dict[tuple[object, ...], Any]] = {}
+"""What was read before: a simulation asks for the same whenever a process starts."""
 
 
 def _text(value: object) -> str:

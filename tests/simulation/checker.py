@@ -163,6 +163,8 @@ class Checker:
         self._back_since: dict[str, float] = {}
         """Since when it is there again, what came after it having been taken back."""
         self._written = 0
+        self._writes_of: defaultdict[str, list[Write]] = defaultdict(list)
+        """Those of each job that were seen so far, oldest first."""
         self._stored = self._removed = 0
         self._intake_version = 0
         self._intake_changed = 0.0
@@ -190,6 +192,16 @@ class Checker:
         """When the callback of a run was last asked for again."""
         self.kept_at: dict[str, float] = {}
         """When a callback of a run was last kept by the result queue for good."""
+        self._looks: dict[str, Callable[[], None]] = {
+            "jobs.save_intake": self._intake,
+            "jobs.charge": self._charges,
+            "events.publish": self._batch,
+            "photos.put": self._output,
+            "photos.copy_output": self._output,
+            "photos.remove": self._remove,
+            **{f"queue.{queue.name}.send": simulation.forward for queue in simulation.queues},
+        }
+        """What is looked at after an effect, by its name, besides the jobs that were written."""
 
     def check(self, name: str, holds: bool, *seen: object) -> None:
         """Note a breach of an invariant."""
@@ -248,33 +260,32 @@ class Checker:
         """After each effect."""
         writes = self._simulation.jobs.writes
         while self._written < len(writes):
+            write = writes[self._written]
             self._written += 1
-            self._item(writes[self._written - 1])
-        if name == "jobs.save_intake":
-            intake = self._simulation.intake
-            self.check("one writer at a time", intake.version > self._intake_version, "the intake", intake)
-            self._intake_version, self._intake_changed = intake.version, self._simulation.time
-            if intake.reason is Reason.SPEND_LIMIT:
-                self._simulation.profile.happens("spend limit reached")
-            self._simulation.trace_line(
-                "intake:", intake.reason, "draining" if intake.draining else "", intake.probe_job or ""
-            )
-        elif name == "jobs.charge":
-            for run_id, charge in self._simulation.jobs.charges.items():
-                before = self._charged.get(run_id)
-                if charge != before:
-                    if before is None and run_id in self._simulation.runflow.too_late:
-                        self._simulation.profile.seen["unmatched paid run"] += 1
-                    self._charged[run_id] = charge
-                    self._spent((before,) if before else (), (charge,))
-        elif name == "events.publish":
-            self._batch()
-        elif name in ("photos.put", "photos.copy_output"):
-            self._output()
-        elif name == "photos.remove":
-            self._remove()
-        elif name.startswith("queue."):
-            self._simulation.forward()
+            self._writes_of[write.after.job_id].append(write)
+            self._item(write)
+        looks = self._looks.get(name)
+        if looks is not None:
+            looks()
+
+    def _intake(self) -> None:
+        intake = self._simulation.intake
+        self.check("one writer at a time", intake.version > self._intake_version, "the intake", intake)
+        self._intake_version, self._intake_changed = intake.version, self._simulation.time
+        if intake.reason is Reason.SPEND_LIMIT:
+            self._simulation.profile.happens("spend limit reached")
+        self._simulation.trace_line(
+            "intake:", intake.reason, "draining" if intake.draining else "", intake.probe_job or ""
+        )
+
+    def _charges(self) -> None:
+        for run_id, charge in self._simulation.jobs.charges.items():
+            before = self._charged.get(run_id)
+            if charge != before:
+                if before is None and run_id in self._simulation.runflow.too_late:
+                    self._simulation.profile.seen["unmatched paid run"] += 1
+                self._charged[run_id] = charge
+                self._spent((before,) if before else (), (charge,))
 
     def callback_asked_for(self, run_id: str) -> None:
         """detag asks Runflow to send a run's callback again. The clocks of two workers may be apart."""
@@ -422,8 +433,8 @@ class Checker:
         """The names of a job's requests, once for each time that one was begun or sent again."""
         return [
             write.after.client_ref
-            for write in self._simulation.jobs.writes
-            if write.after.job_id == job.job_id and write.after.state is State.SUBMITTING
+            for write in self._writes_of[job.job_id]
+            if write.after.state is State.SUBMITTING
             if write.before is None or write.before.state is State.WAITING
         ]
 
@@ -435,8 +446,8 @@ class Checker:
         refused = {name for name, seen in outcomes.items() if seen == ["Refused"] and begun.count(name) == 1}
         return refused - {
             write.after.client_ref
-            for write in self._simulation.jobs.writes
-            if write.after.job_id == job.job_id and "was interrupted" in (write.after.decision or "")
+            for write in self._writes_of[job.job_id]
+            if "was interrupted" in (write.after.decision or "")
         }
 
     def _unanswered(self, job: Job) -> set[str]:

@@ -198,6 +198,7 @@ KINDS: Final = (
     "asked to reopen: refused",
 )
 """Everything that may happen in a simulation."""
+_KNOWN: Final = frozenset(KINDS)
 
 
 class FaultProfile:
@@ -226,7 +227,7 @@ class FaultProfile:
 
     def happens(self, kind: str) -> None:
         """Note that something has happened."""
-        if kind not in KINDS:
+        if kind not in _KNOWN:
             raise ValueError(kind)
         if self.active:
             self.seen[kind] += 1

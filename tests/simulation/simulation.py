@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache, lru_cache, partial
 from random import Random
 from types import TracebackType
 from typing import Any, Final
@@ -141,6 +142,8 @@ class Simulation:
         self.started = start
         self.skew = 0.0
         """How many seconds ahead the clock of a process is that starts now, where chance does not set it."""
+        self.effect: Callable[[str], Effect] = partial(Effect, self)
+        """See `detag.ports.effect_fake.Effect`."""
         effect = self.effect
         self.jobs = FakeJobStore(self.clock, effect, lag=self.random.choice((0.0, 0.0, 1.0, 30.0)) if faults else 0.0)
         if self.jobs.lag:
@@ -161,6 +164,7 @@ class Simulation:
         self.fetcher = FakeFetcher(self.runflow.read, effect)
         self.upload_queue = FakeQueue("uploads", effect)
         self.result_queue = FakeQueue("results", effect)
+        self.queues = (self.upload_queue, self.result_queue)
         self.uploads = Sqs(
             self,
             "UploadQueue",
@@ -217,6 +221,11 @@ class Simulation:
 
     def run_until(self, end: float) -> None:
         """Run until a time."""
+        self.run_out(end)
+        self.clock.time = max(self.clock.time, end)
+
+    def run_out(self, end: float) -> bool:
+        """Run until nothing is left to happen, at most until a time; whether nothing is left."""
         heap = self._heap
         self.workers.append(None)
         while heap and heap[0][0] <= end and not self.checker.is_over:
@@ -225,13 +234,7 @@ class Simulation:
                 self.clock.time = time
             act()
         self.workers.pop()
-        self.clock.time = max(self.clock.time, end)
-
-    def run_out(self, end: float) -> bool:
-        """Run until nothing is left to happen, at most until a time; whether nothing is left."""
-        while self._heap and self._heap[0][0] <= end and not self.checker.is_over:
-            self.run_until(self._heap[0][0])
-        return not self._heap
+        return not heap
 
     def trace_line(self, *words: object) -> None:
         """A line of the trace: the time, the stalled workers and the one at work inside them, and what happens."""
@@ -244,23 +247,19 @@ class Simulation:
 
     # Effects
 
-    def effect(self, name: str) -> Effect:
-        """See `detag.ports.effect_fake.Effect`."""
-        return Effect(self, name)
-
     def before_effect(self, name: str) -> str | None:
         """What a worker meets before a call has its effect; returns what it will meet right after."""
         worker = self.workers[-1] if self.workers else None
         if worker is None:
             return None
         self.clock.time += 0.003
-        port = name.partition(".")[0]
-        if port != "fetcher" and 0 < worker.deadline - self.time < KEPT[port]:
+        if 0 < worker.deadline - self.clock.time < _kept(name):
             raise Transient("too little time is left")
-        chance = self.profile.at_effect(name)
+        chance = self.profile.at_effect(name) if self.profile.active else None
         if chance is not None and not chance[1]:
             self._inject(chance[0], worker, name)
-        self._check_deadline(worker)
+        if self.clock.time >= worker.deadline:
+            self._kill()
         return chance[0] if chance is not None and chance[1] else None
 
     def after_effect(self, name: str, fault: str | None) -> None:
@@ -271,7 +270,8 @@ class Simulation:
             return
         if fault is not None:
             self._inject(fault, worker, name)
-        self._check_deadline(worker)
+        if self.clock.time >= worker.deadline:
+            self._kill()
 
     def _inject(self, kind: str, worker: Worker, name: str) -> None:
         if kind == "another photo of the batch overtakes":
@@ -321,11 +321,10 @@ class Simulation:
         else:
             self.run_until(self.time + seconds)
 
-    def _check_deadline(self, worker: Worker) -> None:
-        if self.clock.time >= worker.deadline:
-            self.profile.happens("worker killed")
-            self.trace_line("killed at its deadline")
-            raise Crash("killed")
+    def _kill(self) -> None:
+        self.profile.happens("worker killed")
+        self.trace_line("killed at its deadline")
+        raise Crash("killed")
 
     # Functions
 
@@ -471,9 +470,7 @@ class Simulation:
 
     def job_of(self, upload: Upload) -> Job | None:
         """An upload's job, by the key of its event or of its listing."""
-        decoded = other_reading(upload)
-        known = (upload, by_own_key(upload), *((by_own_key(decoded),) if decoded else ()))
-        return next((job for one in known if (job := self.jobs.jobs.get(one.job_id))), None)
+        return next((job for one in _known_as(upload) if (job := self.jobs.jobs.get(one))), None)
 
     def missed(self) -> list[Upload]:
         """Uploads that only the scan can find: still there, and the newest that is known of their names."""
@@ -648,6 +645,21 @@ class Simulation:
     def day(self) -> str:
         """Today."""
         return day_of(self.time)
+
+
+@lru_cache(maxsize=1_024)
+def _known_as(upload: Upload) -> tuple[str, ...]:
+    """The ids that the job of an upload may have."""
+    decoded = other_reading(upload)
+    known = (upload, by_own_key(upload), *((by_own_key(decoded),) if decoded else ()))
+    return tuple(one.job_id for one in known)
+
+
+@cache
+def _kept(name: str) -> float:
+    """With how little of an invocation's time left a call is not made, by its effect."""
+    port = name.partition(".")[0]
+    return 0.0 if port == "fetcher" else KEPT[port]
 
 
 def _shortened(word: object) -> str:

@@ -17,7 +17,7 @@ def images_left(limit: Decimal, spent: Decimal, price: Decimal) -> int:
 
 def day_of(now: float) -> str:
     """The UTC day of a time, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(now, UTC).date().isoformat()
 
 
 def next_day(now: float) -> float:

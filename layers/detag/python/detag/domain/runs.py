@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -454,6 +455,7 @@ def _plain(key: str) -> str:
     return re.sub(r"(?i)\b(data|https?|runflow):", r"\1 ", key)[:200]
 
 
+@lru_cache(maxsize=16)  # asked again for each entry of the run list that a request is looked for in
 def asked_ratio(body: str | None) -> str | None:
     """The aspect ratio that a body made by `create_body` asks for; None for the photo's own."""
     sent = _object(_object(json.loads(body)).get("input")) if body else {}

@@ -363,7 +363,8 @@ class FakeJobStore:
     def is_any_open(self, *, besides: str | None = None, waiting_for: Collection[Reason] = ()) -> bool:
         """See `JobStore`."""
         with self._effect("jobs.is_any_open"), self._lock:
-            others = (job for job_id, job in self._lagging().items() if job_id not in self.unreadable | {besides})
+            left_out = self.unreadable | {besides}
+            others = (job for job_id, job in self._lagging().items() if job_id not in left_out)
             jobs = (job for job in others if not job.state.terminal and not job.waits_for_intake)
             return any(job.state is not State.WAITING or job.reason not in waiting_for for job in jobs)
 
@@ -403,13 +404,15 @@ class FakeJobStore:
         aside = {job_id: index[job_id] for job_id in self.aside if job_id in index}
         times = (
             (self.aside.get(job_id, job.due_at) or math.inf, job_id)
-            for job_id, job in (self._scheduled | aside).items()
+            for job_id, job in (self._scheduled | aside if aside else self._scheduled).items()
             if job.waits_for_intake == for_intake
         )
         return [job_id for _, job_id in sorted(one for one in times if one[0] <= now)]
 
     def _lagging(self) -> dict[str, Job]:
         """The jobs as the indexes show them by now."""
+        if self._indexed == len(self.writes):
+            return self._index
         seen = self._clock.now() - self.lag
         while self._indexed < len(self.writes) and self.writes[self._indexed].at <= seen:
             written = self.writes[self._indexed].after

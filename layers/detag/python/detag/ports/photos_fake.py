@@ -332,4 +332,4 @@ def _stored(data: bytes, metadata: Mapping[str, str], content_type: str) -> Stor
 
 
 def _signature(unsigned: str) -> str:
-    return hmac.new(_KEY, unsigned.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(_KEY, unsigned.encode(), "sha256").hex()

@@ -539,7 +539,7 @@ def _iso(when: float) -> str:
 
 
 def _signature(unsigned: str) -> str:
-    return hmac.new(_KEY, unsigned.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(_KEY, unsigned.encode(), "sha256").hex()
 
 
 # Image files
