@@ -13,6 +13,7 @@ from tests.simulation.mutant import (
     RECONCILE,
     SEARCHED,
     STORE,
+    STORING,
     SUBMISSION,
     SUBMIT,
     Change,
@@ -168,8 +169,8 @@ MUTANTS: Final = (
     one(
         "name: ownership",
         "own name",
-        DELIVER + "_put",
-        "existing.metadata.get(SOURCE_KEY) != metadata[SOURCE_KEY]",
+        STORING + "place",
+        "existing.metadata.get(SOURCE_KEY) != source",
         "False",
     ),
     # Money
