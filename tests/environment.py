@@ -43,7 +43,7 @@ ENVIRON: Final = _variables()
 
 def settings(kind: type[Settings], **changes: object) -> Settings:
     """A function's settings as deployed, some of them changed: `daily_spend_limit_usd=None`, `paused=True`."""
-    environ = ENVIRON | {name.upper(): _text(value) for name, value in changes.items()}
+    environ: dict[str, str] = ENVIRON | {name.upper(): _text(value) for name, value in changes.items()}
     known: tuple[object, ...] = (kind, *environ.items())
     if known not in _LOADED:
         _LOADED[known] = load(kind, environ)
