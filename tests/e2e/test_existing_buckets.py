@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ from local.processes import wait_until
 from local.stack.sam import Sam
 from local.stack.stack import FUNCTIONS, OUTPUTS, Options, Stack, running
 from tests.e2e.harness import Harness, photo
+from tests.e2e.people import person
+
+Call = Callable[[Any], Any]
 
 PATIENCE: Final = 60.0
 SECRETS: Final = ("runflow_api_key_arn", "callback_secrets_arn")
@@ -196,6 +199,77 @@ def test_a_bucket_without_versions_will_do(account: Account) -> None:
         lambda: harness.s3.get_object(Bucket="plain-outputs", Key="a.jpg.webp")["ETag"] != first, PATIENCE, pause=0.5
     )
     assert [job["state"] for job in harness.jobs()] == ["delivered", "delivered"]
+
+
+def calls(harness: Harness) -> dict[str, tuple[str, Call]]:
+    """What somebody may want to do on the stack `folder`, by a sentence: the service and the call."""
+    names, table = harness.stack.description, harness.stack.description["job_table"]
+    override = {"TableName": table, "Key": {"pk": {"S": "override"}}}
+    paused: Any = {"UpdateExpression": "SET paused = :p", "ExpressionAttributeValues": {":p": {"BOOL": False}}}
+    tags = {"TagSet": [{"Key": "detag-review", "Value": "approved"}]}
+    output = {"Bucket": "shop", "Key": "cleaned/red shoes/größe 43.webp"}
+    upload, dead = names["upload_queue_url"], names["upload_dead_letter_queue_url"]
+    return {
+        "drop a photo": ("s3", lambda s3: s3.put_object(Bucket="shop", Key=f"{INCOMING}mine.txt", Body=b"")),
+        "fetch an output": ("s3", lambda s3: s3.get_object(**output)),
+        "list outputs": ("s3", lambda s3: s3.list_objects_v2(Bucket="shop", Prefix="cleaned/")),
+        "see the status": (
+            "lambda",
+            lambda one: one.invoke(FunctionName=names["functions"]["reconcile"], Payload=b"{}"),
+        ),
+        "find the stack": ("cloudformation", lambda one: one.describe_stacks(StackName="folder")),
+        "pause": ("dynamodb", lambda one: one.update_item(**override, **paused)),
+        "end the override": ("dynamodb", lambda one: one.delete_item(**override)),
+        "reopen": ("sqs", lambda sqs: sqs.send_message(QueueUrl=upload, MessageBody='{"reopen": {}}')),
+        "take a dead letter": ("sqs", lambda sqs: sqs.receive_message(QueueUrl=dead)),
+        "judge an output": ("s3", lambda s3: s3.put_object_tagging(**output, Tagging=tags)),
+        "store a secret": (
+            "secretsmanager",
+            lambda one: one.put_secret_value(SecretId=names["callback_secrets_arn"], SecretString='{"secrets": ["x"]}'),
+        ),
+        # Nobody's, by these two policies
+        "drop elsewhere": ("s3", lambda s3: s3.put_object(Bucket="shop", Key="elsewhere/mine.txt", Body=b"")),
+        "drop an output": ("s3", lambda s3: s3.put_object(Bucket="shop", Key="cleaned/mine.txt", Body=b"")),
+        "delete an output": ("s3", lambda s3: s3.delete_object(**output)),
+        "read the list of stacks": ("s3", lambda s3: s3.get_object(Bucket="shop", Key=".detag/stacks.json")),
+        "list the whole bucket": ("s3", lambda s3: s3.list_objects_v2(Bucket="shop")),
+        "read a job": ("dynamodb", lambda one: one.get_item(TableName=table, Key={"pk": {"S": "job#1"}})),
+        "read all jobs": ("dynamodb", lambda one: one.scan(TableName=table)),
+        "change a job": ("dynamodb", lambda one: one.delete_item(TableName=table, Key={"pk": {"S": "job#1"}})),
+        "read a secret": (
+            "secretsmanager",
+            lambda one: one.get_secret_value(SecretId=names["runflow_api_key_arn"]),
+        ),
+        "call another function": (
+            "lambda",
+            lambda one: one.invoke(FunctionName=names["functions"]["submit"], Payload=b"{}"),
+        ),
+        "delete the stack": ("cloudformation", lambda one: one.delete_stack(StackName="folder")),
+        "purge the queue": ("sqs", lambda sqs: sqs.purge_queue(QueueUrl=upload)),
+    }
+
+
+DROPPERS: Final = {"drop a photo", "fetch an output", "list outputs", "see the status", "find the stack"}
+OPERATORS: Final = {"pause", "end the override", "reopen", "take a dead letter", "judge an output", "store a secret"}
+
+
+@pytest.mark.parametrize(
+    ("policies", "allowed"),
+    [
+        (["DropperPolicyArn"], DROPPERS),
+        (["OperatorPolicyArn"], OPERATORS),
+        (["DropperPolicyArn", "OperatorPolicyArn"], DROPPERS | OPERATORS),
+    ],
+)
+def test_people_may_do_what_their_policy_says(account: Account, policies: list[str], allowed: set[str]) -> None:
+    """That and nothing else, each call as a user who has the policy."""
+    harness = account.stacks["folder"]
+    with closing(harness.stack.client("cloudformation")) as cloudformation:
+        (described,) = cloudformation.describe_stacks(StackName="folder")["Stacks"]
+    arns = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    with person(harness.stack, "somebody", *(arns[name] for name in policies)) as somebody:
+        done = {what for what, (service, call) in calls(harness).items() if somebody.may(service, call)}
+    assert done == allowed
 
 
 def test_nothing_was_refused_and_no_message_was_given_up(account: Account) -> None:

@@ -22,16 +22,20 @@ def test_every_role_has_the_boundary_and_the_path_asked_for(stack: Stack) -> Non
     asked = {"PermissionsBoundary": BOUNDARY, "Path": "/shop/photos/"}
     expected = resources(stack)
     for name, resource in expected.items():
-        if resource["Type"] == "AWS::IAM::Role":
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            resource["Properties"]["Path"] = asked["Path"]
+        elif resource["Type"] == "AWS::IAM::Role":
             assert not asked.keys() & resource["Properties"].keys(), name
             resource["Properties"] |= asked
     assert resources(stack, PermissionsBoundaryArn=BOUNDARY, RolePath="/shop/photos/") == expected
 
 
 def test_nothing_else_of_iam_is_made(stack: Stack) -> None:
-    """A user, a group or a policy would need a path too, and a user a boundary."""
-    found = {resource["Type"] for resource in stack.deployed["Resources"].values() if "::IAM::" in resource["Type"]}
-    assert found == {"AWS::IAM::Role"}
+    """A user or a group would need a path too, and a user a boundary. The policies are attached to nobody."""
+    found = {name: one for name, one in stack.deployed["Resources"].items() if "::IAM::" in one["Type"]}
+    policies = {name: one["Properties"] for name, one in found.items() if one["Type"] != "AWS::IAM::Role"}
+    assert set(policies) == {"DropperPolicy", "OperatorPolicy"}
+    assert all(set(policy) == {"Description", "Path", "PolicyDocument"} for policy in policies.values())
 
 
 def with_table(value: Any) -> Any:

@@ -19,7 +19,7 @@ OUTPUTS = {
     "InputBucketName", "OutputBucketName", "JobTableName", "UploadQueueUrl", "UploadDeadLetterQueueUrl",
     "ResultQueueUrl", "ResultDeadLetterQueueUrl", "UploadRuleDeadLetterQueueUrl", "RunflowApiKeyArn",
     "CallbackSecretsArn", "SubmitFunctionName", "CallbackFunctionName", "DeliverFunctionName",
-    "ReconcileFunctionName",
+    "ReconcileFunctionName", "DropperPolicyArn", "OperatorPolicyArn",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from detag.domain.metrics import Metric
 from tests.template.stack import ROOT, Stack
 
-FOR_OPERATORS = ("README.md", "docs/deploying.md", "docs/operating.md", "docs/your-buckets.md")
+FOR_OPERATORS = ("README.md", "docs/deploying.md", "docs/operating.md", "docs/your-buckets.md", "docs/owner.md")
 PAGES = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
 LINES = 160
 AWS_OWN = {"AdministratorAccess", "PowerUserAccess"}
