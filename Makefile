@@ -57,6 +57,13 @@ check: ## Lint and type-check; say what is to be generated; judge the template; 
 	.venv/policy/bin/python bin/policy.py .build/transformed.json
 	.venv/policy/bin/python bin/credentials.py
 
+.PHONY: combinations
+combinations: ## Lint and judge what twenty combinations of parameters deploy
+	$(setup) test sam policy
+	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m tests.template.combinations .build/combinations
+	.venv/sam/bin/cfn-lint .build/combinations/*.json
+	@.venv/policy/bin/python bin/policy.py --combinations .build/combinations/*.json
+
 .PHONY: package
 package: ## Build the stack and put it into .build/detag.zip, from which sam deploy deploys without building
 	$(setup) sam

@@ -1,6 +1,7 @@
 """Judge a template after the SAM transform by checkov's checks and by AWS's own rules for cfn-guard. Offline.
 
     .venv/policy/bin/python bin/policy.py .build/transformed.json
+    .venv/policy/bin/python bin/policy.py --combinations .build/combinations/*.json
 
 A finding is accepted only where the template gives the reason: for every resource of a type in its own Metadata, for
 one resource in that one's.
@@ -18,7 +19,8 @@ one resource in that one's.
 
 The template's Metadata may also name a resource that SAM makes. Types are those after the transform. Any other finding
 fails, and so does an acceptance without a reason, one without its finding, be it at a single resource of its type, and
-one that is given twice. The rules are those of AWS Control Tower's proactive controls, as the package
+one that is given twice; with --combinations, what the template makes of other parameters, only the finding does. The
+rules are those of AWS Control Tower's proactive controls, as the package
 cdk-validator-cfnguard carries them together with the cfn-guard program.
 """
 
@@ -189,8 +191,8 @@ def _findings(report: Any, rule: tuple[str, str]) -> Iterator[tuple[Place, str]]
             yield from _findings(one, rule)
 
 
-def main(path: Path) -> int:
-    """Print the report; the exit code."""
+def main(path: Path, *, strict: bool = True) -> int:
+    """Print the report; the exit code. `strict`: acceptances are judged as well."""
     template = json.loads(path.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder) / "template.json"
@@ -204,15 +206,26 @@ def main(path: Path) -> int:
     print(f"{checks} checks of checkov and {rules} of AWS's guard rules find nothing")
     for (check, resource), said in sorted(verdict.unexplained.items()):
         print(f"unexplained: {resource}: {check}: {said}")
-    for said in sorted(verdict.wrong):
+    for said in sorted(verdict.wrong) if strict else ():
         print(f"wrong: {said}")
     resources = len({resource for _, resource in verdict.accepted})
     print(
         f"{len(verdict.accepted)} findings on {resources} resources are accepted, each with its reason; "
         f"{len(verdict.unexplained)} unexplained"
     )
-    return bool(verdict.unexplained or verdict.wrong)
+    return bool(verdict.unexplained or (strict and verdict.wrong))
+
+
+def judge_combinations(paths: Iterable[Path]) -> int:
+    """Print a report for each; the exit code."""
+    failed = 0
+    for path in paths:
+        print(f"{path.stem}: ", end="", flush=True)
+        failed |= main(path, strict=False)
+    return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(
+        judge_combinations(map(Path, sys.argv[2:])) if sys.argv[1] == "--combinations" else main(Path(sys.argv[1]))
+    )

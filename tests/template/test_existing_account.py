@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.template.combinations import COMBINATIONS
 from tests.template.stack import Stack
 
 BOUNDARY = "arn:aws:iam::111122223333:policy/limits"
@@ -61,21 +63,8 @@ def test_a_given_table_takes_the_place_of_a_new_one(stack: Stack) -> None:
     assert stack.given(JobTableName="kept").deployed == expected
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"AlarmEmail": "ops@example.com"},
-        {"JobTableName": "kept"},
-        {
-            "JobTableName": "kept",
-            "AlarmEmail": "ops@example.com",
-            "PermissionsBoundaryArn": BOUNDARY,
-            "RolePath": "/a/",
-        },
-    ],
-)
-def test_nothing_refers_to_what_is_not_made(stack: Stack, values: dict[str, str]) -> None:
+@pytest.mark.parametrize("values", COMBINATIONS.values(), ids=list(COMBINATIONS))
+def test_nothing_refers_to_what_is_not_made(stack: Stack, values: Mapping[str, str]) -> None:
     made = stack.given(**values)
     named = {name for name in made.names(made.deployed) if not name.startswith("AWS::")}
     assert named <= made.deployed["Resources"].keys()
@@ -83,3 +72,12 @@ def test_nothing_refers_to_what_is_not_made(stack: Stack, values: dict[str, str]
     assert {name for one in depended_on for name in ([one] if isinstance(one, str) else one)} <= made.deployed[
         "Resources"
     ].keys()
+
+
+def test_there_are_twenty_combinations_and_none_is_refused(stack: Stack) -> None:
+    """Between them they give every parameter of buckets and of the account another value than its default."""
+    assert len(COMBINATIONS) == 20
+    assert [name for name, values in COMBINATIONS.items() if stack.refused(**values)] == []
+    groups = stack.source["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    asked = {name for group in groups if group["Label"]["default"].startswith("Your") for name in group["Parameters"]}
+    assert asked <= {name for values in COMBINATIONS.values() for name in values}
