@@ -317,6 +317,10 @@ def test_a_time_that_is_none_is_left_out(value: object) -> None:
 @pytest.mark.parametrize(
     ("cost", "read"),
     [
+        ("1E-999999", None),
+        ("1E-40", None),
+        ("1E+13", None),
+        ("1E-12", Decimal("1E-12")),
         ("0.14", Decimal("0.14")),
         ("0", Decimal(0)),
         (0.14, Decimal("0.14")),

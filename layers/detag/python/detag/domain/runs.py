@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Context, Decimal
+from decimal import Context, Decimal, InvalidOperation, Overflow, Underflow
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -515,8 +515,8 @@ def _job_id(metadata: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) and _JOB_ID.match(value) else None
 
 
-_USD: Final = Context(prec=12)
-"""No amount is longer than a few characters, whatever was sent."""
+_USD: Final = Context(prec=12, Emin=-12, Emax=12, traps=[InvalidOperation, Overflow, Underflow])
+"""No amount is longer than a few characters, whatever was sent; what is too small or too large is not understood."""
 
 
 def _decimal(value: object) -> Decimal | None:
