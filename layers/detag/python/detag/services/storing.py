@@ -70,9 +70,9 @@ class Storing:
         another's. `look` tells what is at a name, where that is not asked of S3. Raises `Transient` where all names are
         others'.
         """
-        source, look = source_of(job.upload.bucket, job.upload.key), look or self._photos.existing
+        source = source_of(job.upload.bucket, job.upload.key)
         for key in self.names(job, source_type, output_type, number):
-            existing = look(key)
+            existing = look(key) if look is not None else self._photos.existing(key)
             if existing is not None and existing.metadata.get(SOURCE_KEY) != source:
                 continue
             if not self._naming.replaces or self._jobs.claim_name(key, source):
