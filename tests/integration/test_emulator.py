@@ -348,7 +348,7 @@ def test_events_are_announced_in_our_own_name_only(
     """The template's own condition; of the call without a source its first half alone would be true."""
     (condition,) = (
         statement["Condition"]
-        for statement in read_stack().statements("SubmitFunctionRole")
+        for statement in read_stack().given().statements("SubmitFunctionRole")
         if statement["Sid"] == "AnnounceOutcomes"
     )
     statement = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}
@@ -415,7 +415,7 @@ def test_no_function_writes_what_an_operator_wrote(guarded_aws: Aws, function: s
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
     )
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/jobs"
-    statements = read_stack().statements(f"{function}FunctionRole")
+    statements = read_stack().given().statements(f"{function}FunctionRole")
     (deny,) = (statement | {"Resource": arn} for statement in statements if statement["Effect"] == "Deny")
     everything = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": arn}
     names = deploy(guarded_aws, role(everything, deny))

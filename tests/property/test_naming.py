@@ -19,11 +19,11 @@ from detag.domain.naming import (
     SKIPPED_RECORDS,
     Naming,
     output_metadata,
-    overlap,
     readable,
     source_of,
 )
 from detag.domain.picture import MAX_KEY_BYTES
+from detag.domain.prefix_claim import overlap
 from detag.domain.runs import read_run
 
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}

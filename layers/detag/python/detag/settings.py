@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
-from detag.domain.naming import overlap
+from detag.domain.prefix_claim import overlap
 from detag.domain.runs import PHOTO_TYPES, aspect_ratio
 
 

@@ -93,11 +93,6 @@ class Naming:
         return named.encode()[:left].decode(errors="ignore") + mark + tail
 
 
-def overlap(one: str, other: str) -> bool:
-    """Whether one of two folders is the other, or lies inside it. The empty one holds them all."""
-    return one.startswith(other) or other.startswith(one)
-
-
 def source_of(bucket: str, key: str) -> str:
     """A source as output metadata names it: percent-encoded ASCII; a long one by its hash.
 

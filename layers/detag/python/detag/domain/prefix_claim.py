@@ -13,10 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from detag.domain import waits
-from detag.domain.naming import overlap
 
 STACKS_KEY: Final = ".detag/stacks.json"
 """The object that holds the claims. No stack's filter matches it."""
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether one of two folders is the other, or lies inside it. The empty one holds them all."""
+    return one.startswith(other) or other.startswith(one)
 
 
 @dataclass(frozen=True, slots=True)
