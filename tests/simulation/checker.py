@@ -581,11 +581,27 @@ class Checker:
         self.check("reused as it should be", fit, "changed by hand", *sources, job)
 
     def _is_fit(self, output: Output, delivered: Job, until: float) -> bool:
-        """Whether nobody laid a hand on an output before that time."""
+        """Whether nobody laid a hand on an output before that time. Nobody can tell where a newer output of the photo
+        has taken its place since, or was delivered without one of that number.
+        """
         touched = self.touched.get(output.key, math.inf)
         there = self._simulation.photos.outputs.get(output.key)
-        replaced = there is not None and SOURCE_KEY in there.metadata  # by a newer output, after the person
-        return touched > until or touched < (delivered.closed_at or 0.0) or replaced
+        replaced = there is not None and SOURCE_KEY in there.metadata
+        return (
+            touched > until
+            or touched < (delivered.closed_at or 0.0)
+            or replaced
+            or self._is_newer_delivered(delivered, touched)
+        )
+
+    def _is_newer_delivered(self, delivered: Job, since: float) -> bool:
+        """Whether a newer upload of the same name has been delivered since."""
+        key, rank = delivered.upload.key, delivered.upload.rank
+        return any(
+            one.upload.key == key and one.upload.rank > rank and (one.closed_at or 0.0) >= since
+            for one in self._simulation.jobs.jobs.values()
+            if one.state is State.DELIVERED
+        )
 
     def _rejected_at(self, output: Output) -> float:
         """When a person rejected an output. Without versions its tags go with it."""
