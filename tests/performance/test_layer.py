@@ -203,7 +203,7 @@ def test_both_layers_stay_small_with_their_byte_code(pruned: Path, tmp_path: Pat
         shutil.copytree(source, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     assert compileall.compile_dir(tmp_path, quiet=2)
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    older = 300_000 if sys.version_info < (3, 12) else 0  # larger byte code, which is never packaged
+    older = 600_000 if sys.version_info < (3, 12) else 0  # larger byte code, which is never packaged
     assert 10_000_000 < size < MOST_BYTES + older
 
 
