@@ -85,3 +85,17 @@ def test_what_a_run_cost_that_was_tried_again_is_counted(simulation: Simulation,
     rest(simulation)
     assert simulation.jobs.jobs[job_id].state is State.DELIVERED
     assert spent(simulation) == simulation.runflow.billed == PRICE
+
+
+@BEFORE
+def test_what_a_run_cost_that_ended_too_late_is_counted(simulation: Simulation, before: str | None) -> None:
+    """Its job was given up and asked for it while it went on, and a newer photo of the name was delivered meanwhile."""
+    late = Ending(seconds=29 * HOUR, cost=PRICE * 2, cost_after=6 * HOUR, cost_before=before)
+    simulation.runflow.endings = [late, Ending()]
+    job_id = upload(simulation)
+    pass_time(simulation, 24 * HOUR + 600.0)
+    upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job_id].reason is Reason.TIMED_OUT
+    rest(simulation)
+    assert spent(simulation) == simulation.runflow.billed == PRICE * 3

@@ -224,6 +224,27 @@ def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> No
     rest(simulation)
 
 
+def test_a_refused_request_is_not_taken_for_unclear(simulation: Simulation) -> None:
+    """The first POST had no answer and made a run, which failed free of charge; the second one, on the next day, was
+    refused, which is clear: no money stays for it, and the photo is sent once more.
+    """
+    simulation.run_until((simulation.time // DAY + 1) * DAY - 300.0)
+    simulation.runflow.endings = [FREE]
+    simulation.runflow.habits.visible_after = 3 * HOUR
+    simulation.runflow.faults = [Fault(effect=True), Fault(422, code="VALIDATION", message="no")]
+    simulation.runflow.deaf = True
+    job_id = upload(simulation)
+    pass_time(simulation, HOUR)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.reason, job.submission_no) == (Reason.REFUSED_UNCONFIRMED, 2)
+    pass_time(simulation, 5 * HOUR)
+    simulation.runflow.deaf = False
+    reopen(simulation, "unpaid", job)
+    pass_time(simulation, HOUR)
+    assert (now(simulation, job).state, len(simulation.runflow.runs), used(simulation)) == (State.DELIVERED, 2, 1)
+    rest(simulation)
+
+
 def test_unpaid_sends_what_proves_to_have_no_run(simulation: Simulation) -> None:
     simulation.runflow.faults = [Fault(), Fault(422, code="VALIDATION", message="no")]
     job_id = upload(simulation)

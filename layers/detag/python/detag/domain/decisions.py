@@ -912,10 +912,12 @@ def bill(job: Job, run: Run) -> Step | Again | None:
 
 
 def _billed(job: Job, run: Run) -> str | None:
-    """What Runflow surely billed for a run of a job that has ended, in US dollars; None while that is not known."""
+    """What Runflow surely billed for a run of a job that has ended, in US dollars; None while that is not known. A job
+    without a result was asked about while its run went on: that tells nothing of what the run costs.
+    """
     if not run.status.terminal:
         return None
-    free = not run.charged or (run.cost == 0 and job.state.terminal and job.tries > 0)
+    free = not run.charged or (run.cost == 0 and _has_result(job) and job.tries > 0)
     return "0" if free else _usd(run)
 
 
@@ -1498,7 +1500,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
     if job.state is not State.SUBMITTED:
         overtaken = isinstance(fetched, Overtaken)
         why = "a newer photo of this name was delivered" if overtaken else "no output is safe to store"
-        return _ask_later(job, why, now, last=overtaken)
+        return _ask_later(job, why, now, last=overtaken and _billed(job, run) is not None)  # else its cost is to come
     match fetched:
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)

@@ -331,9 +331,13 @@ class Job:
 
     @property
     def awaited(self) -> dict[str, str]:
-        """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each."""
+        """The submissions whose POST is unaccounted for, so a run may belong to them: name and aspect ratio of each.
+
+        A job that was reopened may be unconfirmed because of an older one, the latest having been refused.
+        """
         awaited = dict(self.unaccounted)
-        if self.state is State.SUBMITTING or self.unconfirmed:
+        of_older = bool(self.requests and self.unaccounted)
+        if self.state is State.SUBMITTING or (self.unconfirmed and not of_older):
             awaited.setdefault(self.client_ref, asked_ratio(self.body) or "")
         return awaited
 
