@@ -173,10 +173,11 @@ def broken(simulation: Simulation) -> set[str]:
 
 
 @pytest.mark.parametrize("data", [None, b"retouched"])
-def test_the_checker_knows_what_a_hand_touched(data: bytes | None) -> None:
-    """Where no newer output of the photo was delivered since: before the person is no excuse."""
+@pytest.mark.parametrize("names", [("same",), ("older", "same"), ("same", "newer")])
+def test_the_checker_knows_what_a_hand_touched(names: tuple[str, ...], data: bytes | None) -> None:
+    """Where no newer output of the photo was delivered since: one from before the person is no excuse."""
     simulation = played()
-    for name in ("older", "same"):
+    for name in names:
         upload(simulation, "a.jpg", name)
         pass_time(simulation, HOUR)
     simulation.change_by_hand("a.jpg", data)
