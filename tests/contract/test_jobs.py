@@ -292,6 +292,33 @@ def test_the_right_to_store_is_given_back_with_the_record(store: JobStore) -> No
     assert store.begin_delivery("in", "shoe.jpg", "three", EPOCH + 60.0) == removed
 
 
+def test_a_name_belongs_to_whoever_asked_first(store: JobStore) -> None:
+    """For good, however often the two ask; of another name nothing follows."""
+    name = "cleaned/größe/" + "x" * 1_000
+    assert store.claim_name(name, "in/shoe.jpg")
+    for _ in range(2):
+        assert not store.claim_name(name, "in/shoe.png")
+        assert store.claim_name(name, "in/shoe.jpg"), "its own stays its own"
+    assert store.claim_name(name + ".webp", "in/shoe.png")
+    assert store.claim_name(name.upper(), "in/shoe.png")
+
+
+def test_a_name_has_one_owner_of_many_that_ask_at_once(store: JobStore) -> None:
+    sources = [f"in/{number}.jpg" for number in range(8)]
+    with ThreadPoolExecutor(len(sources)) as pool:
+        claimed = list(pool.map(lambda source: store.claim_name("shoe.webp", source), sources))
+    assert claimed.count(True) == 1
+    assert [store.claim_name("shoe.webp", source) for source in sources] == claimed
+
+
+def test_a_name_never_expires(dynamo: Dynamo) -> None:
+    """Its item has no time by which DynamoDB may delete it, and says whose the name is."""
+    dynamo.store.claim_name("shoe.webp", "in/shoe.jpg")
+    (item,) = dynamo.client.scan(TableName=dynamo.table)["Items"]
+    assert item.pop("pk")["S"].startswith("name#")
+    assert item == {"output_key": {"S": "shoe.webp"}, "source": {"S": "in/shoe.jpg"}}
+
+
 @pytest.mark.parametrize("name", ["spent", "opened_at"])
 def test_a_budget_that_cannot_be_read_pays_nothing(dynamo: Dynamo, name: str) -> None:
     """What was spent is not known: as where the item was deleted, nothing is claimed on that day."""

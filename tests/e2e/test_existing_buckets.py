@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,17 +11,15 @@ from typing import Any, Final
 
 import pytest
 
-from local.emulator.client import REPOSITORY, VENVS
 from local.processes import wait_until
-from local.stack.sam import Sam
-from local.stack.stack import FUNCTIONS, OUTPUTS, Options, Stack, running
+from local.stack.stack import Options, running
 from tests.e2e.harness import Harness, photo
 from tests.e2e.people import person
+from tests.e2e.stacks import deploy, outputs, secrets, shell
 
 Call = Callable[[Any], Any]
 
 PATIENCE: Final = 60.0
-SECRETS: Final = ("runflow_api_key_arn", "callback_secrets_arn")
 INCOMING: Final = "crème & more/incoming/"
 SHOP: Final = {"InputBucketName": "shop", "OutputBucketName": "shop"}
 STACKS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -59,33 +55,6 @@ class Account:
         return [one for one in made if not one["allowed"] and ":user/" not in one["principal"]]
 
 
-def deploy(first: Stack, name: str, parameters: Mapping[str, str]) -> Stack:
-    """One more stack in the same account, with secrets as the first one's."""
-    quoted = {key: f'"{value}"' for key, value in parameters.items()}
-    runflow = {"RunflowApiUrl": first.description["runflow_url"]}
-    Sam(first.folder, first.folder / "logs").deploy(name, runflow | quoted, first.env)
-    with closing(first.client("cloudformation")) as cloudformation:
-        (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-    names = {key: outputs[output] for key, output in OUTPUTS.items()}
-    functions = {key: outputs[output] for key, output in FUNCTIONS.items()}
-    with closing(first.client("secretsmanager")) as vault:
-        for key in SECRETS:
-            value = vault.get_secret_value(SecretId=first.description[key])["SecretString"]
-            vault.put_secret_value(SecretId=names[key], SecretString=value)
-    shell(first, outputs["EnableEventBridgeCommand"])
-    return Stack(first.folder, {**first.description, **names, "stack_name": name, "functions": functions})
-
-
-def shell(stack: Stack, command: str) -> None:
-    """Run a command whose `aws` is the stack's."""
-    path = os.pathsep.join([str(stack.folder / "bin"), str(VENVS / "run/bin"), os.environ["PATH"]])
-    env = {**os.environ, **stack.env, "PATH": path}
-    ran = ["sh", "-euc", command]
-    done = subprocess.run(ran, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder: Path = tmp_path_factory.mktemp("existing") / "local stack"
@@ -101,9 +70,11 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
             s3.put_bucket_notification_configuration(
                 Bucket="shop", NotificationConfiguration={"QueueConfigurations": [own]}
             )
-        stacks = {}
+        stacks, values = {}, secrets(first)
         for name, parameters in STACKS.items():
-            stacks[name] = Harness(deploy(first, name, parameters))
+            made = deploy(first, name, {key: f'"{value}"' for key, value in parameters.items()}, values)
+            shell(made, outputs(made)["EnableEventBridgeCommand"])
+            stacks[name] = Harness(made)
             stacks[name].report()  # reconcile's first minute
         yield Account(stacks, folder)
         for harness in stacks.values():
@@ -264,9 +235,7 @@ OPERATORS: Final = {"pause", "end the override", "reopen", "take a dead letter",
 def test_people_may_do_what_their_policy_says(account: Account, policies: list[str], allowed: set[str]) -> None:
     """That and nothing else, each call as a user who has the policy."""
     harness = account.stacks["folder"]
-    with closing(harness.stack.client("cloudformation")) as cloudformation:
-        (described,) = cloudformation.describe_stacks(StackName="folder")["Stacks"]
-    arns = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    arns = outputs(harness.stack)
     with person(harness.stack, "somebody", *(arns[name] for name in policies)) as somebody:
         done = {what for what, (service, call) in calls(harness).items() if somebody.may(service, call)}
     assert done == allowed

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from local.emulator.client import REPOSITORY, VENVS
+from local.emulator.client import REPOSITORY
 from local.stack import Stack
+from tests.e2e.stacks import outputs, shell
 
 PAGE = (REPOSITORY / "docs" / "operating.md").read_text(encoding="utf-8")
 
@@ -20,23 +19,6 @@ def block(heading: str) -> str:
     """The shell commands under a heading of the page."""
     section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     return "\n".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
-
-
-def shell(stack: Stack, script: str) -> str:
-    """What a script prints whose `aws`, `sam` and `python` are the stack's."""
-    path = os.pathsep.join([str(stack.folder / "bin"), str(VENVS / "run/bin"), os.environ["PATH"]])
-    env = {**os.environ, **stack.env, "PATH": path}
-    command = ["sh", "-euc", script]
-    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def output(stack: Stack, name: str) -> str:
-    """The value of an output of the stack."""
-    described = stack.client("cloudformation").describe_stacks(StackName=stack.description["stack_name"])["Stacks"][0]
-    (value,) = [one["OutputValue"] for one in described["Outputs"] if one["OutputKey"] == name]
-    return str(value)
 
 
 @pytest.fixture
@@ -84,7 +66,7 @@ def test_dead_letters_of_the_rule_are_moved_by_hand(stack: Stack) -> None:
 
 def test_what_was_skipped_is_listed_with_its_reason(stack: Stack) -> None:
     stack.client("s3").put_object(Bucket=stack.description["input_bucket"], Key="my notes.txt", Body=b"no photo")
-    command, listed = output(stack, "SkippedCommand"), ""
+    command, listed = outputs(stack)["SkippedCommand"], ""
     until = time.monotonic() + 60
     while "my notes.txt\tnot_an_image\t" not in listed:
         assert time.monotonic() < until, listed
@@ -96,4 +78,4 @@ def test_what_was_skipped_is_listed_with_its_reason(stack: Stack) -> None:
 def test_a_redrive_is_by_the_arn_of_its_queue(stack: Stack, queue: str) -> None:
     url = stack.description[f"{queue}_dead_letter_queue_url"]
     arn = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    assert output(stack, f"Redrive{queue.title()}sCommand").endswith(f"--source-arn {arn}")
+    assert outputs(stack)[f"Redrive{queue.title()}sCommand"].endswith(f"--source-arn {arn}")

@@ -13,7 +13,8 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.harness import Harness, photo
-from tests.e2e.test_operating import block, output, shell
+from tests.e2e.stacks import outputs, shell
+from tests.e2e.test_operating import block
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_paid_makes_a_new_run(harness: Harness) -> None:
     billed = harness.billing()["runs"]
     reopen(harness, "paid", KEY=key)
     ended(harness, key, "delivered", requests=1)
-    command = output(harness.stack, "ReopenCommand").replace("JOB_ID", job["job_id"]).replace("HOW", "paid")
+    command = outputs(harness.stack)["ReopenCommand"].replace("JOB_ID", job["job_id"]).replace("HOW", "paid")
     shell(harness.stack, f"USER='SHOP\\anna'\n{command}")
     again = ended(harness, key, "delivered", requests=2)
     assert harness.billing()["runs"] == billed + 2

@@ -582,7 +582,8 @@ class Checker:
 
     def _is_fit(self, output: Output, delivered: Job, until: float) -> bool:
         """Whether nobody laid a hand on an output before that time. Nobody can tell where a newer output of the photo
-        has taken its place since, or was delivered without one of that number.
+        has taken its place since; or, where nothing is there, was delivered without one of that number. What a person
+        put there can be told in any case.
         """
         touched = self.touched.get(output.key, math.inf)
         there = self._simulation.photos.outputs.get(output.key)
@@ -591,7 +592,7 @@ class Checker:
             touched > until
             or touched < (delivered.closed_at or 0.0)
             or replaced
-            or self._is_newer_delivered(delivered, touched)
+            or (there is None and self._is_newer_delivered(delivered, touched))
         )
 
     def _is_newer_delivered(self, delivered: Job, since: float) -> bool:

@@ -16,6 +16,7 @@ from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault
 from tests import environment
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, states, upload
+from tests.simulation.mutant import Change
 from tests.simulation.photos import name_in, photo
 from tests.simulation.simulation import Simulation
 
@@ -156,6 +157,47 @@ def test_what_a_person_deleted_or_overwrote_is_paid_anew(data: bytes | None) -> 
     assert paid(simulation) == 2
     assert job(simulation, second).not_reused == "the earlier result was deleted or overwritten"
     assert job(simulation, third).reused_from == "b.jpg"
+
+
+UNTOUCHED = Change("detag.domain.decisions:is_as_delivered", "one.there and one.untouched", "one.there")
+"""Without its guard, what a person deleted or overwrote is reused."""
+
+
+def broken(simulation: Simulation) -> set[str]:
+    """The invariants that the reuse of what a person touched breaks: a.jpg's output, for b.jpg."""
+    with UNTOUCHED.made():
+        second = upload(simulation, "b.jpg", "same")
+        pass_time(simulation, HOUR)
+    assert job(simulation, second).reused_from == "a.jpg"
+    return {name for name, _ in simulation.checker.broken}
+
+
+@pytest.mark.parametrize("data", [None, b"retouched"])
+@pytest.mark.parametrize("names", [("same",), ("older", "same"), ("same", "newer")])
+def test_the_checker_knows_what_a_hand_touched(names: tuple[str, ...], data: bytes | None) -> None:
+    """Where no newer output of the photo was delivered since: one from before the person is no excuse."""
+    simulation = played()
+    for name in names:
+        upload(simulation, "a.jpg", name)
+        pass_time(simulation, HOUR)
+    simulation.change_by_hand("a.jpg", data)
+    pass_time(simulation, HOUR)
+    assert broken(simulation) == {"reused as it should be"}
+
+
+@pytest.mark.parametrize(("data", "known"), [(None, set()), (b"retouched", {"reused as it should be"})])
+def test_a_newer_output_hides_a_deletion_alone(data: bytes | None, known: set[str]) -> None:
+    """It has another name, so that what a person put at the first one is still there to be seen."""
+    simulation = played()
+    simulation.runflow.endings = [Ending(content_type="image/jpeg"), Ending(content_type="image/png")]
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    simulation.change_by_hand("a.jpg", data)
+    pass_time(simulation, HOUR)
+    newer = upload(simulation, "a.jpg", "newer")
+    pass_time(simulation, HOUR)
+    assert job(simulation, newer).outputs == ("a.jpg.png",)
+    assert broken(simulation) == known
 
 
 def test_what_is_gone_for_good_is_paid_anew() -> None:

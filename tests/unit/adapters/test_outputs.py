@@ -549,6 +549,18 @@ def test_an_endless_body_without_a_length_is_cut_at_the_bound() -> None:
     assert given < 1_200_000
 
 
+def test_only_without_a_length_has_a_body_to_fit_on_the_disk() -> None:
+    """Announced, it goes to S3 as it comes, and may be larger."""
+
+    class Narrow(Guard):
+        most_spooled = 100_000
+
+    output = tiny_image("image/webp", b"x" * 200_000)
+    assert fetch(URL, Wire([answer(body=output)]), Narrow()) == output
+    with pytest.raises(Unsafe, match="larger than 100000"):
+        fetch(URL, Wire([answer(body=output, Content_Length="none")]), Narrow())
+
+
 def test_no_permitted_photo_has_too_large_an_output() -> None:
     """What was paid for is stored, also as a PNG that compresses nothing: four channels of the most pixels by default.
     Without a length it has to fit on the disk of a function, 512 MB.

@@ -470,6 +470,18 @@ def test_a_version_is_not_looked_for_in_a_listing(stub: Stubber, store: S3PhotoS
         store.read_head("in", "a/b.jpg", "v1", 10)
 
 
+@pytest.mark.parametrize(("keys", "meaning"), [((), Missing), (("a/b.jpg",), Denied)])
+def test_a_403_after_an_empty_read_is_looked_up_too(
+    stub: Stubber, store: S3PhotoStore, keys: tuple[str, ...], meaning: type[Exception]
+) -> None:
+    """The empty object was deleted between the two requests."""
+    stub.add_client_error("get_object", "InvalidRange", http_status_code=416)
+    stub.add_client_error("head_object", "403", http_status_code=403)
+    stub.add_response("list_objects_v2", listed(*keys), LISTING)
+    with pytest.raises(meaning):
+        store.read_head("in", "a/b.jpg", None, 10)
+
+
 def test_no_output_is_there_where_none_is_listed(stub: Stubber, store: S3PhotoStore) -> None:
     stub.add_client_error("head_object", "403", http_status_code=403)
     stub.add_response("list_objects_v2", listed(), LISTING | {"Bucket": "out"})
@@ -510,6 +522,18 @@ def test_claims_that_cannot_be_read_are_not_none(stub: Stubber, stacks: S3Stacks
     stub.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(Transient):
         stacks.read()
+
+
+def test_claims_that_are_forbidden_are_not_none(stub: Stubber, stacks: S3Stacks) -> None:
+    """They are there, or nobody can tell: taken for none, another stack's claims would be overwritten."""
+    for listing in ("shown", "refused"):
+        stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        if listing == "shown":
+            stub.add_response("list_objects_v2", listed(CLAIMS["Key"]))
+        else:
+            stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+        with pytest.raises(Transient):
+            stacks.read()
 
 
 @pytest.mark.parametrize(("etag", "condition"), [(None, {"IfNoneMatch": "*"}), ("e1", {"IfMatch": '"e1"'})])

@@ -132,6 +132,34 @@ def test_only_so_many_results_are_remembered() -> None:
         assert len(found.deliveries) <= MAX_NAMES
 
 
+def test_only_as_many_results_as_outputs_fit_are_remembered() -> None:
+    """Each with its newest name and its originals; the first in any case, whatever it has."""
+    most = MAX_KNOWN_OUTPUTS // 4
+    found = known(2, most)
+    for number in (1, 2):
+        taken = pictures.take(found, f"job-{number}", NOW)
+        made = delivery(60 + number, most, result=f"n{number}")
+        found = pictures.know(taken, f"job-{number}", made, copies=False, run_id=f"new-{number}")
+        assert [one.run_id for one in found.results] == [f"new-{number}", "run-0" if number == 1 else "new-1"]
+        assert sum(len(one.outputs) + len(one.originals) for one in found.results) <= MAX_KNOWN_OUTPUTS
+    alone = pictures.take(found, "job-3", NOW)
+    large = delivery(70, MAX_KNOWN_OUTPUTS, result="large")
+    assert len(pictures.know(alone, "job-3", large, copies=False, run_id="new-3").results) == 1
+
+
+def test_what_was_replaced_once_stays_behind_what_is_not() -> None:
+    """Somebody asked for another result in its place; a third one, that nobody asked for, changes nothing of that."""
+    found = known(1)
+    for number, asked in ((1, True), (2, False)):
+        taken, made = pictures.take(found, f"job-{number}", NOW), delivery(number, result=f"n{number}")
+        found = pictures.know(taken, f"job-{number}", made, copies=False, run_id=f"new-{number}", asked=asked)
+    assert [(one.run_id, one.replaced) for one in found.results] == [
+        ("new-2", False),
+        ("new-1", False),
+        ("run-0", True),
+    ]
+
+
 def test_the_same_run_stored_again_is_the_same_result() -> None:
     """It was asked for again, since somebody deleted its output; its copies are still known."""
     again = replace(delivery(0), outputs=(replace(delivery(0).outputs[0], version_id="v9"),))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from detag.domain import waits
+from detag.domain.decisions import Step, taking_up
 from detag.domain.reopening import Refusal, Reopen, Request, Way, ids_of, read_reopen
 
 NOW = 1_795_431_600.0
@@ -64,3 +67,14 @@ def test_only_well_formed_ids_are_logged() -> None:
     assert ids_of({"reopen": GOOD}) == {"request_id": "r-1", "job_id": JOB}
     assert ids_of({"reopen": {"id": "https://x.example/", "job_id": 7}}) == {}
     assert ids_of({"reopen": "this"}) == {}
+
+
+@pytest.mark.parametrize("how", [Way.UNPAID, Way.PAID])
+def test_what_came_after_the_request_is_not_taken_up(how: Way) -> None:
+    """But for as long as two clocks may be apart: S3's says when it came, another one when it was asked for."""
+    asked, now = replace(REQUEST, how=how), NOW + 3_600.0
+    for late in (-60.0, 0.0, waits.CLOCK_SKEW):
+        assert isinstance(taking_up(NOW + late, asked, versioned=True, now=now), Step)
+    refused = taking_up(NOW + waits.CLOCK_SKEW + 1.0, asked, versioned=True, now=now)
+    assert isinstance(refused, Refusal)
+    assert "uploaded after it was asked for" in str(refused)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from detag.domain.job import State
+from detag.domain.uploads import read_upload
 from detag.ports.errors import Transient
 from tests.unit.services.harness import Harness
 
@@ -169,3 +171,27 @@ def test_an_encoded_event_after_the_scan_pays_nothing() -> None:
     event["detail"]["object"]["key"] = "cr%C3%A8me+1.jpg"
     harness.submit.handle(event, harness.clock.monotonic() + 30.0)
     assert len(harness.jobs.jobs) == len(harness.runs.runs) == 1
+
+
+def test_what_was_taken_up_ranks_by_its_own_time() -> None:
+    """Not only above the newest that is known: what the scan found before it came is older, however late its message
+    arrives.
+    """
+    harness = Harness()
+    missed(harness)
+    harness.wait(HOUR + 60)
+    harness.sweep()
+    submit_sent(harness)
+    harness.wait(HOUR)
+    missed(harness)
+    harness.wait(HOUR + 60)
+    harness.sweep()
+    (late,) = (message for message in harness.uploads.sent if "listed" in message)
+    newest = read_upload(missed(harness))
+    at = datetime.fromtimestamp(harness.clock.now(), UTC).isoformat()
+    asked = {"id": "r-1", "how": "paid", "by": "anna", "at": at, "key": newest.key}
+    harness.submit.handle({"reopen": asked}, harness.clock.monotonic() + 30.0)
+    taken_up = harness.jobs.jobs[newest.job_id]
+    assert (taken_up.state, taken_up.upload.rank > read_upload(late).rank) == (State.SUBMITTED, True)
+    harness.submit.handle(late, harness.clock.monotonic() + 30.0)
+    assert harness.jobs.newest_upload("in", newest.key) == taken_up.upload.rank

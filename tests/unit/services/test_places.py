@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from detag.domain.job import State
 from detag.domain.naming import Naming
+from detag.domain.uploads import read_upload
 from detag.settings import DeliverSettings, Misconfigured, SubmitSettings
 from tests.environment import settings
 from tests.unit.services.harness import Harness
@@ -43,6 +46,30 @@ def test_an_upload_outside_of_the_prefix_is_refused() -> None:
     assert not harness.runs.runs
 
 
+def test_a_key_outside_of_the_prefix_is_not_reopened() -> None:
+    """Although a photo is there, and whoever asks would pay for it."""
+    harness = Harness(places=FOLDERS)
+    harness.upload("elsewhere/shoe.jpg")
+    at = datetime.fromtimestamp(harness.clock.now(), UTC).isoformat()
+    asked = {"id": "r-1", "how": "paid", "by": "anna", "at": at, "key": "elsewhere/shoe.jpg"}
+    harness.submit.handle({"reopen": asked}, harness.clock.monotonic() + 30.0)
+    (said,) = (line.fields["why"] for line in harness.telemetry.lines if line.message == "reopen refused")
+    assert said == "the key is outside of InputPrefix"
+    assert not harness.runs.runs and not harness.jobs.jobs
+
+
+def test_only_the_prefix_is_searched_for_missed_uploads() -> None:
+    """What is elsewhere would be sent, and become a dead letter."""
+    harness = Harness(places=FOLDERS)
+    harness.sweep()
+    for key in ("incoming/shoe.jpg", "elsewhere/shoe.jpg", "incoming.jpg"):
+        harness.upload(key)
+    harness.wait(2 * 3_600.0)
+    assert harness.sweep()["recovered"] == 1
+    (message,) = harness.uploads.sent
+    assert read_upload(message).key == "incoming/shoe.jpg"
+
+
 def test_a_name_belongs_to_the_first_photo_for_good() -> None:
     """Also once that photo's output is gone."""
     harness = Harness(places=REPLACE)
@@ -76,6 +103,14 @@ def test_a_prefix_that_is_no_folder_is_refused(prefix: str) -> None:
     for name in ("input_prefix", "output_prefix"):
         with pytest.raises(Misconfigured, match=name.upper()):
             settings(DeliverSettings, **{name: prefix})
+
+
+@pytest.mark.parametrize("name", ["", "Replace", "replace "])
+def test_an_unknown_way_to_name_is_refused(name: str) -> None:
+    with pytest.raises(Misconfigured, match="OUTPUT_NAME"):
+        settings(SubmitSettings, output_name=name)
+    with pytest.raises(Misconfigured, match="OUTPUT_NAME"):
+        settings(DeliverSettings, output_name=name)
 
 
 def test_a_photo_from_before_the_prefix_keeps_its_name() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
+from detag.domain.naming import SEQUENCER, SOURCE_KEY
 from detag.domain.picture import MAX_NAMES, Result
 from detag.ports.photos import Denied, Existing, Missing
 from detag.ports.runs_fake import tiny_image
@@ -115,6 +116,19 @@ def test_a_name_is_looked_at_once() -> None:
     assert set(known.asked.values()) == {1}
 
 
+def test_whose_a_deleted_name_was_is_asked_once() -> None:
+    """Of the job table, although it is looked at again for each of the others that cannot be copied."""
+    asked = {}
+    for deleted in (0, 5):
+        known = Known(MAX_NAMES)
+        archive(known)
+        for key in known.keys[:deleted]:
+            del known.photos.outputs[key]
+        known.drop("another.jpg")
+        asked[deleted] = known.calls.count("jobs.delivered_of")
+    assert asked[5] == asked[0] + 5
+
+
 def test_what_changed_at_an_attempt_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was rejected, and then deleted for good, while a copy was made."""
     known = Known(3)
@@ -128,6 +142,48 @@ def test_what_changed_at_an_attempt_is_looked_at_again(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(known.photos, "copy_output", copy_output)
     assert known.drop("another.jpg").not_reused == "the earlier result was rejected"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_without_versions_a_lost_key_may_be_anothers(monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
+    """Its tags are then those of what took its place while a copy was made, and speak of nothing else."""
+    known = Known(2)
+    (picture,) = known.jobs.pictures.values()
+    known.photos.keeps_versions = False
+    known.photos.outputs |= {key: replace(known.photos.outputs[key], version_id=None) for key in known.keys}
+    named = tuple(replace(one, outputs=(replace(one.outputs[0], version_id=None),)) for one in picture.deliveries)
+    first = replace(picture.first, source_key="1.jpg", outputs=named[0].outputs, originals=named[1].outputs)
+    first = replace(first, older=named[1:])
+    known.jobs.pictures[picture.picture_id] = replace(picture, results=(first,))
+    copy, lost_key = known.photos.copy_output, known.keys[0]
+
+    def copy_output(source: Any, *how: Any) -> Existing:
+        if source.key == lost_key:
+            if lost:
+                known.photos.outputs[lost_key] = replace(known.photos.outputs[lost_key], etag="another")
+            known.photos.output_tags[lost_key, None] = {"detag-review": "rejected"}
+            raise Missing("NoSuchKey")
+        return copy(source, *how)
+
+    monkeypatch.setattr(known.photos, "copy_output", copy_output)
+    found = known.drop("another.jpg")
+    assert found.reused_from == (known.keys[1] if lost else None)
+
+
+def test_a_rejected_copy_speaks_of_its_own_result_alone() -> None:
+    """At the photo's own name, under none that is remembered: another run's result is used."""
+    known = Known(1)
+    (picture,) = known.jobs.pictures.values()
+    made, there = picture.first, known.photos.outputs[known.keys[0]]
+    mine = replace(there, version_id="mine", metadata={**there.metadata, SOURCE_KEY: "in/another.jpg", SEQUENCER: "0"})
+    known.photos.outputs["another.jpg.webp"] = known.photos.older["another.jpg.webp", "mine"] = mine
+    known.photos.output_tags["another.jpg.webp", "mine"] = {"detag-review": "rejected"}
+    other = replace(there, data=b"other", etag="other", version_id="o")
+    known.photos.outputs["9.jpg.webp"] = known.photos.older["9.jpg.webp", "o"] = other
+    outputs = (replace(made.outputs[0], key="9.jpg.webp", version_id="o", etag="other", size=5),)
+    second = Result(source_key="9.jpg", outputs=outputs, originals=outputs, run_id="run-9")
+    known.jobs.pictures[picture.picture_id] = replace(picture, results=(made, second))
+    assert known.drop("another.jpg").reused_from == "9.jpg.webp"
 
 
 def test_tags_that_cannot_be_read_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,12 +209,15 @@ def test_tags_that_cannot_be_read_are_asked_for_once(monkeypatch: pytest.MonkeyP
     assert known.asked.total() == 6
 
 
-def slow(known: Known, seconds: float) -> None:
-    """Each request about an output takes so long."""
+REQUESTS = ("photos.existing", "photos.tags", "photos.copy_output")
+
+
+def slow(known: Known, seconds: float, names: Collection[str] = REQUESTS) -> None:
+    """Each such request about an output takes so long."""
     effect = known.photos._effect
 
     def taking(name: str) -> AbstractContextManager[None]:
-        if name in ("photos.existing", "photos.tags", "photos.copy_output"):
+        if name in names:
             known.clock.advance(seconds)
         return effect(name)
 
@@ -180,6 +239,19 @@ def test_a_slow_output_bucket_does_not_kill_the_process() -> None:
     known.wait(found.due_at - known.clock.time)
     known.send_to(found)
     assert known.jobs.jobs[found.job_id].state is State.SUBMITTED
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"), list(zip((remove, lambda known: None, archive), REQUESTS, strict=True)), ids=REQUESTS
+)
+def test_each_kind_of_request_minds_the_time(spoil: Callable[[Known], None], name: str) -> None:
+    """Where no other takes long: none is begun once the time is over."""
+    known = Known(MAX_NAMES)
+    spoil(known)
+    slow(known, 2.0, [name])
+    begun = known.clock.time
+    assert known.drop("another.jpg").state is State.WAITING
+    assert known.clock.time <= begun + 30.0 - SPARE_SECONDS + 2.0
 
 
 def test_a_copy_is_not_begun_too_late() -> None:
