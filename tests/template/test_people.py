@@ -119,19 +119,27 @@ def test_a_bucket_is_listed_as_far_as_its_folder(stack: Stack) -> None:
 
 @pytest.mark.parametrize("values", [INPUT_KEY, OUTPUT_KEY, INPUT_KEY | OUTPUT_KEY, {}])
 def test_a_key_is_used_through_s3_alone(stack: Stack, values: dict[str, str]) -> None:
-    """To write photos, and to read outputs; an operator needs neither."""
+    """To write photos, and to read outputs, in their folders; an operator needs neither."""
     made = stack.given(**ONE_BUCKET, **values)
     found = {
         statement["Resource"]: (set(as_list(statement["Action"])), statement["Condition"])
         for statement in statements(made, "DropperPolicy")
         if as_list(statement["Action"])[0].startswith("kms:")
     }
-    through = {"StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.${AWS::URLSuffix}"}}}
+
+    def within(folder: str) -> dict[str, Any]:
+        bucket = "arn:${AWS::Partition}:s3:::shop"
+        places = [{"Fn::Sub": bucket}, {"Fn::Sub": f"{bucket}/{folder}"}]
+        return {
+            "StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.${AWS::URLSuffix}"}},
+            "StringLike": {"kms:EncryptionContext:aws:s3:arn": places},
+        }
+
     expected = {}
     if "InputKmsKeyArn" in values:
-        expected[values["InputKmsKeyArn"]] = ({"kms:Decrypt", "kms:GenerateDataKey"}, through)
+        expected[values["InputKmsKeyArn"]] = ({"kms:Decrypt", "kms:GenerateDataKey"}, within(INCOMING))
     if "OutputKmsKeyArn" in values:
-        expected[values["OutputKmsKeyArn"]] = ({"kms:Decrypt"}, through)
+        expected[values["OutputKmsKeyArn"]] = ({"kms:Decrypt"}, within(CLEANED))
     assert found == expected
     assert not values.values() & allowed(made, "OperatorPolicy").keys()
 

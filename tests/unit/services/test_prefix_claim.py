@@ -14,6 +14,7 @@ from detag.domain.reasons import Reason
 from detag.domain.waits import CLAIM_LAPSES, CLAIM_TRUSTED, CLOCK_SKEW
 from detag.ports.errors import Transient
 from detag.ports.runs import NotConfigured
+from detag.ports.runs_fake import Fault
 from detag.ports.stacks_fake import FakeStacks
 from tests.unit.services.harness import Harness
 
@@ -173,6 +174,25 @@ def test_a_stack_whose_claim_lapsed_stops_paying() -> None:
     first.submit.handle(first.upload("two.jpg"), first.clock.monotonic() + 30.0)
     assert len(first.runs.runs) == 1
     assert first.jobs.intake().reason is Reason.PREFIX_TAKEN
+
+
+def test_nothing_is_sent_again_in_another_stacks_folder() -> None:
+    """A POST without an answer, just before the claim lapses: by the time at which it would be sent again, the folder
+    is another stack's.
+    """
+    stacks = FakeStacks()
+    first, second = stack(stacks, "a"), stack(stacks, "b")
+    first.sweep()
+    for harness in (first, second):
+        harness.wait(2 * DAY - 300.0)
+    first.faults = [Fault()]
+    assert first.send(first.upload()).reason is Reason.UNCONFIRMED
+    for harness in (first, second):
+        harness.wait(700.0)
+    second.sweep()
+    first.send_to(first.job)
+    assert first.job.reason is Reason.PREFIX_TAKEN
+    assert not first.runs.runs
 
 
 def test_a_list_that_cannot_be_read_is_nobodys_word() -> None:
