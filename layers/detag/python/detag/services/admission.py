@@ -89,7 +89,7 @@ class Admission:
                     self._runs.ready()
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
-            if reason is None and not self._has_folder():
+            if reason is None and self._folder is not None and not self._folder.is_claimed():
                 reason, pauses = Reason.PREFIX_TAKEN, True
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
@@ -98,10 +98,9 @@ class Admission:
     def refusal(self, job: Job) -> Reason | None:
         """Why a job is not let through now; None where it is. Raises `Transient`."""
         reason = admit(job, self._jobs.intake(), self._jobs.override(), paused=self._paused)
-        return Reason.PREFIX_TAKEN if reason is None and not self._has_folder() else reason
-
-    def _has_folder(self) -> bool:
-        return self._folder is None or self._folder.is_claimed()
+        if reason is None and self._folder is not None and not self._folder.is_claimed():
+            return Reason.PREFIX_TAKEN
+        return reason
 
     def before_resend(self, job: Job, again: Step) -> Step:
         """The step that sends an unconfirmed photo again, or another where that is of no use. Raises `Transient`."""
