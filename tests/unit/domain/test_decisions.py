@@ -64,6 +64,7 @@ from detag.domain.search import (
 )
 from detag.ports.runs_fake import tiny_image
 
+HOUR = 3_600.0
 NOW = 1_795_431_600.0
 CONFIRMATION = 630.0
 WAITING = new(Upload("in", "shoe.jpg", "v1", "0055", "e1", 100, NOW - 60), NOW - 50)
@@ -316,7 +317,6 @@ def search_on(job: Job, search: Search) -> Step:
 
 PHOTO = "https://in.s3.amazonaws.com/shoe.jpg?X-Amz-Signature=0"
 NAMED = Run("run-1", RunStatus.RUNNING, client_ref=UNCONFIRMED.client_ref, image_url=PHOTO, created_at=NOW)
-HOUR = 3_600.0
 
 
 @pytest.mark.parametrize(
@@ -470,6 +470,17 @@ def test_what_is_given_up_may_have_been_stored() -> None:
     for step in (unknown, late):
         assert isinstance(step, Step)
         assert step.unless_stored
+
+
+@pytest.mark.parametrize("age", [HOUR, waits.LATE_RESULT.seconds], ids=["not the last time", "the last time"])
+def test_a_late_result_found_stored_is_finished_or_stays_due(age: float) -> None:
+    failed = replace(SUBMITTED, state=State.FAILED, reason=Reason.RUN_FAILED, closed_at=NOW - age, ask_at=NOW)
+    later = decisions.after_run(failed, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
+    assert isinstance(later, Step) and later.unless_stored
+    assert (made(later, failed).ask_at is None) is (age > HOUR)
+    assert isinstance(decisions.found_stored(failed, NotStored("S3 throttled"), now=NOW), Again)
+    found = decisions.found_stored(failed, Stored(("a.jpg",), ""), now=NOW)
+    assert isinstance(found, Step) and made(found, failed).state is State.DELIVERED
 
 
 # What is screened

@@ -234,6 +234,28 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
     assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
 
 
+def test_a_late_result_that_was_cut_short_is_finished() -> None:
+    """A worker died once it had stored the output of a failed job, and the URLs are lost with its message: the output
+    is found when the run is asked for.
+    """
+    harness = ended()
+    harness.runs.habits.known_after = float("inf")
+    harness.arrive()
+    harness.wait(UNKNOWN_RUN.seconds + 1)
+    assert harness.arrive().reason is Reason.UNKNOWN_RUN
+    harness.broken["events.publish"] = KeyboardInterrupt()  # type: ignore[assignment]  # the process is gone
+    with pytest.raises(KeyboardInterrupt):
+        harness.arrive(status="succeeded", links=output_urls(harness))
+    harness.broken.clear()
+    assert harness.job.state is State.FAILED and "shoe.jpg.webp" in harness.photos.outputs
+    harness.wait((harness.job.ask_at or math.inf) - harness.clock.now())
+    harness.broken["photos.existing"] = Transient("throttled")
+    with pytest.raises(Transient):
+        harness.arrive()
+    harness.broken.clear()
+    assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
+
+
 def test_an_expired_output_url_is_renewed_by_asking_again() -> None:
     harness = ended()
     harness.runs.habits.output_url_seconds = -1.0

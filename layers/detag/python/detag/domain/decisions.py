@@ -1565,6 +1565,8 @@ def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again
                 remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=delivered, decision="delivered", why="its output had been stored")
+        case NotStored(why) if job.state is not State.SUBMITTED:
+            return Again(why)  # the job stays due
     return after_fetch(job, run, found, now=now)
 
 
@@ -1583,12 +1585,13 @@ def _is_asked_for(job: Job, now: float) -> bool:
 
 def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | Idle:
     """A closed job's run is asked for ever more rarely, for a week: it is paid or may be; also one that appears after
-    the job was closed. `last`: no more.
+    the job was closed. `last`: no more. What a worker stored of a late result before it died is looked for each time.
     """
     until = (job.closed_at or now) + waits.LATE_RESULT.seconds
     never_asked = job.ask_at is None and job.tries == 0
     if never_asked and job.repairable and not last and _first_ask(now) <= until:
-        return Step(move=move(ask_again, _first_ask(now)), decision="asked again later", why=why)
+        first = move(ask_again, _first_ask(now))
+        return Step(move=first, decision="asked again later", why=why, unless_stored=True)
     if not _is_asked_for(job, now):
         return Idle("nothing to repair with")
     ask_at = now + waits.LATE_POLL.seconds(job.tries + 1, max)
@@ -1596,8 +1599,10 @@ def _ask_later(job: Job, why: str, now: float, *, last: bool = False) -> Step | 
     if (last and not missing) or ask_at > until:
         metric = Metric.UNMATCHED_CALLBACK if missing else None
         why = f"{why}; Runflow never showed {', '.join(missing)}" if missing else why
-        return Step(move=move(ask_again, None), decision="not asked again", why=why, metric=metric, warns=bool(missing))
-    return Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
+        step = Step(move=move(ask_again, None), decision="not asked again", why=why, metric=metric, warns=bool(missing))
+    else:
+        step = Step(move=move(ask_again, ask_at), decision="asked again later", why=why)
+    return replace(step, unless_stored=job.repairable)
 
 
 _ORDER: Final = tuple(Trouble)
