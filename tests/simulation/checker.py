@@ -1148,13 +1148,15 @@ class Checker:
         return job.job_id in self._reused and equal
 
     def _is_copied_over(self, job: Job) -> bool:
-        """Whether a copy for a newer photo of the name was stored, whose job gave way to a still newer one unsaved."""
+        """Whether a copy for a newer photo of the name was stored, whose job could not be saved, and then gave way to a
+        still newer one; or paid for a new result, because the copy's source was rejected meanwhile, and failed.
+        """
         jobs = self._simulation.jobs.jobs
         copies = (one for one in self._simulation.photos.outputs.values() if REUSED_FROM in one.metadata)
         others = (jobs.get(one.metadata[JOB_ID]) for one in copies)
         return any(
             other is not None
-            and other.state is State.SUPERSEDED
+            and other.state in (State.SUPERSEDED, *FAILURES)
             and other.upload.key == job.upload.key
             and _later(other, job)
             for other in others

@@ -269,7 +269,7 @@ class Runflow(FakeRuns):
         """See `FakeRuns`. A file that came after the claim, in a bucket without versions, need not be an image."""
         starts = run.next_at
         super()._begin(run)
-        if not run.ended and b"<photo " not in (run.photo or b""):
+        if not run.ended and not _has_photo(run):
             self._end(run, starts, "failed", "NOT_AN_IMAGE", "image_url leads to no image", free=True)
 
     # Faults
@@ -474,7 +474,7 @@ class Runflow(FakeRuns):
 
     def _again(self, run_id: str) -> None:
         run = self.runs[run_id]
-        if run.ended and not run.billed and run.photo is not None and not run.lost:
+        if run.ended and not run.billed and _has_photo(run) and not run.lost:
             self.tried_again.add(run_id)
             self.try_again(run)
 
@@ -560,3 +560,8 @@ class Runflow(FakeRuns):
         """Whose callback secret detag accepts: the account of a job's latest request, or of the key that is stored."""
         job = self._simulation.jobs.jobs.get(job_id)
         return self.habits.accounts[job.account[0] if job is not None and job.account else self.habits.key]
+
+
+def _has_photo(run: FakeRun) -> bool:
+    """Whether what a run has read is an image."""
+    return b"<photo " in (run.photo or b"")

@@ -261,7 +261,8 @@ class Workload:
             for output in job.stored
             if of in (None, job.upload.key)
             and output.key in simulation.photos.outputs
-            and simulation.photos.outputs[output.key].version_id == output.version_id
+            and (there := simulation.photos.outputs[output.key]).version_id == output.version_id
+            and there.etag == output.etag
         }
         return self.random.choice(sorted(found)) if found else None
 
