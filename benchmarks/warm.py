@@ -7,7 +7,7 @@ import hmac
 import json
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -44,10 +44,14 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Warm:
-    """CPU ms of a warm call: `callback` with its 4 KB body, and the bare handler."""
+    """CPU ms of a warm call: `callback` with its 4 KB body, one that only sends that to the queue, and one that only
+    parses it.
+    """
 
     median: float
     p99: float
+    send: float
+    send_p99: float
     bare: float
     times: int
 
@@ -127,15 +131,21 @@ def callbacks(package: Package, certificate: Path, work: Path, rounds: int) -> W
     events = work / "callbacks.json"
     bodies = [callback_event(f"{number:032x}") for number in range(first + times)]
     events.write_text(json.dumps(bodies), encoding="utf-8")
-    arguments = [package.function("callback"), str(events), str(first), str(times)]
+    arguments = [package.function("callback"), str(events), str(first), str(times), "beside"]
     with stubs(certificate) as port:
         found = [run_json("warm.py", arguments, environment("callback", port)) for _ in range(rounds)]
     return Warm(
         middle([middle(one["cpu"]) for one in found]),
-        middle([quantiles(one["cpu"], n=100)[98] for one in found]),
+        middle([_p99(one["cpu"]) for one in found]),
+        middle([middle(one["send"]["cpu"]) for one in found]),
+        middle([_p99(one["send"]["cpu"]) for one in found]),
         middle([middle(one["bare"]["cpu"]) for one in found]),
         rounds * times,
     )
+
+
+def _p99(values: Sequence[float]) -> float:
+    return quantiles(values, n=100)[98]
 
 
 def photo(package: Package, certificate: Path, work: Path, photos: int) -> Photo:

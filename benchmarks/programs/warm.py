@@ -1,5 +1,6 @@
-"""Warm calls of a function: `warm.py FOLDERS EVENTS WARM_UP TIMES` prints the CPU ms and the ms of each, those of one
-that only parses JSON, and how many bytes were logged for each call.
+"""Warm calls of a function: `warm.py FOLDERS EVENTS WARM_UP TIMES` prints the CPU ms and the ms of each, and how many
+bytes were logged for each call. With `beside` after these, for a callback's events: the same of one that only parses
+JSON, and, in turn with the function's own, of one that only sends the body to the queue.
 
 EVENTS is a file with a list of events, each used in its turn.
 """
@@ -45,6 +46,19 @@ def bare(event: dict[str, str], _context: object) -> dict[str, int]:
     return {"statusCode": 200}
 
 
+def sending() -> Any:
+    """The least that a callback has to ask of AWS: its body, put into the queue, by a client that is there already."""
+    import boto3
+
+    client = boto3.client("sqs")
+
+    def send(event: dict[str, str], _context: object) -> dict[str, int]:
+        client.send_message(QueueUrl=os.environ["RESULT_QUEUE_URL"], MessageBody=event["body"])
+        return {"statusCode": 200}
+
+    return send
+
+
 def measured(function: Any, first: int, times: int) -> dict[str, list[float]]:
     """CPU ms and ms of each call."""
     cpu, wall = [], []
@@ -59,14 +73,29 @@ def measured(function: Any, first: int, times: int) -> dict[str, list[float]]:
     return {"cpu": cpu, "wall": wall}
 
 
+def in_turn(*functions: Any) -> list[dict[str, list[float]]]:
+    """CPU ms and ms of each call of several functions, fifty of one and fifty of the next."""
+    found: list[dict[str, list[float]]] = [{"cpu": [], "wall": []} for _ in functions]
+    for number in range(warm_up, warm_up + times, 50):
+        for function, one in zip(functions, found, strict=True):
+            for kind, values in measured(function, number, 50).items():
+                one[kind] += values
+    return found
+
+
 warm_up, times = int(sys.argv[3]), int(sys.argv[4])
 if hasattr(handler, "deliver"):
     open_to_the_stub()
 measured(handler.lambda_handler, 0, warm_up)
 logged = len(log.getvalue())
-full = measured(handler.lambda_handler, warm_up, times)
+if sys.argv[5:] == ["beside"]:
+    send = sending()
+    measured(send, 0, warm_up)
+    full, sent = in_turn(handler.lambda_handler, send)
+    others = {"bare": measured(bare, 0, times), "send": sent}
+else:
+    full, others = measured(handler.lambda_handler, warm_up, times), {}
 logged = len(log.getvalue()) - logged
-plain = measured(bare, 0, times) if "body" in events[0] else None
-terminal.write(json.dumps(full | {"bare": plain, "logged": logged / times}))
+terminal.write(json.dumps(full | others | {"logged": logged / times}))
 terminal.flush()
 os._exit(0)
