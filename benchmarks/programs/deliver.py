@@ -47,7 +47,7 @@ class Loopback(Guard):
 
 def streamed() -> Callable[[int], None]:
     """As deliver does it."""
-    photos, fetcher = photo_store("outputs", os.environ), SafeFetcher(TLS, Loopback())
+    photos, fetcher = photo_store("outputs", "", os.environ), SafeFetcher(TLS, Loopback())
 
     def once(length: int) -> None:
         with fetcher.open(f"https://{host}:{source_port}/run-outputs/{length}") as download:

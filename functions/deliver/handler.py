@@ -22,7 +22,7 @@ telemetry = PowertoolsTelemetry()
 deliver = app.deliver(
     settings,
     jobs=job_store(settings.job_table),
-    photos=photo_store(settings.output_bucket, os.environ),
+    photos=photo_store(settings.output_bucket, settings.output_prefix, os.environ),
     runs=runs(settings),
     fetcher=fetcher(os.environ),
     events=event_bus(settings.event_bus),

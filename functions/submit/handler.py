@@ -23,7 +23,7 @@ telemetry = PowertoolsTelemetry()
 submit = app.submit(
     settings,
     jobs=job_store(settings.job_table),
-    photos=photo_store(settings.output_bucket, os.environ),
+    photos=photo_store(settings.output_bucket, settings.output_prefix, os.environ),
     runs=runs(settings),
     events=event_bus(settings.event_bus),
     clock=CLOCK,

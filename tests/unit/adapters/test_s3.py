@@ -181,6 +181,7 @@ def test_an_error_of_a_read_has_its_meaning(
     stub: Stubber, store: S3PhotoStore, operation: str, code: str, status: int, meaning: type[Exception]
 ) -> None:
     stub.add_client_error("get_object", code, "text", http_status_code=status)
+    stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)  # asked for only after a 403
     with pytest.raises(meaning, match=code):
         getattr(store, operation)("in", "a", "v", 4)
 
@@ -293,6 +294,7 @@ def test_a_version_that_may_not_be_read_is_none(stub: Stubber, store: S3PhotoSto
     """The answer to a HEAD does not say why; that to another call does."""
     stub.add_client_error("head_object", "400", http_status_code=400)
     stub.add_client_error("get_object_tagging", code, http_status_code=status)
+    stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)  # asked for only after a 403
     assert store.existing("a", "v1") is None
 
 
@@ -464,10 +466,40 @@ def test_a_403_is_denied_where_nothing_may_be_listed(stub: Stubber, store: S3Pho
         store.read_head("in", "a/b.jpg", None, 10)
 
 
-def test_a_version_is_not_looked_for_in_a_listing(stub: Stubber, store: S3PhotoStore) -> None:
+@pytest.mark.parametrize(
+    ("versions", "truncated", "meaning"),
+    [
+        ([("a/b.jpg", "v0"), ("a/b.jpg.webp", "v1")], False, Missing),
+        ([("a/b.jpg", "v0"), ("a/b.jpg", "v1")], False, Denied),
+        ([("a/b.jpg", "v0")], True, Denied),
+    ],
+    ids=["not listed", "listed", "not listed to the end"],
+)
+def test_a_version_is_looked_for_among_the_versions(
+    stub: Stubber, versions: list[tuple[str, str]], truncated: bool, meaning: type[Exception]
+) -> None:
+    answer = {"IsTruncated": truncated, "Versions": [{"Key": key, "VersionId": one} for key, one in versions]}
+    photos = S3PhotoStore(cast("Any", stub).client, "out", "a/")
+    stub.add_client_error("get_object_tagging", "AccessDenied", http_status_code=403)
+    stub.add_response("list_object_versions", answer, {"Bucket": "out", "Prefix": "a/b.jpg"})
+    with pytest.raises(meaning):
+        photos.tags("a/b.jpg", "v1")
+
+
+def test_a_403_for_a_version_is_denied_where_none_may_be_listed(stub: Stubber, store: S3PhotoStore) -> None:
     stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
     with pytest.raises(Denied):
         store.read_head("in", "a/b.jpg", "v1", 10)
+
+
+def test_outside_of_the_output_prefix_nothing_is_asked_for(stub: Stubber) -> None:
+    """What was delivered before the prefix was set may not be looked at: S3 would answer 403, whatever is there."""
+    store = S3PhotoStore(cast("Any", stub).client, "out", "cleaned/")
+    assert store.existing("shoe.jpg.webp") is None
+    assert store.existing("shoe.jpg.webp", "v1") is None
+    with pytest.raises(Missing):
+        store.tags("shoe.jpg.webp", "v1")
 
 
 @pytest.mark.parametrize(("keys", "meaning"), [((), Missing), (("a/b.jpg",), Denied)])

@@ -56,6 +56,19 @@ class Harness:
         self.faults: list[Fault | None] = []
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
+        self.deploy(limit=limit, paused=paused, stacks=stacks, places=places, **changes)
+
+    def deploy(
+        self,
+        *,
+        limit: Decimal | None = None,
+        paused: bool = False,
+        stacks: FakeStacks | None = None,
+        places: Mapping[str, str] = MappingProxyType({}),
+        **changes: Any,
+    ) -> None:
+        """Put the services together, as a deployment with these settings does; what is stored stays."""
+        self.photos.output_prefix = places.get("output_prefix", "")
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
         ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}
         deployed = {"daily_spend_limit_usd": limit}

@@ -38,6 +38,27 @@ def test_a_record_is_below_the_prefix_as_well() -> None:
     assert [key for key in harness.photos.outputs if key.endswith(".txt")] == ["cleaned/_skipped/notes.jpg.txt"]
 
 
+def test_outputs_from_before_the_prefix_was_set_stay() -> None:
+    """They lie where the functions may not look by now: a photo's next version is delivered all the same, and an equal
+    photo is cleaned anew, as nothing shows that its output is still there.
+    """
+    harness = Harness()
+    assert delivered(harness, "shoe.jpg") == ("shoe.jpg.webp",)
+    (first,) = harness.jobs.jobs.values()
+    data = next(one for one in harness.runs.runs.values()).photo
+    harness.deploy(places={"output_prefix": "cleaned/"})
+    for key, again in (("shoe.jpg", None), ("boot.jpg", data)):
+        harness.submit.handle(harness.upload(key, again), harness.clock.monotonic() + 30.0)
+        harness.wait(60.0)
+        job = list(harness.jobs.jobs.values())[-1]
+        harness.give({"job_id": job.job_id, "run_id": job.run_id})
+        after = harness.jobs.jobs[job.job_id]
+        assert (after.state, after.outputs) == (State.DELIVERED, (f"cleaned/{key}.webp",))
+    assert len(harness.runs.runs) == 3
+    assert set(harness.photos.outputs) == {"shoe.jpg.webp", "cleaned/shoe.jpg.webp", "cleaned/boot.jpg.webp"}
+    assert first.outputs == ("shoe.jpg.webp",)
+
+
 def test_an_upload_outside_of_the_prefix_is_refused() -> None:
     """The rule sends none; one that comes all the same becomes a dead letter, and is not paid for."""
     harness = Harness(places=FOLDERS)

@@ -30,10 +30,10 @@ def job_store(table: str) -> DynamoJobStore:
     return DynamoJobStore(aws_client("dynamodb", aws_config()), table, CLOCK)
 
 
-def photo_store(output_bucket: str, environ: Mapping[str, str]) -> S3PhotoStore:
-    """The photos, with the output bucket to write to."""
+def photo_store(output_bucket: str, output_prefix: str, environ: Mapping[str, str]) -> S3PhotoStore:
+    """The photos, with the output bucket to write to, and the folder of it at which the functions may look."""
     client = aws_client("s3", s3_config(environ.get("AWS_ENDPOINT_URL")))
-    return S3PhotoStore(client, output_bucket)
+    return S3PhotoStore(client, output_bucket, output_prefix)
 
 
 def listing(environ: Mapping[str, str]) -> S3Listing:

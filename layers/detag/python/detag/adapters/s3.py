@@ -84,10 +84,14 @@ def copy_request(
 
 
 class S3PhotoStore:
-    """See `detag.ports.photos.PhotoStore`. `output_bucket` is where `existing`, `put` and `put_record` work."""
+    """See `detag.ports.photos.PhotoStore`. `output_bucket` is where `existing`, `put` and `put_record` work.
 
-    def __init__(self, client: S3Client, output_bucket: str) -> None:
-        self._client, self._output_bucket = client, output_bucket
+    `output_prefix`: the functions may look at what lies in this folder of it only. An output from before it was set has
+    a key elsewhere, and is not asked for: S3 would refuse to say whether it is there.
+    """
+
+    def __init__(self, client: S3Client, output_bucket: str, output_prefix: str = "") -> None:
+        self._client, self._output_bucket, self._output_prefix = client, output_bucket, output_prefix
 
     def read_head(self, bucket: str, key: str, version_id: str | None, length: int, etag: str | None = None) -> Head:
         """See `PhotoStore`. One GET; a HEAD besides only for an empty object, which has no range."""
@@ -150,6 +154,8 @@ class S3PhotoStore:
 
     def existing(self, key: str, version_id: str | None = None) -> Existing | None:
         """See `PhotoStore`. A version that may not be read counts as gone."""
+        if not key.startswith(self._output_prefix):
+            return None
         where = _version(self._output_bucket, key, version_id)
         try:
             with calling("HeadObject"):
@@ -177,13 +183,16 @@ class S3PhotoStore:
 
     def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
         """See `PhotoStore`."""
+        if not key.startswith(self._output_prefix):
+            raise Missing("outside of OutputPrefix")
+        where = _version(self._output_bucket, key, version_id)
         try:
             with calling("GetObjectTagging"):
-                answer = self._client.get_object_tagging(**_version(self._output_bucket, key, version_id))
+                answer = self._client.get_object_tagging(**where)
         except ClientError as error:
             if version_id and error_code(error) == "InvalidArgument":
                 raise Missing("no version has such an id") from None
-            raise _unreadable(error) from None
+            raise _refused(self._client, error, where) from None
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def copy_output(self, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
@@ -387,16 +396,31 @@ def _unreadable(error: ClientError) -> Exception:
 def _refused(client: S3Client, error: ClientError, where: Mapping[str, Any]) -> Exception:
     """What a refused read means. Where a role may list one folder only, S3 answers 403 for what is not there."""
     meant = _unreadable(error)
-    return Missing("S3 lists no such object") if isinstance(meant, Denied) and _is_gone(client, where) else meant
+    denied = _status(error) == 403 and isinstance(meant, Denied)
+    return Missing("S3 lists no such object") if denied and _is_gone(client, where) else meant
 
 
 def _is_gone(client: S3Client, where: Mapping[str, Any]) -> bool:
-    """Whether a listing tells that nothing is at a key. False for a version, and where listing is not allowed."""
+    """Whether a listing tells that nothing is at a key, or that it has no such version. False where listing is not
+    allowed, or does not come to an end.
+    """
     if "VersionId" in where:
-        return False
+        return _is_version_gone(client, where)
     try:
         with calling("ListObjectsV2"):
             answer = client.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"], MaxKeys=1)
     except ClientError:
         return False
     return all(one["Key"] != where["Key"] for one in answer.get("Contents", []))
+
+
+def _is_version_gone(client: S3Client, where: Mapping[str, Any]) -> bool:
+    try:
+        with calling("ListObjectVersions"):
+            answer = client.list_object_versions(Bucket=where["Bucket"], Prefix=where["Key"])
+    except ClientError:
+        return False
+    wanted = where["Key"], where["VersionId"]
+    return not answer["IsTruncated"] and all(
+        (one["Key"], one["VersionId"]) != wanted for one in answer.get("Versions", [])
+    )

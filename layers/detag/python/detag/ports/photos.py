@@ -69,7 +69,9 @@ class PhotoStore(Protocol):
         ...
 
     def existing(self, key: str, version_id: str | None = None) -> Existing | None:
-        """What the output bucket has at a key, or a version that it had there."""
+        """What the output bucket has at a key, or a version that it had there; None outside of OutputPrefix, where the
+        functions may not look.
+        """
         ...
 
     def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:

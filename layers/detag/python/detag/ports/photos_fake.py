@@ -47,6 +47,8 @@ class FakePhotoStore:
 
     def __init__(self, clock: Clock, output_bucket: str = "outputs", effect: Effect = no_effect) -> None:
         self.output_bucket = output_bucket
+        self.output_prefix = ""
+        """The folder of the output bucket at which the functions may look; a test may set another later."""
         self.outputs: dict[str, Stored] = {}
         """Everything in the output bucket by key, records included; a test may put in what others have stored there."""
         self.puts: list[tuple[str, Stored]] = []
@@ -212,13 +214,13 @@ class FakePhotoStore:
     def existing(self, key: str, version_id: str | None = None) -> Existing | None:
         """See `PhotoStore`."""
         with self._effect("photos.existing"):
-            stored = self._output(key, version_id)
+            stored = self._output(key, version_id) if key.startswith(self.output_prefix) else None
             return None if stored is None else _existing(stored)
 
     def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
         """See `PhotoStore`."""
         with self._effect("photos.tags"):
-            if self._output(key, version_id) is None:
+            if self._output(key, version_id) is None or not key.startswith(self.output_prefix):
                 raise Missing("NoSuchKey")
             return self.output_tags.get((key, version_id), {})
 
