@@ -73,10 +73,12 @@ from detag.domain.missed_uploads import (
     MAX_LISTED,
     Listed,
     Page,
+    Place,
     Position,
     Scan,
     after_page,
     is_overtaken,
+    scan_of,
     taken_up,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
@@ -726,6 +728,14 @@ def _scan() -> Iterator[Row]:
         what = "the next page" if after.after else "broken off" if after.too_large else "a new scan"
         return known, WAITING, f"{what}, in {max(0.0, after.next_at - NOW):.0f} s"
 
+    def place(known: str, place: str, prefix: str = "incoming/", *, is_own: bool = False) -> Row:
+        found = scan_of(Place("shop", prefix, is_own), replace(scan, place=place), now=NOW)
+        return known, WAITING, "the scan goes on" if found.since < NOW else "it starts anew, for uploads from now on"
+
+    yield place("its item is of this bucket and prefix", "shop/incoming/")
+    yield place("... of another bucket or prefix", "shop/photos/")
+    yield place("... of an earlier version, and this is the stack's own bucket without a prefix", "", "", is_own=True)
+    yield place("... of an earlier version, and this is another bucket or has a prefix", "")
     yield listed("an object that was uploaded an hour ago", NOW - 3_600.0)
     yield listed("... a minute ago: its event may still come", NOW - 60.0)
     yield listed("... before the time that the scan is about", NOW - 2 * 86_400.0)
@@ -1067,7 +1077,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _lifted,
     ),
     (
-        "An upload that no event told of: `taken_up`, `is_overtaken`, `after_page`",
+        "An upload that no event told of: `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
         "What the scan of the input bucket shows.",
         _scan,
     ),

@@ -177,11 +177,11 @@ def _missed(
     clock: Clock,
     telemetry: Telemetry,
 ) -> MissedUploads:
+    from detag.domain.missed_uploads import Place
     from detag.services.missed_uploads import MissedUploads
 
     return MissedUploads(
-        input_bucket=settings.input_bucket,
-        input_prefix=settings.input_prefix,
+        place=Place(settings.input_bucket, settings.input_prefix, is_own=not settings.stack),
         jobs=jobs,
         listing=listing,
         uploads=uploads,
