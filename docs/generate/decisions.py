@@ -401,7 +401,7 @@ def _screen() -> Iterator[Row]:
 
     yield upload("its event is older than 90 days", uploaded_at=0.0)
     yield upload("... but it has waited in detag since it arrived", DENIED, uploaded_at=0.0)
-    yield upload("a part of its name matches IgnoredNames", key="@eaDir/shoe.jpg")
+    yield upload("a part of its name, below InputPrefix, matches IgnoredNames", key="@eaDir/shoe.jpg")
     yield upload("its key ends in /", key="shoes/")
     yield upload("it is empty", size=0)
     yield upload("it is too large", size=50_000_001)

@@ -203,14 +203,12 @@ OTHERS = {"stack": "111122223333/eu-central-1/detag"}
 """The input bucket is not the stack's own."""
 
 
-def at_another_place(harness: Harness, place: str) -> Scan:
+def at_another_place(harness: Harness, place: str) -> None:
     """The scan of a stack that was set up ten days ago, in the middle of some place that it then cleaned."""
     since = harness.clock.now()
     harness.wait(10 * DAY)
-    later = {"next_at": harness.clock.now() + DAY, "after_key": "zebra.jpg", "after_version": "v1", "too_large": True}
-    scan = Scan(since=since, place=place, version=1, **later)
-    harness.jobs.save_scan(None, scan)
-    return scan
+    later = harness.clock.now() + DAY
+    harness.jobs.save_scan(None, Scan(since=since, place=place, after_key="zebra.jpg", next_at=later, version=1))
 
 
 @pytest.mark.parametrize("place", ["in/a/", "in/", "another/b/", ""])

@@ -240,6 +240,7 @@ def _admission(
 
     criteria = Criteria(
         ignored_names=settings.ignored_names,
+        input_prefix=settings.input_prefix,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
         photo_types=settings.photo_types,
