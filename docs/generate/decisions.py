@@ -77,8 +77,10 @@ from detag.domain.missed_uploads import (
     Position,
     Scan,
     after_page,
+    first_scan,
     is_overtaken,
     scan_of,
+    scan_over,
     taken_up,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
@@ -730,7 +732,16 @@ def _scan() -> Iterator[Row]:
 
     def place(known: str, place: str, prefix: str = "incoming/", *, is_own: bool = False) -> Row:
         found = scan_of(Place("shop", prefix, is_own), replace(scan, place=place), now=NOW)
-        return known, WAITING, "the scan goes on" if found.since < NOW else "it starts anew, for uploads from now on"
+        return known, WAITING, "the scan goes on" if found.since < NOW else from_now
+
+    from_now, own = "it starts anew, for uploads from now on", Place("in", "", is_own=True)
+
+    def anew(known: str, found: Scan) -> Row:
+        return known, WAITING, "it starts for uploads since the table was created" if found.since < NOW else from_now
+
+    yield anew("the table has no scan yet", first_scan(Place("shop", "incoming/", is_own=False), NOW - 60.0))
+    yield anew("its item cannot be read, in the stack's own bucket without a prefix", scan_over(own, 0.0, now=NOW))
+    yield anew("... in another bucket, or below a prefix", scan_over(replace(own, prefix="incoming/"), 0.0, now=NOW))
 
     yield place("its item is of this bucket and prefix", "shop/incoming/")
     yield place("... of another bucket or prefix", "shop/photos/")
@@ -1077,7 +1088,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _lifted,
     ),
     (
-        "An upload that no event told of: `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
+        "An upload that no event told of: `first_scan`, `scan_over`, `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
         "What the scan of the input bucket shows.",
         _scan,
     ),
