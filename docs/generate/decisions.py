@@ -1088,7 +1088,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _lifted,
     ),
     (
-        "An upload that no event told of: `first_scan`, `scan_over`, `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
+        "An upload without an event: `first_scan`, `scan_over`, `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
         "What the scan of the input bucket shows.",
         _scan,
     ),
