@@ -73,10 +73,14 @@ from detag.domain.missed_uploads import (
     MAX_LISTED,
     Listed,
     Page,
+    Place,
     Position,
     Scan,
     after_page,
+    first_scan,
     is_overtaken,
+    scan_of,
+    scan_over,
     taken_up,
 )
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
@@ -399,7 +403,7 @@ def _screen() -> Iterator[Row]:
 
     yield upload("its event is older than 90 days", uploaded_at=0.0)
     yield upload("... but it has waited in detag since it arrived", DENIED, uploaded_at=0.0)
-    yield upload("a part of its name matches IgnoredNames", key="@eaDir/shoe.jpg")
+    yield upload("a part of its name, below InputPrefix, matches IgnoredNames", key="@eaDir/shoe.jpg")
     yield upload("its key ends in /", key="shoes/")
     yield upload("it is empty", size=0)
     yield upload("it is too large", size=50_000_001)
@@ -726,6 +730,23 @@ def _scan() -> Iterator[Row]:
         what = "the next page" if after.after else "broken off" if after.too_large else "a new scan"
         return known, WAITING, f"{what}, in {max(0.0, after.next_at - NOW):.0f} s"
 
+    def place(known: str, place: str, prefix: str = "incoming/", *, is_own: bool = False) -> Row:
+        found = scan_of(Place("shop", prefix, is_own), replace(scan, place=place), now=NOW)
+        return known, WAITING, "the scan goes on" if found.since < NOW else from_now
+
+    from_now, own = "it starts anew, for uploads from now on", Place("in", "", is_own=True)
+
+    def anew(known: str, found: Scan) -> Row:
+        return known, WAITING, "it starts for uploads since the table was created" if found.since < NOW else from_now
+
+    yield anew("the table has no scan yet", first_scan(Place("shop", "incoming/", is_own=False), NOW - 60.0))
+    yield anew("its item cannot be read, in the stack's own bucket without a prefix", scan_over(own, 0.0, now=NOW))
+    yield anew("... in another bucket, or below a prefix", scan_over(replace(own, prefix="incoming/"), 0.0, now=NOW))
+
+    yield place("its item is of this bucket and prefix", "shop/incoming/")
+    yield place("... of another bucket or prefix", "shop/photos/")
+    yield place("... of an earlier version, and this is the stack's own bucket without a prefix", "", "", is_own=True)
+    yield place("... of an earlier version, and this is another bucket or has a prefix", "")
     yield listed("an object that was uploaded an hour ago", NOW - 3_600.0)
     yield listed("... a minute ago: its event may still come", NOW - 60.0)
     yield listed("... before the time that the scan is about", NOW - 2 * 86_400.0)
@@ -1067,7 +1088,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _lifted,
     ),
     (
-        "An upload that no event told of: `taken_up`, `is_overtaken`, `after_page`",
+        "An upload without an event: `first_scan`, `scan_over`, `scan_of`, `taken_up`, `is_overtaken`, `after_page`",
         "What the scan of the input bucket shows.",
         _scan,
     ),

@@ -728,6 +728,7 @@ def test_a_scan_is_read_back_as_it_was_saved(store: JobStore) -> None:
     assert store.scan() is None
     first = Scan(
         since=1.5,
+        place="my-shop/crème & more/",
         started_at=2.25,
         next_at=3.125,
         after_key="a b/ü.jpg",

@@ -125,7 +125,9 @@ def test_a_role_may_use_a_key_as_far_as_it_needs(stack: Stack) -> None:
 
 
 def test_the_statement_for_a_keys_policy_allows_what_roles_do(stack: Stack, root: Path) -> None:
-    """All of it and no more, for each role that has such a right, whatever the stack's name is cut to."""
+    """All of it and no more, for each role that has such a right, whatever the stack's name is cut to; and what the
+    people do who drop and fetch, by the name that docs/owner.md gives their user.
+    """
     page = (root / "docs" / "your-buckets.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     statement = json.loads(block)
@@ -133,9 +135,12 @@ def test_the_statement_for_a_keys_policy_allows_what_roles_do(stack: Stack, root
     asked = {function: kms_statements(made, function) for function in FUNCTIONS}
     actions = {action for keys in asked.values() for allowed, _ in keys.values() for action in allowed}
     assert set(statement["Action"]) == actions
-    named = statement["Condition"]["ArnLike"]["aws:PrincipalArn"].rpartition("/")[2]
+    named, person = (one.rpartition("/")[2] for one in statement["Condition"]["ArnLike"]["aws:PrincipalArn"])
     roles = {f"{function}Role" for function, keys in asked.items() if keys}
     assert all(fnmatchcase(f"detag-{role}-1A2B3C4D5E6F", named) for role in roles)
+    assert f"--user-name {person}" in (root / "docs" / "owner.md").read_text(encoding="utf-8")
+    dropping = (one for one in made.statements("DropperPolicy") if as_list(one["Action"])[0].startswith("kms:"))
+    assert actions >= {action for one in dropping for action in as_list(one["Action"])}
     assert statement["Condition"]["StringEquals"] == {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
 
 

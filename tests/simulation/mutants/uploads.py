@@ -78,7 +78,7 @@ MUTANTS: Final = (
         "ignored names",
         "judged by its bytes",
         DECISIONS + "screen_upload",
-        "ignoring(criteria.ignored_names, upload.key)",
+        "ignoring(criteria.ignored_names, named)",
         "''",
     ),
     one(

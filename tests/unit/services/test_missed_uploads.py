@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import State
+from detag.domain.missed_uploads import Scan
 from detag.domain.uploads import read_upload
 from detag.ports.errors import Transient
 from tests.unit.services.harness import Harness
@@ -195,3 +196,83 @@ def test_what_was_taken_up_ranks_by_its_own_time() -> None:
     assert (taken_up.state, taken_up.upload.rank > read_upload(late).rank) == (State.SUBMITTED, True)
     harness.submit.handle(late, harness.clock.monotonic() + 30.0)
     assert harness.jobs.newest_upload("in", newest.key) == taken_up.upload.rank
+
+
+DAY = 24 * HOUR
+OTHERS = {"stack": "111122223333/eu-central-1/detag"}
+"""The input bucket is not the stack's own."""
+
+
+def at_another_place(harness: Harness, place: str) -> None:
+    """The scan of a stack that was set up ten days ago, in the middle of some place that it then cleaned."""
+    since = harness.clock.now()
+    harness.wait(10 * DAY)
+    later = harness.clock.now() + DAY
+    harness.jobs.save_scan(None, Scan(since=since, place=place, after_key="zebra.jpg", next_at=later, version=1))
+
+
+@pytest.mark.parametrize("place", ["in/a/", "in/", "another/b/", ""])
+@pytest.mark.parametrize("bucket", [{}, OTHERS], ids=["own bucket", "given bucket"])
+def test_photos_that_were_in_a_new_folder_are_not_paid(bucket: dict[str, str], place: str) -> None:
+    """Also where the item does not say which place it is of, as one of an older version; what comes from then on and
+    has no event is found, from the first page on.
+    """
+    harness = Harness(places={"input_prefix": "b/"} | bucket)
+    at_another_place(harness, place)
+    missed(harness, "b/old.jpg")
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 0
+    harness.wait(HOUR)
+    missed(harness, "b/new.jpg")
+    harness.wait(2 * HOUR)
+    assert harness.sweep()["recovered"] == 1
+    (message,) = harness.uploads.sent
+    assert read_upload(message).key == "b/new.jpg"
+
+
+def test_a_given_bucket_without_a_prefix_is_a_new_place() -> None:
+    """An item that names no place is of the stack's own bucket at the most."""
+    harness = Harness(places=OTHERS)
+    at_another_place(harness, "")
+    missed(harness, "zoo.jpg")
+    harness.wait(2 * DAY)
+    assert harness.sweep()["recovered"] == 0
+
+
+def test_an_older_item_of_the_own_bucket_goes_on() -> None:
+    """One that names no place, as there was only one."""
+    harness = Harness()
+    at_another_place(harness, "")
+    missed(harness, "zoo.jpg")
+    missed(harness, "boot.jpg")  # before the place where it stands
+    harness.wait(DAY)
+    assert harness.sweep()["recovered"] == 1
+    (message,) = harness.uploads.sent
+    assert read_upload(message).key == "zoo.jpg"
+    harness.sweep()
+    after = harness.jobs.scan()
+    assert after is not None and after.place == "in/"
+
+
+def test_a_scan_that_fails_keeps_when_its_place_was_new() -> None:
+    harness = Harness(places={"input_prefix": "b/"})
+    at_another_place(harness, "in/a/")
+    harness.broken["photos.versions"] = Transient("S3 answered SlowDown")
+    harness.sweep()
+    missed(harness, "b/new.jpg")
+    harness.wait(HOUR)
+    harness.broken.clear()
+    assert harness.sweep()["recovered"] == 1
+
+
+def test_a_place_is_kept_while_it_is_scanned() -> None:
+    """A folder that is the same keeps its span, page after page and from one scan to the next."""
+    harness = Harness(places={"input_prefix": "b/"} | OTHERS)
+    missed(harness, "b/shoe.jpg")
+    harness.wait(HOUR)
+    assert harness.sweep()["recovered"] == 1
+    harness.wait(HOUR + 60)
+    missed(harness, "b/boot.jpg")
+    harness.wait(HOUR)
+    submit_sent(harness)
+    assert harness.sweep()["recovered"] == 1

@@ -8,6 +8,7 @@ import pytest
 
 from detag.domain.job import State
 from detag.domain.naming import Naming
+from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
 from detag.settings import DeliverSettings, Misconfigured, SubmitSettings
 from tests.environment import settings
@@ -30,6 +31,17 @@ def delivered(harness: Harness, key: str) -> tuple[str, ...]:
 
 def test_an_output_keeps_its_folder_below_the_prefix() -> None:
     assert delivered(Harness(places=FOLDERS), "incoming/autumn/shoe.jpg") == ("cleaned/autumn/shoe.jpg.webp",)
+
+
+@pytest.mark.parametrize("prefix", [".incoming/", "drop.tmp/", "@eaDir/new/"])
+def test_ignored_names_are_those_below_the_prefix(prefix: str) -> None:
+    """The folder was named on purpose; what lies in it is judged as ever."""
+    harness = Harness(places={"input_prefix": prefix})
+    assert harness.send(harness.upload(prefix + "shoe.jpg")).state is State.SUBMITTED
+    for key in ("@eaDir/shoe.jpg", ".shoe.jpg", prefix + "shoe.jpg"):
+        harness = Harness(places={"input_prefix": prefix})
+        job = harness.send(harness.upload(prefix + key))
+        assert (job.state, job.reason) == (State.SKIPPED, Reason.NOT_A_PHOTO)
 
 
 def test_a_record_is_below_the_prefix_as_well() -> None:
@@ -119,7 +131,7 @@ def test_outputs_among_the_photos_are_refused(input_prefix: str, output_prefix: 
     assert settings(SubmitSettings, input_bucket="shop", output_bucket="other", **places).output_bucket == "other"
 
 
-@pytest.mark.parametrize("prefix", ["/", "/a/", "a"])
+@pytest.mark.parametrize("prefix", ["/", "/a/", "a", "a//", "./", "a/../b/", "it's/", "a*/"])
 def test_a_prefix_that_is_no_folder_is_refused(prefix: str) -> None:
     for name in ("input_prefix", "output_prefix"):
         with pytest.raises(Misconfigured, match=name.upper()):

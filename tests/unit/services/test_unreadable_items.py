@@ -125,6 +125,16 @@ def test_an_unreadable_scan_starts_over() -> None:
     assert harness.jobs.scan() is not None
 
 
+def test_an_unreadable_scan_of_a_folder_pays_nothing() -> None:
+    """It may be of another folder, and what is in this one have been there before."""
+    harness = Harness(places={"input_prefix": "b/"})
+    harness.upload("b/shoe.jpg")
+    harness.wait(7_200.0)
+    harness.jobs.scan_unreadable = True
+    assert harness.sweep()["recovered"] == 0
+    assert harness.jobs.scan() is not None
+
+
 def test_the_scan_takes_what_cannot_be_read_for_known() -> None:
     harness, _ = paused(1)
     harness.wait(7_200.0)

@@ -177,11 +177,11 @@ def _missed(
     clock: Clock,
     telemetry: Telemetry,
 ) -> MissedUploads:
+    from detag.domain.missed_uploads import Place
     from detag.services.missed_uploads import MissedUploads
 
     return MissedUploads(
-        input_bucket=settings.input_bucket,
-        input_prefix=settings.input_prefix,
+        place=Place(settings.input_bucket, settings.input_prefix, is_own=not settings.stack),
         jobs=jobs,
         listing=listing,
         uploads=uploads,
@@ -240,6 +240,7 @@ def _admission(
 
     criteria = Criteria(
         ignored_names=settings.ignored_names,
+        input_prefix=settings.input_prefix,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
         photo_types=settings.photo_types,

@@ -124,9 +124,17 @@ def _text(text: str) -> str:
     return text
 
 
+_PREFIX: Final = r"((?!\.\.?/)[ !#%&()+,.0-9;=@A-Z_a-z\xA1-\xFF-]+/)*"
+"""As the template takes it, which says why."""
+_MAX_PREFIX: Final = 200
+
+
 def _prefix(text: str) -> str:
-    if text.startswith("/") or (text and not text.endswith("/")):
-        raise ValueError("it must be empty, or folders with a slash after each and none before")
+    if len(text) > _MAX_PREFIX or not re.fullmatch(_PREFIX, text):
+        raise ValueError(
+            "it must be empty, or folders with a slash after each and none before, such as photos/incoming/, none"
+            f" of them named . or .., at most {_MAX_PREFIX} characters, without * ? $ ' and letters beyond Latin-1"
+        )
     return text
 
 

@@ -442,6 +442,7 @@ INTAKE_ATTRIBUTES: Final = (
 )
 SCAN_ATTRIBUTES: Final = (
     Attribute("since", "since", SECONDS, ALWAYS, NEVER),
+    Attribute("place", "place", TEXT, "except where an earlier version wrote it", ""),
     Attribute("started_at", "started_at", SECONDS, ALWAYS, NEVER),
     Attribute("next_at", "next_at", SECONDS, ALWAYS, NEVER),
     Attribute("after_key", "after_key", TEXT, "while a scan is under way", ""),

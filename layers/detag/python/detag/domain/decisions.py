@@ -336,7 +336,9 @@ class Criteria:
     """Which photos are sent, and what is asked for."""
 
     ignored_names: Sequence[str]
-    """A file with one of these patterns in its key is no photo."""
+    """A file with one of these patterns in its key, from the prefix on, is no photo."""
+    input_prefix: str = ""
+    """What the keys of all photos begin with: a folder that was named on purpose."""
     max_bytes: int
     most_pixels: int
     photo_types: Collection[str] = ACCEPTED
@@ -357,7 +359,8 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
         return _not_a_photo("only a folder's name", now)
-    if upload.is_addressable and (ignored := ignoring(criteria.ignored_names, upload.key)):
+    named = upload.key.removeprefix(criteria.input_prefix)
+    if upload.is_addressable and (ignored := ignoring(criteria.ignored_names, named)):
         return _not_a_photo(f"its name is one that is ignored: {ignored}", now)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)

@@ -60,12 +60,36 @@ class Page:
     """None on the last page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is scanned: a folder of the input bucket, or all of it."""
+
+    bucket: str
+    prefix: str
+    is_own: bool
+    """Whether the stack made the bucket."""
+
+    @property
+    def name(self) -> str:
+        """What a scan is told apart by; no bucket's name has a slash."""
+        return f"{self.bucket}/{self.prefix}"
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether a scan that names no place is of this one: earlier versions knew no other."""
+        return self.is_own and not self.prefix
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """Where the scan stands, as one item of the job table keeps it."""
 
     since: float
-    """The scan takes up what was uploaded from this time on: at first the time at which the job table was created."""
+    """The scan takes up what was uploaded from this time on: at first the time at which the job table was created, and
+    in a place that it did not scan before, the time at which it came there.
+    """
+    place: str = ""
+    """The bucket and the prefix that it is of, with a slash between them. A scan of another place starts anew."""
     started_at: float = 0.0
     """When the scan that is under way, or the latest, began."""
     next_at: float = 0.0
@@ -89,6 +113,35 @@ class Scan:
     def after(self) -> Position | None:
         """Where the next page begins; None for the first."""
         return (self.after_key, self.after_version) if self.after_key else None
+
+
+def first_scan(place: Place, created_at: float) -> Scan:
+    """The first of a table that was created at a time."""
+    return Scan(since=_second(created_at), place=place.name)
+
+
+def scan_of(place: Place, stored: Scan, *, now: float) -> Scan:
+    """The scan of a place, from the one that the item keeps.
+
+    Where that is of another place, or it is not known of which, what is here now may have been here before the stack
+    was: it is not paid for.
+    """
+    if stored.place == place.name or (not stored.place and place.is_unnamed):
+        return replace(stored, place=place.name)
+    return Scan(since=_second(now), place=place.name, version=stored.version + 1)
+
+
+def scan_over(place: Place, created_at: float, *, now: float) -> Scan:
+    """The scan of a place where the item cannot be read: done again it does no harm, in the one place that every
+    version knew.
+    """
+    over = first_scan(place, created_at) if place.is_unnamed else Scan(since=_second(now), place=place.name)
+    return replace(over, version=1)
+
+
+def _second(time: float) -> float:
+    """A listing has whole seconds."""
+    return float(int(time))
 
 
 def taken_up(scan: Scan, listed: Listed, *, now: float) -> bool:

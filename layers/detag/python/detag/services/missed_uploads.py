@@ -6,7 +6,17 @@ from typing import Final
 
 from detag.domain.job import Upload
 from detag.domain.metrics import Metric
-from detag.domain.missed_uploads import PAGE, Scan, after_page, is_overtaken, taken_up
+from detag.domain.missed_uploads import (
+    PAGE,
+    Place,
+    Scan,
+    after_page,
+    first_scan,
+    is_overtaken,
+    scan_of,
+    scan_over,
+    taken_up,
+)
 from detag.domain.uploads import by_encoded_key, read_upload
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
@@ -25,15 +35,14 @@ class MissedUploads:
     def __init__(
         self,
         *,
-        input_bucket: str,
-        input_prefix: str,
+        place: Place,
         jobs: JobStore,
         listing: Listing,
         uploads: Queue,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._input_bucket, self._input_prefix = input_bucket, input_prefix
+        self._place = place
         self._jobs, self._listing, self._uploads = jobs, listing, uploads
         self._clock, self._telemetry = clock, telemetry
         self._next_at = 0.0
@@ -58,38 +67,43 @@ class MissedUploads:
         return self._jobs.scan()
 
     def _page(self) -> int:
-        scan, before = self._scan()
         now = self._clock.now()
+        scan = self._scan(now)
         if now < scan.next_at:
             self._next_at = scan.next_at
             return 0
-        page = self._listing.versions(self._input_bucket, self._input_prefix, scan.after, PAGE)
-        old_enough = (one.message(self._input_bucket) for one in page.latest if taken_up(scan, one, now=now))
+        bucket = self._place.bucket
+        page = self._listing.versions(bucket, self._place.prefix, scan.after, PAGE)
+        old_enough = (one.message(bucket) for one in page.latest if taken_up(scan, one, now=now))
         missed = [message for message in old_enough if self._is_missed(read_upload(message))]
         self._uploads.send(missed)
         after = after_page(scan, page, now=now)
-        self._jobs.save_scan(before, after)
+        self._jobs.save_scan(scan, after)
         self._next_at = after.next_at
         if missed:
             self._telemetry.count(Metric.UPLOAD_RECOVERED, float(len(missed)))
             self._telemetry.info("uploads without an event found", uploads=len(missed))
         return len(missed)
 
-    def _scan(self) -> tuple[Scan, Scan | None]:
-        """Where the scan stands, and what its item is then replaced from: one that cannot be read starts over, because
-        a scan that is done again does no harm.
+    def _scan(self, now: float) -> Scan:
+        """Where the scan stands. One that starts anew is saved first, as it has to go on from this time also where no
+        page is read now.
         """
         try:
             stored = self._jobs.scan()
         except Unreadable as error:
             self._telemetry.count(Metric.UNREADABLE_ITEM)
             self._telemetry.warning("scan of the input bucket cannot be read, starting over", error=str(error))
-            return self._first(), None
-        scan = stored or self._first()
-        return scan, scan
-
-    def _first(self) -> Scan:
-        return Scan(since=float(int(self._jobs.created_at())))  # a listing has whole seconds
+            over = scan_over(self._place, self._jobs.created_at(), now=now)
+            self._jobs.save_scan(None, over)
+            return over
+        if stored is None:
+            return first_scan(self._place, self._jobs.created_at())
+        scan = scan_of(self._place, stored, now=now)
+        if scan.version != stored.version:
+            self._jobs.save_scan(stored, scan)
+            self._telemetry.info("scan of the input bucket starts anew in another place", place=scan.place)
+        return scan
 
     def _is_missed(self, upload: Upload) -> bool:
         """Whether an upload has no job, and no newer one of its name is known. What cannot be read is there."""
