@@ -56,6 +56,18 @@ class Harness:
         self.faults: list[Fault | None] = []
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
+        self.deploy(limit=limit, paused=paused, stacks=stacks, places=places, **changes)
+
+    def deploy(
+        self,
+        *,
+        limit: Decimal | None = None,
+        paused: bool = False,
+        stacks: FakeStacks | None = None,
+        places: Mapping[str, str] = MappingProxyType({}),
+        **changes: Any,
+    ) -> None:
+        """Make all functions anew, with these settings: what they remember is lost, what they stored is there."""
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
         ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}
         deployed = {"daily_spend_limit_usd": limit}
@@ -142,9 +154,9 @@ class Harness:
         return list(self.runs.runs.values())[-1]
 
 
-def submitted(*endings: Ending, **changes: Any) -> Harness:
+def submitted(*endings: Ending, key: str = "shoe.jpg", **changes: Any) -> Harness:
     """A harness with one photo whose run was created."""
     harness = Harness(**changes)
     harness.endings = list(endings)
-    assert harness.send(harness.upload()).state is State.SUBMITTED
+    assert harness.send(harness.upload(key)).state is State.SUBMITTED
     return harness
