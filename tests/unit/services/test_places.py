@@ -89,7 +89,7 @@ def refused(harness: Harness, how: str) -> str | None:
     before = len(harness.telemetry.lines)
     harness.submit.handle({"reopen": asked}, harness.clock.monotonic() + 30.0)
     said = [line.fields["why"] for line in harness.telemetry.lines[before:] if line.message == "reopen refused"]
-    return said[0] if said else None
+    return str(said[0]) if said else None
 
 
 def test_a_run_in_flight_is_delivered_from_the_former_folder() -> None:

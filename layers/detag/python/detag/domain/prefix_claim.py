@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
 from typing import Any, Final
 
 from detag.domain import waits
@@ -76,8 +75,8 @@ def _claim(one: Any, now: float) -> Claim:
         raise TypeError
     (stack + prefix).encode()  # half of a character is none
     latest = now + waits.CLOCK_SKEW
-    times = (claim.renewed_at, claim.claimed_at, claim.since - waits.CLAIM_IN_FORCE.seconds)
-    if not all(isfinite(time) and time <= latest for time in times):
+    known = 0.0 <= claim.renewed_at <= latest and 0.0 <= claim.claimed_at <= latest  # which what is no number is not
+    if not known or not 0.0 <= claim.since <= latest + waits.CLAIM_IN_FORCE.seconds:
         raise ValueError("a time is in the future, or none")
     return claim
 
