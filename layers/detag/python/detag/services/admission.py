@@ -92,11 +92,11 @@ class Admission:
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
             if reason is None and self._folder is not None:
-                claim = self._folder.look()
-                if claim is None:
+                mine = self._folder.look()
+                if mine is None:
                     reason, pauses = Reason.PREFIX_TAKEN, True
                 else:
-                    found = screen_since(job, claim.since, now=self._clock.now()) or found
+                    found = screen_since(job, mine.since, now=self._clock.now()) or found
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
         return Verdict(job, found, override, intake.probe_job == job.job_id)
@@ -105,8 +105,8 @@ class Admission:
         """Why a job is not let through now; None where it is. Raises `Transient`."""
         reason = admit(job, self._jobs.intake(), self._jobs.override(), paused=self._paused)
         if reason is None and self._folder is not None:
-            claim = self._folder.look()
-            if claim is None or screen_since(job, claim.since, now=self._clock.now()) is not None:
+            mine = self._folder.look()
+            if mine is None or screen_since(job, mine.since, now=self._clock.now()) is not None:
                 return Reason.PREFIX_TAKEN
         return reason
 
