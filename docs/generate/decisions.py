@@ -116,8 +116,16 @@ ATTEMPTS: Final = 3
 PHOTO: Final = tiny_image("image/jpeg", b"shoe")
 ANIMATION: Final = b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(9)
 CRITERIA: Final = Criteria(
-    ignored_names=("@eaDir", "*.tmp"), max_bytes=50_000_000, most_pixels=500_000_000, aspect_ratio=None, reuses=True
+    input_bucket="in",
+    input_prefix="",
+    ignored_names=("@eaDir", "*.tmp"),
+    max_bytes=50_000_000,
+    most_pixels=500_000_000,
+    aspect_ratio=None,
+    reuses=True,
 )
+MOVED: Final = replace(CRITERIA, input_prefix="incoming/")
+"""The same, once InputPrefix was changed."""
 UPLOAD: Final = Upload("in", "shoe.jpg", "v1", "0055AA", "e1", len(PHOTO), NOW - 60)
 
 WAITING: Final = new(UPLOAD, NOW - 50)
@@ -393,6 +401,12 @@ def _admit() -> Iterator[Row]:
     yield row("... and an operator overrode it", Intake(), paused=True, override=False)
     yield "today's budget was deleted", WAITING, decisions.turn_away(WAITING, Reason.BUDGET_LOST, pauses=True)
     yield "another stack cleans its folder", WAITING, decisions.turn_away(WAITING, Reason.PREFIX_TAKEN, pauses=True)
+    asked = replace(WAITING, requests=(UNPAID,))
+    for known, job in (
+        ("another stack cleaned its folder when it was uploaded", WAITING),
+        ("... and somebody has reopened it", asked),
+    ):
+        yield known, job, decisions.screen_since(job, NOW, now=NOW)
     yield "it may not continue: `spend_limit`", WAITING, decisions.turn_away(WAITING, Reason.SPEND_LIMIT, pauses=True)
 
 
@@ -401,6 +415,11 @@ def _screen() -> Iterator[Row]:
         job = replace(job, upload=replace(UPLOAD, **changes))
         return known, job, decisions.screen_upload(job, CRITERIA, now=NOW)
 
+    yield (
+        "it is outside of InputPrefix, or in another bucket",
+        WAITING,
+        decisions.screen_upload(WAITING, MOVED, now=NOW),
+    )
     yield upload("its event is older than 90 days", uploaded_at=0.0)
     yield upload("... but it has waited in detag since it arrived", DENIED, uploaded_at=0.0)
     yield upload("a part of its name, below InputPrefix, matches IgnoredNames", key="@eaDir/shoe.jpg")
@@ -605,13 +624,14 @@ def _after_list() -> Iterator[Row]:
     yield row("intake is paused for a reason that rules out any search", NotSearched("{reason}"), job=long_ago)
     again = after_list(UNCONFIRMED, NoneFound(), may_send=True, now=NOW, uniform=_most)
     photo = Head(PHOTO, len(PHOTO), "e1", {}, "v1")
-    for known, seen, delivered in (
-        ("it is to be sent again, and is still at its key", photo, ""),
-        ("... but a newer one was delivered, and then deleted for good", photo, "FF"),
-        ("... and is gone", Gone(), ""),
+    for known, seen, delivered, criteria in (
+        ("it is to be sent again, and is still at its key", photo, "", CRITERIA),
+        ("... but a newer one was delivered, and then deleted for good", photo, "FF", CRITERIA),
+        ("... and is gone", Gone(), "", CRITERIA),
+        ("... and InputPrefix was changed", photo, "", MOVED),
     ):
         if isinstance(again, Step):
-            yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, delivered, now=NOW)
+            yield known, UNCONFIRMED, decisions.before_resend(UNCONFIRMED, again, seen, delivered, criteria, now=NOW)
     known = "... and its picture was delivered meanwhile, or is another's"
     yield known, UNCONFIRMED, decisions.meet_again(now=NOW)
 
@@ -636,6 +656,8 @@ def _reopening() -> Iterator[Row]:
     yield row("unpaid: the same, and its item is of an earlier version", replace(unsure, unaccounted=()), UNPAID)
     yield row("paid: delivered", delivered, PAID)
     yield row("paid: an unclear answer may have made a run", unsure, PAID)
+    for known, asked in (("its photo is outside of InputPrefix, or in another bucket", UNPAID), ("ask: the same", ASK)):
+        yield known, SKIPPED, decisions.refuse_place(UPLOAD, asked, MOVED)
     same = Head(PHOTO, len(PHOTO), "e1", {}, None)
     for known, asked, seen, newest, done in (
         ("its photo is gone", PAID, decisions.Gone(), "", ""),
@@ -1092,7 +1114,11 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         "What the scan of the input bucket shows.",
         _scan,
     ),
-    ("May it be sent now: `admit`, `turn_away`", "What the intake says.", _admit),
+    (
+        "May it be sent now: `admit`, `turn_away`, `screen_since`",
+        "What the intake and the claim to the folder say.",
+        _admit,
+    ),
     (
         "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`, `screen_older`",
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
@@ -1114,7 +1140,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_list,
     ),
     (
-        "A request to reopen a job: `reopening`, `refuse_photo`, `taking_up`",
+        "A request to reopen a job: `reopening`, `refuse_place`, `refuse_photo`, `taking_up`",
         "How it is asked for, and what is known of the job.",
         _reopening,
     ),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from detag.adapters.s3 import S3Stacks, s3_config
-from detag.ports.errors import Conflict
+from detag.domain.prefix_claim import MAX_BYTES
+from detag.ports.errors import Conflict, Transient
 from detag.ports.stacks import Stacks
 from detag.ports.stacks_fake import FakeStacks
 from tests.emulator import Aws
@@ -34,6 +35,16 @@ def test_a_list_is_read_as_it_was_written(stacks: Stacks) -> None:
     assert etag
     stacks.replace("two", etag)
     assert stacks.read()[0] == "two"
+
+
+def test_a_list_that_is_too_long_is_not_read(stacks: Stacks) -> None:
+    """Nobody knows what it is: it is not none."""
+    stacks.replace("x" * MAX_BYTES, None)
+    text, etag = stacks.read()
+    assert len(text) == MAX_BYTES
+    stacks.replace("x" * (MAX_BYTES + 1), etag)
+    with pytest.raises(Transient):
+        stacks.read()
 
 
 def test_a_list_that_changed_meanwhile_is_not_replaced(stacks: Stacks) -> None:

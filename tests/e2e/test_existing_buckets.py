@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from detag.domain.prefix_claim import STACKS_KEY
 from local.processes import wait_until
 from local.stack.stack import Options, running
 from tests.e2e.harness import Harness, photo
@@ -76,9 +77,20 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
             shell(made, outputs(made)["EnableEventBridgeCommand"])
             stacks[name] = Harness(made)
             stacks[name].report()  # reconcile's first minute
+        claimed_long_ago(stacks["folder"].s3, "shop", "plain")
         yield Account(stacks, folder)
         for harness in stacks.values():
             harness.close()
+
+
+def claimed_long_ago(s3: Any, *buckets: str) -> None:
+    """Every claim is as if it had been made an hour ago, so that it is in force at once."""
+    for bucket in buckets:
+        where = {"Bucket": bucket, "Key": STACKS_KEY}
+        found = json.loads(s3.get_object(**where)["Body"].read())
+        for claim in found["stacks"]:
+            claim["claimed_at"] -= 3_600.0
+        s3.put_object(**where, Body=json.dumps(found).encode())
 
 
 def drop(harness: Harness, key: str, number: int) -> None:
@@ -200,6 +212,7 @@ def calls(harness: Harness) -> dict[str, tuple[str, Call]]:
         ),
         # Nobody's, by these two policies
         "drop elsewhere": ("s3", lambda s3: s3.put_object(Bucket="shop", Key="elsewhere/mine.txt", Body=b"")),
+        "drop claims": ("s3", lambda s3: s3.put_object(Bucket="shop", Key=STACKS_KEY, Body=b"{}")),
         "drop an output": ("s3", lambda s3: s3.put_object(Bucket="shop", Key="cleaned/mine.txt", Body=b"")),
         "delete an output": ("s3", lambda s3: s3.delete_object(**output)),
         "read the list of stacks": ("s3", lambda s3: s3.get_object(Bucket="shop", Key=".detag/stacks.json")),

@@ -144,6 +144,11 @@ def test_the_statement_for_a_keys_policy_allows_what_roles_do(stack: Stack, root
     assert statement["Condition"]["StringEquals"] == {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
 
 
+def test_no_role_may_use_a_key_for_claims_it_has_none_of(stack: Stack) -> None:
+    """In a bucket of the stack's own nothing is claimed."""
+    assert kms_statements(stack.given(InputKmsKeyArn=KEY), "ReconcileFunction") == {}
+
+
 def test_no_role_may_use_a_key_that_is_not_named(stack: Stack) -> None:
     for values in ({}, {"InputBucketName": "shop"}):
         assert not any(kms_statements(stack.given(**values), function) for function in FUNCTIONS)

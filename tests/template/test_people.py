@@ -20,8 +20,13 @@ def as_list(value: Any) -> list[Any]:
 
 
 def statements(stack: Stack, policy: str) -> list[dict[str, Any]]:
+    """What a policy allows."""
+    return [one for one in whole(stack, policy) if one["Effect"] == "Allow"]
+
+
+def whole(stack: Stack, policy: str) -> list[dict[str, Any]]:
+    """Its statements, also of what it denies."""
     found: list[dict[str, Any]] = stack.properties(policy)["PolicyDocument"]["Statement"]
-    assert all(statement["Effect"] == "Allow" for statement in found)
     return found
 
 
@@ -69,6 +74,20 @@ def test_whoever_drops_photos_may_do_that_and_look(stack: Stack) -> None:
         "InputBucket": {"s3:ListBucket"},
         "OutputBucket": {"s3:ListBucket"},
     }
+
+
+def test_nobody_drops_claims_to_folders(stack: Stack) -> None:
+    """Without a prefix the list of stacks is among the photos: whoever writes it decides which stack pays."""
+    for values in COMBINATIONS.values():
+        made = stack.given(**values)
+        denied = [one for policy in POLICIES for one in whole(made, policy) if one["Effect"] != "Allow"]
+        if "InputBucketName" in values:
+            (statement,) = denied
+            assert statement["Effect"] == "Deny" and "Condition" not in statement
+            assert set(statement["Action"]) == {"s3:PutObject", "s3:DeleteObject"}
+            assert place(made, statement["Resource"]) == "shop/.detag/*"
+        else:
+            assert denied == []
 
 
 @pytest.mark.parametrize(("values", "outputs"), [(ONE_BUCKET, f"shop/{CLEANED}"), ({}, "OutputBucket/*")])
@@ -148,7 +167,7 @@ def test_a_key_is_used_through_s3_alone(stack: Stack, values: dict[str, str]) ->
 def test_a_persons_statement_is_named_and_exact(stack: Stack, policy: str) -> None:
     """No action is a wildcard, and no two statements have one name."""
     for values in COMBINATIONS.values():
-        found = statements(stack.given(**values), policy)
+        found = whole(stack.given(**values), policy)
         assert len({statement["Sid"] for statement in found}) == len(found)
         for statement in found:
             assert not [action for action in as_list(statement["Action"]) if "*" in action]

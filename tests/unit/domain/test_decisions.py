@@ -509,6 +509,14 @@ def test_an_upload_is_known_by_its_version_and_else_by_its_etag(
     """Equal bytes with a version of their own are another upload, which has its own event."""
     job = replace(WAITING, upload=replace(WAITING.upload, version_id=version))
     head = Head(tiny_image("image/jpeg", b"x"), 100, etag, {}, seen)
-    criteria = Criteria(ignored_names=(), max_bytes=100, most_pixels=500_000_000, aspect_ratio=None, reuses=False)
+    criteria = Criteria(
+        input_bucket="in",
+        input_prefix="",
+        ignored_names=(),
+        max_bytes=100,
+        most_pixels=500_000_000,
+        aspect_ratio=None,
+        reuses=False,
+    )
     found = decisions.screen_photo(job, head, None, criteria, now=NOW)
     assert (isinstance(found, Step) and "replaced" in found.explained) is not same

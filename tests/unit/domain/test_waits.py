@@ -58,9 +58,12 @@ AGREED = {
     "before the start of the latest complete scan": 3_600.0,
     "before a bucket that was too large is scanned again": 86_400.0,
     "an upload may be recovered": 80 * 86_400.0,
-    "between two renewals of a claim to a folder": 86_400.0,
+    "between two looks at the claims to folders": 120.0,
+    "between two renewals of a claim to a folder": 43_200.0,
+    "after its renewal a stack pays by a claim to a folder": 86_400.0,
     "after its renewal a claim to a folder lapses": 2 * 86_400.0,
-    "a claim to a folder is trusted": 3_600.0,
+    "a claim to a folder is trusted": 120.0,
+    "before a new claim to a folder is in force": 180.0,
     "a request to reopen a job may be ahead": 86_400.0,
     "callback secrets are cached": 300.0,
     "between reads after a mismatch": 30.0,
@@ -104,6 +107,7 @@ def test_the_page_writes_every_number_out() -> None:
 
 
 NUMBERS = {
+    "MAX_BYTES": "bytes",
     "MAX_BODY_BYTES": "bytes",
     "HEAD_BYTES": "bytes",
     "LONG_HEAD_BYTES": "bytes",

@@ -67,7 +67,7 @@ class Harness:
         places: Mapping[str, str] = MappingProxyType({}),
         **changes: Any,
     ) -> None:
-        """Put the services together, as a deployment with these settings does; what is stored stays."""
+        """Make all functions anew, with these settings: what they remember is lost, what they stored is there."""
         self.photos.output_prefix = places.get("output_prefix", "")
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
         ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}
@@ -155,9 +155,9 @@ class Harness:
         return list(self.runs.runs.values())[-1]
 
 
-def submitted(*endings: Ending, **changes: Any) -> Harness:
+def submitted(*endings: Ending, key: str = "shoe.jpg", **changes: Any) -> Harness:
     """A harness with one photo whose run was created."""
     harness = Harness(**changes)
     harness.endings = list(endings)
-    assert harness.send(harness.upload()).state is State.SUBMITTED
+    assert harness.send(harness.upload(key)).state is State.SUBMITTED
     return harness

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,10 @@ from detag.domain.job import State
 from detag.domain.naming import Naming
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
+from detag.ports.runs_fake import Ending, Fault
 from detag.settings import DeliverSettings, Misconfigured, SubmitSettings
 from tests.environment import settings
-from tests.unit.services.harness import Harness
+from tests.unit.services.harness import Harness, submitted
 
 FOLDERS = {"input_prefix": "incoming/", "output_prefix": "cleaned/"}
 REPLACE = FOLDERS | {"output_name": "replace"}
@@ -89,6 +92,88 @@ def test_a_key_outside_of_the_prefix_is_not_reopened() -> None:
     (said,) = (line.fields["why"] for line in harness.telemetry.lines if line.message == "reopen refused")
     assert said == "the key is outside of InputPrefix"
     assert not harness.runs.runs and not harness.jobs.jobs
+
+
+MOVED = {"input_prefix": "photos/", "output_prefix": "cleaned/"}
+
+
+@pytest.mark.parametrize("changes", [{"places": MOVED}, {"places": FOLDERS, "input_bucket": "new"}])
+def test_what_waited_in_the_former_folder_is_not_sent(changes: dict[str, Any]) -> None:
+    """Whoever has that folder now may clean it. A record says so, and it is reopened once it is inside again."""
+    harness = Harness(places=FOLDERS, paused=True)
+    assert harness.send(harness.upload("incoming/shoe.jpg")).reason is Reason.PAUSED
+    harness.deploy(**changes)
+    harness.send_to(harness.job)
+    assert (harness.job.state, harness.job.reason) == (State.SKIPPED, Reason.ELSEWHERE)
+    (record,) = (one for name, one in harness.photos.outputs.items() if name.endswith("shoe.jpg.txt"))
+    assert b"InputPrefix" in record.data
+    assert refused(harness, "unpaid") == "its photo is outside of InputPrefix, or in another bucket"
+    harness.deploy(places=FOLDERS)
+    assert refused(harness, "unpaid") is None
+    assert harness.job.state is State.SUBMITTED
+
+
+def refused(harness: Harness, how: str) -> str | None:
+    """Why the one job is not reopened now; None where it is."""
+    harness.wait(60.0)
+    at = datetime.fromtimestamp(harness.clock.now(), UTC).isoformat()
+    asked = {"id": f"r-{harness.clock.now():.0f}", "how": how, "by": "anna", "at": at, "job_id": harness.job.job_id}
+    before = len(harness.telemetry.lines)
+    harness.submit.handle({"reopen": asked}, harness.clock.monotonic() + 30.0)
+    said = [line.fields["why"] for line in harness.telemetry.lines[before:] if line.message == "reopen refused"]
+    return str(said[0]) if said else None
+
+
+def test_a_run_in_flight_is_delivered_from_the_former_folder() -> None:
+    """It is paid for. Only its own result is asked for from then on: nobody pays for another there."""
+    harness = submitted(places=FOLDERS, key="incoming/shoe.jpg")
+    harness.deploy(places=MOVED)
+    harness.wait(60.0)
+    assert harness.arrive().state is State.DELIVERED
+    assert refused(harness, "paid") is not None
+    assert refused(harness, "ask") is None
+    assert harness.job.state is not State.SKIPPED
+    assert len(harness.runs.runs) == 1
+
+
+def test_no_run_is_tried_again_in_the_former_folder() -> None:
+    harness = submitted(Ending(status="failed", cost=Decimal(0)), places=FOLDERS, key="incoming/shoe.jpg")
+    harness.deploy(places=MOVED)
+    harness.wait(60.0)
+    assert harness.arrive().state is State.WAITING
+    harness.wait(1_000.0)
+    harness.send_to(harness.job)
+    assert (harness.job.reason, len(harness.runs.runs)) == (Reason.ELSEWHERE, 1)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_unclear_answer_is_looked_for_and_no_more(made: bool) -> None:
+    """A run that was made is paid for, and delivered; else the photo is not sent again."""
+    harness = Harness(places=FOLDERS)
+    harness.faults = [Fault(effect=made)]
+    assert harness.send(harness.upload("incoming/shoe.jpg")).reason is Reason.UNCONFIRMED
+    harness.deploy(places=MOVED)
+    harness.wait(700.0)
+    harness.send_to(harness.job)
+    assert len(harness.runs.runs) == made
+    assert (harness.job.state is State.SUBMITTED, harness.job.reason is Reason.ELSEWHERE) == (made, not made)
+
+
+def test_what_was_reopened_before_the_change_ends_as_before() -> None:
+    """It was delivered, and still is."""
+    harness = submitted(places=FOLDERS, key="incoming/shoe.jpg")
+    harness.wait(60.0)
+    assert harness.arrive().state is State.DELIVERED
+    harness.deploy(places=FOLDERS, paused=True)
+    assert refused(harness, "paid") is None
+    for _ in range(3):
+        harness.send_to(harness.job)
+        harness.wait(700.0)
+    assert harness.job.reason is Reason.PAUSED
+    harness.deploy(places=MOVED)
+    harness.sweep()
+    harness.send_to(harness.job)
+    assert (harness.job.state, len(harness.runs.runs)) == (State.DELIVERED, 1)
 
 
 def test_only_the_prefix_is_searched_for_missed_uploads() -> None:

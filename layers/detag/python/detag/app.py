@@ -239,8 +239,9 @@ def _admission(
     from detag.services.admission import Admission
 
     criteria = Criteria(
-        ignored_names=settings.ignored_names,
+        input_bucket=settings.input_bucket,
         input_prefix=settings.input_prefix,
+        ignored_names=settings.ignored_names,
         max_bytes=settings.max_image_megabytes * 1024 * 1024,
         most_pixels=settings.max_image_megapixels * 1_000_000,
         photo_types=settings.photo_types,

@@ -18,7 +18,7 @@ from detag.adapters.hosts import is_loopback
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Listed, Page, Position
 from detag.domain.picture import Output
-from detag.domain.prefix_claim import STACKS_KEY
+from detag.domain.prefix_claim import MAX_BYTES, STACKS_KEY
 from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
 
@@ -309,7 +309,10 @@ class S3Stacks:
             with calling("GetObject"):
                 answer = self._client.get_object(**self._where)
                 with closing(answer["Body"]) as body:
-                    return body.read().decode(errors="replace"), answer["ETag"].strip('"')
+                    data = body.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise Transient(f"the list of stacks cannot be read: it has more than {MAX_BYTES} bytes")
+            return data.decode(errors="replace"), answer["ETag"].strip('"')
         except ClientError as error:
             if error_code(error) == "NoSuchKey" or (_status(error) == 403 and _is_gone(self._client, self._where)):
                 return "", None

@@ -335,10 +335,11 @@ AGAIN: Final = "detag-again"
 class Criteria:
     """Which photos are sent, and what is asked for."""
 
+    input_bucket: str
+    input_prefix: str
+    """The folder whose photos are the stack's."""
     ignored_names: Sequence[str]
     """A file with one of these patterns in its key, from the prefix on, is no photo."""
-    input_prefix: str = ""
-    """What the keys of all photos begin with: a folder that was named on purpose."""
     max_bytes: int
     most_pixels: int
     photo_types: Collection[str] = ACCEPTED
@@ -352,9 +353,12 @@ class Criteria:
 def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     """Why an upload is not sent, by what its event says; None where the photo has to be read.
 
-    Its age counts only when its event arrives: a job that has an item may have waited in detag for any time.
+    Its age counts only when its event arrives: a job that has an item may have waited in detag for any time. So may one
+    whose folder was the stack's then, and is another stack's by now.
     """
     upload = job.upload
+    if not is_of_stack(upload, criteria):
+        return _skipped(Reason.ELSEWHERE, f"this stack cleans {criteria.input_bucket}/{criteria.input_prefix}", now)
     if job.version == 0 and now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
@@ -369,6 +373,20 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     if not upload.is_addressable:
         return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
+
+
+def is_of_stack(upload: Upload, criteria: Criteria) -> bool:
+    """Whether an upload is in the folder that the stack cleans."""
+    return upload.bucket == criteria.input_bucket and upload.key.startswith(criteria.input_prefix)
+
+
+def screen_since(job: Job, since: float, *, now: float) -> Step | None:
+    """Why a photo is not sent by a claim to its folder that covers what was uploaded `since`; None where it is. What a
+    person asked for is.
+    """
+    if job.requests or job.upload.uploaded_at >= since:
+        return None
+    return _skipped(Reason.OTHER_STACKS, "it was uploaded before this stack had the folder", now)
 
 
 def screen_photo(
@@ -810,11 +828,15 @@ class Adopt:
     """Whether a run of the latest submission is among all of these: no money has to stay for it."""
 
 
-def before_resend(job: Job, again: Step, seen: Head | NotRead, delivered: str, *, now: float) -> Step:
+def before_resend(
+    job: Job, again: Step, seen: Head | NotRead, delivered: str, criteria: Criteria, *, now: float
+) -> Step:
     """The step that sends a photo again unchanged, while it is what is at its key; else one after which it is judged
     anew. `delivered`: the sequencer of the newest upload of its name that was delivered.
     """
-    if not isinstance(seen, Head) or not _is_of(job.upload, seen):
+    if not is_of_stack(job.upload, criteria):
+        why = "no run exists, and the photo is outside of the stack's folder"
+    elif not isinstance(seen, Head) or not _is_of(job.upload, seen):
         why = "no run exists, and the photo is gone or unreadable"
     elif delivered and sequencer_rank(delivered) > job.upload.rank:
         why = "no run exists, and a newer photo of its name was delivered"
@@ -1125,6 +1147,15 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
     return Step(move=opened, decision="reopened", why=_asked_by(request), metric=Metric.REOPENED)
 
 
+def refuse_place(upload: Upload, request: Request, criteria: Criteria) -> Refusal | None:
+    """Why a closed job is not opened again, by where its photo is; None where that is no reason. To ask, its folder
+    need not be the stack's any more.
+    """
+    if request.how is Way.ASK or is_of_stack(upload, criteria):
+        return None
+    return Refusal("its photo is outside of InputPrefix, or in another bucket")
+
+
 def refuse_photo(
     upload: Upload, request: Request, seen: Head | NotRead, *, newest: str, delivered: str
 ) -> Refusal | None:
@@ -1150,10 +1181,10 @@ def refuse_photo(
 
 
 def as_before(job: Job, step: Step, *, now: float) -> Step:
-    """The step that closes a job whose photo is gone, or has a newer one. A reopened job of which nothing was sent is
-    closed as it was: that is what its photo, and what was paid for it, have become.
+    """The step that closes a job whose photo is gone, or elsewhere, or has a newer one. A reopened job of which nothing
+    was sent is closed as it was: that is what its photo, and what was paid for it, have become.
     """
-    closes = step.move is not None and step.move.transition is supersede
+    closes = step.move is not None and (step.move.transition is supersede or step.why == Reason.ELSEWHERE)
     if not closes or job.closed_as is None or job.state is not State.WAITING:
         return step
     retried = job.attempt > 1 or job.expired_urls > 0  # since it was reopened: Runflow may try those runs again

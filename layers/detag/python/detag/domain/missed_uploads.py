@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.job import Upload
+from detag.domain.prefix_claim import STACKS_KEY
 
 PAGE: Final = 1_000
 """Versions in one page of a listing: as many as S3 gives."""
@@ -149,11 +150,12 @@ def taken_up(scan: Scan, listed: Listed, *, now: float) -> bool:
 
     It may not be younger than the time that its event may take, nor older than this scan's span or than the items of
     closed jobs: what was paid for long ago has no item any more. A version called null has no name of its own: its job
-    cannot be told from its listing.
+    cannot be told from its listing. The list of stacks is none.
     """
     youngest = now - waits.LATE_EVENT.seconds
     oldest = max(scan.since, now - waits.REMEMBERED.seconds)
-    return listed.version_id != "null" and oldest <= listed.modified <= youngest
+    named = listed.version_id != "null" and listed.key != STACKS_KEY
+    return named and oldest <= listed.modified <= youngest
 
 
 def is_overtaken(upload: Upload, newest: str) -> bool:

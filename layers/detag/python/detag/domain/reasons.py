@@ -114,8 +114,8 @@ class Reason(StrEnum):
     PREFIX_TAKEN = (
         "prefix_taken",
         Group.INTAKE,
-        "Another stack of detag cleans the photos of this folder, and each would pay for every photo.",
-        "Change InputPrefix; or delete the other stack, which the status report names: after two days it is free.",
+        "Another stack of detag, which the status report names, has this folder: each would pay for every photo.",
+        "Change InputPrefix; or delete that stack: two days later newer photos continue, and its own are skipped.",
     )
     RUNFLOW_DOWN = (
         "runflow_down",
@@ -178,6 +178,19 @@ class Reason(StrEnum):
         Group.SKIPPED,
         "The event is more than 90 days old.",
         "If you still want it, reopen it (paid): whether it was paid for before is not known any more.",
+    )
+
+    ELSEWHERE = (
+        "elsewhere",
+        Group.SKIPPED,
+        "It is outside of the stack's folder: InputPrefix or InputBucketName was changed while it waited.",
+        "Upload it into the folder; or set the parameter as it was and reopen it (unpaid).",
+    )
+    OTHER_STACKS = (
+        "other_stacks",
+        Group.SKIPPED,
+        "It was uploaded while another stack of detag had this folder, which paid for it, or may have.",
+        "Look for its output where that stack put them; to have it cleaned here all the same, reopen it (unpaid).",
     )
 
     DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was sent.", "Nothing, or upload it again.")

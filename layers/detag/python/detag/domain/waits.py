@@ -222,16 +222,32 @@ REMEMBERED: Final = Wait(
 
 # Claims to a folder
 
+CLAIM_LOOK: Final = Wait(
+    "between two looks at the claims to folders",
+    120.0,
+    "whoever deletes a damaged list soon has a new one; as often as another stack looks, which would get the folder",
+)
 CLAIM_RENEWAL: Final = Wait(
-    "between two renewals of a claim to a folder", 86_400.0, "a stack that stopped for an hour keeps its folder"
+    "between two renewals of a claim to a folder", 43_200.0, "well before its stack stops paying for want of one"
+)
+CLAIM_PAYS: Final = Wait(
+    "after its renewal a stack pays by a claim to a folder",
+    86_400.0,
+    "what comes later is not its own, whatever it missed: another stack that gets the folder cleans that",
 )
 CLAIM_LAPSES: Final = Wait(
     "after its renewal a claim to a folder lapses",
     2 * 86_400.0,
-    "one renewal may be missed, and a deleted stack frees its folder",
+    "a stack that was stopped for a day keeps its folder, and a deleted one frees it",
 )
 CLAIM_TRUSTED: Final = Wait(
-    "a claim to a folder is trusted", 3_600.0, "it holds for a day yet, and each look is a request to S3"
+    "a claim to a folder is trusted", 120.0, "each look is a request to S3, and a new claim has to wait for so long"
+)
+CLAIM_IN_FORCE: Final = Wait(
+    "before a new claim to a folder is in force",
+    CLAIM_TRUSTED.seconds + SUBMIT_TIMEOUT + CLOCK_SKEW,
+    "another stack may have seen its own claim just before that was deleted: it trusts it, looks no more in that "
+    "invocation, and has another clock",
 )
 
 # Requests to reopen a job
@@ -304,9 +320,12 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     SCAN_OVERLAP,
     TOO_LARGE_TO_SCAN,
     REMEMBERED,
+    CLAIM_LOOK,
     CLAIM_RENEWAL,
+    CLAIM_PAYS,
     CLAIM_LAPSES,
     CLAIM_TRUSTED,
+    CLAIM_IN_FORCE,
     REQUEST_AHEAD,
     SECRET_CACHE,
     SECRET_REREAD,

@@ -11,7 +11,7 @@ class Stacks(Protocol):
     def read(self) -> tuple[str, str | None]:
         """The text, and the ETag that `replace` needs: empty and None where there is no such object.
 
-        Raises `Transient`, also where it may not be read.
+        Raises `Transient`, also where it may not be read or is longer than `MAX_BYTES`.
         """
         ...
 

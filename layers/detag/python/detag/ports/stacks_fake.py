@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hashlib import md5
 
+from detag.domain.prefix_claim import MAX_BYTES
 from detag.ports.effect_fake import Effect, no_effect
-from detag.ports.errors import Conflict
+from detag.ports.errors import Conflict, Transient
 
 
 class FakeStacks:
@@ -22,6 +23,8 @@ class FakeStacks:
     def read(self) -> tuple[str, str | None]:
         """See `Stacks`."""
         with self._effect("stacks.read"):
+            if len((self.text or "").encode()) > MAX_BYTES:
+                raise Transient("the list of stacks cannot be read: it is too long")
             return self.text or "", self._etag
 
     def replace(self, text: str, etag: str | None) -> None:

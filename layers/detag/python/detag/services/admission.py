@@ -20,10 +20,12 @@ from detag.domain.decisions import (
     Step,
     before_resend,
     refuse_photo,
+    refuse_place,
     screen_older,
     screen_other_key,
     screen_photo,
     screen_rank,
+    screen_since,
     screen_upload,
     turn_away,
 )
@@ -89,8 +91,12 @@ class Admission:
                     self._runs.ready()
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
-            if reason is None and self._folder is not None and not self._folder.is_claimed():
-                reason, pauses = Reason.PREFIX_TAKEN, True
+            if reason is None and self._folder is not None:
+                mine = self._folder.look()
+                if mine is None:
+                    reason, pauses = Reason.PREFIX_TAKEN, True
+                else:
+                    found = screen_since(job, mine.since, now=self._clock.now()) or found
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
         return Verdict(job, found, override, intake.probe_job == job.job_id)
@@ -98,15 +104,17 @@ class Admission:
     def refusal(self, job: Job) -> Reason | None:
         """Why a job is not let through now; None where it is. Raises `Transient`."""
         reason = admit(job, self._jobs.intake(), self._jobs.override(), paused=self._paused)
-        if reason is None and self._folder is not None and not self._folder.is_claimed():
-            return Reason.PREFIX_TAKEN
+        if reason is None and self._folder is not None:
+            mine = self._folder.look()
+            if mine is None or screen_since(job, mine.since, now=self._clock.now()) is not None:
+                return Reason.PREFIX_TAKEN
         return reason
 
     def before_resend(self, job: Job, again: Step) -> Step:
         """The step that sends an unconfirmed photo again, or another where that is of no use. Raises `Transient`."""
         seen = self._read_head(job, None, HEAD_BYTES)
         delivered = self._jobs.delivered_of(job.upload.bucket, job.upload.key).sequencer
-        return before_resend(job, again, seen, delivered, now=self._clock.now())
+        return before_resend(job, again, seen, delivered, self._criteria, now=self._clock.now())
 
     def with_metadata(self, job: Job) -> Job:
         """A reopened job with its photo's own metadata, for its outputs: once delivered, it does not keep it. As it is
@@ -121,9 +129,12 @@ class Admission:
         return replace(job, source_metadata=tuple(sorted(head.metadata.items())))
 
     def refuse_photo(self, job: Job, request: Request) -> Refusal | None:
-        """Why a closed job is not opened again, by what has become of its photo; None where that is no reason. Raises
-        `Transient`.
+        """Why a closed job is not opened again, by where its photo is and what has become of it; None where that is no
+        reason. Raises `Transient`.
         """
+        elsewhere = refuse_place(job.upload, request, self._criteria)
+        if elsewhere is not None:
+            return elsewhere
         upload, head = job.upload, self._read_head(job, None, 1)
         other = other_reading(upload) if isinstance(head, Gone) else None
         if other is not None:

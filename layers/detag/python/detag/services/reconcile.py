@@ -28,6 +28,7 @@ from detag.domain.metrics import Metric
 from detag.domain.missed_uploads import MAX_LISTED, MAX_OBJECTS
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
+from detag.domain.reasons import Reason
 from detag.domain.runs import Run, RunStatus
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
@@ -87,7 +88,7 @@ class Reconcile:
         job table or a queue fails: the next minute tries again.
         """
         if self._folder is not None:
-            self._folder.renew()
+            self._folder.renew(self._was_taken)
         released = self._tend_intake(deadline)
         resumed, ended, still_running = self._tend_due(deadline)
         recovered = self._missed.recover(deadline)
@@ -126,9 +127,13 @@ class Reconcile:
         has_claim = evidence is Evidence.CLAIM and self._has_claim()
         return intakes.is_lifted(evidence, left=left, has_key=has_key, has_claim=has_claim)
 
+    def _was_taken(self) -> bool:
+        """Whether photos were told that another stack has the folder."""
+        return self._jobs.intake().reason is Reason.PREFIX_TAKEN
+
     def _has_claim(self) -> bool:
         try:
-            return self._folder is None or self._folder.is_claimed()
+            return self._folder is None or self._folder.look() is not None
         except Transient:
             return False
 

@@ -10,6 +10,7 @@ from detag.domain.decisions import Idle, Next, Step, put_off, resume
 from detag.domain.job import Job, new
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable
+from detag.domain.prefix_claim import STACKS_KEY
 from detag.domain.reopening import asks_to_reopen
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
@@ -98,6 +99,8 @@ class Submit:
                 self._telemetry.warning("job not found (expired)", job_id=str(message["job_id"])[:64])
             return job
         upload = read_upload(message)
+        if upload.key == STACKS_KEY:
+            return None
         if upload.bucket != self._input_bucket:
             raise ValueError(f"an event from another bucket: {upload.bucket}")
         if not upload.key.startswith(self._input_prefix):
