@@ -181,7 +181,8 @@ def test_an_error_of_a_read_has_its_meaning(
     stub: Stubber, store: S3PhotoStore, operation: str, code: str, status: int, meaning: type[Exception]
 ) -> None:
     stub.add_client_error("get_object", code, "text", http_status_code=status)
-    stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)  # asked for only after a 403
+    if (meaning, status) == (Denied, 403):
+        stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
     with pytest.raises(meaning, match=code):
         getattr(store, operation)("in", "a", "v", 4)
 
@@ -294,7 +295,8 @@ def test_a_version_that_may_not_be_read_is_none(stub: Stubber, store: S3PhotoSto
     """The answer to a HEAD does not say why; that to another call does."""
     stub.add_client_error("head_object", "400", http_status_code=400)
     stub.add_client_error("get_object_tagging", code, http_status_code=status)
-    stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)  # asked for only after a 403
+    if status == 403:
+        stub.add_client_error("list_object_versions", "AccessDenied", http_status_code=403)
     assert store.existing("a", "v1") is None
 
 
