@@ -221,18 +221,13 @@ def test_an_item_of_an_earlier_version_keeps_its_money(simulation: Simulation) -
     assert (simulation.jobs.jobs[job].state, used(simulation)) == (State.DELIVERED, runflow.billed)
 
 
-@pytest.mark.parametrize("tells", [True, False], ids=["cost told", "cost not told"])
-def test_a_result_is_paid_from_its_own_request(simulation: Simulation, tells: bool) -> None:
-    """Two requests without an answer each made a run. The first is found, and the second ends well while the job
-    waits for the first. What was reserved for the second request pays for it, as billed.
+def wait_for_the_first(simulation: Simulation, first: Ending, second: Ending) -> str:
+    """Two requests without an answer each made a run. The first is found, and the job waits for it, with its money
+    reserved for the second request. Returns the job's id.
     """
     simulation.unmatched_runs = 1  # the first: the run list had not shown it when its money went to the second
     runflow = simulation.runflow
-    runflow.endings = [
-        Ending(9_000.0, 60.0, "failed", Decimal(0), code="INTERNAL"),
-        Ending(3_000.0, 60.0, cost=2 * PRICE),
-    ]
-    runflow.endings[1] = replace(runflow.endings[1], tells_cost=tells)
+    runflow.endings = [first, second]
     runflow.habits.visible_after, runflow.habits.idempotency = 3 * HOUR, "ignored"
     runflow.faults = [Fault(effect=True)]
     job = upload(simulation)
@@ -240,13 +235,33 @@ def test_a_result_is_paid_from_its_own_request(simulation: Simulation, tells: bo
     pass_time(simulation, HOUR)
     runflow.habits.may_list, runflow.faults = True, [Fault(effect=True)]
     pass_time(simulation, 900.0)
-    first, second = runflow.runs.values()
-    runflow.habits.visible_after = simulation.time - first.created_at
+    found, other = runflow.runs.values()
+    runflow.habits.visible_after = simulation.time - found.created_at
     pass_time(simulation, 1_800.0)
-    found = simulation.jobs.jobs[job]
-    assert (found.run_id, found.reserved_run) == (first.run_id, second.request["client_ref"])
+    waits = simulation.jobs.jobs[job]
+    assert (waits.run_id, waits.reserved_run) == (found.run_id, other.request["client_ref"])
+    return job
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["cost told", "cost not told"])
+def test_a_result_is_paid_from_its_own_request(simulation: Simulation, tells: bool) -> None:
+    """The second ends well while the job waits for the first. What was reserved for it pays for it, as billed."""
+    failed = Ending(9_000.0, 60.0, "failed", Decimal(0), code="INTERNAL")
+    job = wait_for_the_first(simulation, failed, Ending(3_000.0, 60.0, cost=2 * PRICE, tells_cost=tells))
     pass_time(simulation, 1_800.0)
-    found = simulation.jobs.jobs[job]
+    found, second = simulation.jobs.jobs[job], list(simulation.runflow.runs.values())[1]
     assert (found.run_id, found.reserved_run) == (second.run_id, None)
     come_to_rest(simulation)
-    assert used(simulation) == (runflow.billed if tells else PRICE)
+    assert used(simulation) == (simulation.runflow.billed if tells else PRICE)
+
+
+def test_a_failure_beside_the_jobs_run_is_billed(simulation: Simulation) -> None:
+    """The second ends free of charge while the job waits for the first: nothing stays reserved for it."""
+    first, second = (Ending(queued, 60.0, "failed", Decimal(0), code="INTERNAL") for queued in (9_000.0, 3_000.0))
+    job = wait_for_the_first(simulation, first, second)
+    assert used(simulation) == 2 * PRICE
+    pass_time(simulation, 1_800.0)
+    found, other = simulation.jobs.jobs[job], list(simulation.runflow.runs.values())[1]
+    assert (found.state, found.reserved_run, used(simulation)) == (State.SUBMITTED, other.run_id, PRICE)
+    come_to_rest(simulation)
+    assert used(simulation) == simulation.runflow.billed == 0

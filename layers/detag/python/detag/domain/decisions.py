@@ -928,12 +928,13 @@ def bill(job: Job, run: Run) -> Step | Again | None:
         earlier = move(bill_earlier, run.run_id, cost, known_as=spent.run_id)
         return Step(move=earlier, decision="billed", why=ended, keeps_decision=True)
     own = run.run_id == job.run_id and job.reserved_run in (None, run.run_id)
-    if not job.state.terminal or job.reservation is None or not (own or is_reserved(job, run)):
+    beside = job.state is State.SUBMITTED and run.run_id != job.run_id and is_reserved(job, run)
+    if job.reservation is None or not (beside or (job.state.terminal and (own or is_reserved(job, run)))):
         return None
     asked = job.state is State.DELIVERED and job.ask_at is not None
     if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
         return None
-    return Step(move=move(bill_reserved, cost, run.run_id), decision="billed", why=ended)
+    return Step(move=move(bill_reserved, cost, run.run_id), decision="billed", why=ended, keeps_decision=beside)
 
 
 def _billed(job: Job, run: Run) -> str | None:

@@ -1070,6 +1070,7 @@ def deliver_other(
 
 
 @transition(
+    State.SUBMITTED,
     State.DELIVERED,
     State.FAILED,
     State.CANCELLED,
