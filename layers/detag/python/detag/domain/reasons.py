@@ -254,7 +254,7 @@ class Reason(StrEnum):
         "run_failed",
         Group.FAILED,
         "Runflow could not clean the photo. The cost shows whether that was charged.",
-        "Read the detail; then reopen it: unpaid if its cost is 0, else paid.",
+        "Read the detail; then reopen it as unpaid. If that is refused because it was charged: as paid.",
         True,
     )
     NO_OUTPUT = (
