@@ -21,8 +21,9 @@ from local.loopback import App, Message, Receive, Scope, Send, refuse
 
 from .patches.hooks import hook
 
-# An HTTP API is public, as on AWS: its function judges the callbacks.
-PUBLIC = "/_aws/execute-api/"
+# An HTTP API is public, as on AWS: its function judges the callbacks. Only a whole path is an API's: what lacks a stage
+# MiniStack takes for a call of the service that the headers name.
+PUBLIC = re.compile(r"/_aws/execute-api/[0-9A-Za-z]+/[^/]")
 
 
 def required(app: App) -> App:
@@ -35,7 +36,7 @@ def required(app: App) -> App:
     _fit()
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(PUBLIC):
+        if scope["type"] != "http" or PUBLIC.match(scope["path"]):
             await app(scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)

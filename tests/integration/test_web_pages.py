@@ -200,10 +200,18 @@ def test_an_http_api_stays_public_and_leads_nowhere_else(emulator: Emulator) -> 
         {},
         {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"},
         {"X-Amz-Target": "AWSCognitoIdentityProviderService.ListUserPools"},
+        {"X-Amz-Target": "secretsmanager.ListSecrets", "Content-Type": "application/x-amz-json-1.1"},
         {"X-Amz-Request-Route": "x"},
     ):
-        for path in ("/_aws/execute-api/none/callbacks", "/_aws/execute-api/../2015-03-31/functions"):
-            assert send(emulator.endpoint_url, "POST", path, headers)[0] in {403, 404}
+        for path in ("none/callbacks", "../2015-03-31/functions", "", "x", "x/", "/x/y", "abcdef12", "abcdef12//y"):
+            assert send(emulator.endpoint_url, "POST", f"/_aws/execute-api/{path}", headers)[0] in {403, 404}, path
+
+
+@pytest.mark.parametrize("path", ["x", "x/", "", "/x/y", "abcdef12"])
+def test_a_path_that_is_no_apis_makes_nothing(emulator: Emulator, path: str) -> None:
+    """MiniStack takes it for a call of the service that a form or a query names."""
+    asked = f"/_aws/execute-api/{path}?Action=ListUsers&Version=2010-05-08"
+    assert send(emulator.endpoint_url, "POST", asked, {"Content-Type": "application/x-www-form-urlencoded"})[0] == 403
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])

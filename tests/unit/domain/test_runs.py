@@ -318,6 +318,8 @@ def test_a_time_that_is_none_is_left_out(value: object) -> None:
     ("cost", "read"),
     [
         ("1E-999999", None),
+        ("-5", None),
+        (-0.14, None),
         ("1E-40", None),
         ("1E+13", None),
         ("1E-12", Decimal("1E-12")),

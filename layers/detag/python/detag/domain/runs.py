@@ -526,7 +526,7 @@ def _decimal(value: object) -> Decimal | None:
         amount = _USD.create_decimal(str(value))
     except ArithmeticError:
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and amount >= 0 else None  # less than nothing is no cost
 
 
 def _time(value: object) -> float | None:
