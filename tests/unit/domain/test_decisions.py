@@ -355,6 +355,14 @@ def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -
     assert proof(replace(NAMED, **changes), UNCONFIRMED, PHOTO) is told
 
 
+@pytest.mark.parametrize(("shown", "told"), [("4:3", Proof.OURS), (None, Proof.OURS), ("1:1", Proof.FOREIGN)])
+def test_a_configuration_that_is_not_shown_decides_nothing(shown: str | None, told: Proof) -> None:
+    """A record may leave it out: to take the run for somebody else's would pay for the photo twice."""
+    asked = replace(UNCONFIRMED, body='{"input": {"image_url": "", "config": {"aspect_ratio": "4:3"}}}')
+    assert asked.awaited == {UNCONFIRMED.client_ref: "4:3"}
+    assert proof(replace(NAMED, aspect_ratio=shown), asked, PHOTO) is told
+
+
 def test_a_run_is_adopted_only_while_one_is_missing() -> None:
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
     whose = {job.state: own_run(job, "run-9", job.client_ref) for job in (retrying, SUBMITTING, SUBMITTED)}

@@ -173,7 +173,7 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
         return Proof.FOREIGN
     if named and not job.has_submission(run.client_ref or ""):
         return Proof.FOREIGN
-    if ratio is not None and run.image_url and (run.aspect_ratio or "") != ratio:
+    if ratio is not None and run.image_url and run.aspect_ratio not in (ratio, None):
         return Proof.FOREIGN
     if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
         names_ours = ratio is not None or (not named and run.job_id is not None)
