@@ -358,8 +358,7 @@ def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -
 @pytest.mark.parametrize(("shown", "told"), [("4:3", Proof.OURS), (None, Proof.OURS), ("1:1", Proof.FOREIGN)])
 def test_a_configuration_that_is_not_shown_decides_nothing(shown: str | None, told: Proof) -> None:
     """A record may leave it out: to take the run for somebody else's would pay for the photo twice."""
-    asked = replace(UNCONFIRMED, body='{"input": {"image_url": "", "config": {"aspect_ratio": "4:3"}}}')
-    assert asked.awaited == {UNCONFIRMED.client_ref: "4:3"}
+    asked = replace(UNCONFIRMED, unaccounted=((UNCONFIRMED.client_ref, "4:3"),))
     assert proof(replace(NAMED, aspect_ratio=shown), asked, PHOTO) is told
 
 
