@@ -336,8 +336,10 @@ def test_a_list_that_cannot_be_read_is_nobodys_word(text: str) -> None:
     assert stacks.text == text
     told = harness.reconcile.report()["folder"]
     assert (told["state"], "list of stacks cannot be read" in told["why"]) == ("cannot be told", True)
+    before = harness.telemetry.counts["GateHeld"]
     minutes(10, harness)
     assert not harness.runs.runs
+    assert harness.telemetry.counts["GateHeld"] == before + 10, "an alarm says so"
     stacks.text = None
     minutes(10, harness)
     assert harness.job.state is State.SUBMITTED
@@ -363,6 +365,20 @@ def test_a_failure_to_renew_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     harness.sweep()
     (claim,) = json.loads(stacks.text or "")["stacks"]
     assert claim["renewed_at"] == harness.clock.now(), "the next minute"
+
+
+def test_a_claim_that_can_no_longer_be_written_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is a day old nothing is paid by it any more: the report says so, and an alarm."""
+    harness = stack(FakeStacks(), "a")
+    minutes(5, harness)
+    monkeypatch.setattr(FakeStacks, "replace", broken)
+    for _ in range(2):
+        assert (harness.reconcile.report()["folder"]["state"], harness.telemetry.counts["GateHeld"]) == ("claimed", 0)
+        harness.wait(CLAIM_PAYS.seconds / 2 - 600.0)
+        harness.sweep()
+    harness.wait(1_200.0)
+    harness.sweep()
+    assert (harness.reconcile.report()["folder"]["state"], harness.telemetry.counts["GateHeld"]) == ("not renewed", 1)
 
 
 def test_a_stack_that_is_forestalled_sees_it_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:

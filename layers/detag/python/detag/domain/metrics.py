@@ -99,7 +99,8 @@ METRICS: Final[dict[Metric, Entry]] = {
         ("submit", "deliver", "reconcile"),
     ),
     Metric.GATE_HELD: Entry(
-        "1 where intake is paused and 0 where it is not, once for each run that succeeded.", ("reconcile",)
+        "1 where intake is paused, or the claim to the folder can't be told, else 0, for each run that succeeded.",
+        ("reconcile",),
     ),
     Metric.UPLOAD_RECOVERED: Entry(
         "Uploads that had no event, found in the input bucket and sent to submit.", ("reconcile",)

@@ -66,6 +66,15 @@ class PrefixClaim:
             return
         self._look_at = now + waits.CLAIM_LOOK.seconds
 
+    def is_stopped(self) -> bool:
+        """Whether no photo is paid for want of a claim that can be told and was renewed. Where another stack has the
+        folder, the intake says so.
+        """
+        return bool(self._trouble) or (self._rival is None and not self._is_trusted())
+
+    def _is_trusted(self) -> bool:
+        return self._own is not None and self._clock.now() < self._own.trusted_until
+
     def state(self) -> dict[str, str]:
         """For the status report: whether the folder is this stack's, or whose it is."""
         if self._trouble:
@@ -74,7 +83,7 @@ class PrefixClaim:
             return {"state": "taken", "by": self._rival.stack, "prefix": readable(self._rival.prefix)}
         if self._own is None:
             return {"state": "not made yet"}
-        told = {"state": "claimed"}
+        told = {"state": "claimed" if self._is_trusted() else "not renewed"}
         if self._clock.now() < self._own.in_force_at:
             told["pays_from"] = _time(self._own.in_force_at)
         if self._own.since:
@@ -82,7 +91,7 @@ class PrefixClaim:
         return told
 
     def _renewed(self, claims: tuple[Claim, ...], etag: str | None, now: float, was_taken: Callable[[], bool]) -> Claim:
-        ours = own(claims, self._stack, self._prefix, now=now)
+        self._own = ours = own(claims, self._stack, self._prefix, now=now)
         if ours is not None and now < ours.renewed_at + waits.CLAIM_RENEWAL.seconds:
             return ours
         *others, ours = renewed(claims, self._stack, self._prefix, now=now, was_taken=ours is None and was_taken())

@@ -93,8 +93,8 @@ class Reconcile:
         resumed, ended, still_running = self._tend_due(deadline)
         recovered = self._missed.recover(deadline)
         self._batches.tend(deadline)
-        intake = self._jobs.intake()
-        self._telemetry.count(Metric.GATE_HELD, float(intake.state == "paused"))
+        stopped = self._folder is not None and self._folder.is_stopped()
+        self._telemetry.count(Metric.GATE_HELD, float(stopped or self._jobs.intake().state == "paused"))
         return {
             "released": released,
             "resumed": resumed,
