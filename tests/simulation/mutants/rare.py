@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 KEPT_BY: Final[dict[str, str]] = {
+    "budget: a result is paid from its own request": (
+        "test_directed_reserved.py::test_a_result_is_paid_from_its_own_request[cost told]"
+    ),
     "late results are asked for": "test_directed_account.py::test_a_run_is_asked_for_a_week_before_it_is_given_up",
     "expired URLs are counted": "test_directed_outputs.py::test_a_photo_whose_urls_expire_for_ever_ends",
     "search for an existing run: clocks": (
