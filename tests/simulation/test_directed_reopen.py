@@ -208,14 +208,19 @@ def test_unpaid_waits_for_a_key_of_its_account(simulation: Simulation, unclear: 
     rest(simulation)
 
 
-def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> None:
-    """A photo whose POST had no answer, and that a second POST had refused: the first one's run is used."""
+def refused_unconfirmed(simulation: Simulation) -> Job:
+    """The job of a photo whose POST had no answer and made a run, and that a second POST had refused."""
     simulation.runflow.habits.visible_after = 3 * HOUR
     simulation.runflow.faults = [Fault(effect=True), Fault(422, code="VALIDATION", message="no")]
     simulation.runflow.deaf = True
     job_id = upload(simulation)
     pass_time(simulation, HOUR)
-    job = simulation.jobs.jobs[job_id]
+    return simulation.jobs.jobs[job_id]
+
+
+def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> None:
+    """The run that the first POST has made is used."""
+    job = refused_unconfirmed(simulation)
     assert (job.reason, job.run_id, job.reservation is not None) == (Reason.REFUSED_UNCONFIRMED, None, True)
     pass_time(simulation, 5 * HOUR)
     simulation.runflow.deaf = False
@@ -225,17 +230,12 @@ def test_unpaid_looks_for_an_unconfirmed_run_first(simulation: Simulation) -> No
 
 
 def test_a_refused_request_is_not_taken_for_unclear(simulation: Simulation) -> None:
-    """The first POST had no answer and made a run, which failed free of charge; the second one, on the next day, was
-    refused, which is clear: no money stays for it, and the photo is sent once more.
+    """The run of the first POST failed free of charge; the second POST, on the next day, was refused, which is clear:
+    no money stays for it, and the photo is sent once more.
     """
     simulation.run_until((simulation.time // DAY + 1) * DAY - 300.0)
     simulation.runflow.endings = [FREE]
-    simulation.runflow.habits.visible_after = 3 * HOUR
-    simulation.runflow.faults = [Fault(effect=True), Fault(422, code="VALIDATION", message="no")]
-    simulation.runflow.deaf = True
-    job_id = upload(simulation)
-    pass_time(simulation, HOUR)
-    job = simulation.jobs.jobs[job_id]
+    job = refused_unconfirmed(simulation)
     assert (job.reason, job.submission_no) == (Reason.REFUSED_UNCONFIRMED, 2)
     pass_time(simulation, 5 * HOUR)
     simulation.runflow.deaf = False

@@ -495,6 +495,13 @@ def test_a_403_for_a_version_is_denied_where_none_may_be_listed(stub: Stubber, s
         store.read_head("in", "a/b.jpg", "v1", 10)
 
 
+def test_the_functions_store_knows_the_output_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    from detag.wiring import photo_store
+
+    assert photo_store("out", "cleaned/", {}).existing("shoe.jpg.webp") is None, "without a request"
+
+
 def test_outside_of_the_output_prefix_nothing_is_asked_for(stub: Stubber) -> None:
     """What was delivered before the prefix was set may not be looked at: S3 would answer 403, whatever is there."""
     store = S3PhotoStore(cast("Any", stub).client, "out", "cleaned/")

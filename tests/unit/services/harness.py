@@ -31,20 +31,11 @@ def of(kind: type[Any], places: Mapping[str, str]) -> dict[str, str]:
 
 
 class Harness:
-    """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises.
-
-    `places`: settings of buckets and names, for all functions that have them.
+    """Everything, with one photo store for both buckets. `broken` maps the name of an effect to what it raises;
+    `deployed` is what `deploy` takes.
     """
 
-    def __init__(
-        self,
-        *,
-        limit: Decimal | None = None,
-        paused: bool = False,
-        stacks: FakeStacks | None = None,
-        places: Mapping[str, str] = MappingProxyType({}),
-        **changes: Any,
-    ) -> None:
+    def __init__(self, **deployed: Any) -> None:
         self.broken: dict[str, Exception] = {}
         self.calls: list[str] = []
         self.clock = FakeClock()
@@ -56,7 +47,7 @@ class Harness:
         self.faults: list[Fault | None] = []
         self.runs = FakeRuns(self.photos, self.clock, self._effect, ending=self._ending, fault=self._fault)
         self.uploads, self.results = FakeQueue("uploads", self._effect), FakeQueue("results", self._effect)
-        self.deploy(limit=limit, paused=paused, stacks=stacks, places=places, **changes)
+        self.deploy(**deployed)
 
     def deploy(
         self,
@@ -67,7 +58,10 @@ class Harness:
         places: Mapping[str, str] = MappingProxyType({}),
         **changes: Any,
     ) -> None:
-        """Make all functions anew, with these settings: what they remember is lost, what they stored is there."""
+        """Make all functions anew, with these settings: what they remember is lost, what they stored is there.
+
+        `places`: settings of buckets and names, for all functions that have them; `changes`: others of `submit`.
+        """
         self.photos.output_prefix = places.get("output_prefix", "")
         common: Any = {"jobs": self.jobs, "runs": self.runs, "clock": self.clock, "telemetry": self.telemetry}
         ends: Any = {"photos": self.photos, "events": self.events, "uniform": self._uniform}

@@ -353,8 +353,8 @@ class Criteria:
 def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     """Why an upload is not sent, by what its event says; None where the photo has to be read.
 
-    Its age counts only when its event arrives: a job that has an item may have waited in detag for any time. So may one
-    whose folder was the stack's then, and is another stack's by now.
+    Its age counts only when its event arrives: a job that has an item may have waited in detag for any time. Its place
+    counts whenever it may go on: the stack may have been given another folder since.
     """
     upload = job.upload
     if not is_of_stack(upload, criteria):
