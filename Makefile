@@ -39,8 +39,11 @@ simulate: ## Run simulations: make simulate SEEDS=n FROM=k, or SEED=s to replay 
 
 .PHONY: generate
 generate: ## Write the tables, pages and diagrams that are made from the source
-	$(setup) test
+	$(setup) test sam
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate
+	@mkdir -p .build
+	@.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
+	@.venv/sam/bin/python bin/deploy_policy.py .build/transformed.json
 
 .PHONY: check
 check: ## Lint and type-check; say what is to be generated; judge the template; look for secrets
@@ -55,6 +58,7 @@ check: ## Lint and type-check; say what is to be generated; judge the template; 
 	.venv/sam/bin/python tests/template/transform.py template.yaml > .build/transformed.json
 	.venv/sam/bin/cfn-lint .build/transformed.json
 	.venv/policy/bin/python bin/policy.py .build/transformed.json
+	.venv/sam/bin/python bin/deploy_policy.py .build/transformed.json --check
 	.venv/policy/bin/python bin/credentials.py
 
 .PHONY: combinations

@@ -24,6 +24,7 @@ NOT_BEFORE_A_COMMIT = (
     ".venv/sam/bin/python tests/template/transform.py",
     ".venv/sam/bin/cfn-lint .build/",
     ".venv/policy/bin/python bin/policy.py",
+    ".venv/sam/bin/python bin/deploy_policy.py",
 )
 
 
