@@ -91,6 +91,27 @@ def test_the_secrets_are_stored_in_the_shapes_that_are_read(pages: dict[str, str
     assert '{"secrets": ["whsec_..."]}' in stack.properties("CallbackSecrets")["Description"]
 
 
+def test_the_readme_shows_the_eight_parameters_to_begin_with(readme: str, stack: Stack) -> None:
+    """Eight, each with the default that is said."""
+    table = readme.split("| parameter | what it does |")[1].split("\n\n", maxsplit=1)[0]
+    rows = [row for row in table.splitlines() if row.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert len(names) == 8
+    assert set(names) <= set(stack.source["Parameters"])
+    for name, default in {"DailySpendLimitUsd": "10", "PhotoTypes": "JPEG,PNG,WebP"}.items():
+        (row,) = (row for row in rows if f"`{name}`" in row)
+        assert row.rstrip(" |").endswith(f": `{stack.source['Parameters'][name]['Default']}`") and default in row
+
+
+def test_terraform_gives_parameters_that_there_are(pages: dict[str, str], stack: Stack) -> None:
+    """And the right to make roles; a template with a transform also takes CAPABILITY_AUTO_EXPAND."""
+    (recipe,) = re.findall(r"^```hcl\n(.*?)^```$", pages["docs/deploying.md"], re.MULTILINE | re.DOTALL)
+    (given,) = re.findall(r"parameters = \{\n(.*?)\n  \}", recipe, re.DOTALL)
+    assert set(re.findall(r"^ +(\w+) += ", given, re.MULTILINE)) <= set(stack.source["Parameters"])
+    assert re.findall(r"CAPABILITY_\w+", recipe) == ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    assert "Transform" in stack.source
+
+
 def test_it_says_that_nobody_has_run_it_on_a_real_account(pages: dict[str, str]) -> None:
     """It says plainly that nobody has run it on a real account yet, and what the first to do so should look at."""
     for name in ("README.md", "docs/deploying.md"):
