@@ -26,6 +26,7 @@ from detag.domain.images import (
     LONG_HEAD_BYTES,
     LONG_TAIL_BYTES,
     TAIL_BYTES,
+    EndNotSeen,
     Head,
     NotAnImage,
     TooManyPixels,
@@ -103,6 +104,8 @@ DOWN_AFTER: Final = 3
 DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
+MEGABYTE: Final = 1_048_576
+"""As MaxImageMegabytes counts."""
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
@@ -369,10 +372,16 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
     if upload.size > criteria.max_bytes:
-        return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {criteria.max_bytes}", now)
+        return _skipped(Reason.TOO_LARGE, _too_large(upload.size, criteria.max_bytes), now)
     if not upload.is_addressable:
         return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
+
+
+def _too_large(size: int, most: int) -> str:
+    """It says both in the unit of the parameter, with as much of a fraction as is seen to be above the limit."""
+    megabytes = -(-size * 10 // MEGABYTE) / 10
+    return f"it has {megabytes:,.{0 if megabytes.is_integer() else 1}f} MB, and the limit is {most // MEGABYTE:,} MB"
 
 
 def is_of_stack(upload: Upload, criteria: Criteria) -> bool:
@@ -404,13 +413,13 @@ def screen_photo(
             return _not_read(job, head, now)
     whole = len(head.data) == head.size
     try:
-        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types})
+        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types}, most_pixels=None)
         check_photo(image, criteria.most_pixels, criteria.photo_types)
         match head.data if whole else tail:
             case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
                 return _photo(job, image.content_type, head, criteria, now)
             case bytes(end) if whole or len(end) >= LONG_TAIL_BYTES:
-                raise Truncated("its end was not found: open it, save it anew and upload that")
+                raise EndNotSeen("its end was not found: open it, save it anew and upload that")
             case bytes():
                 return ReadTail(LONG_TAIL_BYTES, of=head)
             case None:
@@ -521,6 +530,7 @@ def _not_sent(closes: Move, reason: Reason) -> Step:
 _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
     Unsupported: Reason.UNSUPPORTED_TYPE,
     Truncated: Reason.TRUNCATED,
+    EndNotSeen: Reason.END_NOT_SEEN,
     UnreadableDimensions: Reason.UNREADABLE_DIMENSIONS,
     TooManyPixels: Reason.TOO_MANY_PIXELS,
 }

@@ -133,8 +133,8 @@ class Reason(StrEnum):
     UNSUPPORTED_TYPE = (
         "unsupported_type",
         Group.SKIPPED,
-        "The image is of a type that cannot be cleaned, or an animation.",
-        "Save as JPEG (iPhone: Settings, Camera, Formats, Most Compatible); or set PhotoTypes and reopen it (unpaid).",
+        "The file is an image of a type that cannot be cleaned, an animation or a film.",
+        "Save the photo as JPEG or PNG and upload that (on an iPhone: Settings, Camera, Formats, Most Compatible).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",
@@ -154,6 +154,12 @@ class Reason(StrEnum):
         Group.SKIPPED,
         "The image is incomplete: the upload was cut off.",
         "Upload it again; if that does not help, open it, save it again and upload the new file.",
+    )
+    END_NOT_SEEN = (
+        "end_not_seen",
+        Group.SKIPPED,
+        "Whether the image is complete cannot be seen: it was cut off, or more than 4 MB of other data follow it.",
+        "Open it: if all of it is shown, save it as a new file and upload that; if not, upload the original again.",
     )
     UNREADABLE_DIMENSIONS = (
         "unreadable_dimensions",
