@@ -27,6 +27,7 @@ from detag.domain.images import (
     LONG_TAIL_BYTES,
     TAIL_BYTES,
     EndNotSeen,
+    Film,
     Head,
     NotAnImage,
     TooManyPixels,
@@ -97,7 +98,7 @@ from detag.domain.picture import Delivery, Output, Picture, output_id, picture_i
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
-from detag.domain.uploads import ignoring
+from detag.domain.uploads import ignoring, photos_beside
 
 DOWN_AFTER: Final = 3
 """Failures in a row, seen by one process, that count as an outage: they pause intake, and nothing more is asked for."""
@@ -318,6 +319,13 @@ class ReadTail:
 
 
 @dataclass(frozen=True, slots=True)
+class LookBeside:
+    """It is a film: the first of these keys at which a photo is has to be found."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A photo that may be sent."""
 
@@ -399,10 +407,17 @@ def screen_since(job: Job, since: float, *, now: float) -> Step | None:
 
 
 def screen_photo(
-    job: Job, head: Head | NotRead, tail: bytes | NotRead | None, criteria: Criteria, *, now: float
-) -> Step | ReadHead | ReadTail | Photo:
+    job: Job,
+    head: Head | NotRead,
+    tail: bytes | NotRead | None,
+    criteria: Criteria,
+    *,
+    now: float,
+    beside: str | None = None,
+) -> Step | ReadHead | ReadTail | LookBeside | Photo:
     """The photo that is to be sent, or why it is not, by the first bytes of what is at its key now, and the last, None
-    where they were not read yet; else what more of it has to be read.
+    where they were not read yet; else what more of it has to be read. `beside`: the key of the photo that a film lies
+    beside, empty where there is none, None where nobody has looked.
     """
     match head:
         case Head() if not _is_of(job.upload, head):
@@ -427,7 +442,19 @@ def screen_photo(
             case not_read:
                 return _not_read(job, not_read, now)
     except NotAnImage as error:
-        return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+        return _no_photo(job, error, beside, now)
+
+
+def _no_photo(job: Job, error: NotAnImage, beside: str | None, now: float) -> Step | LookBeside:
+    """What becomes of a file that is not sent. A telephone takes a film with each photo, under its name: nobody meant
+    that as a photo. One on its own may be.
+    """
+    if isinstance(error, Film):
+        if beside is None:
+            return LookBeside(photos_beside(job.upload.key))
+        if beside:
+            return _not_a_photo(f"a film beside its photo, {beside}", now)
+    return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
 
 
 def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: float) -> Step | Photo:
@@ -529,6 +556,7 @@ def _not_sent(closes: Move, reason: Reason) -> Step:
 
 _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
     Unsupported: Reason.UNSUPPORTED_TYPE,
+    Film: Reason.UNSUPPORTED_TYPE,
     Truncated: Reason.TRUNCATED,
     EndNotSeen: Reason.END_NOT_SEEN,
     UnreadableDimensions: Reason.UNREADABLE_DIMENSIONS,

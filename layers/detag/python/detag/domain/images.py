@@ -52,6 +52,10 @@ class Unsupported(NotAnImage):
     """An image, but of a type that the model does not take."""
 
 
+class Film(Unsupported):
+    """Not even an image: a film."""
+
+
 class Truncated(NotAnImage):
     """An image that stops before its end."""
 
@@ -96,6 +100,9 @@ def sniff(
     Raises `NotAnImage` or a kind of it.
     """
     content_type = type_of(head)
+    if (content_type or "").startswith("video/"):
+        frame = "save one frame of it as JPEG or PNG and upload that"
+        raise Film(f"{content_type} is a film, and only photos are cleaned: {frame}")
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
