@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import boto3
 import certifi
-import httpx
 from botocore.config import Config
 
 from benchmarks import cost
@@ -73,8 +72,8 @@ class Account(Stack):
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
         """What an admin route of the mock Runflow answers."""
-        url = f"{self.description['runflow_admin_url']}/{path}"
-        answer = httpx.request(method, url, json=body, timeout=60, trust_env=False).raise_for_status()
+        with self.runflow_admin() as runflow:
+            answer = runflow.request(method, path, json=body).raise_for_status()
         return answer.json() if answer.content else None
 
     def creates(self) -> int:
@@ -156,6 +155,7 @@ def bare_account(folder: Path) -> Iterator[Account]:
                 "output_bucket": "outputs",
                 "runflow_url": found[1],
                 "runflow_admin_url": f"{found[1]}/_admin",
+                "runflow_api_key": API_KEY,
             }
             account = Account(folder, description, (emulator.child,))
             s3 = account.client("s3")

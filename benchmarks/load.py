@@ -12,8 +12,6 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
 
-import httpx
-
 from benchmarks.cost import CONCURRENCY
 from benchmarks.stubs import jpeg
 from local.stack.stack import Options, Stack, running
@@ -148,7 +146,8 @@ class _LoadTest:
 
     def _paid_twice(self) -> int:
         """Charged runs beyond the first of each photo, as Runflow bills them."""
-        billing = httpx.get(f"{self._stack.description['runflow_admin_url']}/billing?runs=false", timeout=60).json()
+        with self._stack.runflow_admin() as runflow:
+            billing = runflow.get("billing?runs=false").json()
         charged: Counter[str] = Counter()
         for reference, entry in billing["by_client_ref"].items():  # job id and submission
             charged[reference.partition(".")[0]] += entry["paid"]

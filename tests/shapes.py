@@ -155,7 +155,55 @@ def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
     return head + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x44\x01\x00;"
 
 
+def directory(make: str, *tags: tuple[int, int], behind: tuple[tuple[int, int], ...] = (), order: str = "<") -> bytes:
+    """A TIFF's directory, as a camera of this make writes it into its raw files; `behind` is a second one, that the
+    first refers to as a part of itself.
+    """
+    named = bool(behind) + bool(make)
+    at = 8 + 2 + 12 * (len(tags) + named) + 4
+    entries = [(tag, 4, 1, value) for tag, value in tags]
+    entries += [(0x10F, 2, len(make) + 1, at)] if make else []
+    entries += [(0x14A, 4, 1, at + 40)] if behind else []
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(entries))
+    data += b"".join(struct.pack(f"{order}HHII", *entry) for entry in sorted(entries)) + bytes(4)
+    data += make.encode().ljust(40, b"\0") + struct.pack(f"{order}H", len(behind))
+    return data + b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in behind) + bytes(300)
+
+
+SIDES: Final = ((0x100, 160), (0x101, 120))
+SMALL: Final = ((0xFE, 1), *SIDES)
+"""A preview: raw files begin with one, and photos are not behind it."""
+MOSAIC: Final = ((0xFE, 0), (0x100, 6_000), (0x101, 4_000), (0x106, 32_803))
+"""The sensor's own values, one colour for each pixel."""
+RAWS: Final = {
+    "Nikon NEF": (directory("NIKON CORPORATION", *SMALL, behind=MOSAIC, order=">"), "image/x-nikon-nef"),
+    "Nikon NEF of a preview alone": (directory("NIKON", *SMALL), "image/x-nikon-nef"),
+    "Adobe DNG": (directory("Apple", *SMALL, (0xC612, 0x0401), behind=MOSAIC), "image/x-adobe-dng"),
+    "Adobe DNG without a preview": (directory("LEICA", *SIDES, (0xC612, 0x0401)), "image/x-adobe-dng"),
+    "Sony ARW": (directory("SONY", *SMALL, (0x103, 6), behind=MOSAIC), "image/x-sony-arw"),
+    "Pentax PEF": (directory("PENTAX Corporation", *SIDES, (0x103, 65_535), order=">"), "image/x-pentax-pef"),
+    "Pentax PEF of a mosaic": (directory("RICOH IMAGING", *SIDES, (0x106, 32_803)), "image/x-pentax-pef"),
+    "Samsung SRW": (directory("SAMSUNG", *SIDES, behind=MOSAIC), "image/x-samsung-srw"),
+    "Hasselblad 3FR": (directory("Hasselblad", *SMALL, behind=MOSAIC), "image/x-hasselblad-3fr"),
+    "Epson ERF": (directory("SEIKO EPSON CORP.", *SMALL, behind=MOSAIC), "image/x-epson-erf"),
+    "Kodak DCR": (directory("Kodak", *SMALL, behind=((0x103, 65_000),)), "image/x-kodak-dcr"),
+    "Mamiya MEF": (directory("Mamiya-OP Co.,Ltd.", *SMALL, behind=MOSAIC), "image/x-mamiya-mef"),
+    "Leaf MOS": (directory("Leaf", *SMALL, behind=MOSAIC), "image/x-leaf-mos"),
+    "Phase One IIQ": (b"IIII".join((b"II*\0\x08\0\0\0", bytes(200))), "image/x-phaseone-iiq"),
+    "raw of another make": (directory("Contax", *SMALL, behind=MOSAIC), "image/x-raw"),
+    "raw of no make": (directory("", *SIDES, (0x106, 34_892)), "image/x-raw"),
+}
+"""Raw files that begin as a TIFF does: what a reader of TIFFs would show of them is a preview, or nothing."""
 UNSUPPORTED: Final = {
+    **RAWS,
+    "TIFF that was made from a raw file": (directory("NIKON CORPORATION", (0xFE, 0), *SIDES), "image/tiff"),
+    "TIFF with a preview behind it": (directory("SONY", *SIDES, behind=SMALL), "image/tiff"),
+    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml"),
+    "SVG behind a declaration": (
+        b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- by <b> -->\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN"><svg>',
+        "image/svg+xml",
+    ),
+    "SVG with a prefix": (b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'></svg:svg>", "image/svg+xml"),
     "HEIC of ten bits": (branded(b"heix", b"mif1", b"heix"), "image/heic"),
     "HEIC in a general box": (branded(b"mif1", b"mif1", b"heic"), "image/heic"),
     "HEIC of several layers": (branded(b"heim", b"mif1"), "image/heic"),
@@ -264,17 +312,37 @@ CUT: Final = {
     "JPEG of which only the space was reserved": Shape(
         lambda: jpeg(LARGE)[:100_000] + bytes(SLACK), Reason.TRUNCATED, tails=2
     ),
-    "JPEG with more zeros behind its end than are read": Shape(
-        lambda: jpeg(LARGE) + bytes(4_500_000), Reason.TRUNCATED, tails=2
-    ),
     "PNG cut": Shape(lambda: saved("PNG", drawn(LARGE))[:-20], Reason.TRUNCATED, tails=2),
     "PNG cut in a long profile": Shape(lambda: png(chunk(b"iCCP", bytes(SLACK)))[:100_000], Reason.TRUNCATED, heads=2),
 }
+MUCH: Final = 4_500_000
+"""More than is read of a file's end at most."""
+UNSEEN_END: Final = {
+    "JPEG with more zeros behind its end than are read": Shape(
+        lambda: jpeg(LARGE) + bytes(MUCH), Reason.END_NOT_SEEN, tails=2
+    ),
+    "PNG with more zeros behind its end than are read": Shape(
+        lambda: saved("PNG", drawn(LARGE)) + bytes(MUCH), Reason.END_NOT_SEEN, tails=2
+    ),
+    "PNG with a long film behind its end": Shape(
+        lambda: saved("PNG", drawn(LARGE)) + film(MUCH), Reason.END_NOT_SEEN, tails=2
+    ),
+    "WebP with more zeros behind its end than are read": Shape(
+        lambda: saved("WEBP", drawn(LARGE), quality=95) + bytes(MUCH), Reason.END_NOT_SEEN, tails=2
+    ),
+    "JPEG of which only much space was reserved": Shape(
+        lambda: jpeg(LARGE)[:100_000] + bytes(MUCH), Reason.END_NOT_SEEN, tails=2
+    ),
+}
+"""Whether these are whole cannot be told, and uploading them again would change nothing."""
 TOO_LARGE: Final = {
     "JPEG of 4 billion pixels behind long headers": Shape(
         lambda: claimed(headed(jpeg(), profile(*PARTS)), 65_500, 65_500), Reason.TOO_MANY_PIXELS, heads=2
     ),
     "JPEG of 600 million pixels": Shape(lambda: claimed(jpeg(), 30_000, 20_000), Reason.TOO_MANY_PIXELS),
+    "JPEG of a few pixels more than are allowed": Shape(
+        lambda: claimed(jpeg(), 50_000, 10_001), Reason.TOO_MANY_PIXELS
+    ),
     "JPEG that tells its height behind its scan": Shape(
         lambda: claimed(jpeg(), 65_500, 0), Reason.UNREADABLE_DIMENSIONS
     ),
@@ -289,6 +357,7 @@ TOO_LARGE: Final = {
 SHAPES: Final[dict[str, Shape]] = {
     **SENT,
     **CUT,
+    **UNSEEN_END,
     **TOO_LARGE,
     **{name: Shape(partial(bytes, data), Reason.UNSUPPORTED_TYPE) for name, (data, _) in UNSUPPORTED.items()},
     **ANIMATIONS,

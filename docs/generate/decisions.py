@@ -25,6 +25,7 @@ from detag.domain.decisions import (
     Gone,
     Idle,
     InArchive,
+    LookBeside,
     Next,
     NotRead,
     NotStored,
@@ -289,6 +290,7 @@ PASSED: Final = {
     Photo: "it is sent",
     ReadHead: "more of its first bytes are read",
     ReadTail: "more of its last bytes are read",
+    LookBeside: "a photo of its name is looked for beside it",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
     Reusable: "the outputs are looked at, and copied",
@@ -445,14 +447,17 @@ def _screen() -> Iterator[Row]:
         replace(good, data=tiny_image("image/gif", b"x"), size=100),
     )
     yield head("... of an animation", replace(good, data=ANIMATION, size=len(ANIMATION)))
+    yield from _screen_film()
     yield head("it has too many pixels", good, replace(CRITERIA, most_pixels=1))
     headers = b"\xff\xd8" + b"\xff\xe2\xff\xff" * 100
     yield head(
         "its headers are longer than the first read",
         replace(good, data=headers.ljust(HEAD_BYTES, b"\0"), size=50_000_000),
     )
-    longer = headers.ljust(LONG_HEAD_BYTES, b"\0")
-    yield head("... and longer than the second", replace(good, data=longer, size=50_000_000))
+    yield head(
+        "... and longer than the second",
+        replace(good, data=headers.ljust(LONG_HEAD_BYTES, b"\0"), size=50_000_000),
+    )
     yield head("its first bytes are those of an image", replace(good, size=50_000_000))
 
     def tail(known: str, tail: bytes | NotRead, metadata: Mapping[str, str], size: int = len(PHOTO)) -> Row:
@@ -485,6 +490,16 @@ def _screen() -> Iterator[Row]:
     yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
     yield "... but the newer one was delivered", WAITING, decisions.screen_older(WAITING, "FF", now=NOW)
     yield rank("it is the newest upload of its name", UPLOAD.rank, None)
+
+
+def _screen_film() -> Iterator[Row]:
+    film = Head(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", 8_000_000, "e1", {}, "v1")
+    for known, beside in (
+        ("its first bytes are those of a film", None),
+        ("... and a photo of its name lies beside it", "IMG_1.HEIC"),
+        ("... and none does", ""),
+    ):
+        yield known, WAITING, decisions.screen_photo(WAITING, film, None, CRITERIA, now=NOW, beside=beside)
 
 
 def _after_post() -> Iterator[Row]:

@@ -94,7 +94,8 @@ def demo(place: Path | None, output: Path) -> int:
         console.print(f"The local stack is up after {time.monotonic() - began:.0f} s.", style="dim")
         _process(stack, photos)
         fetch(stack, photos, results)
-        billing = httpx.get(f"{stack.description['runflow_admin_url']}/billing?runs=false", trust_env=False).json()
+        with stack.runflow_admin() as runflow:
+            billing = runflow.get("billing?runs=false").json()
         console.print("Stopping the local stack ...", style="dim")
     sheet = _draw_sheet(photos, results)
     _report(photos, billing)

@@ -80,7 +80,8 @@ def main(
 
     POST /v1/models/runflow/tag-removal/runs with `Authorization: Bearer rf_live_local` creates a run; the photo is
     fetched from its image_url, price tags and stickers are painted out with a few lines of OpenCV (the model is far
-    better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing shows what would have been.
+    better), and the callback is signed and sent. Nothing is charged: GET /_admin/billing, with the same key, shows what
+    would have been.
     GET /_admin lists the faults that can be posted and the readings of Runflow's documentation that can be chosen.
     """
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")

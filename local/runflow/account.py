@@ -73,10 +73,12 @@ class Account:
 
     # Keys and limits
 
-    def check_key(self, authorization: str | None) -> str:
-        """The API key of a request. Raises Problem 401 (contract section 1)."""
+    def check_key(self, authorization: str | None, *, own: bool = False) -> str:
+        """The API key of a request; `own`: one that the mock was started with. Raises Problem 401 (contract section
+        1).
+        """
         scheme, _, key = (authorization or "").partition(" ")
-        keys = (*self.api_keys, *self.other_keys)
+        keys = self.api_keys if own else (*self.api_keys, *self.other_keys)
         known = any(hmac.compare_digest(key.strip().encode(), each.encode()) for each in keys)
         if scheme.lower() != "bearer" or not known:
             raise unauthorized()

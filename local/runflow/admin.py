@@ -1,4 +1,4 @@
-"""The mock's own routes under /_admin: billing, faults, behaviour. No key, but loopback callers only."""
+"""The mock's own routes under /_admin: billing, faults, behaviour. For who has a key of the mock, on this machine."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def admin_routes(mock: MockRunflow) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             try:
                 _check_caller(request)
+                mock.account.check_key(request.headers.get("Authorization"), own=True)
                 return await methods[request.method](request)
             except Problem as problem:
                 return JSONResponse({"code": problem.code, "message": problem.message}, problem.status)

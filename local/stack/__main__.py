@@ -115,7 +115,7 @@ def _explain(stack: Stack) -> None:
         f"AWS emulator      {described['endpoint_url']}",
         f"Mock Runflow      {described['runflow_url']} (admin: {described['runflow_admin_url']})",
         f"For a shell       . {shlex.quote(_in_shell(stack.folder / 'env'))}",
-        f"All names         {os.path.relpath(stack.folder / 'stack.json')}",
+        f"Names and keys    {os.path.relpath(stack.folder / 'stack.json')} (runflow_api_key: the mock's)",
         f"Logs              {os.path.relpath(stack.folder / 'logs')}",
         "",
         "It runs until you press Ctrl-C or run `make local-down`.",

@@ -90,6 +90,12 @@ class Stack:
         verify = env.get("AWS_CA_BUNDLE", True)
         return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"], verify=verify)  # type: ignore[call-overload]
 
+    def runflow_admin(self) -> httpx.Client:
+        """A client of the mock Runflow's admin routes, by their paths below /_admin/."""
+        headers = {"Authorization": f"Bearer {self.description['runflow_api_key']}"}
+        url = f"{self.description['runflow_admin_url']}/"
+        return httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+
     def function_processes(self) -> list[dict[str, Any]]:
         """The living function processes: function, pid, state (starting, idle, busy), request_id, since."""
         return function_processes(self.folder)
@@ -157,7 +163,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
         stack.callback(runflow.stop)
         record(runflow)
         sam.build(env)
-        runflow.wait_until_ready(lambda: _answers(f"{runflow_url}/_admin"))
+        runflow.wait_until_ready(lambda: _answers(f"{runflow_url}/v1/health"))
 
         report("Deploying template.yaml to it")
         # Nothing costs money here, so nothing is limited unless asked for.
@@ -169,6 +175,7 @@ def running(options: Options | None = None, report: Report = lambda _: None) -> 
             "stack_name": options.stack_name,
             "runflow_url": runflow_url,
             "runflow_admin_url": f"{runflow_url}/_admin",
+            "runflow_api_key": api_key,
             "env": env,
         }
         up = Stack(folder, description, (emulator.child, runflow))

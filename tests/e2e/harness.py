@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 import cv2
-import httpx
 import numpy as np
 
 from local.stack.stack import Stack
@@ -50,7 +49,7 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.s3, self.table, self.lambdas, self.sqs = map(self.stack.client, ("s3", "dynamodb", "lambda", "sqs"))
-        self.admin = httpx.Client(base_url=self.stack.description["runflow_admin_url"] + "/", timeout=30)
+        self.admin = self.stack.runflow_admin()
 
     def close(self) -> None:
         """Leave no connection open."""

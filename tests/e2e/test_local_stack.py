@@ -24,7 +24,7 @@ from .conftest import Launched, launch, run, when_up
 
 DESCRIBED = {
     *("endpoint_url", "region", "input_bucket", "output_bucket", "callback_url", "job_table", "functions", "env"),
-    *("upload_queue_url", "result_queue_url", "runflow_url", "runflow_admin_url"),
+    *("upload_queue_url", "result_queue_url", "runflow_url", "runflow_admin_url", "runflow_api_key"),
     *("upload_dead_letter_queue_url", "result_dead_letter_queue_url", "rule_dead_letter_queue_url"),
 }
 

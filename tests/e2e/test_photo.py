@@ -50,7 +50,8 @@ def test_the_main_path_of_one_photo(stack: Stack) -> None:
     before, after = (np.abs(image - drawn.clean)[drawn.tags].mean() for image in (drawn.tagged, pixels))
     assert after < before / 2, "the tag is painted out"
     assert np.abs(pixels - drawn.clean)[~drawn.tags].mean() < 8, "and the rest is as it was"
-    billing = httpx.get(f"{names['runflow_admin_url']}/billing").json()
+    with stack.runflow_admin() as runflow:
+        billing = runflow.get("billing").json()
     assert [run["cost"] for run in billing["per_run"] if run["id"] == job["run_id"]] == ["0.14"]
 
 

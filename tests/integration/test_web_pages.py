@@ -73,6 +73,18 @@ def test_what_was_recorded_is_of_every_kind() -> None:
     assert {"sec-fetch-site"} in sent, "some have no Origin"
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/billing"), ("POST", "/reset"), ("POST", "/keys")])
+def test_another_user_does_not_drive_the_mock(running_runflow: Runflow, method: str, path: str) -> None:
+    for key in ({}, {"Authorization": "Bearer rf_live_local"}):
+        assert send(running_runflow.url, method, f"/_admin{path}", key)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/_ministack/reset", "/_ministack/health", "/_detag/requests", "/_localstack/health"])
+def test_another_user_does_not_drive_the_emulator(emulated_aws: Aws, path: str) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        assert send(emulated_aws.emulator.endpoint_url, method, path, {})[0] == 403
+
+
 @pytest.mark.parametrize("entry", RECORDED, ids=lambda entry: f"{entry['method']} {entry['path']}")
 def test_what_a_page_sends_is_refused(emulated_aws: Aws, running_runflow: Runflow, entry: dict[str, Any]) -> None:
     emulator = emulated_aws.emulator

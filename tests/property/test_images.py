@@ -35,6 +35,7 @@ from detag.domain.images import (
 )
 from detag.domain.runs import aspect_ratio
 from detag.ports.runs_fake import tiny_image
+from tests.shapes import UNSUPPORTED
 
 SIZE = (97, 61)
 
@@ -217,8 +218,8 @@ OTHERS = {
     "empty": b"",
     "text": b"just some text",
     "HTML": b"<!DOCTYPE html><html></html>",
-    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "XML with entities": b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY a "aaaa">]><svg>&a;</svg>',
+    "HTML with a drawing in it": b"<!-- <svg> --><html><svg></svg></html>",
+    "XML of another kind": b'<?xml version="1.0"?><rss><svg/></rss>',
     "PDF": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3",
     "ZIP": b"PK\x03\x04" + bytes(100),
     "film": b"\0\0\0\x18ftypmp42" + bytes(100),
@@ -245,6 +246,7 @@ def test_each_refusal_tells_a_person_what_to_do() -> None:
 # Anything at all
 
 STARTS = [make()[:n] for _, make in FILES.values() for n in (2, 4, 12, 30, 200)] + list(OTHERS.values())
+STARTS += [data[:n] for data, _ in UNSUPPORTED.values() for n in (12, 60, 200)]
 hostile = st.binary(max_size=3_000) | st.builds(
     lambda start, rest: start + rest, st.sampled_from(STARTS), st.binary(max_size=3_000)
 )

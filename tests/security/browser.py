@@ -241,7 +241,8 @@ def traces(emulator: client.Emulator, runflow: str, trace: Path) -> list[str]:
         found.append("the emulator has forgotten everything")
     if trace.exists():
         found.append(f"a function ran as this user: {trace.read_text().count('was here')} times")
-    faults = httpx.get(f"{runflow}/_admin/faults", trust_env=False).json()
+    key = {"Authorization": "Bearer rf_live_local"}
+    faults = httpx.get(f"{runflow}/_admin/faults", headers=key, trust_env=False).json()
     return found + [f"a fault of the mock: {fault['on']}/{fault['do']}" for fault in faults]
 
 

@@ -505,6 +505,25 @@ def test_no_other_reason_skips_a_photo(reason: Reason) -> None:
         skip(WAITING, reason, "x", NOW)
 
 
+CRITERIA = Criteria(
+    input_bucket="in",
+    input_prefix="",
+    ignored_names=(),
+    max_bytes=100,
+    most_pixels=500_000_000,
+    aspect_ratio=None,
+    reuses=False,
+)
+
+
+@pytest.mark.parametrize(("size", "said"), [(52_428_801, "50.1 MB"), (63_963_136, "61 MB"), (5 * 10**9, "4,768.4 MB")])
+def test_how_long_a_file_is_stands_beside_the_limit(size: int, said: str) -> None:
+    job = replace(WAITING, upload=replace(WAITING.upload, size=size))
+    found = decisions.screen_upload(job, replace(CRITERIA, max_bytes=52_428_800), now=NOW)
+    assert found is not None
+    assert f"it has {said}, and the limit is 50 MB" in repr(found)
+
+
 @pytest.mark.parametrize(
     ("version", "seen", "etag", "same"),
     [("v1", "v1", "e9", True), ("v1", "v2", "e1", False), ("v1", None, "e1", False), (None, None, "e1", True),
@@ -516,14 +535,5 @@ def test_an_upload_is_known_by_its_version_and_else_by_its_etag(
     """Equal bytes with a version of their own are another upload, which has its own event."""
     job = replace(WAITING, upload=replace(WAITING.upload, version_id=version))
     head = Head(tiny_image("image/jpeg", b"x"), 100, etag, {}, seen)
-    criteria = Criteria(
-        input_bucket="in",
-        input_prefix="",
-        ignored_names=(),
-        max_bytes=100,
-        most_pixels=500_000_000,
-        aspect_ratio=None,
-        reuses=False,
-    )
-    found = decisions.screen_photo(job, head, None, criteria, now=NOW)
+    found = decisions.screen_photo(job, head, None, CRITERIA, now=NOW)
     assert (isinstance(found, Step) and "replaced" in found.explained) is not same

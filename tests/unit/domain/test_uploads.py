@@ -148,10 +148,50 @@ IGNORED = settings(SubmitSettings).ignored_names
         "$RECYCLE.BIN/S-1-5-21/$R1AB2C3.jpg",
         "shoe.jpg.xmp",
         "IMG_0001.AAE",
-        "IMG_0001.MOV",
         "PXL_20261123.MP",
         "shoe.jpg.supplemental-metadata.json",
         "shoe.jpg.partial",
+        # Sync tools
+        ".stfolder/marker",
+        ".stversions/shoe.jpg",
+        "~syncthing~shoe.jpg.tmp",
+        "~syncthing~shoe.jpg",
+        "shoe.jpg.!sync",
+        "shoe.jpg.bts",
+        "shoe.jpg.ffs_tmp",
+        "sync.ffs_db",
+        "sync.ffs_lock",
+        # Downloads
+        "shoe.jpg.opdownload",
+        "shoe.jpg.aria2",
+        "shoe.jpg.!ut",
+        "shoe.jpg.cyberducksegment",
+        # NAS boxes and systems
+        "shoe.jpg@SynoEAStream",
+        "shoe.jpg@SynoResource",
+        "#snapshot/2026-11-23/shoe.jpg",
+        "@Recently-Snapshot/daily/shoe.jpg",
+        "Network Trash Folder/shoe.jpg",
+        "Temporary Items/shoe.jpg",
+        "lost+found/#12",
+        "RECYCLER/shoe.jpg",
+        "shoe.jpg.lnk",
+        "IndexerVolumeGuid",
+        # Viewers, editors and cameras
+        "Picasa.ini",
+        ".picasaoriginals/shoe.jpg",
+        "ZbThumbnail.info",
+        "GX010001.LRV",
+        "DJI_0001.LRF",
+        "shoe.jpg.pp3",
+        "shoe.jpg.arp",
+        "shoe.NEF.dop",
+        "shoe.NEF.cos",
+        "CaptureOne/Cache/Proxies/shoe.NEF.cop",
+        "CaptureOne/Cache/Thumbnails/shoe.NEF.cot",
+        "shoe.on1",
+        "NKSC_PARAM/shoe.NEF.nksc",
+        "Catalog Previews.lrdata/root-pixels.db",
     ],
 )
 def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
@@ -160,7 +200,16 @@ def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["shoe.jpg", "autumn/part/shoe.jpg", "tmp/shoe.jpg", "eaDir/shoe.jpg", "shoe.part.jpg", "~shoe.jpg", "a b/c..jpg"],
+    [
+        "shoe.jpg",
+        "autumn/part/shoe.jpg",
+        "tmp/shoe.jpg",
+        "eaDir/shoe.jpg",
+        "shoe.part.jpg",
+        "~shoe.jpg",
+        "a b/c..jpg",
+        "IMG_0001.MOV",
+    ],
 )
 def test_any_other_name_is_not(key: str) -> None:
     assert ignoring(IGNORED, key) is None

@@ -150,11 +150,15 @@ NUMBERS = {
     "SAVE_SECONDS": "of an invocation's time, for what follows the POST, or an output",
     "SPARE_SECONDS": "of an invocation's time, for what follows a sweep",
     "NEEDED_SECONDS": "of an invocation's time, for a page of the input bucket",
+    "MEGABYTE": "bytes",
+    "MAX_ENTRIES": "of a TIFF's directory",
+    "_SVG_BYTES": "bytes",
+    **dict.fromkeys(("_SUBFILE", "_COMPRESSION", "_PHOTOMETRIC", "_MAKE", "_PARTS", "_DNG"), "a tag of TIFF"),
 }
 """The numbers with names outside the table of waits, and what they are."""
 OF_PARAMETERS = {"run_timeout_hours * 3600.0", "settings.confirmation_minutes * 60.0"}
 """Waits that are parameters: two rows of the page."""
-FORMATS = ("images.py",)
+FORMATS = ("images.py", "image_types.py")
 """Whose unnamed numbers are places in the bytes of a photo."""
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from detag.domain.job import State
 from detag.domain.reasons import Reason
-from tests.shapes import ANIMATIONS, SENT, SHAPES, UNSUPPORTED
+from tests.shapes import ANIMATIONS, RAWS, SENT, SHAPES, TOO_LARGE, UNSEEN_END, UNSUPPORTED
 from tests.unit.services.harness import Harness
 
 ONE_FRAME = "save one frame of it as JPEG, PNG or WebP and upload that"
-ADVICE = "save the photo as JPEG, PNG or WebP and upload it again"
+ADVICE = "save the photo as JPEG, PNG or WebP and upload that"
 
 
 def sent(data: bytes) -> Harness:
@@ -64,9 +64,41 @@ def test_every_animation_gets_the_same_sentence(name: str) -> None:
     assert detail and detail.endswith(f"file is an animation: {ONE_FRAME}")
 
 
-def test_no_upload_is_asked_for_where_it_may_not_help() -> None:
-    detail = sent(SHAPES["JPEG with more zeros behind its end than are read"].data).job.detail
-    assert detail == "its end was not found: open it, save it anew and upload that"
+@pytest.mark.parametrize("name", UNSEEN_END)
+def test_no_upload_is_asked_for_where_it_may_not_help(name: str) -> None:
+    job = sent(SHAPES[name].data).job
+    assert job.reason is not None
+    assert job.detail == "its end was not found: open it, save it anew and upload that"
+    assert job.reason.do.startswith("Open it: if all of it is shown, save it as a new file")
+
+
+@pytest.mark.parametrize("name", RAWS)
+def test_no_raw_file_passes_as_a_tiff(name: str) -> None:
+    """Where TIFFs are let through, too: Runflow would be paid for the preview that the file begins with."""
+    harness = Harness(photo_types="JPEG,TIFF")
+    harness.send(harness.upload("shoe", RAWS[name][0]))
+    assert (harness.job.state, harness.job.reason) == (State.SKIPPED, Reason.UNSUPPORTED_TYPE)
+    assert harness.runs.runs == {}
+
+
+def test_only_what_can_be_let_through_names_the_parameter() -> None:
+    for data, content_type in UNSUPPORTED.values():
+        through = content_type in ("image/heic", "image/heif", "image/avif", "image/tiff")
+        job = sent(data).job
+        assert ("PhotoTypes" in (job.detail or "")) is through
+        assert "PhotoTypes" not in Reason.UNSUPPORTED_TYPE.do
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("JPEG of 4 billion pixels behind long headers", "it has 4,290.3 megapixels (65,500 x 65,500)"),
+        ("JPEG of 600 million pixels", "it has 600 megapixels (30,000 x 20,000)"),
+        ("JPEG of a few pixels more than are allowed", "it has 500.1 megapixels (50,000 x 10,001)"),
+    ],
+)
+def test_how_large_an_image_is_stands_beside_the_limit(name: str, said: str) -> None:
+    assert sent(TOO_LARGE[name].data).job.detail == f"{said}, and the limit is 500: make it smaller"
 
 
 @pytest.mark.parametrize(("megapixels", "state"), [(101, State.SKIPPED), (102, State.SUBMITTED)])

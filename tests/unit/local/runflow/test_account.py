@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from local.runflow.account import Account
 from local.runflow.api import make_app
@@ -159,7 +161,28 @@ async def test_the_admin_routes_are_for_this_machine_only(runflow: Harness) -> N
         assert (await elsewhere.get("/_admin/billing")).status_code == 403
     from_page = await runflow.http.get("/_admin/billing", headers={"Origin": "https://evil.test"})
     assert from_page.status_code == 403
-    assert (await runflow.http.get("/_admin/billing", headers={"Authorization": ""})).status_code == 200
+
+
+async def test_every_route_needs_a_key_but_health_and_signed_outputs(runflow: Harness) -> None:
+    """Another user of the machine reaches loopback too; a key that was added is no key of the mock's operator."""
+    await runflow.http.post("/_admin/keys", json={"key": "rf_live_other", "org_id": "other"})
+    for route in make_app(runflow.mock).routes:
+        assert isinstance(route, Route)
+        path = re.sub(r"{[^}]*}", "x", route.path)
+        is_open = route.name in ("health", "output")
+        for method in route.methods or ():
+            for key in ("", "Bearer rf_live_guessed", *(["Bearer rf_live_other"] if "_admin" in path else [])):
+                answer = await runflow.http.request(method, path, headers={"Authorization": key})
+                assert (answer.status_code == 401) is not is_open, (method, path, key)
+    assert (await runflow.fetch("/outputs/x/x")).status_code in (403, 404)
+    assert (await runflow.http.get("/_admin/billing")).status_code == 200
+
+
+async def test_a_revoked_key_still_opens_the_admin_routes(runflow: Harness) -> None:
+    """Or nobody could take the fault back."""
+    rule = await runflow.fault("account", "revoke_key")
+    assert (await runflow.http.get("/v1/auth/me")).status_code == 401
+    assert (await runflow.http.delete(f"/_admin/faults/{rule['id']}")).status_code == 204
 
 
 async def test_reset_forgets_runs_faults_and_behaviour_but_no_secret(runflow: Harness) -> None:

@@ -26,6 +26,8 @@ from detag.domain.images import (
     LONG_HEAD_BYTES,
     LONG_TAIL_BYTES,
     TAIL_BYTES,
+    EndNotSeen,
+    Film,
     Head,
     NotAnImage,
     TooManyPixels,
@@ -96,13 +98,15 @@ from detag.domain.picture import Delivery, Output, Picture, output_id, picture_i
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
-from detag.domain.uploads import ignoring
+from detag.domain.uploads import ignoring, photos_beside
 
 DOWN_AFTER: Final = 3
 """Failures in a row, seen by one process, that count as an outage: they pause intake, and nothing more is asked for."""
 DENIED_TRIES: Final = 7
 """How often a photo that may not be read is read again: the waits between are an hour."""
 MAX_EXPIRED_URLS: Final = 5
+MEGABYTE: Final = 1_048_576
+"""As MaxImageMegabytes counts."""
 NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
@@ -315,6 +319,13 @@ class ReadTail:
 
 
 @dataclass(frozen=True, slots=True)
+class LookBeside:
+    """It is a film: the first of these keys at which a photo is has to be found."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A photo that may be sent."""
 
@@ -369,10 +380,16 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
     if upload.size > criteria.max_bytes:
-        return _skipped(Reason.TOO_LARGE, f"{upload.size} bytes are more than {criteria.max_bytes}", now)
+        return _skipped(Reason.TOO_LARGE, _too_large(upload.size, criteria.max_bytes), now)
     if not upload.is_addressable:
         return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
+
+
+def _too_large(size: int, most: int) -> str:
+    """It says both in the unit of the parameter, with as much of a fraction as is seen to be above the limit."""
+    megabytes = -(-size * 10 // MEGABYTE) / 10
+    return f"it has {megabytes:,.{0 if megabytes.is_integer() else 1}f} MB, and the limit is {most // MEGABYTE:,} MB"
 
 
 def is_of_stack(upload: Upload, criteria: Criteria) -> bool:
@@ -390,10 +407,17 @@ def screen_since(job: Job, since: float, *, now: float) -> Step | None:
 
 
 def screen_photo(
-    job: Job, head: Head | NotRead, tail: bytes | NotRead | None, criteria: Criteria, *, now: float
-) -> Step | ReadHead | ReadTail | Photo:
+    job: Job,
+    head: Head | NotRead,
+    tail: bytes | NotRead | None,
+    criteria: Criteria,
+    *,
+    now: float,
+    beside: str | None = None,
+) -> Step | ReadHead | ReadTail | LookBeside | Photo:
     """The photo that is to be sent, or why it is not, by the first bytes of what is at its key now, and the last, None
-    where they were not read yet; else what more of it has to be read.
+    where they were not read yet; else what more of it has to be read. `beside`: the key of the photo that a film lies
+    beside, empty where there is none, None where nobody has looked.
     """
     match head:
         case Head() if not _is_of(job.upload, head):
@@ -404,13 +428,13 @@ def screen_photo(
             return _not_read(job, head, now)
     whole = len(head.data) == head.size
     try:
-        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types})
+        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types}, most_pixels=None)
         check_photo(image, criteria.most_pixels, criteria.photo_types)
         match head.data if whole else tail:
             case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
                 return _photo(job, image.content_type, head, criteria, now)
             case bytes(end) if whole or len(end) >= LONG_TAIL_BYTES:
-                raise Truncated("its end was not found: open it, save it anew and upload that")
+                raise EndNotSeen("its end was not found: open it, save it anew and upload that")
             case bytes():
                 return ReadTail(LONG_TAIL_BYTES, of=head)
             case None:
@@ -418,7 +442,19 @@ def screen_photo(
             case not_read:
                 return _not_read(job, not_read, now)
     except NotAnImage as error:
-        return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
+        return _no_photo(job, error, beside, now)
+
+
+def _no_photo(job: Job, error: NotAnImage, beside: str | None, now: float) -> Step | LookBeside:
+    """What becomes of a file that is not sent. A telephone takes a film with each photo, under its name: nobody meant
+    that as a photo. One on its own may be.
+    """
+    if isinstance(error, Film):
+        if beside is None:
+            return LookBeside(photos_beside(job.upload.key))
+        if beside:
+            return _not_a_photo(f"a film beside its photo, {beside}", now)
+    return _skipped(_WHY_NOT.get(type(error), Reason.NOT_AN_IMAGE), str(error), now)
 
 
 def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: float) -> Step | Photo:
@@ -520,7 +556,9 @@ def _not_sent(closes: Move, reason: Reason) -> Step:
 
 _WHY_NOT: Final[dict[type[NotAnImage], Reason]] = {
     Unsupported: Reason.UNSUPPORTED_TYPE,
+    Film: Reason.UNSUPPORTED_TYPE,
     Truncated: Reason.TRUNCATED,
+    EndNotSeen: Reason.END_NOT_SEEN,
     UnreadableDimensions: Reason.UNREADABLE_DIMENSIONS,
     TooManyPixels: Reason.TOO_MANY_PIXELS,
 }

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-import filetype
-
+from detag.domain.image_types import byte_order, first_directory, type_of
 from detag.domain.runs import PHOTO_TYPES
 
 HEAD_BYTES: Final = 65_536
@@ -53,8 +52,16 @@ class Unsupported(NotAnImage):
     """An image, but of a type that the model does not take."""
 
 
+class Film(Unsupported):
+    """Not even an image: a film."""
+
+
 class Truncated(NotAnImage):
     """An image that stops before its end."""
+
+
+class EndNotSeen(NotAnImage):
+    """An image whose last bytes do not tell whether it is complete: it was cut off, or much follows its end."""
 
 
 class UnreadableDimensions(NotAnImage):
@@ -81,16 +88,21 @@ class Image:
 
 def headers_go_on(head: bytes, size: int) -> bool:
     """Whether `LONG_HEAD_BYTES` are to be read of a file that begins with `head` and is `size` bytes long."""
-    content_type = _type_of(head)
+    content_type = type_of(head)
     layout = _LAYOUTS.get(content_type or "")
     return layout is not None and len(head) < min(size, LONG_HEAD_BYTES) and layout(head).begins >= len(head)
 
 
-def sniff(head: bytes, size: int, types: Collection[str] = DELIVERABLE) -> Image:
-    """The image of one of these types that begins with `head` and is `size` bytes long. Raises `NotAnImage` or a kind
-    of it.
+def sniff(
+    head: bytes, size: int, types: Collection[str] = DELIVERABLE, most_pixels: int | None = MAX_OUTPUT_PIXELS
+) -> Image:
+    """The image of one of these types that begins with `head` and is `size` bytes long; None for any number of pixels.
+    Raises `NotAnImage` or a kind of it.
     """
-    content_type = _type_of(head)
+    content_type = type_of(head)
+    if (content_type or "").startswith("video/"):
+        frame = "save one frame of it as JPEG or PNG and upload that"
+        raise Film(f"{content_type} is a film, and only photos are cleaned: {frame}")
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
@@ -104,8 +116,8 @@ def sniff(head: bytes, size: int, types: Collection[str] = DELIVERABLE) -> Image
         if begins >= size or size < _SMALLEST:
             raise Truncated("this image file stops before its end: upload it again")
         raise UnreadableDimensions("its headers tell no width and height: open it, save it anew and upload that")
-    if width * height > MAX_OUTPUT_PIXELS:
-        raise _too_large(width, height, MAX_OUTPUT_PIXELS)
+    if most_pixels is not None and width * height > most_pixels:
+        raise _too_large(width, height, most_pixels)
     return Image(content_type, width, height, size, begins, animated)
 
 
@@ -179,65 +191,18 @@ def _unsupported(content_type: str) -> Unsupported:
     if name == "HEIC":
         return Unsupported(
             "HEIC is not supported: on the iPhone choose Settings, Camera, Formats, Most Compatible, so that it saves "
-            "JPEG, and upload that; or let HEIC through: add it to the parameter PhotoTypes"
+            "JPEG, and upload that; or let HEIC through: add it to the parameter PhotoTypes and "
+            "reopen the photo (unpaid)"
         )
-    other = f"; or add {name} to the parameter PhotoTypes" if name else ""
-    return Unsupported(
-        f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload it again{other}"
-    )
+    other = f"; or add {name} to the parameter PhotoTypes and reopen the photo (unpaid)" if name else ""
+    return Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload that{other}")
 
 
 def _too_large(width: int, height: int, most: int) -> TooManyPixels:
-    return TooManyPixels(f"{width} x {height} pixels are more than {most // 1_000_000} million: make the image smaller")
-
-
-# Types
-
-
-_SIGNATURES: Final = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff\xf7": "image/jls",
-    b"\xff\x0a": "image/jxl",
-    b"\0\0\0\x0cJXL \r\n\x87\n": "image/jxl",
-    b"\0\0\0\x0cjP  \r\n\x87\n": "image/jp2",
-    b"\xff\x4f\xff\x51": "image/j2c",
-    b"II+\0": "image/tiff",
-    b"MM\0+": "image/tiff",
-    b"II\x1a\0\0\0HEAPCCDR": "image/x-canon-crw",
-    b"FUJIFILMCCD-RAW": "image/x-fuji-raf",
-    b"IIU\0": "image/x-panasonic-rw2",
-    b"IIRO": "image/x-olympus-orf",
-    b"IIRS": "image/x-olympus-orf",
-    b"MMOR": "image/x-olympus-orf",
-    b"\0MRM": "image/x-minolta-mrw",
-    b"FOVb": "image/x-sigma-x3f",
-    b"v/1\x01": "image/x-exr",
-}
-"""Beginnings that `filetype` does not know, or takes for something else."""
-_BRANDS: Final = {
-    b"crx ": "image/x-canon-cr3",
-    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "image/heic"),
-    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic-sequence"),
-    **dict.fromkeys((b"mif1", b"mif2", b"msf1", b"miaf"), "image/heif"),
-}
-"""Brands of the ISO base media file format that stand for images; the last are general, and a compatible brand may say
-more (ISO/IEC 23008-12).
-"""
-
-
-def _type_of(head: bytes) -> str | None:
-    """A content type; None for what is not known."""
-    for signature, content_type in _SIGNATURES.items():
-        if head.startswith(signature):
-            return content_type
-    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
-        end = min(int.from_bytes(head[:4]), 256)
-        brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
-        found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-        return next((content_type for content_type in found if content_type != "image/heif"), "image/heif")
-    known: str | None = filetype.guess_mime(head)
-    return known
+    """It says both in the unit of the parameter, with as much of a fraction as is seen to be above the limit."""
+    megapixels = -(-width * height // 100_000) / 10
+    has = f"{megapixels:,.{0 if megapixels.is_integer() else 1}f} megapixels ({width:,} x {height:,})"
+    return TooManyPixels(f"it has {has}, and the limit is {most // 1_000_000:,}: make it smaller")
 
 
 # Headers
@@ -385,25 +350,16 @@ def _heif_end(head: bytes) -> int:
 
 
 def _tiff(head: bytes) -> _Layout:
-    """The first directory (Adobe, "TIFF 6.0"), which may lie behind the pixels: then its place is where to read."""
-    order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
-    at = int.from_bytes(head[4:8], order)
+    """The first directory, which may lie behind the pixels: then its place is where to read."""
     if b"+" in head[2:4]:  # the large kind, whose places are of 64 bits
         return _Layout(0, 0, 0, animated=False)
-    if at + 2 > len(head):
-        return _Layout(0, 0, max(at + 2, len(head)), animated=False)
-    sides = {}
-    entries = int.from_bytes(head[at : at + 2], order)
-    for place in range(at + 2, at + 2 + 12 * min(entries, MAX_SEGMENTS), 12):
-        tag, kind = int.from_bytes(head[place : place + 2], order), int.from_bytes(head[place + 2 : place + 4], order)
-        if tag in (0x100, 0x101):
-            sides[tag] = int.from_bytes(head[place + 8 : place + (10 if kind == 3 else 12)], order)
-    return _Layout(sides.get(0x100, 0), sides.get(0x101, 0), at + 2 + 12 * entries, animated=False)
+    tags, end = first_directory(head)
+    return _Layout(tags.get(0x100, 0), tags.get(0x101, 0), end, animated=False)
 
 
 def _tiff_end(head: bytes) -> int:
     """A file has its first directory at least."""
-    return int.from_bytes(head[4:8], "little" if head[:2] == b"II" else "big") + 2
+    return int.from_bytes(head[4:8], byte_order(head)) + 2
 
 
 _ENDS: Final[dict[str, Callable[[bytes], int]]] = {

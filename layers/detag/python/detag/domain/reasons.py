@@ -133,8 +133,8 @@ class Reason(StrEnum):
     UNSUPPORTED_TYPE = (
         "unsupported_type",
         Group.SKIPPED,
-        "The image is of a type that cannot be cleaned, or an animation.",
-        "Save as JPEG (iPhone: Settings, Camera, Formats, Most Compatible); or set PhotoTypes and reopen it (unpaid).",
+        "The file is an image of a type that cannot be cleaned, an animation or a film.",
+        "Save the photo as JPEG or PNG and upload that (on an iPhone: Settings, Camera, Formats, Most Compatible).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",
@@ -148,12 +148,18 @@ class Reason(StrEnum):
         "It is a photo that detag has cleaned and delivered.",
         "Nothing; to have it cleaned once more, reopen it (paid), or upload it with a word in detag-again metadata.",
     )
-    EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "Upload it again.")
+    EMPTY = ("empty", Group.SKIPPED, "The file is empty.", "If the original is not empty, upload it again.")
     TRUNCATED = (
         "truncated",
         Group.SKIPPED,
         "The image is incomplete: the upload was cut off.",
         "Upload it again; if that does not help, open it, save it again and upload the new file.",
+    )
+    END_NOT_SEEN = (
+        "end_not_seen",
+        Group.SKIPPED,
+        "Whether the image is complete cannot be seen: it was cut off, or more than 4 MB of other data follow it.",
+        "Open it: if all of it is shown, save it as a new file and upload that; if not, upload the original again.",
     )
     UNREADABLE_DIMENSIONS = (
         "unreadable_dimensions",
@@ -183,14 +189,14 @@ class Reason(StrEnum):
     ELSEWHERE = (
         "elsewhere",
         Group.SKIPPED,
-        "It is outside of the stack's folder: InputPrefix or InputBucketName was changed while it waited.",
-        "Upload it into the folder; or set the parameter as it was and reopen it (unpaid).",
+        "The photo is not in the folder that is cleaned: another folder was chosen while it waited.",
+        "Upload it into the folder that is cleaned now; or have the former folder set again, and reopen it (unpaid).",
     )
     OTHER_STACKS = (
         "other_stacks",
         Group.SKIPPED,
-        "It was uploaded while another stack of detag had this folder, which paid for it, or may have.",
-        "Look for its output where that stack put them; to have it cleaned here all the same, reopen it (unpaid).",
+        "The photo was uploaded while another installation of detag cleaned this folder, and may be cleaned already.",
+        "Look for it where that one put its cleaned photos; if it is not there, reopen it (unpaid).",
     )
 
     DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was sent.", "Nothing, or upload it again.")

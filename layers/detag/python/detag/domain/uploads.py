@@ -101,6 +101,14 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
     return next((name for name in names if any(map(_pattern(name).fullmatch, parts))), None)
 
 
+def photos_beside(key: str) -> tuple[str, ...]:
+    """Where the photo is that a telephone took with a film: in the same folder, under the same name."""
+    stem = re.sub(r"\.[^./]*\Z", "", key)
+    endings = ("HEIC", "JPG", "JPEG")
+    names = (f"{stem}.{ending}" for ending in (*endings, *map(str.lower, endings)))
+    return tuple(name for name in names if name != key)
+
+
 @lru_cache(maxsize=256)
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, name.casefold().split("*"))), re.DOTALL)

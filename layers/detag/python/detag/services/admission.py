@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from detag.domain.decisions import (
     Gone,
     Idle,
     InArchive,
+    LookBeside,
     NotRead,
     Photo,
     ReadHead,
@@ -170,8 +171,13 @@ class Admission:
     def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
         """The photo that is to be sent, or why it is not: no more of it is read than must be."""
         tail: bytes | NotRead | None = None
-        while not isinstance(found := screen_photo(job, head, tail, self._criteria, now=now), Step | Photo):
+        beside: str | None = None
+        while not isinstance(
+            found := screen_photo(job, head, tail, self._criteria, now=now, beside=beside), Step | Photo
+        ):
             match found:
+                case LookBeside(keys):
+                    beside = self._first_of(job.upload.bucket, keys)
                 case ReadHead(length, of):
                     head = self._read_head(job, of, length)
                 case ReadTail(length, of):
@@ -185,6 +191,14 @@ class Admission:
         if ranked is None and seen is not None:
             ranked = screen_older(job, self._jobs.delivered_of(upload.bucket, upload.key).sequencer, now=now)
         return ranked or found
+
+    def _first_of(self, bucket: str, keys: Sequence[str]) -> str:
+        """The first of some keys at which something is; empty where nothing is that can be read."""
+        there = (key for key in keys if isinstance(self._read_beside(bucket, key), Head))
+        return next(there, "")
+
+    def _read_beside(self, bucket: str, key: str) -> Head | NotRead:
+        return _read(lambda: self._photos.read_head(bucket, key, None, 1, None))
 
     def _read_head(self, job: Job, before: Head | None, length: int) -> Head | NotRead:
         """The first read names no version, because a photo that was deleted still has one."""
