@@ -85,7 +85,7 @@ MUTANTS: Final = (
         "adoption: another configuration",
         "own run",
         SEARCHED + "proof",
-        "named and shows_ours and as_asked",
+        "named and shows_ours and fits",
         "named and shows_ours",
         400,
     ),
@@ -94,7 +94,7 @@ MUTANTS: Final = (
         "paid once",
         SEARCHED + "proof",
         "else Proof.UNTOLD",
-        "else Proof.UNTOLD if as_asked else Proof.FOREIGN",
+        "else Proof.UNTOLD if fits else Proof.FOREIGN",
         400,
     ),
     one(

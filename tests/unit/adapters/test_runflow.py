@@ -488,7 +488,7 @@ MORE: list[dict[str, Any]] = [
     {"meta": {"pagination": {"links": {"next": "https://api.runflow.io/v1/runs?pq=c1"}}}},
     {"pageInfo": {"endCursor": "c1", "hasNextPage": True}},
     {"links": {"next": {"href": "https://api.runflow.io/v1/runs?pq=c1"}}},
-    {"_links": {"next": {"href": "https://api.runflow.io/v1/runs?pq=c1"}}},
+    {"paging": {"next": {"href": "https://api.runflow.io/v1/runs?pq=c1"}}},
     {"truncated": True},
     {"incomplete_results": True},
     {"last": False},
@@ -558,7 +558,7 @@ def test_lists_of_several_names_are_one_page() -> None:
             True,
         ),
         ("200 OK", b"link: </v1/runs?pq=c1>; rel=next\r\n", True),
-        ("206 Partial Content", b"Content-Range: items 0-0/9\r\n", True),
+        ("206 Partial Content", b"Content-Range: runs 0-0/9\r\n", True),
     ],
 )
 def test_a_header_may_say_that_more_follows(status: str, link: bytes, more: bool) -> None:

@@ -181,8 +181,8 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
     names_ours = ratio is not None or (not named and (run.job_id is not None or run.hides_name))
     if not shows_ours and (not names_ours or is_other_place(run.image_url, photo_url)):
         return Proof.FOREIGN
-    as_asked = ratio is None or (in_time and run.aspect_ratio in (ratio, None))
-    return Proof.OURS if named and shows_ours and as_asked else Proof.UNTOLD
+    fits = ratio is None or (in_time and run.aspect_ratio in (ratio, None))
+    return Proof.OURS if named and shows_ours and fits else Proof.UNTOLD
 
 
 def _is_asset(url: str, photo_url: str) -> bool:
