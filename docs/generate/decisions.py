@@ -808,6 +808,8 @@ def _whose_run() -> Iterator[Row]:
     yield row("the run that the job knows", SUBMITTED, "run-1")
     yield row("an earlier run, which failed", replace(SUBMITTED, earlier_runs=("run-0",)), "run-0")
     yield row("a run that Runflow does not know", UNCONFIRMED, "run-2", None)
+    otherwise = replace(ours, aspect_ratio="4:3")
+    yield row("its record does not tell, and the answer to a POST is unknown", UNCONFIRMED, "run-2", otherwise)
     yield row("it bears the name of a POST whose answer is unknown", UNCONFIRMED, "run-2")
     retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
     yield row("it bears the name of a POST that has another run, and the job has none", retrying, "run-2")
@@ -822,9 +824,11 @@ def _whose_run() -> Iterator[Row]:
     yield shown("its photo is another of the bucket's", image_url="https://in.example/hat.jpg")
     yield shown("its name is the job's, and its photo at an unknown host", image_url="https://cdn.example/1.jpg")
     yield shown("its name is that of a submission which the job has not made", client_ref=f"{UNCONFIRMED.job_id}.7")
-    yield shown("it was made before the job was claimed", created_at=0.0)
-    yield shown("its configuration is another", aspect_ratio="4:3")
+    yield shown("its name is the job's, and its photo's URL may be another spelling", image_url=own.upper())
+    yield shown("its name is the job's, and it was made before the job was claimed", created_at=0.0)
+    yield shown("its name is the job's, and its configuration another", aspect_ratio="4:3")
     yield shown("it shows no name", client_ref=None)
+    yield shown("it shows no name, and was made before the job was claimed", created_at=0.0, client_ref=None)
 
 
 def _after_other_run() -> Iterator[Row]:
@@ -898,6 +902,8 @@ def _unknown() -> Iterator[Row]:
     yield row("the same, and so many are noted already", replace(TIMED_OUT, unknown_runs=("run-4",) * MAX_UNKNOWN))
     yield row("the same, while the photo is being sent", SUBMITTING)
     yield row("the same, and nothing was sent", WAITING)
+    untold = decisions.after_untold(UNCONFIRMED, "run-3", now=NOW)
+    yield "Runflow shows it, and its record does not tell whether it is the job's", UNCONFIRMED, untold
     yield row("it is noted", noted)
     yield row("it is noted, and it is time to ask", replace(noted, ask_at=NOW))
     week = replace(noted, ask_at=NOW, closed_at=NOW - waits.LATE_RESULT.seconds)
@@ -1185,8 +1191,8 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _after_other_run,
     ),
     (
-        "A run that Runflow does not show: `after_unknown_other`, `accepted_late`, `after_match`",
-        "Whose it is said to be. That Runflow does not show it is no proof that there is none.",
+        "A run that Runflow does not show: `after_unknown_other`, `after_untold`, `accepted_late`, `after_match`",
+        "Whose it is said to be. That Runflow does not show it, or whose it is, is no proof that there is none.",
         _unknown,
     ),
     (

@@ -20,7 +20,9 @@ class Behaviour:
     # Runs
     create_status: Literal[201, 200] = 201  # contract 13.21
     create_id: Literal["id", "run_id"] = "id"  # contract 16.4
-    input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"  # of a record; contract 16.5
+    # Of a record (contract 16.5). requoted: a plus sign for each space of the URL; escaped_twice: its escapes escaped
+    # again; defaults: with a ratio that was not asked for, or one spelt in another way
+    input_shown: Literal["sent", "asset", "elsewhere", "nothing", "requoted", "escaped_twice", "defaults"] = "sent"
     output_shape: Literal[
         "image_urls",
         "outputs",
@@ -47,7 +49,9 @@ class Behaviour:
     # The run list
     client_ref_filter: Literal["honoured", "ignored", "rejected"] = "honoured"  # contract section 14, "Search"
     list_key: Literal["items", "data", "results"] = "items"  # no page shows it
-    list_cursors: Literal["next_pq", "next"] = "next_pq"  # contract 13.15
+    # contract 13.15; next_cursor: under a name that no page has; has_more: that more follows, and no cursor; bare: a
+    # list, and nothing else
+    list_cursors: Literal["next_pq", "next", "next_cursor", "has_more", "bare"] = "next_pq"
     list_cursor_length: int = 0  # a cursor has at least so many characters
     # thin: id, status and time only (contract 16.9); ids: as text; nested: the record under `run`; no_ids: id null
     list_entries: Literal["whole", "thin", "ids", "nested", "no_ids"] = "whole"

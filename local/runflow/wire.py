@@ -124,6 +124,14 @@ def _input(run: Run, behaviour: Behaviour) -> Json | None:
         return None
     if behaviour.input_shown == "sent":
         return run.input
+    url, config = str(run.input["image_url"]), run.input.get("config") or {}
+    match behaviour.input_shown:
+        case "defaults":
+            return {**run.input, "config": {"aspect_ratio": str(config.get("aspect_ratio", "1:1")).replace(":", "x")}}
+        case "requoted":
+            return {**run.input, "image_url": url.replace("%20", "+")}
+        case "escaped_twice":
+            return {**run.input, "image_url": url.replace("%", "%25")}
     place = "runflow://assets/" if behaviour.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
     return {**run.input, "image_url": f"{place}{run.id}"}
 
@@ -177,10 +185,17 @@ def search_row(run: Run, behaviour: Behaviour) -> Json:
     }
 
 
-def list_body(items: Sequence[Json | str], page: Page, behaviour: Behaviour) -> Json:
+def list_body(items: Sequence[Json | str], page: Page, behaviour: Behaviour) -> Json | list[Json | str]:
     """One page of a list with its cursors (contract 13.15)."""
-    if behaviour.list_cursors == "next_pq":
-        return {behaviour.list_key: items, "next_pq": page.next, "prev_pq": page.previous}
+    match behaviour.list_cursors:
+        case "next_pq":
+            return {behaviour.list_key: items, "next_pq": page.next, "prev_pq": page.previous}
+        case "next_cursor":
+            return {behaviour.list_key: items, "pagination": {"next_cursor": page.next}}
+        case "has_more":
+            return {behaviour.list_key: items, "has_more": page.next is not None}
+        case "bare":
+            return list(items)
     return {behaviour.list_key: items, "first": None, "next": page.next, "previous": page.previous}
 
 

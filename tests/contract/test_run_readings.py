@@ -21,6 +21,9 @@ READINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a URL of an unknown host": ({"input_shown": "elsewhere"}, {"input_shown": "elsewhere"}),
     "asset links": ({"input_shown": "asset"}, {"input_shown": "asset"}),
     "no input": ({"input_shown": "nothing"}, {"input_shown": "nothing"}),
+    "a URL quoted anew": ({"input_shown": "requoted"}, {"input_shown": "requoted"}),
+    "a URL escaped twice": ({"input_shown": "escaped twice"}, {"input_shown": "escaped_twice"}),
+    "a ratio filled in": ({"input_shown": "defaults"}, {"input_shown": "defaults"}),
     "ascending": ({"order": "ascending"}, {"list_order": "ascending"}),
     "in no order": ({"order": "none"}, {"list_order": "none"}),
     "more than asked for": ({"page_limit": 500}, {"list_limit": "ignored"}),
@@ -129,6 +132,23 @@ def test_a_thin_entry_tells_neither_name_nor_photo(side: Side) -> None:
     (run,) = listed(side)
     assert (run.client_ref, run.job_id, run.image_url) == (None, None, None)
     assert run.created_at is not None
+
+
+@pytest.mark.parametrize("cursors", ["next_cursor", "has_more", "bare"])
+def test_a_page_that_does_not_say_how_it_goes_on_is_not_the_end(side: Side, cursors: str) -> None:
+    """Nor is one that is full, and says nothing; the last page is the end, however it says so."""
+    read_as(side, {"list_followable": False}, {"list_cursors": cursors})
+    create(side)
+    assert len(side.runs.page().runs) == 1
+    for name, number in (("hat", 2), ("bag", 3)):  # of which two are a page
+        create(side, name, number)
+    with pytest.raises(Transient, match="without a usable cursor"):
+        side.runs.page()
+
+
+def test_a_filled_in_ratio_is_shown(side: Side) -> None:
+    read_as(side, *READINGS["a ratio filled in"])
+    assert record(side, made(create(side))).aspect_ratio == "1x1"
 
 
 def test_entries_without_an_id_are_counted(side: Side) -> None:

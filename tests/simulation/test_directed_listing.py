@@ -21,12 +21,12 @@ from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Simulation
 
 
-def lost_answer(simulation: Simulation) -> str:
+def lost_answer(simulation: Simulation, key: str = "shoe.jpg") -> str:
     """A photo whose POST made a run and had no answer, and whose callback is lost; its job."""
     simulation.runflow.deaf = True
     simulation.runflow.habits.idempotency = "ignored"
     simulation.runflow.faults = [Fault(effect=True)]
-    return upload(simulation)
+    return upload(simulation, key)
 
 
 def paid_once(simulation: Simulation, job: str) -> None:
@@ -42,6 +42,7 @@ READINGS: dict[str, dict[str, object]] = {
     "nested": {"list_entries": "nested"},
     "asset links": {"input_shown": "asset"},
     "no input": {"input_shown": "nothing"},
+    "URLs quoted anew": {"input_shown": "requoted"},
     "ascending": {"order": "ascending"},
     "no order": {"order": "none"},
     "in groups": {"order": "grouped"},
@@ -67,6 +68,15 @@ def test_a_run_is_found_whatever_the_list_is_like(simulation: Simulation, readin
     paid_once(simulation, job)
 
 
+@pytest.mark.parametrize("deaf", [True, False], ids=["no callback", "callback"])
+def test_a_url_that_was_quoted_anew_is_our_photos(simulation: Simulation, deaf: bool) -> None:
+    """A run that shows our photo's URL with a plus sign for each space is found, and adopted from its callback."""
+    simulation.runflow.habits.input_shown = "requoted"
+    job = lost_answer(simulation, "a red shoe.jpg")
+    simulation.runflow.deaf = deaf
+    paid_once(simulation, job)
+
+
 def test_a_callback_with_a_rewritten_url_is_adopted(simulation: Simulation) -> None:
     """The callback of our run is adopted although its record shows an asset link for the photo."""
     simulation.runflow.habits.input_shown = "asset"
@@ -85,14 +95,24 @@ CLOCK = (
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_clock_that_is_behind_hides_no_run(simulation: Simulation, allowed: bool) -> None:
-    """A run that seems to be older than its request is found; without the allowance for clocks it is paid for twice."""
+    """A run that seems to be older than its request is found; without the allowance for clocks it is not used."""
     with ExitStack() as stack:
         for change in CLOCK if not allowed else ():
             stack.enter_context(change.made())
         simulation.runflow.habits.clock_behind = 1_800.0
-        lost_answer(simulation)
-        simulation.run_out(simulation.time + DAY)
-    assert simulation.runflow.billed == (PRICE if allowed else 2 * PRICE)
+        job = lost_answer(simulation)
+        simulation.run_out(simulation.time + 4 * DAY)
+    assert simulation.runflow.billed == PRICE
+    assert simulation.jobs.jobs[job].state is (State.DELIVERED if allowed else State.FAILED)
+
+
+@pytest.mark.parametrize("filtered", ["honoured", "none"])
+def test_a_clock_that_nobody_allows_for_pays_nothing_twice(
+    simulation: Simulation, filtered: Literal["honoured", "none"]
+) -> None:
+    """The name is ours, and the time cannot be: a person is told which run it is."""
+    simulation.runflow.habits.clock_behind, simulation.runflow.habits.client_ref_filter = 5 * HOUR, filtered
+    told_of(simulation, lost_answer(simulation))
 
 
 @pytest.mark.parametrize("waited_for", [True, False])
@@ -182,8 +202,17 @@ def nameless(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation.runflow, "record", lambda run: record(run) | hidden)
 
 
+def unfollowable(simulation: Simulation) -> None:
+    """Its first page says that more follows, and not where; a filter on names is not understood."""
+    habits = simulation.runflow.habits
+    habits.list_followable, habits.page_limit, habits.client_ref_filter = False, 3, "none"
+    simulation.runflow.others(3)
+    simulation.after(60.0, lambda: simulation.runflow.others(3))
+
+
 TROUBLE: dict[str, Callable[[Simulation, pytest.MonkeyPatch], object]] = {
     "no right to list": lambda simulation, _: setattr(simulation.runflow.habits, "may_list", False),
+    "a list that does not say how it goes on": lambda simulation, _: unfollowable(simulation),
     "a list that cannot be read": lambda simulation, _: setattr(simulation.runflow.habits, "list_readable", False),
     "records that never tell": nameless,
     "entries without an id": lambda simulation, _: setattr(simulation.runflow.habits, "list_entries", "no ids"),
@@ -215,7 +244,7 @@ def test_what_cannot_be_looked_up_reaches_a_person(
 @pytest.mark.parametrize("told", [True, False])
 def test_a_url_of_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
     """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
-    no = Change("detag.domain.search:proof", "Proof.UNTOLD if names_ours", "Proof.FOREIGN if names_ours")
+    no = Change("detag.domain.search:proof", "not shows_ours and (", "not shows_ours or (")
     with nullcontext() if told else no.made():
         simulation.runflow.habits.input_shown = "elsewhere"
         job_id = lost_answer(simulation)
@@ -223,6 +252,36 @@ def test_a_url_of_an_unknown_host_is_never_taken_for_no(simulation: Simulation, 
     job, (run, *_) = simulation.jobs.jobs[job_id], simulation.runflow.runs
     assert simulation.runflow.billed == (PRICE if told else 2 * PRICE)
     assert (job.reason is Reason.NOT_CONFIRMED and job.reservation is not None and run in str(job.detail)) is told
+
+
+def told_of(simulation: Simulation, job_id: str) -> None:
+    """A person is told of the run of a photo; nothing is sent again, nothing adopted, and its money stays counted."""
+    simulation.run_out(simulation.time + 4 * DAY)
+    job, (run, *_) = simulation.jobs.jobs[job_id], simulation.runflow.runs
+    assert (len(simulation.runflow.sent), simulation.runflow.billed) == (1, PRICE)
+    assert (job.reason, job.run_id) == (Reason.NOT_CONFIRMED, None)
+    assert job.reservation is not None and run in str(job.detail)
+
+
+@pytest.mark.parametrize("shown", ["defaults", "escaped twice"])
+@pytest.mark.parametrize("deaf", [True, False], ids=["no callback", "callback"])
+def test_what_a_server_wrote_otherwise_is_never_taken_for_no(
+    simulation: Simulation, shown: Literal["defaults", "escaped twice"], deaf: bool
+) -> None:
+    """Our run, shown with our name and another configuration, or another spelling, may be ours: a person is told."""
+    simulation.runflow.habits.input_shown = shown
+    job_id = lost_answer(simulation, "a red shoe.jpg")
+    simulation.runflow.deaf = deaf
+    told_of(simulation, job_id)
+
+
+def test_a_run_of_a_callback_that_does_not_tell_is_asked_for(simulation: Simulation) -> None:
+    """The list does not show it after the confirmation time; its callback has named it, and its record may be ours."""
+    habits = simulation.runflow.habits
+    habits.input_shown, habits.visible_after = "defaults", 30 * DAY
+    job_id = lost_answer(simulation)
+    simulation.runflow.deaf = False
+    told_of(simulation, job_id)
 
 
 def test_a_search_goes_on_once_the_key_has_the_right(simulation: Simulation) -> None:
@@ -322,12 +381,28 @@ def test_no_run_is_adopted_while_none_is_missing(simulation: Simulation, number:
 
 
 def test_a_run_of_another_configuration_is_not_adopted(simulation: Simulation) -> None:
-    """A run that shows our name and photo, and another aspect ratio than was asked for, is not ours."""
+    """A run that shows our name and photo, and another aspect ratio than was asked for, is not adopted. Nor is the
+    photo sent again, for Runflow may have filled it in: a person is told.
+    """
     simulation.runflow.faults = [Fault()]
     job_id = upload(simulation)
     pass_time(simulation, 30.0)
     job = simulation.jobs.jobs[job_id]
     photo = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60, "image/jpeg")
+    told_of_forged = simulation.runflow.forge(job_id, job.client_ref, photo, {"aspect_ratio": "1:1"})
+    simulation.run_out(simulation.time + 4 * DAY)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.reason, job.run_id, len(simulation.runflow.sent)) == (Reason.NOT_CONFIRMED, None, 1)
+    assert told_of_forged.run_id in str(job.detail)
+
+
+def test_a_run_of_another_photo_is_somebody_elses(simulation: Simulation) -> None:
+    """Of whatever name and configuration: the photo is sent, and nobody has to look."""
+    simulation.runflow.faults = [Fault()]
+    job_id = upload(simulation)
+    pass_time(simulation, 30.0)
+    job = simulation.jobs.jobs[job_id]
+    photo = simulation.photos.presign("in", "hat.jpg", None, 60, "image/jpeg")
     simulation.runflow.forge(job_id, job.client_ref, photo, {"aspect_ratio": "1:1"})
     rest(simulation)
     assert simulation.jobs.jobs[job_id].state is State.DELIVERED

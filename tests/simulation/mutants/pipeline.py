@@ -217,8 +217,8 @@ MUTANTS: Final = (
         "adoption: after a callback",
         "own run",
         SEARCHED + "whose_run",
-        "proof(run, job, photo_url()) is Proof.OURS",
-        "True",
+        "else proof(run, job, photo_url())",
+        "else Proof.OURS",
         400,
     ),
     Mutant(

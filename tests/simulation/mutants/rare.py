@@ -13,6 +13,16 @@ KEPT_BY: Final[dict[str, str]] = {
     "search for an existing run: clocks": (
         "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[honoured-a clock that is behind]"
     ),
+    "adoption: the photo's URL quoted anew": (
+        "test_directed_listing.py::test_a_url_that_was_quoted_anew_is_our_photos[no callback]"
+    ),
+    "adoption: another configuration": "test_directed_listing.py::test_a_run_of_another_configuration_is_not_adopted",
+    "search for an existing run: what a server may have written otherwise": (
+        "test_directed_listing.py::test_what_a_server_wrote_otherwise_is_never_taken_for_no[no callback-defaults]"
+    ),
+    "search for an existing run: a run of a callback that does not tell": (
+        "test_directed_listing.py::test_a_run_of_a_callback_that_does_not_tell_is_asked_for"
+    ),
     "adoption: the photo's URL rewritten": (
         "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[honoured-asset links]"
     ),

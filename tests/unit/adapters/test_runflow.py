@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -475,6 +476,102 @@ def test_a_page_that_cannot_be_read_never_looks_like_the_end(page: object) -> No
 def test_a_cursor_that_cannot_be_read_never_looks_like_the_end(name: str, cursor: object) -> None:
     with pytest.raises(Transient):
         read_page({"items": [], name: cursor})
+
+
+MORE: list[dict[str, Any]] = [
+    {"has_more": True},
+    {"hasMore": "true"},
+    {"next_cursor": "c1"},
+    {"nextPageToken": "c1", "next_pq": None},
+    {"@odata.nextLink": "https://api.runflow.io/v1/runs?page=2"},
+    {"pagination": {"next_cursor": "c1", "has_more": True}},
+    {"meta": {"pagination": {"links": {"next": "https://api.runflow.io/v1/runs?pq=c1"}}}},
+    {"pageInfo": {"endCursor": "c1", "hasNextPage": True}},
+    {"links": {"next": {"href": "https://api.runflow.io/v1/runs?pq=c1"}}},
+    {"paging": {"next": {"href": "https://api.runflow.io/v1/runs?pq=c1"}}},
+    {"truncated": True},
+    {"incomplete_results": True},
+    {"last": False},
+    {"done": False},
+    {"total": 900},
+    {"total_count": "2"},
+    {"page": {"number": 1, "totalPages": 2}},
+    {"error": "a shard did not answer"},
+    {"errors": [{"code": "TIMEOUT"}]},
+]
+
+
+@pytest.mark.parametrize("said_more", MORE)
+def test_what_says_that_more_follows_is_not_the_end(said_more: dict[str, Any]) -> None:
+    """Without a cursor that can be followed, nothing is proved."""
+    with pytest.raises(Transient):
+        read_page({"items": [RECORD], **said_more})
+
+
+@pytest.mark.parametrize(
+    "said_end",
+    [
+        {"has_more": False},
+        {"hasMore": "false", "next_cursor": None},
+        {"next_cursor": ""},
+        {"pagination": {"next_cursor": None, "has_more": False, "total": 1, "pages": 1}},
+        {"last": True, "total": 1, "total_cost": 12.5},
+        {"errors": [], "error": None},
+        {"limit": 500, "offset": 0, "context": {"a": 1}},
+    ],
+)
+def test_what_says_that_nothing_follows_is_the_end(said_end: dict[str, Any]) -> None:
+    assert read_page({"items": [RECORD], **said_end}).next is None
+
+
+def test_totals_are_those_of_all_pages() -> None:
+    """On a later page they tell nothing: the pages before it are counted too."""
+    page = {"items": [RECORD], "total": 900, "pages": 2, "next_pq": None}
+    assert read_page(page, is_first=False).next is None
+    assert read_page(page | {"next_pq": "c1"}).next == "c1"
+
+
+@pytest.mark.parametrize(
+    ("page", "proved"),
+    [([RECORD] * 3, False), ({"items": [RECORD] * 3}, False), ({"items": [RECORD] * 3, "next_pq": None}, True),
+     ([RECORD] * 2, True), ([RECORD] * 4, True)],
+)  # fmt: skip
+def test_a_full_page_that_says_nothing_of_its_end_is_not_the_end(page: object, proved: bool) -> None:
+    """As many as were asked for, and neither a cursor nor the place of one. More than that is no page."""
+    with nullcontext() if proved else pytest.raises(Transient):
+        assert read_page(page, asked=3).next is None
+
+
+def test_lists_of_several_names_are_one_page() -> None:
+    page = read_page({"data": [], "runs": [RECORD], "results": [{"id": "r2"}]})
+    assert [run.run_id for run in page.runs] == [RUN_ID, "r2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "link", "more"),
+    [
+        ("200 OK", b"", False),
+        ("200 OK", b'Link: <https://api.runflow.io/v1/runs?pq=c0>; rel="prev"\r\n', False),
+        (
+            "200 OK",
+            b'Link: <https://a/first>; rel="first", <https://api.runflow.io/v1/runs?pq=c1>; rel="next"\r\n',
+            True,
+        ),
+        ("200 OK", b"link: </v1/runs?pq=c1>; rel=next\r\n", True),
+        ("206 Partial Content", b"Content-Range: runs 0-0/9\r\n", True),
+    ],
+)
+def test_a_header_may_say_that_more_follows(status: str, link: bytes, more: bool) -> None:
+    body = json.dumps({"items": [RECORD]}).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode() + link + b"\r\n"
+    with pytest.raises(Transient) if more else nullcontext():
+        assert runs_over(Wire([[head, body]])).page().next is None
+
+
+def test_what_is_found_by_its_name_is_found_though_more_follows() -> None:
+    """A filter is a second witness: what it shows exists, wherever its pages end."""
+    runs = runs_over(Wire([said(200, {"items": [RECORD], "has_more": True})]))
+    assert [run.run_id for run in runs.named("a.1")] == [RUN_ID]
 
 
 def test_a_list_that_does_not_go_on_is_not_followed_for_ever() -> None:

@@ -46,6 +46,7 @@ from detag.domain.job import (
     skip,
     start_over,
 )
+from detag.domain.metrics import Metric
 from detag.domain.outcomes import Accepted, Ambiguous, NotSent, Outcome, Refused
 from detag.domain.reasons import Group, Reason
 from detag.domain.runs import Run, RunStatus
@@ -329,18 +330,31 @@ NAMED = Run("run-1", RunStatus.RUNNING, client_ref=UNCONFIRMED.client_ref, image
         ({"image_url": "https://0a1b.r2.cloudflarestorage.com/assets/a.jpg"}, Proof.OURS),
         ({"image_url": "https://pub-0123456789abcdef.r2.dev/assets/1.jpg"}, Proof.UNTOLD),
         ({"image_url": "https://[/"}, Proof.UNTOLD),
-        ({"image_url": "https://r2.example/1.jpg", "created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.UNTOLD),
         ({"image_url": "https://r2.example/1.jpg", "client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
-        ({"image_url": "https://r2.example/1.jpg", "aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"image_url": "https://r2.example/1.jpg", "aspect_ratio": "4:3"}, Proof.UNTOLD),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": None, "hides_name": True}, Proof.UNTOLD),
+        ({"image_url": "https://r2.example/1.jpg", "client_ref": None}, Proof.FOREIGN),
         ({"image_url": "https://r2.example/1.jpg", "client_ref": None, "job_id": UNCONFIRMED.job_id}, Proof.UNTOLD),
         ({"image_url": "https://in.s3.amazonaws.com/hat.jpg"}, Proof.FOREIGN),
+        ({"image_url": "https://in.s3.amazonaws.com/hat.jpg", "aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"image_url": "https://in.s3.amazonaws.com/hat.jpg", "created_at": 0.0}, Proof.FOREIGN),
+        ({"image_url": "https://in.s3.amazonaws.com/%2573hoe.jpg"}, Proof.UNTOLD),
+        ({"image_url": "https://in.s3.amazonaws.com/SHOE.jpg"}, Proof.UNTOLD),
+        ({"image_url": "https://in.s3.amazonaws.com/sho"}, Proof.UNTOLD),
+        ({"image_url": "https://in.s3.amazonaws.com/***"}, Proof.UNTOLD),
+        ({"image_url": "https://in.s3.amazonaws.com:443/shoe.jpg"}, Proof.OURS),
+        ({"image_url": "https://in.s3.amazonaws.com:9000/shoe.jpg"}, Proof.UNTOLD),
         ({"image_url": "https://evil.example/r2.cloudflarestorage.com"}, Proof.UNTOLD),
         ({"created_at": None}, Proof.OURS),
         ({"created_at": UNCONFIRMED.claimed_at - HOUR}, Proof.OURS),
-        ({"created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.FOREIGN),
+        ({"created_at": UNCONFIRMED.claimed_at - HOUR - 1}, Proof.UNTOLD),
         ({"created_at": UNCONFIRMED.url_expires_at + HOUR}, Proof.OURS),
-        ({"created_at": UNCONFIRMED.url_expires_at + HOUR + 1}, Proof.FOREIGN),
-        ({"aspect_ratio": "4:3"}, Proof.FOREIGN),
+        ({"created_at": UNCONFIRMED.url_expires_at + HOUR + 1}, Proof.UNTOLD),
+        ({"aspect_ratio": "4:3"}, Proof.UNTOLD),
+        ({"aspect_ratio": "auto"}, Proof.UNTOLD),
+        ({"aspect_ratio": "auto", "image_url": None}, Proof.UNTOLD),
+        ({"aspect_ratio": "4:3", "client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
         ({"client_ref": f"{UNCONFIRMED.job_id}.2"}, Proof.FOREIGN),
         ({"client_ref": UNCONFIRMED.job_id}, Proof.FOREIGN),
         ({"client_ref": "1"}, Proof.FOREIGN),
@@ -355,9 +369,20 @@ def test_whose_a_run_is_by_what_it_shows(changes: dict[str, Any], told: Proof) -
     assert proof(replace(NAMED, **changes), UNCONFIRMED, PHOTO) is told
 
 
-@pytest.mark.parametrize(("shown", "told"), [("4:3", Proof.OURS), (None, Proof.OURS), ("1:1", Proof.FOREIGN)])
+def test_a_bucket_named_like_runflow_has_no_assets() -> None:
+    """Another photo of it is another photo, and no link that Runflow made."""
+    ours, other = (f"https://my-runflow-in.s3.amazonaws.com/{name}.jpg" for name in ("shoe", "hat"))
+    assert proof(replace(NAMED, image_url=other), UNCONFIRMED, ours) is Proof.FOREIGN
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [("4:3", Proof.OURS), (None, Proof.OURS), ("4x3", Proof.UNTOLD), ("1:1", Proof.UNTOLD)],
+)
 def test_a_configuration_that_is_not_shown_decides_nothing(shown: str | None, told: Proof) -> None:
-    """A record may leave it out: to take the run for somebody else's would pay for the photo twice."""
+    """A record may leave it out, or show what a server made of it: to take the run for somebody else's would pay for
+    the photo twice. What shows another is not adopted.
+    """
     asked = replace(UNCONFIRMED, unaccounted=((UNCONFIRMED.client_ref, "4:3"),))
     assert proof(replace(NAMED, aspect_ratio=shown), asked, PHOTO) is told
 
@@ -373,6 +398,20 @@ def test_a_run_is_adopted_only_while_one_is_missing() -> None:
     given_up = start_over(UNCONFIRMED, NOW)
     assert given_up.awaited == {UNCONFIRMED.client_ref: ""}
     assert own_run(given_up, "run-9", UNCONFIRMED.client_ref) is Whose.NEW
+
+
+def test_a_run_that_does_not_tell_is_kept_while_one_is_missing() -> None:
+    """It is asked for: nothing may be sent while it may be the job's. Once none is missing, it is somebody else's."""
+    other = replace(NAMED, aspect_ratio="auto")
+    assert whose_run(UNCONFIRMED, other.run_id, other, lambda: PHOTO) is Whose.UNTOLD
+    retrying = retry(SUBMITTED, not_before=NOW, url_expired=False, detail=None, code=None)
+    nameless = replace(other, run_id="run-9", client_ref=None, job_id=retrying.job_id)
+    assert whose_run(retrying, "run-9", nameless, lambda: PHOTO) is Whose.FOREIGN
+    step = decisions.after_untold(UNCONFIRMED, other.run_id, now=NOW)
+    assert isinstance(step, Step)
+    kept = made(step, UNCONFIRMED)
+    assert (kept.missing_runs, step.metric) == ((other.run_id,), Metric.UNMATCHED_CALLBACK)
+    assert isinstance(decisions.after_untold(kept, other.run_id, now=NOW), Idle), "it is told once"
 
 
 def test_an_earlier_run_is_known_by_its_id_alone() -> None:

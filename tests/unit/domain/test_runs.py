@@ -16,6 +16,7 @@ from detag.domain.runs import (
     RunStatus,
     create_body,
     failure_of,
+    is_other_place,
     output_urls_of,
     read_callback,
     read_result,
@@ -299,7 +300,7 @@ def test_an_unknown_status_has_not_ended(word: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-05-06T10:00:00Z", "2026-05-06T10:00:00.000+00:00", "2026-05-06T12:00:00+02:00", "2026-05-06T10:00:00"],
+    ["2026-05-06T10:00:00Z", "2026-05-06T10:00:00.000+00:00", "2026-05-06T12:00:00+02:00"],
 )
 def test_a_time_is_read_however_it_is_written(text: str) -> None:
     run = read_run({"id": RUN_ID, "created_at": text})
@@ -307,8 +308,9 @@ def test_a_time_is_read_however_it_is_written(text: str) -> None:
     assert run.created_at == 1778061600.0
 
 
-@pytest.mark.parametrize("value", [None, "", "yesterday", 7, "2026-13-45T99:00:00Z", []])
+@pytest.mark.parametrize("value", [None, "", "yesterday", 7, "2026-13-45T99:00:00Z", [], "2026-05-06T10:00:00"])
 def test_a_time_that_is_none_is_left_out(value: object) -> None:
+    """Nor does one tell anything that does not say where it is the time."""
     run = read_run({"id": RUN_ID, "created_at": value})
     assert run is not None
     assert run.created_at is None
@@ -558,10 +560,63 @@ def test_a_long_key_is_shortened_in_the_metadata() -> None:
         ("https://[::1", "https://[::1", False),
         ("https://b.s3/it%27s%20~.jpg?a", "https://B.s3/it's%20%7E.jpg?b", True),
         ("https://b.s3/a%252Fb.jpg", "https://b.s3/a%2Fb.jpg", False),
+        ("https://b.s3/a+b.jpg?1", "https://b.s3/a%20b.jpg?2&1", True),
+        ("https://b.s3/a+b.jpg", "https://b.s3/a%2Bb.jpg", True),
+        ("https://b.s3/a%20b.jpg", "https://b.s3/a%2Bb.jpg", False),
+        ("https://b.s3:443/a.jpg", "https://B.s3./a.jpg", True),
+        ("https://b.s3:9000/a.jpg", "https://b.s3/a.jpg", False),
+        ("https://b.s3:no/a.jpg", "https://b.s3:no/a.jpg", False),
     ],
 )
 def test_two_urls_name_the_same_photo_by_host_and_path(one: str | None, other: str | None, same: bool) -> None:
     assert same_place(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("shown", "surely"),
+    [
+        ("https://b.s3/hat.jpg", True),
+        ("https://c.s3/hat.jpg", False),
+        ("https://b.s3/café%201.jpg", False),
+        ("https://b.s3/cafe%CC%81%201.jpg", False),
+        ("https://b.s3/caf%25C3%25A9%25201.jpg", False),
+        ("https://b.s3/caf%E9%201.jpg", False),
+        ("https://b.s3/caf%3F+1.JPG", False),
+        ("https://b.s3/caf", False),
+        ("https://b.s3", False),
+        ("https://[", False),
+        (None, False),
+    ],
+)
+def test_what_may_be_another_spelling_is_not_surely_another_photo(shown: str | None, surely: bool) -> None:
+    """A URL that may be cut off, escaped again or written in another alphabet may still be the photo's."""
+    assert is_other_place(shown, "https://b.s3/caf%C3%A9%201.jpg") is surely
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (("a1.1", "a1.1"), "a1.1"),
+        ((None, "a1.1"), "a1.1"),
+        ((7, "a1.1"), "a1.1"),
+        (("a1.1", None), "a1.1"),
+        (("a1", "a1.1"), None),
+        (("A1.1 ", "a1.1"), None),
+        (("theirs", "a1.1"), "theirs"),
+        (("a1.2", "a1.1"), "a1.2"),
+        (("a1.1x", "a1.1"), "a1.1x"),
+    ],
+)
+def test_a_name_that_was_cut_off_is_none(names: tuple[object, object], read: str | None) -> None:
+    """The metadata tell of it; another name than theirs is another name."""
+    run = read_run({"id": RUN_ID, "client_ref": names[0], "metadata": {"app": "detag", "client_ref": names[1]}})
+    assert run is not None and (run.client_ref, run.hides_name) == (read, False)
+
+
+def test_a_name_that_is_left_out_is_hidden() -> None:
+    run, told = read_run({"id": RUN_ID}), read_run({"id": RUN_ID, "client_ref": None})
+    assert run is not None and told is not None
+    assert (run.hides_name, told.hides_name) == (True, False)
 
 
 # Somebody else's words

@@ -57,7 +57,11 @@ def test_a_run_of_ours_is_found_wherever_it_is() -> None:
     assert one.result("a timeout") == Found([OURS])
 
 
-@pytest.mark.parametrize("run", [BARE, ELSEWHERE], ids=["bare id", "unknown host"])
+@pytest.mark.parametrize(
+    "run",
+    [BARE, ELSEWHERE, replace(OURS, aspect_ratio="1x1"), replace(OURS, created_at=NOW - DAY)],
+    ids=["bare id", "unknown host", "another ratio", "another time"],
+)
 @pytest.mark.parametrize("record", ["unknown", "the same"])
 def test_what_does_not_tell_is_asked_for_and_proves_nothing(run: Run, record: str) -> None:
     one = search()
@@ -66,6 +70,15 @@ def test_what_does_not_tell_is_asked_for_and_proves_nothing(run: Run, record: st
     one.answered(run if record == "the same" else None)
     found = one.result()
     assert isinstance(found, Unanswered) and run.run_id in found.why
+
+
+def test_a_name_that_may_be_cut_off_is_asked_for() -> None:
+    """Its record shows it, or shows that it is another: of an entry alone it cannot be told."""
+    one, cut = search(), Run("run-1", RunStatus.RUNNING, client_ref=str(OURS.client_ref)[:20])
+    one.read([cut, replace(cut, run_id="run-2", client_ref="theirs")], None)
+    assert one.to_ask == ["run-1"]
+    one.answered(OURS)
+    assert one.result() == Found([OURS])
 
 
 def test_an_entry_without_an_id_proves_nothing() -> None:
@@ -78,10 +91,12 @@ def test_an_entry_without_an_id_proves_nothing() -> None:
 
 def test_who_names_our_job_is_told_of() -> None:
     one = search()
-    one.read([ELSEWHERE, replace(OURS, run_id="run-3", aspect_ratio="4:3")], None)
+    hat = replace(OURS, run_id="run-4", image_url="https://in.s3.amazonaws.com/hat.jpg")
+    one.read([ELSEWHERE, replace(OURS, run_id="run-3", aspect_ratio="4:3"), hat], None)
     assert one.strangers == [
-        ("run-1", "run names our job and does not show our photo"),
-        ("run-3", "run names our job and is not ours"),
+        ("run-1", "run names our job and does not prove to be ours"),
+        ("run-3", "run names our job and does not prove to be ours"),
+        ("run-4", "run names our job and is not ours"),
     ]
 
 

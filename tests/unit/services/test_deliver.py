@@ -416,8 +416,7 @@ def test_a_run_is_not_adopted_where_none_is_missing() -> None:
         {"client_ref": "{job}.2"},
         {"client_ref": "{job}.1x"},
         {"client_ref": "{job}.01"},
-        {"input": {"image_url": "https://evil.example/shoe.jpg"}},
-        {"input": {"image_url": "runflow://assets/1", "config": {"aspect_ratio": "4:3"}}},
+        {"input": {"image_url": "https://in.s3.eu-central-1.amazonaws.com/hat.jpg"}},
         {"metadata": {"app": "detag", "job_id": "0" * 32}},
     ],
 )
@@ -428,6 +427,27 @@ def test_a_run_that_does_not_prove_ours_is_refused_and_counted(lie: dict[str, An
     lie = {name: value.format(job=job.job_id) if name == "client_ref" else value for name, value in lie.items()}
     run.request = dict(run.request) | lie
     assert harness.arrive(run) == job
+    assert harness.telemetry.counts["UnmatchedCallback"] == 1
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"image_url": "https://evil.example/shoe.jpg"},
+        {"image_url": "runflow://assets/1", "config": {"aspect_ratio": "4:3"}},
+        {"config": {"aspect_ratio": "1x1"}},
+    ],
+)
+def test_a_run_that_does_not_tell_is_kept_and_told_once(shown: dict[str, Any]) -> None:
+    """It is neither adopted nor dropped: the next search asks for it by its id, listed or not."""
+    harness = ended()
+    run = harness.run
+    job = maybe_submitted(harness)
+    run.request = dict(run.request) | {"input": dict(run.request["input"]) | shown}
+    for _ in range(3):
+        kept = harness.arrive(run)
+        assert replace(kept, unknown_runs=(), version=job.version) == job
+        assert kept.missing_runs == (run.run_id,)
     assert harness.telemetry.counts["UnmatchedCallback"] == 1
 
 

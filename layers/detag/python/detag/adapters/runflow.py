@@ -7,7 +7,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -66,6 +66,8 @@ class _Answer:
     status: int
     body: bytes
     retry_after: float | None
+    goes_on: bool = False
+    """Whether its status or a header says that there is more than its body shows."""
 
     def json(self) -> object:
         """The body as JSON, or None where it is none."""
@@ -193,17 +195,21 @@ class RunflowRuns:
         """See `Runs`."""
         key = self._api_key()
         query = {"sort_by": "created_at:desc", "limit": str(self._page_limit)} | ({"pq": cursor} if cursor else {})
-        page = self._list(key, query)
+        answer = self._list(key, query)
+        page = read_page(_expected(answer), self._page_limit, is_first=cursor is None)
+        if page.next is None and answer.goes_on:
+            raise Transient(_NO_CURSOR)
         if page.next is not None and page.next == cursor:
             raise Transient("Runflow's list does not go on")
         return replace(page, foreign=self._is_foreign(key, account))
 
     def named(self, client_ref: str) -> tuple[Run, ...]:
         """See `Runs`."""
-        return self._list(self._api_key(), {"q": f"client_ref.EQ:'{client_ref}'", "limit": str(NAMED_LIMIT)}).runs
+        answer = self._list(self._api_key(), {"q": f"client_ref.EQ:'{client_ref}'", "limit": str(NAMED_LIMIT)})
+        return RunPage.of(_entries(_record(_expected(answer))), None).runs
 
-    def _list(self, key: str, query: Mapping[str, str]) -> RunPage:
-        return read_page(_expected(self._read(key, "/v1/runs", query, {"fields": FIELDS}, PAGE_SECONDS, PAGE_BYTES)))
+    def _list(self, key: str, query: Mapping[str, str]) -> _Answer:
+        return self._read(key, "/v1/runs", query, {"fields": FIELDS}, PAGE_SECONDS, PAGE_BYTES)
 
     def _read(
         self, key: str, path: str, query: Mapping[str, str], optional: Mapping[str, str], seconds: float, most: int
@@ -243,13 +249,16 @@ class RunflowRuns:
         request = request_to(self._origin, method, target, [*common, *headers], time.monotonic() + seconds, content)
         with closing(self._client.send(request, stream=True)) as response:
             body = read_all(response, most)
-        answer = _Answer(response.status_code, body, retry_after_of(header(response, b"retry-after")))
+        goes_on = response.status_code == 206 or _LINK_NEXT.search(header(response, b"link") or b"") is not None
+        answer = _Answer(response.status_code, body, retry_after_of(header(response, b"retry-after")), goes_on)
         if answer.status in (401, 403):
             self._api_key.forget()
         return answer
 
 
 _FOREIGN: Final = "the stored API key is of another account than the run"
+_NO_CURSOR: Final = "Runflow's list goes on without a usable cursor"
+_LINK_NEXT: Final = re.compile(rb"""(?i)\brel\s*=\s*["']?[^"',;]*\bnext\b""")
 
 
 def _with_query(path: str, query: Mapping[str, str]) -> str:
@@ -276,21 +285,41 @@ def retry_after_of(value: bytes | None) -> float | None:
     return float(value)
 
 
-def read_page(answer: object) -> RunPage:
+def read_page(answer: object, asked: int = PAGE_LIMIT, *, is_first: bool = True) -> RunPage:
     """A page of the run list: bare, or under `data`, `items`, `runs` or `results` with a cursor (contract 13.15).
+    `asked`: how many entries were asked for.
 
-    Raises `Transient` for anything else: if a page that cannot be read looked like the end of the list, the photo whose
-    run is searched for would be sent, and paid for, again.
+    Raises `Transient` for anything else, and where more follows in a way that no page describes: if that looked like
+    the end of the list, the photo whose run is searched for would be sent, and paid for, again.
     """
-    record = answer if isinstance(answer, Mapping) else {"data": answer}
-    entries = next((value for name in _LISTS if isinstance(value := record.get(name), list)), None)
-    if entries is None:
-        raise Transient("Runflow's list of runs cannot be read")
-    return RunPage.of(entries, _cursor(record))
+    record = _record(answer)
+    entries, cursor = _entries(record), _cursor(record)
+    if record.get("error") or record.get("errors"):
+        raise Transient("Runflow's list of runs is not whole")
+    if cursor is None and _goes_on(record, len(entries), asked, is_first=is_first):
+        raise Transient(_NO_CURSOR)
+    return RunPage.of(entries, cursor)
 
 
 _LISTS: Final = ("data", "items", "runs", "results")
 _PLACES: Final = ("pagination", "page", "meta", "links")
+_MORE: Final = re.compile(r"next|more|truncated|incomplete")
+"""Names whose value says that more follows, letters only; and, where it is false, those of `_OVER`."""
+_OVER: Final = re.compile(r"(?:is)?(?:last|final|end|done|complete|completed|finished)(?:page)?")
+_TOTALS: Final = re.compile(r"(?:count|hits|numfound|total(?:count|items|results|elements|entries|records|runs)?)")
+_PAGES: Final = re.compile(r"(?:pages|numpages|pagecount|lastpage|totalpages)")
+
+
+def _record(answer: object) -> Mapping[str, Any]:
+    return answer if isinstance(answer, Mapping) else {"data": answer}
+
+
+def _entries(record: Mapping[str, Any]) -> list[Any]:
+    """All that a page lists, under whichever name. Raises `Transient` where it has no list."""
+    lists = [value for name in _LISTS if isinstance(value := record.get(name), list)]
+    if not lists:
+        raise Transient("Runflow's list of runs cannot be read")
+    return [entry for one in lists for entry in one]
 
 
 def _cursor(record: Mapping[str, Any]) -> str | None:
@@ -299,8 +328,42 @@ def _cursor(record: Mapping[str, Any]) -> str | None:
     if isinstance(cursor, str) and "?" in cursor:  # a URL in place of a cursor
         cursor = next(iter(parse_qs(urlsplit(cursor).query).get("pq", ())), "")
     if cursor is not None and (not isinstance(cursor, str) or not cursor or "://" in cursor):
-        raise Transient("Runflow's list goes on without a usable cursor")
+        raise Transient(_NO_CURSOR)
     return cursor
+
+
+def _goes_on(record: Mapping[str, Any], shown: int, asked: int, *, is_first: bool) -> bool:
+    """Whether a page without a cursor says that more follows, or is full and says nothing of its end."""
+    says_end = False
+    for name, value in _said(record):
+        if (_MORE.search(name) and _is_yes(value)) or (_OVER.fullmatch(name) and value is False):
+            return True
+        total = _TOTALS.fullmatch(name)
+        if is_first and (total or _PAGES.fullmatch(name)) and _number(value) > (shown if total else 1):
+            return True
+        says_end = says_end or bool(_MORE.search(name) or _OVER.fullmatch(name) or total)
+    return shown == asked and not says_end
+
+
+def _said(record: Mapping[str, Any], deep: int = 4) -> Iterator[tuple[str, object]]:
+    """What a page says beside its entries: each name, letters only, and its value."""
+    for name, value in record.items():
+        word = re.sub(r"[^a-z]", "", str(name).lower())
+        if isinstance(value, Mapping) and deep:
+            yield from ((word if word == "next" else inner, one) for inner, one in _said(value, deep - 1))
+        elif not isinstance(value, list):
+            yield word, value
+
+
+def _is_yes(value: object) -> bool:
+    return bool(value) and str(value).strip().lower() not in ("", "false", "no", "0", "null", "none")
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _expected(answer: _Answer) -> object:

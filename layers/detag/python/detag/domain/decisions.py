@@ -111,6 +111,7 @@ NO_OUTPUT_YET: Final = "the run succeeded and shows no output yet"
 OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
 AWAITING: Final = "awaiting confirmation"
+NOTED: Final = "run noted"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
 MAX_NAMED: Final = 8
@@ -1063,6 +1064,16 @@ def after_unknown_other(
     return noted(job, run_id, why, now=now)
 
 
+def after_untold(job: Job, run_id: str, *, now: float) -> Step | Idle:
+    """What follows where the record of a run does not tell whether a POST without a clear answer made it: the same, for
+    the run list need not show it, and nothing may be sent again while it may be the job's. A person is told at once.
+    """
+    decided = after_unknown_other(job, run_id, now=now, why="its record does not tell whose it is")
+    if isinstance(decided, Step) and decided.decision == NOTED:
+        return replace(decided, metric=Metric.UNMATCHED_CALLBACK)
+    return decided
+
+
 def _why_not_noted(job: Job, now: float) -> str:
     """Why the id of a run that Runflow does not show is not kept; empty where it is."""
     if job.submission_no == 0:
@@ -1078,7 +1089,7 @@ def noted(job: Job, run_id: str, why: str, *, now: float) -> Step:
     ask_at = (job.ask_at or _first_ask(now)) if job.state.terminal else None
     return Step(
         move=move(note_run, run_id, ask_at),
-        decision="run noted",
+        decision=NOTED,
         why=f"{why}: {run_id}",
         warns=True,
         keeps_decision=True,

@@ -8,12 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation, Overflow, Underflow
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 APP: Final = "detag"
 PHOTO_TYPES: Final = {
@@ -125,6 +125,9 @@ class Run:
     output_urls: tuple[str, ...] = ()
     cost: Decimal | None = None
     client_ref: str | None = None
+    """None too where it may be what was left of another, by what its metadata says."""
+    hides_name: bool = False
+    """Whether neither of its names is among what is shown of it."""
     job_id: str | None = None
     image_url: str | None = None
     aspect_ratio: str | None = None
@@ -162,7 +165,8 @@ def read_run(record: object) -> Run | None:
         status=status_of(record.get("status_code") or record.get("status")),
         output_urls=output_urls_of(record.get("output")),
         cost=_decimal(record.get("cost")),
-        client_ref=_text(record.get("client_ref")) or _text(metadata.get("client_ref")),
+        client_ref=_name_of(record, metadata),
+        hides_name="client_ref" not in record and "metadata" not in record,
         job_id=_job_id(metadata),
         image_url=_text(sent.get("image_url")),
         aspect_ratio=_text(_object(sent.get("config")).get("aspect_ratio")),
@@ -170,6 +174,16 @@ def read_run(record: object) -> Run | None:
         failure_message=message,
         created_at=_time(record.get("created_at")),
     )
+
+
+def _name_of(record: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
+    """The name that was sent, and sent again in the metadata (contract 13.23): of either, unless they tell that it was
+    cut off or spelt anew.
+    """
+    name, again = _text(record.get("client_ref")), _text(metadata.get("client_ref"))
+    if name and again and name != again and metadata.get("app") == APP and _letters(again).startswith(_letters(name)):
+        return None
+    return name or again
 
 
 def read_entry(entry: object) -> Run | None:
@@ -501,23 +515,49 @@ def is_asset_url(url: str | None) -> bool:
 def same_place(one: str | None, other: str | None) -> bool:
     """Whether two URLs name the same object: scheme and signature aside, the same host and path.
 
-    However the path is escaped: a server that reads a URL and writes it again need not escape the same characters.
+    However the path is escaped: a server that reads a URL and writes it again need not escape the same characters. To
+    S3 a plus sign is a space; to others it is what %2B stands for.
     """
-    if not one or not other:
+    a, b = _place_of(one), _place_of(other)
+    if a is None or b is None or a[0] != b[0]:
         return False
-    try:
-        a, b = urlsplit(one), urlsplit(other)
-    except ValueError:
-        return False
-    return (a.netloc.lower(), unquote(a.path)) == (b.netloc.lower(), unquote(b.path))
+    return not {unquote(a[1]), unquote_plus(a[1])}.isdisjoint((unquote(b[1]), unquote_plus(b[1])))
 
 
-def same_host(one: str, other: str) -> bool:
+def same_host(one: str | None, other: str | None) -> bool:
     """Whether two URLs lead to the same host: the bucket's, where S3 names it in the host."""
+    a, b = _place_of(one), _place_of(other)
+    return a is not None and b is not None and a[0] == b[0]
+
+
+def is_other_place(one: str | None, other: str | None) -> bool:
+    """Whether two URLs surely name two objects of one host: not where they might be spellings of one name, escaped
+    twice or in another alphabet, or where `one` was cut off.
+    """
+    a, b = _place_of(one), _place_of(other)
+    return a is not None and b is not None and a[0] == b[0] and not _letters(b[1]).startswith(_letters(a[1]))
+
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _place_of(url: str | None) -> tuple[tuple[str, int | None], str] | None:
+    """Host and port of a URL, and its path as it is escaped; None where it has none, or names a user."""
     try:
-        return urlsplit(one).netloc.lower() == urlsplit(other).netloc.lower()
+        parts = urlsplit(url or "")
+        host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        return False
+        return None
+    if not host or "@" in parts.netloc:
+        return None
+    return (host, None if port == _PORTS.get(parts.scheme) else port), parts.path
+
+
+def _letters(text: str) -> str:
+    """What every spelling of a name or a path has in common."""
+    for _ in range(3):
+        text = unquote(text)
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFC", text).casefold())
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -552,11 +592,11 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def _time(value: object) -> float | None:
-    """Both `+00:00` and `Z` are met (contract 13.20)."""
+    """Both `+00:00` and `Z` are met (contract 13.20). Without either it may be that of any place, and tells nothing."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return moment.timestamp() if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None

@@ -27,7 +27,7 @@ from detag.domain.decisions import (
 from detag.domain.job import Job, close_again, fail, keep_unconfirmed, move, resend, start_over
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, is_asset_url, same_host, same_place
+from detag.domain.runs import Run, is_asset_url, is_other_place, same_host, same_place
 
 MAX_CURSOR: Final = 2_048
 MAX_TO_ASK: Final = 1_000
@@ -152,6 +152,9 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
 # Whose run it is
 
 
+NOT_PROVED: Final = "does not prove to be ours"
+
+
 class Proof(Enum):
     """What the record of a run, or its entry in the list, tells of whose it is."""
 
@@ -165,20 +168,25 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
 
     Callback secret and run list belong to the whole organisation: others can name our jobs. A record may leave fields
     out, and show an asset link in place of the photo's URL (contract sections 2 and 16.5): then the others decide, for
-    to take it for somebody else's could mean to pay twice. A URL of an unknown host may be either: it proves nothing.
+    to take it for somebody else's could mean to pay twice. What a server may have written differently proves nothing
+    against an awaited name: the URL of an unknown host, another configuration, another time.
     """
-    ratio = job.awaited.get(run.client_ref or "")
-    named = run.client_ref is not None
-    if not _in_time(run, job) or run.job_id not in (None, job.job_id):
+    ratio, named = job.awaited.get(run.client_ref or ""), run.client_ref is not None
+    if run.job_id not in (None, job.job_id) or (named and not job.has_submission(run.client_ref or "")):
         return Proof.FOREIGN
-    if named and not job.has_submission(run.client_ref or ""):
+    in_time = _in_time(run, job)
+    if ratio is None and not in_time:
         return Proof.FOREIGN
-    if ratio is not None and run.image_url and run.aspect_ratio not in (ratio, None):
+    shows_ours = not run.image_url or same_place(run.image_url, photo_url) or _is_asset(run.image_url, photo_url)
+    names_ours = ratio is not None or (not named and (run.job_id is not None or run.hides_name))
+    if not shows_ours and (not names_ours or is_other_place(run.image_url, photo_url)):
         return Proof.FOREIGN
-    if run.image_url and not same_place(run.image_url, photo_url) and (not is_asset_url(run.image_url)):
-        names_ours = ratio is not None or (not named and run.job_id is not None)
-        return Proof.UNTOLD if names_ours and not same_host(run.image_url, photo_url) else Proof.FOREIGN
-    return Proof.OURS if named else Proof.UNTOLD
+    fits = ratio is None or (in_time and run.aspect_ratio in (ratio, None))
+    return Proof.OURS if named and shows_ours and fits else Proof.UNTOLD
+
+
+def _is_asset(url: str, photo_url: str) -> bool:
+    return is_asset_url(url) and not same_host(url, photo_url)  # a bucket's own name may look like Runflow's
 
 
 def _in_time(run: Run, job: Job) -> bool:
@@ -196,6 +204,7 @@ class Whose(Enum):
     EARLIER = "it is an earlier run of the job: looked at like an unmatched one"
     NEW = "the job has no run, and the answer to the POST that the run bears the name of is not known: adopted"
     UNMATCHED = "unmatched, and charged to the day budget if Runflow charged it"
+    UNTOLD = "it may be that of a POST whose answer is not known: kept on the item, and asked for"
     FOREIGN = "not proved to be the job's: counted, and left alone"
 
 
@@ -220,7 +229,12 @@ def whose_run(job: Job, run_id: str, run: Run | None, photo_url: Callable[[], st
         fails = run.status not in GOOD and run.client_ref != job.client_ref
         if fails or job.keeps_money_from(run.client_ref):
             known = Whose.UNMATCHED  # a failure would lead to a retry while the latest request is unconfirmed
-    return known if run is not None and proof(run, job, photo_url()) is Proof.OURS else Whose.FOREIGN
+    match Proof.FOREIGN if run is None else proof(run, job, photo_url()):
+        case Proof.OURS:
+            return known
+        case Proof.UNTOLD if job.awaited:
+            return Whose.UNTOLD
+    return Whose.FOREIGN
 
 
 # The search
@@ -278,6 +292,8 @@ class RunSearch:
                     self.to_ask.append(entry.run_id)
                 case Proof.OURS | Proof.UNTOLD:  # the record may tell more
                     ours.append(entry.run_id)
+                case Proof.FOREIGN if self._is_cut(entry):
+                    ours.append(entry.run_id)
         self.to_ask = list(dict.fromkeys([*ours, *self.to_ask]))
 
     def answered(self, run: Run | None) -> None:
@@ -296,9 +312,13 @@ class RunSearch:
         if told is Proof.OURS and run.client_ref not in self._job.awaited:
             return Proof.FOREIGN
         if told is not Proof.OURS and (run.client_ref in self._job.awaited or run.job_id == self._job.job_id):
-            why = "run names our job and " + ("is not ours" if told is Proof.FOREIGN else "does not show our photo")
+            why = "run names our job and " + ("is not ours" if told is Proof.FOREIGN else NOT_PROVED)
             self.strangers.append((run.run_id, why))
         return told
+
+    def _is_cut(self, entry: Run) -> bool:
+        """Whether the name of an entry may be the beginning of one of ours, and nothing else tells."""
+        return entry.job_id is None and any(name.startswith(entry.client_ref or "-") for name in self._job.awaited)
 
     def result(self, trouble: str = "") -> Search:
         """What the search has come to. `trouble`: why Runflow did not tell."""

@@ -137,9 +137,10 @@ class Habits:
     list_entries: Literal["whole", "thin", "ids", "nested", "no ids"] = "whole"
     """What an entry of the list is: the record; its id, status and time only; its id as text; an object with the record
     in it; or the record with null for its id."""
-    input_shown: Literal["sent", "asset", "elsewhere", "nothing"] = "sent"
-    """The `input` of a record: as it was sent, with `image_url` as a link to an asset or at an unknown host, or left
-    out."""
+    input_shown: Literal["sent", "asset", "elsewhere", "nothing", "requoted", "escaped twice", "defaults"] = "sent"
+    """The `input` of a record: as it was sent; with `image_url` as a link to an asset or at an unknown host, or with
+    each space in it as a plus sign, or its escapes escaped again; left out; or with a ratio that Runflow filled in, or
+    spelt in its own way."""
     order: Literal["descending", "ascending", "grouped", "none"] = "descending"
     """The order of the list, whatever is asked for; grouped: newest first in each of three groups."""
     client_ref_filter: Literal["honoured", "ignored", "refused", "none"] = "honoured"
@@ -147,6 +148,8 @@ class Habits:
     may_list: bool = True
     """Whether the API key has the right to list runs: else 403."""
     list_readable: bool = True
+    list_followable: bool = True
+    """Whether it says how the list goes on, and not only that it does."""
     cursor_length: int = 0
     """A cursor is no shorter."""
     clock_behind: float = 0.0
@@ -288,13 +291,24 @@ class FakeRuns:
         return str(run.billed) if told else run.ending.cost_before
 
     def _input(self, run: FakeRun) -> dict[str, Any] | None:
-        sent = run.request.get("input")
+        sent: dict[str, Any] | None = run.request.get("input")
         if not sent or self.habits.input_shown == "sent" or run.run_id in self.shown_as_sent:
             return sent
         if self.habits.input_shown == "nothing":
             return None
-        place = "runflow://assets/" if self.habits.input_shown == "asset" else "https://pub-0123456789abcdef.r2.dev/"
-        return {**sent, "image_url": f"{place}{run.number}"}
+        return sent | self._shown(run, str(sent["image_url"]), sent.get("config", {}).get("aspect_ratio", "1:1"))
+
+    def _shown(self, run: FakeRun, url: str, ratio: str) -> dict[str, Any]:
+        match self.habits.input_shown:
+            case "defaults":
+                return {"config": {"aspect_ratio": ratio.replace(":", "x")}}
+            case "requoted":
+                return {"image_url": url.replace("%20", "+")}
+            case "escaped twice":
+                return {"image_url": url.replace("%", "%25")}
+            case "asset":
+                return {"image_url": f"runflow://assets/{run.number}"}
+        return {"image_url": f"https://pub-0123456789abcdef.r2.dev/{run.number}"}
 
     def _entry(self, run: FakeRun) -> object:
         """An entry of the list."""
@@ -472,6 +486,8 @@ class FakeRuns:
                 seen = [run for run in seen if place(run) > int(cursor)]
             here = seen[:length]
             following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
+            if following and not self.habits.list_followable:
+                raise Transient("Runflow's list goes on without a usable cursor")
             page = RunPage.of(map(self._entry, here), following)
             return replace(page, foreign=self._is_foreign(key, account))
 

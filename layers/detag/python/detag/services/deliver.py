@@ -29,6 +29,7 @@ from detag.domain.decisions import (
     after_other_run,
     after_run,
     after_unknown_other,
+    after_untold,
     already_done,
     as_asked,
     bill,
@@ -144,6 +145,8 @@ class Deliver:
                 self._unmatched(result, "not a run of this job")
             case Whose.EARLIER | Whose.UNMATCHED if run is not None:
                 self._use_other(job, run, result, deadline)
+            case Whose.UNTOLD:
+                self._take(job, after_untold(job, run_id, now=self._clock.now()), result, deadline)
             case _:
                 self._take(job, after_unknown_other(job, run_id, now=self._clock.now()), result, deadline)
 

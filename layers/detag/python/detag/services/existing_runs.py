@@ -8,7 +8,7 @@ from typing import Final
 from detag.domain.decisions import DOWN_AFTER, OTHER_ACCOUNT, Unanswered
 from detag.domain.job import Job
 from detag.domain.runs import Run, same_account
-from detag.domain.search import MAX_TO_ASK, Proof, RunSearch, Search, proof
+from detag.domain.search import MAX_TO_ASK, NOT_PROVED, Proof, RunSearch, Search, proof
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.photos import PhotoStore
@@ -60,8 +60,8 @@ class ExistingRuns:
                 told = proof(run, job, photo_url)
                 if told is Proof.OURS:
                     found.append(run)
-                elif told is Proof.UNTOLD and is_named:
-                    return Unanswered(f"run {run.run_id} names our job and does not show our photo")
+                elif told is Proof.UNTOLD and (is_named or job.awaited):
+                    return Unanswered(f"run {run.run_id} names our job and {NOT_PROVED}")
         except (Transient, Unauthorized, NotConfigured, OtherAccount) as error:
             return Unanswered(str(error))
         return found if found or not foreign else Unanswered(OTHER_ACCOUNT)
