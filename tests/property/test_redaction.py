@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detag.domain.runs import redacted
+from detag.domain.redaction import redacted
 
 HEX: Final = "3f9c2a7be1d04856" * 4
 BASE64: Final = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3Qx+/7Zk1Vg="

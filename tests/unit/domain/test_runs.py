@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from detag.domain.redaction import redacted
 from detag.domain.runs import (
     MAX_OUTPUT_URLS,
     MAX_OUTPUT_URLS_BYTES,
@@ -21,7 +22,6 @@ from detag.domain.runs import (
     read_callback,
     read_result,
     read_run,
-    redacted,
     result_message,
     run_id_of,
     same_place,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from detag.domain import waits
-from detag.domain.runs import redacted
+from detag.domain.redaction import redacted
 
 
 class Way(StrEnum):
