@@ -19,7 +19,7 @@ from detag.domain.reasons import Reason
 from detag.domain.search import MAX_CURSOR
 
 LASTING_SECONDS: Final = 400 * DAY_SECONDS
-"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
+"""How long day budgets and charged runs are kept: longer than any job that refers to them."""
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_STORED: Final = 16
