@@ -332,12 +332,15 @@ def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
 
 
-def test_a_known_picture_is_told_before_an_output(store: JobStore) -> None:
-    """What was delivered of a picture is delivered again, though the photo is an output, too."""
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_output_is_told_before_its_picture(store: JobStore, is_known: bool) -> None:
+    """It was paid for as a photo once, because somebody asked for that, or is being paid for: it is skipped again."""
     first, second = job_of(1), job_of(2)
     store.save(first, taken := claimed(first))
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
-    with pytest.raises(PictureTaken):
+    if not is_known:
+        store.save(job_of(3), claimed(job_of(3), seen(store)), met=seen(store))
+    with pytest.raises(AlreadyDelivered):
         store.save(second, claimed(second), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
 
 

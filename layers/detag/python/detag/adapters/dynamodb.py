@@ -142,11 +142,11 @@ def refused_by_picture(error: ClientError, actions: Sequence[str], before: Job) 
     failed = {actions[position]: position for position in failed_conditions(error)}
     if JOB in failed:
         raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
+    if NOT_DELIVERED in failed:
+        raise AlreadyDelivered("the photo is an output that was delivered") from None
     if PICTURE in failed:
         item: Item | None = reasons_of(error)[failed[PICTURE]].get("Item")
         return item
-    if NOT_DELIVERED in failed:
-        raise AlreadyDelivered("the photo is an output that was delivered") from None
     raise claim_error(error) from None
 
 

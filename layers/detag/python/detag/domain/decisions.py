@@ -563,8 +563,7 @@ def begin(
         not_reused=over.not_reused if over is not None else None,
     )
     why = f"submission {number}"
-    as_output = None if met is not None and met.is_known else photo.as_output  # it is a photo that was cleaned before
-    return Step(move=claimed, decision="sending", why=why, met=met, unless_output=as_output)
+    return Step(move=claimed, decision="sending", why=why, met=met, unless_output=photo.as_output)
 
 
 # An equal photo
