@@ -113,7 +113,7 @@ KINDS: Final = (
         "upload here, unless a newer one is known already.",
         "submit",
         ("raise_newest_upload",),
-        f"{LASTING} after it was last written.",
+        "never.",
         ((None, NEWEST_UPLOAD_ATTRIBUTES),),
     ),
     Kind(
@@ -123,7 +123,7 @@ KINDS: Final = (
         "this item which version was delivered and where its outputs and its record are, and removes what it replaces.",
         "submit, deliver",
         ("begin_delivery",),
-        f"{LASTING} after it was last written.",
+        "never: without it an old photo would be paid for again, and its result dropped as older than its output.",
         ((None, DELIVERY_ATTRIBUTES),),
     ),
     Kind(

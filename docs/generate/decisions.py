@@ -563,7 +563,7 @@ OUTPUT: Final = Output(1, "boot.jpg.webp", "v7", "e7", 9, "image/webp")
 TAKEN: Final = Picture(picture_id="p1", version=1, taken_by="the other", taken_until=NOW + HOURS * 3_600)
 RESULT: Final = pictures.Result(source_key="boot.jpg", outputs=(OUTPUT,), originals=(OUTPUT,))
 KNOWN: Final = Picture(picture_id="p1", version=2, results=(RESULT,))
-PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), picture="p1")
+PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), picture="p1", picture_until=NOW + 1)
 
 
 def _meet_picture() -> Iterator[Row]:

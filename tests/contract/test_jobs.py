@@ -168,6 +168,31 @@ def together(number: int, work: Callable[[int], object]) -> list[object]:
         return list(pool.map(begin, range(number)))
 
 
+HEAD_WRITES: dict[str, Callable[[JobStore], object]] = {
+    "a newer upload": lambda store: store.raise_newest_upload("in", "a.jpg", "0B"),
+    "a newer upload without versions": lambda store: store.raise_newest_upload("in", "a.jpg", "0B", "e1"),
+    "the same upload": lambda store: store.raise_newest_upload("in", "a.jpg", "0A"),
+    "a delivery that begins": lambda store: store.begin_delivery("in", "a.jpg", "two", EPOCH + 100),
+    "a delivery that ends": lambda store: store.end_delivery("in", "a.jpg", "one", Delivered("0A", ("a.jpg.webp",))),
+}
+
+
+@pytest.mark.parametrize("write", HEAD_WRITES.values(), ids=HEAD_WRITES)
+def test_what_a_name_was_delivered_never_expires(dynamo: Dynamo, write: Callable[[JobStore], object]) -> None:
+    """Without its item an old photo would be paid for again, and its result dropped. Earlier versions gave it a time by
+    which DynamoDB may delete it: it loses that when it is next written.
+    """
+    store = dynamo.store
+    store.raise_newest_upload("in", "a.jpg", "0A")
+    store.begin_delivery("in", "a.jpg", "one", EPOCH - 1_000_000_000)
+    (item,) = dynamo.client.scan(TableName=dynamo.table)["Items"]
+    assert "expires_at" not in item
+    dynamo.client.put_item(TableName=dynamo.table, Item=item | {"expires_at": {"N": "1829991600"}})
+    write(store)
+    (item,) = dynamo.client.scan(TableName=dynamo.table)["Items"]
+    assert "expires_at" not in item
+
+
 # Items
 
 

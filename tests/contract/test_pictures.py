@@ -126,7 +126,7 @@ def unconfirmed(store: JobStore, job: Job, over: Picture | None = None, **change
 
 def late(store: JobStore) -> None:
     """Something is delivered of the picture after all, by a job that does not have it."""
-    job = replace(job_of(7), version=3, state=State.FAILED, picture=PICTURE)
+    job = replace(job_of(7), version=3, state=State.FAILED, picture=PICTURE, picture_until=UNTIL)
     store.save(replace(job_of(7)), job)
     store.save(job, closed(job, State.DELIVERED, stored=(LATE,), run_id="run-7"))
 
@@ -321,6 +321,24 @@ def test_what_is_not_remembered_leaves_the_picture(store: JobStore) -> None:
     assert (seen(store).taken_by, seen(store).first.outputs) == (None, ())
 
 
+def test_what_is_not_shared_is_known_and_takes_nothing(store: JobStore) -> None:
+    """Results were not reused when it was claimed: whoever pays goes on, and its result is the newest one."""
+    first, second, third = job_of(1), job_of(2), job_of(3)
+    alone = replace(claimed(second), picture_until=0.0)
+    store.save(second, alone)
+    store.save(first, taken := claimed(first))
+    store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
+    before = seen(store)
+    store.save(third, claimed(third, before), met=before)
+    assert store.save(alone, replace(alone, version=alone.version + 1, state=State.SUBMITTED)) == ()
+    assert seen(store).taken_by == third.job_id
+    sent = store.get(second.job_id)
+    assert sent is not None
+    store.save(sent, closed(sent, State.DELIVERED, stored=(LATE,)))
+    known = seen(store)
+    assert (known.taken_by, [one.outputs for one in known.results]) == (third.job_id, [(LATE,), (OUTPUT,)])
+
+
 def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     first, second = job_of(1), job_of(2)
     store.save(first, taken := claimed(first))
@@ -332,12 +350,15 @@ def test_what_detag_delivered_is_refused(store: JobStore) -> None:
     assert store.save(second, fed_back, unless_output=output_id(OUTPUT.etag, OUTPUT.size + 1)) == ()
 
 
-def test_a_known_picture_is_told_before_an_output(store: JobStore) -> None:
-    """What was delivered of a picture is delivered again, though the photo is an output, too."""
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_output_is_told_before_its_picture(store: JobStore, is_known: bool) -> None:
+    """It was paid for as a photo once, because somebody asked for that, or is being paid for: it is skipped again."""
     first, second = job_of(1), job_of(2)
     store.save(first, taken := claimed(first))
     store.save(taken, closed(taken, State.DELIVERED, stored=(OUTPUT,)))
-    with pytest.raises(PictureTaken):
+    if not is_known:
+        store.save(job_of(3), claimed(job_of(3), seen(store)), met=seen(store))
+    with pytest.raises(AlreadyDelivered):
         store.save(second, claimed(second), unless_output=output_id(OUTPUT.etag, OUTPUT.size))
 
 

@@ -841,14 +841,21 @@ class Checker:
         self.check("batches", detail["photos"] >= 10 and detail["photos"] == sum(detail["states"].values()), detail)
         for job_id, since in self._goes_on_since.items():
             recent = now - since < 2 * CLOCK_SKEW + jobs.lag + 60
-            probes = job_id == self._simulation.intake.probe_job
-            self.check("batches", recent or probes or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
+            person = job_id == self._simulation.intake.probe_job or self._waits_for_a_key(jobs.jobs[job_id])
+            self.check("batches", recent or person or job_id in jobs.unreadable, "still open", jobs.jobs[job_id])
         last: dict[str, Write] = {write.after.job_id: write for write in jobs.writes}
         for write in last.values():
             job = write.after
             if job.closed_at is not None and job.reason is not Reason.NOT_A_PHOTO and now - write.at > COUNTED + 60:
                 long_ago = now - job.closed_at > COUNTED + 600 - 3 * CLOCK_SKEW
                 self.check("batches", long_ago or job.job_id in jobs.unreadable, "just closed", job)
+
+    def _waits_for_a_key(self, job: Job) -> bool:
+        """Whether nobody looks for what a job may have paid for before somebody stores a key that works."""
+        reason, paused = self._simulation.intake.reason, self._simulation.intake.state == "paused"
+        asks = job.reason is Reason.REOPENED and reason is Reason.NOT_CONFIGURED
+        without = reason in (Reason.NOT_CONFIGURED, Reason.UNAUTHORIZED)
+        return paused and without and (asks or job.reason is Reason.UNCONFIRMED)
 
     def _remove(self) -> None:
         """Something was taken out of the output bucket: its name is free."""

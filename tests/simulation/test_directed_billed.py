@@ -146,7 +146,7 @@ def test_a_refusal_that_may_have_been_charged_says_so(simulation: Simulation) ->
         assert "may have been charged" in text
         assert "search Runflow for the names in the detail" in text
         assert f"{job}.1: Runflow answered 422: no" in text
-    assert "Charged:" not in record, "nobody knows"
+    assert "Charged:        perhaps $0.14: Runflow had not said yet" in record, "nobody knows"
 
 
 def test_a_refusal_that_hides_a_charge_would_be_noticed(simulation: Simulation) -> None:

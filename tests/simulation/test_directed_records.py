@@ -21,7 +21,7 @@ from tests.simulation.simulation import DAY, Crash, Simulation
 
 FAILS = Ending(seconds=5.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
 WORKS = Ending(seconds=5.0)
-IS_OPEN = "self._jobs.is_any_open(besides=intake.probe_job, waiting_for=NEEDS_A_PERSON)"
+IS_OPEN = "self._jobs.is_any_open(besides=intake.probe_job, waiting_for=waiting_for_a_person(intake))"
 RECORDS = "detag.services.records:Records."
 
 
@@ -437,6 +437,26 @@ def test_what_waits_for_a_person_keeps_no_batch_open(simulation: Simulation, why
     habits.credit, simulation.runflow.faults, simulation.runflow.down, habits.key = None, [], False, "key 1"
     rest(simulation)
     assert [one["photos"] for one in batches(simulation)] == [12 if told else 13]
+
+
+@pytest.mark.parametrize("why", ["unauthorized", "not_configured"])
+def test_what_cannot_be_searched_for_keeps_no_batch_open(simulation: Simulation, why: str) -> None:
+    """A photo without a clear answer is not searched for without a key that works: it waits for a person, too."""
+    drop(simulation, 12)
+    pass_time(simulation, 300.0)
+    simulation.runflow.faults = [Fault(effect=True), *[Fault(401)] * 5_000 * (why == "unauthorized")]
+    job_id = upload(simulation, "unclear.jpg")
+    simulation.runflow.deaf = True
+    pass_time(simulation, 60.0)
+    simulation.runflow.habits.configured = why == "unauthorized"
+    upload(simulation, "later.jpg")
+    pass_time(simulation, 8 * HOUR)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.state, job.reason, simulation.intake.reason) == (State.WAITING, Reason.UNCONFIRMED, why)
+    assert [one["photos"] for one in batches(simulation)] == [12]
+    simulation.runflow.habits.configured, simulation.runflow.faults, simulation.runflow.deaf = True, [], False
+    rest(simulation)
+    assert simulation.jobs.jobs[job_id].state is State.DELIVERED
 
 
 def test_a_batch_is_told_of_whatever_fails(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:

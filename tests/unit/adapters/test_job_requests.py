@@ -35,9 +35,9 @@ EVERY_REQUEST: list[dict[str, Any]] = [
         )
         for action in item.values()
     ),
-    job_requests.newest_upload_request(TABLE, "photos", "a.jpg", "01", "e7a6", EPOCH),
-    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", "e7a6", EPOCH),
-    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", "", EPOCH),
+    job_requests.newest_upload_request(TABLE, "photos", "a.jpg", "01", "e7a6"),
+    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", "e7a6"),
+    job_requests.newest_bytes_request(TABLE, "photos", "a.jpg", "01", ""),
     job_requests.other_bytes_request(TABLE, "photos", "a.jpg", "02"),
     job_requests.due_shard_request(TABLE, "due#0", EPOCH, 5),
     job_requests.due_shard_request(TABLE, "held#0"),

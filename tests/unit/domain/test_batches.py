@@ -18,6 +18,7 @@ from detag.domain.batches import (
     is_told,
     is_worth_saving,
     span,
+    waiting_for_a_person,
 )
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, Upload
@@ -94,6 +95,17 @@ def test_only_runflow_comes_back_by_itself(reason: Reason) -> None:
     assert goes_on(Intake(reason=reason, draining=True), is_open=False)
     assert goes_on(Intake(), is_open=True)
     assert not goes_on(Intake(), is_open=False)
+
+
+@pytest.mark.parametrize("draining", [False, True])
+@pytest.mark.parametrize("reason", [None, *sorted(INTAKE_REASONS)])
+def test_without_a_key_nothing_is_searched_for(reason: Reason | None, draining: bool) -> None:
+    """What may have been paid for is searched for while only money or an operator keeps intake paused."""
+    waiting = waiting_for_a_person(Intake(reason=reason, draining=draining))
+    assert Reason.OTHER_ACCOUNT in waiting
+    paused = reason if not draining else None
+    assert (Reason.UNCONFIRMED in waiting) is (paused in (Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED))
+    assert (Reason.REOPENED in waiting) is (paused is Reason.NOT_CONFIGURED)
 
 
 def test_ends_are_counted_of_each_day_up_to_five_minutes_ago() -> None:

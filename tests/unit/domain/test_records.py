@@ -1,12 +1,13 @@
-"""What a record says first."""
+"""What a record says: first what happened, then what to do, then what it cost and all else."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import pytest
 
-from detag.domain.job import Job, State, Upload
+from detag.domain.job import Job, Reservation, State, Upload
 from detag.domain.reasons import Group, Reason
 from detag.domain.records import text_of
 
@@ -41,3 +42,52 @@ def test_upload_it_again_is_said_only_where_it_can_help() -> None:
         Reason.UNUSABLE_NAME,
         Reason.INVALID_ASPECT_RATIO,
     }
+
+
+RESERVED = Reservation("2026-11-23", Decimal("0.14"))
+ENDED = [reason for reason in Reason if reason.group in STATES]
+
+
+def fact(name: str, **changes: object) -> str:
+    """One of the facts in a job's record; the job failed unless said."""
+    job = Job(**{"upload": UPLOAD, "state": State.FAILED, "reason": Reason.RUN_FAILED} | changes)  # type: ignore[arg-type]
+    (line,) = [line for line in text_of(job).splitlines() if line.startswith(f"{name}:")]
+    return line.removeprefix(f"{name}:").strip()
+
+
+@pytest.mark.parametrize("run_id", [None, "run-1"])
+@pytest.mark.parametrize("reason", ENDED)
+def test_every_record_says_whether_it_was_charged(reason: Reason, run_id: str | None) -> None:
+    assert fact("Charged", state=STATES[reason.group], reason=reason, run_id=run_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "charged"),
+    [
+        ({}, "nothing"),
+        ({"run_id": "run-1"}, "nothing"),
+        ({"run_id": "run-1", "cost": "0.00000000"}, "nothing"),
+        ({"run_id": "run-1", "cost": "0.14", "reservation": RESERVED}, "$0.14"),
+        ({"run_id": "run-1", "reservation": RESERVED}, "perhaps $0.14: Runflow had not said yet"),
+        ({"reason": Reason.TIMED_OUT, "run_id": "run-1"}, "perhaps: Runflow had not said yet"),
+        ({"reason": Reason.TIMED_OUT, "run_id": "run-1", "cost": "0"}, "nothing"),
+        (
+            {"run_id": "run-1", "cost": "0.28", "reservation": RESERVED, "reserved_run": f"{UPLOAD.job_id}.1"}
+            | {"submission_no": 1},
+            "$0.28, and perhaps $0.14: Runflow had not said yet",
+        ),
+        ({"run_id": "run-1", "cost": "0", "reservation": RESERVED, "reserved_run": "run-2"}, "$0.14"),
+        ({"reason": Reason.REFUSED, "earlier_runs": ("run-1",)}, "nothing"),
+    ],
+)
+def test_a_record_says_what_was_charged(changes: dict[str, object], charged: str) -> None:
+    """Or what may have been, where only Runflow knows."""
+    assert fact("Charged", **changes) == charged
+
+
+@pytest.mark.parametrize("reason", ENDED)
+def test_a_record_says_how_to_reopen_where_it_advises_that(reason: Reason) -> None:
+    """Whoever reads it has the file, and no manual."""
+    text = text_of(Job(upload=UPLOAD, state=STATES[reason.group], reason=reason))
+    assert ("ReopenCommand" in text) is ("reopen" in reason.do.lower())
+    assert text.splitlines()[-1].startswith("Job:")

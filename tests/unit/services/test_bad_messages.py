@@ -24,8 +24,40 @@ REQUESTS = [
     '{"Reopen": {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg"}}',
     '{"id": "r-1", "by": "anna", "key": "shoe.jpg"}',
 ]
+ASKED = {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg", "at": "2026-11-23T11:00:00Z"}
+WRAPPED: list[Any] = [
+    {"Type": "Notification", "MessageId": "m", "Message": json.dumps({"reopen": ASKED})},
+    {"version": "0", "source": "shop", "detail-type": "Reopen", "detail": {"reopen": ASKED}},
+    {"version": "0", "source": "shop", "detail-type": "Reopen", "detail": ASKED},
+    {"Records": [{"messageId": "m", "body": json.dumps({"reopen": ASKED})}]},
+    {"body": json.dumps(json.dumps({"reopen": ASKED}))},
+    {"requests": [{"reopen": ASKED}]},
+    {"detail": {"reopen": ASKED | {"bucket": "in"}}},
+    {"request": ASKED},
+    {"re-open": ASKED},
+    {" Reopen ": ASKED},
+    {"reopen": json.dumps(ASKED)},
+    {"reopen": [ASKED]},
+    {"reopen": ASKED | {"id": 1}},
+    {"reopen": ASKED | {"by": None}},
+    {"reopen": ASKED | {"how": ["paid"]}},
+    {"reopen": ASKED | {"at": 1_795_431_600}},
+    {"reopen": ASKED | {"key": {"name": "shoe.jpg"}}},
+    {"reopen": ASKED | {"job_id": 5}},
+    {"reopen": True},
+    [{"reopen": ASKED}],
+    json.dumps({"reopen": ASKED}),
+]
+"""Requests of other shapes than the documented one: inside of something else, or of other types."""
 EVENT = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-23T11:00:00Z"}
+S3 = {"bucket": {"name": "in"}, "object": {"key": "shoe.jpg", "size": 9}}
 EVENTS: list[dict[str, Any]] = [
+    {"Records": [{"eventSource": "aws:s3", "s3": S3}]},
+    {"Type": "Notification", "Message": json.dumps({"Records": [{"eventSource": "aws:s3", "s3": S3, "by": "anna"}]})},
+    {"Type": "Notification", "Message": json.dumps(EVENT | {"detail": S3 | {"how": "PUT"}})},
+    EVENT | {"detail": {"bucket": {"name": "in"}, "by": "anna"}},
+    EVENT | {"detail": {"object": {"key": "reopen"}, "how": "PUT"}},
+    {"listed": {"key": "how", "by": "anna"}},
     EVENT,
     EVENT | {"detail": {"bucket": {"name": "in"}}},
     EVENT | {"detail": {"bucket": {"name": "in"}, "object": {"key": "shoe.jpg"}}},
@@ -54,6 +86,27 @@ def test_a_malformed_request_is_no_dead_letter(body: str) -> None:
     (line,) = [line for line in harness.telemetry.lines if line.message == "reopen refused"]
     assert str(line.fields["why"]).startswith("malformed: ")
     assert (harness.telemetry.counts["ReopenRefused"], harness.telemetry.counts["MessageFailed"]) == (1, 0)
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED, ids=range(len(WRAPPED)))
+def test_a_request_inside_of_something_is_refused(wrapped: Any) -> None:
+    """It is not guessed at: nothing changes, and nothing is paid."""
+    harness = Harness()
+    harness.send(harness.upload())
+    harness.wait(100.0)
+    before = harness.arrive()
+    assert handled(harness, json.dumps(wrapped))
+    assert harness.job == before
+    assert (harness.telemetry.counts["ReopenRefused"], harness.telemetry.counts["MessageFailed"]) == (1, 0)
+
+
+def test_what_is_nested_deeply_is_read_in_time() -> None:
+    """Of objects and texts in each other no more is looked at than an envelope needs."""
+    deep: Any = {"reopen": ASKED}
+    for _ in range(12):
+        deep = {"inner": json.dumps(deep)} if len(json.dumps(deep)) < 20_000 else {"inner": deep}
+    assert not handled(Harness(), json.dumps(deep))
+    assert not handled(Harness(), '{"a":' * 900 + "1" + "}" * 900)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=range(len(EVENTS)))

@@ -142,11 +142,11 @@ def refused_by_picture(error: ClientError, actions: Sequence[str], before: Job) 
     failed = {actions[position]: position for position in failed_conditions(error)}
     if JOB in failed:
         raise Conflict(f"job {before.job_id} is not at version {before.version}") from None
+    if NOT_DELIVERED in failed:
+        raise AlreadyDelivered("the photo is an output that was delivered") from None
     if PICTURE in failed:
         item: Item | None = reasons_of(error)[failed[PICTURE]].get("Item")
         return item
-    if NOT_DELIVERED in failed:
-        raise AlreadyDelivered("the photo is an output that was delivered") from None
     raise claim_error(error) from None
 
 
@@ -250,16 +250,16 @@ class DynamoJobStore:
 
     def raise_newest_upload(self, bucket: str, key: str, sequencer: str, etag: str = "") -> str:
         """See `JobStore`. Another call than this one is made only where the bytes are others than before."""
-        rank, now = sequencer_rank(sequencer), self._clock.now()
+        rank = sequencer_rank(sequencer)
         if etag:
-            there = self._update_unless(newest_upload_request(self._table, bucket, key, sequencer, etag, now))
+            there = self._update_unless(newest_upload_request(self._table, bucket, key, sequencer, etag))
             if there is None:
                 return sequencer
             if (newest := str(there["rank"]["S"])) > rank:
                 if there.get("etag") != {"S": etag} and read_same_since(there) <= rank:
                     self._update_unless(other_bytes_request(self._table, bucket, key, newest))
                 return str(there["sequencer"]["S"])
-        there = self._update_unless(newest_bytes_request(self._table, bucket, key, sequencer, etag, now))
+        there = self._update_unless(newest_bytes_request(self._table, bucket, key, sequencer, etag))
         return sequencer if there is None else str(there["sequencer"]["S"])
 
     def same_since(self, bucket: str, key: str) -> str:

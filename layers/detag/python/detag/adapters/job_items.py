@@ -346,7 +346,6 @@ NEWEST_UPLOAD_ATTRIBUTES: Final = (
     ),
     Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
     Attribute("key", "key", TEXT, ALWAYS, means="The photo's key."),
-    EXPIRES_AT,
 )
 DELIVERY_ATTRIBUTES: Final = (
     Attribute("bucket", "bucket", TEXT, ALWAYS, means="The input bucket."),
@@ -397,7 +396,6 @@ DELIVERY_ATTRIBUTES: Final = (
         "",
         means="Where the record of the photo is: a newer version, or a delivery, removes it.",
     ),
-    EXPIRES_AT,
 )
 """What the item of the newest upload has besides, written by whoever stores outputs or a record of the photo."""
 DELIVERED_FIELDS: Final = ("sequencer", "keys", "recorded", "record")
@@ -698,7 +696,7 @@ def newest_upload_pk(bucket: str, key: str) -> str:
     return "head#" + hashlib.sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
-def newest_upload_item(bucket: str, key: str, sequencer: str, etag: str, now: float) -> Item:
+def newest_upload_item(bucket: str, key: str, sequencer: str, etag: str) -> Item:
     """The item of the newest upload of a key, whose bytes are others than before."""
     newest = {
         "rank": sequencer_rank(sequencer),
@@ -707,7 +705,6 @@ def newest_upload_item(bucket: str, key: str, sequencer: str, etag: str, now: fl
         "same_since": sequencer_rank(sequencer),
         "bucket": bucket,
         "key": key,
-        "expires_at": int(now + LASTING_SECONDS),
     }
     return {"pk": {"S": newest_upload_pk(bucket, key)}} | _written(NEWEST_UPLOAD_ATTRIBUTES, newest.__getitem__)
 

@@ -5,6 +5,7 @@ Every name in an expression is a placeholder: DynamoDB reserves some 570 words, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -263,9 +264,9 @@ def claim_name_request(table: str, output_key: str, source: str) -> Request:
     }
 
 
-def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, etag: str) -> Request:
     """An UpdateItem that records a sequencer unless a newer one is there, or one of other bytes."""
-    request = newest_bytes_request(table, bucket, key, sequencer, etag, now)
+    request = newest_bytes_request(table, bucket, key, sequencer, etag)
     same = "#same_since = if_not_exists(#same_since, :same_since)"
     return request | {
         "UpdateExpression": request["UpdateExpression"].replace("#same_since = :same_since", same),
@@ -273,17 +274,17 @@ def newest_upload_request(table: str, bucket: str, key: str, sequencer: str, eta
     }
 
 
-def newest_bytes_request(table: str, bucket: str, key: str, sequencer: str, etag: str, now: float) -> Request:
+def newest_bytes_request(table: str, bucket: str, key: str, sequencer: str, etag: str) -> Request:
     """An UpdateItem that records a sequencer, of other bytes than before, unless a newer one is there."""
-    item = newest_upload_item(bucket, key, sequencer, etag, now)
+    item = newest_upload_item(bucket, key, sequencer, etag)
     pk = item.pop("pk")
-    gone = "" if "etag" in item else " REMOVE #etag"
+    gone = [EXPIRES_AT.name] if "etag" in item else [EXPIRES_AT.name, "etag"]
     return {
         "TableName": table,
         "Key": {"pk": pk},
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item) + gone,
+        "UpdateExpression": _update(item, gone),
         "ConditionExpression": "attribute_not_exists(#rank) OR #rank <= :rank",
-        "ExpressionAttributeNames": {f"#{name}": name for name in (*item, "etag")},
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*item, *gone, "etag")},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
@@ -303,13 +304,13 @@ def other_bytes_request(table: str, bucket: str, key: str, newest: str) -> Reque
 
 def begin_delivery_request(table: str, bucket: str, key: str, worker: str, now: float, until: float) -> Request:
     """An UpdateItem that reserves the right to store outputs of a photo, unless another worker has it."""
-    item = delivery_item(bucket=bucket, key=key, worker=worker, until=until, expires_at=int(now + LASTING_SECONDS))
+    item = delivery_item(bucket=bucket, key=key, worker=worker, until=until)
     return {
         "TableName": table,
         "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in item),
+        "UpdateExpression": _update(item, [EXPIRES_AT.name]),
         "ConditionExpression": "attribute_not_exists(#storing) OR #storing_until <= :now OR #storing = :storing",
-        "ExpressionAttributeNames": {f"#{name}": name for name in item},
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*item, EXPIRES_AT.name)},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()}
         | {":now": {"N": SECONDS.write(now)}},
         "ReturnValues": "ALL_NEW",
@@ -319,17 +320,23 @@ def begin_delivery_request(table: str, bucket: str, key: str, worker: str, now: 
 def end_delivery_request(table: str, bucket: str, key: str, worker: str, delivered: Delivered) -> Request:
     """An UpdateItem that gives the right back, while the worker has it, and records what has been delivered."""
     item = delivery_item(**{field: getattr(delivered, field) for field in DELIVERED_FIELDS})
-    given = f"SET {', '.join(f'#{name} = :{name}' for name in item)} " if item else ""
-    gone = ["storing", "storing_until", *(name for name in ("recorded", "record") if name not in item)]
+    gone = [EXPIRES_AT.name, "storing", "storing_until"]
+    gone += [name for name in ("recorded", "record") if name not in item]
     names = {f"#{name}": name for name in (*item, *gone)}
     return {
         "TableName": table,
         "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},
-        "UpdateExpression": f"{given}REMOVE {', '.join(f'#{name}' for name in gone)}",
+        "UpdateExpression": _update(item, gone),
         "ConditionExpression": "#storing = :worker",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()} | {":worker": {"S": worker}},
     }
+
+
+def _update(item: Item, gone: Sequence[str]) -> str:
+    """An expression that writes some attributes, under their own names, and takes others away."""
+    written = f"SET {', '.join(f'#{name} = :{name}' for name in item)} " if item else ""
+    return f"{written}REMOVE {', '.join(f'#{name}' for name in gone)}"
 
 
 def set_aside_request(table: str, job_id: str, now: float, due_at: float) -> Request:

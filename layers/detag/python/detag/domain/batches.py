@@ -25,8 +25,6 @@ FEWEST: Final = 10
 """Photos of a batch that is worth an event: each of fewer has its own."""
 MOST_COUNTED: Final = 500
 """Ends that are counted in one minute."""
-NEEDS_A_PERSON: Final = frozenset({Reason.OTHER_ACCOUNT})
-"""Why a photo waits, in an intake that is open, for what only a person can do."""
 ENDS: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
 
 
@@ -108,6 +106,18 @@ def goes_on(intake: Intake, *, is_open: bool) -> bool:
     a paused intake may go on: its probe comes every quarter of an hour for as long as nobody tops up.
     """
     return is_open or intake.state == "draining" or intake.reason is Reason.RUNFLOW_DOWN
+
+
+def waiting_for_a_person(intake: Intake) -> frozenset[Reason]:
+    """Why an open job that does not wait for the intake waits for what only a person can do: without a key that works,
+    nothing is searched for, and without any key nothing is asked for.
+    """
+    match intake.reason if intake.state == "paused" else None:
+        case Reason.UNAUTHORIZED:
+            return frozenset({Reason.OTHER_ACCOUNT, Reason.UNCONFIRMED})
+        case Reason.NOT_CONFIGURED:
+            return frozenset({Reason.OTHER_ACCOUNT, Reason.UNCONFIRMED, Reason.REOPENED})
+    return frozenset({Reason.OTHER_ACCOUNT})
 
 
 def is_idle(batch: Batch) -> bool:

@@ -334,7 +334,9 @@ class Photo:
     metadata: tuple[tuple[str, str], ...]
     ratio: str | None
     picture: str | None = None
-    """What its picture is known by; None where results are not reused."""
+    """What its picture is known by; None where that cannot be told."""
+    shared: bool = True
+    """Whether results are reused: one photo then pays for all that are equal."""
     as_output: str | None = None
     """What it is known by if detag delivered it; None where it is to be cleaned all the same."""
 
@@ -469,7 +471,8 @@ def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: flo
         content_type,
         tuple(sorted(head.metadata.items())),
         ratio,
-        picture=picture_id(head.etag, head.size, ratio=ratio, again=again) if criteria.reuses else None,
+        picture=picture_id(head.etag, head.size, ratio=ratio, again=again),
+        shared=criteria.reuses,
         as_output=output_id(head.etag, head.size) if again is None and job.again is None else None,
     )
 
@@ -598,12 +601,11 @@ def begin(
         account=account,
         picture=photo.picture,
         picture_version=(met.version if met else 0) + 1,
-        picture_until=now + run_timeout_hours * 3_600.0,
+        picture_until=now + run_timeout_hours * 3_600.0 if photo.shared else 0.0,
         not_reused=over.not_reused if over is not None else None,
     )
     why = f"submission {number}"
-    as_output = None if met is not None and met.is_known else photo.as_output  # it is a photo that was cleaned before
-    return Step(move=claimed, decision="sending", why=why, met=met, unless_output=as_output)
+    return Step(move=claimed, decision="sending", why=why, met=met, unless_output=photo.as_output)
 
 
 # An equal photo

@@ -277,11 +277,12 @@ class Job:
     cost: str | None = None
     """What the run cost in US dollars, as Runflow gave it."""
     picture: str | None = None
-    """What the job's picture is known by, since it was first claimed or met; None where results are not reused."""
+    """What the job's picture is known by, since it was first claimed or met; None where that cannot be told."""
     picture_version: int = 0
     """The version of the picture's item that the latest claim wrote; 0 if that was of another picture."""
     picture_until: float = 0.0
-    """When another job may pay for the same picture, whatever has become of this one."""
+    """When another job may pay for the same picture, whatever has become of this one; 0 where results are not reused:
+    then each job pays for itself, and what it makes of the picture is known all the same."""
     not_reused: str | None = None
     """Why a result that was known is not used, and the photo is paid for."""
     reused_from: str | None = None
@@ -365,10 +366,15 @@ class Job:
         return hashlib.sha256(f"detag/{self.client_ref}".encode()).hexdigest()
 
     @property
+    def shares_picture(self) -> bool:
+        """Whether the job was claimed to pay for its picture on behalf of all equal photos."""
+        return self.picture is not None and self.picture_until > 0.0
+
+    @property
     def holds_picture(self) -> bool:
         """Whether the job pays for its picture, or may have: no other pays for an equal one meanwhile."""
         sent = self.state in (State.SUBMITTING, State.SUBMITTED)
-        return self.picture is not None and (sent or self.unconfirmed)
+        return self.shares_picture and (sent or self.unconfirmed)
 
     @property
     def waits_for_intake(self) -> bool:

@@ -217,13 +217,16 @@ def know(
     run_id: str | None = None,
     partial: bool = False,
     asked: bool = False,
+    alone: bool = False,
 ) -> Picture:
     """Remember what was delivered of it; `copies`: of a result that was known, the one with the originals `of`, or the
-    first. `asked`: a new run was asked for in place of what was known.
+    first. `asked`: a new run was asked for in place of what was known. `alone`: its job paid for itself alone, since
+    results were not reused then.
 
     A copy is one more name of its result, since people delete the old folder after they renamed it, or the new one
     again; so are the outputs of the same run, stored again. The result of another run stays beside what was known: in
-    front, where its job has the picture, and behind, where it came late. What was rejected makes way for it.
+    front, where its job has the picture or paid for itself alone, and behind, where it came late. What was rejected
+    makes way for it.
     """
     left = leave(picture, job_id)
     if picture.was_rejected(run_id):
@@ -240,7 +243,7 @@ def know(
         key, outputs = delivered.source_key, delivered.outputs
         made = Result(source_key=key, outputs=outputs, originals=outputs, run_id=run_id, partial=partial)
         known = [one for one in results if not picture.was_rejected(one.run_id)]
-        results = _beside(known, made, first=picture.taken_by == job_id, asked=asked)
+        results = _beside(known, made, first=alone or picture.taken_by == job_id, asked=asked)
     version = picture.version + 1
     return replace(left, results=_fitting(results), version=version, known_version=version)
 

@@ -259,7 +259,7 @@ class Reason(StrEnum):
     RUN_FAILED = (
         "run_failed",
         Group.FAILED,
-        "Runflow could not clean the photo. The cost shows whether that was charged.",
+        "Runflow could not clean the photo. That is free, unless a cost is given.",
         "Read the detail; then reopen it as unpaid. If that is refused because it was charged: as paid.",
         True,
     )

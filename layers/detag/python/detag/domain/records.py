@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from detag.domain.job import Job, State, sequencer_rank
@@ -54,6 +55,7 @@ def text_of(job: Job) -> str:
     URL in it.
     """
     reason = job.reason
+    happened, do = (reason.means, reason.do) if reason else ("The photo was not cleaned.", "Upload it again.")
     uploaded = datetime.fromtimestamp(job.upload.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     runs = tuple(run for run in (*job.earlier_runs, job.run_id, *job.missing_runs) if run)
     facts = {
@@ -65,13 +67,28 @@ def text_of(job: Job) -> str:
         "Decision": job.decision,
         "Runflow's code": job.code,
         "Runflow's runs": ", ".join(runs),
-        "Charged": f"${job.cost}" if job.cost else None if runs or job.reservation else "nothing",
+        "Charged": _charged(job),
         "In all": f"${job.total_cost}" if job.spent else None,
+        "To reopen": "run what the stack's output ReopenCommand says" if "reopen" in do.lower() else None,
         "Job": job.job_id,
     }
     lines = [f"{name + ':':<16}{_one_line(value)}" for name, value in facts.items() if value]
-    happened, do = (reason.means, reason.do) if reason else ("The photo was not cleaned.", "Upload it again.")
     return "\n".join((*_sentences(happened), "", f"What to do: {do}", "", *lines, ""))
+
+
+def _charged(job: Job) -> str:
+    """What the photo was charged with, as far as that is known when it ends."""
+    told = f"${job.cost}" if job.cost is not None and job.cost.strip("0.") else ""
+    kept = job.reservation.usd if job.reservation is not None else Decimal(0)
+    if kept and job.reserved_run is not None and not job.has_submission(job.reserved_run):  # another run's, and billed
+        return f"${kept}"
+    if kept and (job.reserved_run is not None or job.cost is None):
+        perhaps = f"perhaps ${kept}: Runflow had not said yet"
+        return f"{told}, and {perhaps}" if told else perhaps
+    may_be = job.run_id is not None and job.reason is not None and job.reason.repairable
+    if may_be and job.cost is None and job.reason is not Reason.RUN_FAILED:  # one that failed without a cost is free
+        return "perhaps: Runflow had not said yet"
+    return told or "nothing"
 
 
 def _sentences(text: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -65,9 +66,42 @@ _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
+_DEEPEST: Final = 5
+"""In how many objects, lists and texts of JSON, one inside of the other, a request is looked for: an envelope of SNS,
+EventBridge or SQS takes three.
+"""
+
+
 def asks_to_reopen(message: Mapping[str, Any]) -> bool:
-    """Whether a message of the upload queue is a request, well-formed or not: no other there says how, or by whom."""
-    return not {"reopen", "how", "by"}.isdisjoint(name.lower() for name in message)
+    """Whether a message of the upload queue is a request, well-formed or not, or has one inside: no other there says
+    how, or by whom. What tells of an upload as well is none, unless it says so itself: no upload may be lost.
+    """
+    if _says_how(message):
+        return True
+    objects = list(_objects(message, _DEEPEST))
+    return any(map(_says_how, objects)) and not any(map(_tells_of_upload, objects))
+
+
+def _says_how(fields: Mapping[str, Any]) -> bool:
+    return not {"reopen", "how", "by"}.isdisjoint(name.strip().lower() for name in fields)
+
+
+def _tells_of_upload(fields: Mapping[str, Any]) -> bool:
+    return any(isinstance(fields.get(name), Mapping) for name in ("bucket", "object", "s3", "listed"))
+
+
+def _objects(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
+    """The objects in a value of JSON, also in texts that are JSON."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            value = [json.loads(value)]
+        except (ValueError, RecursionError):
+            return
+    if isinstance(value, Mapping):
+        yield value
+    if depth and isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _objects(one, depth - 1)
 
 
 def read_reopen(message: Mapping[str, Any], now: float) -> Reopen:
@@ -77,7 +111,7 @@ def read_reopen(message: Mapping[str, Any], now: float) -> Reopen:
     """
     asked = message.get("reopen")
     if not isinstance(asked, Mapping):
-        raise Refusal("malformed: reopen is no object")
+        raise Refusal("malformed: the message has no object named reopen")
     request_id, by, how = _text(asked, "id"), _text(asked, "by"), _text(asked, "how")
     if not _ID.match(request_id):
         raise Refusal("malformed: id is 1 to 64 letters, digits, dots, colons, hyphens and underscores")

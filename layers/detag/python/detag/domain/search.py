@@ -124,7 +124,7 @@ def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:
         return "the URL expires"
     if job.reservation is None or job.reservation.day != day_of(now):
         return "the day is over"
-    if job.picture is not None and job.picture_until - now <= waits.LEASE.seconds:
+    if job.shares_picture and job.picture_until - now <= waits.LEASE.seconds:
         return "another may pay for an equal photo"  # the next claim finds that out
     return None
 

@@ -19,7 +19,7 @@ from detag.domain.reasons import Reason
 from detag.domain.search import MAX_CURSOR
 
 LASTING_SECONDS: Final = 400 * DAY_SECONDS
-"""How long newest uploads, day budgets and charged runs are kept: longer than any job that refers to them."""
+"""How long day budgets and charged runs are kept: longer than any job that refers to them."""
 MAX_BODY_BYTES: Final = 65_536
 MAX_OUTPUTS: Final = 64
 MAX_STORED: Final = 16
@@ -100,10 +100,11 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
 
     It is taken with each claim, left with whatever gives the claim up, and known with a delivery. A run that is used
-    after that takes it again, if nobody has it. A photo is sent again only while its job has it.
+    after that takes it again, if nobody has it. A photo is sent again only while its job has it. Where results are not
+    reused it is only known with a delivery.
     """
     job_id = after.job_id
-    if after.picture is not None and _is_claimed(before, after):
+    if after.picture is not None and after.shares_picture and _is_claimed(before, after):
         until = after.picture_until
         expected = met or Picture(picture_id=after.picture)
         take = partial(pictures.take, job_id=job_id, until=until)
@@ -111,12 +112,13 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     own = None
     if before.holds_picture and before.picture_version == 1 and before.picture is not None:
         own = Picture(picture_id=before.picture, version=1, taken_by=job_id)
-    if after.picture is not None and before.unconfirmed and after.state is State.SUBMITTING:
+    if after.picture is not None and after.shares_picture and before.unconfirmed and after.state is State.SUBMITTING:
         claimed = after.picture_version if after.again is None else None
         return PictureChange(after.picture, lambda picture: pictures.keep(picture, job_id, claimed), own)
     if after.picture is not None and after.reason is Reason.SAME_PICTURE and before.due_at != after.due_at and met:
         return PictureChange(after.picture, lambda picture: pictures.wait(picture, job_id), met, waits=True)
-    if after.picture is not None and after.state is State.SUBMITTED and not before.holds_picture:
+    sent = after.state is State.SUBMITTED and after.holds_picture
+    if after.picture is not None and sent and not before.holds_picture:
         since, span = after.submitted_at, after.picture_until - after.claimed_at
         return PictureChange(after.picture, lambda picture: pictures.retake(picture, job_id, since, span), None)
     if after.picture is not None and _delivers(before, after):
@@ -178,6 +180,7 @@ def _known(picture: Picture, job: Job, met: Picture | None) -> Picture:
         run_id=job.run_id,
         partial=job.partial,
         asked=job.again is not None,
+        alone=not job.shares_picture,
     )
     return picture if known == as_met else known
 

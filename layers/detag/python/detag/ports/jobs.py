@@ -103,7 +103,7 @@ class JobStore(Protocol):
         `limit`, in US dollars, is the day's limit, which a new reservation must fit; without it the money moves
         whatever the limit is, and whether the day's budget is open or not.
 
-        Raises `Conflict` where the item is not as `before`, else `PictureTaken`, else `AlreadyDelivered`, else
+        Raises `Conflict` where the item is not as `before`, else `AlreadyDelivered`, else `PictureTaken`, else
         `DayNotOpen`, else `LimitReached`, each without any effect.
         """
         ...

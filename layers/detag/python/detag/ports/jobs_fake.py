@@ -153,9 +153,9 @@ class FakeJobStore:
             present = self.jobs.get(before.job_id)
             if (present.version if present else 0) != before.version:
                 raise Conflict(f"job {before.job_id} is not at version {before.version}")
-            pictures = self._pictures(picture_change(before, after, met))
             if self.known_bytes.get(unless_output or "") == OUTPUT:
                 raise AlreadyDelivered("the photo is an output that was delivered")
+            pictures = self._pictures(picture_change(before, after, met))
             self._move_money(before.reservations, after.reservations, limit)
             self.jobs[written.job_id] = written
             self.aside.pop(written.job_id, None)

@@ -8,7 +8,6 @@ from typing import Final
 from detag.domain.batches import (
     ENDS,
     MOST_COUNTED,
-    NEEDS_A_PERSON,
     Batch,
     Uncounted,
     begin,
@@ -19,6 +18,7 @@ from detag.domain.batches import (
     is_told,
     is_worth_saving,
     span,
+    waiting_for_a_person,
 )
 from detag.domain.job import Job
 from detag.ports.clock import Clock
@@ -76,7 +76,7 @@ class Batches:
         if not batch.ends and not found.jobs:
             return False
         intake = self._jobs.intake()  # first: a probe that the index still shows is then known for one
-        is_open = self._jobs.is_any_open(besides=intake.probe_job, waiting_for=NEEDS_A_PERSON)
+        is_open = self._jobs.is_any_open(besides=intake.probe_job, waiting_for=waiting_for_a_person(intake))
         return goes_on(intake, is_open=is_open)
 
     def _uncounted(self, batch: Batch, now: float) -> Uncounted:

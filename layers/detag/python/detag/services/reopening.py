@@ -79,7 +79,7 @@ class Reopening:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id, request_id=request.request_id)
                 return None
-        return self._steps.take(self._published(job), decided)
+        return self._steps.take(self._with_metadata(self._published(job)), decided)
 
     def _refused(self, job: Job, request: Request) -> Refusal | None:
         """Why what has become of a job's photo forbids to reopen it."""
@@ -94,6 +94,12 @@ class Reopening:
         if job.pending:
             raise Transient("its end is not published yet")
         return job
+
+    def _with_metadata(self, job: Job) -> Job:
+        """The job with its photo's own metadata, which one that was delivered does not keep: a run that was missing may
+        give an output before the photo is judged again.
+        """
+        return job if job.source_metadata or not job.submission_no else self._admission.with_metadata(job)
 
     def _charged(self, job: Job) -> bool:
         """Whether a run of the job was charged by its id."""

@@ -1,0 +1,93 @@
+"""`ReuseResults` is turned off, and on again: the newest result of a picture is the known one."""
+
+from __future__ import annotations
+
+import pytest
+
+from detag.domain.job import Job, State
+from detag.domain.naming import RUN_ID
+from detag.ports.runs_fake import Ending, tiny_image
+from tests.unit.services.harness import Harness
+
+DATA = tiny_image("image/jpeg", b"the same")
+
+
+class Shop(Harness):
+    """Each run makes other pixels, and every upload is of one photo."""
+
+    def __init__(self, *, reuses: bool) -> None:
+        super().__init__(reuse_results=reuses)
+        self.endings = [Ending(instead=tiny_image("image/webp", b"result %d" % number)) for number in range(9)]
+
+    def drop(self, key: str) -> Job:
+        """The photo is uploaded, and arrives."""
+        self.wait(1.0)
+        self.submit.handle(self.upload(key, DATA), self.clock.monotonic() + 30.0)
+        self.wait(100.0)
+        job = list(self.jobs.jobs.values())[-1]
+        if job.state is State.SUBMITTED:
+            self.give({"job_id": job.job_id, "run_id": job.run_id})
+        arrived = self.jobs.jobs[job.job_id]
+        assert arrived.state is State.DELIVERED
+        return arrived
+
+    def shown(self, key: str) -> str:
+        """The bytes at a key of the output bucket."""
+        return self.photos.outputs[key].etag
+
+
+@pytest.mark.parametrize("key", ["a.jpg", "b.jpg", "c.jpg"])
+@pytest.mark.parametrize("meanwhile", ["a.jpg", "b.jpg"])
+def test_the_newest_result_is_reused(meanwhile: str, key: str) -> None:
+    """A photo keeps the one under its own name; whatever else, nothing older takes its place."""
+    shop = Shop(reuses=True)
+    shop.drop("a.jpg")
+    shop.deploy(reuse_results=False)
+    newest = shop.drop(meanwhile)
+    own = shop.photos.outputs.get(f"{key}.webp")
+    shop.deploy()
+    again = shop.drop(key)
+    assert (again.cost, len(shop.runs.runs)) == ("0", 2)
+    assert shop.shown(f"{key}.webp") == (newest.stored[0].etag if own is None else own.etag)
+
+
+def test_what_was_delivered_while_it_was_off_is_known() -> None:
+    shop = Shop(reuses=False)
+    shop.drop("a.jpg")
+    newest = shop.drop("a.jpg")
+    shop.deploy()
+    again = shop.drop("a.jpg")
+    assert (again.cost, again.reused_from) == ("0", "a.jpg.webp")
+    assert shop.photos.outputs["a.jpg.webp"].metadata[RUN_ID] == newest.run_id, "nothing is written"
+
+
+def test_without_reuse_none_waits_for_another() -> None:
+    """Two equal photos at the same time are two runs, and neither keeps the picture from the next."""
+    shop = Shop(reuses=False)
+    for key in ("a.jpg", "b.jpg"):
+        shop.wait(1.0)
+        shop.submit.handle(shop.upload(key, DATA), shop.clock.monotonic() + 30.0)
+    assert [job.state for job in shop.jobs.jobs.values()] == [State.SUBMITTED] * 2
+    assert shop.jobs.pictures == {}
+    shop.deploy()
+    assert shop.drop("c.jpg").cost == "0.14"
+    assert shop.drop("d.jpg").reused_from == "c.jpg.webp"
+
+
+def test_a_result_without_reuse_leaves_who_pays() -> None:
+    """It was asked for while reuse was off, and arrives while an equal photo is being paid for: that one goes on."""
+    shop = Shop(reuses=False)
+    shop.endings = [Ending(seconds=50.0), Ending(seconds=900.0)]
+    for key, reuses in (("a.jpg", False), ("b.jpg", True)):
+        shop.deploy(reuse_results=reuses)
+        shop.wait(1.0)
+        shop.submit.handle(shop.upload(key, DATA), shop.clock.monotonic() + 30.0)
+    first, second = shop.jobs.jobs.values()
+    shop.wait(60.0)
+    shop.give({"job_id": first.job_id, "run_id": first.run_id})
+    (picture,) = shop.jobs.pictures.values()
+    assert (picture.taken_by, picture.first.run_id) == (second.job_id, first.run_id)
+    shop.wait(1_000.0)
+    shop.give({"job_id": second.job_id, "run_id": second.run_id})
+    (picture,) = shop.jobs.pictures.values()
+    assert (picture.taken_by, picture.first.run_id) == (None, second.run_id)
