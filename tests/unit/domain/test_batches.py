@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from detag.domain.batches import (
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, Upload
 from detag.domain.reasons import INTAKE_REASONS, Reason
+from detag.domain.reopening import Request, Way
 from detag.domain.waits import BATCH, LATE_END
 
 NOW = 1_795_453_200.0
@@ -51,6 +53,7 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
         "reasons": {"empty": 1, "run_failed": 1},
         "usd": "1.26",
         "reused": 1,
+        "nothing_new": 0,
         "first_upload": "2026-11-23T16:59:00+00:00",
         "last_upload": "2026-11-23T17:01:00+00:00",
     }
@@ -62,6 +65,27 @@ def test_a_batch_that_cost_nothing_says_so_in_digits() -> None:
     assert event_of(batch)["usd"] == "0.00000000"
     asked_again = ended(cost="0.14000000", run_id="run-1", told_costs=(("run-1", "0.14000000"),))
     assert event_of(counted([asked_again] * 10))["usd"] == "0.00000000"
+
+
+def test_a_batch_says_where_asking_again_found_nothing() -> None:
+    """Whoever asked about a hundred failed photos does not take them for a hundred new failures."""
+
+    def asked(how: Way, state: State = State.FAILED, reason: Reason | None = Reason.NO_OUTPUT, **changes: Any) -> Job:
+        return ended(state, reason, requests=(Request("r-1", how, "anna", NOW),), run_id="run-1", **changes)
+
+    before = (("run-1", "0.14"),)
+    jobs = [asked(Way.ASK, cost="0.14", told_costs=before) for _ in range(4)] + [
+        asked(Way.ASK, State.CANCELLED, Reason.CANCELLED_AT_RUNFLOW, cost="0"),
+        asked(Way.ASK, State.DELIVERED, None, cost="0.14", told_costs=before),
+        asked(Way.ASK, cost="0.14"),  # it was charged in the meantime
+        asked(Way.UNPAID, cost="0"),
+        ended(State.FAILED, Reason.NO_OUTPUT, cost="0.14"),
+    ]
+    told = event_of(counted(jobs))
+    assert told["nothing_new"] == 5
+    assert told["states"] == {"failed": 7, "cancelled": 1, "delivered": 1}
+    assert told["reasons"] == {"no_output": 7, "cancelled_at_runflow": 1}
+    assert told["usd"] == "0.28"
 
 
 @pytest.mark.parametrize(("photos", "told"), [(9, False), (10, True)])

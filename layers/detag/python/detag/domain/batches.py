@@ -20,6 +20,7 @@ from detag.domain.job import DAY_SECONDS, Job, State
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.records import NOT_A_PHOTO
+from detag.domain.reopening import Way
 
 FEWEST: Final = 10
 """Photos of a batch that is worth an event: each of fewer has its own."""
@@ -37,7 +38,9 @@ class Batch:
     active_at: float = 0.0
     """When something was last seen to happen."""
     ends: tuple[tuple[str, int], ...] = ()
-    """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`."""
+    """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`; and
+    `failed/not_confirmed/nothing_new` where it was reopened to ask, and nothing new was found.
+    """
     usd: Decimal = Decimal(0)
     """What Runflow charged for them, in US dollars."""
     reused: int = 0
@@ -140,9 +143,9 @@ def event_of(batch: Batch) -> dict[str, Any]:
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for end, number in batch.ends:
-        state, _, reason = end.partition("/")
+        state, _, rest = end.partition("/")
         states[state] += number
-        if reason:
+        if reason := rest.removesuffix(_NOTHING_NEW):
             reasons[reason] += number
     return {
         "photos": batch.photos,
@@ -150,13 +153,19 @@ def event_of(batch: Batch) -> dict[str, Any]:
         "reasons": dict(reasons),
         "usd": format(batch.usd, "f"),
         "reused": batch.reused,
+        "nothing_new": sum(number for end, number in batch.ends if end.endswith(_NOTHING_NEW)),
         "first_upload": _written(batch.first_upload),
         "last_upload": _written(batch.last_upload),
     }
 
 
+_NOTHING_NEW: Final = "/nothing_new"
+
+
 def _end_of(job: Job) -> str:
-    return f"{job.state}/{job.reason}" if job.reason else job.state.value
+    end = f"{job.state}/{job.reason}" if job.reason else job.state.value
+    asked = bool(job.requests) and job.requests[-1].how is Way.ASK
+    return end + _NOTHING_NEW if asked and job.state is not State.DELIVERED and not job.cost_since else end
 
 
 def _written(seconds: float) -> str:

@@ -196,7 +196,7 @@ class Reason(StrEnum):
         "other_stacks",
         Group.SKIPPED,
         "The photo was uploaded while another installation of detag cleaned this folder, and may be cleaned already.",
-        "Look for it where that one put its cleaned photos; if it is not there, reopen it (unpaid).",
+        "Look for its output where that one put them; if it is not there, reopen it (unpaid).",
     )
 
     DELETED = ("deleted", Group.SUPERSEDED, "The photo was deleted before it was sent.", "Nothing, or upload it again.")
