@@ -57,7 +57,7 @@ MUTANTS: Final = (
         "what detag delivered is not cleaned again",
         "already cleaned",
         DECISIONS + "begin",
-        "unless_output=as_output",
+        "unless_output=photo.as_output",
         "unless_output=None",
         400,
     ),
