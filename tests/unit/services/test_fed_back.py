@@ -11,7 +11,7 @@ from detag.domain.reasons import Reason
 from tests.unit.services.harness import Harness
 
 
-class Shop(Harness):
+class FedBack(Harness):
     """One photo is delivered, and its output was uploaded and skipped."""
 
     def __init__(self) -> None:
@@ -45,39 +45,39 @@ class Shop(Harness):
 
 def test_an_output_that_is_paid_for_once_is_cleaned_once() -> None:
     """The request is for one upload alone: what is uploaded after it is skipped as before, under any name."""
-    shop = Shop()
-    paid = shop.reopen(shop.skipped, "paid", "r-1")
+    harness = FedBack()
+    paid = harness.reopen(harness.skipped, "paid", "r-1")
     assert (paid.state, paid.cost) == (State.DELIVERED, "0.14")
     for key in ("back.webp", "third.webp"):
-        assert shop.drop(key, shop.output).reason is Reason.ALREADY_CLEANED
-    assert len(shop.runs.runs) == 2
+        assert harness.drop(key, harness.output).reason is Reason.ALREADY_CLEANED
+    assert len(harness.runs.runs) == 2
 
 
 @pytest.mark.parametrize("how", ["deleted", "rejected"])
 def test_an_output_is_not_paid_for_again_because_its_own_is_bad(how: str) -> None:
-    shop = Shop()
-    (output,) = shop.reopen(shop.skipped, "paid", "r-1").stored
+    harness = FedBack()
+    (output,) = harness.reopen(harness.skipped, "paid", "r-1").stored
     if how == "deleted":
-        del shop.photos.outputs[output.key], shop.photos.older[output.key, output.version_id or ""]
+        del harness.photos.outputs[output.key], harness.photos.older[output.key, output.version_id or ""]
     else:
-        shop.photos.output_tags[output.key, output.version_id] = {"detag-review": "rejected"}
-    assert shop.drop("third.webp", shop.output).reason is Reason.ALREADY_CLEANED
-    assert len(shop.runs.runs) == 2
+        harness.photos.output_tags[output.key, output.version_id] = {"detag-review": "rejected"}
+    assert harness.drop("third.webp", harness.output).reason is Reason.ALREADY_CLEANED
+    assert len(harness.runs.runs) == 2
 
 
-def test_an_output_is_skipped_while_another_upload_of_it_is_paid_for() -> None:
+def test_an_output_is_skipped_while_it_is_paid_for_elsewhere() -> None:
     """It need not wait for an equal one: it would be skipped all the same."""
-    shop = Shop()
-    at = datetime.fromtimestamp(shop.clock.now(), UTC).isoformat()
-    asked = {"job_id": shop.skipped.job_id, "how": "paid", "by": "anna", "id": "r-1", "at": at}
-    shop.submit.handle({"reopen": asked}, shop.clock.monotonic() + 30.0)
-    assert shop.jobs.jobs[shop.skipped.job_id].state is State.SUBMITTED
-    assert shop.drop("third.webp", shop.output).reason is Reason.ALREADY_CLEANED
+    harness = FedBack()
+    at = datetime.fromtimestamp(harness.clock.now(), UTC).isoformat()
+    asked = {"job_id": harness.skipped.job_id, "how": "paid", "by": "anna", "id": "r-1", "at": at}
+    harness.submit.handle({"reopen": asked}, harness.clock.monotonic() + 30.0)
+    assert harness.jobs.jobs[harness.skipped.job_id].state is State.SUBMITTED
+    assert harness.drop("third.webp", harness.output).reason is Reason.ALREADY_CLEANED
 
 
 def test_each_paid_request_is_an_exception_of_its_own() -> None:
     """Of that upload: it is paid for as often as somebody asks for it."""
-    shop = Shop()
+    harness = FedBack()
     for number in (1, 2):
-        assert shop.reopen(shop.skipped, "paid", f"r-{number}").state is State.DELIVERED
-    assert len(shop.runs.runs) == 3
+        assert harness.reopen(harness.skipped, "paid", f"r-{number}").state is State.DELIVERED
+    assert len(harness.runs.runs) == 3

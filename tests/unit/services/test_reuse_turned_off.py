@@ -12,7 +12,7 @@ from tests.unit.services.harness import Harness
 DATA = tiny_image("image/jpeg", b"the same")
 
 
-class Shop(Harness):
+class Toggled(Harness):
     """Each run makes other pixels, and every upload is of one photo."""
 
     def __init__(self, *, reuses: bool) -> None:
@@ -40,54 +40,54 @@ class Shop(Harness):
 @pytest.mark.parametrize("meanwhile", ["a.jpg", "b.jpg"])
 def test_the_newest_result_is_reused(meanwhile: str, key: str) -> None:
     """A photo keeps the one under its own name; whatever else, nothing older takes its place."""
-    shop = Shop(reuses=True)
-    shop.drop("a.jpg")
-    shop.deploy(reuse_results=False)
-    newest = shop.drop(meanwhile)
-    own = shop.photos.outputs.get(f"{key}.webp")
-    shop.deploy()
-    again = shop.drop(key)
-    assert (again.cost, len(shop.runs.runs)) == ("0", 2)
-    assert shop.shown(f"{key}.webp") == (newest.stored[0].etag if own is None else own.etag)
+    harness = Toggled(reuses=True)
+    harness.drop("a.jpg")
+    harness.deploy(reuse_results=False)
+    newest = harness.drop(meanwhile)
+    own = harness.photos.outputs.get(f"{key}.webp")
+    harness.deploy()
+    again = harness.drop(key)
+    assert (again.cost, len(harness.runs.runs)) == ("0", 2)
+    assert harness.shown(f"{key}.webp") == (newest.stored[0].etag if own is None else own.etag)
 
 
 def test_what_was_delivered_while_it_was_off_is_known() -> None:
-    shop = Shop(reuses=False)
-    shop.drop("a.jpg")
-    newest = shop.drop("a.jpg")
-    shop.deploy()
-    again = shop.drop("a.jpg")
+    harness = Toggled(reuses=False)
+    harness.drop("a.jpg")
+    newest = harness.drop("a.jpg")
+    harness.deploy()
+    again = harness.drop("a.jpg")
     assert (again.cost, again.reused_from) == ("0", "a.jpg.webp")
-    assert shop.photos.outputs["a.jpg.webp"].metadata[RUN_ID] == newest.run_id, "nothing is written"
+    assert harness.photos.outputs["a.jpg.webp"].metadata[RUN_ID] == newest.run_id, "nothing is written"
 
 
 def test_without_reuse_none_waits_for_another() -> None:
     """Two equal photos at the same time are two runs, and neither keeps the picture from the next."""
-    shop = Shop(reuses=False)
+    harness = Toggled(reuses=False)
     for key in ("a.jpg", "b.jpg"):
-        shop.wait(1.0)
-        shop.submit.handle(shop.upload(key, DATA), shop.clock.monotonic() + 30.0)
-    assert [job.state for job in shop.jobs.jobs.values()] == [State.SUBMITTED] * 2
-    assert shop.jobs.pictures == {}
-    shop.deploy()
-    assert shop.drop("c.jpg").cost == "0.14"
-    assert shop.drop("d.jpg").reused_from == "c.jpg.webp"
+        harness.wait(1.0)
+        harness.submit.handle(harness.upload(key, DATA), harness.clock.monotonic() + 30.0)
+    assert [job.state for job in harness.jobs.jobs.values()] == [State.SUBMITTED] * 2
+    assert harness.jobs.pictures == {}
+    harness.deploy()
+    assert harness.drop("c.jpg").cost == "0.14"
+    assert harness.drop("d.jpg").reused_from == "c.jpg.webp"
 
 
 def test_a_result_without_reuse_leaves_who_pays() -> None:
     """It was asked for while reuse was off, and arrives while an equal photo is being paid for: that one goes on."""
-    shop = Shop(reuses=False)
-    shop.endings = [Ending(seconds=50.0), Ending(seconds=900.0)]
+    harness = Toggled(reuses=False)
+    harness.endings = [Ending(seconds=50.0), Ending(seconds=900.0)]
     for key, reuses in (("a.jpg", False), ("b.jpg", True)):
-        shop.deploy(reuse_results=reuses)
-        shop.wait(1.0)
-        shop.submit.handle(shop.upload(key, DATA), shop.clock.monotonic() + 30.0)
-    first, second = shop.jobs.jobs.values()
-    shop.wait(60.0)
-    shop.give({"job_id": first.job_id, "run_id": first.run_id})
-    (picture,) = shop.jobs.pictures.values()
+        harness.deploy(reuse_results=reuses)
+        harness.wait(1.0)
+        harness.submit.handle(harness.upload(key, DATA), harness.clock.monotonic() + 30.0)
+    first, second = harness.jobs.jobs.values()
+    harness.wait(60.0)
+    harness.give({"job_id": first.job_id, "run_id": first.run_id})
+    (picture,) = harness.jobs.pictures.values()
     assert (picture.taken_by, picture.first.run_id) == (second.job_id, first.run_id)
-    shop.wait(1_000.0)
-    shop.give({"job_id": second.job_id, "run_id": second.run_id})
-    (picture,) = shop.jobs.pictures.values()
+    harness.wait(1_000.0)
+    harness.give({"job_id": second.job_id, "run_id": second.run_id})
+    (picture,) = harness.jobs.pictures.values()
     assert (picture.taken_by, picture.first.run_id) == (None, second.run_id)
