@@ -222,7 +222,6 @@ OTHERS = {
     "XML of another kind": b'<?xml version="1.0"?><rss><svg/></rss>',
     "PDF": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3",
     "ZIP": b"PK\x03\x04" + bytes(100),
-    "film": b"\0\0\0\x18ftypmp42" + bytes(100),
     "program": b"\x7fELF" + bytes(100),
     "sound": b"ID3\x03" + bytes(100),
     "RIFF that is no WebP": b"RIFF\x24\0\0\0WAVEfmt " + bytes(100),

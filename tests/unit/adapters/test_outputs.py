@@ -209,7 +209,7 @@ CASES = {
         URL, "not an image", NoImageRule, [answer(body=HTML, Content_Type="image/webp")], body=HTML
     ),
     "SVG": Case(
-        URL, "not an image", NoImageRule, [answer(body=b"<svg/>", Content_Type="image/svg+xml")], body=b"<svg/>"
+        URL, "is not supported", NoImageRule, [answer(body=b"<svg/>", Content_Type="image/svg+xml")], body=b"<svg/>"
     ),
     "nothing at all": Case(URL, "not an image", NoImageRule, [answer(body=b"")], body=b""),
     "an image of another kind": Case(

@@ -372,7 +372,8 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     """
     upload = job.upload
     if not is_of_stack(upload, criteria):
-        return _skipped(Reason.ELSEWHERE, f"this stack cleans {criteria.input_bucket}/{criteria.input_prefix}", now)
+        cleaned = f"{criteria.input_bucket}/{criteria.input_prefix}"
+        return _skipped(Reason.ELSEWHERE, f"this stack cleans {cleaned} (InputBucketName, InputPrefix)", now)
     if job.version == 0 and now - upload.uploaded_at > RETENTION_SECONDS:
         return _skipped(Reason.TOO_OLD, "the upload is more than 90 days old", now)
     if upload.is_folder_marker:
