@@ -13,6 +13,7 @@ from typing import Final
 
 from detag.adapters.job_items import (
     ALWAYS,
+    ASKED_ATTRIBUTES,
     BATCH_ATTRIBUTES,
     BATCH_PK,
     CHARGE_ATTRIBUTES,
@@ -182,6 +183,15 @@ KINDS: Final = (
         ("claim_name",),
         "never.",
         ((None, NAME_ATTRIBUTES),),
+    ),
+    Kind(
+        "A request to reopen by key",
+        "request#<SHA-256 of its id, the bucket and the key, hexadecimal>",
+        "SQS may deliver a request again when another upload is at its key: it is for the job that it first led to.",
+        "submit",
+        ("claim_request",),
+        f"{LASTING} after it came.",
+        ((None, ASKED_ATTRIBUTES),),
     ),
     Kind(
         "A charged run",

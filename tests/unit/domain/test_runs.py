@@ -588,7 +588,7 @@ def test_two_urls_name_the_same_photo_by_host_and_path(one: str | None, other: s
         (None, False),
     ],
 )
-def test_what_may_be_another_spelling_is_not_surely_another_photo(shown: str | None, surely: bool) -> None:
+def test_what_may_be_spelt_otherwise_is_not_another_photo(shown: str | None, surely: bool) -> None:
     """A URL that may be cut off, escaped again or written in another alphabet may still be the photo's."""
     assert is_other_place(shown, "https://b.s3/caf%C3%A9%201.jpg") is surely
 

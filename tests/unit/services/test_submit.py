@@ -16,6 +16,7 @@ from detag.domain.reasons import Reason
 from detag.domain.waits import CLOCK_SKEW, LEASE
 from detag.ports.errors import Conflict, Transient
 from detag.ports.runs_fake import Fault, tiny_image
+from detag.services.submit import ROUNDS
 from tests.environment import ENVIRON
 from tests.unit.services.harness import PRICE, Harness, submitted
 
@@ -339,6 +340,22 @@ def test_a_contended_job_is_left_to_the_queue() -> None:
     harness.broken["jobs.save"] = Conflict("written by another")
     with pytest.raises(Transient, match="contended"):
         harness.submit.handle(harness.upload(), 30.0)
+
+
+def test_a_photo_whose_picture_others_keep_writing_has_an_item() -> None:
+    """It waits, due by itself, and its message is done with: it was received five times, and then a dead letter."""
+    harness = Harness()
+    saves, save = iter(range(100)), harness.jobs.save
+
+    def contended(*args: Any, **given: Any) -> Any:
+        if next(saves) < ROUNDS:
+            raise Conflict("the picture was written by another")
+        return save(*args, **given)
+
+    harness.jobs.save = contended  # type: ignore[method-assign]
+    harness.submit.handle(harness.upload(), 30.0)
+    assert (harness.job.state, harness.job.due_at is not None) == (State.WAITING, True)
+    assert not harness.runs.runs
 
 
 # Not now

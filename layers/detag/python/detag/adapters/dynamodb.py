@@ -50,6 +50,7 @@ from detag.adapters.job_requests import (
     begin_delivery_request,
     charge_requests,
     claim_name_request,
+    claim_request_request,
     closed_between_request,
     due_shard_request,
     end_delivery_request,
@@ -308,9 +309,18 @@ class DynamoJobStore:
 
     def claim_name(self, output_key: str, source: str) -> bool:
         """See `JobStore`."""
+        return self._is_put(claim_name_request(self._table, output_key, source))
+
+    def claim_request(self, request_id: str, bucket: str, key: str, job_id: str) -> bool:
+        """See `JobStore`."""
+        now = self._clock.now()
+        return self._is_put(claim_request_request(self._table, request_id, bucket, key, job_id, now))
+
+    def _is_put(self, request: Request) -> bool:
+        """Whether an item could be put under its condition."""
         try:
             with calling("PutItem"):
-                self._client.put_item(**claim_name_request(self._table, output_key, source))
+                self._client.put_item(**request)
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise

@@ -12,6 +12,7 @@
     picture#<hash>          a picture: who pays for it, or what was delivered of it
     output#<hash>           bytes that were sent as a photo, or delivered as an output
     name#<hash>             a name in the output bucket that is a photo's for good
+    request#<hash>          the job that a request to reopen by key is for
 
 The tables of attributes say how each item is written and read, and `docs/data-model.md` is made from them. Stored names
 stay as they are: items that were written under them, and the indexes over them, cannot be renamed in place.
@@ -429,6 +430,12 @@ NAME_ATTRIBUTES: Final = (
     Attribute("output_key", "output_key", TEXT, ALWAYS, means="The name, a key in the output bucket."),
     Attribute("source", "source", TEXT, ALWAYS, means="The photo, as the metadata of its outputs names it."),
 )
+ASKED_ATTRIBUTES: Final = (
+    Attribute("request_id", "request_id", TEXT, ALWAYS, means="The request's own id."),
+    Attribute("key", "key", TEXT, ALWAYS, means="The photo's key that it names."),
+    Attribute("job_id", "job_id", TEXT, ALWAYS, means="The job of what was at the key when the request first came."),
+    EXPIRES_AT,
+)
 INTAKE_ATTRIBUTES: Final = (
     Attribute("reason", "reason", REASON, "while paused or draining"),
     Attribute("since", "since", SECONDS, ALWAYS, NEVER),
@@ -686,6 +693,13 @@ def name_item(output_key: str, source: str) -> Item:
     name = {"output_key": output_key, "source": source}
     pk = "name#" + hashlib.sha256(output_key.encode()).hexdigest()
     return {"pk": {"S": pk}} | _written(NAME_ATTRIBUTES, name.__getitem__)
+
+
+def request_item(request_id: str, bucket: str, key: str, job_id: str, now: float) -> Item:
+    """The item of a request by key, and of the job that it is for."""
+    asked = {"request_id": request_id, "key": key, "job_id": job_id, "expires_at": int(now + LASTING_SECONDS)}
+    pk = "request#" + hashlib.sha256(f"{request_id}\0{bucket}\0{key}".encode()).hexdigest()
+    return {"pk": {"S": pk}} | _written(ASKED_ATTRIBUTES, asked.__getitem__)
 
 
 # Uploads

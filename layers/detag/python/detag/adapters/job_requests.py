@@ -35,6 +35,7 @@ from detag.adapters.job_items import (
     output_item,
     output_pk,
     picture_item,
+    request_item,
 )
 from detag.domain.job import Job, Reservation, State
 from detag.domain.picture import Picture
@@ -261,6 +262,18 @@ def claim_name_request(table: str, output_key: str, source: str) -> Request:
         "ConditionExpression": "attribute_not_exists(#pk) OR #source = :source",
         "ExpressionAttributeNames": {"#pk": "pk", "#source": "source"},
         "ExpressionAttributeValues": {":source": item["source"]},
+    }
+
+
+def claim_request_request(table: str, request_id: str, bucket: str, key: str, job_id: str, now: float) -> Request:
+    """A PutItem that makes a request by key one for a job, unless it is another's."""
+    item = request_item(request_id, bucket, key, job_id, now)
+    return {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(#pk) OR #job_id = :job_id",
+        "ExpressionAttributeNames": {"#pk": "pk", "#job_id": "job_id"},
+        "ExpressionAttributeValues": {":job_id": item["job_id"]},
     }
 
 

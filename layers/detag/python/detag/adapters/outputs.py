@@ -107,14 +107,14 @@ class Guard:
         try:
             return sniff(head, length)
         except NotAnImage as error:
-            raise Unsafe(str(error)) from None
+            raise Unsafe(error.fact) from None
 
     def end(self, image: Image | None, head: bytes, tail: bytes) -> None:
         """Refuse an image that stops before its end, as where Content-Length is less than was sent."""
         try:
             shown = image is None or check_tail(image, head, tail)
         except NotAnImage as error:
-            raise Unsafe(str(error)) from None
+            raise Unsafe(error.fact) from None
         if not shown:  # an output has no reason to hide its end, as a photo may
             raise Unsafe("this image file stops before its end, or hides it")
 

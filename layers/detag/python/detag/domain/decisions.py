@@ -438,7 +438,7 @@ def screen_photo(
             case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
                 return _photo(job, image.content_type, head, criteria, now)
             case bytes(end) if whole or len(end) >= LONG_TAIL_BYTES:
-                raise EndNotSeen("its end was not found: open it, save it anew and upload that")
+                raise EndNotSeen("its end was not found", "open it, save it anew and upload that")
             case bytes():
                 return ReadTail(LONG_TAIL_BYTES, of=head)
             case None:

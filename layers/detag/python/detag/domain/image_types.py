@@ -50,12 +50,13 @@ def type_of(head: bytes) -> str | None:
     for signature, content_type in _SIGNATURES.items():
         if head.startswith(signature):
             return content_type
-    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+    known: str | None = filetype.guess_mime(head)
+    if head[4:8] == b"ftyp" and (known is None or head[8:12] in _BRANDS):
         end = min(int.from_bytes(head[:4]), 256)
         brands = (head[8:12], *(head[at : at + 4] for at in range(16, end, 4)))
         found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-        return next((content_type for content_type in found if content_type != "image/heif"), "image/heif")
-    known: str | None = filetype.guess_mime(head)
+        general = "image/heif" if found else None
+        return next((content_type for content_type in found if content_type != "image/heif"), general)
     if known == "image/tiff":
         return _raw(head) or known
     return "image/svg+xml" if known is None and _is_svg(head) else known

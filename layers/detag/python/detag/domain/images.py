@@ -45,7 +45,13 @@ class Head:
 
 
 class NotAnImage(ValueError):
-    """The bytes are not those of a whole image of a type that is accepted; the message is for a person."""
+    """The bytes are not those of a whole image of a type that is accepted. The message is for a person: the fact, and
+    what to do about a photo.
+    """
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}: {advice}" if advice else fact)
+        self.fact = fact
 
 
 class Unsupported(NotAnImage):
@@ -86,6 +92,9 @@ class Image:
     animated: bool
 
 
+UPLOAD_AGAIN: Final = "upload it again"
+
+
 def headers_go_on(head: bytes, size: int) -> bool:
     """Whether `LONG_HEAD_BYTES` are to be read of a file that begins with `head` and is `size` bytes long."""
     content_type = type_of(head)
@@ -102,7 +111,7 @@ def sniff(
     content_type = type_of(head)
     if (content_type or "").startswith("video/"):
         frame = "save one frame of it as JPEG or PNG and upload that"
-        raise Film(f"{content_type} is a film, and only photos are cleaned: {frame}")
+        raise Film(f"{content_type} is a film, and only photos are cleaned", frame)
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
@@ -110,12 +119,12 @@ def sniff(
     if content_type not in _LAYOUTS or content_type not in types:
         raise _unsupported(content_type)
     if content_type in _ENDS and _ENDS[content_type](head) > size:
-        raise Truncated("this image file stops before its end: upload it again")
+        raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     width, height, begins, animated = _LAYOUTS[content_type](head)
     if not width or not height:
         if begins >= size or size < _SMALLEST:
-            raise Truncated("this image file stops before its end: upload it again")
-        raise UnreadableDimensions("its headers tell no width and height: open it, save it anew and upload that")
+            raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
+        raise UnreadableDimensions("its headers tell no width and height", "open it, save it anew and upload that")
     if most_pixels is not None and width * height > most_pixels:
         raise _too_large(width, height, most_pixels)
     return Image(content_type, width, height, size, begins, animated)
@@ -125,7 +134,8 @@ def check_photo(image: Image, most_pixels: int, types: Collection[str] = ACCEPTE
     """Refuse an image of another type, or that is too large. Raises `Unsupported` or `TooManyPixels`."""
     if image.animated:
         raise Unsupported(
-            f"this {image.content_type} file is an animation: save one frame of it as JPEG, PNG or WebP and upload that"
+            f"this {image.content_type} file is an animation",
+            "save one frame of it as JPEG, PNG or WebP and upload that",
         )
     if image.content_type not in types:
         raise _unsupported(image.content_type)
@@ -153,7 +163,7 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     if is_jpeg and _NO_SCAN.search(rest):  # something else follows, so the scan had its end
         return True
     if before <= image.begins or (is_jpeg and _SCAN.search(rest)):
-        raise Truncated("this image file stops before its end: upload it again")
+        raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     return False
 
 
@@ -169,7 +179,7 @@ def check_filled(image: Image, head: bytes, tail: bytes) -> bool:
     if end < min(EMPTY_END_BYTES, length):
         return False
     if not read[max(0, end - EMPTY_END_BYTES) : end].strip(b"\0"):
-        raise Truncated("this WebP file stops before its end: upload it again")
+        raise Truncated("this WebP file stops before its end", UPLOAD_AGAIN)
     return True
 
 
@@ -190,19 +200,22 @@ def _unsupported(content_type: str) -> Unsupported:
     name = next((name for name, types in PHOTO_TYPES.items() if content_type in types), None)
     if name == "HEIC":
         return Unsupported(
-            "HEIC is not supported: on the iPhone choose Settings, Camera, Formats, Most Compatible, so that it saves "
+            "HEIC is not supported",
+            "on the iPhone choose Settings, Camera, Formats, Most Compatible, so that it saves "
             "JPEG, and upload that; or let HEIC through: add it to the parameter PhotoTypes and "
-            "reopen the photo (unpaid)"
+            "reopen the photo (unpaid)",
         )
     other = f"; or add {name} to the parameter PhotoTypes and reopen the photo (unpaid)" if name else ""
-    return Unsupported(f"{content_type} is not supported: save the photo as JPEG, PNG or WebP and upload that{other}")
+    return Unsupported(
+        f"{content_type} is not supported", f"save the photo as JPEG, PNG or WebP and upload that{other}"
+    )
 
 
 def _too_large(width: int, height: int, most: int) -> TooManyPixels:
     """It says both in the unit of the parameter, with as much of a fraction as is seen to be above the limit."""
     megapixels = -(-width * height // 100_000) / 10
     has = f"{megapixels:,.{0 if megapixels.is_integer() else 1}f} megapixels ({width:,} x {height:,})"
-    return TooManyPixels(f"it has {has}, and the limit is {most // 1_000_000:,}: make it smaller")
+    return TooManyPixels(f"it has {has}, and the limit is {most // 1_000_000:,}", "make it smaller")
 
 
 # Headers

@@ -69,11 +69,14 @@ def text_of(job: Job) -> str:
         "Runflow's runs": ", ".join(runs),
         "Charged": _charged(job),
         "In all": f"${job.total_cost}" if job.spent else None,
-        "To reopen": "run what the stack's output ReopenCommand says" if "reopen" in do.lower() else None,
+        "To reopen": REOPEN if "reopen" in f"{do} {job.detail}".lower() else None,
         "Job": job.job_id,
     }
     lines = [f"{name + ':':<16}{_one_line(value)}" for name, value in facts.items() if value]
     return "\n".join((*_sentences(happened), "", f"What to do: {do}", "", *lines, ""))
+
+
+REOPEN: Final = "run what the stack's output ReopenCommand says"
 
 
 def _charged(job: Job) -> str:

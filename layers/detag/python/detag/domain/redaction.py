@@ -20,7 +20,8 @@ _SECRETS: Final = rf"""(?ix)
       (?<![a-z]) (?: https? | runflow ) (?: : | \\u003a | %(?:25)*3a )(?=\S)[^\s"'<>]*  # FastAPI repeats what was sent,
     | (?<![a-z]) [a-z][a-z0-9+.-]{{1,15}} :// [^\s"'<>]*                                 # the presigned URL too
     | (?<![a-z]) data:[a-z]+/[^\s"'<>]*
-    | (?<![a-z0-9]) (?: rf(?:[_-]|%(?:25)*5f)[a-z]+ | whsec | [sp]k[_-](?:live|test) ) (?:[_-]|%(?:25)*5f) [\w.~+/=%-]+
+    | (?<![a-z0-9]) (?: rf(?:[_.-]|%(?:25)*5f)[a-z]+ | whsec | [sp]k[_-](?:live|test) )
+      (?:[_.-]|%(?:25)*5f) [\w.~+/=%-]+
     | (?<![a-z0-9]) (?-i: A[A-Z]IA[A-Z0-9]{{12,}} )
     | (?<![a-z0-9]) (?-i: eyJ[\w-]{{8,}} ) (?: \.[\w-]* )*
     | (?P<label> (?<![a-z]) authorization ["'\\]* \s* (?: [:=] >? | → ) \s* ["'\\]* )
@@ -34,11 +35,12 @@ _SECRETS: Final = rf"""(?ix)
       (?: \s+ (?: is | was | → ) )? \s+ {_MIXED_WORD} [\w~+/=.-]{{16,}}
     | (?<![a-z])
       (?: x[-_](?:amz|goog)[-_][a-z0-9_-]+ | [a-z_-]*signature | sig | awsaccesskeyid | key-pair-id
-        | (?:[a-z]+[-_])*(?:api|access|secret|private)[-_. ]?key(?:[-_]?id)? | (?:[a-z]+[-_])*(?:secret|token|password)
-        | set-cookie | cookie | credentials? )
+        | (?:[a-z]+[-_])*(?:api|access|secret|private)[-_. ]?key(?:[-_]?id)?
+        | (?:[a-z]+[-_])*(?:secret|token|password|pwd) | set-cookie | cookie | credentials? )
       (?: ["'\\]* \s* (?: = | : \s* \\?["'] | %(?:25)*3[ad] | \\u003[ad] ) ["'\\]*
         | \s* : \s* (?: [|>][+-]?\s+ )? (?= [^\s"'<>&,;]* \d ) )
       [^\s"'<>&,;]+
+    | (?<![a-z]) x[-_](?:amz|goog)[-_](?:signature|credential|security-token) \s* : \s* [^\s"'<>&,;]+
     | (?<![\w.+-]) [\w.+-]{{1,64}} : [^\s@/:"'<>]{{1,64}} @ [\w.-]+"""
 """Compiled when first needed, as all of these: few invocations see anything that may hold a secret."""
 _WORD: Final = r"""[^\s"'<>]+"""

@@ -83,7 +83,7 @@ def asks_to_reopen(message: Mapping[str, Any]) -> bool:
 
 
 def _says_how(fields: Mapping[str, Any]) -> bool:
-    return not {"reopen", "how", "by"}.isdisjoint(name.strip().lower() for name in fields)
+    return not {"reopen", "how", "by", "way"}.isdisjoint(re.sub(r"[^a-z]", "", name.lower()) for name in fields)
 
 
 def _tells_of_upload(fields: Mapping[str, Any]) -> bool:

@@ -144,6 +144,10 @@ class JobStore(Protocol):
         """
         ...
 
+    def claim_request(self, request_id: str, bucket: str, key: str, job_id: str) -> bool:
+        """Whether a request that named a key is for a job: for the first one that it led to, and no other one."""
+        ...
+
     def reused(self, day: str) -> int:
         """How many photos were delivered on a day without a payment, since an equal one was cleaned before."""
         ...

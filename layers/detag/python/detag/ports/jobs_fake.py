@@ -63,6 +63,7 @@ class FakeJobStore:
     """
 
     names: dict[str, str]
+    requests: dict[tuple[str, str, str], str]
     """Whose each name in the output bucket is."""
     scan_unreadable = False
     _scan: Scan | None = None
@@ -104,7 +105,7 @@ class FakeJobStore:
         """Ids of jobs whose items cannot be read."""
         self.aside: dict[str, float] = {}
         """When an item that was set aside is due, by job id, until it is written."""
-        self.intake_unreadable, self.names = False, {}
+        self.intake_unreadable, self.names, self.requests = False, {}, {}
         self._intake, self._created_at = Intake(), clock.now()
         self._index, self._scheduled, self._indexed = dict[str, Job](), dict[str, Job](), 0
         self._ended, self._lock = {state: dict[str, Job]() for state in CLOSED_ORDER}, RLock()
@@ -259,6 +260,11 @@ class FakeJobStore:
         """See `JobStore`."""
         with self._effect("jobs.claim_name"), self._lock:
             return self.names.setdefault(output_key, source) == source
+
+    def claim_request(self, request_id: str, bucket: str, key: str, job_id: str) -> bool:
+        """See `JobStore`."""
+        with self._effect("jobs.claim_request"), self._lock:
+            return self.requests.setdefault((request_id, bucket, key), job_id) == job_id
 
     def reused(self, day: str) -> int:
         """See `JobStore`."""

@@ -42,7 +42,7 @@ class FakeFetcher:
             try:
                 shown = check_tail(sniff(head, len(data)), head, data[-TAIL_BYTES:])
             except NotAnImage as error:
-                raise Unsafe(str(error)) from None
+                raise Unsafe(error.fact) from None
             if not shown:
                 raise Unsafe("this image file stops before its end, or hides it")
         yield _Download(head, len(data), io.BufferedReader(_Body(data, self._effect), HEAD_BYTES))

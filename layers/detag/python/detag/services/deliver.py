@@ -344,7 +344,8 @@ class Deliver:
                     done += (output.key,)
                     stored[output.key] = output
                 except (Unsafe, NotAnImage) as error:
-                    refused = f"run {run.run_id}: output {number}: {error}"
+                    why = error.fact if isinstance(error, NotAnImage) else str(error)
+                    refused = f"run {run.run_id}: output {number}: {why}"
                     self._telemetry.warning("output not safe to store", job_id=job.job_id, why=refused)
                     if not is_proven(run, refused):
                         break

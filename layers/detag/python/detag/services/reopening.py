@@ -79,7 +79,14 @@ class Reopening:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id, request_id=request.request_id)
                 return None
+        self._claim(asked, job)
         return self._steps.take(self._with_metadata(self._published(job)), decided)
+
+    def _claim(self, asked: Reopen, job: Job) -> None:
+        """A key leads to another job once another upload is there, or none: a request is for one. Raises `Refusal`."""
+        request_id, key = asked.request.request_id, asked.key
+        if key is not None and not self._jobs.claim_request(request_id, job.upload.bucket, key, job.job_id):
+            raise Refusal("this request was for another upload of the name: ask anew")
 
     def _refused(self, job: Job, request: Request) -> Refusal | None:
         """Why what has become of a job's photo forbids to reopen it."""

@@ -81,7 +81,7 @@ class Submit:
                 return
             else:
                 return
-        raise Transient("job contended")
+        self._contended(message)
 
     def refuse(self, message_id: str) -> None:
         """Say that a message is no JSON object. S3's events are, and all that detag sends to itself: a person, who
@@ -106,6 +106,18 @@ class Submit:
         if not upload.key.startswith(self._input_prefix):
             raise ValueError(f"an upload outside of InputPrefix: {readable(upload.key)}")
         return self._jobs.get(upload.job_id) or new(upload, self._clock.now())
+
+    def _contended(self, message: Mapping[str, Any]) -> None:
+        """Others write what a job has to do with, such as its picture. One without an item gets that now, and comes due
+        by itself; otherwise raises `Transient`.
+        """
+        job = self._load(message)
+        if job is None or job.version:
+            raise Transient("job contended")
+        try:
+            self._steps.take(job, put_off("contended", now=self._clock.now(), uniform=self._uniform))
+        except Conflict:
+            raise Transient("job contended") from None
 
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
