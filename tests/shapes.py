@@ -210,6 +210,8 @@ UNSUPPORTED: Final = {
     "HEIC burst": (branded(b"hevc", b"msf1", b"hevc"), "image/heic-sequence"),
     "HEIC burst of ten bits": (branded(b"hevx"), "image/heic-sequence"),
     "HEIF sequence": (branded(b"msf1", b"iso8"), "image/heif"),
+    "HEIC of another brand": (branded(b"MiHE", b"mif1", b"heic"), "image/heic"),
+    "HEIF of one image": (branded(b"1pic", b"mif1"), "image/heif"),
     "HEIF of no known coding": (branded(b"mif1"), "image/heif"),
     "AVIF": (branded(b"avif", b"mif1", b"miaf"), "image/avif"),
     "AVIF burst": (branded(b"avis", b"avif", b"mif1"), "image/avif"),

@@ -328,6 +328,16 @@ def test_a_name_belongs_to_whoever_asked_first(store: JobStore) -> None:
     assert store.claim_name(name.upper(), "in/shoe.png")
 
 
+def test_a_request_is_for_the_job_that_it_first_led_to(store: JobStore) -> None:
+    """However often it comes; another request, or one for another photo, has nothing to do with it."""
+    assert store.claim_request("r-1", "in", "größe.jpg", "a" * 32)
+    for _ in range(2):
+        assert not store.claim_request("r-1", "in", "größe.jpg", "b" * 32)
+        assert store.claim_request("r-1", "in", "größe.jpg", "a" * 32)
+    assert store.claim_request("r-2", "in", "größe.jpg", "b" * 32)
+    assert store.claim_request("r-1", "in", "shoe.jpg", "b" * 32)
+
+
 def test_a_name_has_one_owner_of_many_that_ask_at_once(store: JobStore) -> None:
     sources = [f"in/{number}.jpg" for number in range(8)]
     with ThreadPoolExecutor(len(sources)) as pool:

@@ -16,7 +16,7 @@ from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
 from detag.ports.photos import PreconditionFailed
 from detag.ports.photos_fake import Stored
-from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, clean
+from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, clean, tiny_image
 from tests.unit.services.harness import Harness, submitted
 
 FREE = Ending(status="failed", cost=Decimal(0), code="INTERNAL", message="try again")
@@ -127,6 +127,19 @@ def test_a_pending_event_is_sent_by_the_next_message() -> None:
 def test_every_end_has_one_outcome(ending: Ending, state: State, reason: Reason) -> None:
     job = ended(ending).arrive()
     assert (job.state, job.reason) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    ("output", "fact"),
+    [
+        (tiny_image("image/webp", b"q")[:-6], "this image file stops before its end"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500), "HEIC is not supported"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(500), "video/mp4 is a film, and only photos are cleaned"),
+    ],
+)
+def test_what_an_output_is_comes_without_advice_for_photos(output: bytes, fact: str) -> None:
+    """Nobody uploaded it: to save it anew or to set a parameter is of no use."""
+    assert str(ended(Ending(instead=output)).arrive().detail).endswith(f"output 1: {fact}")
 
 
 def test_a_free_failure_is_tried_again_with_a_new_run() -> None:

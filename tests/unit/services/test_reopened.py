@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from detag.domain.job import State
+from detag.ports.runs_fake import tiny_image
 from tests.unit.services.harness import Harness
 
 
@@ -23,3 +24,53 @@ def test_a_reopened_photo_has_its_own_metadata(how: str) -> None:
     opened = harness.submit._reopening.open({"reopen": asked})
     assert opened is not None
     assert (opened.state, opened.source_metadata) == (State.WAITING, (("shop", "north"),))
+
+
+def asked(harness: Harness, request_id: str, ahead: float = 0.0) -> dict[str, object]:
+    """A request that names a key; `ahead`: seconds by which the clock of whoever asks is fast."""
+    at = datetime.fromtimestamp(harness.clock.now() + ahead, UTC).isoformat()
+    return {"reopen": {"key": "shoe.jpg", "how": "paid", "by": "anna", "id": request_id, "at": at}}
+
+
+def send(harness: Harness, message: dict[str, object]) -> None:
+    harness.submit.handle(message, harness.clock.monotonic() + 30.0)
+    harness.wait(100.0)
+    for job in list(harness.jobs.jobs.values()):
+        if job.state is State.SUBMITTED:
+            harness.give({"job_id": job.job_id, "run_id": job.run_id})
+
+
+def test_a_request_by_key_is_for_one_upload_when_another_came() -> None:
+    """SQS may deliver it once more when a newer photo is at the key: nobody asked to pay for that again."""
+    harness = Harness()
+    send(harness, harness.upload(data=tiny_image("image/jpeg", b"A")))
+    message = asked(harness, "r-1", ahead=7_200.0)
+    send(harness, message)
+    assert len(harness.runs.runs) == 2
+    harness.clock.advance(1_800.0)
+    send(harness, harness.upload(data=tiny_image("image/jpeg", b"B")))
+    send(harness, message)
+    assert len(harness.runs.runs) == 3
+    assert refusals(harness) == ["this request was for another upload of the name: ask anew"]
+    send(harness, asked(harness, "r-2"))
+    assert len(harness.runs.runs) == 4
+
+
+def test_a_request_by_key_is_for_one_upload_when_that_is_gone() -> None:
+    """Its version was deleted, and the one before is at the key again."""
+    harness = Harness()
+    send(harness, harness.upload(data=tiny_image("image/jpeg", b"A")))
+    harness.clock.advance(60.0)
+    send(harness, harness.upload(data=tiny_image("image/jpeg", b"B")))
+    newest = max(harness.jobs.jobs.values(), key=lambda job: job.upload.rank)
+    message = asked(harness, "r-1")
+    for _ in range(2):
+        send(harness, message)
+    assert len(harness.runs.runs) == 3
+    harness.photos.delete("in", "shoe.jpg", newest.upload.version_id)
+    send(harness, message)
+    assert len(harness.runs.runs) == 3
+
+
+def refusals(harness: Harness) -> list[object]:
+    return [line.fields["why"] for line in harness.telemetry.lines if line.message == "reopen refused"]
