@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutant import DELIVER, SEARCH, SEARCHED, Change, Mutant, one
+from tests.simulation.mutant import DECISIONS, DELIVER, SEARCH, SEARCHED, Change, Mutant, one
 
 MUTANTS: Final = (
+    one(
+        "of failed runs one that was charged is adopted",
+        "paid once",
+        DECISIONS + "usefulness",
+        "run.cost is not None and run.cost > 0",
+        "True",
+        100,
+    ),
     one(
         "search for an existing run: all pages",
         "paid once",

@@ -242,6 +242,15 @@ def test_retry_after_is_the_least_that_is_waited() -> None:
 # The search
 
 
+def test_of_failed_runs_one_that_was_charged_is_adopted() -> None:
+    """A free failure would be tried again, and so be paid for beside the one that was charged."""
+    charged = replace(FAILED_RUN, run_id="run-9", cost=Decimal("0.14"))
+    for runs in ([FAILED_RUN, charged], [charged, FAILED_RUN]):
+        found = after_list(UNCONFIRMED, Found(runs), may_send=True, now=NOW, uniform=longest)
+        assert isinstance(found, Adopt)
+        assert found.run_id == "run-9"
+
+
 def test_of_several_runs_one_that_did_not_fail_is_adopted() -> None:
     running, other = Run("run-2", RunStatus.RUNNING), Run("run-3", RunStatus.SUCCEEDED)
     found = after_list(UNCONFIRMED, Found([FAILED_RUN, running, other]), may_send=True, now=NOW, uniform=longest)

@@ -894,10 +894,14 @@ def meet_again(*, now: float) -> Step:
 
 
 def usefulness(run: Run) -> int:
-    """Of several runs the first is adopted: one with an output, else one that may still give one."""
+    """Of several runs the first is adopted: one with an output, else one that may still give one, else one that was
+    charged. A free failure would lead to another run, and so to a second payment.
+    """
     if run.status in GOOD:
         return 0
-    return 1 if run.may_give_output else 2
+    if run.may_give_output:
+        return 1
+    return 2 if run.cost is not None and run.cost > 0 else 3
 
 
 def adoption(found: Adopt, reservation: Reservation, *, now: float) -> Step:
