@@ -145,9 +145,11 @@ class Play:
         return found
 
     def events(self) -> list[dict[str, Any]]:
-        """What other programs hear of the photos that have ended."""
+        """What other programs hear of the photos that have ended; each is as its schema says."""
         while found := self.sqs.receive_message(QueueUrl=self.events_url, MaxNumberOfMessages=10).get("Messages"):
-            self.heard += [json.loads(message["Body"]) for message in found]
+            heard = [json.loads(message["Body"]) for message in found]
+            assert [wrong for one in heard for wrong in breaches(one["detail"], schema_of(one["detail-type"]))] == []
+            self.heard += heard
             for message in found:
                 self.sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
         return self.heard

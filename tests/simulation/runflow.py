@@ -112,7 +112,7 @@ class Runflow(FakeRuns):
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.alike: set[str] = set()
-        """Foreign runs that, once the POST of their name was answered, nothing tells from a second run of ours: they
+        """Foreign runs that, once the POST of their name was answered, nothing tells from another run of ours: they
         are charged, and a person is told.
         """
         self.unsafe_outputs: set[tuple[str, int]] = set()

@@ -372,7 +372,7 @@ def test_no_run_is_adopted_while_none_is_missing(simulation: Simulation, number:
     """A run of somebody else that shows our photo and a name of ours is not adopted while a photo waits in `retry`."""
     job = in_retry(simulation)
     photo = simulation.photos.presign("in", "shoe.jpg", job.upload.version_id, 60, "image/jpeg")
-    simulation.unmatched_runs = int(number == "1")  # nothing tells it from a second run of ours: a person is told
+    simulation.unmatched_runs = int(number == "1")  # nothing tells it from another run of ours: a person is told
     simulation.runflow.forge(job.job_id, f"{job.job_id}.{number}", photo)
     rest(simulation)
     job = simulation.jobs.jobs[job.job_id]

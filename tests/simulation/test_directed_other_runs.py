@@ -131,7 +131,7 @@ def test_what_the_own_run_costs_is_asked_for(simulation: Simulation, known: bool
 
 def forge_after_an_answer(simulation: Simulation, link: str, ending: Ending) -> str:
     """A POST had no clear answer and made no run; sent again, it was answered. Somebody else's run has its name."""
-    simulation.unmatched_runs = 1  # nothing tells it from a second run of ours: a person is told
+    simulation.unmatched_runs = 1  # nothing tells it from another run of ours: a person is told
     simulation.runflow.faults, simulation.runflow.endings = [Fault()], [ending]
     job_id = upload(simulation)
     awaits = State.WAITING if ending is FREE else State.SUBMITTED
