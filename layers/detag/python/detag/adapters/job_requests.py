@@ -255,25 +255,22 @@ def charge_requests(
 
 def claim_name_request(table: str, output_key: str, source: str) -> Request:
     """A PutItem that makes a name in the output bucket a photo's, unless it is another's."""
-    item = name_item(output_key, source)
-    return {
-        "TableName": table,
-        "Item": item,
-        "ConditionExpression": "attribute_not_exists(#pk) OR #source = :source",
-        "ExpressionAttributeNames": {"#pk": "pk", "#source": "source"},
-        "ExpressionAttributeValues": {":source": item["source"]},
-    }
+    return _claim(table, name_item(output_key, source), "source")
 
 
 def claim_request_request(table: str, request_id: str, bucket: str, key: str, job_id: str, now: float) -> Request:
     """A PutItem that makes a request by key one for a job, unless it is another's."""
-    item = request_item(request_id, bucket, key, job_id, now)
+    return _claim(table, request_item(request_id, bucket, key, job_id, now), "job_id")
+
+
+def _claim(table: str, item: Item, owner: str) -> Request:
+    """A PutItem for the first that comes; `owner`: the attribute that says who that was."""
     return {
         "TableName": table,
         "Item": item,
-        "ConditionExpression": "attribute_not_exists(#pk) OR #job_id = :job_id",
-        "ExpressionAttributeNames": {"#pk": "pk", "#job_id": "job_id"},
-        "ExpressionAttributeValues": {":job_id": item["job_id"]},
+        "ConditionExpression": "attribute_not_exists(#pk) OR #owner = :owner",
+        "ExpressionAttributeNames": {"#pk": "pk", "#owner": owner},
+        "ExpressionAttributeValues": {":owner": item[owner]},
     }
 
 
