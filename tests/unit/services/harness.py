@@ -114,6 +114,18 @@ class Harness:
         self.submit.handle(message, self.clock.monotonic() + seconds)
         return self.job
 
+    def clean(self, key: str, data: bytes) -> Job:
+        """A photo is uploaded, and delivered: by a run that succeeds, or as a copy."""
+        self.wait(1.0)
+        self.submit.handle(self.upload(key, data), self.clock.monotonic() + 30.0)
+        self.wait(100.0)
+        job = list(self.jobs.jobs.values())[-1]
+        if job.state is State.SUBMITTED:
+            self.give({"job_id": job.job_id, "run_id": job.run_id})
+        arrived = self.jobs.jobs[job.job_id]
+        assert arrived.state is State.DELIVERED
+        return arrived
+
     def send_to(self, job: Job) -> None:
         """`submit` handles what `reconcile` sends about a job."""
         self.submit.handle({"job_id": job.job_id}, self.clock.monotonic() + 30.0)

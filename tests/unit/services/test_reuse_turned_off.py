@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detag.domain.job import Job, State
+from detag.domain.job import State
 from detag.domain.naming import RUN_ID
 from detag.ports.runs_fake import Ending, tiny_image
 from tests.unit.services.harness import Harness
@@ -19,18 +19,6 @@ class Toggled(Harness):
         super().__init__(reuse_results=reuses)
         self.endings = [Ending(instead=tiny_image("image/webp", b"result %d" % number)) for number in range(9)]
 
-    def drop(self, key: str) -> Job:
-        """The photo is uploaded, and arrives."""
-        self.wait(1.0)
-        self.submit.handle(self.upload(key, DATA), self.clock.monotonic() + 30.0)
-        self.wait(100.0)
-        job = list(self.jobs.jobs.values())[-1]
-        if job.state is State.SUBMITTED:
-            self.give({"job_id": job.job_id, "run_id": job.run_id})
-        arrived = self.jobs.jobs[job.job_id]
-        assert arrived.state is State.DELIVERED
-        return arrived
-
     def shown(self, key: str) -> str:
         """The bytes at a key of the output bucket."""
         return self.photos.outputs[key].etag
@@ -41,22 +29,22 @@ class Toggled(Harness):
 def test_the_newest_result_is_reused(meanwhile: str, key: str) -> None:
     """A photo keeps the one under its own name; whatever else, nothing older takes its place."""
     harness = Toggled(reuses=True)
-    harness.drop("a.jpg")
+    harness.clean("a.jpg", DATA)
     harness.deploy(reuse_results=False)
-    newest = harness.drop(meanwhile)
+    newest = harness.clean(meanwhile, DATA)
     own = harness.photos.outputs.get(f"{key}.webp")
     harness.deploy()
-    again = harness.drop(key)
+    again = harness.clean(key, DATA)
     assert (again.cost, len(harness.runs.runs)) == ("0", 2)
     assert harness.shown(f"{key}.webp") == (newest.stored[0].etag if own is None else own.etag)
 
 
 def test_what_was_delivered_while_it_was_off_is_known() -> None:
     harness = Toggled(reuses=False)
-    harness.drop("a.jpg")
-    newest = harness.drop("a.jpg")
+    harness.clean("a.jpg", DATA)
+    newest = harness.clean("a.jpg", DATA)
     harness.deploy()
-    again = harness.drop("a.jpg")
+    again = harness.clean("a.jpg", DATA)
     assert (again.cost, again.reused_from) == ("0", "a.jpg.webp")
     assert harness.photos.outputs["a.jpg.webp"].metadata[RUN_ID] == newest.run_id, "nothing is written"
 
@@ -70,8 +58,8 @@ def test_without_reuse_none_waits_for_another() -> None:
     assert [job.state for job in harness.jobs.jobs.values()] == [State.SUBMITTED] * 2
     assert harness.jobs.pictures == {}
     harness.deploy()
-    assert harness.drop("c.jpg").cost == "0.14"
-    assert harness.drop("d.jpg").reused_from == "c.jpg.webp"
+    assert harness.clean("c.jpg", DATA).cost == "0.14"
+    assert harness.clean("d.jpg", DATA).reused_from == "c.jpg.webp"
 
 
 def test_a_result_without_reuse_leaves_who_pays() -> None:

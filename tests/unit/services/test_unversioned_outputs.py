@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from detag.domain.job import State
 from detag.ports.runs_fake import tiny_image
 from tests.unit.services.harness import Harness
 
@@ -25,11 +24,5 @@ def test_what_is_still_there_is_paid_for_once(uploads: tuple[tuple[str, bytes], 
     harness = Harness()
     harness.photos.keeps_versions = False
     for key, data in uploads:
-        harness.wait(1.0)
-        harness.submit.handle(harness.upload(key, data), harness.clock.monotonic() + 30.0)
-        harness.wait(100.0)
-        job = list(harness.jobs.jobs.values())[-1]
-        if job.state is State.SUBMITTED:
-            harness.give({"job_id": job.job_id, "run_id": job.run_id})
-        assert harness.jobs.jobs[job.job_id].state is State.DELIVERED
+        harness.clean(key, data)
     assert len(harness.runs.runs) == paid
