@@ -85,6 +85,12 @@ def test_a_record_says_what_was_charged(changes: dict[str, object], charged: str
     assert fact("Charged", **changes) == charged
 
 
+def test_a_record_says_how_to_reopen_what_its_detail_lets_in() -> None:
+    """As for a HEIC, which an operator may let through."""
+    detail = "HEIC is not supported: add it to the parameter PhotoTypes and reopen the photo (unpaid)"
+    assert fact("To reopen", state=State.SKIPPED, reason=Reason.UNSUPPORTED_TYPE, detail=detail)
+
+
 @pytest.mark.parametrize("reason", ENDED)
 def test_a_record_says_how_to_reopen_where_it_advises_that(reason: Reason) -> None:
     """Whoever reads it has the file, and no manual."""

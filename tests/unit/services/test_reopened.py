@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from detag.domain.job import State
-from detag.ports.runs_fake import tiny_image
+from detag.ports.runs_fake import Ending, tiny_image
 from tests.unit.services.harness import Harness
 
 
@@ -61,15 +62,18 @@ def test_a_request_by_key_is_for_one_upload_when_that_is_gone() -> None:
     harness = Harness()
     send(harness, harness.upload(data=tiny_image("image/jpeg", b"A")))
     harness.clock.advance(60.0)
+    harness.endings = [Ending(status="failed", code="X", cost=Decimal("0.14"))] * 2
     send(harness, harness.upload(data=tiny_image("image/jpeg", b"B")))
     newest = max(harness.jobs.jobs.values(), key=lambda job: job.upload.rank)
     message = asked(harness, "r-1")
     for _ in range(2):
         send(harness, message)
     assert len(harness.runs.runs) == 3
+    harness.clock.advance(600.0)
     harness.photos.delete("in", "shoe.jpg", newest.upload.version_id)
     send(harness, message)
     assert len(harness.runs.runs) == 3
+    assert refusals(harness) == ["this request was for another upload of the name: ask anew"]
 
 
 def refusals(harness: Harness) -> list[object]:
