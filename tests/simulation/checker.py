@@ -171,6 +171,8 @@ class Checker:
         self._bodies: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self._newest_seen: dict[tuple[str, str], float] = {}
+        self._overtaken_by: dict[str, list[str]] = {}
+        """What copies lay in the output bucket when a paid result was dropped for a newer one, by its job."""
         self._highest: dict[tuple[str, str], str] = {}
         simulation.jobs.newest_uploads = _NewestUploads(self._newer_upload)
         self._leases: set[tuple[str, int]] = set()
@@ -386,6 +388,8 @@ class Checker:
             self._kept_for_the_latest(before, after)
         if after.reason is Reason.REFUSED_UNCONFIRMED:
             self._named(after)
+        if after.reason is Reason.NEWER_DELIVERED:
+            self._overtaken_by.setdefault(after.job_id, self._copies())
         if (before.reservations if before else ()) != after.reservations:
             self._money(before, after)
 
@@ -951,7 +955,8 @@ class Checker:
         if made is not None and job.state is State.DELIVERED and made.ending.tells_cost and job.cost is not None:
             self.check("as billed", made.billed == Decimal(job.cost), made.billed, job)
         if job.reason is Reason.NEWER_DELIVERED:
-            self.check("nothing paid is lost", self._newer_delivered(job), "dropped for nothing", job)
+            newer = self._newer_delivered(job) or self._gave_way(self._overtaken_by.get(job.job_id, []), job)
+            self.check("nothing paid is lost", newer, "dropped for nothing", job)
 
     def _run_known_as(self, name: str) -> FakeRun | None:
         """The run that an item knows by its id, or by the name of the submission that may have made it."""
@@ -1158,9 +1163,16 @@ class Checker:
         """Whether a copy for a newer photo of the name was stored, whose job could not be saved, and then gave way to a
         still newer one; or paid for a new result, because the copy's source was rejected meanwhile, and failed.
         """
-        jobs = self._simulation.jobs.jobs
-        copies = (one for one in self._simulation.photos.outputs.values() if REUSED_FROM in one.metadata)
-        others = (jobs.get(one.metadata[JOB_ID]) for one in copies)
+        return self._gave_way(self._copies(), job)
+
+    def _copies(self) -> list[str]:
+        """The jobs of the copies that lie in the output bucket."""
+        found = self._simulation.photos.outputs.values()
+        return [one.metadata[JOB_ID] for one in found if REUSED_FROM in one.metadata]
+
+    def _gave_way(self, copies: list[str], job: Job) -> bool:
+        """Whether any of these copies is of a newer photo of the name, and was not saved."""
+        others = (self._simulation.jobs.jobs.get(job_id) for job_id in copies)
         return any(
             other is not None
             and other.state in (State.SUPERSEDED, *FAILURES)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from detag.domain.job import State
+from detag.domain.naming import JOB_ID
 from detag.domain.reasons import Reason
+from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, states, upload
 from tests.simulation.mutant import Change
@@ -280,3 +283,31 @@ def test_a_photo_of_a_bucket_with_suspended_versions_is_paid(simulation: Simulat
     rest(simulation)
     ends = [states(simulation, job)[-1] for job in (before, null, older, newer)]
     assert ends == ["delivered", "delivered", "superseded", "delivered"]
+
+
+def test_a_copy_whose_job_is_not_saved_counts_as_newer(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the output bucket: a paid result of an older photo does not take its place, though the photo of the copy
+    is deleted before its own job can tell of it.
+    """
+    upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    simulation.runflow.endings = [Ending(queued=10.0, seconds=120.0)]
+    paid = upload(simulation, "a.jpg", "paid")
+    pass_time(simulation, 5.0)
+    real = simulation.photos.copy_output
+
+    def unanswered(*given: Any) -> Any:
+        real(*given)
+        raise Transient("S3 timeout")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(simulation.photos, "copy_output", unanswered)
+        copied = upload(simulation, "a.jpg", "same")
+        pass_time(simulation, 5.0)
+        simulation.delete("a.jpg")
+        pass_time(simulation, 2 * HOUR)
+    rest(simulation)
+    jobs = simulation.jobs.jobs
+    assert (jobs[copied].state, jobs[copied].reason) == (State.SUPERSEDED, Reason.DELETED)
+    assert (jobs[paid].state, jobs[paid].reason) == (State.SUPERSEDED, Reason.NEWER_DELIVERED)
+    assert simulation.photos.outputs["a.jpg"].metadata[JOB_ID] == copied
