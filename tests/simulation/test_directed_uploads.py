@@ -291,7 +291,7 @@ def test_a_copy_whose_job_is_not_saved_counts_as_newer(simulation: Simulation, m
     """
     upload(simulation, "b.jpg", "same")
     pass_time(simulation, HOUR)
-    simulation.runflow.endings = [Ending(queued=10.0, seconds=120.0)]
+    simulation.runflow.endings = [Ending(queued=10.0, seconds=120.0, content_type="image/jpeg")]
     paid = upload(simulation, "a.jpg", "paid")
     pass_time(simulation, 5.0)
     real = simulation.photos.copy_output
