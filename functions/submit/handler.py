@@ -13,7 +13,7 @@ from detag import app
 from detag.adapters.telemetry import PowertoolsTelemetry
 from detag.batch import process
 from detag.settings import SubmitSettings, load
-from detag.wiring import CLOCK, event_bus, job_store, photo_store, runs, stacks
+from detag.wiring import CLOCK, event_bus_when_needed, job_store, photo_store, runs, stacks
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,7 +25,7 @@ submit = app.submit(
     jobs=job_store(settings.job_table),
     photos=photo_store(settings.output_bucket, settings.output_prefix, os.environ),
     runs=runs(settings),
-    events=event_bus(settings.event_bus),
+    events=event_bus_when_needed(settings.event_bus),
     clock=CLOCK,
     telemetry=telemetry,
     stacks=stacks(settings, os.environ),

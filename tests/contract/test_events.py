@@ -43,7 +43,7 @@ def side(request: pytest.FixtureRequest, name: str) -> Side:
         events = [json.loads(message["Body"]) for message in answer.get("Messages", [])]
         return [(event["detail-type"], event["detail"]) for event in events]
 
-    return Side(EventBridgeEvents(bus, name), heard)
+    return Side(EventBridgeEvents(lambda: bus, name), heard)
 
 
 def test_an_event_is_heard_as_it_was_published(side: Side) -> None:

@@ -106,7 +106,7 @@ CALLS: dict[str, tuple[float, Callable[[str], Any]]] = {
     "PutObject": (KEEP_OTHERS, lambda url: s3(url).put_record("a.txt", "text", {}, None)),
     "PutEvents": (
         KEEP_OTHERS,
-        lambda _: EventBridgeEvents(aws_client("events", aws_config()), "bus").publish("Photo delivered", {}),
+        lambda _: EventBridgeEvents(lambda: aws_client("events", aws_config()), "bus").publish("Photo delivered", {}),
     ),
     "SendMessageBatch": (
         KEEP["sqs"],

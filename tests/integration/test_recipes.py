@@ -58,7 +58,7 @@ def received(aws: Aws, url: str) -> list[str]:
 
 @pytest.fixture
 def events(aws: Aws) -> EventBridgeEvents:
-    return EventBridgeEvents(aws.client("events"), "default")
+    return EventBridgeEvents(lambda: aws.client("events"), "default")
 
 
 def test_a_mail_on_every_failure(aws: Aws, events: EventBridgeEvents) -> None:

@@ -35,7 +35,7 @@ def test_an_event_names_its_bus_its_source_and_its_type() -> None:
 def test_an_event_that_was_taken_is_done_with(stub: Stub) -> None:
     request = put_events_request("default", "Photo Failed", {"job_id": "1f3a"})
     stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "e1"}]}, request)
-    EventBridgeEvents(stub.client, "default").publish("Photo Failed", {"job_id": "1f3a"})
+    EventBridgeEvents(lambda: stub.client, "default").publish("Photo Failed", {"job_id": "1f3a"})
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure"])
@@ -43,16 +43,32 @@ def test_a_rejected_entry_is_transient(stub: Stub, code: str) -> None:
     """An event that was not taken is transient, though the call went well."""
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": code, "ErrorMessage": "later"}]})
     with pytest.raises(Transient, match=code):
-        EventBridgeEvents(stub.client, "default").publish("Photo Failed", {})
+        EventBridgeEvents(lambda: stub.client, "default").publish("Photo Failed", {})
 
 
 def test_a_throttled_call_is_transient(stub: Stub) -> None:
     stub.add_client_error("put_events", "ThrottlingException", http_status_code=400)
     with pytest.raises(Transient):
-        EventBridgeEvents(stub.client, "default").publish("Photo Failed", {})
+        EventBridgeEvents(lambda: stub.client, "default").publish("Photo Failed", {})
 
 
 def test_what_is_not_allowed_is_told_with_the_operation(stub: Stub) -> None:
     stub.add_client_error("put_events", "AccessDeniedException", http_status_code=400)
     with pytest.raises(ClientError, match="PutEvents"):
-        EventBridgeEvents(stub.client, "default").publish("Photo Failed", {})
+        EventBridgeEvents(lambda: stub.client, "default").publish("Photo Failed", {})
+
+
+def test_its_client_is_made_once_and_when_it_is_needed(stub: Stub) -> None:
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(stub.client)
+        return stub.client
+
+    for _ in range(2):
+        stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "e1"}]})
+    events = EventBridgeEvents(make, "default")
+    assert not made
+    events.publish("Photo Failed", {})
+    events.publish("Photo Failed", {})
+    assert len(made) == 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 from detag.domain.prefix_claim import overlap
 from detag.domain.runs import PHOTO_TYPES, aspect_ratio
+from detag.domain.values import dataclass
 
 
 class Misconfigured(Exception):

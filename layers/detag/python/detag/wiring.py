@@ -49,8 +49,14 @@ def stacks(settings: SubmitSettings | ReconcileSettings, environ: Mapping[str, s
 
 
 def event_bus(name: str) -> EventBridgeEvents:
-    """The event bus."""
-    return EventBridgeEvents(aws_client("events", aws_config()), name)
+    """The event bus, for what publishes with every photo: its client is made at once."""
+    client = aws_client("events", aws_config())
+    return EventBridgeEvents(lambda: client, name)
+
+
+def event_bus_when_needed(name: str) -> EventBridgeEvents:
+    """The event bus, for what seldom publishes."""
+    return EventBridgeEvents(lambda: aws_client("events", aws_config()), name)
 
 
 def runs(settings: SubmitSettings | DeliverSettings | ReconcileSettings) -> RunflowRuns:

@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -28,6 +27,7 @@ from detag.domain.images import (
     headers_go_on,
     sniff,
 )
+from detag.domain.values import dataclass
 from detag.ports.errors import Transient
 from detag.ports.outputs import Download, OutputUrlExpired, Unsafe
 

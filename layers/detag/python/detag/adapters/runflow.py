@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -29,6 +29,7 @@ from detag.adapters.http import (
 from detag.adapters.invocation import INVOCATION
 from detag.domain.outcomes import Accepted, Ambiguous, Outcome, Refused
 from detag.domain.runs import MODEL, Run, failure_of, names_of_key, read_run, run_id_of, same_account
+from detag.domain.values import dataclass
 from detag.domain.waits import ACCOUNT_AGAIN
 from detag.ports.errors import Transient
 from detag.ports.runs import OtherAccount, RunPage, Unauthorized

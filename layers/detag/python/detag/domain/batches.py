@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +21,7 @@ from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.records import NOT_A_PHOTO
 from detag.domain.reopening import Way
+from detag.domain.values import dataclass
 
 FEWEST: Final = 10
 """Photos of a batch that is worth an event: each of fewer has its own."""

@@ -13,7 +13,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final
@@ -99,6 +99,7 @@ from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
 from detag.domain.uploads import ignoring, photos_beside
+from detag.domain.values import dataclass
 
 DOWN_AFTER: Final = 3
 """Failures in a row, seen by one process, that count as an outage: they pause intake, and nothing more is asked for."""

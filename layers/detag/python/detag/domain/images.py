@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from detag.domain.image_types import byte_order, first_directory, type_of
 from detag.domain.runs import PHOTO_TYPES
+from detag.domain.values import dataclass
 
 HEAD_BYTES: Final = 65_536
 """Enough for the headers of nearly every photo: EXIF with its thumbnail holds at most 64 KiB."""

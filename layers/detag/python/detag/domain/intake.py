@@ -8,12 +8,13 @@ and new ones join them, until none is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
 from detag.domain.job import Job
 from detag.domain.reasons import INTAKE_REASONS, Reason
+from detag.domain.values import dataclass
 from detag.domain.waits import NEW_BUDGET, PROBE, PROBE_LEASE
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache, wraps
@@ -23,6 +23,7 @@ from detag.domain.picture import Output
 from detag.domain.reasons import INTAKE_REASONS, Group, Reason
 from detag.domain.reopening import Request, Way
 from detag.domain.runs import asked_ratio
+from detag.domain.values import dataclass
 
 DAY_SECONDS: Final = 86_400
 RETENTION_SECONDS: Final = 90 * DAY_SECONDS

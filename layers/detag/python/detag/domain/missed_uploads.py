@@ -6,12 +6,13 @@ EventBridge may take five minutes until it tells of a bucket's uploads (S3 User 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.job import Upload
 from detag.domain.prefix_claim import STACKS_KEY
+from detag.domain.values import dataclass
 
 PAGE: Final = 1_000
 """Versions in one page of a listing: as many as S3 gives."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from detag.domain.job import Job
 from detag.domain.picture import MAX_KEY_BYTES
 from detag.domain.runs import MODEL
+from detag.domain.values import dataclass
 
 MAX_METADATA_BYTES: Final = 2_048
 """User metadata of an object, names and values together (S3 User Guide, "Working with object metadata")."""

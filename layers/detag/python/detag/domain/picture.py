@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from detag.domain.images import DELIVERABLE
 from detag.domain.runs import MODEL
+from detag.domain.values import dataclass
 
 MAX_KEY_BYTES: Final = 1_024
 """Of a key in S3, as UTF-8."""

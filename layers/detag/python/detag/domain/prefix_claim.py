@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from detag.domain import waits
+from detag.domain.values import dataclass
 
 STACKS_KEY: Final = ".detag/stacks.json"
 """The object that holds the claims; no stack takes it for a photo."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.redaction import redacted
+from detag.domain.values import dataclass
 
 
 class Way(StrEnum):

@@ -7,7 +7,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation, Overflow, Underflow
 from enum import StrEnum
@@ -16,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from detag.domain.redaction import redacted
+from detag.domain.values import dataclass
 
 APP: Final = "detag"
 PHOTO_TYPES: Final = {

@@ -5,7 +5,6 @@ is proved that none exists, and what is to be done about the job then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from detag.domain.job import Job, close_again, fail, keep_unconfirmed, move, res
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, is_asset_url, is_other_place, same_host, same_place
+from detag.domain.values import dataclass
 
 MAX_CURSOR: Final = 2_048
 MAX_TO_ASK: Final = 1_000

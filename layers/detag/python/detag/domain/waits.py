@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from detag.domain.backoff import Uniform, backoff
 from detag.domain.money import next_day
+from detag.domain.values import dataclass
 
 SUBMIT_TIMEOUT: Final = 30.0
 DELIVER_TIMEOUT: Final = 120.0

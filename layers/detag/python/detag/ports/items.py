@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from detag.domain.money import day_of
 from detag.domain.picture import Delivery, Picture
 from detag.domain.reasons import Reason
 from detag.domain.search import MAX_CURSOR
+from detag.domain.values import dataclass
 
 LASTING_SECONDS: Final = 400 * DAY_SECONDS
 """How long day budgets and charged runs are kept: longer than any job that refers to them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from detag.domain.job import Job, Reservation, State
 from detag.domain.missed_uploads import Scan
 from detag.domain.picture import Picture
 from detag.domain.reasons import Reason
+from detag.domain.values import dataclass
 
 
 class LimitReached(Exception):

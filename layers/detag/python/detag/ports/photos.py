@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
 from detag.domain.images import Head
 from detag.domain.missed_uploads import Page, Position
 from detag.domain.picture import Output
+from detag.domain.values import dataclass
 
 RECORD_TYPE: Final = "text/plain; charset=utf-8"
 

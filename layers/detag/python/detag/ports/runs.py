@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from detag.domain.outcomes import Outcome
 from detag.domain.runs import Run, read_entry
+from detag.domain.values import dataclass
 
 
 class NotConfigured(Exception):

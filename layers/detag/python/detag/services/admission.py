@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from detag.domain.decisions import (
@@ -36,6 +36,7 @@ from detag.domain.job import Job, Upload
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request
 from detag.domain.uploads import by_own_key, other_reading
+from detag.domain.values import dataclass
 from detag.ports.clock import Clock
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed

@@ -9,12 +9,12 @@ import hmac
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.metrics import Metric
 from detag.domain.runs import Callback, read_callback, result_message
+from detag.domain.values import dataclass
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient, safe_description
 from detag.ports.queue import Queue
