@@ -24,6 +24,8 @@ NAMES = {
     "deliver_100mb_rss_mib",
     "deliver_2mb_rss_mib",
     "callback_cpu_ms_p99",
+    "callback_cpu_over_send",
+    "callback_cpu_p99_over_send",
     "aws_usd_per_1000",
     "aws_usd_per_month_idle",
     "load_photos",
