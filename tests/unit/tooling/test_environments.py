@@ -218,7 +218,7 @@ def test_progress_is_shown_while_pip_works(
     project.set_up()
 
     assert re.search(
-        r"setting up \.venv/tools \(1 of 1, 2 packages\) with Python .* \.{6,} downloaded", capsys.readouterr().out
+        r"setting up \.venv/tools with Python .* \.{6,} \.venv/tools, 2 packages: downloaded", capsys.readouterr().out
     )
 
 
@@ -264,11 +264,42 @@ def test_only_wheels_with_a_listed_hash_are_taken(project: Project, pip: list[li
 def test_the_time_spent_downloading_is_told_apart(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = iter([100.0, 102.0, 132.0, 139.0])  # started, pip there, downloaded, installed
+    times = iter([99.0, 100.0, 102.0, 132.0, 139.0, 140.0])  # setup and one began, pip there, downloaded, installed
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     project.set_up()
 
-    assert capsys.readouterr().out.splitlines()[-1] == "set up: 30 s downloading packages, 9 s installing them"
+    one, whole = capsys.readouterr().out.splitlines()
+    assert one.endswith(" .venv/tools, 0 packages: downloaded in 30 s, installed in 9 s")
+    assert whole == "set up in 41 s"
+
+
+def test_two_are_made_at_the_same_time(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more; if one fails, those that have not begun are left."""
+    both, begun = threading.Barrier(2), list[str]()
+
+    def run(command: tuple[str, ...], **_options: object) -> subprocess.CompletedProcess[str]:
+        begun.append(command[-1])
+        both.wait(10)
+        return subprocess.CompletedProcess(command, 0)
+
+    names = ["tools", "two", "three", "four"]
+    for name in names:
+        (project.root / "requirements" / f"{name}.txt").write_text("# nothing\n", encoding="utf-8")
+    monkeypatch.setattr("subprocess.run", run)
+    assert project.module.main(names, project.root) == 0
+    assert len(begun) == 2 * len(names)
+
+    def fails(environment: Path, requirements: Path) -> tuple[float, float]:
+        begun.append(environment.name)
+        time.sleep(0.1)
+        raise project.module.SetupError(requirements.name)
+
+    begun.clear()
+    monkeypatch.setattr(project.module, "make", fails)
+    for name in names:
+        (project.root / "requirements" / f"{name}.txt").write_text("# anew\n", encoding="utf-8")
+    assert project.module.main(names, project.root) == 1
+    assert len(begun) <= 3
 
 
 def test_two_setups_at_once_make_an_environment_once(
