@@ -218,7 +218,7 @@ def test_progress_is_shown_while_pip_works(
     project.set_up()
 
     assert re.search(
-        r"setting up \.venv/tools \(1 of 1, 2 packages\) with Python .* \.{6,} downloaded", capsys.readouterr().out
+        r"setting up \.venv/tools with Python .* \.{6,} \.venv/tools, 2 packages: downloaded", capsys.readouterr().out
     )
 
 
@@ -251,6 +251,14 @@ def test_packages_are_installed_without_an_index(project: Project, pip: list[lis
     assert not Path(wheels).exists(), "what was downloaded is not kept"
 
 
+@pytest.mark.parametrize(("name", "compiled"), [("tools", False), ("runtime", True)])
+def test_only_what_is_timed_is_compiled(project: Project, pip: list[list[str]], name: str, compiled: bool) -> None:
+    """All else is compiled as far as it is imported."""
+    (project.root / "requirements" / f"{name}.txt").write_text("# nothing\n", encoding="utf-8")
+    assert project.module.main([name], project.root) == 0
+    assert ("--no-compile" not in pip[-1]) is compiled
+
+
 def test_only_wheels_with_a_listed_hash_are_taken(project: Project, pip: list[list[str]]) -> None:
     project.set_up()
 
@@ -264,11 +272,44 @@ def test_only_wheels_with_a_listed_hash_are_taken(project: Project, pip: list[li
 def test_the_time_spent_downloading_is_told_apart(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = iter([100.0, 102.0, 132.0, 139.0])  # started, pip there, downloaded, installed
+    times = iter([99.0, 100.0, 102.0, 132.0, 139.0, 140.0])  # setup and one began, pip there, downloaded, installed
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     project.set_up()
 
-    assert capsys.readouterr().out.splitlines()[-1] == "set up: 30 s downloading packages, 9 s installing them"
+    one, whole = capsys.readouterr().out.splitlines()
+    assert one.endswith(" .venv/tools, 0 packages: downloaded in 30 s, installed in 9 s")
+    assert whole == "set up in 41 s"
+
+
+def test_two_are_made_at_the_same_time(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more; if one fails, those that have not begun are left."""
+    both, begun = threading.Barrier(2), list[str]()
+
+    def run(command: tuple[str, ...], **_options: object) -> subprocess.CompletedProcess[str]:
+        begun.append(command[-1])
+        both.wait(10)
+        return subprocess.CompletedProcess(command, 0)
+
+    names = ["tools", "two", "three", "four", "five", "six"]
+    for name in names:
+        (project.root / "requirements" / f"{name}.txt").write_text("# nothing\n", encoding="utf-8")
+    monkeypatch.setattr("subprocess.run", run)
+    assert project.module.main(names, project.root) == 0
+    assert len(begun) == 2 * len(names)
+
+    def fails(environment: Path, requirements: Path) -> tuple[float, float]:
+        begun.append(environment.name)
+        if environment.name == "tools":
+            raise project.module.SetupError(requirements.name)
+        time.sleep(1.0)
+        return 0.0, 0.0
+
+    begun.clear()
+    monkeypatch.setattr(project.module, "make", fails)
+    for name in names:
+        (project.root / "requirements" / f"{name}.txt").write_text("# anew\n", encoding="utf-8")
+    assert project.module.main(names, project.root) == 1
+    assert len(begun) < len(names)
 
 
 def test_two_setups_at_once_make_an_environment_once(
