@@ -1139,11 +1139,12 @@ class Checker:
             made_by = simulation.jobs.jobs.get(found.metadata.get(JOB_ID, ""))
             if made_by is not None and made_by.state is State.DELIVERED:
                 stored[made_by.upload.key].append((key, made_by))
+        copies = self._copies()
         for job in newest.values():
             self.check("newest wins", bool(job.outputs), job)
             for key in job.outputs:
                 there = simulation.photos.outputs.get(key)
-                if key in self.touched or self._is_copied_over(job):
+                if key in self.touched or self._gave_way(copies, job):
                     continue
                 shown = there is not None and self._shows(there.metadata[JOB_ID], job)
                 self.check("newest wins", shown, key, job.job_id, there)
@@ -1159,19 +1160,15 @@ class Checker:
             equal = self._same_wishes(other, job)
         return job.job_id in self._reused and equal
 
-    def _is_copied_over(self, job: Job) -> bool:
-        """Whether a copy for a newer photo of the name was stored, whose job could not be saved, and then gave way to a
-        still newer one; or paid for a new result, because the copy's source was rejected meanwhile, and failed.
-        """
-        return self._gave_way(self._copies(), job)
-
     def _copies(self) -> list[str]:
         """The jobs of the copies that lie in the output bucket."""
         found = self._simulation.photos.outputs.values()
         return [one.metadata[JOB_ID] for one in found if REUSED_FROM in one.metadata]
 
     def _gave_way(self, copies: list[str], job: Job) -> bool:
-        """Whether any of these copies is of a newer photo of the name, and was not saved."""
+        """Whether any of these copies is of a newer photo of the name, whose job could not be saved, and then gave way
+        to a still newer one; or paid for a new result, because the copy's source was rejected meanwhile, and failed.
+        """
         others = (self._simulation.jobs.jobs.get(job_id) for job_id in copies)
         return any(
             other is not None

@@ -12,6 +12,8 @@ from pytest_socket import disable_socket
 
 from tests.simulation.scenario import Verdict, play
 
+SIMULATIONS = 400
+"""Those that the tests play: the seeds from 0."""
 CHUNK = 20
 
 

@@ -14,9 +14,8 @@ from detag.domain.waits import LEASE
 from tests.simulation.checker import INVARIANTS
 from tests.simulation.fault_profile import KINDS
 from tests.simulation.scenario import Verdict, play
-from tests.simulation.simulations import histogram, play_all, shares
+from tests.simulation.simulations import SIMULATIONS, histogram, play_all, shares
 
-SIMULATIONS = 400
 ROOT = Path(__file__).parents[2]
 
 
