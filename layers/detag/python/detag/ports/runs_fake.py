@@ -9,10 +9,11 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -480,12 +481,10 @@ class FakeRuns:
             key = self.habits.key
             self._ask("page")
             self._list()
-            seen, length = self._listed(key), self.habits.page_limit
-            place = self._place
-            if cursor is not None:
-                seen = [run for run in seen if place(run) > int(cursor)]
+            length = self.habits.page_limit
+            seen = list(islice(self._listed(key, after=cursor), length + 1))
             here = seen[:length]
-            following = f"{place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
+            following = f"{self._place(here[-1])}".zfill(self.habits.cursor_length) if len(seen) > len(here) else None
             if following and not self.habits.list_followable:
                 raise Transient("Runflow's list goes on without a usable cursor")
             page = RunPage.of(map(self._entry, here), following)
@@ -500,10 +499,10 @@ class FakeRuns:
             reading = self.habits.client_ref_filter
             if reading == "refused":
                 raise Transient("Runflow answered 422")
-            shown = [] if reading == "none" else self._listed(key)
+            shown = iter(()) if reading == "none" else self._listed(key)
             if reading == "honoured":
-                shown = [run for run in shown if run.request.get("client_ref") == client_ref]
-            return RunPage.of(map(self._entry, shown[:NAMED]), None).runs
+                shown = (run for run in shown if run.request.get("client_ref") == client_ref)
+            return RunPage.of(map(self._entry, islice(shown, NAMED)), None).runs
 
     def _list(self) -> None:
         if not self.habits.may_list:
@@ -511,12 +510,12 @@ class FakeRuns:
         if not self.habits.list_readable:
             raise Transient("Runflow's list of runs cannot be read")
 
-    def _listed(self, key: str) -> list[FakeRun]:
-        """The runs that the list shows by now to a key, in its order."""
-        now = self._clock.now()
-        theirs = (run for run in self.runs.values() if run.account == self.habits.accounts[key])
-        shown = [run for run in theirs if not run.lost and now >= self.listed_at(run)]
-        return sorted(shown, key=self._place)
+    def _listed(self, key: str, after: str | None = None) -> Iterator[FakeRun]:
+        """The runs that the list shows by now to a key, in its order, from a cursor on."""
+        now, account = self._clock.now(), self.habits.accounts[key]
+        seen = -1 if after is None else int(after)
+        places = sorted((place, run) for run in self.runs.values() if (place := self._place(run)) > seen)
+        return (run for _, run in places if run.account == account and not run.lost and now >= self.listed_at(run))
 
     def listed_at(self, run: FakeRun) -> float:
         """When a run is first in the list."""
