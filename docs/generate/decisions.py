@@ -1111,10 +1111,12 @@ def _comes_again() -> Iterator[Row]:
 
 
 def _stored_before() -> Iterator[Row]:
-    def row(known: str, fetched: Fetched) -> Row:
-        return known, SUBMITTED, decisions.found_stored(SUBMITTED, fetched, now=NOW)
+    def row(known: str, fetched: Fetched, run: Run | None = None) -> Row:
+        return known, SUBMITTED, decisions.found_stored(SUBMITTED, run, fetched, now=NOW)
 
     yield row("they are", Stored(("shoe.jpg.webp",), ""))
+    more = Run(SUBMITTED.run_id or "", RunStatus.SUCCEEDED, output_urls=("https://a", "https://b"))
+    yield row("they are, and the run has more", Stored(("shoe.jpg.webp",), ""), more)
     yield row("they are, and another worker is storing outputs of this name", Busy())
     yield row("they are, and a newer photo of this name was delivered", Overtaken())
 

@@ -10,6 +10,7 @@ import pytest
 from detag.domain.job import State
 from detag.domain.naming import FAILED_RECORDS, JOB_ID, SOURCE_KEY
 from detag.domain.reasons import Reason
+from detag.ports.outputs import OutputUrlExpired
 from detag.ports.photos import Existing
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import PRICE, Ending
@@ -189,6 +190,35 @@ def test_of_five_hundred_urls_sixteen_are_stored(simulation: Simulation) -> None
     job = simulation.jobs.jobs[job_id]
     assert (job.state, len(job.outputs), job.partial) == (State.DELIVERED, 16, True)
     assert job.decision == "delivered: without outputs 17 to 500: too many"
+
+
+@pytest.mark.parametrize("images", [16, 17, 20])
+def test_of_many_urls_that_only_callbacks_sign_sixteen_are_stored(simulation: Simulation, images: int) -> None:
+    habits = simulation.runflow.habits
+    habits.signs, habits.output_url_seconds = "in callbacks", DAY
+    simulation.runflow.endings = [Ending(seconds=5.0, images=images)]
+    job_id = upload(simulation)
+    rest(simulation)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.state, len(job.outputs), job.partial) == (State.DELIVERED, 16, images > 16)
+
+
+def test_an_output_that_never_opens_is_told_as_missing(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could be stored is delivered in the end, as a part; an equal photo is not given that."""
+    real = simulation.runflow.read
+
+    def read(url: str) -> bytes:
+        if "/2." in url:
+            raise OutputUrlExpired("404")
+        return real(url)
+
+    monkeypatch.setattr(simulation.fetcher, "_read", read)
+    simulation.runflow.endings = [Ending(seconds=5.0, images=2)]
+    job_id = upload(simulation)
+    rest(simulation)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.state, len(job.outputs), job.partial, job.picture) == (State.DELIVERED, 1, True, None)
+    assert job.decision == "delivered: its output had been stored, and others may be missing"
 
 
 def test_urls_without_bound_are_noticed(simulation: Simulation) -> None:

@@ -79,7 +79,7 @@ def test_of_two_roads_what_may_still_give_more_counts(
 def test_without_a_record_the_cost_of_its_own_run_is_asked_for(job: Job, asks: bool) -> None:
     """Where the reservation is for another run, the job's own was charged beside it."""
     stored: Fetched = Stored(("k",), "")
-    steps = decisions.after_fetch(job, NO_RECORD, stored, now=NOW), decisions.found_stored(job, stored, now=NOW)
+    steps = decisions.after_fetch(job, NO_RECORD, stored, now=NOW), decisions.found_stored(job, None, stored, now=NOW)
     assert [after(step, job).ask_at is not None for step in steps] == [asks, asks]
 
 

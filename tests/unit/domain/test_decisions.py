@@ -533,8 +533,8 @@ def test_a_late_result_found_stored_is_finished_or_stays_due(age: float) -> None
     later = decisions.after_run(failed, None, now=NOW, max_attempts=3, run_timeout_hours=24, uniform=longest)
     assert isinstance(later, Step) and later.unless_stored
     assert (made(later, failed).ask_at is None) is (age > HOUR)
-    assert isinstance(decisions.found_stored(failed, NotStored("S3 throttled"), now=NOW), Again)
-    found = decisions.found_stored(failed, Stored(("a.jpg",), ""), now=NOW)
+    assert isinstance(decisions.found_stored(failed, None, NotStored("S3 throttled"), now=NOW), Again)
+    found = decisions.found_stored(failed, None, Stored(("a.jpg",), ""), now=NOW)
     assert isinstance(found, Step) and made(found, failed).state is State.DELIVERED
 
 
@@ -545,6 +545,22 @@ def test_a_step_keeps_its_job_where_nothing_changes() -> None:
     waiting = made(decisions.turn_away(WAITING, Reason.PAUSED), WAITING)
     assert decisions.turn_away(waiting, Reason.PAUSED).move is None
     assert decisions.turn_away(waiting, Reason.SPEND_LIMIT, pauses=True).pauses is Reason.SPEND_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("shown", "done", "partial"),
+    [(1, (), False), (2, (), True), (0, (), False), (0, ("a.jpg",), True), (1, ("a.jpg",), False)],
+)
+def test_what_is_found_stored_may_be_a_part(shown: int, done: tuple[str, ...], partial: bool) -> None:
+    """By the number of outputs that the run's record shows; without one, if the job was saved while some were left."""
+    job = replace(SUBMITTED, done=done)
+    urls = tuple(f"https://x/{number}" for number in range(shown))
+    run = Run(job.run_id or "", RunStatus.SUCCEEDED, output_urls=urls) if shown else None
+    step = decisions.found_stored(job, run, Stored(("a.jpg",), "", same_photo=True), now=NOW)
+    assert isinstance(step, Step)
+    after = made(step, job)
+    assert (after.state, after.partial) == (State.DELIVERED, partial)
+    assert ("others may be missing" in step.why) is partial
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.group is not Group.SKIPPED])

@@ -455,19 +455,16 @@ def test_a_run_without_our_mark_is_not_ours(metadata: object) -> None:
 # What is sent on
 
 
-def test_too_many_urls_are_left_to_the_record() -> None:
+def test_of_too_many_urls_the_first_are_sent_on() -> None:
     urls = [f"https://x/{number}" for number in range(MAX_OUTPUT_URLS + 1)]
-    assert read(output={"image_urls": urls[:-1]}).output_urls == tuple(urls[:-1])
-    assert read(output={"image_urls": urls}).output_urls == ()
+    assert read(output={"image_urls": urls}).output_urls == tuple(urls[:-1])
 
 
-def test_urls_that_are_too_long_together_are_left_to_the_record() -> None:
-    urls = [
-        "https://x/1",
-        "https://x/2" + "a" * (MAX_OUTPUT_URLS_BYTES - len(json.dumps(["https://x/1", "https://x/2"]))),
-    ]
-    assert read(output={"image_urls": urls}).output_urls == tuple(urls)
-    assert read(output={"image_urls": [urls[0], urls[1] + "a"]}).output_urls == ()
+def test_of_urls_that_are_too_long_together_the_first_are_sent_on() -> None:
+    urls = ["https://x/1", "https://x/2"]
+    urls[1] += "a" * (MAX_OUTPUT_URLS_BYTES - len(json.dumps(urls)))
+    assert read(output={"image_urls": [*urls, "https://x/3"]}).output_urls == tuple(urls)
+    assert read(output={"image_urls": [urls[0], urls[1] + "a"]}).output_urls == (urls[0],)
 
 
 @pytest.mark.parametrize("character", ["a", "é", "\ud83d\ude00", '"', "\x00"])

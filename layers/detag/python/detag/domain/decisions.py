@@ -1640,26 +1640,31 @@ def deliver_later(
     return Step(move=later, decision="delivered later", why=why, metric=Metric.DELIVERY_RETRIED, warns=True)
 
 
-def found_stored(job: Job, found: Fetched, *, now: float) -> Step | Idle | Again:
-    """A job that was to be given up, and whose outputs are in the output bucket."""
-    run = Run(job.run_id or "", RunStatus.SUCCEEDED)
+def found_stored(job: Job, run: Run | None, found: Fetched, *, now: float) -> Step | Idle | Again:
+    """A job that was to be given up, and whose outputs are in the output bucket. `run`: its record, where it was read;
+    else nobody can tell how many there should be, and what was left when it was last saved may have been lost.
+    """
+    known = Run(job.run_id or "", RunStatus.SUCCEEDED) if run is None or run.run_id != job.run_id else run
     match found:
         case Stored(keys, _, leftovers, outputs, same_photo):
+            left = bool(job.done) if known is not run else len(keys) < len(known.output_urls)
+            partial = left or known.status is RunStatus.PARTIAL
             delivered = move(
                 deliver,
                 keys,
                 now,
                 cost=None,
-                partial=False,
+                partial=partial,
                 leftovers=leftovers,
                 ask_at=None if job.reserved_run else _first_ask(now),
                 stored=outputs,
-                remembered=same_photo and shows_picture(job, run),
+                remembered=same_photo and not partial and shows_picture(job, known),
             )
-            return Step(move=delivered, decision="delivered", why="its output had been stored")
+            why = "its output had been stored" + (", and others may be missing" if partial else "")
+            return Step(move=delivered, decision="delivered", why=why)
         case NotStored(why) if job.state is not State.SUBMITTED:
             return Again(why)  # the job stays due
-    return after_fetch(job, run, found, now=now)
+    return after_fetch(job, known, found, now=now)
 
 
 def _without_output(job: Job, run: Run, now: float) -> Step | Idle | Again:

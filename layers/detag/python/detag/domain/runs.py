@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation, Overflow, Underflow
 from enum import StrEnum
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -303,9 +304,13 @@ def read_callback(body: bytes) -> Callback | str:
     if status is RunStatus.UNKNOWN:
         return "unknown_event"
     urls = output_urls_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
-    if len(urls) > MAX_OUTPUT_URLS or len(json.dumps(urls)) > MAX_OUTPUT_URLS_BYTES:
-        urls = ()
-    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, urls)
+    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, _first_that_fit(urls))
+
+
+def _first_that_fit(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as a message may carry: the others are left to the record, whose own may be unsigned."""
+    ends = accumulate(len(json.dumps(url)) + len(", ") for url in urls[:MAX_OUTPUT_URLS])
+    return tuple(url for url, end in zip(urls, ends, strict=False) if end <= MAX_OUTPUT_URLS_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,9 +244,9 @@ class Deliver:
             fetched = self._storing.alone(job, lambda: self._fetch_by_any_road(job, run, result, deadline), deadline)
             job = self._ask_for_callback(job, run, fetched)
             decided = after_fetch(job, run, fetched, now=self._clock.now())
-            self._take(job, decided, _with_urls_left(result, fetched), deadline)
+            self._take(job, decided, _with_urls_left(result, fetched), deadline, run)
         else:
-            self._take(job, decided, result, deadline)
+            self._take(job, decided, result, deadline, run)
 
     def _ask_for_callback(self, job: Job, run: Run, fetched: Fetched | None) -> Job:
         """The job, after its run's callback was asked for again, if that is the last road to the outputs."""
@@ -260,7 +260,10 @@ class Deliver:
             self._telemetry.warning("callback not sent again", job_id=job.job_id, run_id=run.run_id, why=str(error))
         return job
 
-    def _take(self, job: Job, decided: Step | Idle | Again, result: Result, deadline: float) -> None:
+    def _take(
+        self, job: Job, decided: Step | Idle | Again, result: Result, deadline: float, run: Run | None = None
+    ) -> None:
+        """Carry out what was decided; `run`: the record that it was decided by."""
         match decided:
             case Idle(why):
                 self._telemetry.info(why, job_id=job.job_id)
@@ -270,7 +273,7 @@ class Deliver:
             case Step(unless_stored=True) if outputs := self._stored(job):
                 done = job.done if job.done_run is None else ()
                 found = self._storing.alone(job, lambda: self._whole(job, done, outputs), deadline)
-                stored = found_stored(job, found, now=self._clock.now())
+                stored = found_stored(job, run, found, now=self._clock.now())
                 if isinstance(stored, Step):  # what is stored cannot be finished either: a person is told, once
                     stored = replace(stored, unless_stored=False)
                 self._take(job, stored, result, deadline)
@@ -323,7 +326,8 @@ class Deliver:
             if urls != run.output_urls:
                 done = fetched.done if isinstance(fetched, NotStored) else job.done
                 rest = replace(job, done=done[: done.index("")] if "" in done else done)
-                fetched = _better(fetched, self._store(rest, replace(run, output_urls=urls), deadline))
+                all_urls = (*urls, *run.output_urls[len(urls) :])  # a callback's may be only the first
+                fetched = _better(fetched, self._store(rest, replace(run, output_urls=all_urls), deadline))
         return fetched
 
     def _store(self, job: Job, run: Run, deadline: float) -> Road:
