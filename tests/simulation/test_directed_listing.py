@@ -244,7 +244,7 @@ def test_what_cannot_be_looked_up_reaches_a_person(
 @pytest.mark.parametrize("told", [True, False])
 def test_a_url_of_an_unknown_host_is_never_taken_for_no(simulation: Simulation, told: bool) -> None:
     """Our run, shown with a link to a host that nobody knows, is not paid for again: a person is told."""
-    no = Change("detag.domain.search:proof", "not shows_ours and (", "not shows_ours or (")
+    no = Change("detag.domain.search:proof", "shown is Shown.UNTOLD and (not names_ours)", "shown is Shown.UNTOLD")
     with nullcontext() if told else no.made():
         simulation.runflow.habits.input_shown = "elsewhere"
         job_id = lost_answer(simulation)

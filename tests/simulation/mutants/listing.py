@@ -76,7 +76,7 @@ MUTANTS: Final = (
     one(
         "adoption: the photo's URL rewritten",
         "paid once",
-        SEARCHED + "proof",
+        "detag.domain.runs:shown_by",
         "_is_asset(run.image_url, photo_url)",
         "False",
         400,
@@ -93,8 +93,8 @@ MUTANTS: Final = (
         "adoption: another configuration",
         "own run",
         SEARCHED + "proof",
-        "named and shows_ours and fits",
-        "named and shows_ours",
+        "named and shown is Shown.PHOTO and fits",
+        "named and shown is Shown.PHOTO",
         400,
     ),
     one(

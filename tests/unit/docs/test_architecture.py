@@ -24,8 +24,8 @@ FOLDERS = ("domain", "ports", "services", "adapters")
 LINES = 40
 NOT_PURE = {"now", "today", "utcnow", "open", "print", "input", "eval", "exec"}
 PURE = {
-    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "hashlib", "io", "json",
-    "re", "struct", "types", "typing", "unicodedata", "urllib",
+    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "hashlib", "io",
+    "itertools", "json", "re", "struct", "types", "typing", "unicodedata", "urllib",
 }  # fmt: skip
 READERS_OF_HEADERS = {"filetype"}
 """The only library of the domain: it is given bytes, and tells what they are."""

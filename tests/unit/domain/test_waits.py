@@ -164,7 +164,7 @@ FORMATS = ("images.py", "image_types.py")
 
 def numbers(source: str, name: str) -> list[str]:
     """The numbers of a module that may be times: with a name (a float, or 10 and more), added to something, multiplied,
-    or handed over; and calls of a back-off.
+    handed over, given back, chosen or kept in a collection, or a default; and calls of a back-off.
     """
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
@@ -181,7 +181,30 @@ def numbers(source: str, name: str) -> list[str]:
             found += [ast.unparse(node) for one in longer if one.value >= 10]  # type: ignore[operator]
             if ast.unparse(node.func).endswith("backoff"):
                 found.append(ast.unparse(node))
+        else:
+            found += [ast.unparse(node) for one in _held(node) if isinstance(one, ast.Constant) and _is_time(one)]
     return found
+
+
+def _held(node: ast.AST) -> list[ast.expr | None]:
+    """The values that something gives back, chooses from, adds on, keeps or begins with."""
+    match node:
+        case ast.Return(value) | ast.AugAssign(value=value):
+            return [value]
+        case ast.BoolOp(values=values) | ast.Dict(values=values):
+            return [*values]
+        case ast.IfExp(body=body, orelse=orelse):
+            return [body, orelse]
+        case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
+            return [*elements]
+        case ast.arguments(defaults=defaults, kw_defaults=of_keywords):
+            return [*defaults, *of_keywords]
+    return []
+
+
+def _is_time(constant: ast.Constant) -> bool:
+    """A number of seconds is written as a float."""
+    return isinstance(constant.value, float) and constant.value >= 1
 
 
 def _is_large(value: object) -> bool:
@@ -210,6 +233,26 @@ def test_no_wait_stands_anywhere_else() -> None:
     assert len(found) > 20
 
 
+OF_CALLS = {
+    "aws.py": {"CONNECT_SECONDS", "READ_SECONDS", "PAUSE_SECONDS", "KEEP_OTHERS", "{'dynamodb': 1.0, 'sqs': 1.0}"},
+    "http.py": {"IDLE_SECONDS", "CONNECT_SECONDS"},
+    "runflow.py": {"ACCOUNT_SECONDS", "READ_SECONDS", "PAGE_SECONDS", "KEEP_SECONDS"},
+    "s3.py": {"READ_SECONDS"},
+}
+"""How long a single call may take, and what it leaves of its invocation, where its adapter says why."""
+SIZES = re.compile(r"(?:most|max|pool|block|\w+_limit|\w+_bytes)", re.IGNORECASE)
+
+
+def test_adapters_bound_their_calls_and_wait_for_nothing_else() -> None:
+    found = {
+        path.name: {one for one in numbers(path.read_text(encoding="utf-8"), path.name) if not SIZES.match(one)}
+        for folder in ("adapters", "ports")
+        for path in (LIBRARY / folder).glob("*.py")
+        if not path.name.endswith("_fake.py")
+    }
+    assert {name: here for name, here in found.items() if here} == OF_CALLS
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -221,6 +264,12 @@ def test_no_wait_stands_anywhere_else() -> None:
         "poll(job, after=61.0)",
         "later = now + hours * 3600.0",
         "wait = backoff(tries, uniform, base=soon)",
+        "later += 61.0",
+        "return 61.0",
+        "def later(after: float = 61.0): ...",
+        "later = soon or 61.0",
+        "later = 61.0 if soon else 0.0",
+        'WAITS = {"a": 61.0}',
     ],
 )
 def test_a_wait_that_stands_elsewhere_is_noticed(line: str) -> None:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation, Overflow, Underflow
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
@@ -406,15 +406,31 @@ def asked_ratio(body: str | None) -> str | None:
 _RUNFLOWS_HOST: Final = re.compile(r"(?i)runflow|(?:^|\.)r2\.cloudflarestorage\.com(?::\d+)?\Z")
 
 
-def is_asset_url(url: str | None) -> bool:
-    """Whether a URL leads to Runflow's own storage, whose hosts are not promised (contract sections 3, 10 and 16.5):
-    Runflow may show it in place of the URL that was sent.
+class Shown(Enum):
+    """What a run's record shows in place of the photo's URL that was sent."""
+
+    PHOTO = "the photo, or nothing"
+    OTHER = "surely another object"
+    UNTOLD = "what may be another"
+
+
+def shown_by(run: Run, photo_url: str) -> Shown:
+    """Whether a run's record shows a photo, whose URL is given. An asset link may stand in its place."""
+    if not run.image_url or same_place(run.image_url, photo_url) or _is_asset(run.image_url, photo_url):
+        return Shown.PHOTO
+    return Shown.OTHER if is_other_place(run.image_url, photo_url) else Shown.UNTOLD
+
+
+def _is_asset(url: str, photo_url: str) -> bool:
+    """Whether a URL leads to Runflow's own storage, whose hosts are not promised (contract sections 3, 10 and 16.5). A
+    bucket's own name may look like Runflow's.
     """
     try:
-        parts = urlsplit(url or "")
+        parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme == "runflow" or _RUNFLOWS_HOST.search(parts.netloc) is not None
+    is_runflows = parts.scheme == "runflow" or _RUNFLOWS_HOST.search(parts.netloc) is not None
+    return is_runflows and not _same_host(url, photo_url)
 
 
 def same_place(one: str | None, other: str | None) -> bool:
@@ -429,7 +445,7 @@ def same_place(one: str | None, other: str | None) -> bool:
     return not {unquote(a[1]), unquote_plus(a[1])}.isdisjoint((unquote(b[1]), unquote_plus(b[1])))
 
 
-def same_host(one: str | None, other: str | None) -> bool:
+def _same_host(one: str | None, other: str | None) -> bool:
     """Whether two URLs lead to the same host: the bucket's, where S3 names it in the host."""
     a, b = _place_of(one), _place_of(other)
     return a is not None and b is not None and a[0] == b[0]

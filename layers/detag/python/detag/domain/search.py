@@ -26,7 +26,7 @@ from detag.domain.decisions import (
 from detag.domain.job import Job, close_again, fail, keep_unconfirmed, move, resend, start_over
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
-from detag.domain.runs import Run, is_asset_url, is_other_place, same_host, same_place
+from detag.domain.runs import Run, Shown, shown_by
 from detag.domain.values import dataclass
 
 MAX_CURSOR: Final = 2_048
@@ -171,22 +171,17 @@ def proof(run: Run, job: Job, photo_url: str) -> Proof:
     to take it for somebody else's could mean to pay twice. What a server may have written differently proves nothing
     against an awaited name: the URL of an unknown host, another configuration, another time.
     """
-    ratio, named = job.awaited.get(run.client_ref or ""), run.client_ref is not None
+    ratio, named, in_time = job.awaited.get(run.client_ref or ""), run.client_ref is not None, _in_time(run, job)
     if run.job_id not in (None, job.job_id) or (named and not job.has_submission(run.client_ref or "")):
         return Proof.FOREIGN
-    in_time = _in_time(run, job)
     if ratio is None and not in_time:
         return Proof.FOREIGN
-    shows_ours = not run.image_url or same_place(run.image_url, photo_url) or _is_asset(run.image_url, photo_url)
+    shown = shown_by(run, photo_url)
     names_ours = ratio is not None or (not named and (run.job_id is not None or run.hides_name))
-    if not shows_ours and (not names_ours or is_other_place(run.image_url, photo_url)):
+    if shown is Shown.OTHER or (shown is Shown.UNTOLD and not names_ours):
         return Proof.FOREIGN
     fits = ratio is None or (in_time and run.aspect_ratio in (ratio, None))
-    return Proof.OURS if named and shows_ours and fits else Proof.UNTOLD
-
-
-def _is_asset(url: str, photo_url: str) -> bool:
-    return is_asset_url(url) and not same_host(url, photo_url)  # a bucket's own name may look like Runflow's
+    return Proof.OURS if named and shown is Shown.PHOTO and fits else Proof.UNTOLD
 
 
 def _in_time(run: Run, job: Job) -> bool:
