@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +60,22 @@ def results() -> str:
     return table(("", ""), rows)
 
 
+def in_cents(parts: Mapping[str, float]) -> dict[str, int]:
+    """Dollars as whole cents that add up to the rounded sum: those nearest to the next cent are rounded up."""
+    cents = {part: math.floor(usd * 100) for part, usd in parts.items()}
+    left = round(sum(parts.values()) * 100) - sum(cents.values())
+    for part in sorted(parts, key=lambda part: cents[part] - parts[part] * 100)[:left]:
+        cents[part] += 1
+    return cents
+
+
 def costs() -> str:
     """What AWS and Runflow charge, by AWS's list and without the free tier."""
     value = values()
-    parts = {STANDING[line.price]: round(line.usd, 2) for line in cost.standing()}
-    parts["reconcile every minute"] = round(value["reconcile_usd_per_month"], 2)
-    idle = sum(parts.values())  # of the rounded ones: what is shown adds up, also before an alarm is measured
-    items = ", ".join(f"{part} {usd:.2f}" for part, usd in parts.items())
+    parts = {STANDING[line.price]: line.usd for line in cost.standing()}
+    parts["reconcile every minute"] = value["reconcile_usd_per_month"]
+    idle = sum(parts.values())
+    items = ", ".join(f"{part} {cents / 100:.2f}" for part, cents in in_cents(parts).items())
     metric, key, gigabyte = (LIST["prices"][name]["usd"] for name in ("metric_month", "key_month", "egress_gb"))
     good = cost.METRICS_OF_A_DELIVERY
     egress, free = cost.egress(), LIST["free_each_month"]["egress_gb"]

@@ -111,3 +111,18 @@ def test_the_bill_that_was_measured_is_of_the_stack_as_it_is(root: Path, stack: 
 @pytest.mark.parametrize("metric", cost.METRICS_OF_A_DELIVERY)
 def test_what_is_charged_for_a_delivery_is_counted(metric: str) -> None:
     assert metric in set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("usd", "cents"),
+    [
+        ((0.526, 0.247), (52, 25)),  # 0.77, not 0.53 and 0.25
+        ((0.80, 0.30, 0.526, 0.2465), (80, 30, 52, 25)),
+        ((0.8, 0.3), (80, 30)),
+        ((0.004, 0.004, 0.004), (1, 0, 0)),
+    ],
+)
+def test_parts_in_cents_add_up_to_their_sum(usd: tuple[float, ...], cents: tuple[int, ...]) -> None:
+    parts = {str(number): part for number, part in enumerate(usd)}
+    assert tuple(headline.in_cents(parts).values()) == cents
+    assert sum(cents) == round(sum(usd) * 100)

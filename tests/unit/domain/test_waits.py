@@ -182,11 +182,11 @@ def numbers(source: str, name: str) -> list[str]:
             if ast.unparse(node.func).endswith("backoff"):
                 found.append(ast.unparse(node))
         else:
-            found += [ast.unparse(node) for one in _held(node) if isinstance(one, ast.Constant) and _is_time(one)]
+            found += [ast.unparse(node) for one in _values_of(node) if isinstance(one, ast.Constant) and _is_time(one)]
     return found
 
 
-def _held(node: ast.AST) -> list[ast.expr | None]:
+def _values_of(node: ast.AST) -> list[ast.expr | None]:
     """The values that something gives back, chooses from, adds on, keeps or begins with."""
     match node:
         case ast.Return(value) | ast.AugAssign(value=value):
