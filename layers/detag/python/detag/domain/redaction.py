@@ -16,12 +16,13 @@ _MIXED_WORD: Final = r"""
     (?! [\w~+/=.-]{1,200}\.(?:jpe?g|png|webp|gif|hei[cf]|avif|tiff?)(?!\w) )
     (?= [\w~+/=.-]{0,200}\d ) (?= [\d~+/=._-]{0,200}[a-z] )"""
 """A word with letters and digits that is no run's id and no photo's name."""
+_JOINT: Final = r"(?: \\?[_.-] | %(?:25)*5f | &\#(?:95|x5f); | \\u005f )"
+"""What joins the parts of a key, however it was escaped."""
 _SECRETS: Final = rf"""(?ix)
       (?<![a-z]) (?: https? | runflow ) (?: : | \\u003a | %(?:25)*3a )(?=\S)[^\s"'<>]*  # FastAPI repeats what was sent,
     | (?<![a-z]) [a-z][a-z0-9+.-]{{1,15}} :// [^\s"'<>]*                                 # the presigned URL too
     | (?<![a-z]) data:[a-z]+/[^\s"'<>]*
-    | (?<![a-z0-9]) (?: rf(?:[_.-]|%(?:25)*5f)[a-z]+ | whsec | [sp]k[_-](?:live|test) )
-      (?:[_.-]|%(?:25)*5f) [\w.~+/=%-]+
+    | (?<![a-z0-9]) (?: rf{_JOINT}[a-z]+ | whsec | [sp]k[_-](?:live|test) ) {_JOINT} [\w.~+/=%-]+
     | (?<![a-z0-9]) (?-i: A[A-Z]IA[A-Z0-9]{{12,}} )
     | (?<![a-z0-9]) (?-i: eyJ[\w-]{{8,}} ) (?: \.[\w-]* )*
     | (?P<label> (?<![a-z]) authorization ["'\\]* \s* (?: [:=] >? | → ) \s* ["'\\]* )
@@ -35,8 +36,8 @@ _SECRETS: Final = rf"""(?ix)
       (?: \s+ (?: is | was | → ) )? \s+ {_MIXED_WORD} [\w~+/=.-]{{16,}}
     | (?<![a-z])
       (?: x[-_](?:amz|goog)[-_][a-z0-9_-]+ | [a-z_-]*signature | sig | awsaccesskeyid | key-pair-id
-        | (?:[a-z]+[-_])*(?:api|access|secret|private)[-_. ]?key(?:[-_]?id)?
-        | (?:[a-z]+[-_])*(?:secret|token|password|pwd) | set-cookie | cookie | credentials? )
+        | [a-z_-]{{0,40}}(?:api|access|secret|private)[-_. ]?key(?:[-_]?id)?
+        | [a-z_-]{{0,40}}(?:secret|token|password|pwd) | set-cookie | cookie | credentials? )
       (?: ["'\\]* \s* (?: = | : \s* \\?["'] | %(?:25)*3[ad] | \\u003[ad] ) ["'\\]*
         | \s* : \s* (?: [|>][+-]?\s+ )? (?= [^\s"'<>&,;]* \d ) )
       [^\s"'<>&,;]+
