@@ -1025,7 +1025,7 @@ class Checker:
     def _counted(self, run: FakeRun) -> None:
         """Runflow billed a run that nobody waited for: it is counted, by its job's reservation or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
-        if job is None or not self._told_of(run) or not self._shown(run):
+        if job is None or not (self._told_of(run) or self._asked_for_earlier(run, job)) or not self._shown(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
@@ -1034,6 +1034,15 @@ class Checker:
         self.check("unmatched run charged once", counted, run, charge, job)
         if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
+
+    def _asked_for_earlier(self, run: FakeRun, job: Job) -> bool:
+        """Whether a run of a closed job that another one followed ended while it was asked for, and its record says
+        what it cost: no callback is needed then.
+        """
+        closed = job.state in (State.DELIVERED, State.SUPERSEDED) or job.repairable
+        told_at = (run.completed_at or math.inf) + run.ending.cost_after
+        asked = run.run_id in job.earlier_runs and told_at < (job.closed_at or 0.0) + ASKED_FOR
+        return closed and asked and run.ended and run.ending.tells_cost and not run.lost
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
         """Whether a job knows of one of these runs, and has to use its outputs. A second run of an answered request may
