@@ -1237,21 +1237,20 @@ class Checker:
 
     def _records(self) -> None:
         """The record of a name is that of the newest upload that has ended, and speaks of it; nothing else has one, nor
-        has an upload that was ever delivered.
+        has an upload that was ever delivered. What was taken back has none once an older one ended that is there again.
         """
         simulation = self._simulation
         newest: dict[str, Job] = {}
-        for job in simulation.jobs.jobs.values():
-            gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
-            if gone or job.job_id in self._delivered or _record_in(job):
-                best = newest.get(job.upload.key)
-                if best is None or _later(job, best):
-                    newest[job.upload.key] = job
+        for job in filter(self._decides_record, simulation.jobs.jobs.values()):
+            best = newest.get(job.upload.key)
+            if best is None or _later(job, best):
+                newest[job.upload.key] = job
+        unsure = self._taken_back(newest)
         unclean = [job for job in newest.values() if job.job_id not in self._delivered]
         wanted = {(folder, job.upload.key): job for job in unclean if (folder := _record_in(job))}
         sources = {source_of("in", key): key for key in newest}
         for place, there in simulation.photos.outputs.items():
-            if RECORD_OF not in there.metadata:
+            if RECORD_OF not in there.metadata or there.metadata[RECORD_OF] in unsure:
                 continue
             folder = f"{place.partition('/')[0]}/"
             told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
@@ -1259,7 +1258,33 @@ class Checker:
             self.check("records", right, "false, or of another upload", place, told_of)
             if told_of is not None:
                 self._told_of_money(told_of, there.data.decode().partition("\nPhoto:")[0])
-        self.check("records", not wanted, "none for", *wanted.values())
+        missing = [job for job in wanted.values() if source_of("in", job.upload.key) not in unsure]
+        self.check("records", not missing, "none for", *missing)
+
+    def _decides_record(self, job: Job) -> bool:
+        gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
+        return gone or job.job_id in self._delivered or _record_in(job) is not None
+
+    def _taken_back(self, newest: dict[str, Job]) -> set[str]:
+        """Of each name, let the upload that is there again be the newest, if it surely ended after it came back.
+        Returns the sources of which nobody can tell: one worker looks as another ends.
+        """
+        unsure = set()
+        for job_id, since in self._back_since.items():
+            job = self._simulation.jobs.jobs.get(job_id)
+            best = newest.get(job.upload.key) if job is not None else None
+            if job is None or best is None or job.upload.version is None or job_id in self._not_there:
+                continue
+            if not self._decides_record(job):
+                continue
+            ended = job.closed_at or 0.0
+            if not _later(best, job) or (ended < since - HOUR and not job.requests):
+                continue
+            if ended > max(since, best.closed_at or 0.0) + HOUR and not job.requests:
+                newest[job.upload.key] = job
+            else:
+                unsure.add(source_of("in", job.upload.key))
+        return unsure
 
     def _told_of_money(self, job: Job, text: str) -> None:
         """Where money stays reserved, a person is told so before uploading the photo again, which pays once more."""
