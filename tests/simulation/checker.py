@@ -1266,19 +1266,17 @@ class Checker:
         return gone or job.job_id in self._delivered or _record_in(job) is not None
 
     def _taken_back(self, newest: dict[str, Job]) -> set[str]:
-        """Of each name, let the upload that is there again be the newest, if it surely ended after it came back.
-        Returns the sources of which nobody can tell: one worker looks as another ends.
+        """Of each name, let the upload that is there be the newest, if it surely ended after what came later was taken
+        back. Returns the sources of which nobody can tell: one worker looks as another ends. What the scan has found
+        has the lowest rank of its name, and is there.
         """
         unsure = set()
-        for job_id, since in self._back_since.items():
-            job = self._simulation.jobs.jobs.get(job_id)
-            best = newest.get(job.upload.key) if job is not None else None
-            if job is None or best is None or job.upload.version is None or job_id in self._not_there:
+        for job in filter(self._decides_record, self._simulation.jobs.jobs.values()):
+            best = newest[job.upload.key]
+            if job.upload.version is None or job.job_id in self._not_there or not _later(best, job):
                 continue
-            if not self._decides_record(job):
-                continue
-            ended = job.closed_at or 0.0
-            if not _later(best, job) or (ended < since - HOUR and not job.requests):
+            since, ended = self._back_since.get(job.job_id, 0.0), job.closed_at or 0.0
+            if ended < since - HOUR and not job.requests:
                 continue
             if ended > max(since, best.closed_at or 0.0) + HOUR and not job.requests:
                 newest[job.upload.key] = job
