@@ -1025,7 +1025,7 @@ class Checker:
     def _counted(self, run: FakeRun) -> None:
         """Runflow billed a run that nobody waited for: it is counted, by its job's reservation or by a charge."""
         job = self._simulation.jobs.jobs.get(self._simulation.runflow.made_for(run))
-        if job is None or not self._told_of(run) or not self._shown(run):
+        if job is None or not (self._told_of(run) or self._asked_for_earlier(run, job)) or not self._shown(run):
             return
         reserved = job.reservation is not None and (job.reserved_run or job.run_id) == run.run_id
         reserved = reserved or any(self._run_known_as(one.run_id) is run for one in job.spent)
@@ -1034,6 +1034,15 @@ class Checker:
         self.check("unmatched run charged once", counted, run, charge, job)
         if charge is not None and run.ending.tells_cost:
             self.check("as billed", charge.usd == run.billed, run, charge)
+
+    def _asked_for_earlier(self, run: FakeRun, job: Job) -> bool:
+        """Whether a run of a closed job that another one followed ended while it was asked for, and its record says
+        what it cost: no callback is needed then.
+        """
+        closed = job.state in (State.DELIVERED, State.SUPERSEDED) or job.repairable
+        told_at = (run.completed_at or math.inf) + run.ending.cost_after
+        asked = run.run_id in job.earlier_runs and told_at < (job.closed_at or 0.0) + ASKED_FOR
+        return closed and asked and run.ended and run.ending.tells_cost and not run.lost
 
     def _may_use(self, again: list[FakeRun], job: Job) -> bool:
         """Whether a job knows of one of these runs, and has to use its outputs. A second run of an answered request may
@@ -1228,21 +1237,20 @@ class Checker:
 
     def _records(self) -> None:
         """The record of a name is that of the newest upload that has ended, and speaks of it; nothing else has one, nor
-        has an upload that was ever delivered.
+        has an upload that was ever delivered. What was taken back has none once an older one ended that is there again.
         """
         simulation = self._simulation
         newest: dict[str, Job] = {}
-        for job in simulation.jobs.jobs.values():
-            gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
-            if gone or job.job_id in self._delivered or _record_in(job):
-                best = newest.get(job.upload.key)
-                if best is None or _later(job, best):
-                    newest[job.upload.key] = job
+        for job in filter(self._decides_record, simulation.jobs.jobs.values()):
+            best = newest.get(job.upload.key)
+            if best is None or _later(job, best):
+                newest[job.upload.key] = job
+        unsure = self._taken_back(newest)
         unclean = [job for job in newest.values() if job.job_id not in self._delivered]
         wanted = {(folder, job.upload.key): job for job in unclean if (folder := _record_in(job))}
         sources = {source_of("in", key): key for key in newest}
         for place, there in simulation.photos.outputs.items():
-            if RECORD_OF not in there.metadata:
+            if RECORD_OF not in there.metadata or there.metadata[RECORD_OF] in unsure:
                 continue
             folder = f"{place.partition('/')[0]}/"
             told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
@@ -1250,7 +1258,31 @@ class Checker:
             self.check("records", right, "false, or of another upload", place, told_of)
             if told_of is not None:
                 self._told_of_money(told_of, there.data.decode().partition("\nPhoto:")[0])
-        self.check("records", not wanted, "none for", *wanted.values())
+        missing = [job for job in wanted.values() if source_of("in", job.upload.key) not in unsure]
+        self.check("records", not missing, "none for", *missing)
+
+    def _decides_record(self, job: Job) -> bool:
+        gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
+        return gone or job.job_id in self._delivered or _record_in(job) is not None
+
+    def _taken_back(self, newest: dict[str, Job]) -> set[str]:
+        """Of each name, let the upload that is there be the newest, if it surely ended after what came later was taken
+        back. Returns the sources of which nobody can tell: one worker looks as another ends. What the scan has found
+        has the lowest rank of its name, and is there.
+        """
+        unsure = set()
+        for job in filter(self._decides_record, self._simulation.jobs.jobs.values()):
+            best = newest[job.upload.key]
+            if job.upload.version is None or job.job_id in self._not_there or not _later(best, job):
+                continue
+            since, ended = self._back_since.get(job.job_id, 0.0), job.closed_at or 0.0
+            if ended < since - HOUR and not job.requests:
+                continue
+            if ended > max(since, best.closed_at or 0.0) + HOUR and not job.requests:
+                newest[job.upload.key] = job
+            else:
+                unsure.add(source_of("in", job.upload.key))
+        return unsure
 
     def _told_of_money(self, job: Job, text: str) -> None:
         """Where money stays reserved, a person is told so before uploading the photo again, which pays once more."""

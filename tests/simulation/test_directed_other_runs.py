@@ -209,3 +209,39 @@ def test_a_superseded_jobs_earlier_run_is_counted(simulation: Simulation) -> Non
     pass_time(simulation, 60.0)
     rest(simulation)
     assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["callback", "callback lost"])
+@pytest.mark.parametrize("cost", [PRICE, None], ids=["told", "told late"])
+def test_a_delivered_jobs_earlier_run_is_counted(simulation: Simulation, cost: Decimal | None, lost: bool) -> None:
+    """A run failed free, and the next one was delivered; then Runflow tries the first again, and bills it."""
+    simulation.unmatched_runs = 0
+    simulation.runflow.endings = [FREE, Ending(cost=2 * PRICE, cost_after=0.0 if cost else 5 * HOUR)]
+    job = upload(simulation)
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    simulation.runflow.deaf = lost
+    pass_time(simulation, DAY)
+    simulation.runflow.tried_again.add(first_run(simulation).run_id)
+    simulation.runflow.try_again(first_run(simulation))
+    rest(simulation)
+    assert (simulation.runflow.billed, used(simulation)) == (3 * PRICE, Decimal(3))
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
+    assert (simulation.jobs.jobs[job].state, simulation.jobs.jobs[job].ask_at) == (State.DELIVERED, None)
+
+
+def test_a_copys_earlier_run_is_counted(simulation: Simulation) -> None:
+    """A run failed free, and an equal photo was delivered before the next one; then Runflow tries the first again."""
+    simulation.unmatched_runs = 0
+    simulation.runflow.endings = [FREE, Ending()]
+    job = upload(simulation, name="equal")
+    pass_time(simulation, 10.0)
+    upload(simulation, "other.jpg", name="equal")
+    pass_time(simulation, HOUR)
+    found = simulation.jobs.jobs[job]
+    assert (found.state, found.reused_from) == (State.DELIVERED, "other.jpg.webp")
+    simulation.runflow.deaf = True
+    simulation.runflow.tried_again.add(first_run(simulation).run_id)
+    simulation.runflow.try_again(first_run(simulation))
+    rest(simulation)
+    assert (simulation.runflow.billed, used(simulation)) == (2 * PRICE, Decimal(2))

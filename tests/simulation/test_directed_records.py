@@ -72,6 +72,35 @@ def test_a_delivery_removes_the_record(simulation: Simulation, reason: str, fold
     assert records(simulation) == {}
 
 
+@pytest.mark.parametrize("ending", [WORKS, FAILS], ids=["delivered", "failed"])
+def test_a_record_of_what_was_taken_back_gives_way(simulation: Simulation, ending: Ending) -> None:
+    """A photo is overwritten by what is none, which is skipped, and deleted again: the photo is there once more."""
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=True)
+    photo = upload(simulation)
+    pass_time(simulation, 60.0)
+    overwritten = no_photo(simulation)
+    pass_time(simulation, 60.0)
+    assert records(simulation) == {"_skipped/shoe.jpg.txt": overwritten}
+    simulation.delete("shoe.jpg", simulation.jobs.jobs[overwritten].upload.version_id)
+    pass_time(simulation, 2 * HOUR)
+    simulation.runflow.endings = [ending]
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=None)
+    rest(simulation)
+    assert simulation.jobs.jobs[photo].submission_no == 1
+    assert records(simulation) == ({} if ending is WORKS else {"_failed/shoe.jpg.txt": photo})
+
+
+@pytest.mark.parametrize("ending", [WORKS, FAILS], ids=["delivered", "failed"])
+def test_a_record_of_what_is_there_stays(simulation: Simulation, ending: Ending) -> None:
+    """A photo is overwritten by what is none while its run goes on: that is what a person finds under its name."""
+    simulation.runflow.endings = [replace(ending, seconds=2 * HOUR)]
+    upload(simulation)
+    pass_time(simulation, 60.0)
+    overwritten = no_photo(simulation)
+    rest(simulation)
+    assert records(simulation) == {"_skipped/shoe.jpg.txt": overwritten}
+
+
 def test_a_newer_record_replaces_one_of_the_other_kind(simulation: Simulation) -> None:
     fails(simulation)
     newer = no_photo(simulation)
@@ -183,7 +212,7 @@ def test_an_older_delivery_leaves_the_newer_record(simulation: Simulation) -> No
 
 
 def test_a_newer_record_removed_by_an_older_delivery_is_noticed(simulation: Simulation) -> None:
-    unguarded = Change(RECORDS + "withdraw", "sequencer_rank(before.recorded) > job.upload.rank", "False")
+    unguarded = Change(RECORDS + "withdraw", "is_newer(job, self._recorded(job, before))", "False")
     with unguarded.made():
         newer_fails_first(simulation)
         assert "records" in gave_up(simulation)

@@ -19,6 +19,14 @@ MUTANTS: Final = (
         400,
     ),
     one(
+        "a delivered job's earlier runs are asked for",
+        CHARGED,
+        DECISIONS + "_asked_for",
+        "(*others, own if untold else None)",
+        "(own if untold else None,)",
+        400,
+    ),
+    one(
         "a run that Runflow denied when its callback came: kept",
         "as billed",
         DECISIONS + "_why_not_noted",

@@ -32,6 +32,9 @@ KEPT_BY: Final[dict[str, str]] = {
     "a failed run tried again: charged": (
         "test_directed_other_runs.py::test_a_failed_job_is_delivered_from_its_own_run"
     ),
+    "a delivered job's earlier runs are asked for": (
+        "test_directed_other_runs.py::test_a_delivered_jobs_earlier_run_is_counted[told-callback lost]"
+    ),
     "a run that Runflow denied when its callback came: kept": (
         "test_directed_denied.py::test_a_run_denied_to_its_callback_is_delivered[the price]"
     ),
@@ -86,6 +89,9 @@ KEPT_BY: Final[dict[str, str]] = {
     ),
     "what detag delivered is not cleaned again": (
         "test_directed_pictures.py::test_an_output_that_is_fed_back_is_skipped_for_nothing"
+    ),
+    "what was taken back leaves no record": (
+        "test_directed_records.py::test_a_record_of_what_was_taken_back_gives_way[delivered]"
     ),
     "nothing tells of what is no photo": (
         "test_directed_records.py::test_nothing_tells_of_what_is_no_photo[shop/._shoe.jpg]"

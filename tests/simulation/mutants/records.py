@@ -35,6 +35,14 @@ MUTANTS: Final = (
         "",
         400,
     ),
+    one(
+        "what was taken back leaves no record",
+        "records",
+        "detag.domain.records:newest_recorded",
+        "is_back and is_newer(job, recorded)",
+        "False",
+        400,
+    ),
     one("nothing tells of what is no photo", "events", OUTBOX + "pending_for", "job.reason in NOT_A_PHOTO", "False"),
     one(
         "a batch is over after ten minutes",

@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from detag.adapters.secrets import ApiKey, SecretsManagerCallbackSecrets, read_api_key, read_callback_secrets
@@ -59,12 +58,14 @@ def test_a_secret_that_cannot_be_read_now_is_transient(stub: Stub, read: Reader,
         read(stub.client)
 
 
-@pytest.mark.parametrize("read", READERS)
-def test_a_denied_secret_names_the_operation(stub: Stub, read: Reader) -> None:
-    """A secret that may not be read raises an error that names the operation."""
-    stub.add_client_error("get_secret_value", "AccessDeniedException", http_status_code=400)
-    with pytest.raises(ClientError, match="GetSecretValue"):
+@pytest.mark.parametrize("code", ["AccessDeniedException", "DecryptionFailure"])
+@pytest.mark.parametrize(("read", "raised"), [*zip(READERS, [Transient, NotConfigured], strict=True)])
+def test_a_denied_secret_says_what_to_do(stub: Stub, read: Reader, raised: type[Exception], code: str) -> None:
+    """Photos wait for the API key as where none is stored; a callback is sent again while its secret is denied."""
+    stub.add_client_error("get_secret_value", code, service_message=f"no right on {ARN}", http_status_code=400)
+    with pytest.raises(raised, match=rf"may not be read \({code}\): let the functions' roles read it") as error:
         read(stub.client)
+    assert ARN not in str(error.value)
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -171,14 +171,14 @@ def test_a_repair_delivers_and_keeps_what_was_reserved() -> None:
 def test_another_runs_result_is_paid_from_what_is_for_it(
     state: Callable[[], Job], name: str, reserved: bool, cost: str | None, usd: str | None
 ) -> None:
-    """Only what is reserved for that very run pays for it; while its cost is not known, it is asked for."""
+    """Only what is reserved for that very run pays for it. The run before it is asked for: it may be tried again."""
     before = replace(state(), reservation=RESERVATION, reserved_run=name)
     after = jobs.deliver_other(
         before, "run-2", ("a/b.jpg",), NOW, cost=cost, partial=False, ask_at=NOW + 60, reserved=reserved
     )
     assert after.reservation == replace(RESERVATION, usd=Decimal(usd) if usd else RESERVATION.usd)
     assert (after.run_id, after.reserved_run) == ("run-2", None if reserved else name)
-    assert after.ask_at == (NOW + 60 if cost is None else None)
+    assert after.ask_at == NOW + 60
 
 
 def test_another_runs_result_leaves_the_own_runs_money() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from detag.domain.job import Job, Reservation, State, Upload
 from detag.domain.reasons import Group, Reason
-from detag.domain.records import text_of
+from detag.domain.records import newest_recorded, text_of
 
 STATES = {Group.FAILED: State.FAILED, Group.CANCELLED: State.CANCELLED, Group.SKIPPED: State.SKIPPED}
 UPLOAD = Upload("in", "shoe.jpg", "v1", "01", "e1", 1_000, 1_795_453_200.0)
@@ -97,3 +98,21 @@ def test_a_record_says_how_to_reopen_where_it_advises_that(reason: Reason) -> No
     text = text_of(Job(upload=UPLOAD, state=STATES[reason.group], reason=reason))
     assert ("ReopenCommand" in text) is ("reopen" in reason.do.lower())
     assert text.splitlines()[-1].startswith("Job:")
+
+
+@pytest.mark.parametrize(
+    ("version_id", "recorded", "at_key", "stays"),
+    [
+        ("v1", "02", "v1", ""),
+        ("v1", "02", "v2", "02"),
+        ("v1", "02", None, "02"),
+        ("v1", "00", "v1", "00"),
+        ("v1", "", "v1", ""),
+        (None, "02", None, "02"),
+        ("null", "02", "null", "02"),
+    ],
+)
+def test_whose_record_stays(version_id: str | None, recorded: str, at_key: str | None, stays: str) -> None:
+    """That of a newer version, unless it was taken back: then the photo's own is at its key."""
+    job = Job(upload=replace(UPLOAD, version_id=version_id))
+    assert newest_recorded(job, recorded, at_key) == stays

@@ -16,9 +16,9 @@ NAME = f"{SUBMITTED.job_id}.1"
 @pytest.mark.parametrize(
     ("state", "reserved_run", "asked"),
     [
-        (State.DELIVERED, None, ("run-1", "run-9")),
+        (State.DELIVERED, None, ("run-0", "run-1", "run-9")),
         (State.DELIVERED, "run-0", ("run-0", "run-9")),
-        (State.DELIVERED, NAME, ("run-1", "run-9")),
+        (State.DELIVERED, NAME, ("run-0", "run-1", "run-9")),
         (State.SUPERSEDED, NAME, ("run-0", "run-9")),
         (State.SKIPPED, None, ("run-0", "run-9")),
     ],
@@ -29,3 +29,9 @@ def test_a_run_is_asked_for_by_its_id(state: State, reserved_run: str | None, as
     job = replace(closed, earlier_runs=("run-0",), unknown_runs=("run-0", "run-9"))
     assert decisions.runs_to_look_at(job) == asked
     assert decisions.runs_to_look_at(replace(job, ask_at=None)) == ("run-1",)
+
+
+def test_a_delivered_jobs_own_run_is_not_asked_for_once_told() -> None:
+    """What it cost is known: only the runs before it may be tried again."""
+    closed = replace(SUBMITTED, state=State.DELIVERED, reason=None, cost="0.14", closed_at=NOW, ask_at=NOW)
+    assert decisions.runs_to_look_at(replace(closed, earlier_runs=("run-0",))) == ("run-0",)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from detag.adapters.aws import calling, error_code
+from detag.ports.errors import Transient
 from detag.ports.runs import NotConfigured
 from detag.ports.secrets import Unset
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _VALUELESS = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 """A secret that was never given a value, and one that is marked for deletion."""
+
+
+class _Denied(Exception):
+    """The secret may not be read, or not be decrypted. The message says what to do."""
 
 
 def get_secret_request(arn: str) -> dict[str, Any]:
@@ -51,14 +56,16 @@ def _field(text: str, name: str) -> object:
 
 
 def _fetch(client: SecretsManagerClient, arn: str) -> str:
-    """A secret's current text. Raises `Unset` or `Transient`."""
+    """A secret's current text. Raises `Unset`, `Transient` or `_Denied`."""
     try:
         with calling("GetSecretValue"):
             answer = client.get_secret_value(**get_secret_request(arn))
     except ClientError as error:
         if error_code(error) in _VALUELESS:
             raise Unset("it has no value") from None
-        raise
+        raise _Denied(
+            f"it may not be read ({error_code(error)}): let the functions' roles read it and use its KMS key"
+        ) from None
     if "SecretString" not in answer:
         raise Unset("it has no value as text")
     return answer["SecretString"]
@@ -72,7 +79,10 @@ class SecretsManagerCallbackSecrets:
 
     def read(self) -> tuple[bytes, ...]:
         """See `CallbackSecrets`."""
-        secrets = read_callback_secrets(_fetch(self._client, self._arn))
+        try:
+            secrets = read_callback_secrets(_fetch(self._client, self._arn))
+        except _Denied as error:  # as good as one that fails for now: it is there, and Runflow sends again
+            raise Transient(f"CallbackSecrets: {error}") from None
         if secrets is None:
             raise Unset('its value is not of the shape {"secrets": ["whsec_..."]}')
         return secrets
@@ -101,7 +111,7 @@ class ApiKey:
     def _read(self) -> str:
         try:
             key = read_api_key(_fetch(self._client, self._arn))
-        except Unset as error:
+        except (Unset, _Denied) as error:
             raise NotConfigured(f"RunflowApiKey: {error}") from None
         if key is None:
             raise NotConfigured('RunflowApiKey: its value is not of the shape {"api_key": "rf_live_..."}')

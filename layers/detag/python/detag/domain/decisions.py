@@ -232,7 +232,7 @@ def when_due(job: Job, *, now: float) -> Step | Idle | Next:
 
 
 def runs_to_look_at(job: Job) -> tuple[str | None, ...]:
-    """The runs of a closed job that is sent to deliver, each in a message of its own. A failed job's are all asked for,
+    """The runs of a closed job that is sent to deliver, each in a message of its own. Those that failed are asked for,
     because Runflow may try any of them again by itself; and every closed job's that Runflow did not show.
     """
     if job.ask_at is None:
@@ -244,7 +244,10 @@ def _asked_for(job: Job) -> tuple[str, ...]:
     """The runs that are asked for while a closed job has a time for that."""
     if job.state is State.DELIVERED:
         named = job.has_submission(job.reserved_run or "")  # a name is no id to ask by
-        known = filter(None, (job.run_id if named else job.reserved_run or job.run_id,))
+        own = job.run_id if named else job.reserved_run or job.run_id
+        untold = job.cost is None or job.reserved_run is not None
+        others = (run_id for run_id in job.earlier_runs if run_id != own)
+        known = filter(None, (*others, own if untold else None))
     else:
         asked = job.repairable or _has_result(job)
         known = filter(None, (*job.earlier_runs, job.run_id if asked else None))
@@ -548,7 +551,7 @@ def _superseded(job: Job, reason: Reason, detail: str, now: float) -> Step:
 
 
 def _ask_for_earlier(job: Job, now: float) -> float | None:
-    """When to ask whether Runflow tried one of a superseded job's earlier runs again, and billed it."""
+    """When to ask whether Runflow tried one of a closed job's earlier runs again, and billed it."""
     return _first_ask(now) if job.earlier_runs else None
 
 
@@ -717,7 +720,7 @@ def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: 
     """What the attempt to deliver copies of known outputs leads to; `price` in US dollars: what that saves."""
     match copied:
         case Stored(keys) if keys:
-            return _reused(source, copied, now, price)
+            return _reused(job, source, copied, now, price)
         case Overtaken():
             why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
             newer = move(supersede, Reason.NEWER_DELIVERED, why, now, ask_at=ask_at)
@@ -734,7 +737,7 @@ def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: 
     return Again("the outputs could not be copied")
 
 
-def _reused(source: Source, copied: Stored, now: float, price: Decimal) -> Step:
+def _reused(job: Job, source: Source, copied: Stored, now: float, price: Decimal) -> Step:
     picture, delivery = source.picture, source.delivery
     delivered = move(
         deliver_copy,
@@ -745,6 +748,7 @@ def _reused(source: Source, copied: Stored, now: float, price: Decimal) -> Step:
         partial=picture.first.partial,
         stored=copied.outputs,
         leftovers=copied.leftovers,
+        ask_at=_ask_for_earlier(job, now),
     )
     return Step(
         move=delivered,
@@ -978,7 +982,7 @@ def bill(job: Job, run: Run) -> Step | Again | None:
     beside = job.state is State.SUBMITTED and run.run_id != job.run_id and is_reserved(job, run)
     if job.reservation is None or not (beside or (job.state.terminal and (own or is_reserved(job, run)))):
         return None
-    asked = job.state is State.DELIVERED and job.ask_at is not None
+    asked = job.state is State.DELIVERED and job.ask_at is not None and not job.earlier_runs
     if run.run_id in (job.run_id, job.reserved_run) and job.reservation.usd == Decimal(cost) and not asked:
         return None
     return Step(move=move(bill_reserved, cost, run.run_id), decision="billed", why=ended, keeps_decision=beside)
@@ -1042,8 +1046,7 @@ def _await_other(job: Job, run: Run, otherwise: Idle | Again, now: float) -> Ste
 def _ask_for_cost(job: Job, run: Run | None, now: float) -> Step | Idle:
     """Ask what the run of a job with a result costs until Runflow says; until then, what was reserved for it stays."""
     if run is not None and _billed(job, run) is not None:
-        others = job.state is State.SUPERSEDED and bool(job.earlier_runs)
-        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=not others)
+        return _ask_later(job, f"its cost is known: ${run.cost}", now, last=not job.earlier_runs)
     return _ask_later(job, "Runflow does not say what the run costs", now)
 
 
@@ -1246,7 +1249,7 @@ def as_before(job: Job, step: Step, *, now: float) -> Step:
     if not closes or job.closed_as is None or job.state is not State.WAITING:
         return step
     retried = job.attempt > 1 or job.expired_urls > 0  # since it was reopened: Runflow may try those runs again
-    asked_for = retried and job.closed_as.state in (State.FAILED, State.CANCELLED, State.SUPERSEDED)
+    asked_for = retried and job.closed_as.state is not State.SKIPPED
     closed = move(close_again, now, ask_at=_ask_for_earlier(job, now) if asked_for else None)
     return replace(closed_again(f"{step.decision}, {step.why}", now, refused=True), move=closed, probe=step.probe)
 
@@ -1584,7 +1587,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 cost=_usd(run),
                 partial=partial,
                 leftovers=leftovers,
-                ask_at=None if told else _first_ask(now),
+                ask_at=_ask_for_earlier(job, now) if told else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo and shows_picture(job, run),
             )
@@ -1656,7 +1659,7 @@ def found_stored(job: Job, run: Run | None, found: Fetched, *, now: float) -> St
                 cost=None,
                 partial=partial,
                 leftovers=leftovers,
-                ask_at=None if job.reserved_run else _first_ask(now),
+                ask_at=_ask_for_earlier(job, now) if job.reserved_run else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo and not partial and shows_picture(job, known),
             )

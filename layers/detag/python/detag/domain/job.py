@@ -597,10 +597,11 @@ def deliver_copy(
     stored: tuple[Output, ...],
     partial: bool = False,
     leftovers: tuple[str, ...] = (),
+    ask_at: float | None = None,
 ) -> Job:
-    """Close a job with copies of what was delivered of an equal photo, for nothing."""
+    """Close a job with copies of what was delivered of an equal photo, for nothing. `ask_at` as in `supersede`."""
     _require(not job.unconfirmed and not job.only_asks, "deliver_copy", job)
-    closed = replace(_closed(job, None, None, now, "0"), outputs=outputs, leftovers=leftovers, stored=stored)
+    closed = replace(_closed(job, None, None, now, "0", ask_at), outputs=outputs, leftovers=leftovers, stored=stored)
     return replace(closed, code=None, not_reused=None, picture=picture, reused_from=reused_from, partial=partial)
 
 
@@ -1029,8 +1030,8 @@ def deliver(
 ) -> Job:
     """Close a job with its outputs. Of a closed job, this is the repair: a paid result of the same run came late.
 
-    `ask_at`: when to ask what the run costs, if Runflow does not say yet. `remembered`: they are surely outputs of
-    this very picture, and may be delivered for an equal one.
+    `ask_at`: when to ask what the run costs, if Runflow does not say yet, and whether an earlier one was tried again.
+    `remembered`: they are surely outputs of this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
     closed = replace(_closed(job, None, None, now, cost, ask_at), outputs=outputs, leftovers=leftovers, stored=stored)
@@ -1061,12 +1062,12 @@ def deliver_other(
 ) -> Job:
     """Close a job with the outputs of a run that was not its own. `reserved`: the reservation is for that run, and pays
     for it. Otherwise it stays with the run that the job had, or for the request that it was kept for. `ask_at`: when to
-    ask what they cost, where Runflow does not say.
+    ask what they cost, where Runflow does not say, and whether an earlier one was tried again.
     """
     _require(run_id != job.run_id, "deliver_other", job)
     others = tuple(one for one in (*job.earlier_runs, job.run_id or run_id) if one != run_id)
     stays = job.run_id is not None and job.reservation is not None and job.reserved_run is None
-    closed = _closed(job, None, None, now, cost, ask_at if stays or cost is None else None)
+    closed = _closed(job, None, None, now, cost, ask_at if others or cost is None else None)
     if stays:
         closed = replace(closed, reservation=job.reservation, reserved_run=job.run_id)
     elif reserved:
@@ -1087,11 +1088,13 @@ def deliver_other(
     when="the run that money is reserved for has ended, and Runflow says its cost",
 )
 def bill_reserved(job: Job, cost: str, run_id: str) -> Job:
-    """Replace what was reserved for a run by what Runflow billed for it. Nothing else is asked of a delivered job."""
+    """Replace what was reserved for a run by what Runflow billed for it. Of a delivered job without other runs nothing
+    else is asked.
+    """
     _require(job.reservation is not None, "bill_reserved", job)
     billed = replace(job, reservation=_billed(job.reservation, cost))
     billed = replace(billed, reserved_run=None if run_id == job.run_id else run_id)
-    if job.state is not State.DELIVERED or job.missing_runs:
+    if job.state is not State.DELIVERED or job.missing_runs or job.earlier_runs:
         return billed
     return replace(billed, ask_at=None, due_at=job.due_at if job.pending else None)
 

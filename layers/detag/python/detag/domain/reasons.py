@@ -107,8 +107,8 @@ class Reason(StrEnum):
     NOT_CONFIGURED = (
         "not_configured",
         Group.INTAKE,
-        "No Runflow API key is stored yet.",
-        "Store one in the RunflowApiKey secret: waiting photos then continue automatically.",
+        "No Runflow API key is stored, or it may not be read.",
+        "Store one in the RunflowApiKey secret, and let the functions read it: waiting photos then continue.",
     )
     PAUSED = ("paused", Group.INTAKE, "detag was paused by hand.", "Resume it: set Paused to false.")
     PREFIX_TAKEN = (

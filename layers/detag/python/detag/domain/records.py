@@ -1,7 +1,8 @@
 """What a person finds in the output bucket about a photo that has no output: one text for each photo's name.
 
-It speaks of the newest upload of that name that has ended. Whoever writes or removes one has the right to store outputs
-of the photo meanwhile (`begin_delivery`), so that of two versions the newer decides, whichever ends first.
+It speaks of the newest upload of that name that has ended and was not taken back before an older one, there again,
+ended. Whoever writes or removes one has the right to store outputs of the photo meanwhile (`begin_delivery`), so that
+of two versions the newer decides, whichever ends first.
 """
 
 from __future__ import annotations
@@ -48,6 +49,20 @@ def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
     """
     repaired = delivered != "" and sequencer_rank(delivered) >= job.upload.rank
     return repaired or sequencer_rank(recorded) > job.upload.rank
+
+
+def newest_recorded(job: Job, recorded: str, at_key: str | None) -> str:
+    """The sequencer of the newest upload whose record stays: `recorded`, unless that version was taken back, which it
+    was where the job's own, an older one, is `at_key` (None: nothing that can be read). Without versions none comes
+    back.
+    """
+    is_back = job.upload.version is not None and at_key == job.upload.version
+    return "" if is_back and is_newer(job, recorded) else recorded
+
+
+def is_newer(job: Job, recorded: str) -> bool:
+    """Whether the record of a photo is that of a newer version."""
+    return sequencer_rank(recorded) > job.upload.rank
 
 
 def text_of(job: Job) -> str:

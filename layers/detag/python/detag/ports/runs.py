@@ -11,7 +11,7 @@ from detag.domain.values import dataclass
 
 
 class NotConfigured(Exception):
-    """No API key is stored."""
+    """No API key is stored, or the one that is may not be read."""
 
 
 class Unauthorized(Exception):

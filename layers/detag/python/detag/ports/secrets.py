@@ -13,5 +13,8 @@ class CallbackSecrets(Protocol):
     """The callback signing secrets that are accepted."""
 
     def read(self) -> tuple[bytes, ...]:
-        """All of them, the current one first, as UTF-8. Raises `Unset` or `Transient`. Not cached."""
+        """All of them, the current one first, as UTF-8. Not cached.
+
+        Raises `Unset`, or `Transient` where they cannot be read now or may not be.
+        """
         ...

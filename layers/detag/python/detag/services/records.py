@@ -8,11 +8,11 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.job import Job, sequencer_rank
 from detag.domain.naming import FAILED_RECORDS, RECORD_OF, SEQUENCER, SKIPPED_RECORDS, Naming, source_of
-from detag.domain.records import folder_of, is_overtaken, text_of
+from detag.domain.records import folder_of, is_newer, is_overtaken, newest_recorded, text_of
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
-from detag.ports.photos import Existing, PhotoStore, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
 
 
 class Records:
@@ -41,7 +41,7 @@ class Records:
     def _published(self, job: Job, before: Delivered) -> Delivered:
         folder = folder_of(job)
         delivered = "" if self._is_removed(job, before) else before.sequencer
-        if is_overtaken(job, delivered=delivered, recorded=before.recorded):
+        if is_overtaken(job, delivered=delivered, recorded=self._recorded(job, before)):
             if folder is not None:  # an attempt that was interrupted may have left it, and nothing else knows of it
                 self._remove(job, folder, unless=before.record)
             return before
@@ -58,13 +58,25 @@ class Records:
         """Remove the record of a photo whose output is there, unless it is a newer version's. The caller has the right
         to store outputs of it. Raises `Transient`.
         """
-        if sequencer_rank(before.recorded) > job.upload.rank:
+        if is_newer(job, self._recorded(job, before)):
             return before
         self._remove_known(job, before.record)
         if job.state.terminal:  # its own may be there already, by a worker that has not said so
             for folder in (FAILED_RECORDS, SKIPPED_RECORDS):
                 self._remove(job, folder)
         return replace(before, recorded="", record="")
+
+    def _recorded(self, job: Job, before: Delivered) -> str:
+        """The sequencer of the newest upload whose record stays; what is at the photo's key is read only if that is not
+        the job's own.
+        """
+        if not is_newer(job, before.recorded):
+            return before.recorded
+        try:
+            at_key = self._photos.read_head(job.upload.bucket, job.upload.key, None, 1).version_id
+        except (Missing, Denied, Archived, PreconditionFailed):
+            at_key = None
+        return newest_recorded(job, before.recorded, at_key)
 
     def _write(self, job: Job, folder: str) -> str:
         key, existing = self._place(job, folder)
