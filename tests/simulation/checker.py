@@ -545,7 +545,7 @@ class Checker:
             known = self._known.setdefault(picture, {})
             if _bytes_of(after) in known:
                 known[_bytes_of(after)].append(after)
-            elif after.picture is not None and after.reused_from is None:
+            elif after.reused_from is None and (after.picture is not None or self._is_of_latest(after)):
                 if after.again is not None:
                     self._replaced_at |= dict.fromkeys(known, self._simulation.time)
                 known[_bytes_of(after)] = [after]
@@ -563,6 +563,14 @@ class Checker:
         if after.again is None:
             there = self._usable_of(picture, after)
             self.check("one run per picture", not there, "delivered", *there, after, after.not_reused)
+
+    def _is_of_latest(self, job: Job) -> bool:
+        """Whether a result is of the picture that its job has: an earlier submission may have asked for another shape,
+        and without versions the run may have read another photo.
+        """
+        run = self._simulation.runflow.runs.get(job.run_id or "")
+        asked = run is not None and run.request["client_ref"] == job.client_ref
+        return asked and self._simulation.versioned
 
     def _same_wishes(self, one: Job, other: Job) -> bool:
         """Without versions, the metadata that is read may be that of a later upload of the same bytes."""

@@ -1553,7 +1553,8 @@ def shows_picture(job: Job, run: Run) -> bool:
     """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
     earlier one may have asked for another shape; or the one that it waited for since, which may be of another shape.
     """
-    if job.picture_version and (run.client_ref == job.client_ref or job.submission_no <= 1):
+    of_latest = run.client_ref == job.client_ref or run.run_id == job.picture_run or job.submission_no <= 1
+    if job.picture_version and of_latest:
         return True
     if not run.image_url:  # the record does not show what was asked for
         return False

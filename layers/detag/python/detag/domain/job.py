@@ -281,6 +281,10 @@ class Job:
     """What the job's picture is known by, since it was first claimed or met; None where that cannot be told."""
     picture_version: int = 0
     """The version of the picture's item that the latest claim wrote; 0 if that was of another picture."""
+    picture_run: str | None = None
+    """The run whose answer, name or record showed that it is of the submission that was claimed last: what it makes is
+    of the job's picture.
+    """
     picture_until: float = 0.0
     """When another job may pay for the same picture, whatever has become of this one; 0 where results are not reused:
     then each job pays for itself, and what it makes of the picture is known all the same."""
@@ -642,6 +646,7 @@ def claim(
         due_at=lease_until,
         picture=picture,
         picture_version=picture_version,
+        picture_run=None,
         picture_until=picture_until,
         not_reused=not_reused,
         reused_from=None,
@@ -752,7 +757,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
 def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     """The run exists. A callback or reconcile moves the job on."""
     left = tuple(one for one in job.unaccounted if one[0] != job.client_ref)
-    return replace(_submitted(job, run_id, now, due_at), unaccounted=left)
+    return replace(_submitted(job, run_id, now, due_at, job.client_ref), unaccounted=left)
 
 
 @transition(
@@ -779,7 +784,7 @@ def adopt(
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
-    adopted = _submitted(job, run_id, now, due_at)
+    adopted = _submitted(job, run_id, now, due_at, client_ref)
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
     kept = job.keeps_money_from(client_ref) and not latest_is_shown
@@ -804,16 +809,17 @@ def take_over(job: Job, run_id: str, now: float, due_at: float, *, client_ref: s
     others = tuple(one for one in job.earlier_runs if one != run_id)
     unsure = job.reservation is not None
     money = {"reserved_run": job.client_ref} if unsure else _spent_on(job, run_id, client_ref)
-    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None, **money)
+    taken = replace(_submitted(job, run_id, now, due_at, client_ref), earlier_runs=others, code=None, **money)
     maybe = job.maybe_submitted or job.unconfirmed
     return replace(taken, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
-def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
+def _submitted(job: Job, run_id: str, now: float, due_at: float, client_ref: str | None) -> Job:
     return replace(
         job,
         reason=None,
         run_id=run_id,
+        picture_run=run_id if client_ref == job.client_ref else job.picture_run,
         body=None,  # a live bearer URL, and never sent again: the run has an id
         submitted_at=now,
         due_at=due_at,
