@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.job import State
-from detag.ports.runs_fake import Ending, tiny_image
+from detag.domain.job import Job, State
+from detag.ports.runs_fake import Ending, Fault, tiny_image
 from tests.unit.services.harness import Harness
 
 
@@ -78,3 +78,36 @@ def test_a_request_by_key_is_for_one_upload_when_that_is_gone() -> None:
 
 def refusals(harness: Harness) -> list[object]:
     return [line.fields["why"] for line in harness.telemetry.lines if line.message == "reopen refused"]
+
+
+def by_name(harness: Harness, key: str) -> Job:
+    return next(job for job in harness.jobs.jobs.values() if job.upload.key == key)
+
+
+@pytest.mark.parametrize("first", ["refused", "failed free", "unclear"])
+def test_unpaid_pays_for_no_known_picture(first: str) -> None:
+    """Also after a new run was asked for, and paid for by nobody: whoever asks for it unpaid wants what is known."""
+    harness, photo = Harness(), tiny_image("image/jpeg", b"A")
+    for number in range(2):
+        unclear = [Fault() if number else Fault(400)]
+        harness.faults = {"refused": [Fault(400)], "unclear": unclear}.get(first, [])
+        harness.runs.habits.may_list = first != "unclear"
+        harness.endings = [Ending(status="failed", code="invalid_input", cost=Decimal(0))]
+        send(harness, asked(harness, f"r-{number}") if number else harness.upload("shoe.jpg", photo))
+        for _ in range(80):
+            harness.wait(3_600.0)
+            if by_name(harness, "shoe.jpg").state.terminal:
+                break
+            harness.send_to(by_name(harness, "shoe.jpg"))
+    assert by_name(harness, "shoe.jpg").state is State.FAILED
+    harness.faults, harness.endings, harness.runs.habits.may_list = [], [], True
+    harness.clean("b.jpg", photo)
+    made = len(harness.runs.runs)
+    message = asked(harness, "r-9")
+    message["reopen"] |= {"how": "unpaid"}  # type: ignore[operator]
+    send(harness, message)
+    for _ in range(5):
+        harness.wait(3_600.0)
+        harness.send_to(by_name(harness, "shoe.jpg"))
+    found = by_name(harness, "shoe.jpg")
+    assert (found.state, found.reused_from, len(harness.runs.runs)) == (State.DELIVERED, "b.jpg.webp", made), found

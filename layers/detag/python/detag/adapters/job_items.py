@@ -307,7 +307,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute(
         "told_costs", "told_costs", PAIRS, "once it has ended before, with a run that was or may have been charged", ()
     ),
-    Attribute("again", "again", TEXT, "once a new run was asked for"),
+    Attribute("again", "again", TEXT, "once a new run was asked for, until it is sent unpaid"),
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),

@@ -313,7 +313,9 @@ class Job:
     told_costs: tuple[tuple[str, str], ...] = ()
     """Runs that an earlier end of the job has told of, and what each cost: it was spent once, however often it ends."""
     again: str | None = None
-    """The id of the latest request for a new run: what is known of the picture is not used for this job."""
+    """The id of the latest request for a new run, until the job is to be sent unpaid: what is known of the picture is
+    not used for this job.
+    """
 
     @property
     def job_id(self) -> str:
@@ -726,7 +728,8 @@ def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. The old one's run may still appear."""
     _require(job.unconfirmed, "start_over", job)
     given_up = job.unaccounted or tuple(job.awaited.items())  # an older item may not have the name yet
-    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
+    unsent = _unsent(job, Reason.READY, not_before=now, due_at=now)
+    return replace(unsent, maybe_submitted=True, unaccounted=given_up, again=_again(job))
 
 
 _NO_SEARCH: Final[dict[str, Any]] = {"search_from": None, "to_ask": (), "search_since": 0.0}
@@ -1190,7 +1193,7 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
     known = job.state is State.DELIVERED or job.reason in _KNOWN_RESULTS
     replaced = (job.run_id,) if request.how is Way.PAID and known and job.run_id else ()
     end = {name: getattr(job, name) for name in FormerEnd.__dataclass_fields__}
-    return replace(
+    opened = replace(
         _put_away(job),
         reason=reason,
         requests=(*job.requests, request),
@@ -1208,6 +1211,14 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
         closed_at=None,
         ask_at=None,
     )
+    return replace(opened, again=_again(opened)) if reason is Reason.READY else opened
+
+
+def _again(job: Job) -> str | None:
+    """The request for a new run that a job goes by which is to be sent: none any more once somebody asked for it
+    unpaid. A run that the older request has made is used before that, as the new run that it is.
+    """
+    return None if job.requests and job.requests[-1].how is Way.UNPAID else job.again
 
 
 _KNOWN_RESULTS: Final = (Reason.BAD_OUTPUT, Reason.NO_OUTPUT, Reason.UNDELIVERABLE)
@@ -1238,7 +1249,8 @@ def ask_later(job: Job, not_before: float, since: float) -> Job:
 def go_ahead(job: Job, reason: Reason, now: float) -> Job:
     """Let a reopened job be sent, or be searched for first where a POST of it is unaccounted for."""
     _require(job.reason is Reason.REOPENED and reason in (Reason.READY, Reason.UNCONFIRMED), "go_ahead", job)
-    return replace(job, reason=reason, tries=0, not_before=now, due_at=now, **_NO_SEARCH)
+    again = _again(job) if reason is Reason.READY else job.again
+    return replace(job, reason=reason, again=again, tries=0, not_before=now, due_at=now, **_NO_SEARCH)
 
 
 @transition(
