@@ -134,8 +134,8 @@ class Upload:
 
     @property
     def is_folder_marker(self) -> bool:
-        """Whether the object is only a folder as a console creates it."""
-        return self.key.endswith("/")
+        """Whether the object is only a folder as a console creates it: with bytes in it, somebody's file may be meant."""
+        return self.key.endswith("/") and self.size == 0
 
     @property
     def is_addressable(self) -> bool:
