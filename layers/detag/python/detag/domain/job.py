@@ -134,7 +134,7 @@ class Upload:
 
     @property
     def is_folder_marker(self) -> bool:
-        """Whether the object is only a folder as a console creates it: with bytes in it, somebody's file may be meant."""
+        """Whether the object is only a folder as a console creates it. With bytes in it, a file may be meant."""
         return self.key.endswith("/") and self.size == 0
 
     @property
