@@ -28,7 +28,7 @@ from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
-from tests.simulation.decided import belongs
+from tests.simulation.decided import AGAIN, belongs
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
 
@@ -1218,7 +1218,9 @@ class Checker:
         answered = {(one["job_id"], one["state"], one["reopened"]["request"]) for one in details if one["reopened"]}
         for job in simulation.jobs.jobs.values():
             asked = (job.job_id, job.state.value, job.requests[-1].request_id) if job.requests else None
-            told = asked is None or asked in answered or job.reason is Reason.NOT_A_PHOTO
+            as_before = job.state is State.DELIVERED and (job.decision or "").startswith(AGAIN)
+            self.check("events", not as_before or asked not in answered, "of no delivery", job)
+            told = asked is None or asked in answered or job.reason is Reason.NOT_A_PHOTO or as_before
             self.check("events", told or not job.state.terminal, "none for a request", job)
             has_one = (job.job_id, job.state.value) in published
             self.check("events", has_one or not job.state.terminal or job.reason is Reason.NOT_A_PHOTO, "none for", job)

@@ -111,3 +111,52 @@ def test_unpaid_pays_for_no_known_picture(first: str) -> None:
         harness.send_to(by_name(harness, "shoe.jpg"))
     found = by_name(harness, "shoe.jpg")
     assert (found.state, found.reused_from, len(harness.runs.runs)) == (State.DELIVERED, "b.jpg.webp", made), found
+
+
+def test_a_delivered_photo_reopened_for_nothing_is_no_delivery() -> None:
+    """Its output was deleted, and Runflow has the result no more: the log tells whoever asked."""
+    harness = Harness()
+    harness.sweep()
+    for number in range(10):
+        harness.clean(f"{number}.jpg", tiny_image("image/jpeg", b"%d" % number))
+    for _ in range(20):
+        harness.wait(60.0)
+        harness.sweep()
+    assert [kind for kind, _ in harness.events.published][-1:] == ["Batch Finished"]
+    harness.runs.runs.clear()
+    harness.events.published.clear()
+    harness.telemetry.counts.clear()
+    for job in list(harness.jobs.jobs.values()):
+        message = asked(harness, f"r-{job.upload.key}")
+        message["reopen"] |= {"how": "ask", "key": job.upload.key}  # type: ignore[operator]
+        harness.photos.remove(f"{job.upload.key}.webp")
+        send(harness, message)
+    for job in harness.jobs.jobs.values():
+        assert (job.state, job.decision) == (State.DELIVERED, "closed as before: no run of it has a result")
+    for _ in range(30):
+        harness.wait(60.0)
+        harness.sweep()
+    assert harness.events.published == []
+    assert (harness.telemetry.counts["Delivered"], harness.telemetry.counts["Reopened"]) == (0, 10)
+    assert [line.message for line in harness.telemetry.lines].count("closed as before") == 10
+
+
+def test_a_delivered_photo_that_is_not_paid_anew_is_no_delivery() -> None:
+    """It was deleted before it could be sent: the request counts as refused."""
+    harness = Harness()
+    send(harness, harness.upload())
+    harness.deploy(paused=True)
+    send(harness, asked(harness, "r-1"))
+    harness.events.published.clear()
+    harness.telemetry.counts.clear()
+    harness.photos.delete("in", "shoe.jpg")
+    harness.deploy()
+    for _ in range(30):
+        harness.wait(60.0)
+        harness.sweep()
+        sent, harness.uploads.sent = harness.uploads.sent, []
+        for message in sent:
+            send(harness, message)
+    assert (harness.job.state, harness.job.decision) == (State.DELIVERED, "closed as before: not sent, deleted")
+    assert harness.events.published == []
+    assert (harness.telemetry.counts["Delivered"], harness.telemetry.counts["ReopenRefused"]) == (0, 1)

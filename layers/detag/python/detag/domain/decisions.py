@@ -42,6 +42,7 @@ from detag.domain.images import (
 )
 from detag.domain.intake import Intake
 from detag.domain.job import (
+    CLOSED_AGAIN,
     MAX_UNKNOWN,
     RETENTION_SECONDS,
     Job,
@@ -1172,8 +1173,6 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
 
 
 # Reopened
-
-CLOSED_AGAIN: Final = "closed as before"
 
 
 def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step | Idle | Refusal:

@@ -76,6 +76,10 @@ DUE_SHARDS: Final = 8
 """
 
 
+CLOSED_AGAIN: Final = "closed as before"
+"""The decision by which a reopened job ends as it had ended before."""
+
+
 class Illegal(Exception):
     """A move that is not in the table of transitions: a bug in the caller."""
 
@@ -430,6 +434,11 @@ class Job:
     def only_asks(self) -> bool:
         """Whether the job was reopened to ask for what is there: then nothing is sent."""
         return self.closed_as is not None and self.requests[-1].how is Way.ASK
+
+    @property
+    def is_as_before(self) -> bool:
+        """Whether a closed job was reopened for nothing: the decision that closed it stays with it."""
+        return self.state.terminal and (self.decision or "").startswith(CLOSED_AGAIN)
 
     @property
     def due_shard(self) -> str | None:
