@@ -195,6 +195,14 @@ IGNORED = settings(SubmitSettings).ignored_names
         "shoe.on1",
         "NKSC_PARAM/shoe.NEF.nksc",
         "Catalog Previews.lrdata/root-pixels.db",
+        "digikam4.db",
+        "thumbnails-digikam.db",
+        "Photo Details.csv",
+        "Photo Details-1.csv",
+        "MISC/M0100.CTG",
+        "PRIVATE/SONY/SONYCARD.IND",
+        "PRIVATE/M4ROOT/CLIP/C0001M01.XML",
+        "PRIVATE/M4ROOT/MEDIAPRO.XML",
     ],
 )
 def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
