@@ -512,7 +512,7 @@ def test_a_photo_deleted_before_it_is_sent_closes_as_before(simulation: Simulati
     if job.state is State.DELIVERED:
         assert told is None, "nothing was delivered"
     else:
-        assert told["how"] == how, "its end is published again"  # type: ignore[index]
+        assert told["how"] == how, "its end is published again"
     rest(simulation)
 
 

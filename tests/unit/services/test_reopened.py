@@ -89,8 +89,9 @@ def test_unpaid_pays_for_no_known_picture(first: str) -> None:
     """Also after a new run was asked for, and paid for by nobody: whoever asks for it unpaid wants what is known."""
     harness, photo = Harness(), tiny_image("image/jpeg", b"A")
     for number in range(2):
-        unclear = [Fault() if number else Fault(400)]
-        harness.faults = {"refused": [Fault(400)], "unclear": unclear}.get(first, [])
+        faults: dict[str, list[Fault | None]]
+        faults = {"refused": [Fault(400)], "unclear": [Fault() if number else Fault(400)], "failed free": []}
+        harness.faults = faults[first]
         harness.runs.habits.may_list = first != "unclear"
         harness.endings = [Ending(status="failed", code="invalid_input", cost=Decimal(0))]
         send(harness, asked(harness, f"r-{number}") if number else harness.upload("shoe.jpg", photo))
