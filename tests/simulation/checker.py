@@ -565,12 +565,12 @@ class Checker:
             self.check("one run per picture", not there, "delivered", *there, after, after.not_reused)
 
     def _is_of_latest(self, job: Job) -> bool:
-        """Whether a result is of the picture that its job has: an earlier submission may have asked for another shape,
-        and without versions the run may have read another photo.
+        """Whether all of a result is known, and is of its job's picture: an earlier submission may have asked for
+        another shape, and without versions the run may have read another photo.
         """
         run = self._simulation.runflow.runs.get(job.run_id or "")
         asked = run is not None and run.request["client_ref"] == job.client_ref
-        return asked and self._simulation.versioned
+        return asked and self._simulation.versioned and len(job.stored) == len(job.outputs)
 
     def _same_wishes(self, one: Job, other: Job) -> bool:
         """Without versions, the metadata that is read may be that of a later upload of the same bytes."""
