@@ -657,12 +657,13 @@ def claim(
         due_at=lease_until,
         picture=picture,
         picture_version=picture_version,
-        picture_run=None,
         picture_until=picture_until,
         not_reused=not_reused,
-        reused_from=None,
-        stored=(),
+        **_NO_RESULT,
     )
+
+
+_NO_RESULT: Final[dict[str, Any]] = {"picture_run": None, "reused_from": None, "stored": ()}
 
 
 @transition(
