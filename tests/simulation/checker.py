@@ -28,7 +28,7 @@ from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
-from tests.simulation.decided import belongs
+from tests.simulation.decided import AGAIN, belongs
 from tests.simulation.photos import is_output, name_in
 from tests.simulation.sqs import MAX_RECEIVES
 
@@ -545,7 +545,7 @@ class Checker:
             known = self._known.setdefault(picture, {})
             if _bytes_of(after) in known:
                 known[_bytes_of(after)].append(after)
-            elif after.picture is not None and after.reused_from is None:
+            elif after.reused_from is None and (after.picture is not None or self._is_of_latest(after)):
                 if after.again is not None:
                     self._replaced_at |= dict.fromkeys(known, self._simulation.time)
                 known[_bytes_of(after)] = [after]
@@ -563,6 +563,14 @@ class Checker:
         if after.again is None:
             there = self._usable_of(picture, after)
             self.check("one run per picture", not there, "delivered", *there, after, after.not_reused)
+
+    def _is_of_latest(self, job: Job) -> bool:
+        """Whether all of a result is known, and is of its job's picture: an earlier submission may have asked for
+        another shape, and without versions the run may have read another photo.
+        """
+        run = self._simulation.runflow.runs.get(job.run_id or "")
+        asked = run is not None and run.request["client_ref"] == job.client_ref
+        return asked and self._simulation.versioned and len(job.stored) == len(job.outputs)
 
     def _same_wishes(self, one: Job, other: Job) -> bool:
         """Without versions, the metadata that is read may be that of a later upload of the same bytes."""
@@ -1219,7 +1227,9 @@ class Checker:
         answered = {(one["job_id"], one["state"], one["reopened"]["request"]) for one in details if one["reopened"]}
         for job in simulation.jobs.jobs.values():
             asked = (job.job_id, job.state.value, job.requests[-1].request_id) if job.requests else None
-            told = asked is None or asked in answered or job.reason is Reason.NOT_A_PHOTO
+            as_before = job.state is State.DELIVERED and (job.decision or "").startswith(AGAIN)
+            self.check("events", not as_before or asked not in answered, "of no delivery", job)
+            told = asked is None or asked in answered or job.reason is Reason.NOT_A_PHOTO or as_before
             self.check("events", told or not job.state.terminal, "none for a request", job)
             has_one = (job.job_id, job.state.value) in published
             self.check("events", has_one or not job.state.terminal or job.reason is Reason.NOT_A_PHOTO, "none for", job)

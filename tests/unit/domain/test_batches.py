@@ -88,6 +88,15 @@ def test_a_batch_says_where_asking_again_found_nothing() -> None:
     assert told["usd"] == "0.28"
 
 
+def test_a_delivered_photo_reopened_for_nothing_is_no_end() -> None:
+    """It was delivered long ago: a batch of such photos alone is over, and not told of."""
+    before = ended(decision="closed as before: no run of it has a result", reused_from="boot.jpg.webp")
+    batch = counted([before] * 20)
+    assert (is_idle(replace(batch, counted_to=NOW + 2 * BATCH.seconds)), is_told(batch)) == (True, False)
+    told = event_of(counted([ended()] * 10, batch=batch))
+    assert (told["photos"], told["states"], told["nothing_new"], told["reused"]) == (10, {"delivered": 10}, 20, 0)
+
+
 @pytest.mark.parametrize(("photos", "told"), [(9, False), (10, True)])
 def test_fewer_than_ten_photos_are_no_batch(photos: int, told: bool) -> None:
     assert is_told(counted([ended()] * photos)) is told

@@ -81,11 +81,14 @@ def test_an_address_leads_to_any_other_name(key: str) -> None:
     assert unquote(httpx.URL(address).raw_path.decode()) == f"/{key}"
 
 
-def test_a_folder_marker_ends_in_a_slash() -> None:
+@pytest.mark.parametrize(
+    ("key", "size", "is_marker"),
+    [("autumn/", 0, True), ("autumn/", 9, False), ("shoe.jpg/", 9, False), ("shoe.jpg", 0, False)],
+)
+def test_a_folder_marker_is_empty_and_ends_in_a_slash(key: str, size: int, is_marker: bool) -> None:
     sent = event()
-    sent["detail"]["object"]["key"] = "autumn/"
-    assert read_upload(sent).is_folder_marker
-    assert not read_upload(event()).is_folder_marker
+    sent["detail"]["object"] |= {"key": key, "size": size}
+    assert read_upload(sent).is_folder_marker is is_marker
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,14 @@ IGNORED = settings(SubmitSettings).ignored_names
         "shoe.on1",
         "NKSC_PARAM/shoe.NEF.nksc",
         "Catalog Previews.lrdata/root-pixels.db",
+        "digikam4.db",
+        "thumbnails-digikam.db",
+        "Photo Details.csv",
+        "Photo Details-1.csv",
+        "MISC/M0100.CTG",
+        "PRIVATE/SONY/SONYCARD.IND",
+        "PRIVATE/M4ROOT/CLIP/C0001M01.XML",
+        "PRIVATE/M4ROOT/MEDIAPRO.XML",
     ],
 )
 def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:

@@ -25,6 +25,8 @@ REQUESTS = [
     '{"id": "r-1", "by": "anna", "key": "shoe.jpg"}',
 ]
 ASKED = {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg", "at": "2026-11-23T11:00:00Z"}
+EVENT = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-23T11:00:00Z"}
+S3 = {"bucket": {"name": "in"}, "object": {"key": "shoe.jpg", "size": 9}}
 WRAPPED: list[Any] = [
     {"Type": "Notification", "MessageId": "m", "Message": json.dumps({"reopen": ASKED})},
     {"version": "0", "source": "shop", "detail-type": "Reopen", "detail": {"reopen": ASKED}},
@@ -33,6 +35,9 @@ WRAPPED: list[Any] = [
     {"body": json.dumps(json.dumps({"reopen": ASKED}))},
     {"requests": [{"reopen": ASKED}]},
     {"detail": {"reopen": ASKED | {"bucket": "in"}}},
+    {"detail": {"reopen": ASKED | {"bucket": {"name": "in"}}}},
+    {"Type": "Notification", "Message": json.dumps({"Re-open": ASKED | {"object": {"key": "shoe.jpg"}}})},
+    {"Records": [{"messageId": "m", "body": json.dumps({"reopen": [ASKED | {"s3": S3}]})}]},
     {"request": ASKED},
     {"re-open": ASKED},
     {" Reopen ": ASKED},
@@ -49,8 +54,6 @@ WRAPPED: list[Any] = [
     json.dumps({"reopen": ASKED}),
 ]
 """Requests of other shapes than the documented one: inside of something else, or of other types."""
-EVENT = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-23T11:00:00Z"}
-S3 = {"bucket": {"name": "in"}, "object": {"key": "shoe.jpg", "size": 9}}
 EVENTS: list[dict[str, Any]] = [
     {"Records": [{"eventSource": "aws:s3", "s3": S3}]},
     {"Type": "Notification", "Message": json.dumps({"Records": [{"eventSource": "aws:s3", "s3": S3, "by": "anna"}]})},
@@ -64,6 +67,8 @@ EVENTS: list[dict[str, Any]] = [
     EVENT | {"detail": "of a newer kind"},
     {"listed": {"key": "shoe.jpg"}},
     {"of_newer_code": "shoe.jpg"},
+    EVENT | {"detail": S3 | {"reopen": {"how": "paid"}}},
+    {"Type": "Notification", "Message": json.dumps({"s3": S3, "reopen": ASKED})},
 ]
 
 

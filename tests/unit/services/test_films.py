@@ -21,6 +21,9 @@ QUICKTIME = box(b"ftyp", b"qt  \0\0\0\0qt  ") + bytes(400)
         ("img_0001.jpeg", "img_0001.mov"),
         ("IMG_0001.HEIC", "IMG_0001.MP4"),
         ("a.b/IMG.1.jpg", "a.b/IMG.1.mov"),
+        ("IMG_0001.PNG", "IMG_0001.mov"),
+        ("IMG_0001.HEIC", "IMG_0001_HEVC.MOV"),
+        ("autumn/img_0001.jpg", "autumn/img_0001_hevc.mov"),
     ],
 )
 def test_a_film_beside_its_photo_is_not_a_photo(photo: str, key: str) -> None:

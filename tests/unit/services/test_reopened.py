@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from detag.domain.job import State
-from detag.ports.runs_fake import Ending, tiny_image
+from detag.domain.job import Job, State
+from detag.ports.runs_fake import Ending, Fault, tiny_image
 from tests.unit.services.harness import Harness
 
 
@@ -78,3 +78,86 @@ def test_a_request_by_key_is_for_one_upload_when_that_is_gone() -> None:
 
 def refusals(harness: Harness) -> list[object]:
     return [line.fields["why"] for line in harness.telemetry.lines if line.message == "reopen refused"]
+
+
+def by_name(harness: Harness, key: str) -> Job:
+    return next(job for job in harness.jobs.jobs.values() if job.upload.key == key)
+
+
+@pytest.mark.parametrize("first", ["refused", "failed free", "unclear"])
+def test_unpaid_pays_for_no_known_picture(first: str) -> None:
+    """Also after a new run was asked for, and paid for by nobody: whoever asks for it unpaid wants what is known."""
+    harness, photo = Harness(), tiny_image("image/jpeg", b"A")
+    for number in range(2):
+        faults: dict[str, list[Fault | None]]
+        faults = {"refused": [Fault(400)], "unclear": [Fault() if number else Fault(400)], "failed free": []}
+        harness.faults = faults[first]
+        harness.runs.habits.may_list = first != "unclear"
+        harness.endings = [Ending(status="failed", code="invalid_input", cost=Decimal(0))]
+        send(harness, asked(harness, f"r-{number}") if number else harness.upload("shoe.jpg", photo))
+        for _ in range(80):
+            harness.wait(3_600.0)
+            if by_name(harness, "shoe.jpg").state.terminal:
+                break
+            harness.send_to(by_name(harness, "shoe.jpg"))
+    assert by_name(harness, "shoe.jpg").state is State.FAILED
+    harness.faults, harness.endings, harness.runs.habits.may_list = [], [], True
+    harness.clean("b.jpg", photo)
+    made = len(harness.runs.runs)
+    message = asked(harness, "r-9")
+    message["reopen"] |= {"how": "unpaid"}  # type: ignore[operator]
+    send(harness, message)
+    for _ in range(5):
+        harness.wait(3_600.0)
+        harness.send_to(by_name(harness, "shoe.jpg"))
+    found = by_name(harness, "shoe.jpg")
+    assert (found.state, found.reused_from, len(harness.runs.runs)) == (State.DELIVERED, "b.jpg.webp", made), found
+
+
+def test_a_delivered_photo_reopened_for_nothing_is_no_delivery() -> None:
+    """Its output was deleted, and Runflow has the result no more: the log tells whoever asked."""
+    harness = Harness()
+    harness.sweep()
+    for number in range(10):
+        harness.clean(f"{number}.jpg", tiny_image("image/jpeg", b"%d" % number))
+    for _ in range(20):
+        harness.wait(60.0)
+        harness.sweep()
+    assert [kind for kind, _ in harness.events.published][-1:] == ["Batch Finished"]
+    harness.runs.runs.clear()
+    harness.events.published.clear()
+    harness.telemetry.counts.clear()
+    for job in list(harness.jobs.jobs.values()):
+        message = asked(harness, f"r-{job.upload.key}")
+        message["reopen"] |= {"how": "ask", "key": job.upload.key}  # type: ignore[operator]
+        harness.photos.remove(f"{job.upload.key}.webp")
+        send(harness, message)
+    for job in harness.jobs.jobs.values():
+        assert (job.state, job.decision) == (State.DELIVERED, "closed as before: no run of it has a result")
+    for _ in range(30):
+        harness.wait(60.0)
+        harness.sweep()
+    assert harness.events.published == []
+    assert (harness.telemetry.counts["Delivered"], harness.telemetry.counts["Reopened"]) == (0, 10)
+    assert [line.message for line in harness.telemetry.lines].count("closed as before") == 10
+
+
+def test_a_delivered_photo_that_is_not_paid_anew_is_no_delivery() -> None:
+    """It was deleted before it could be sent: the request counts as refused."""
+    harness = Harness()
+    send(harness, harness.upload())
+    harness.deploy(paused=True)
+    send(harness, asked(harness, "r-1"))
+    harness.events.published.clear()
+    harness.telemetry.counts.clear()
+    harness.photos.delete("in", "shoe.jpg")
+    harness.deploy()
+    for _ in range(30):
+        harness.wait(60.0)
+        harness.sweep()
+        sent, harness.uploads.sent = harness.uploads.sent, []
+        for message in sent:
+            send(harness, message)
+    assert (harness.job.state, harness.job.decision) == (State.DELIVERED, "closed as before: not sent, deleted")
+    assert harness.events.published == []
+    assert (harness.telemetry.counts["Delivered"], harness.telemetry.counts["ReopenRefused"]) == (0, 1)

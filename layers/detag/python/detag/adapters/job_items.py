@@ -290,6 +290,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute("leftovers", "leftovers", TEXTS, "once delivered, where older outputs were left", ()),
     Attribute("picture", "picture", TEXT, "since it was claimed or met an equal photo, where results are reused"),
     Attribute("picture_version", "picture_version", WHOLE, "since the claim that took that picture", 0),
+    Attribute("picture_run", "picture_run", TEXT, "once a run is known to be of the latest claim"),
     Attribute("picture_until", "picture_until", SECONDS, "since the first claim that took a picture", 0.0),
     Attribute("not_reused", "not_reused", TEXT, "where a result was known and is not used"),
     Attribute("reused_from", "reused_from", TEXT, "once delivered as a copy"),
@@ -306,7 +307,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute(
         "told_costs", "told_costs", PAIRS, "once it has ended before, with a run that was or may have been charged", ()
     ),
-    Attribute("again", "again", TEXT, "once a new run was asked for"),
+    Attribute("again", "again", TEXT, "once a new run was asked for, until it is sent unpaid"),
 )
 RESERVATION_ATTRIBUTES: Final = (
     Attribute("reserved_day", "day", TEXT, RESERVED, NEVER),

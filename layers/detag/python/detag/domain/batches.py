@@ -39,8 +39,9 @@ class Batch:
     active_at: float = 0.0
     """When something was last seen to happen."""
     ends: tuple[tuple[str, int], ...] = ()
-    """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`; and
-    `failed/not_confirmed/nothing_new` where it was reopened to ask, and nothing new was found.
+    """How many photos ended in each state and for each reason: `delivered`, `skipped/empty`;
+    `failed/not_confirmed/nothing_new` where it was reopened to ask, and nothing new was found; and
+    `delivered/nothing_new` where it had been delivered, and was reopened for nothing.
     """
     usd: Decimal = Decimal(0)
     """What Runflow charged for them, in US dollars."""
@@ -55,8 +56,8 @@ class Batch:
 
     @property
     def photos(self) -> int:
-        """How many photos have ended."""
-        return sum(count for _, count in self.ends)
+        """How many photos have ended, without those that are delivered ones of old."""
+        return sum(count for end, count in self.ends if end != _DELIVERED_BEFORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
         active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
         ends=tuple(sorted(ends.items())),
         usd=batch.usd + sum((job.cost_since for job in jobs), Decimal(0)),
-        reused=batch.reused + sum(job.reused_from is not None for job in jobs),
+        reused=batch.reused + sum(job.reused_from is not None and not job.is_as_before for job in jobs),
         first_upload=min(uploads, default=0.0),
         last_upload=max(uploads, default=0.0),
     )
@@ -126,7 +127,7 @@ def waiting_for_a_person(intake: Intake) -> frozenset[Reason]:
 
 def is_idle(batch: Batch) -> bool:
     """Whether a batch is over: for ten minutes, all of whose ends are counted, nothing has happened."""
-    return batch.photos > 0 and batch.counted_to - batch.active_at >= waits.BATCH.seconds
+    return bool(batch.ends) and batch.counted_to - batch.active_at >= waits.BATCH.seconds
 
 
 def is_told(batch: Batch) -> bool:
@@ -144,6 +145,8 @@ def event_of(batch: Batch) -> dict[str, Any]:
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for end, number in batch.ends:
+        if end == _DELIVERED_BEFORE:
+            continue
         state, _, rest = end.partition("/")
         states[state] += number
         if reason := rest.removesuffix(_NOTHING_NEW):
@@ -161,9 +164,12 @@ def event_of(batch: Batch) -> dict[str, Any]:
 
 
 _NOTHING_NEW: Final = "/nothing_new"
+_DELIVERED_BEFORE: Final = f"{State.DELIVERED}{_NOTHING_NEW}"
 
 
 def _end_of(job: Job) -> str:
+    if job.state is State.DELIVERED and job.is_as_before:
+        return _DELIVERED_BEFORE
     end = f"{job.state}/{job.reason}" if job.reason else job.state.value
     asked = bool(job.requests) and job.requests[-1].how is Way.ASK
     return end + _NOTHING_NEW if asked and job.state is not State.DELIVERED and not job.cost_since else end

@@ -42,6 +42,7 @@ from detag.domain.images import (
 )
 from detag.domain.intake import Intake
 from detag.domain.job import (
+    CLOSED_AGAIN,
     MAX_UNKNOWN,
     RETENTION_SECONDS,
     Job,
@@ -1176,8 +1177,6 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
 
 # Reopened
 
-CLOSED_AGAIN: Final = "closed as before"
-
 
 def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step | Idle | Refusal:
     """What a request to reopen a job leads to. `charged`: whether one of its runs was charged by its id."""
@@ -1556,7 +1555,8 @@ def shows_picture(job: Job, run: Run) -> bool:
     """Whether a run's result is surely one of the picture that the job has: that of its latest submission, where an
     earlier one may have asked for another shape; or the one that it waited for since, which may be of another shape.
     """
-    if job.picture_version and (run.client_ref == job.client_ref or job.submission_no <= 1):
+    of_latest = run.client_ref == job.client_ref or run.run_id == job.picture_run or job.submission_no <= 1
+    if job.picture_version and of_latest:
         return True
     if not run.image_url:  # the record does not show what was asked for
         return False

@@ -76,6 +76,10 @@ DUE_SHARDS: Final = 8
 """
 
 
+CLOSED_AGAIN: Final = "closed as before"
+"""The decision by which a reopened job ends as it had ended before."""
+
+
 class Illegal(Exception):
     """A move that is not in the table of transitions: a bug in the caller."""
 
@@ -134,8 +138,8 @@ class Upload:
 
     @property
     def is_folder_marker(self) -> bool:
-        """Whether the object is only a folder as a console creates it."""
-        return self.key.endswith("/")
+        """Whether the object is only a folder as a console creates it. With bytes in it, a file may be meant."""
+        return self.key.endswith("/") and self.size == 0
 
     @property
     def is_addressable(self) -> bool:
@@ -281,6 +285,10 @@ class Job:
     """What the job's picture is known by, since it was first claimed or met; None where that cannot be told."""
     picture_version: int = 0
     """The version of the picture's item that the latest claim wrote; 0 if that was of another picture."""
+    picture_run: str | None = None
+    """The run whose answer, name or record showed that it is of the submission that was claimed last: what it makes is
+    of the job's picture.
+    """
     picture_until: float = 0.0
     """When another job may pay for the same picture, whatever has become of this one; 0 where results are not reused:
     then each job pays for itself, and what it makes of the picture is known all the same."""
@@ -309,7 +317,9 @@ class Job:
     told_costs: tuple[tuple[str, str], ...] = ()
     """Runs that an earlier end of the job has told of, and what each cost: it was spent once, however often it ends."""
     again: str | None = None
-    """The id of the latest request for a new run: what is known of the picture is not used for this job."""
+    """The id of the latest request for a new run, until the job is to be sent unpaid: what is known of the picture is
+    not used for this job.
+    """
 
     @property
     def job_id(self) -> str:
@@ -424,6 +434,11 @@ class Job:
     def only_asks(self) -> bool:
         """Whether the job was reopened to ask for what is there: then nothing is sent."""
         return self.closed_as is not None and self.requests[-1].how is Way.ASK
+
+    @property
+    def is_as_before(self) -> bool:
+        """Whether a closed job was reopened for nothing: the decision that closed it stays with it."""
+        return self.state.terminal and (self.decision or "").startswith(CLOSED_AGAIN)
 
     @property
     def due_shard(self) -> str | None:
@@ -645,9 +660,11 @@ def claim(
         picture_version=picture_version,
         picture_until=picture_until,
         not_reused=not_reused,
-        reused_from=None,
-        stored=(),
+        **_NO_RESULT,
     )
+
+
+_NO_RESULT: Final[dict[str, Any]] = {"picture_run": None, "reused_from": None, "stored": ()}
 
 
 @transition(
@@ -722,7 +739,8 @@ def start_over(job: Job, now: float) -> Job:
     """Give up a submission and return its money; the next claim makes a new one. The old one's run may still appear."""
     _require(job.unconfirmed, "start_over", job)
     given_up = job.unaccounted or tuple(job.awaited.items())  # an older item may not have the name yet
-    return replace(_unsent(job, Reason.READY, not_before=now, due_at=now), maybe_submitted=True, unaccounted=given_up)
+    unsent = _unsent(job, Reason.READY, not_before=now, due_at=now)
+    return replace(unsent, maybe_submitted=True, unaccounted=given_up, again=_again(job))
 
 
 _NO_SEARCH: Final[dict[str, Any]] = {"search_from": None, "to_ask": (), "search_since": 0.0}
@@ -753,7 +771,7 @@ def _unsent(job: Job, reason: Reason, *, not_before: float, due_at: float) -> Jo
 def accept(job: Job, run_id: str, now: float, due_at: float) -> Job:
     """The run exists. A callback or reconcile moves the job on."""
     left = tuple(one for one in job.unaccounted if one[0] != job.client_ref)
-    return replace(_submitted(job, run_id, now, due_at), unaccounted=left)
+    return replace(_submitted(job, run_id, now, due_at, job.client_ref), unaccounted=left)
 
 
 @transition(
@@ -780,7 +798,7 @@ def adopt(
     """
     _require(job.run_id is None and run_id not in job.earlier_runs, "adopt", job)
     left = tuple(one for one in job.awaited.items() if one[0] != (client_ref or job.client_ref))
-    adopted = _submitted(job, run_id, now, due_at)
+    adopted = _submitted(job, run_id, now, due_at, client_ref)
     if job.reservation is None:  # an earlier end may have put its money away
         adopted = replace(adopted, **_spent_on(job, run_id, client_ref or job.client_ref))
     kept = job.keeps_money_from(client_ref) and not latest_is_shown
@@ -805,16 +823,17 @@ def take_over(job: Job, run_id: str, now: float, due_at: float, *, client_ref: s
     others = tuple(one for one in job.earlier_runs if one != run_id)
     unsure = job.reservation is not None
     money = {"reserved_run": job.client_ref} if unsure else _spent_on(job, run_id, client_ref)
-    taken = replace(_submitted(job, run_id, now, due_at), earlier_runs=others, code=None, **money)
+    taken = replace(_submitted(job, run_id, now, due_at, client_ref), earlier_runs=others, code=None, **money)
     maybe = job.maybe_submitted or job.unconfirmed
     return replace(taken, maybe_submitted=maybe, unaccounted=tuple(job.awaited.items()))
 
 
-def _submitted(job: Job, run_id: str, now: float, due_at: float) -> Job:
+def _submitted(job: Job, run_id: str, now: float, due_at: float, client_ref: str | None) -> Job:
     return replace(
         job,
         reason=None,
         run_id=run_id,
+        picture_run=run_id if client_ref == job.client_ref else job.picture_run,
         body=None,  # a live bearer URL, and never sent again: the run has an id
         submitted_at=now,
         due_at=due_at,
@@ -1187,7 +1206,7 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
     known = job.state is State.DELIVERED or job.reason in _KNOWN_RESULTS
     replaced = (job.run_id,) if request.how is Way.PAID and known and job.run_id else ()
     end = {name: getattr(job, name) for name in FormerEnd.__dataclass_fields__}
-    return replace(
+    opened = replace(
         _put_away(job),
         reason=reason,
         requests=(*job.requests, request),
@@ -1205,6 +1224,14 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
         closed_at=None,
         ask_at=None,
     )
+    return replace(opened, again=_again(opened)) if reason is Reason.READY else opened
+
+
+def _again(job: Job) -> str | None:
+    """The request for a new run that a job goes by which is to be sent: none any more once somebody asked for it
+    unpaid. A run that the older request has made is used before that, as the new run that it is.
+    """
+    return None if job.requests and job.requests[-1].how is Way.UNPAID else job.again
 
 
 _KNOWN_RESULTS: Final = (Reason.BAD_OUTPUT, Reason.NO_OUTPUT, Reason.UNDELIVERABLE)
@@ -1235,7 +1262,8 @@ def ask_later(job: Job, not_before: float, since: float) -> Job:
 def go_ahead(job: Job, reason: Reason, now: float) -> Job:
     """Let a reopened job be sent, or be searched for first where a POST of it is unaccounted for."""
     _require(job.reason is Reason.REOPENED and reason in (Reason.READY, Reason.UNCONFIRMED), "go_ahead", job)
-    return replace(job, reason=reason, tries=0, not_before=now, due_at=now, **_NO_SEARCH)
+    again = _again(job) if reason is Reason.READY else job.again
+    return replace(job, reason=reason, again=again, tries=0, not_before=now, due_at=now, **_NO_SEARCH)
 
 
 @transition(

@@ -74,7 +74,8 @@ EventBridge or SQS takes three.
 
 def asks_to_reopen(message: Mapping[str, Any]) -> bool:
     """Whether a message of the upload queue is a request, well-formed or not, or has one inside: no other there says
-    how, or by whom. What tells of an upload as well is none, unless it says so itself: no upload may be lost.
+    how, or by whom. What tells of an upload as well is none, unless it says so itself, or only in what it names
+    reopen: no upload may be lost.
     """
     if _says_how(message):
         return True
@@ -83,7 +84,14 @@ def asks_to_reopen(message: Mapping[str, Any]) -> bool:
 
 
 def _says_how(fields: Mapping[str, Any]) -> bool:
-    return not {"reopen", "how", "by", "way"}.isdisjoint(re.sub(r"[^a-z]", "", name.lower()) for name in fields)
+    return not {_REOPEN, "how", "by", "way"}.isdisjoint(map(_plain, fields))
+
+
+_REOPEN: Final = "reopen"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
 
 
 def _tells_of_upload(fields: Mapping[str, Any]) -> bool:
@@ -91,7 +99,7 @@ def _tells_of_upload(fields: Mapping[str, Any]) -> bool:
 
 
 def _objects(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The objects in a value of JSON, also in texts that are JSON."""
+    """The objects in a value of JSON, also in texts that are JSON; none of what is named reopen: that is a request."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
         try:
             value = [json.loads(value)]
@@ -100,8 +108,10 @@ def _objects(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         yield value
     if depth and isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _objects(one, depth - 1)
+        named = value.items() if isinstance(value, Mapping) else (("", one) for one in value)
+        for name, one in named:
+            if _plain(name) != _REOPEN:
+                yield from _objects(one, depth - 1)
 
 
 def read_reopen(message: Mapping[str, Any], now: float) -> Reopen:

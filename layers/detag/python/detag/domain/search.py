@@ -11,7 +11,6 @@ from typing import Any, Final
 from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
-    CLOSED_AGAIN,
     GOOD,
     MAX_SAID,
     OTHER_ACCOUNT,
@@ -23,7 +22,7 @@ from detag.domain.decisions import (
     newest_of,
     usefulness,
 )
-from detag.domain.job import Job, close_again, fail, keep_unconfirmed, move, resend, start_over
+from detag.domain.job import CLOSED_AGAIN, Job, close_again, fail, keep_unconfirmed, move, resend, start_over
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, Shown, shown_by

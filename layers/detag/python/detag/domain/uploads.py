@@ -102,9 +102,11 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
 
 
 def photos_beside(key: str) -> tuple[str, ...]:
-    """Where the photo is that a telephone took with a film: in the same folder, under the same name."""
-    stem = re.sub(r"\.[^./]*\Z", "", key)
-    endings = ("HEIC", "JPG", "JPEG")
+    """Where the photo is that a telephone took with a film: in the same folder, under the same name; or under that
+    without the tail that icloudpd gives the film.
+    """
+    stem = re.sub(r"(_HEVC)?\.[^./]*\Z", "", key, flags=re.IGNORECASE)
+    endings = ("HEIC", "JPG", "JPEG", "PNG")
     names = (f"{stem}.{ending}" for ending in (*endings, *map(str.lower, endings)))
     return tuple(name for name in names if name != key)
 

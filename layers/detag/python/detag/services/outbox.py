@@ -65,10 +65,17 @@ def is_certain(job: Job) -> bool:
 
 
 def pending_for(job: Job) -> tuple[str, ...]:
-    """What has to be published about a job that was just closed: nothing of what nobody meant as a photo."""
+    """What has to be published about a job that was just closed: nothing of what nobody meant as a photo, and no
+    delivery where nothing was delivered since.
+    """
     if job.reason in NOT_A_PHOTO:
         return ()
-    return (RECORD,) * decides_record(job) + (EVENT,)
+    return (RECORD,) * decides_record(job) + (EVENT,) * (not is_delivered_before(job))
+
+
+def is_delivered_before(job: Job) -> bool:
+    """Whether a closed job is a delivered one of old that was reopened for nothing."""
+    return job.state is State.DELIVERED and job.is_as_before
 
 
 def summary(job: Job) -> dict[str, Any]:
