@@ -193,7 +193,7 @@ def test_of_five_hundred_urls_sixteen_are_stored(simulation: Simulation) -> None
 
 
 @pytest.mark.parametrize("images", [16, 17, 20])
-def test_of_many_urls_that_only_callbacks_sign_sixteen_are_stored(simulation: Simulation, images: int) -> None:
+def test_of_many_urls_only_callbacks_sign_sixteen_are_stored(simulation: Simulation, images: int) -> None:
     habits = simulation.runflow.habits
     habits.signs, habits.output_url_seconds = "in callbacks", DAY
     simulation.runflow.endings = [Ending(seconds=5.0, images=images)]

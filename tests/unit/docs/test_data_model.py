@@ -107,7 +107,8 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     "while reopened": lambda job: bool(job.requests) and not job.state.terminal,
     "once reopened, where earlier runs were or may have been charged": lambda job: bool(job.requests),
     "once a new run was asked for in place of another's result": lambda job: bool(job.requests),
-    "once a new run was asked for": lambda job: bool(job.requests),
+    "once a new run was asked for, until it is sent unpaid": lambda job: bool(job.requests),
+    "once a run is known to be of the latest claim": lambda job: job.run_id is not None or bool(job.earlier_runs),
 }
 """Then, but not always then."""
 

@@ -460,7 +460,7 @@ def test_of_too_many_urls_the_first_are_sent_on() -> None:
     assert read(output={"image_urls": urls}).output_urls == tuple(urls[:-1])
 
 
-def test_of_urls_that_are_too_long_together_the_first_are_sent_on() -> None:
+def test_of_urls_too_long_together_the_first_are_sent_on() -> None:
     urls = ["https://x/1", "https://x/2"]
     urls[1] += "a" * (MAX_OUTPUT_URLS_BYTES - len(json.dumps(urls)))
     assert read(output={"image_urls": [*urls, "https://x/3"]}).output_urls == tuple(urls)
