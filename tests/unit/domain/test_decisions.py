@@ -538,6 +538,24 @@ def test_a_late_result_found_stored_is_finished_or_stays_due(age: float) -> None
     assert isinstance(found, Step) and made(found, failed).state is State.DELIVERED
 
 
+@pytest.mark.parametrize("age", [HOUR, waits.LATE_RESULT.seconds], ids=["not the last time", "the last time"])
+def test_an_earlier_run_of_a_refused_job_is_asked_for_to_the_end(age: float) -> None:
+    """A run that Runflow did not show was another's; the one that failed before may still be tried again by Runflow."""
+    job = replace(
+        SUBMITTED,
+        state=State.FAILED,
+        reason=Reason.REFUSED,
+        run_id=None,
+        earlier_runs=("run-0",),
+        closed_at=NOW - age,
+        ask_at=NOW,
+    )
+    assert decisions.runs_to_look_at(job) == ("run-0",)
+    step = decisions.after_other_run(job, Run("run-0", RunStatus.FAILED, cost=Decimal(0)), now=NOW)
+    assert isinstance(step, Step)
+    assert (made(step, job).ask_at is None) is (age > HOUR)
+
+
 # What is screened
 
 

@@ -954,11 +954,12 @@ def fail(
     when="a late result, or what a run of the job costs, was asked for and is not there yet",
 )
 def ask_again(job: Job, ask_at: float | None, done: tuple[str, ...] = (), *, run_id: str | None = None) -> Job:
-    """Ask again for the late result of a repairable job, or for the cost of the run that money is reserved for; with
-    None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is about, and which is
-    to be asked for as well.
+    """Ask again for the late result of a repairable job, for its other runs, or for the cost of the run that money is
+    reserved for; with None, stop asking. `done` as in `poll_later`; `run_id`: another run of the job, which `done` is
+    about, and which is to be asked for as well.
     """
-    _require(job.state is not State.FAILED or job.repairable or bool(job.unknown_runs), "ask_again", job)
+    others = bool(job.unknown_runs or job.earlier_runs)
+    _require(job.state is not State.FAILED or job.repairable or others, "ask_again", job)
     asked = replace(job, ask_at=ask_at, tries=job.tries + 1)
     if done:
         kept = job.done if job.done_run == run_id else ()
