@@ -310,7 +310,7 @@ def run_detag(account: Account, uploads: Uploads) -> Forwarded:
         since, last = time.monotonic(), ""
         while time.monotonic() - since < PATIENCE_SECONDS:
             jobs = harness.jobs()
-            waiting = [job for job in jobs if job["state"] in OPEN or "due_at" in job]
+            waiting = [job for job in jobs if job["state"] in OPEN or ("due_at" in job and "ask_at" not in job)]
             seen = json.dumps(jobs, sort_keys=True)
             if seen != last or harness.busy():
                 since, last = time.monotonic(), seen

@@ -25,7 +25,7 @@ from detag.domain.reasons import Reason
 from detag.services import missed_uploads, reconcile
 from tests.emulator import Aws
 from tests.environment import ENVIRON
-from tests.handlers import context, handler
+from tests.handlers import AWS, context, handler
 from tests.server import Server, serving
 from tests.template.stack import read_stack
 
@@ -52,10 +52,13 @@ class Account:
     store: DynamoJobStore
     environ: Mapping[str, str]
     server: Server
+    patch: pytest.MonkeyPatch
 
     def function(self, name: str, *silent: str) -> ModuleType:
-        """A function, for which these services are the server's."""
+        """A function, for which these services are the server's. Its environment stays: it makes a client later."""
         urls = {f"AWS_ENDPOINT_URL_{service}": f"http://127.0.0.1:{self.server.port}" for service in silent}
+        for variable, value in {**AWS, **ENVIRON, **self.environ, **urls}.items():
+            self.patch.setenv(variable, value)
         return handler(name, {**ENVIRON, **self.environ, **urls})
 
     def saved(self, key: str, **changes: Any) -> Job:
@@ -90,7 +93,7 @@ def account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setattr(adapter, "session", Session())  # the process's own may hold credentials of an earlier test
     with serving(script) as server:
         store = DynamoJobStore(aws.client("dynamodb"), "jobs", SystemClock())
-        yield Account(aws, store, environ, server)
+        yield Account(aws, store, environ, server, monkeypatch)
 
 
 def batch(*keys: str) -> dict[str, Any]:
