@@ -319,7 +319,7 @@ def many_urls(rng: Random) -> Sent:
     urls = [f"https://out.example.com/{n}?s={'x' * rng.choice([0, 50])}" for n in range(count)]
     body |= {"event": "run.completed", "status": "succeeded"}
     body["output"] = rng.choice([{"image_urls": urls}, {"outputs": [{"url": url} for url in urls]}])
-    message |= {"event": "run.completed", "status": "succeeded", "links": urls if count <= 16 else []}
+    message |= {"event": "run.completed", "status": "succeeded", "links": urls[:16]}
     return Sent(json.dumps(body).encode(), message)
 
 

@@ -130,10 +130,10 @@ def test_the_event_decides_and_then_the_status(harness: Harness, event: str | No
     assert harness.queue.sent[0]["status"] == read
 
 
-def test_too_many_urls_are_left_out_and_the_message_still_fits(harness: Harness) -> None:
+def test_of_too_many_urls_the_first_are_sent_on(harness: Harness) -> None:
     urls = [f"https://outputs.example/{number}" for number in range(200)]
     assert harness.post_signed(envelope(output={"image_urls": urls})) == 200
-    assert harness.queue.sent[0]["links"] == []
+    assert harness.queue.sent[0]["links"] == urls[:16]
 
 
 # No, malformed or wrong signature; garbage
