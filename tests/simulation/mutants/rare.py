@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 KEPT_BY: Final[dict[str, str]] = {
+    "of failed runs one that was charged is adopted": (
+        "../unit/domain/test_decisions.py::test_of_failed_runs_one_that_was_charged_is_adopted"
+    ),
     "budget: a result is paid from its own request": (
         "test_directed_reserved.py::test_a_result_is_paid_from_its_own_request[cost told]"
     ),
