@@ -194,18 +194,17 @@ def _make_all(sources: Mapping[Path, Path]) -> None:
     started = time.monotonic()
     names = ", ".join(f".venv/{environment.name}" for environment in sources)
     print(f"setting up {names} with Python {sys.version.split()[0]}, {AT_ONCE} at a time ...", end="", flush=True)
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        with _ticking():
-            making = {pool.submit(make, *source): source for source in sources.items()}
+    with _ticking(), ThreadPoolExecutor(AT_ONCE) as pool:
+        making = {pool.submit(make, *source): source for source in sources.items()}
+        try:
             for done in as_completed(making):
                 environment, requirements = making[done]
                 downloaded, made = done.result()
                 packages = requirements.read_text(encoding="utf-8").count("==")
                 times = f"downloaded in {downloaded:.0f} s, installed in {made:.0f} s"
                 print(f" .venv/{environment.name}, {packages} packages: {times}", flush=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     print(f"set up in {time.monotonic() - started:.0f} s")
 
 

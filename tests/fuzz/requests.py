@@ -107,7 +107,7 @@ def envelope(rng: Random) -> tuple[dict[str, Any], dict[str, Any]]:
         "metadata": {"app": "detag", "v": "1", "job_id": job_id, "client_ref": f"{job_id}.1", "key": _words(rng)},
     }
     message = {"job_id": job_id, "run_id": run_id, "event": event, "status": meaning, "links": urls if good else []}
-    return body, message
+    return body, message | {"left_out": 0}
 
 
 def _words(rng: Random) -> str:
@@ -320,6 +320,7 @@ def many_urls(rng: Random) -> Sent:
     body |= {"event": "run.completed", "status": "succeeded"}
     body["output"] = rng.choice([{"image_urls": urls}, {"outputs": [{"url": url} for url in urls]}])
     message |= {"event": "run.completed", "status": "succeeded", "links": urls[:16]}
+    message |= {"left_out": max(0, count - 16)}
     return Sent(json.dumps(body).encode(), message)
 
 

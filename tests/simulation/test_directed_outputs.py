@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from detag.domain.job import State
 from detag.domain.naming import FAILED_RECORDS, JOB_ID, SOURCE_KEY
 from detag.domain.reasons import Reason
+from detag.domain.runs import Run
+from detag.ports.errors import Transient
 from detag.ports.outputs import OutputUrlExpired
 from detag.ports.photos import Existing
 from detag.ports.photos_fake import Stored
@@ -201,6 +205,33 @@ def test_of_many_urls_only_callbacks_sign_sixteen_are_stored(simulation: Simulat
     rest(simulation)
     job = simulation.jobs.jobs[job_id]
     assert (job.state, len(job.outputs), job.partial) == (State.DELIVERED, 16, images > 16)
+
+
+@pytest.mark.parametrize("record", ["unreadable", "without URLs"])
+def test_a_callbacks_first_urls_are_not_taken_for_all(simulation: Simulation, record: str) -> None:
+    """While the record cannot be read, it is waited for; one that shows no URL is no reason to wait."""
+    simulation.runflow.endings = [Ending(seconds=5.0, images=20)]
+    job_id = upload(simulation)
+    pass_time(simulation, 3.0)
+    real = simulation.runflow.get
+    broken = [True]
+
+    def get(*given: Any, **named: Any) -> Run | None:
+        run = real(*given, **named)
+        if not broken[0] or run is None or not run.output_urls:
+            return run
+        if record == "unreadable":
+            raise Transient("Runflow answered 500")
+        return replace(run, output_urls=())
+
+    simulation.runflow.get = get  # type: ignore[method-assign]
+    pass_time(simulation, 300.0)
+    assert simulation.jobs.jobs[job_id].state is (State.SUBMITTED if record == "unreadable" else State.DELIVERED)
+    broken[0] = False
+    rest(simulation)
+    job = simulation.jobs.jobs[job_id]
+    assert (job.state, len(job.outputs), job.partial) == (State.DELIVERED, 16, True)
+    assert job.decision == "delivered: without outputs 17 to 20: too many"
 
 
 def test_an_output_that_never_opens_is_told_as_missing(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ NO_RECORD = replace(DONE, is_record=False, cost=None)
 FAILED = fail(SUBMITTED, Reason.UNDELIVERABLE, "", NOW, free=False, ask_at=NOW + 3_600)
 FOR_ANOTHER = replace(SUBMITTED, reserved_run="run-0")
 CLOSED = NotStored("403", refused=True)
-WITH_URLS = Result("job", "run-1", RunStatus.SUCCEEDED, ("https://u",), NOW)
+WITH_URLS = Result("job", "run-1", RunStatus.SUCCEEDED, ("https://u",), sent_at=NOW)
 
 
 def after(step: object, job: Job) -> Job:

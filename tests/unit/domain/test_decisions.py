@@ -556,6 +556,18 @@ def test_an_earlier_run_of_a_refused_job_is_asked_for_to_the_end(age: float) -> 
     assert (made(step, job).ask_at is None) is (age > HOUR)
 
 
+def test_what_is_done_of_another_run_says_nothing_of_the_jobs_own() -> None:
+    job = replace(SUBMITTED, done=("a.jpg",), done_run="run-0")
+    step = decisions.found_stored(job, None, Stored(("b.jpg",), "", same_photo=True), now=NOW)
+    assert isinstance(step, Step) and not made(step, job).partial
+
+
+def test_a_run_that_says_it_is_a_part_is_found_stored_as_one() -> None:
+    run = Run(SUBMITTED.run_id or "", RunStatus.PARTIAL, output_urls=("https://x/1",))
+    step = decisions.found_stored(SUBMITTED, run, Stored(("a.jpg",), "", same_photo=True), now=NOW)
+    assert isinstance(step, Step) and made(step, SUBMITTED).partial
+
+
 # What is screened
 
 

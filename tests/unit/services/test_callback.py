@@ -101,6 +101,7 @@ def test_our_callback_is_answered_200_once_the_queue_has_it(harness: Harness) ->
             "event": "run.completed",
             "status": "succeeded",
             "links": ["https://outputs.example/1.webp?sig=1"],
+            "left_out": 0,
             "sent_at": harness.clock.now(),
         }
     ]
@@ -133,7 +134,7 @@ def test_the_event_decides_and_then_the_status(harness: Harness, event: str | No
 def test_of_too_many_urls_the_first_are_sent_on(harness: Harness) -> None:
     urls = [f"https://outputs.example/{number}" for number in range(200)]
     assert harness.post_signed(envelope(output={"image_urls": urls})) == 200
-    assert harness.queue.sent[0]["links"] == urls[:16]
+    assert (harness.queue.sent[0]["links"], harness.queue.sent[0]["left_out"]) == (urls[:16], 184)
 
 
 # No, malformed or wrong signature; garbage

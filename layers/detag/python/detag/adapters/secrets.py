@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _VALUELESS = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 """A secret that was never given a value, and one that is marked for deletion."""
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "DecryptionFailure"})
+"""Rights that are missing: on the secret, or on its key."""
 
 
 class _Denied(Exception):
@@ -63,6 +65,8 @@ def _fetch(client: SecretsManagerClient, arn: str) -> str:
     except ClientError as error:
         if error_code(error) in _VALUELESS:
             raise Unset("it has no value") from None
+        if error_code(error) not in _DENIED:
+            raise
         raise _Denied(
             f"it may not be read ({error_code(error)}): let the functions' roles read it and use its KMS key"
         ) from None

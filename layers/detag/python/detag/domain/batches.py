@@ -99,7 +99,7 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
         active_at=max([batch.active_at, busy, *(job.closed_at or 0.0 for job in jobs)]),
         ends=tuple(sorted(ends.items())),
         usd=batch.usd + sum((job.cost_since for job in jobs), Decimal(0)),
-        reused=batch.reused + sum(job.reused_from is not None and not job.is_as_before for job in jobs),
+        reused=batch.reused + sum(job.reused_from is not None and not job.is_delivered_before for job in jobs),
         first_upload=min(uploads, default=0.0),
         last_upload=max(uploads, default=0.0),
     )
@@ -168,7 +168,7 @@ _DELIVERED_BEFORE: Final = f"{State.DELIVERED}{_NOTHING_NEW}"
 
 
 def _end_of(job: Job) -> str:
-    if job.state is State.DELIVERED and job.is_as_before:
+    if job.is_delivered_before:
         return _DELIVERED_BEFORE
     end = f"{job.state}/{job.reason}" if job.reason else job.state.value
     asked = bool(job.requests) and job.requests[-1].how is Way.ASK

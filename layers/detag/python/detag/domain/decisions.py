@@ -391,7 +391,7 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     if upload.size > criteria.max_bytes:
         return _skipped(Reason.TOO_LARGE, _too_large(upload.size, criteria.max_bytes), now)
     if not upload.is_addressable:
-        return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
+        return _failed_unpaid(job, Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
 
 
@@ -471,7 +471,7 @@ def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: flo
     try:
         ratio = aspect_ratio(head.metadata.get("aspect-ratio") or criteria.aspect_ratio)
     except ValueError as error:
-        return _failed_unpaid(Reason.INVALID_ASPECT_RATIO, str(error), now)
+        return _failed_unpaid(job, Reason.INVALID_ASPECT_RATIO, str(error), now)
     again = head.metadata.get(AGAIN) or None
     return Photo(
         content_type,
@@ -526,10 +526,10 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
         case Replaced():
             return _superseded(job, Reason.REPLACED, "replaced before it was sent", now)
         case InArchive():
-            return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
+            return _failed_unpaid(job, Reason.ARCHIVED, "it lies in an archive storage class", now)
     tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
     if tries >= DENIED_TRIES:
-        return _failed_unpaid(Reason.NO_PERMISSION, seen.why, now)
+        return _failed_unpaid(job, Reason.NO_PERMISSION, seen.why, now)
     return Step(
         move=move(await_access, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why),
         decision="read again later",
@@ -556,8 +556,8 @@ def _ask_for_earlier(job: Job, now: float) -> float | None:
     return _first_ask(now) if job.earlier_runs else None
 
 
-def _failed_unpaid(reason: Reason, detail: str, now: float) -> Step:
-    return _not_sent(move(fail, reason, detail, now, free=True), reason)
+def _failed_unpaid(job: Job, reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(fail, reason, detail, now, free=True, ask_at=_ask_for_earlier(job, now)), reason)
 
 
 def _not_sent(closes: Move, reason: Reason) -> Step:
@@ -818,7 +818,7 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     names = tuple(dict(job.unaccounted))
     reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
     said = (f"{newest_of(names)}: {said}" if names else said)[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
+    closed = move(fail, reason, said, now, code=refusal.code, free=not names, ask_at=_ask_for_earlier(job, now))
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
@@ -1650,7 +1650,8 @@ def found_stored(job: Job, run: Run | None, found: Fetched, *, now: float) -> St
     known = Run(job.run_id or "", RunStatus.SUCCEEDED) if run is None or run.run_id != job.run_id else run
     match found:
         case Stored(keys, _, leftovers, outputs, same_photo):
-            left = bool(job.done) if known is not run else len(keys) < len(known.output_urls)
+            count = len(known.output_urls) + known.more_outputs
+            left = bool(done_of(job, known)) if known is not run else len(keys) < count
             partial = left or known.status is RunStatus.PARTIAL
             delivered = move(
                 deliver,

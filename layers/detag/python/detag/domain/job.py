@@ -436,9 +436,9 @@ class Job:
         return self.closed_as is not None and self.requests[-1].how is Way.ASK
 
     @property
-    def is_as_before(self) -> bool:
-        """Whether a closed job was reopened for nothing: the decision that closed it stays with it."""
-        return self.state.terminal and (self.decision or "").startswith(CLOSED_AGAIN)
+    def is_delivered_before(self) -> bool:
+        """Whether a delivered job was reopened for nothing: the decision that closed it again stays with it."""
+        return self.state is State.DELIVERED and (self.decision or "").startswith(CLOSED_AGAIN)
 
     @property
     def due_shard(self) -> str | None:
@@ -932,11 +932,11 @@ def fail(
     ask_at: float | None = None,
 ) -> Job:
     """Close a job that cannot be done. `free`: nothing was or will be charged, so the reservation is returned.
-    `ask_at`: when to ask for a late result.
+    `ask_at`: when to ask for a late result, or whether an earlier run was tried again.
     """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
-    _require(ask_at is None or reason.repairable, "ask for a late result", job)
+    _require(ask_at is None or reason.repairable or bool(job.earlier_runs), "ask for a late result", job)
     closed = _closed(job, reason, detail, now, cost, ask_at)
     if not free and job.unconfirmed:  # whether its POST made a run is still not known
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))

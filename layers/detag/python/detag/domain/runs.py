@@ -138,6 +138,8 @@ class Run:
     failure_code: str | None = None
     failure_message: str | None = None
     created_at: float | None = None
+    more_outputs: int = 0
+    """How many outputs it gave besides, whose URLs were left out of the message about its callback."""
     is_record: bool = True
     """Whether Runflow's own record says so; False: its callback alone, while the record cannot be read."""
 
@@ -272,6 +274,8 @@ class Callback:
     event: str
     status: RunStatus
     output_urls: tuple[str, ...]
+    left_out: int
+    """How many output URLs there were besides."""
 
 
 MAX_OUTPUT_URLS: Final = 16
@@ -304,7 +308,9 @@ def read_callback(body: bytes) -> Callback | str:
     if status is RunStatus.UNKNOWN:
         return "unknown_event"
     urls = output_urls_of(envelope.get("output")) if status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL) else ()
-    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, _first_that_fit(urls))
+    sent_on = _first_that_fit(urls)
+    left_out = len(urls) - len(sent_on)
+    return Callback(job_id, run_id, event[:64] if isinstance(event, str) else "", status, sent_on, left_out)
 
 
 def _first_that_fit(urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -321,6 +327,7 @@ class Result:
     run_id: str | None
     status: RunStatus = RunStatus.UNKNOWN
     output_urls: tuple[str, ...] = ()
+    left_out: int = 0
     sent_at: float = 0.0
     """When the message was put into the queue; 0 where it does not say."""
 
@@ -333,6 +340,7 @@ def result_message(callback: Callback, now: float) -> dict[str, Any]:
         "event": callback.event,
         "status": callback.status.value,
         "links": list(callback.output_urls),  # the key stays: messages under it may be in the queue during a deploy
+        "left_out": callback.left_out,
         "sent_at": now,
     }
 
@@ -342,12 +350,13 @@ def read_result(message: Mapping[str, Any]) -> Result:
     job_id = message.get("job_id")
     if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
         raise ValueError("a result message must name a job_id of 32 hex digits")
-    urls, sent_at = message.get("links"), message.get("sent_at")
+    urls, left_out, sent_at = (message.get(name) for name in ("links", "left_out", "sent_at"))
     return Result(
         job_id=job_id,
         run_id=run_id_of(message.get("run_id")),
         status=status_of(message.get("status")),
         output_urls=tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else (),
+        left_out=left_out if isinstance(left_out, int) else 0,
         sent_at=float(sent_at) if isinstance(sent_at, (int, float)) else 0.0,
     )
 

@@ -105,9 +105,10 @@ def photos_beside(key: str) -> tuple[str, ...]:
     """Where the photo is that a telephone took with a film: in the same folder, under the same name; or under that
     without the tail that icloudpd gives the film.
     """
-    stem = re.sub(r"(_HEVC)?\.[^./]*\Z", "", key, flags=re.IGNORECASE)
+    stem = re.sub(r"\.[^./]*\Z", "", key)
+    stems = dict.fromkeys((stem, re.sub(r"(?i)_HEVC\Z", "", stem)))
     endings = ("HEIC", "JPG", "JPEG", "PNG")
-    names = (f"{stem}.{ending}" for ending in (*endings, *map(str.lower, endings)))
+    names = (f"{stem}.{ending}" for stem in stems for ending in (*endings, *map(str.lower, endings)))
     return tuple(name for name in names if name != key)
 
 

@@ -170,23 +170,24 @@ class Deliver:
                 raise
             run = None
         if run is None:
-            return Run(run_id, result.status, output_urls=signed, is_record=False) if signed else None
-        if run.status in GOOD and not run.output_urls:
-            return replace(run, output_urls=next(self._other_urls(run, result), ()))
-        return run
+            run = Run(run_id, result.status, output_urls=signed, more_outputs=result.left_out, is_record=False)
+            return run if signed else None
+        return next(self._other_roads(run, result), run) if run.status in GOOD and not run.output_urls else run
 
-    def _other_urls(self, run: Run, result: Result) -> Iterator[tuple[str, ...]]:
-        """The URLs of a run's outputs by the other roads, each tried once those before it gave none: what its callback
-        signed, and the record as Runflow gives it without being asked for signatures (contract 16.1).
+    def _other_roads(self, run: Run, result: Result) -> Iterator[Run]:
+        """A run with the URLs of its outputs by the other roads, each tried once those before it gave none: what its
+        callback signed, and the record as Runflow gives it without being asked for signatures (contract 16.1).
         """
         if result.output_urls and result.status in GOOD and result.run_id == run.run_id:
-            yield result.output_urls
+            urls = (*result.output_urls, *run.output_urls[len(result.output_urls) :])
+            more = max(0, len(result.output_urls) + result.left_out - len(urls))
+            yield replace(run, output_urls=urls, more_outputs=more)
         try:
             plain = self._runs.get(run.run_id, signed=False)
         except (Transient, Unauthorized, NotConfigured):
             return
         if plain is not None and plain.output_urls:
-            yield plain.output_urls
+            yield replace(run, output_urls=plain.output_urls)
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
         """Count an earlier or unmatched run, and use its output where the job has none."""
@@ -321,13 +322,12 @@ class Deliver:
 
     def _fetch_by_any_road(self, job: Job, run: Run, result: Result, deadline: float) -> Road:
         """Store the run's outputs; what the URLs of its record do not give is tried by the others."""
-        fetched, roads = self._store(job, run, deadline), self._other_urls(run, result)
-        while _may_give_more(fetched) and (urls := next(roads, ())):
-            if urls != run.output_urls:
+        fetched, roads = self._store(job, run, deadline), self._other_roads(run, result)
+        while _may_give_more(fetched) and (road := next(roads, None)):
+            if road.output_urls != run.output_urls:
                 done = fetched.done if isinstance(fetched, NotStored) else job.done
                 rest = replace(job, done=done[: done.index("")] if "" in done else done)
-                all_urls = (*urls, *run.output_urls[len(urls) :])  # a callback's may be only the first
-                fetched = _better(fetched, self._store(rest, replace(run, output_urls=all_urls), deadline))
+                fetched = _better(fetched, self._store(rest, road, deadline))
         return fetched
 
     def _store(self, job: Job, run: Run, deadline: float) -> Road:
@@ -359,8 +359,8 @@ class Deliver:
         except (OutputUrlExpired, Transient) as error:
             closed = isinstance(error, OutputUrlExpired)
             return NotStored(f"an output could not be fetched or stored: {error}", done, closed)
-        if len(urls) < len(run.output_urls):
-            refused = f"outputs {len(urls) + 1} to {len(run.output_urls)}: too many"
+        if len(urls) < (count := len(run.output_urls) + run.more_outputs):
+            refused = f"outputs {len(urls) + 1} to {count}: too many"
         elif "" in done:
             refused = refused or f"output {done.index('') + 1}: not safe to store"
         if not is_proven(run, refused):

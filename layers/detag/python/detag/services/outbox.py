@@ -70,12 +70,7 @@ def pending_for(job: Job) -> tuple[str, ...]:
     """
     if job.reason in NOT_A_PHOTO:
         return ()
-    return (RECORD,) * decides_record(job) + (EVENT,) * (not is_delivered_before(job))
-
-
-def is_delivered_before(job: Job) -> bool:
-    """Whether a closed job is a delivered one of old that was reopened for nothing."""
-    return job.state is State.DELIVERED and job.is_as_before
+    return (RECORD,) * decides_record(job) + (EVENT,) * (not job.is_delivered_before)
 
 
 def summary(job: Job) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
 from detag.services.intake import IntakeControl
-from detag.services.outbox import Outbox, is_certain, is_delivered_before
+from detag.services.outbox import Outbox, is_certain
 
 
 class Steps:
@@ -87,7 +87,7 @@ class Steps:
         if step.metric is not None:
             self._telemetry.count(step.metric)
         if closes:
-            if not is_delivered_before(after):
+            if not after.is_delivered_before:
                 self._telemetry.count(Metric(after.state.value.title()))
             self._telemetry.info(
                 "job closed",
