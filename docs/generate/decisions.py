@@ -54,7 +54,6 @@ from detag.domain.job import (
     Trouble,
     Upload,
     accept,
-    await_access,
     await_confirmation,
     cancel,
     claim,
@@ -62,6 +61,7 @@ from detag.domain.job import (
     deliver,
     fail,
     new,
+    read_again,
     reopen,
     resend,
     retry,
@@ -142,7 +142,7 @@ SUBMITTING: Final = claim(
     lease_until=NOW + 30,
     url_expires_at=NOW + 3_600,
 )
-DENIED: Final = await_access(WAITING, NOW, "AccessDenied")
+DENIED: Final = read_again(WAITING, Reason.ACCESS_DENIED, NOW, "AccessDenied")
 UNCONFIRMED: Final = await_confirmation(SUBMITTING, NOW)
 SENT_AGAIN: Final = resend(UNCONFIRMED, lease_until=NOW + 60)
 SUBMITTED: Final = accept(SUBMITTING, "run-1", NOW - 20, NOW)
@@ -438,9 +438,7 @@ def _screen() -> Iterator[Row]:
     yield head("another version is at its key", replace(good, version_id="v2"))
     yield head("... or, without versions, another ETag", replace(good, version_id=None, etag="e2"), job=UNVERSIONED)
     yield head("it is in an archive", InArchive())
-    yield head("it may not be read", Forbidden("{reason}"))
-    often = replace(DENIED, tries=DENIED_TRIES)
-    yield head(f"... and could not be, {DENIED_TRIES} times before", Forbidden("{reason}"), job=often)
+    yield from _forbidden()
     yield head("its first bytes are not those of an image", replace(good, data=b"%PDF-1.7", size=8))
     yield head(
         "its first bytes are those of another type of image",
@@ -502,6 +500,17 @@ def _screen_film() -> Iterator[Row]:
         yield known, WAITING, decisions.screen_photo(WAITING, film, None, CRITERIA, now=NOW, beside=beside)
 
 
+def _forbidden() -> Iterator[Row]:
+    for known, job in (
+        ("it may not be read", WAITING),
+        (f"... and could not be, {DENIED_TRIES} times before", replace(DENIED, tries=DENIED_TRIES)),
+    ):
+        yield known, job, decisions.screen_photo(job, Forbidden("{reason}"), None, CRITERIA, now=NOW)
+    failing = replace(WAITING, reason=Reason.NOT_READ_YET, tries=waits.READ_TRIES)
+    for known, job in (("AWS fails when it is read", WAITING), ("the same, for three days", failing)):
+        yield known, job, decisions.after_interruption(job, "{reason}", now=NOW)
+
+
 def _after_post() -> Iterator[Row]:
     def row(
         known: str, outcome: Outcome | NotSent, job: Job = SUBMITTING, *, failures: int = 1, probe: bool = False
@@ -535,7 +544,7 @@ def _after_post() -> Iterator[Row]:
         ("too little time is left", 0.0, NOW),
         ("the next day may begin, by some clock", 10.0, NOW + 14 * 3_600.0),
     ):
-        yield known, SUBMITTING, decisions.before_post(SUBMITTING, seconds=seconds, now=now)
+        yield known, SUBMITTING, decisions.before_post(SUBMITTING, seconds=seconds, killed_in=20.0, now=now)
     for known, before, outcome in (
         ("the answer points to an outage, as the one before", 1, Ambiguous("", down=True)),
         ("any other answer", 2, Accepted("run-1")),
@@ -547,10 +556,13 @@ def _after_post() -> Iterator[Row]:
     yield row("402, or an error code about credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
     yield row("nothing was sent: too little time left, or no key", NotSent("{reason}"))
+    often, unclear = replace(SUBMITTING, tries=waits.LIMITED_TRIES), replace(SUBMITTING, unclear_posts=8)
     yield row("429", Refused(429))
     yield row("429, Retry-After: 30", Refused(429, retry_after=30.0))
     yield row("any other 4xx except 408 and 409", Refused(422, "{reason}", "{reason}"))
+    yield row(f"429 to a photo, {waits.LIMITED_TRIES} times in a row", Refused(429), often)
     yield row("5xx, 408, no answer, 2xx without an id", Ambiguous("{reason}"))
+    yield row("the same, nine times in a row for one photo", Ambiguous("{reason}"), unclear)
     yield row(f"the same, {DOWN_AFTER} times in a row", Ambiguous("{reason}"), failures=DOWN_AFTER)
     yield row("the same, for a photo that tests a paused intake", Ambiguous("{reason}"), probe=True)
     yield row("409", Ambiguous("{reason}", down=False))
@@ -601,7 +613,7 @@ def _meet_picture() -> Iterator[Row]:
 
     def copied(known: str, copies: Fetched) -> Row:
         source = decisions.Source(KNOWN.deliveries[0], KNOWN)
-        return known, WAITING, decisions.after_copy(WAITING, source, copies, now=NOW, price=Decimal("0.14"))
+        return known, WAITING, decisions.after_copy(source, copies, now=NOW, price=Decimal("0.14"))
 
     yield copied("copied", Stored(("shoe.jpg.webp",), "", outputs=(OUTPUT,)))
     yield copied("a newer photo of this name was delivered", Overtaken())
@@ -630,6 +642,8 @@ def _after_list() -> Iterator[Row]:
     yield row("none, and its money is from the day before", NoneFound(), job=yesterday)
     late = replace(UNCONFIRMED, picture="{picture}", picture_until=NOW)
     yield row("none, and its time to pay for its picture is over", NoneFound(), job=late)
+    unclear = replace(UNCONFIRMED, unclear_posts=waits.MAX_UNCLEAR)
+    yield row(f"none, after {waits.MAX_UNCLEAR} requests in a row without a clear answer", NoneFound(), job=unclear)
     yield row("time ran out before the end of the list", Unfinished("cursor"))
     yield row("the list could not be read, or an entry does not say whose it is", Unanswered("{reason}"))
     long_ago = replace(UNCONFIRMED, search_since=NOW - 30 * 86_400)

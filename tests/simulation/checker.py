@@ -657,6 +657,10 @@ class Checker:
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
         now, run = self._simulation.time, self._simulation.runflow.runs.get(job.run_id or "")
+        if job.reason in (Reason.NOT_READABLE, Reason.NOT_ACCEPTED):
+            posts = self._posts.get(job.job_id, []) if job.reason is Reason.NOT_ACCEPTED else []
+            first = posts[0].at if posts else job.created_at
+            self.check("given up in time", now - first + 2 * CLOCK_SKEW >= 72 * HOUR, job)
         if run is None:
             return
         since = {
@@ -738,7 +742,8 @@ class Checker:
         self.check("one key per submission", self._keys.setdefault(client_ref, post.key) == post.key, client_ref)
         self.check("same key, same bytes", self._bodies.setdefault(post.key, post.body) == post.body, post.job_id)
         if job is not None and claimed:
-            own_day = job.reservation is not None and job.reservation.day == day_of(now) == day_of(now + post.timeout)
+            last = now + post.timeout if post.worker is None else min(now + post.timeout, post.worker.deadline)
+            own_day = job.reservation is not None and job.reservation.day == day_of(now) == day_of(last)
             self.check("paid from its own day", own_day, now, job.reservation)
             self.check("one send per lease", (post.job_id, job.version) not in self._leases, "twice", job)
             self.check("one send per lease", now < job.lease_until, "too late", job)
@@ -904,8 +909,9 @@ class Checker:
         for job in simulation.jobs.jobs.values():
             self.check("nothing open", job.state.terminal and not job.pending and job.due_at is None, job)
             self._job(job)
-            unsent = job.job_id in self._not_sent or (job.job_id in self._fed_back and job.again is None)
-            fed_back = job.job_id in self._fed_back  # reopened as paid, and closed as before
+            fed_back = job.job_id in self._fed_back  # reopened as paid, and closed as before, or unpaid after that
+            paid = any(request.how is Way.PAID for request in job.requests)
+            unsent = job.job_id in self._not_sent or (fed_back and job.again is None and not paid)
             good = not job.submission_no if unsent else job.state is not State.SKIPPED or fed_back
             self.check("judged by its bytes", good, job)
         for run in simulation.runflow.runs.values():
@@ -949,6 +955,7 @@ class Checker:
                 Reason.UNKNOWN_RUN,
             )
             fair = fair or self._never_shown(made, job) or self._misled(job) or self._refused(job) or self._denied(job)
+            fair = fair or self._never_taken(job)
             self.check("no failure for a paused intake", fair, job)
         if job.reservation is not None:
             self._as_billed(job, job.reservation)
@@ -1004,6 +1011,12 @@ class Checker:
         denied = any(run.run_id in runflow.unknown_since for run in mine)
         return denied and job.reason is Reason.NOT_CONFIRMED
 
+    def _never_taken(self, job: Job) -> bool:
+        """Whether S3 or Runflow failed for this one photo all the time."""
+        if (job.upload.bucket, job.upload.key) in self._simulation.photos.failing:
+            return job.reason is Reason.NOT_READABLE
+        return job.upload.key in self._simulation.runflow.rejected and job.reason is Reason.NOT_ACCEPTED
+
     def _refused(self, job: Job) -> bool:
         """Whether Runflow refused the photo for good; a job that was sent before without an answer says so."""
         posts = self._posts.get(job.job_id, [])
@@ -1047,7 +1060,7 @@ class Checker:
         """Whether a run of a closed job that another one followed ended while it was asked for, and its record says
         what it cost: no callback is needed then.
         """
-        closed = job.state in (State.DELIVERED, State.SUPERSEDED) or job.repairable
+        closed = job.state.terminal
         told_at = (run.completed_at or math.inf) + run.ending.cost_after
         asked = run.run_id in job.earlier_runs and told_at < (job.closed_at or 0.0) + ASKED_FOR
         return closed and asked and run.ended and run.ending.tells_cost and not run.lost

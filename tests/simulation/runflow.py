@@ -109,6 +109,8 @@ class Runflow(FakeRuns):
         self._goes_on = self._cancels.choice((0.4, 0.9))
         self._costs = Random(f"{simulation.seed} costs")
         self._shown_late = self._costs.choice((0.0, 0.0, 0.3))
+        self.rejected: dict[str, Fault] = {}
+        """What happens to the requests for a photo, by its key, whenever it is sent."""
         self.foreign: set[str] = set()
         """Runs that somebody else made."""
         self.alike: set[str] = set()
@@ -162,6 +164,8 @@ class Runflow(FakeRuns):
         job_id = str(json.loads(body)["metadata"]["job_id"])
         post = Post(simulation.time, timeout, simulation.time, simulation.workers[-1], job_id, body, idempotency_key)
         self._creating.append(post)
+        if (fault := self.rejected.get(str(json.loads(body)["metadata"]["key"]))) is not None:
+            self.faults.insert(0, fault)
         try:
             outcome = super().create(body, idempotency_key, timeout, account)
         finally:

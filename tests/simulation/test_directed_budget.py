@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from detag.domain.job import State
 from detag.domain.money import day_of
+from detag.domain.outcomes import Outcome
 from detag.domain.reasons import Reason
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
-from tests.simulation.directed import HOUR, SLOW, by_state, pass_time, rest, upload
+from tests.simulation.directed import HOUR, SLOW, by_state, pass_time, rest, set_clocks, upload
 from tests.simulation.mutant import Change
 from tests.simulation.simulation import DAY, Simulation
 
@@ -60,7 +62,7 @@ def test_sending_yesterdays_bytes_again_would_be_noticed(simulation: Simulation)
     with (
         Change("detag.domain.search:_why_not_again", "job.reservation.day != day_of(now)", "False").made(),
         Change(
-            DECISIONS + "before_post", "not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW)", "False"
+            DECISIONS + "before_post", "not is_surely(day, now, seconds=killed_in, skew=waits.CLOCK_SKEW)", "False"
         ).made(),
     ):
         unclear_before_midnight(simulation)
@@ -68,6 +70,36 @@ def test_sending_yesterdays_bytes_again_would_be_noticed(simulation: Simulation)
     simulation.checker.at_rest()
     assert {"daily spend limit", "paid from its own day"} <= broken(simulation)
     assert max(runs_by_day(simulation).values()) == 10
+
+
+def stalled_before_midnight(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose clock is behind stalls for most of its life, right before its request leaves."""
+    real = simulation.runflow.create
+
+    def create(*arguments: Any) -> Outcome:
+        monkeypatch.setattr(simulation.runflow, "create", real)
+        simulation.stall(20.0, "worker stalled", "runs.create")
+        return real(*arguments)
+
+    set_clocks(simulation, -29.0)
+    to_midnight(simulation, 35.0)
+    monkeypatch.setattr(simulation.runflow, "create", create)
+    upload(simulation)
+    pass_time(simulation, HOUR)
+
+
+def test_no_request_leaves_a_stalled_worker_at_midnight(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled_before_midnight(simulation, monkeypatch)
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 1}
+
+
+def test_one_that_leaves_at_midnight_would_be_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Change(DECISIONS + "before_post", "seconds=killed_in", "seconds=seconds").made():
+        stalled_before_midnight(simulation, monkeypatch)
+    assert "paid from its own day" in broken(simulation)
 
 
 def test_a_run_of_yesterday_that_shows_up_late_is_counted_once(simulation: Simulation) -> None:

@@ -68,9 +68,9 @@ def test_a_claim_undone_after_an_answer_is_free(simulation: Simulation, monkeypa
     """The second request is not sent for want of time: nothing of it is unconfirmed."""
     seen: list[str] = []
 
-    def too_late(job: Job, *, seconds: float, now: float) -> NotSent | None:
+    def too_late(job: Job, *, seconds: float, killed_in: float, now: float) -> NotSent | None:
         seen.append(job.client_ref)
-        return before_post(job, seconds=seconds if len(seen) != 3 else 0.0, now=now)
+        return before_post(job, seconds=seconds if len(seen) != 3 else 0.0, killed_in=killed_in, now=now)
 
     monkeypatch.setattr("detag.services.submission.before_post", too_late)
     simulation.runflow.faults = [Fault()]

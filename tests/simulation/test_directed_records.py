@@ -13,6 +13,7 @@ from detag.domain.batches import Batch
 from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.domain.reasons import Reason
+from detag.ports.errors import Transient
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, pass_time, rest, upload
@@ -88,6 +89,48 @@ def test_a_record_of_what_was_taken_back_gives_way(simulation: Simulation, endin
     rest(simulation)
     assert simulation.jobs.jobs[photo].submission_no == 1
     assert records(simulation) == ({} if ending is WORKS else {"_failed/shoe.jpg.txt": photo})
+
+
+def published_late(simulation: Simulation, monkeypatch: pytest.MonkeyPatch, ending: Ending) -> str:
+    """The same, and the record of what was deleted can only be written once the photo has ended."""
+    real, failing = simulation.photos.put_record, True
+
+    def put_record(*arguments: object) -> None:
+        if failing:
+            raise Transient("S3 throttled")
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(simulation.photos, "put_record", put_record)
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=True)
+    photo = upload(simulation)
+    pass_time(simulation, 60.0)
+    overwritten = no_photo(simulation)
+    pass_time(simulation, 60.0)
+    simulation.delete("shoe.jpg", simulation.jobs.jobs[overwritten].upload.version_id)
+    pass_time(simulation, HOUR)
+    simulation.runflow.endings = [ending]
+    simulation.jobs.operator = replace(simulation.jobs.operator, paused=None)
+    while not simulation.jobs.jobs[photo].state.terminal:
+        pass_time(simulation, 60.0)
+    failing = False
+    return photo
+
+
+@pytest.mark.parametrize("ending", [WORKS, FAILS], ids=["delivered", "failed"])
+def test_a_record_that_is_late_gives_way(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, ending: Ending
+) -> None:
+    photo = published_late(simulation, monkeypatch, ending)
+    rest(simulation)
+    assert records(simulation) == ({} if ending is WORKS else {"_failed/shoe.jpg.txt": photo})
+
+
+def test_a_late_record_of_what_was_taken_back_would_be_noticed(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Change("detag.domain.records:was_taken_back", "at_key.closed_at > job.closed_at", "False").made():
+        published_late(simulation, monkeypatch, WORKS)
+        assert "records" in gave_up(simulation)
 
 
 @pytest.mark.parametrize("ending", [WORKS, FAILS], ids=["delivered", "failed"])

@@ -38,7 +38,7 @@ MUTANTS: Final = (
         "midnight: money of the day",
         "paid from its own day",
         DECISIONS + "before_post",
-        "not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW)",
+        "not is_surely(day, now, seconds=killed_in, skew=waits.CLOCK_SKEW)",
         "False",
         400,
     ),

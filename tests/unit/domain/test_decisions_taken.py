@@ -19,7 +19,7 @@ NOT_DRAWN = {"probe", "inconclusive", "drain"}
 SERVICES = Path(detag.__file__).parent / "services"
 AGREED = {
     "defer": {"interrupted"},
-    "await_access": {"read again later"},
+    "read_again": {"read again later"},
     "wait_for_intake": {"waits for intake"},
     "release": {"released"},
     "claim": {"sending"},

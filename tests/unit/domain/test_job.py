@@ -54,7 +54,7 @@ def failed(reason: Reason = Reason.TIMED_OUT) -> Job:
 
 MOVES: dict[str, Callable[[Job], Job]] = {
     "defer": lambda job: jobs.defer(job, NOW + 30),
-    "await_access": lambda job: jobs.await_access(job, NOW + 60, "AccessDenied"),
+    "read_again": lambda job: jobs.read_again(job, Reason.ACCESS_DENIED, NOW + 60, "AccessDenied"),
     "wait_for_intake": lambda job: jobs.wait_for_intake(job, Reason.PAUSED),
     "release": lambda job: jobs.release(job, NOW, NOW + 300),
     "claim": submitting,

@@ -18,6 +18,8 @@ AGREED = {
     "after a 429": (5.0, 900.0, 0.0),
     "a new photo that could not be read": (30.0, 30.0, 30.0),
     "a photo that may not be read": (60.0, 900.0, 0.0),
+    "a photo that AWS does not give out": (60.0, 3_600.0, 0.0),
+    "a photo whose requests get no clear answer": (60.0, 14_400.0, 0.0),
     "for an equal photo that is being cleaned": (300.0, 1_800.0, 0.0),
     "for another version that is being stored": 30.0,
     "lease of a claim": 60.0,

@@ -257,6 +257,9 @@ JOB_ATTRIBUTES: Final = (
     Attribute("submission_no", "submission_no", WHOLE, ALWAYS, NEVER),
     Attribute("attempt", "attempt", WHOLE, ALWAYS, NEVER),
     Attribute("expired_urls", "expired_urls", WHOLE, ALWAYS, NEVER),
+    Attribute(
+        "unclear_posts", "unclear_posts", WHOLE, "after requests without a clear answer, until there is a run", 0
+    ),
     Attribute("tries", "tries", WHOLE, ALWAYS, NEVER),
     Attribute("body", "body", TEXT, "from the claim until the run is known, or the submission ends"),
     Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),

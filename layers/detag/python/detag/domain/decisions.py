@@ -58,7 +58,6 @@ from detag.domain.job import (
     ask_again,
     ask_for_callback,
     ask_later,
-    await_access,
     await_confirmation,
     back_off,
     bill_earlier,
@@ -79,6 +78,7 @@ from detag.domain.job import (
     note_run,
     poll_later,
     published,
+    read_again,
     release,
     reopen,
     retry,
@@ -391,7 +391,7 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     if upload.size > criteria.max_bytes:
         return _skipped(Reason.TOO_LARGE, _too_large(upload.size, criteria.max_bytes), now)
     if not upload.is_addressable:
-        return _failed_unpaid(job, Reason.UNUSABLE_NAME, "no URL can name it", now)
+        return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
 
 
@@ -471,7 +471,7 @@ def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: flo
     try:
         ratio = aspect_ratio(head.metadata.get("aspect-ratio") or criteria.aspect_ratio)
     except ValueError as error:
-        return _failed_unpaid(job, Reason.INVALID_ASPECT_RATIO, str(error), now)
+        return _failed_unpaid(Reason.INVALID_ASPECT_RATIO, str(error), now)
     again = head.metadata.get(AGAIN) or None
     return Photo(
         content_type,
@@ -500,7 +500,7 @@ def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: floa
         return ReadHead(1, of=None)
     if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
         return None
-    return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
+    return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
 
 
 def screen_older(job: Job, delivered: str, *, now: float) -> Step | None:
@@ -508,7 +508,7 @@ def screen_older(job: Job, delivered: str, *, now: float) -> Step | None:
     of the newest upload of its name that was delivered, whose output would stay.
     """
     if delivered and sequencer_rank(delivered) > job.upload.rank:
-        return _superseded(job, Reason.NEWER_UPLOAD, "a newer photo of this name, since deleted, was delivered", now)
+        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name, since deleted, was delivered", now)
     return None
 
 
@@ -522,18 +522,30 @@ def _is_of(upload: Upload, seen: Head) -> bool:
 def _not_read(job: Job, seen: NotRead, now: float) -> Step:
     match seen:
         case Gone():
-            return _superseded(job, Reason.DELETED, "deleted before it was sent", now)
+            return _superseded(Reason.DELETED, "deleted before it was sent", now)
         case Replaced():
-            return _superseded(job, Reason.REPLACED, "replaced before it was sent", now)
+            return _superseded(Reason.REPLACED, "replaced before it was sent", now)
         case InArchive():
-            return _failed_unpaid(job, Reason.ARCHIVED, "it lies in an archive storage class", now)
+            return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
     tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
     if tries >= DENIED_TRIES:
-        return _failed_unpaid(job, Reason.NO_PERMISSION, seen.why, now)
+        return _failed_unpaid(Reason.NO_PERMISSION, seen.why, now)
+    return _read_again(Reason.ACCESS_DENIED, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why)
+
+
+def after_interruption(job: Job, why: str, *, now: float) -> Step:
+    """What follows where AWS failed while a photo was judged: one of them may fail for ever."""
+    tries = job.tries if job.reason is Reason.NOT_READ_YET else 0
+    if tries >= waits.READ_TRIES:
+        return _failed_unpaid(Reason.NOT_READABLE, why, now)
+    return _read_again(Reason.NOT_READ_YET, now + waits.NOT_READ.seconds(tries, max), why)
+
+
+def _read_again(reason: Reason, not_before: float, why: str) -> Step:
     return Step(
-        move=move(await_access, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why),
+        move=move(read_again, reason, not_before, why),
         decision="read again later",
-        why=seen.why,
+        why=why,
         warns=True,
         probe=Probe.INCONCLUSIVE,
     )
@@ -547,17 +559,12 @@ def _not_a_photo(detail: str, now: float) -> Step:
     return replace(_skipped(Reason.NOT_A_PHOTO, detail, now), metric=Metric.NOT_A_PHOTO)
 
 
-def _superseded(job: Job, reason: Reason, detail: str, now: float) -> Step:
-    return _not_sent(move(supersede, reason, detail, now, ask_at=_ask_for_earlier(job, now)), reason)
+def _superseded(reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(supersede, reason, detail, now), reason)
 
 
-def _ask_for_earlier(job: Job, now: float) -> float | None:
-    """When to ask whether Runflow tried one of a closed job's earlier runs again, and billed it."""
-    return _first_ask(now) if job.earlier_runs else None
-
-
-def _failed_unpaid(job: Job, reason: Reason, detail: str, now: float) -> Step:
-    return _not_sent(move(fail, reason, detail, now, free=True, ask_at=_ask_for_earlier(job, now)), reason)
+def _failed_unpaid(reason: Reason, detail: str, now: float) -> Step:
+    return _not_sent(move(fail, reason, detail, now, free=True), reason)
 
 
 def _not_sent(closes: Move, reason: Reason) -> Step:
@@ -717,14 +724,14 @@ class Source:
     """As it was met, with that result in front, and without those of its names whose outputs were found to be gone."""
 
 
-def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: Decimal) -> Step | Again:
+def after_copy(source: Source, copied: Fetched, *, now: float, price: Decimal) -> Step | Again:
     """What the attempt to deliver copies of known outputs leads to; `price` in US dollars: what that saves."""
     match copied:
         case Stored(keys) if keys:
-            return _reused(job, source, copied, now, price)
+            return _reused(source, copied, now, price)
         case Overtaken():
-            why, ask_at = "a newer photo of this name was delivered", _ask_for_earlier(job, now)
-            newer = move(supersede, Reason.NEWER_DELIVERED, why, now, ask_at=ask_at)
+            why = "a newer photo of this name was delivered"
+            newer = move(supersede, Reason.NEWER_DELIVERED, why, now)
             return Step(move=newer, decision="not stored", why=why)
         case Busy():
             return Step(
@@ -738,7 +745,7 @@ def after_copy(job: Job, source: Source, copied: Fetched, *, now: float, price: 
     return Again("the outputs could not be copied")
 
 
-def _reused(job: Job, source: Source, copied: Stored, now: float, price: Decimal) -> Step:
+def _reused(source: Source, copied: Stored, now: float, price: Decimal) -> Step:
     picture, delivery = source.picture, source.delivery
     delivered = move(
         deliver_copy,
@@ -749,7 +756,6 @@ def _reused(job: Job, source: Source, copied: Stored, now: float, price: Decimal
         partial=picture.first.partial,
         stored=copied.outputs,
         leftovers=copied.leftovers,
-        ask_at=_ask_for_earlier(job, now),
     )
     return Step(
         move=delivered,
@@ -762,12 +768,14 @@ def _reused(job: Job, source: Source, copied: Stored, now: float, price: Decimal
     )
 
 
-def before_post(job: Job, *, seconds: float, now: float) -> NotSent | None:
-    """Why a claimed job is not sent now, with `seconds` left for the POST; None where it is."""
+def before_post(job: Job, *, seconds: float, killed_in: float, now: float) -> NotSent | None:
+    """Why a claimed job is not sent now, with `seconds` left for the POST; None where it is. However long its process
+    stalls, nothing leaves it once it is killed, in `killed_in` seconds.
+    """
     if seconds <= 0:
         return NotSent("too little time is left")
     day = job.reservation.day if job.reservation else ""
-    if not is_surely(day, now, seconds=seconds, skew=waits.CLOCK_SKEW):
+    if not is_surely(day, now, seconds=killed_in, skew=waits.CLOCK_SKEW):
         return NotSent("midnight UTC is too near: its money is of another day")
     return None
 
@@ -790,8 +798,9 @@ def after_post(
         case NotSent(why):
             return Step(move=move(abandon_claim, now), decision="not sent now", why=why, warns=True)
         case Ambiguous(why, down):
+            wait = max(confirmation_seconds, waits.NOT_ACCEPTED.seconds(job.unclear_posts, max))
             return Step(
-                move=move(await_confirmation, now + confirmation_seconds),
+                move=move(await_confirmation, now + wait, counts=not probe),
                 decision=AWAITING,
                 why=f"no clear answer: {why}",
                 metric=Metric.AMBIGUOUS_SUBMISSION,
@@ -799,6 +808,8 @@ def after_post(
                 pauses=Reason.RUNFLOW_DOWN if down and (probe or failures >= DOWN_AFTER) else None,
             )
         case Refused(status=429, retry_after=asked):
+            if job.tries >= waits.LIMITED_TRIES:
+                return _refused_for_now(job, Reason.TOO_MANY_REQUESTS, outcome, now)
             wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
             limited = move(back_off, Reason.RATE_LIMITED, now + wait)
             decision = AWAITING if job.is_unanswered else "sent again later"
@@ -818,7 +829,7 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     names = tuple(dict(job.unaccounted))
     reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
     said = (f"{newest_of(names)}: {said}" if names else said)[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not names, ask_at=_ask_for_earlier(job, now))
+    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
@@ -1249,7 +1260,7 @@ def as_before(job: Job, step: Step, *, now: float) -> Step:
         return step
     retried = job.attempt > 1 or job.expired_urls > 0  # since it was reopened: Runflow may try those runs again
     asked_for = retried and job.closed_as.state is not State.SKIPPED
-    closed = move(close_again, now, ask_at=_ask_for_earlier(job, now) if asked_for else None)
+    closed = move(close_again, now, ask_at=_first_ask(now) if asked_for and job.earlier_runs else None)
     return replace(closed_again(f"{step.decision}, {step.why}", now, refused=True), move=closed, probe=step.probe)
 
 
@@ -1587,7 +1598,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
                 cost=_usd(run),
                 partial=partial,
                 leftovers=leftovers,
-                ask_at=_ask_for_earlier(job, now) if told else _first_ask(now),
+                ask_at=None if told else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo and shows_picture(job, run),
             )
@@ -1600,7 +1611,7 @@ def after_fetch(job: Job, run: Run, fetched: Fetched, *, now: float) -> Step | I
         case Stored(refused=refused):
             return _fail(Reason.BAD_OUTPUT, refused, now, run)
     why, cost = "a newer photo of this name was delivered", _usd(run)
-    ask_at = _first_ask(now) if cost is None else _ask_for_earlier(job, now)
+    ask_at = _first_ask(now) if cost is None else None
     newer = move(supersede, Reason.NEWER_DELIVERED, why, now, cost=cost, ask_at=ask_at)
     return Step(move=newer, decision="not stored", why=why)
 
@@ -1660,7 +1671,7 @@ def found_stored(job: Job, run: Run | None, found: Fetched, *, now: float) -> St
                 cost=None,
                 partial=partial,
                 leftovers=leftovers,
-                ask_at=_ask_for_earlier(job, now) if job.reserved_run else _first_ask(now),
+                ask_at=None if job.reserved_run else _first_ask(now),
                 stored=outputs,
                 remembered=same_photo and not partial and shows_picture(job, known),
             )

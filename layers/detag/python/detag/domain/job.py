@@ -226,6 +226,8 @@ class Job:
     """How many runs failed because the photo's URL had expired."""
     tries: int = 0
     """How many times in a row the job has been put off since it last made progress; the waits grow with it."""
+    unclear_posts: int = 0
+    """How many of its requests in a row had no clear answer, while Runflow let others through."""
     body: str | None = None
     """The exact bytes of the POST (ASCII JSON), with a presigned URL, kept while they may have to be sent again."""
     url_expires_at: float = 0.0
@@ -555,12 +557,12 @@ def defer(job: Job, not_before: float) -> Job:
     return replace(job, not_before=not_before, due_at=not_before)
 
 
-@transition(State.WAITING, to=State.WAITING, by="submit", when="S3 does not yet allow the photo to be read")
-def await_access(job: Job, not_before: float, detail: str) -> Job:
-    """Read the photo again later: new permissions take a while to reach S3."""
-    _require(not job.unconfirmed, "await_access", job)
-    tries = job.tries + 1 if job.reason is Reason.ACCESS_DENIED else 1
-    waits = _unsent(job, Reason.ACCESS_DENIED, not_before=not_before, due_at=not_before)
+@transition(State.WAITING, to=State.WAITING, by="submit", when="the photo cannot be read, or not yet")
+def read_again(job: Job, reason: Reason, not_before: float, detail: str) -> Job:
+    """Read the photo again later: new permissions take a while to reach S3, and AWS may fail."""
+    _require(not job.unconfirmed, "read_again", job)
+    tries = job.tries + 1 if job.reason is reason else 1
+    waits = _unsent(job, reason, not_before=not_before, due_at=not_before)
     return replace(waits, tries=tries, detail=detail)
 
 
@@ -577,7 +579,7 @@ def wait_for_intake(job: Job, reason: Reason) -> Job:
 def release(job: Job, now: float, due_at: float) -> Job:
     """Stop waiting: the job may be claimed at once, and is due again if its message is lost."""
     _require(job.waits_for_intake, "release", job)
-    return replace(job, reason=Reason.READY, not_before=now, due_at=due_at)
+    return replace(job, reason=Reason.READY, not_before=now, due_at=due_at, tries=0)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="an equal photo is being paid for, or stored")
@@ -612,11 +614,10 @@ def deliver_copy(
     stored: tuple[Output, ...],
     partial: bool = False,
     leftovers: tuple[str, ...] = (),
-    ask_at: float | None = None,
 ) -> Job:
-    """Close a job with copies of what was delivered of an equal photo, for nothing. `ask_at` as in `supersede`."""
+    """Close a job with copies of what was delivered of an equal photo, for nothing."""
     _require(not job.unconfirmed and not job.only_asks, "deliver_copy", job)
-    closed = replace(_closed(job, None, None, now, "0", ask_at), outputs=outputs, leftovers=leftovers, stored=stored)
+    closed = replace(_closed(job, None, None, now, "0"), outputs=outputs, leftovers=leftovers, stored=stored)
     return replace(closed, code=None, not_reused=None, picture=picture, reused_from=reused_from, partial=partial)
 
 
@@ -705,11 +706,14 @@ def back_off(job: Job, reason: Reason, not_before: float) -> Job:
 
 
 @transition(State.SUBMITTING, to=State.WAITING, by="submit", when="the POST may have made a run, or the lease expired")
-def await_confirmation(job: Job, not_before: float) -> Job:
+def await_confirmation(job: Job, not_before: float, *, counts: bool = False) -> Job:
     """Wait until a run, if there is one, must be visible at Runflow. Body, key and reservation stay; and its
     name, until the same bytes are accepted or its run is found: what is refused later says nothing of this POST.
+    `counts`: it is one of the unclear ones.
     """
-    return replace(_unconfirmed(job, not_before, not_before), unaccounted=tuple(job.awaited.items()))
+    unclear = job.unclear_posts + counts
+    waits = _unconfirmed(job, not_before, not_before)
+    return replace(waits, unaccounted=tuple(job.awaited.items()), unclear_posts=unclear)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
@@ -840,6 +844,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float, client_ref: str
         not_before=0.0,
         lease_until=0.0,
         tries=0,
+        unclear_posts=0,
         troubles=(),
         done=(),
         done_run=None,
@@ -906,7 +911,7 @@ def supersede(
     job: Job, reason: Reason, detail: str, now: float, *, cost: str | None = None, ask_at: float | None = None
 ) -> Job:
     """Close a job whose photo is gone or was replaced by a newer one. What was paid stays counted. `ask_at`: when to
-    ask whether Runflow tried an earlier run again and billed it.
+    ask what its run cost.
     """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
     return _closed(job, reason, detail, now, cost, ask_at)
@@ -932,11 +937,11 @@ def fail(
     ask_at: float | None = None,
 ) -> Job:
     """Close a job that cannot be done. `free`: nothing was or will be charged, so the reservation is returned.
-    `ask_at`: when to ask for a late result, or whether an earlier run was tried again.
+    `ask_at`: when to ask for a late result.
     """
     _require(reason.group is Group.FAILED, f"fail as {reason}", job)
     _require(free or job.state is not State.WAITING or job.unconfirmed, "fail unpaid", job)
-    _require(ask_at is None or reason.repairable or bool(job.earlier_runs), "ask for a late result", job)
+    _require(ask_at is None or reason.repairable, "ask for a late result", job)
     closed = _closed(job, reason, detail, now, cost, ask_at)
     if not free and job.unconfirmed:  # whether its POST made a run is still not known
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
@@ -1050,7 +1055,7 @@ def deliver(
 ) -> Job:
     """Close a job with its outputs. Of a closed job, this is the repair: a paid result of the same run came late.
 
-    `ask_at`: when to ask what the run costs, if Runflow does not say yet, and whether an earlier one was tried again.
+    `ask_at`: when to ask what the run costs, if Runflow does not say yet.
     `remembered`: they are surely outputs of this very picture, and may be delivered for an equal one.
     """
     _require(job.state is State.SUBMITTED or job.repairable, "deliver", job)
@@ -1145,10 +1150,10 @@ def _closed(
     cost: str | None = None,
     ask_at: float | None = None,
 ) -> Job:
-    """The job, closed. `ask_at`: when to ask for a late result or a cost; what Runflow did not show is asked for
-    anyway.
+    """The job, closed. `ask_at`: when to ask for a late result or a cost. Asked for anyway: what Runflow did not show,
+    and whether it tried an earlier run again, and billed it.
     """
-    if ask_at is None and job.missing_runs:
+    if ask_at is None and (job.missing_runs or job.earlier_runs):
         ask_at = now + waits.LATE_POLL.seconds(0, max)
     spent = job.reservation if job.reserved_run else _billed(job.reservation, cost)
     return replace(
@@ -1220,6 +1225,7 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
         attempt=1,
         expired_urls=0,
         tries=0,
+        unclear_posts=0,
         not_before=now,
         due_at=due_at,
         closed_at=None,
@@ -1284,10 +1290,11 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
-    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
+    others = tuple(one for one in away.earlier_runs if one != was.run_id)  # `ask_at` says whether one is new
+    closed = _closed(replace(away, earlier_runs=()), was.reason, was.detail, now, told)
+    closed = replace(closed, state=was.state, reused_from=job.reused_from, earlier_runs=others)
     if was.run_id is not None:
-        others = tuple(one for one in away.earlier_runs if one != was.run_id)
-        closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
+        closed = replace(closed, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
     ask_at = was.ask_at or closed.ask_at or ask_at
     replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again

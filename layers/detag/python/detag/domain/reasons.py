@@ -60,6 +60,12 @@ class Reason(StrEnum):
         "S3 does not allow detag to read the photo. New permissions need time to take effect: detag tries for an hour.",
         "If this persists, check the bucket policy and the photo's encryption key.",
     )
+    NOT_READ_YET = (
+        "not_read_yet",
+        Group.WAITING,
+        "AWS failed when the photo was read.",
+        "Nothing: it is tried again for three days.",
+    )
     SAME_PICTURE = (
         "same_picture",
         Group.WAITING,
@@ -122,6 +128,12 @@ class Reason(StrEnum):
         Group.INTAKE,
         "Runflow is not answering.",
         "Nothing: one photo at a time tests whether it is back.",
+    )
+    TOO_MANY_REQUESTS = (
+        "too_many_requests",
+        Group.INTAKE,
+        "For hours Runflow has answered that too many requests were sent.",
+        "Nothing: one photo at a time tests whether it accepts them again. If this lasts, ask Runflow for more.",
     )
 
     NOT_AN_IMAGE = (
@@ -225,6 +237,12 @@ class Reason(StrEnum):
         "detag may not read the photo, and still could not after an hour.",
         "Check the bucket's policy and the photo's encryption key, then reopen it (unpaid).",
     )
+    NOT_READABLE = (
+        "not_readable",
+        Group.FAILED,
+        "AWS failed each time the photo was read, for three days.",
+        "Download it: if that works, reopen it (unpaid); if not, upload it again.",
+    )
     ARCHIVED = (
         "archived",
         Group.FAILED,
@@ -254,6 +272,13 @@ class Reason(StrEnum):
         Group.FAILED,
         "Runflow refused the photo, but its answer to an earlier request was lost: that run may have been charged.",
         "Fix the cause and reopen it (unpaid). If that cannot tell, search Runflow for the names in the detail.",
+        True,
+    )
+    NOT_ACCEPTED = (
+        "not_accepted",
+        Group.FAILED,
+        "For three days Runflow gave no clear answer to the photo. No run was found; one that turns up may be charged.",
+        "Read the detail, and ask Runflow if it happens to several photos; then reopen it (unpaid).",
         True,
     )
     RUN_FAILED = (

@@ -60,6 +60,15 @@ def newest_recorded(job: Job, recorded: str, at_key: str | None) -> str:
     return "" if is_back and is_newer(job, recorded) else recorded
 
 
+def was_taken_back(job: Job, at_key: Job | None) -> bool:
+    """Whether the upload of a closed job was taken back before an older one, there again, ended. `at_key`: the job of
+    what is at its key now, if there is one.
+    """
+    if at_key is None or at_key.closed_at is None or job.closed_at is None:
+        return False
+    return at_key.upload.rank < job.upload.rank and at_key.closed_at > job.closed_at
+
+
 def is_newer(job: Job, recorded: str) -> bool:
     """Whether the record of a photo is that of a newer version."""
     return sequencer_rank(recorded) > job.upload.rank

@@ -66,6 +66,8 @@ RATE_LIMITED: Final = Backoff(
     900.0,
     "Runflow's limit is short; where it names a time in Retry-After, never less than that, up to 900 s",
 )
+LIMITED_TRIES: Final = 24
+"""How often in a row Runflow may answer 429 to one photo: after that, which takes about two hours, it pauses intake."""
 INTERRUPTED: Final = Backoff(
     "a new photo that could not be read", 30.0, 30.0, "S3 or a secret failed: a passing fault, tried again", floor=30.0
 )
@@ -76,6 +78,15 @@ ACCESS_DENIED: Final = Backoff(
     "what IAM is told takes a while to reach S3: tried seven times more, for an hour in all",
     jitter=False,
 )
+NOT_READ: Final = Backoff(
+    "a photo that AWS does not give out",
+    60.0,
+    3_600.0,
+    "a passing fault; for three days, before a person is told",
+    jitter=False,
+)
+READ_TRIES: Final = 77
+"""How often a photo is read again: 6 waits are 3,780 s together, and 71 more of 3,600 s each make three days."""
 SAME_PICTURE: Final = Backoff(
     "for an equal photo that is being cleaned",
     300.0,
@@ -91,6 +102,16 @@ LEASE: Final = Wait(
     SUBMIT_TIMEOUT + CLOCK_SKEW,
     "a worker is killed before its lease ends, whatever the clocks say: it cannot wake later and send",
 )
+NOT_ACCEPTED: Final = Backoff(
+    "a photo whose requests get no clear answer",
+    60.0,
+    14_400.0,
+    "never less than for confirmation; for three days, before a person is told: an outage of Runflow pauses intake and "
+    "does not count",
+    jitter=False,
+)
+MAX_UNCLEAR: Final = 25
+"""So many requests in a row: 8 waits are 15,300 s together, and 17 more of 14,400 s each make three days."""
 SEARCH_AGAIN: Final = Backoff(
     "a search for an existing run that failed", 60.0, 1_800.0, "until Runflow can tell, nothing is sent", floor=60.0
 )
@@ -281,9 +302,11 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RATE_LIMITED,
     INTERRUPTED,
     ACCESS_DENIED,
+    NOT_READ,
     SAME_PICTURE,
     SAME_NAME,
     LEASE,
+    NOT_ACCEPTED,
     SEARCH_AGAIN,
     SEARCH,
     ACCOUNT_AGAIN,

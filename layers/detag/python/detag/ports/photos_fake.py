@@ -65,6 +65,8 @@ class FakePhotoStore:
         """What was taken out of it, oldest first."""
         self.denied: set[tuple[str, str]] = set()
         """Bucket and key of what may not be read."""
+        self.failing: set[tuple[str, str]] = set()
+        """Bucket and key of what S3 fails to give out."""
         self.archived: set[tuple[str, str]] = set()
         """Bucket and key of what lies in an archive."""
         self.rights_spread = True
@@ -196,6 +198,8 @@ class FakePhotoStore:
     def _readable(self, bucket: str, key: str, version_id: str | None) -> Stored:
         if (bucket, key) in self.denied:
             raise Denied("AccessDenied")
+        if (bucket, key) in self.failing:
+            raise Transient("S3 answered InternalError")
         stored = self._find(bucket, key, version_id)
         if (bucket, key) in self.archived:
             raise Archived("InvalidObjectState")

@@ -19,6 +19,7 @@ from detag.domain.decisions import (
     ReadTail,
     Replaced,
     Step,
+    after_interruption,
     before_resend,
     refuse_photo,
     refuse_place,
@@ -38,6 +39,7 @@ from detag.domain.reopening import Refusal, Request
 from detag.domain.uploads import by_own_key, other_reading
 from detag.domain.values import dataclass
 from detag.ports.clock import Clock
+from detag.ports.errors import Transient
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs
@@ -81,7 +83,11 @@ class Admission:
         The photo is judged first, whatever intake says: what is no photo never waits, and what waits is known to be
         the newest of its name. It is judged again each time that it may go on.
         """
-        job, found = self._screen(job)
+        found: Step | Photo | Idle
+        try:
+            job, found = self._screen(job)
+        except Transient as error:
+            found = after_interruption(job, str(error), now=self._clock.now())
         if isinstance(found, Step) and not job.upload.version:
             upload = job.upload  # Runflow may have read it in place of what was sent
             self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)

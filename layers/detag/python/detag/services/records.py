@@ -8,9 +8,9 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.job import Job, sequencer_rank
 from detag.domain.naming import FAILED_RECORDS, RECORD_OF, SEQUENCER, SKIPPED_RECORDS, Naming, source_of
-from detag.domain.records import folder_of, is_newer, is_overtaken, newest_recorded, text_of
+from detag.domain.records import folder_of, is_newer, is_overtaken, newest_recorded, text_of, was_taken_back
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient
+from detag.ports.errors import Transient, Unreadable
 from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
 from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
 
@@ -41,13 +41,28 @@ class Records:
     def _published(self, job: Job, before: Delivered) -> Delivered:
         folder = folder_of(job)
         delivered = "" if self._is_removed(job, before) else before.sequencer
-        if is_overtaken(job, delivered=delivered, recorded=self._recorded(job, before)):
+        recorded = self._recorded(job, before)
+        if is_overtaken(job, delivered=delivered, recorded=recorded) or self._was_taken_back(job, before):
             if folder is not None:  # an attempt that was interrupted may have left it, and nothing else knows of it
                 self._remove(job, folder, unless=before.record)
             return before
         record = self._write(job, folder) if folder is not None else ""
         self._remove_known(job, before.record, unless=record)
         return replace(before, recorded=job.upload.sequencer, record=record)
+
+    def _was_taken_back(self, job: Job, before: Delivered) -> bool:
+        """Whether an older upload has ended since, there again. It is looked for only where another has ended."""
+        known = {*filter(None, (before.sequencer, before.recorded))}
+        if job.upload.version is None or not known - {job.upload.sequencer}:
+            return False
+        at_key = self._version_at_key(job)
+        if at_key is None or at_key == job.upload.version:
+            return False
+        try:
+            other = self._jobs.get(replace(job.upload, version_id=at_key).job_id)
+        except Unreadable:
+            return False
+        return was_taken_back(job, other)
 
     def _is_removed(self, job: Job, before: Delivered) -> bool:
         """Whether the job, reopened, was delivered before, and nothing of that is there any more."""
@@ -72,11 +87,14 @@ class Records:
         """
         if not is_newer(job, before.recorded):
             return before.recorded
+        return newest_recorded(job, before.recorded, self._version_at_key(job))
+
+    def _version_at_key(self, job: Job) -> str | None:
+        """The version that is at a photo's key; None where there is none that can be read."""
         try:
-            at_key = self._photos.read_head(job.upload.bucket, job.upload.key, None, 1).version_id
+            return self._photos.read_head(job.upload.bucket, job.upload.key, None, 1).version_id
         except (Missing, Denied, Archived, PreconditionFailed):
-            at_key = None
-        return newest_recorded(job, before.recorded, at_key)
+            return None
 
     def _write(self, job: Job, folder: str) -> str:
         key, existing = self._place(job, folder)

@@ -126,7 +126,7 @@ class Reuse:
                 meeting.uncopied.append(source.delivery)
             else:
                 break
-        decided = after_copy(job, source, copied, now=self._clock.now(), price=self._price)
+        decided = after_copy(source, copied, now=self._clock.now(), price=self._price)
         if isinstance(decided, Again):
             raise Transient(decided.why)
         return decided

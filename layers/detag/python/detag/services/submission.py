@@ -140,10 +140,11 @@ class Submission:
             self._steps.probed(step, probe=probe)
 
     def _post(self, job: Job, deadline: float) -> Outcome | NotSent:
-        timeout = min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())
+        killed_in = deadline - self._clock.monotonic()
+        timeout = min(POST_SECONDS, killed_in - SAVE_SECONDS)
         if job.body is None:
             return NotSent("its body is lost")
-        not_sent = before_post(job, seconds=timeout, now=self._clock.now())
+        not_sent = before_post(job, seconds=timeout, killed_in=killed_in, now=self._clock.now())
         if not_sent is not None:
             return not_sent
         try:

@@ -1,0 +1,187 @@
+"""S3 or Runflow fails for one photo all the time, and for no other: a person is told, and nobody else has to wait."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+
+from detag.domain.job import Job, State
+from detag.domain.reasons import Reason
+from detag.domain.waits import LIMITED_TRIES, MAX_UNCLEAR
+from detag.ports.runs_fake import PRICE, Ending, Fault
+from tests.simulation.directed import HOUR, by_state, pass_time, rest, upload
+from tests.simulation.mutant import Change
+from tests.simulation.simulation import DAY, Simulation
+
+FREE = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INTERNAL")
+
+
+def others_come(simulation: Simulation, days: int) -> None:
+    """Another photo every six hours."""
+    for number in range(4 * days):
+        simulation.after(6 * HOUR * number + 5.0, partial(upload, simulation, f"{number}.jpg"))
+
+
+def told(simulation: Simulation, job_id: str) -> list[str]:
+    return [kind for kind, detail in simulation.events.published if detail.get("job_id") == job_id]
+
+
+def ended(simulation: Simulation, job_id: str) -> Job:
+    """The job of a photo that was given up, and of which a person was told."""
+    job = simulation.jobs.jobs[job_id]
+    assert (told(simulation, job_id), job.reservation) == (["Photo Failed"], None)
+    assert f"_failed/{job.upload.key}.txt" in simulation.photos.outputs
+    return job
+
+
+def test_a_photo_that_s3_never_gives_out_ends(simulation: Simulation) -> None:
+    simulation.photos.failing.add(("in", "shoe.jpg"))
+    others_come(simulation, 5)
+    job_id = upload(simulation)
+    pass_time(simulation, 2.9 * DAY)
+    waiting = simulation.jobs.jobs[job_id]
+    assert (waiting.state, waiting.reason) == (State.WAITING, Reason.NOT_READ_YET)
+    pass_time(simulation, 0.3 * DAY)
+    assert ended(simulation, job_id).reason is Reason.NOT_READABLE
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 20, "failed": 1}
+
+
+def test_a_photo_that_s3_gives_out_late_is_cleaned(simulation: Simulation) -> None:
+    simulation.photos.failing.add(("in", "shoe.jpg"))
+    job_id = upload(simulation)
+    pass_time(simulation, 2 * DAY)
+    simulation.photos.failing.clear()
+    pass_time(simulation, 2 * HOUR)
+    assert simulation.jobs.jobs[job_id].state is State.DELIVERED
+    rest(simulation)
+
+
+def test_a_photo_is_sent_again_though_its_last_read_failed(simulation: Simulation) -> None:
+    """Its request had no clear answer, no run exists, and S3 fails when it is to be sent again."""
+    simulation.runflow.faults = [Fault()]
+    job_id = upload(simulation)
+    pass_time(simulation, 5.0)
+    simulation.photos.failing.add(("in", "shoe.jpg"))
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job_id].reason is Reason.NOT_READ_YET
+    simulation.photos.failing.clear()
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 1}
+    assert simulation.runflow.billed == PRICE
+
+
+def test_a_photo_that_runflow_never_takes_ends(simulation: Simulation) -> None:
+    """It is sent ever more rarely, and not while it tests a paused intake; the others never wait for long."""
+    simulation.runflow.rejected["shoe.jpg"] = Fault(500)
+    others_come(simulation, 5)
+    job_id, paused = upload(simulation), 0
+
+    def look() -> None:
+        nonlocal paused
+        paused += simulation.intake.state == "paused"
+
+    for minute in range(5 * 24 * 60):
+        simulation.after(60.0 * minute + 30.0, look)
+    pass_time(simulation, 2.9 * DAY)
+    assert simulation.jobs.jobs[job_id].state is State.WAITING
+    pass_time(simulation, 2 * DAY)
+    job = ended(simulation, job_id)
+    posts = [post for post in simulation.runflow.sent if post.job_id == job_id]
+    assert (job.reason, len(posts) < 60, paused < 30) == (Reason.NOT_ACCEPTED, True, True), (len(posts), paused)
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 20, "failed": 1}
+    assert simulation.runflow.billed == 20 * PRICE
+
+
+def test_what_was_given_up_is_used_if_it_turns_up(simulation: Simulation) -> None:
+    """The last request did make a run, which the list does not show, and whose callback comes after all."""
+    simulation.runflow.rejected["shoe.jpg"] = Fault(500)
+    others_come(simulation, 4)
+    job_id = upload(simulation)
+    simulation.unmatched_runs = 1
+    pass_time(simulation, 60.0)
+    while simulation.jobs.jobs[job_id].unclear_posts < MAX_UNCLEAR - 1:
+        pass_time(simulation, 60.0)
+    simulation.runflow.rejected["shoe.jpg"], simulation.runflow.deaf = Fault(500, effect=True), True
+    simulation.runflow.habits.visible_after = 10 * DAY
+    while simulation.jobs.jobs[job_id].state is not State.FAILED:
+        pass_time(simulation, HOUR)
+    assert ended(simulation, job_id).reason is Reason.NOT_ACCEPTED
+    simulation.runflow.deaf = False
+    run = next(run for run in simulation.runflow.runs.values() if simulation.runflow.made_for(run) == job_id)
+    simulation.runflow.call_back(run)
+    simulation.runflow.habits.visible_after = 0.0
+    rest(simulation)
+    found = simulation.jobs.jobs[job_id]
+    assert (found.state, found.run_id) == (State.DELIVERED, run.run_id)
+    assert simulation.telemetry.counts["UnmatchedPaidRun"] == 1
+
+
+def test_a_person_may_have_it_sent_once_more(simulation: Simulation) -> None:
+    simulation.runflow.rejected["shoe.jpg"] = Fault(500)
+    others_come(simulation, 4)
+    job_id = upload(simulation)
+    pass_time(simulation, 3.9 * DAY)
+    assert ended(simulation, job_id).reason is Reason.NOT_ACCEPTED
+    simulation.runflow.rejected.clear()
+    simulation.reopen("unpaid", {"job_id": job_id})
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 17}
+
+
+def test_hours_of_429_pause_intake(simulation: Simulation) -> None:
+    """Intake is seen to be paused, one photo at a time tests it, and all go on as soon as one is taken."""
+    simulation.runflow.faults = [Fault(429, code="RATE_LIMITED") for _ in range(5000)]
+    for number in range(4):
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, 12 * HOUR)
+    assert simulation.intake.reason is Reason.TOO_MANY_REQUESTS
+    before = len(simulation.runflow.sent)
+    pass_time(simulation, DAY)
+    assert len(simulation.runflow.sent) - before <= 24 * 60
+    simulation.runflow.faults.clear()
+    pass_time(simulation, HOUR)
+    assert by_state(simulation) == {"delivered": 4}
+    rest(simulation)
+
+
+def test_shorter_429_pause_nothing(simulation: Simulation) -> None:
+    simulation.runflow.faults = [Fault(429, code="RATE_LIMITED") for _ in range(LIMITED_TRIES)]
+    upload(simulation)
+    pass_time(simulation, DAY)
+    assert by_state(simulation) == {"delivered": 1}
+    assert not any(line.message == "intake paused" for line in simulation.telemetry.lines)
+    rest(simulation)
+
+
+def test_an_earlier_run_is_asked_for_though_it_was_refused(simulation: Simulation) -> None:
+    """A run failed free of charge, and the next request was refused. Runflow tries the run again by itself, and bills
+    it; its callback is lost: it is counted, as it is asked for.
+    """
+    refused_after_a_free_run(simulation)
+    rest(simulation)
+    assert sum(charge.usd for charge in simulation.jobs.charges.values()) == PRICE
+
+
+def test_not_asking_for_it_would_be_noticed(simulation: Simulation) -> None:
+    with Change("detag.domain.job:_closed", "or job.earlier_runs", "or False").made():
+        refused_after_a_free_run(simulation)
+        simulation.run_out(simulation.time + 12 * DAY)
+    simulation.checker.at_rest()
+    assert "unmatched run charged once" in {name for name, _ in simulation.checker.broken}
+
+
+def refused_after_a_free_run(simulation: Simulation) -> None:
+    simulation.unmatched_runs = 0
+    simulation.runflow.endings = [FREE]
+    job_id = upload(simulation)
+    pass_time(simulation, 10.0)
+    simulation.runflow.faults = [Fault(422, code="INVALID_INPUT")]
+    while simulation.jobs.jobs[job_id].state is not State.FAILED:
+        pass_time(simulation, 10.0)
+    (run,) = simulation.runflow.runs.values()
+    simulation.runflow.deaf = True
+    simulation.runflow.tried_again.add(run.run_id)
+    simulation.runflow.try_again(run)
+    pass_time(simulation, 60.0)
