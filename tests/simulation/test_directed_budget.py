@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from detag.domain.job import State
 from detag.domain.money import day_of
-from detag.domain.outcomes import Outcome
 from detag.domain.reasons import Reason
 from detag.ports.errors import Transient
 from detag.ports.runs_fake import PRICE, Ending, Fault
@@ -74,16 +72,18 @@ def test_sending_yesterdays_bytes_again_would_be_noticed(simulation: Simulation)
 
 def stalled_before_midnight(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose clock is behind stalls for most of its life, right before its request leaves."""
-    real = simulation.runflow.create
+    real = simulation.before_effect
 
-    def create(*arguments: Any) -> Outcome:
-        monkeypatch.setattr(simulation.runflow, "create", real)
-        simulation.stall(20.0, "worker stalled", "runs.create")
-        return real(*arguments)
+    def before_effect(name: str) -> str | None:
+        found = real(name)
+        if name == "runs.create":
+            monkeypatch.setattr(simulation, "before_effect", real)
+            simulation.stall(20.0, "worker stalled", name)
+        return found
 
     set_clocks(simulation, -29.0)
-    to_midnight(simulation, 35.0)
-    monkeypatch.setattr(simulation.runflow, "create", create)
+    to_midnight(simulation, 24.0)
+    monkeypatch.setattr(simulation, "before_effect", before_effect)
     upload(simulation)
     pass_time(simulation, HOUR)
 
