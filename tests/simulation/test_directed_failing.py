@@ -5,9 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import partial
 
+import pytest
+
 from detag.domain.job import Job, State
 from detag.domain.reasons import Reason
 from detag.domain.waits import LIMITED_TRIES, MAX_UNCLEAR
+from detag.ports.errors import Transient
+from detag.ports.jobs import Delivered
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, by_state, pass_time, rest, upload
 from tests.simulation.mutant import Change
@@ -69,6 +73,45 @@ def test_a_photo_is_sent_again_though_its_last_read_failed(simulation: Simulatio
     rest(simulation)
     assert by_state(simulation) == {"delivered": 1}
     assert simulation.runflow.billed == PRICE
+
+
+def half_replaced(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A newer photo of a name is stored under another one, and the older output is removed, which DynamoDB fails to
+    write down. Meanwhile somebody uploads the older photo under a name of its own.
+    """
+    real, failing = simulation.jobs.end_delivery, True
+
+    def end_delivery(bucket: str, key: str, worker: str, delivered: Delivered) -> None:
+        if failing and key == "a.jpg":
+            raise Transient("DynamoDB throttled")
+        real(bucket, key, worker, delivered)
+
+    simulation.runflow.endings = [Ending(), Ending(content_type="image/png")]
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    monkeypatch.setattr(simulation.jobs, "end_delivery", end_delivery)
+    upload(simulation, "a.jpg")
+    pass_time(simulation, 120.0)
+    assert "a.jpg.png" in simulation.photos.outputs and "a.jpg.webp" not in simulation.photos.outputs
+    other = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    failing = False
+    return simulation.jobs.jobs[other]
+
+
+def test_a_result_is_reused_while_a_newer_one_takes_its_place(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = half_replaced(simulation, monkeypatch)
+    assert (other.state, other.reused_from) == (State.DELIVERED, "a.jpg.webp")
+    rest(simulation)
+    assert simulation.runflow.billed == 2 * PRICE
+
+
+def test_paying_for_it_again_would_be_noticed(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Change("detag.services.reuse:Reuse._is_newer_stored", "> rank", "< rank").made():
+        half_replaced(simulation, monkeypatch)
+    assert "one run per picture" in {name for name, _ in simulation.checker.broken}
 
 
 def test_a_photo_that_runflow_never_takes_ends(simulation: Simulation) -> None:

@@ -73,6 +73,12 @@ class Naming:
         stem = _EXTENSION.sub("", key)
         return tuple(dict.fromkeys((self._fit("", stem, _EXTENSIONS[output_type]), *appended)))
 
+    def first_outputs(self, key: str) -> tuple[str, ...]:
+        """Wherever the first output of a photo may be, whatever the types of the two."""
+        types = ((source, output) for output in _EXTENSIONS for source in (output, None))
+        names = (name for source, output in types for name in self.output_keys(key, source, output, 1))
+        return tuple(dict.fromkeys(names))
+
     def record_keys(self, folder: str, key: str) -> tuple[str, ...]:
         """Where the record of a photo may lie, the first that is not another's: `_failed/shoe.jpg.txt`.
 

@@ -253,7 +253,18 @@ class Reuse:
             return False
         if key not in meeting.delivered:
             meeting.delivered[key] = self._jobs.delivered_of(meeting.job.upload.bucket, key).keys
-        return output.key not in meeting.delivered[key]
+        return output.key not in meeting.delivered[key] or self._is_newer_stored(meeting, key, delivered)
+
+    def _is_newer_stored(self, meeting: _Meeting, key: str, delivered: Existing) -> bool:
+        """Whether a newer output of the same photo is there under another name, though its delivery is not finished:
+        what it replaces may have been removed.
+        """
+        source, rank = delivered.metadata.get(SOURCE_KEY), sequencer_rank(delivered.metadata.get(SEQUENCER, ""))
+        there = filter(None, (self._existing(meeting, name) for name in self._storing.first_names(key)))
+        return any(
+            one.metadata.get(SOURCE_KEY) == source and sequencer_rank(one.metadata.get(SEQUENCER, "")) > rank
+            for one in there
+        )
 
     def _is_rejected(self, meeting: _Meeting, output: Output) -> bool:
         """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:

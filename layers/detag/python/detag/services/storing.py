@@ -58,6 +58,10 @@ class Storing:
         """Where output `number` of a photo may be."""
         return self._naming.output_keys(job.upload.key, source_type, output_type, number)
 
+    def first_names(self, key: str) -> tuple[str, ...]:
+        """Wherever the first output of a photo may be."""
+        return self._naming.first_outputs(key)
+
     def place(
         self,
         job: Job,
