@@ -6,6 +6,8 @@
 
 setup := @bin/python bin/environments.py
 export SAM_CLI_TELEMETRY := 0
+# Many programs are started many times: what Python has compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List what can be made

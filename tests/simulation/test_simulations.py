@@ -1,4 +1,4 @@
-"""Four hundred simulations: every invariant holds in each, and each kind of fault fires in many of them."""
+"""Two hundred simulations: every invariant holds in each, and each kind of fault fires in many of them."""
 
 from __future__ import annotations
 
