@@ -1,4 +1,4 @@
-"""Two hundred simulations: every invariant holds in each, and each kind of fault fires in many of them."""
+"""Many simulations: every invariant holds in each, and each kind of fault fires in many of them."""
 
 from __future__ import annotations
 
