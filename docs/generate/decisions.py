@@ -501,12 +501,16 @@ def _screen_film() -> Iterator[Row]:
 
 
 def _forbidden() -> Iterator[Row]:
+    denied = replace(WAITING, reason=Reason.INTERRUPTED, tries=DENIED_TRIES)
+    known = "a known output may not be looked at: it counts as gone"
+    yield known, WAITING, decisions.is_interrupted_often(WAITING)
+    yield f"the same, {DENIED_TRIES} times before", denied, decisions.is_interrupted_often(denied)
     for known, job in (
         ("it may not be read", WAITING),
         (f"... and could not be, {DENIED_TRIES} times before", replace(DENIED, tries=DENIED_TRIES)),
     ):
         yield known, job, decisions.screen_photo(job, Forbidden("{reason}"), None, CRITERIA, now=NOW)
-    failing = replace(WAITING, reason=Reason.NOT_READ_YET, tries=waits.READ_TRIES)
+    failing = replace(WAITING, reason=Reason.INTERRUPTED, tries=waits.INTERRUPTED_TRIES)
     for known, job in (("AWS fails when it is read", WAITING), ("the same, for three days", failing)):
         yield known, job, decisions.after_interruption(job, "{reason}", now=NOW)
 
@@ -556,10 +560,11 @@ def _after_post() -> Iterator[Row]:
     yield row("402, or an error code about credit", Refused(402))
     yield row("401, 403 or 404", Refused(401))
     yield row("nothing was sent: too little time left, or no key", NotSent("{reason}"))
-    often, unclear = replace(SUBMITTING, tries=waits.LIMITED_TRIES), replace(SUBMITTING, unclear_posts=8)
+    often, unclear = replace(SUBMITTING, limited=waits.LIMITED_TRIES), replace(SUBMITTING, unclear_posts=8)
     yield row("429", Refused(429))
     yield row("429, Retry-After: 30", Refused(429, retry_after=30.0))
     yield row("any other 4xx except 408 and 409", Refused(422, "{reason}", "{reason}"))
+    yield row("429 to a photo that tests a paused intake", Refused(429), probe=True)
     yield row(f"429 to a photo, {waits.LIMITED_TRIES} times in a row", Refused(429), often)
     yield row("5xx, 408, no answer, 2xx without an id", Ambiguous("{reason}"))
     yield row("the same, nine times in a row for one photo", Ambiguous("{reason}"), unclear)

@@ -657,7 +657,7 @@ class Checker:
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
         now, run = self._simulation.time, self._simulation.runflow.runs.get(job.run_id or "")
-        if job.reason in (Reason.NOT_READABLE, Reason.NOT_ACCEPTED):
+        if job.reason in (Reason.NOT_PREPARED, Reason.NOT_ACCEPTED):
             posts = self._posts.get(job.job_id, []) if job.reason is Reason.NOT_ACCEPTED else []
             first = posts[0].at if posts else job.created_at
             self.check("given up in time", now - first + 2 * CLOCK_SKEW >= 72 * HOUR, job)
@@ -1014,7 +1014,7 @@ class Checker:
     def _never_taken(self, job: Job) -> bool:
         """Whether S3 or Runflow failed for this one photo all the time."""
         if (job.upload.bucket, job.upload.key) in self._simulation.photos.failing:
-            return job.reason is Reason.NOT_READABLE
+            return job.reason is Reason.NOT_PREPARED
         return job.upload.key in self._simulation.runflow.rejected and job.reason is Reason.NOT_ACCEPTED
 
     def _refused(self, job: Job) -> bool:

@@ -15,7 +15,7 @@ WAITING: Final[dict[Reason, set[str]]] = {
     Reason.UNCONFIRMED: {"reopened", "awaiting confirmation", "unconfirmed", "not sent now", SENT_TO_SUBMIT},
     Reason.OTHER_ACCOUNT: {"unconfirmed", SENT_TO_SUBMIT},
     Reason.ACCESS_DENIED: {"read again later", SENT_TO_SUBMIT},
-    Reason.NOT_READ_YET: {"read again later", SENT_TO_SUBMIT},
+    Reason.INTERRUPTED: {"read again later", SENT_TO_SUBMIT},
     Reason.RETRY: {"tried again", SENT_TO_SUBMIT},
     Reason.REOPENED: {"reopened", "asked again later", SENT_TO_SUBMIT},
     Reason.SAME_PICTURE: {"waits for an equal photo", "woken", SENT_TO_SUBMIT},

@@ -89,7 +89,8 @@ def _function(place: str) -> FunctionType:
 def _source(function: FunctionType) -> str:
     """A function's text as Python itself would write it: no comments, single quotes, one line for each statement."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
+    if not isinstance(tree, ast.FunctionDef):
+        raise LookupError(f"{function.__qualname__}: another change is made to it")
     tree.decorator_list = []
     tree.args.defaults, tree.args.kw_defaults = [], [None] * len(tree.args.kwonlyargs)  # they stay the function's
     return ast.unparse(tree)

@@ -26,14 +26,14 @@ def others_come(simulation: Simulation, days: int) -> None:
         simulation.after(6 * HOUR * number + 5.0, partial(upload, simulation, f"{number}.jpg"))
 
 
-def told(simulation: Simulation, job_id: str) -> list[str]:
+def events_of(simulation: Simulation, job_id: str) -> list[str]:
     return [kind for kind, detail in simulation.events.published if detail.get("job_id") == job_id]
 
 
 def ended(simulation: Simulation, job_id: str) -> Job:
     """The job of a photo that was given up, and of which a person was told."""
     job = simulation.jobs.jobs[job_id]
-    assert (told(simulation, job_id), job.reservation) == (["Photo Failed"], None)
+    assert (events_of(simulation, job_id), job.reservation) == (["Photo Failed"], None)
     assert f"_failed/{job.upload.key}.txt" in simulation.photos.outputs
     return job
 
@@ -44,9 +44,9 @@ def test_a_photo_that_s3_never_gives_out_ends(simulation: Simulation) -> None:
     job_id = upload(simulation)
     pass_time(simulation, 2.9 * DAY)
     waiting = simulation.jobs.jobs[job_id]
-    assert (waiting.state, waiting.reason) == (State.WAITING, Reason.NOT_READ_YET)
+    assert (waiting.state, waiting.reason) == (State.WAITING, Reason.INTERRUPTED)
     pass_time(simulation, 0.3 * DAY)
-    assert ended(simulation, job_id).reason is Reason.NOT_READABLE
+    assert ended(simulation, job_id).reason is Reason.NOT_PREPARED
     rest(simulation)
     assert by_state(simulation) == {"delivered": 20, "failed": 1}
 
@@ -68,7 +68,7 @@ def test_a_photo_is_sent_again_though_its_last_read_failed(simulation: Simulatio
     pass_time(simulation, 5.0)
     simulation.photos.failing.add(("in", "shoe.jpg"))
     pass_time(simulation, HOUR)
-    assert simulation.jobs.jobs[job_id].reason is Reason.NOT_READ_YET
+    assert simulation.jobs.jobs[job_id].reason is Reason.INTERRUPTED
     simulation.photos.failing.clear()
     rest(simulation)
     assert by_state(simulation) == {"delivered": 1}

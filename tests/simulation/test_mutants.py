@@ -43,9 +43,11 @@ class Ends:
         self.of_tests: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A part of a test has ended: its set-up and the tidying up tell only where they fail."""
-        if report.when == "call" or report.failed:
+        """A part of a test has ended: its set-up and the tidying up tell only where they fail, which is no proof."""
+        if report.when == "call":
             self.of_tests.append(report.outcome)
+        elif report.failed:
+            self.of_tests.append(f"failed in its {report.when}")
 
 
 @pytest.mark.parametrize("guard", KEPT_BY)
@@ -56,6 +58,12 @@ def test_a_missing_guard_fails_a_directed_simulation(guard: str) -> None:
     options = [option for plugin in plugins for option in ("-p", plugin)]
     code = pytest.main([test, *options, "--without", guard], plugins=[ends])
     assert (code, ends.of_tests) == (pytest.ExitCode.TESTS_FAILED, ["failed"])
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.guard for mutant in MUTANTS])
+def test_the_guard_is_in_the_code(mutant: Mutant) -> None:
+    with mutant.alive():
+        pass
 
 
 NUMBER = 164

@@ -146,7 +146,7 @@ MUTANTS: Final = (
         "paid and signed by another road",
         "nothing paid is lost",
         DELIVER + "_fetch_by_any_road",
-        "self._other_urls(run, result)",
+        "self._other_roads(run, result)",
         "iter(())",
         400,
     ),

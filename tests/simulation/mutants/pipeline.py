@@ -36,7 +36,7 @@ MUTANTS: Final = (
         "deadline",
         "time left to save",
         SUBMISSION + "_post",
-        "min(POST_SECONDS, deadline - SAVE_SECONDS - self._clock.monotonic())",
+        "min(POST_SECONDS, killed_in - SAVE_SECONDS)",
         "POST_SECONDS",
     ),
     one("stored body", "body stored first", "detag.ports.items:kept", "replace(job, ", "replace(job, body=None, "),
@@ -86,7 +86,7 @@ MUTANTS: Final = (
         "unconfirmed after an outage",
         "confirmation awaited first",
         DECISIONS + "after_post",
-        "move(await_confirmation, now + confirmation_seconds)",
+        "move(await_confirmation, now + wait, counts=not probe)",
         "move(await_confirmation.__globals__['abandon_claim'], now)",
     ),
     one(
@@ -410,8 +410,8 @@ MUTANTS: Final = (
         "interrupted before the item was created",
         "dead letters explained",
         SUBMIT + "_interrupted",
-        "if job.version:",
-        "raise error\n    if job.version:",
+        "self._steps.take(job, step)",
+        "raise error",
         400,
     ),
     one(

@@ -30,7 +30,7 @@ KEPT_BY: Final[dict[str, str]] = {
         "test_directed_listing.py::test_a_run_is_found_whatever_the_list_is_like[honoured-asset links]"
     ),
     "adoption: a submission that is unaccounted for": (
-        "test_directed_listing.py::test_a_url_of_an_unknown_host_is_never_taken_for_no[False]"
+        "../unit/domain/test_decisions.py::test_whose_a_run_is_by_what_it_shows[changes31-Proof.FOREIGN]"
     ),
     "a failed run tried again: charged": (
         "test_directed_other_runs.py::test_a_failed_job_is_delivered_from_its_own_run"

@@ -21,7 +21,7 @@ from detag.adapters.s3 import S3PhotoStore, S3Stacks, copy_request, put_request,
 from detag.domain.images import Head
 from detag.domain.picture import Output
 from detag.ports.errors import Conflict, Transient
-from detag.ports.photos import Archived, Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, NotShown, PreconditionFailed
 
 
 @cache
@@ -280,8 +280,20 @@ def test_what_cannot_be_seen_is_not_taken_for_nothing(
     stub.add_client_error("head_object", code, http_status_code=status)
     if status == 403:
         stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
-    with pytest.raises(Transient):
+    if status != 503:
+        stub.add_client_error("get_object_tagging", "AccessDenied", http_status_code=403)
+        stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+    with pytest.raises(Transient if status == 503 else NotShown):
         store.existing("a")
+
+
+def test_what_may_be_seen_later_is_not_taken_for_closed(stub: Stubber, store: S3PhotoStore) -> None:
+    """The answer to a HEAD has no body: another call says that S3 is only busy."""
+    stub.add_client_error("head_object", "400", http_status_code=400)
+    stub.add_client_error("get_object_tagging", "SlowDown", http_status_code=503)
+    with pytest.raises(Transient) as told:
+        store.existing("a")
+    assert not isinstance(told.value, NotShown)
 
 
 @pytest.mark.parametrize(("code", "status"), [("404", 404), ("405", 405)])
@@ -347,8 +359,17 @@ def test_an_error_of_a_copy_has_its_meaning(
     stub: Stubber, store: S3PhotoStore, code: str, status: int, replaces: Existing | None, meaning: type[Exception]
 ) -> None:
     stub.add_client_error("copy_object", code, "text", http_status_code=status)
+    if meaning is Denied:
+        stub.add_client_error("get_object", code, "text", http_status_code=status)
     with pytest.raises(meaning, match=code):
         store.copy_output(OUTPUT, "b.jpg", {}, replaces)
+
+
+def test_a_copy_that_may_not_be_stored_is_no_lost_source(stub: Stubber, store: S3PhotoStore) -> None:
+    stub.add_client_error("copy_object", "AccessDenied", "text", http_status_code=403)
+    stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"x"), 1)})
+    with pytest.raises(Transient, match="may not be stored"):
+        store.copy_output(OUTPUT, "b.jpg", {}, None)
 
 
 @pytest.mark.parametrize("error", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
@@ -529,7 +550,8 @@ def test_no_output_is_there_where_none_is_listed(stub: Stubber, store: S3PhotoSt
     assert store.existing("a/b.jpg") is None
     stub.add_client_error("head_object", "403", http_status_code=403)
     stub.add_response("list_objects_v2", listed("a/b.jpg"), LISTING | {"Bucket": "out"})
-    with pytest.raises(Transient):
+    stub.add_response("get_object_tagging", {"TagSet": []})
+    with pytest.raises(NotShown):
         store.existing("a/b.jpg")
 
 

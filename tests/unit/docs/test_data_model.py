@@ -84,6 +84,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
         job.attempt + job.expired_urls > 1 or job.state.terminal or bool(job.requests)
     ),
     "after requests without a clear answer, until there is a run": lambda job: job.submission_no > 0,
+    "after a 429, until another answer": lambda job: job.submission_no > 0,
     "after a callback of a run that Runflow did not show": lambda job: job.version > 0,
     "once a run's callback was asked for again": lambda job: job.submission_no > 0 or job.submitted_at > 0,
     "where it is not the job's own run": lambda job: job.run_id is not None or job.state.terminal,

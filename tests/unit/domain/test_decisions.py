@@ -221,7 +221,7 @@ def test_three_unclear_answers_in_a_row_pause_intake() -> None:
     ("outcome", "probe", "pauses"),
     [
         (Accepted("run-1"), Probe.PASSED, None),
-        (Refused(429), Probe.INCONCLUSIVE, None),
+        (Refused(429), None, Reason.TOO_MANY_REQUESTS),
         (Refused(422), Probe.INCONCLUSIVE, None),
         (Refused(402), None, Reason.OUT_OF_CREDIT),
         (Refused(400, "INSUFFICIENT_CREDITS"), None, Reason.OUT_OF_CREDIT),
@@ -556,7 +556,7 @@ def test_an_earlier_run_of_a_refused_job_is_asked_for_to_the_end(age: float) -> 
     assert (made(step, job).ask_at is None) is (age > HOUR)
 
 
-def test_what_is_done_of_another_run_says_nothing_of_the_jobs_own() -> None:
+def test_what_is_done_of_another_run_is_not_of_the_jobs_own() -> None:
     job = replace(SUBMITTED, done=("a.jpg",), done_run="run-0")
     step = decisions.found_stored(job, None, Stored(("b.jpg",), "", same_photo=True), now=NOW)
     assert isinstance(step, Step) and not made(step, job).partial

@@ -64,7 +64,7 @@ def test_the_next_scan_spans_what_was_too_young_for_this_one() -> None:
     moved = after_page(SCAN, Page([SHOE], 1_000, ("shoe.jpg", "v1")), now=NOW)
     done = after_page(moved, Page([], 3, None), now=NOW + 60)
     assert (done.after, done.completed_at, done.next_at) == (None, NOW + 60, NOW + 60 + 3_600)
-    assert done.since == NOW - 3_600
+    assert done.since == NOW - 86_400
     young = replace(SHOE, modified=NOW - 899)
     assert taken_up(done, young, now=done.next_at)
 

@@ -42,7 +42,7 @@ def test_upload_it_again_is_said_only_where_it_can_help() -> None:
         Reason.DELETED,
         Reason.UNUSABLE_NAME,
         Reason.INVALID_ASPECT_RATIO,
-        Reason.NOT_READABLE,
+        Reason.NOT_PREPARED,
     }
 
 

@@ -16,9 +16,9 @@ from docs.generate.decisions import draw
 LIBRARY = Path(detag.__file__).parent
 AGREED = {
     "after a 429": (5.0, 900.0, 0.0),
-    "a new photo that could not be read": (30.0, 30.0, 30.0),
+    "a new photo that has to wait for others": (30.0, 30.0, 30.0),
     "a photo that may not be read": (60.0, 900.0, 0.0),
-    "a photo that AWS does not give out": (60.0, 3_600.0, 0.0),
+    "a photo that AWS failed for before it was sent": (60.0, 3_600.0, 0.0),
     "a photo whose requests get no clear answer": (60.0, 14_400.0, 0.0),
     "for an equal photo that is being cleaned": (300.0, 1_800.0, 0.0),
     "for another version that is being stored": 30.0,
@@ -57,7 +57,7 @@ AGREED = {
     "a queued callback is not queued again": 60.0,
     "before an upload is taken for one without an event": 900.0,
     "between two scans of the input bucket": 3_600.0,
-    "before the start of the latest complete scan": 3_600.0,
+    "before the start of the latest complete scan": 86_400.0,
     "before a bucket that was too large is scanned again": 86_400.0,
     "an upload may be recovered": 80 * 86_400.0,
     "between two looks at the claims to folders": 120.0,

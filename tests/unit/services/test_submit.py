@@ -320,7 +320,7 @@ def test_a_photo_that_cannot_be_read_now_comes_due_again() -> None:
     harness = Harness()
     harness.broken["photos.read_head"] = Transient("S3 throttled")
     job = harness.send(harness.upload())
-    assert (job.state, job.reason, job.version) == (State.WAITING, Reason.NOT_READ_YET, 1)
+    assert (job.state, job.reason, job.version) == (State.WAITING, Reason.INTERRUPTED, 1)
     assert job.due_at is not None and job.due_at > harness.clock.now()
 
 

@@ -260,6 +260,7 @@ JOB_ATTRIBUTES: Final = (
     Attribute(
         "unclear_posts", "unclear_posts", WHOLE, "after requests without a clear answer, until there is a run", 0
     ),
+    Attribute("limited", "limited", WHOLE, "after a 429, until another answer", 0),
     Attribute("tries", "tries", WHOLE, ALWAYS, NEVER),
     Attribute("body", "body", TEXT, "from the claim until the run is known, or the submission ends"),
     Attribute("url_expires_at", "url_expires_at", SECONDS, CLAIMED, 0.0),

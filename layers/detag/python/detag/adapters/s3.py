@@ -20,7 +20,7 @@ from detag.domain.missed_uploads import Listed, Page, Position
 from detag.domain.picture import Output
 from detag.domain.prefix_claim import MAX_BYTES, STACKS_KEY
 from detag.ports.errors import Conflict, Transient
-from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, NotShown, PreconditionFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -168,14 +168,17 @@ class S3PhotoStore:
                 return None
             if _status(error) == 403 and _is_gone(self._client, where):
                 return None
+            if _status(error) in (400, 403):
+                self._make_sure_unreadable(key, None)
+                raise NotShown(f"HeadObject: {error_code(error)}") from None
             raise Transient(f"HeadObject: {error_code(error)}") from None
         version = _id(answer.get("VersionId"))  # null: of a bucket whose versioning is off or suspended
         etag, size = answer["ETag"].strip('"'), answer["ContentLength"]
         content_type = answer.get("ContentType", "")
         return Existing(etag, answer["Metadata"], version is not None, version, size, content_type)
 
-    def _make_sure_unreadable(self, key: str, version_id: str) -> None:
-        """Raise `Transient` where a version may be readable later: the answer to a HEAD has no body that says why it
+    def _make_sure_unreadable(self, key: str, version_id: str | None) -> None:
+        """Raise `Transient` where an object may be readable later: the answer to a HEAD has no body that says why it
         was refused, that to another call has.
         """
         with suppress(Missing, Denied):
@@ -205,10 +208,23 @@ class S3PhotoStore:
             overwritten = replaces is not None and error_code(error) == "NoSuchKey"  # If-Match, and nothing is there
             if _status(error) == 409 or overwritten:
                 raise Transient(f"CopyObject: {error_code(error)}") from None
-            raise _unreadable(error) from None
+            meant = _unreadable(error)
+            if isinstance(meant, Denied) and self._can_be_read(source):
+                raise Transient(f"CopyObject: the copy may not be stored: {error_code(error)}") from None
+            raise meant from None
         version = _id(answer.get("VersionId"))
         etag = answer["CopyObjectResult"]["ETag"].strip('"')
         return Existing(etag, metadata, version is not None, version, source.size, source.content_type)
+
+    def _can_be_read(self, source: Output) -> bool:
+        """Whether an output can be read, so that the right to store its copy is what lacks."""
+        where = _version(self._output_bucket, source.key, source.version_id)
+        try:
+            with calling("GetObject"):
+                self._client.get_object(**where, Range="bytes=0-0")["Body"].close()
+        except ClientError:
+            return False
+        return True
 
     def put(
         self,

@@ -207,7 +207,7 @@ def resume(job: Job, *, now: float, confirmation_seconds: float) -> Step | Idle 
 
 def put_off(why: str, *, now: float, uniform: Uniform) -> Step:
     """A new upload that could not be judged is written down: from then on its own due time leads back to it."""
-    later = move(defer, now + waits.INTERRUPTED.seconds(0, uniform))
+    later = move(defer, now + waits.CONTENDED.seconds(0, uniform))
     return Step(move=later, decision="interrupted", why=why, warns=True)
 
 
@@ -533,12 +533,21 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
     return _read_again(Reason.ACCESS_DENIED, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why)
 
 
-def after_interruption(job: Job, why: str, *, now: float) -> Step:
-    """What follows where AWS failed while a photo was judged: one of them may fail for ever."""
-    tries = job.tries if job.reason is Reason.NOT_READ_YET else 0
-    if tries >= waits.READ_TRIES:
-        return _failed_unpaid(Reason.NOT_READABLE, why, now)
-    return _read_again(Reason.NOT_READ_YET, now + waits.NOT_READ.seconds(tries, max), why)
+def after_interruption(job: Job, why: str, *, now: float) -> Step | Idle:
+    """What follows where AWS failed: for a photo that nothing was sent for it may fail for ever. Any other comes due
+    again, and has deadlines of its own.
+    """
+    if job.state is not State.WAITING or job.unconfirmed or job.reason is Reason.REOPENED:
+        return Idle("interrupted")
+    tries = job.tries if job.reason in (Reason.INTERRUPTED, Reason.ACCESS_DENIED) else 0
+    if tries >= waits.INTERRUPTED_TRIES:
+        return _failed_unpaid(Reason.NOT_PREPARED, why, now)
+    return _read_again(Reason.INTERRUPTED, now + waits.INTERRUPTED.seconds(tries, max), why)
+
+
+def is_interrupted_often(job: Job) -> bool:
+    """Whether AWS has failed before a photo was sent for about as long as new permissions may take."""
+    return job.reason is Reason.INTERRUPTED and job.tries >= DENIED_TRIES
 
 
 def _read_again(reason: Reason, not_before: float, why: str) -> Step:
@@ -808,12 +817,7 @@ def after_post(
                 pauses=Reason.RUNFLOW_DOWN if down and (probe or failures >= DOWN_AFTER) else None,
             )
         case Refused(status=429, retry_after=asked):
-            if job.tries >= waits.LIMITED_TRIES:
-                return _refused_for_now(job, Reason.TOO_MANY_REQUESTS, outcome, now)
-            wait = waits.RATE_LIMITED.seconds(job.tries, uniform, at_least=asked or 0.0)
-            limited = move(back_off, Reason.RATE_LIMITED, now + wait)
-            decision = AWAITING if job.is_unanswered else "sent again later"
-            return Step(move=limited, decision=decision, why="rate limited", probe=Probe.INCONCLUSIVE)
+            return _limited(job, outcome, now, at_least=asked or 0.0, probe=probe, uniform=uniform)
         case Refused(status, code) if status == 402 or (code or "").startswith("INSUFFICIENT_CREDIT"):
             return _refused_for_now(job, Reason.OUT_OF_CREDIT, outcome, now)
         case Refused(status=401 | 403 | 404):
@@ -841,11 +845,37 @@ def newest_of(names: Collection[str]) -> str:
     return newest if len(names) <= MAX_NAMED else f"{newest} and {len(names) - MAX_NAMED} older ones"
 
 
-def _refused_for_now(job: Job, reason: Reason, refusal: Refused, now: float) -> Step:
-    """The refusal says nothing of an earlier POST of the same bytes: what became of that has to be found out first."""
+def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: bool, uniform: Uniform) -> Step:
+    """A 429, with the seconds that Runflow asked for. One photo that has had nothing else for hours, or is a probe,
+    pauses intake; if that happens to it ever again, while others are let through, it is given up.
+    """
+    if probe or job.limited >= waits.LIMITED_TRIES:
+        if job.unclear_posts >= waits.MAX_UNCLEAR and not job.is_unanswered and not probe:
+            return not_accepted(job, now)
+        reason = Reason.TOO_MANY_REQUESTS
+        return _refused_for_now(job, reason, refusal, now, at_least=at_least, counts=not probe)
+    wait = waits.RATE_LIMITED.seconds(job.limited, uniform, at_least=at_least)
+    limited = move(back_off, Reason.RATE_LIMITED, now + wait)
+    decision = AWAITING if job.is_unanswered else "sent again later"
+    return Step(move=limited, decision=decision, why="rate limited")
+
+
+def not_accepted(job: Job, now: float) -> Step:
+    """No request made a run, so that nothing was paid: what turns up all the same is still used."""
+    said = f"{job.unclear_posts} requests, the latest {job.client_ref}"
+    closed = move(fail, Reason.NOT_ACCEPTED, said, now, free=True)
+    return Step(move=closed, decision="given up", why=Reason.NOT_ACCEPTED.value, warns=True)
+
+
+def _refused_for_now(
+    job: Job, reason: Reason, refusal: Refused, now: float, *, at_least: float = 0.0, counts: bool = False
+) -> Step:
+    """The refusal says nothing of an earlier POST of the same bytes: what became of that has to be found out first.
+    `at_least`: seconds that Runflow asked for.
+    """
     why = f"{reason}, Runflow answered {refusal.status}"
     return Step(
-        move=move(back_off, reason, now),
+        move=move(back_off, reason, now + at_least, counts=counts),
         decision=AWAITING if job.is_unanswered else "waits for intake",
         why=why,
         code=refusal.code,

@@ -227,7 +227,10 @@ class Job:
     tries: int = 0
     """How many times in a row the job has been put off since it last made progress; the waits grow with it."""
     unclear_posts: int = 0
-    """How many of its requests in a row had no clear answer, while Runflow let others through."""
+    """How many of its requests in a row had no clear answer, while Runflow let others through. Hours of 429 count as
+    one."""
+    limited: int = 0
+    """How many times in a row Runflow answered 429 to it."""
     body: str | None = None
     """The exact bytes of the POST (ASCII JSON), with a presigned URL, kept while they may have to be sent again."""
     url_expires_at: float = 0.0
@@ -561,7 +564,7 @@ def defer(job: Job, not_before: float) -> Job:
 def read_again(job: Job, reason: Reason, not_before: float, detail: str) -> Job:
     """Read the photo again later: new permissions take a while to reach S3, and AWS may fail."""
     _require(not job.unconfirmed, "read_again", job)
-    tries = job.tries + 1 if job.reason is reason else 1
+    tries = job.tries + 1 if job.reason in (Reason.ACCESS_DENIED, Reason.INTERRUPTED) else 1
     waits = _unsent(job, reason, not_before=not_before, due_at=not_before)
     return replace(waits, tries=tries, detail=detail)
 
@@ -579,7 +582,8 @@ def wait_for_intake(job: Job, reason: Reason) -> Job:
 def release(job: Job, now: float, due_at: float) -> Job:
     """Stop waiting: the job may be claimed at once, and is due again if its message is lost."""
     _require(job.waits_for_intake, "release", job)
-    return replace(job, reason=Reason.READY, not_before=now, due_at=due_at, tries=0)
+    at = max(now, job.not_before)  # Runflow may have asked for a longer pause
+    return replace(job, reason=Reason.READY, not_before=at, due_at=max(due_at, at), limited=0)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="an equal photo is being paid for, or stored")
@@ -696,12 +700,16 @@ def abandon_claim(job: Job, now: float) -> Job:
 @transition(
     State.SUBMITTING, to=State.WAITING, by="submit", when="refused for now: 402, 401, 403, 404 or 429; no run was made"
 )
-def back_off(job: Job, reason: Reason, not_before: float) -> Job:
-    """Wait after a refusal. The submission is over: the next one has a new number, body and key."""
+def back_off(job: Job, reason: Reason, not_before: float, *, counts: bool = False) -> Job:
+    """Wait after a refusal. The submission is over: the next one has a new number, body and key. `counts`: it is one of
+    the unclear ones.
+    """
+    limited = job.limited + 1 if reason in (Reason.RATE_LIMITED, Reason.TOO_MANY_REQUESTS) else 0
+    job = replace(job, limited=limited, unclear_posts=job.unclear_posts + counts)
     if job.is_unanswered:  # the refusal speaks of this POST, not of the one before it
         return replace(_unconfirmed(job, not_before, not_before), tries=job.tries + 1)
     if reason in INTAKE_REASONS:
-        return _unsent(job, reason, not_before=0.0, due_at=job.upload.uploaded_at)
+        return _unsent(job, reason, not_before=not_before, due_at=job.upload.uploaded_at)
     return replace(_unsent(job, reason, not_before=not_before, due_at=not_before), tries=job.tries + 1)
 
 
@@ -713,7 +721,7 @@ def await_confirmation(job: Job, not_before: float, *, counts: bool = False) -> 
     """
     unclear = job.unclear_posts + counts
     waits = _unconfirmed(job, not_before, not_before)
-    return replace(waits, unaccounted=tuple(job.awaited.items()), unclear_posts=unclear)
+    return replace(waits, unaccounted=tuple(job.awaited.items()), unclear_posts=unclear, limited=0)
 
 
 @transition(State.WAITING, to=State.WAITING, by="submit", when="the search did not finish, or Runflow is down")
@@ -845,6 +853,7 @@ def _submitted(job: Job, run_id: str, now: float, due_at: float, client_ref: str
         lease_until=0.0,
         tries=0,
         unclear_posts=0,
+        limited=0,
         troubles=(),
         done=(),
         done_run=None,
@@ -1226,6 +1235,7 @@ def reopen(job: Job, request: Request, reason: Reason, now: float, due_at: float
         expired_urls=0,
         tries=0,
         unclear_posts=0,
+        limited=0,
         not_before=now,
         due_at=due_at,
         closed_at=None,

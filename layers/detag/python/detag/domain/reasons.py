@@ -60,10 +60,10 @@ class Reason(StrEnum):
         "S3 does not allow detag to read the photo. New permissions need time to take effect: detag tries for an hour.",
         "If this persists, check the bucket policy and the photo's encryption key.",
     )
-    NOT_READ_YET = (
-        "not_read_yet",
+    INTERRUPTED = (
+        "interrupted",
         Group.WAITING,
-        "AWS failed when the photo was read.",
+        "AWS failed before the photo was sent.",
         "Nothing: it is tried again for three days.",
     )
     SAME_PICTURE = (
@@ -237,11 +237,11 @@ class Reason(StrEnum):
         "detag may not read the photo, and still could not after an hour.",
         "Check the bucket's policy and the photo's encryption key, then reopen it (unpaid).",
     )
-    NOT_READABLE = (
-        "not_readable",
+    NOT_PREPARED = (
+        "not_prepared",
         Group.FAILED,
-        "AWS failed each time the photo was read, for three days.",
-        "Download it: if that works, reopen it (unpaid); if not, upload it again.",
+        "AWS failed each time before the photo was sent, for three days.",
+        "Read the detail and fix the cause, then reopen it (unpaid). If you cannot download it, upload it again.",
     )
     ARCHIVED = (
         "archived",

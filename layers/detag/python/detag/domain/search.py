@@ -20,6 +20,7 @@ from detag.domain.decisions import (
     Unanswered,
     closed_again,
     newest_of,
+    not_accepted,
     usefulness,
 )
 from detag.domain.job import CLOSED_AGAIN, Job, close_again, fail, keep_unconfirmed, move, resend, start_over
@@ -103,7 +104,7 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
         case NoneFound() if job.only_asks:
             return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
         case NoneFound() if job.unclear_posts >= waits.MAX_UNCLEAR:
-            return _not_accepted(job, now)
+            return not_accepted(job, now)
         case NoneFound() if why_not := _why_not_again(job, may_send, now):
             return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
         case NoneFound():
@@ -115,13 +116,6 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
             beside = runs if job.keeps_money_from(first.client_ref) and not shown else others
             paid = tuple(run for run in beside if run.charged or not run.status.terminal)
             return Adopt(first.run_id, paid, first.client_ref, latest_is_shown=shown)
-
-
-def _not_accepted(job: Job, now: float) -> Step:
-    """No request made a run, so that nothing was paid: what turns up all the same is still used."""
-    said = f"{job.unclear_posts} requests, the latest {job.client_ref}"
-    closed = move(fail, Reason.NOT_ACCEPTED, said, now, free=True)
-    return Step(move=closed, decision="given up", why=Reason.NOT_ACCEPTED.value, warns=True)
 
 
 def _why_not_again(job: Job, may_send: bool, now: float) -> str | None:

@@ -68,8 +68,12 @@ RATE_LIMITED: Final = Backoff(
 )
 LIMITED_TRIES: Final = 24
 """How often in a row Runflow may answer 429 to one photo: after that, which takes about two hours, it pauses intake."""
-INTERRUPTED: Final = Backoff(
-    "a new photo that could not be read", 30.0, 30.0, "S3 or a secret failed: a passing fault, tried again", floor=30.0
+CONTENDED: Final = Backoff(
+    "a new photo that has to wait for others",
+    30.0,
+    30.0,
+    "for whoever writes its picture, or claims its folder",
+    floor=30.0,
 )
 ACCESS_DENIED: Final = Backoff(
     "a photo that may not be read",
@@ -78,15 +82,15 @@ ACCESS_DENIED: Final = Backoff(
     "what IAM is told takes a while to reach S3: tried seven times more, for an hour in all",
     jitter=False,
 )
-NOT_READ: Final = Backoff(
-    "a photo that AWS does not give out",
+INTERRUPTED: Final = Backoff(
+    "a photo that AWS failed for before it was sent",
     60.0,
     3_600.0,
     "a passing fault; for three days, before a person is told",
     jitter=False,
 )
-READ_TRIES: Final = 77
-"""How often a photo is read again: 6 waits are 3,780 s together, and 71 more of 3,600 s each make three days."""
+INTERRUPTED_TRIES: Final = 77
+"""How often that is tried again: 6 waits are 3,780 s together, and 71 more of 3,600 s each make three days."""
 SAME_PICTURE: Final = Backoff(
     "for an equal photo that is being cleaned",
     300.0,
@@ -229,8 +233,8 @@ LATE_EVENT: Final = Wait(
 SCAN_AGAIN: Final = Wait("between two scans of the input bucket", 3_600.0, "few uploads lack an event")
 SCAN_OVERLAP: Final = Wait(
     "before the start of the latest complete scan",
-    3_600.0,
-    "what was too young for that scan, whatever the clocks say, is in the span of the next",
+    86_400.0,
+    "what was too young for that scan is in the span of the next, also an upload in parts: its time is when it began",
 )
 TOO_LARGE_TO_SCAN: Final = Wait(
     "before a bucket that was too large is scanned again", 86_400.0, "a scan of 100,000 objects takes 100 minutes"
@@ -300,9 +304,9 @@ CONTENTION: Final = Backoff(
 
 WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     RATE_LIMITED,
-    INTERRUPTED,
+    CONTENDED,
     ACCESS_DENIED,
-    NOT_READ,
+    INTERRUPTED,
     SAME_PICTURE,
     SAME_NAME,
     LEASE,

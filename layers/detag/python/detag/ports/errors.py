@@ -16,6 +16,10 @@ class Transient(Exception):
     """
 
 
+class Unclaimed(Transient):
+    """Whose the folder is cannot be told now, whichever photo asks: of that a person is told."""
+
+
 class Unreadable(Exception):
     """An item that this code cannot read: written by newer code before a rollback, or edited by hand.
 

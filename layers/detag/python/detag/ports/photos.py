@@ -9,6 +9,7 @@ from detag.domain.images import Head
 from detag.domain.missed_uploads import Page, Position
 from detag.domain.picture import Output
 from detag.domain.values import dataclass
+from detag.ports.errors import Transient
 
 RECORD_TYPE: Final = "text/plain; charset=utf-8"
 
@@ -19,6 +20,10 @@ class Missing(Exception):
 
 class Denied(Exception):
     """Reading it is not allowed, or not yet."""
+
+
+class NotShown(Transient):
+    """Something is at a key of the output bucket that may not be looked at; or not yet."""
 
 
 class Archived(Exception):
@@ -70,7 +75,8 @@ class PhotoStore(Protocol):
 
     def existing(self, key: str, version_id: str | None = None) -> Existing | None:
         """What the output bucket has at a key, or a version that it had there; None outside of OutputPrefix, where the
-        functions may not look.
+        functions may not look. A version that may not be looked at counts as gone; raises `NotShown` for what is there
+        now.
         """
         ...
 

@@ -19,7 +19,6 @@ from detag.domain.decisions import (
     ReadTail,
     Replaced,
     Step,
-    after_interruption,
     before_resend,
     refuse_photo,
     refuse_place,
@@ -34,12 +33,13 @@ from detag.domain.decisions import (
 from detag.domain.images import HEAD_BYTES, Head
 from detag.domain.intake import Override, admit
 from detag.domain.job import Job, Upload
+from detag.domain.prefix_claim import Claim
 from detag.domain.reasons import Reason
 from detag.domain.reopening import Refusal, Request
 from detag.domain.uploads import by_own_key, other_reading
 from detag.domain.values import dataclass
 from detag.ports.clock import Clock
-from detag.ports.errors import Transient
+from detag.ports.errors import Transient, Unclaimed
 from detag.ports.jobs import JobStore
 from detag.ports.photos import Archived, Denied, Missing, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, Runs
@@ -83,11 +83,7 @@ class Admission:
         The photo is judged first, whatever intake says: what is no photo never waits, and what waits is known to be
         the newest of its name. It is judged again each time that it may go on.
         """
-        found: Step | Photo | Idle
-        try:
-            job, found = self._screen(job)
-        except Transient as error:
-            found = after_interruption(job, str(error), now=self._clock.now())
+        job, found = self._screen(job)
         if isinstance(found, Step) and not job.upload.version:
             upload = job.upload  # Runflow may have read it in place of what was sent
             self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
@@ -100,7 +96,7 @@ class Admission:
             except NotConfigured:
                 reason, pauses = Reason.NOT_CONFIGURED, True
             if reason is None and self._folder is not None:
-                mine = self._folder.look()
+                mine = self._claim_of(self._folder)
                 if mine is None:
                     reason, pauses = Reason.PREFIX_TAKEN, True
                 else:
@@ -108,6 +104,12 @@ class Admission:
             if reason is not None:
                 found = turn_away(job, reason, pauses=pauses)
         return Verdict(job, found, override, intake.probe_job == job.job_id)
+
+    def _claim_of(self, folder: PrefixClaim) -> Claim | None:
+        try:
+            return folder.look()
+        except Transient as error:
+            raise Unclaimed(str(error)) from None
 
     def refusal(self, job: Job) -> Reason | None:
         """Why a job is not let through now; None where it is. Raises `Transient`."""

@@ -271,7 +271,7 @@ class Deliver:
             case Again(why):
                 self._telemetry.info("result retried", job_id=job.job_id, key=readable(job.upload.key), why=why)
                 raise Transient(why)
-            case Step(unless_stored=True) if outputs := self._stored(job):
+            case Step(unless_stored=True) if outputs := self._stored_before(job):
                 done = job.done if job.done_run is None else ()
                 found = self._storing.alone(job, lambda: self._whole(job, done, outputs), deadline)
                 stored = found_stored(job, run, found, now=self._clock.now())
@@ -283,6 +283,16 @@ class Deliver:
                 job = self._steps.take(job, as_asked(job, decided, now=self._clock.now()))
         if comes_again(job, result, now=self._clock.now()):
             raise Transient("its output URLs may still be needed, and are nowhere else")
+
+    def _stored_before(self, job: Job) -> tuple[Output, ...]:
+        """The same; none where that cannot be seen, once an open job is given up: it is still asked for, and used."""
+        try:
+            return self._stored(job)
+        except Transient as error:
+            if job.state.terminal:
+                raise
+            self._telemetry.warning("stored outputs cannot be seen", job_id=job.job_id, error=str(error))
+            return ()
 
     def _stored(self, job: Job) -> tuple[Output, ...]:
         """The job's outputs that a worker stored before it died."""

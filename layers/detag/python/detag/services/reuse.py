@@ -24,6 +24,7 @@ from detag.domain.decisions import (
     Untold,
     after_copy,
     is_as_delivered,
+    is_interrupted_often,
     meet_picture,
     refuse_reuse,
 )
@@ -32,6 +33,7 @@ from detag.domain.job import Job, sequencer_rank
 from detag.domain.naming import (
     JOB_ID,
     REUSED_FROM,
+    RUN_ID,
     SEQUENCER,
     SOURCE_KEY,
     output_metadata,
@@ -41,7 +43,7 @@ from detag.domain.picture import REJECTED, REVIEW, Delivery, Output, Picture, Re
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient, Unreadable
 from detag.ports.jobs import JobStore
-from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, NotShown, PhotoStore, PreconditionFailed
 from detag.services.storing import Storing, as_output
 
 SPARE_SECONDS: Final = 10.0
@@ -228,7 +230,12 @@ class Reuse:
         return there is not None and _is_copy_for(there, meeting.job, delivery, output)
 
     def _facts_of(self, meeting: _Meeting, delivery: Delivery, output: Output) -> Facts:
-        shown = self._existing(meeting, output.key)
+        try:
+            shown = self._existing(meeting, output.key)
+        except NotShown:
+            if not is_interrupted_often(meeting.job):
+                raise
+            return GONE
         if output.content_type not in DELIVERABLE:
             return GONE
         if shown is not None and _is_very(shown, output):
@@ -236,11 +243,17 @@ class Reuse:
         delivered = self._existing(meeting, output.key, output.version_id) if output.version_id else None
         if delivered is None:
             return GONE
-        return Facts(
-            there=True,
-            untouched=self._replaced_by_us(meeting, delivery, output, delivered, shown),
-            rejected=self._is_rejected(meeting, output),
-        )
+        rejected = self._is_rejected(meeting, output) or self._is_rejected_as_shown(meeting, output, delivered, shown)
+        untouched = self._replaced_by_us(meeting, delivery, output, delivered, shown)
+        return Facts(there=True, untouched=untouched, rejected=rejected)
+
+    def _is_rejected_as_shown(
+        self, meeting: _Meeting, output: Output, delivered: Existing, shown: Existing | None
+    ) -> bool:
+        """Whether the same result was stored anew at its key, as a copy onto itself does, and rejected there."""
+        if shown is None or any(shown.metadata.get(name) != delivered.metadata.get(name) for name in (JOB_ID, RUN_ID)):
+            return False
+        return self._tags(meeting, output.key, None).get(REVIEW) == REJECTED
 
     def _replaced_by_us(
         self, meeting: _Meeting, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
@@ -260,6 +273,8 @@ class Reuse:
         what it replaces may have been removed.
         """
         source, rank = delivered.metadata.get(SOURCE_KEY), sequencer_rank(delivered.metadata.get(SEQUENCER, ""))
+        if self._jobs.newest_upload(meeting.job.upload.bucket, key) <= rank:
+            return False
         there = filter(None, (self._existing(meeting, name) for name in self._storing.first_names(key)))
         return any(
             one.metadata.get(SOURCE_KEY) == source and sequencer_rank(one.metadata.get(SEQUENCER, "")) > rank

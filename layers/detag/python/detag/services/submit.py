@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Idle, Next, Step, put_off, resume
+from detag.domain.decisions import Idle, Next, Step, after_interruption, put_off, resume
 from detag.domain.job import Job, new
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable
@@ -14,7 +14,7 @@ from detag.domain.prefix_claim import STACKS_KEY
 from detag.domain.reopening import asks_to_reopen
 from detag.domain.uploads import read_upload
 from detag.ports.clock import Clock
-from detag.ports.errors import Conflict, Transient
+from detag.ports.errors import Conflict, Transient, Unclaimed
 from detag.ports.jobs import JobStore
 from detag.ports.telemetry import Telemetry
 from detag.services.confirmation import Confirmation
@@ -119,12 +119,23 @@ class Submit:
         except Conflict:
             raise Transient("job contended") from None
 
+    def _decided(self, job: Job, error: Transient) -> Step | Idle:
+        now = self._clock.now()
+        if not isinstance(error, Unclaimed):
+            return after_interruption(job, str(error), now=now)
+        return Idle("interrupted") if job.version else put_off(str(error), now=now, uniform=self._uniform)
+
     def _interrupted(self, job: Job, error: Transient) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
-        if job.version:
-            self._telemetry.warning("interrupted", job_id=job.job_id, why=str(error))
-            return
         try:
-            self._steps.take(job, put_off(str(error), now=self._clock.now(), uniform=self._uniform))
+            match self._decided(job, error):
+                case Step() as step:
+                    self._steps.take(job, step)
+                case Idle(why):
+                    self._telemetry.warning(why, job_id=job.job_id, why=str(error))
         except Conflict:
             self._telemetry.info("job saved by another worker", job_id=job.job_id)
+        except Transient as another:
+            if not job.version:
+                raise
+            self._telemetry.warning("interrupted", job_id=job.job_id, why=str(another))
