@@ -1296,9 +1296,13 @@ class Checker:
         unsure = set()
         for job in filter(self._decides_record, self._simulation.jobs.jobs.values()):
             best = newest[job.upload.key]
-            if job.upload.version is None or job.job_id in self._not_there or not _later(best, job):
-                continue
             since, ended = self._back_since.get(job.job_id, 0.0), job.closed_at or 0.0
+            gone = self._not_there.get(job.job_id, math.inf)
+            if job.upload.version is None or gone <= ended or not _later(best, job):
+                continue
+            if self._newer_delivered(job) or gone < ended + 2 * HOUR:  # its record may have come when it was gone again
+                unsure.add(source_of("in", job.upload.key))
+                continue
             if ended < since - HOUR and not job.requests:
                 continue
             if ended > max(since, best.closed_at or 0.0) + HOUR and not job.requests:

@@ -549,6 +549,16 @@ class Simulation:
         there = self.photos.outputs[key]
         self.photos.output_tags[key, there.version_id] = {REVIEW: REJECTED}
         self.checker.rejected[key, there.version_id, there.etag] = self.time
+        for (name, version_id), one in self.photos.older.items():
+            if name == key and one.metadata == there.metadata:  # the same result, stored anew
+                self.checker.rejected[key, version_id, one.etag] = self.time
+
+    def store_anew(self, key: str) -> None:
+        """A person copies an output onto itself, as for another storage class."""
+        self.trace_line("by hand:", key, "copied onto itself")
+        there = self.photos.outputs[key]
+        again = replace(there, version_id=f"h{next(self.numbers)}")
+        self.photos.outputs[key] = self.photos.older[key, again.version_id or ""] = again
 
     def rename(self, key: str, target: str) -> None:
         """Give a photo its name as tools do it in S3: a copy under that name, then the old one is deleted."""

@@ -189,6 +189,59 @@ def test_hours_of_429_pause_intake(simulation: Simulation) -> None:
     rest(simulation)
 
 
+@pytest.mark.parametrize("asked", [None, 900.0], ids=["at once", "Retry-After"])
+def test_one_photo_alone_that_is_always_429_keeps_intake_paused(simulation: Simulation, asked: float | None) -> None:
+    """So that the alarm rings: five minutes in a row. No probe comes before Runflow asked for it."""
+    simulation.runflow.rejected["shoe.jpg"] = Fault(429, code="RATE_LIMITED", retry_after=asked)
+    job_id = upload(simulation)
+    pass_time(simulation, DAY)
+    for _ in range(30):
+        pass_time(simulation, 60.0)
+        assert (simulation.intake.state, simulation.intake.reason) == ("paused", Reason.TOO_MANY_REQUESTS)
+    assert not simulation.checker.broken
+    simulation.runflow.rejected.clear()
+    pass_time(simulation, HOUR)
+    assert simulation.jobs.jobs[job_id].state is State.DELIVERED
+    rest(simulation)
+
+
+def test_one_photo_that_is_always_429_ends(simulation: Simulation) -> None:
+    """While others are let through: it pauses intake for a moment every few hours, and is given up."""
+    simulation.runflow.rejected["shoe.jpg"] = Fault(429, code="RATE_LIMITED")
+    others_come(simulation, 9)
+    job_id = upload(simulation)
+    pass_time(simulation, 10 * DAY)
+    assert ended(simulation, job_id).reason is Reason.NOT_ACCEPTED
+    rest(simulation)
+    assert by_state(simulation) == {"delivered": 36, "failed": 1}
+
+
+def test_one_429_after_a_long_wait_pauses_nothing(simulation: Simulation) -> None:
+    """However often the photo was put off before for other reasons."""
+    simulation.photos.failing.add(("in", "shoe.jpg"))
+    upload(simulation)
+    pass_time(simulation, 2 * DAY)
+    simulation.runflow.faults = [Fault(429, code="RATE_LIMITED")]
+    simulation.photos.failing.clear()
+    for _ in range(240):
+        pass_time(simulation, 60.0)
+        assert simulation.intake.reason is None
+    assert by_state(simulation) == {"delivered": 1}
+    rest(simulation)
+
+
+def test_reads_that_fail_in_two_ways_by_turns_end(simulation: Simulation) -> None:
+    """Each reason must not begin the count of the other anew."""
+    place = ("in", "shoe.jpg")
+    for number in range(8 * 24 * 60):
+        closed, other = (simulation.photos.denied, simulation.photos.failing)[:: 1 if number % 2 else -1]
+        simulation.after(60.0 * number, partial(closed.add, place))
+        simulation.after(60.0 * number, partial(other.discard, place))
+    job_id = upload(simulation)
+    pass_time(simulation, 6 * DAY)
+    assert ended(simulation, job_id).reason in (Reason.NOT_PREPARED, Reason.NO_PERMISSION)
+
+
 def test_shorter_429_pause_nothing(simulation: Simulation) -> None:
     simulation.runflow.faults = [Fault(429, code="RATE_LIMITED") for _ in range(LIMITED_TRIES)]
     upload(simulation)
@@ -228,3 +281,73 @@ def refused_after_a_free_run(simulation: Simulation) -> None:
     simulation.runflow.tried_again.add(run.run_id)
     simulation.runflow.try_again(run)
     pass_time(simulation, 60.0)
+
+
+# An output that may not be looked at, read or stored
+
+
+def test_a_known_output_that_is_closed_is_waited_for_and_then_paid_anew(simulation: Simulation) -> None:
+    """It was paid for, and may be looked at again soon: not for hours, and the picture is cleaned as a new one."""
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    simulation.photos.closed.add("a.jpg")
+    other = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    waiting = simulation.jobs.jobs[other]
+    assert (waiting.state, waiting.reason, simulation.runflow.billed) == (State.WAITING, Reason.INTERRUPTED, PRICE)
+    pass_time(simulation, 5 * HOUR)
+    assert simulation.jobs.jobs[other].state is State.DELIVERED
+    assert simulation.runflow.billed == 2 * PRICE
+
+
+def test_one_that_opens_again_is_copied(simulation: Simulation) -> None:
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    simulation.photos.closed.add("a.jpg")
+    other = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, 0.5 * HOUR)
+    simulation.photos.closed.clear()
+    rest(simulation)
+    assert (simulation.jobs.jobs[other].reused_from, simulation.runflow.billed) == ("a.jpg", PRICE)
+
+
+def test_a_copy_that_may_not_be_stored_is_not_paid_for(simulation: Simulation) -> None:
+    """The rights are put right after a day: five copies, and no run."""
+    for number in range(5):
+        upload(simulation, f"{number}.jpg", f"five{number}")
+    pass_time(simulation, HOUR)
+    simulation.photos.read_only = True
+    for number in range(5):
+        upload(simulation, f"new/{number}.jpg", f"five{number}")
+    pass_time(simulation, DAY)
+    assert simulation.runflow.billed == 5 * PRICE
+    simulation.photos.read_only = False
+    rest(simulation)
+    assert (by_state(simulation), simulation.runflow.billed) == ({"delivered": 10}, 5 * PRICE)
+
+
+def test_a_paid_output_whose_name_is_closed_reaches_a_person(simulation: Simulation) -> None:
+    simulation.photos.closed |= {f"shoe.jpg.{kind}" for kind in ("webp", "png", "gif", "jpg")} | {"shoe.jpg"}
+    job_id = upload(simulation)
+    pass_time(simulation, 3.5 * DAY)
+    assert simulation.jobs.jobs[job_id].reason is Reason.UNDELIVERABLE
+    simulation.photos.closed.clear()
+    pass_time(simulation, 2 * DAY)
+    assert simulation.jobs.jobs[job_id].state is State.DELIVERED
+    rest(simulation)
+    assert simulation.runflow.billed == PRICE
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_a_result_that_was_stored_anew_and_rejected_is_not_reused(simulation: Simulation, rejected: bool) -> None:
+    """A person copies an output onto itself, as for another storage class, and rejects what is there then."""
+    upload(simulation, "a.jpg", "same")
+    pass_time(simulation, HOUR)
+    simulation.store_anew("a.jpg")
+    if rejected:
+        simulation.reject("a.jpg")
+    other = upload(simulation, "b.jpg", "same")
+    pass_time(simulation, HOUR)
+    assert (simulation.jobs.jobs[other].reused_from is None) is rejected
+    rest(simulation)
+    assert simulation.runflow.billed == (2 if rejected else 1) * PRICE

@@ -527,6 +527,8 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
             return _superseded(Reason.REPLACED, "replaced before it was sent", now)
         case InArchive():
             return _failed_unpaid(Reason.ARCHIVED, "it lies in an archive storage class", now)
+    if job.reason is Reason.INTERRUPTED:  # whichever fails by turns, it is counted once
+        return _interrupted(job, seen.why, now)
     tries = job.tries if job.reason is Reason.ACCESS_DENIED else 0
     if tries >= DENIED_TRIES:
         return _failed_unpaid(Reason.NO_PERMISSION, seen.why, now)
@@ -539,6 +541,10 @@ def after_interruption(job: Job, why: str, *, now: float) -> Step | Idle:
     """
     if job.state is not State.WAITING or job.unconfirmed or job.reason is Reason.REOPENED:
         return Idle("interrupted")
+    return _interrupted(job, why, now)
+
+
+def _interrupted(job: Job, why: str, now: float) -> Step:
     tries = job.tries if job.reason in (Reason.INTERRUPTED, Reason.ACCESS_DENIED) else 0
     if tries >= waits.INTERRUPTED_TRIES:
         return _failed_unpaid(Reason.NOT_PREPARED, why, now)

@@ -445,6 +445,10 @@ class Job:
         """Whether a delivered job was reopened for nothing: the decision that closed it again stays with it."""
         return self.state is State.DELIVERED and (self.decision or "").startswith(CLOSED_AGAIN)
 
+    def may_be_released(self, now: float) -> bool:
+        """Whether it waits for the intake, and Runflow asked for no longer pause."""
+        return self.waits_for_intake and now >= self.not_before
+
     @property
     def due_shard(self) -> str | None:
         """The shard of the due index that the job is in, `held#<n>` while it waits for the intake, else `due#<n>`.

@@ -16,7 +16,7 @@ from detag.domain.picture import Output
 from detag.ports.clock import Clock
 from detag.ports.effect_fake import Effect, no_effect
 from detag.ports.errors import Transient
-from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, PreconditionFailed
+from detag.ports.photos import RECORD_TYPE, Archived, Denied, Existing, Missing, NotShown, PreconditionFailed
 
 _HOST: Final = ".s3.eu-central-1.amazonaws.com"
 _KEY: Final = b"signs the URLs of this fake"
@@ -67,6 +67,10 @@ class FakePhotoStore:
         """Bucket and key of what may not be read."""
         self.failing: set[tuple[str, str]] = set()
         """Bucket and key of what S3 fails to give out."""
+        self.closed: set[str] = set()
+        """Keys of the output bucket whose objects may not be looked at, nor written over."""
+        self.read_only = False
+        """Whether nothing may be stored in the output bucket."""
         self.archived: set[tuple[str, str]] = set()
         """Bucket and key of what lies in an archive."""
         self.rights_spread = True
@@ -219,14 +223,17 @@ class FakePhotoStore:
         """See `PhotoStore`."""
         with self._effect("photos.existing"):
             stored = self._output(key, version_id) if key.startswith(self.output_prefix) else None
-            return None if stored is None else _existing(stored)
+            if key in self.closed and version_id is None:
+                raise NotShown("HeadObject: 403")
+            return None if stored is None or key in self.closed else _existing(stored)
 
     def tags(self, key: str, version_id: str | None) -> Mapping[str, str]:
         """See `PhotoStore`."""
         with self._effect("photos.tags"):
-            if self._output(key, version_id) is None or not key.startswith(self.output_prefix):
+            stored = self._output(key, version_id)
+            if stored is None or not key.startswith(self.output_prefix):
                 raise Missing("NoSuchKey")
-            return self.output_tags.get((key, version_id), {})
+            return self.output_tags.get((key, stored.version_id), {})
 
     def copy_output(self, source: Output, key: str, metadata: Mapping[str, str], replaces: Existing | None) -> Existing:
         """See `PhotoStore`."""
@@ -236,6 +243,8 @@ class FakePhotoStore:
                 raise Archived("InvalidObjectState")
             if stored is None:
                 raise Missing("NoSuchKey")
+            if self.read_only:
+                raise Transient("CopyObject: the copy may not be stored: AccessDenied")
             there = self.outputs.get(key)
             if stored.etag != source.etag or (there and there.etag) != (replaces and replaces.etag):
                 raise PreconditionFailed("PreconditionFailed")

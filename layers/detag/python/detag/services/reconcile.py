@@ -148,7 +148,7 @@ class Reconcile:
         waiting = self._jobs.waiting_for_intake(self._clock.now(), 5)
         for job_id in intakes.candidates(intake, waiting):
             job = self._read(job_id)
-            if job is not None and job.waits_for_intake:
+            if job is not None and job.may_be_released(self._clock.now()):
                 if self._intake.save(intake, intakes.probe(intake, job_id, self._clock.now())):
                     return self._release([job], intake)
                 return 0
