@@ -64,7 +64,7 @@ def was_taken_back(job: Job, at_key: Job | None) -> bool:
     """Whether the upload of a closed job was taken back before an older one, there again, ended. `at_key`: the job of
     what is at its key now, if there is one.
     """
-    if at_key is None or at_key.closed_at is None or job.closed_at is None:
+    if at_key is None or at_key.closed_at is None or job.closed_at is None or at_key.state is State.SUPERSEDED:
         return False
     return at_key.upload.rank < job.upload.rank and at_key.closed_at > job.closed_at
 
