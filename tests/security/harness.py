@@ -147,7 +147,7 @@ class Harness:
         """Run a handler as Lambda does: what it raises is written to its log, with its text."""
         with redirect_stdout(self._out), redirect_stderr(self._out), _root_log(self._out):
             try:
-                self.returned.append(self._functions[function](dict(event), context(1_000_000.0)))
+                self.returned.append(self._functions[function](dict(event), context(1_000.0)))
             except Exception as error:  # noqa: BLE001 - Lambda's runtime
                 frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
                 self._out.write(f"[ERROR] {type(error).__name__}: {error}\n{frames}")

@@ -190,7 +190,7 @@ def test_hours_of_429_pause_intake(simulation: Simulation) -> None:
 
 
 @pytest.mark.parametrize("asked", [None, 900.0], ids=["at once", "Retry-After"])
-def test_one_photo_alone_that_is_always_429_keeps_intake_paused(simulation: Simulation, asked: float | None) -> None:
+def test_one_photo_that_is_always_429_alone_pauses_intake(simulation: Simulation, asked: float | None) -> None:
     """So that the alarm rings: five minutes in a row. No probe comes before Runflow asked for it."""
     simulation.runflow.rejected["shoe.jpg"] = Fault(429, code="RATE_LIMITED", retry_after=asked)
     job_id = upload(simulation)
@@ -286,7 +286,7 @@ def refused_after_a_free_run(simulation: Simulation) -> None:
 # An output that may not be looked at, read or stored
 
 
-def test_a_known_output_that_is_closed_is_waited_for_and_then_paid_anew(simulation: Simulation) -> None:
+def test_a_known_output_that_stays_closed_is_paid_anew(simulation: Simulation) -> None:
     """It was paid for, and may be looked at again soon: not for hours, and the picture is cleaned as a new one."""
     upload(simulation, "a.jpg", "same")
     pass_time(simulation, HOUR)
@@ -339,7 +339,7 @@ def test_a_paid_output_whose_name_is_closed_reaches_a_person(simulation: Simulat
 
 
 @pytest.mark.parametrize("rejected", [True, False])
-def test_a_result_that_was_stored_anew_and_rejected_is_not_reused(simulation: Simulation, rejected: bool) -> None:
+def test_a_result_stored_anew_and_rejected_is_not_reused(simulation: Simulation, rejected: bool) -> None:
     """A person copies an output onto itself, as for another storage class, and rejects what is there then."""
     upload(simulation, "a.jpg", "same")
     pass_time(simulation, HOUR)
