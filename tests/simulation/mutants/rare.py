@@ -8,6 +8,16 @@ KEPT_BY: Final[dict[str, str]] = {
     "of failed runs one that was charged is adopted": (
         "../unit/domain/test_decisions.py::test_of_failed_runs_one_that_was_charged_is_adopted"
     ),
+    "budget: a refusal while unconfirmed": ("../unit/domain/test_job.py::test_a_refusal_returns_the_reservation"),
+    "budget: kept for the unconfirmed request alone": (
+        "test_directed_reserved.py::test_an_old_failure_told_again_lets_no_photo_through"
+    ),
+    "secret read again": ("../unit/services/test_callback.py::test_a_mismatch_reads_the_secrets_again"),
+    "another account: none found": (
+        "test_directed_account.py::test_none_found_by_another_accounts_key_is_no_proof[a run]"
+    ),
+    "what was rejected is not reused": ("test_directed_pictures.py::test_what_was_rejected_is_never_reused[a.jpg]"),
+    "newest wins: one worker at a time": ("test_two_workers.py::test_the_newer_of_two_results_stays[True]"),
     "budget: a result is paid from its own request": (
         "test_directed_reserved.py::test_a_result_is_paid_from_its_own_request[cost told]"
     ),
