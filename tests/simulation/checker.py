@@ -1278,6 +1278,7 @@ class Checker:
             folder = f"{place.partition('/')[0]}/"
             told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
             right = told_of is not None and told_of.job_id in there.data.decode()
+            right = right or (told_of is None and self._is_of_removed(there.data.decode()))
             self.check("records", right, "false, or of another upload", place, told_of)
             if told_of is not None:
                 self._told_of_money(told_of, there.data.decode().partition("\nPhoto:")[0])
@@ -1287,6 +1288,11 @@ class Checker:
     def _decides_record(self, job: Job) -> bool:
         gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
         return gone or job.job_id in self._delivered or _record_in(job) is not None
+
+    def _is_of_removed(self, text: str) -> bool:
+        """Whether a record is of a job that was delivered, reopened once its output was removed by hand, and failed."""
+        jobs = (job for job in self._simulation.jobs.jobs.values() if job.job_id in self._delivered and job.requests)
+        return any(job.state in FAILURES and job.job_id in text for job in jobs)
 
     def _taken_back(self, newest: dict[str, Job]) -> set[str]:
         """Of each name, let the upload that is there be the newest, if it surely ended after what came later was taken
@@ -1298,9 +1304,11 @@ class Checker:
             best = newest[job.upload.key]
             since, ended = self._back_since.get(job.job_id, 0.0), job.closed_at or 0.0
             gone = self._not_there.get(job.job_id, math.inf)
-            if job.upload.version is None or gone <= ended or not _later(best, job):
+            was_back = 0.0 < since <= ended < gone
+            if job.upload.version is None or not _later(best, job) or (job.job_id in self._not_there and not was_back):
                 continue
-            if self._newer_delivered(job) or gone < ended + 2 * HOUR:  # its record may have come when it was gone again
+            late = gone < ended + 2 * HOUR  # its record may have come when it was gone again
+            if was_back and (late or self._newer_delivered(job)):
                 unsure.add(source_of("in", job.upload.key))
                 continue
             if ended < since - HOUR and not job.requests:
