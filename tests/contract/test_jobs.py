@@ -455,6 +455,19 @@ def test_the_right_to_store_outputs_ends_by_itself(store: JobStore) -> None:
     assert store.begin_delivery("in", "a.jpg", "three", now) == Delivered()
 
 
+def test_a_right_that_was_not_given_back_is_told_of_until_it_is_seen_to(store: JobStore) -> None:
+    """What its worker stored is not recorded; whoever has not looked for that says so."""
+    past = EPOCH - 1_000_000_000
+    assert not store.begin_delivery("in", "a.jpg", "one", past).unfinished
+    unfinished = store.begin_delivery("in", "a.jpg", "two", EPOCH + 1_000_000_000)
+    assert unfinished == Delivered(unfinished=True)
+    store.end_delivery("in", "a.jpg", "two", unfinished)
+    assert store.delivered_of("in", "a.jpg") == Delivered()
+    assert store.begin_delivery("in", "a.jpg", "three", past).unfinished
+    store.end_delivery("in", "a.jpg", "three", Delivered("0A", ("a.jpg.webp",)))
+    assert store.begin_delivery("in", "a.jpg", "four", past) == Delivered("0A", ("a.jpg.webp",))
+
+
 def test_newest_upload_and_delivery_keep_out_of_each_others_way(store: JobStore) -> None:
     """They are one item."""
     store.begin_delivery("in", "a.jpg", "one", EPOCH + 100)

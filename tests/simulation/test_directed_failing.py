@@ -114,6 +114,64 @@ def test_paying_for_it_again_would_be_noticed(simulation: Simulation, monkeypatc
     assert "one run per picture" in {name for name, _ in simulation.checker.broken}
 
 
+def died_after_storing(simulation: Simulation, monkeypatch: pytest.MonkeyPatch, *, record: bool = False) -> str:
+    """A worker stored an output, and could not say so. A newer photo of the name is delivered first, under another
+    name; `record`: after another one that is no photo, whose record needs the same right.
+    """
+    real, failing = simulation.jobs.end_delivery, True
+
+    def end_delivery(bucket: str, key: str, worker: str, delivered: Delivered) -> None:
+        if failing:
+            raise Transient("DynamoDB throttled")
+        real(bucket, key, worker, delivered)
+
+    monkeypatch.setattr(simulation.jobs, "end_delivery", end_delivery)
+    simulation.runflow.endings = [Ending(content_type="image/png"), Ending()]
+    upload(simulation, "a.jpg")
+    pass_time(simulation, 60.0)
+    failing = False
+    assert "a.jpg.png" in simulation.photos.outputs
+    pass_time(simulation, 200.0)
+    if record:
+        simulation.upload("a.jpg", b"a list of prices", sent=False)
+        pass_time(simulation, 30.0)
+    newer = upload(simulation, "a.jpg")
+    pass_time(simulation, 120.0)
+    assert simulation.jobs.jobs[newer].state is State.DELIVERED
+    return newer
+
+
+@pytest.mark.parametrize("record", [False, True], ids=["", "record"])
+@pytest.mark.parametrize("versioned", [True, False], ids=["versions", "no versions"])
+def test_what_a_dead_worker_stored_is_replaced(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, versioned: bool, record: bool
+) -> None:
+    """Where the bucket keeps no versions it stays, and the newer delivery says so."""
+    simulation.photos.keeps_versions = versioned
+    newer = died_after_storing(simulation, monkeypatch, record=record)
+    assert simulation.jobs.jobs[newer].leftovers == (() if versioned else ("a.jpg.png",))
+    rest(simulation)
+    assert {*simulation.photos.outputs} == {"a.jpg.webp"} | (set() if versioned else {"a.jpg.png"})
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        ("detag.services.storing:Storing.alone", "before.unfinished", "False"),
+        ("detag.ports.jobs_fake:FakeJobStore.end_delivery", "delivered.unfinished", "False"),
+    ],
+    ids=["not looked for", "forgotten by a record"],
+)
+def test_leaving_it_there_would_be_noticed(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, place: str, old: str, new: str
+) -> None:
+    with Change(place, old, new).made():
+        died_after_storing(simulation, monkeypatch, record=True)
+        simulation.run_out(simulation.time + 12 * DAY)
+    simulation.checker.at_rest()
+    assert "newest wins" in {name for name, _ in simulation.checker.broken}
+
+
 def test_a_photo_that_runflow_never_takes_ends(simulation: Simulation) -> None:
     """It is sent ever more rarely, and not while it tests a paused intake; the others never wait for long."""
     simulation.runflow.rejected["shoe.jpg"] = Fault(500)

@@ -292,7 +292,7 @@ class DynamoJobStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
             raise DeliveryHeld(f"outputs of {key} are being stored") from None
-        return read_delivered(answer["Attributes"])
+        return read_delivered(answer.get("Attributes", {}), worker)
 
     def delivered_of(self, bucket: str, key: str) -> Delivered:
         """See `JobStore`."""

@@ -739,10 +739,13 @@ def delivery_item(**values: Any) -> Item:
     return _written(attributes, values.__getitem__)
 
 
-def read_delivered(item: Mapping[str, Any]) -> Delivered:
-    """What has been delivered of a photo, from the item of its newest upload."""
+def read_delivered(item: Mapping[str, Any], worker: str | None = None) -> Delivered:
+    """What has been delivered of a photo, from the item of its newest upload as it was before a `worker` got the right
+    to store outputs: what another one's right, which has run out by then, was for is unfinished.
+    """
     values = _fields([one for one in DELIVERY_ATTRIBUTES if one.field in DELIVERED_FIELDS], item)
-    return Delivered(**values)
+    holder = item.get("storing", {}).get("S") if worker is not None else None
+    return Delivered(**values, unfinished=holder not in (None, worker))
 
 
 # The intake

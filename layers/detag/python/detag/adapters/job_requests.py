@@ -323,16 +323,19 @@ def begin_delivery_request(table: str, bucket: str, key: str, worker: str, now: 
         "ExpressionAttributeNames": {f"#{name}": name for name in (*item, EXPIRES_AT.name)},
         "ExpressionAttributeValues": {f":{name}": value for name, value in item.items()}
         | {":now": {"N": SECONDS.write(now)}},
-        "ReturnValues": "ALL_NEW",
+        "ReturnValues": "ALL_OLD",  # it tells whose right has run out, and nothing else is changed
     }
 
 
 def end_delivery_request(table: str, bucket: str, key: str, worker: str, delivered: Delivered) -> Request:
-    """An UpdateItem that gives the right back, while the worker has it, and records what has been delivered."""
-    item = delivery_item(**{field: getattr(delivered, field) for field in DELIVERED_FIELDS})
-    gone = [EXPIRES_AT.name, "storing", "storing_until"]
+    """An UpdateItem that gives the right back, while the worker has it, and records what has been delivered. What is
+    unfinished is known by a right that has run out.
+    """
+    ended = {"until": 0.0} if delivered.unfinished else {}
+    item = delivery_item(**{field: getattr(delivered, field) for field in DELIVERED_FIELDS}, **ended)
+    gone = [EXPIRES_AT.name, *(() if delivered.unfinished else ("storing", "storing_until"))]
     gone += [name for name in ("recorded", "record") if name not in item]
-    names = {f"#{name}": name for name in (*item, *gone)}
+    names = {f"#{name}": name for name in ("storing", *item, *gone)}
     return {
         "TableName": table,
         "Key": {"pk": {"S": newest_upload_pk(bucket, key)}},

@@ -73,10 +73,10 @@ class Naming:
         stem = _EXTENSION.sub("", key)
         return tuple(dict.fromkeys((self._fit("", stem, _EXTENSIONS[output_type]), *appended)))
 
-    def first_outputs(self, key: str) -> tuple[str, ...]:
-        """Wherever the first output of a photo may be, whatever the types of the two."""
+    def all_output_keys(self, key: str, number: int) -> tuple[str, ...]:
+        """Wherever output `number` of a photo may be, whatever the types of the two."""
         types = ((source, output) for output in _EXTENSIONS for source in (output, None))
-        names = (name for source, output in types for name in self.output_keys(key, source, output, 1))
+        names = (name for source, output in types for name in self.output_keys(key, source, output, number))
         return tuple(dict.fromkeys(names))
 
     def record_keys(self, folder: str, key: str) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ class Delivered:
     delivery has come after it."""
     record: str = ""
     """Where the record of the photo is; empty where there is none."""
+    unfinished: bool = False
+    """Whether a worker had the right to store outputs and did not give it back: what it stored is not among `keys`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ class JobStore(Protocol):
 
     def begin_delivery(self, bucket: str, key: str, worker: str, until: float) -> Delivered:
         """Reserve for a worker the right to store outputs or a record of a photo, whichever version, until a time.
-        Returns what has been delivered and recorded of it. Raises `DeliveryHeld` while another has that right.
+        Returns what has been delivered and recorded of it; it is `unfinished` where another's right has run out. Raises
+        `DeliveryHeld` while another has it.
         """
         ...
 
@@ -135,7 +138,9 @@ class JobStore(Protocol):
         ...
 
     def end_delivery(self, bucket: str, key: str, worker: str, delivered: Delivered) -> None:
-        """Give the right back, and record what has been delivered. Does nothing where the worker has it no more."""
+        """Give the right back, and record what has been delivered: also that it is still `unfinished`. Does nothing
+        where the worker has it no more.
+        """
         ...
 
     def claim_name(self, output_key: str, source: str) -> bool:

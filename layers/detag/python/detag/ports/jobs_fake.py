@@ -237,7 +237,7 @@ class FakeJobStore:
             if holder != worker and held_until > self._clock.now():
                 raise DeliveryHeld(holder)
             self._delivering[bucket, key] = worker, until
-            return self.delivered.get((bucket, key), Delivered())
+            return replace(self.delivered.get((bucket, key), Delivered()), unfinished=holder != worker)
 
     def delivered_of(self, bucket: str, key: str) -> Delivered:
         """See `JobStore`."""
@@ -249,7 +249,9 @@ class FakeJobStore:
         with self._effect("jobs.end_delivery"), self._lock:
             if self._delivering.get((bucket, key), ("", 0.0))[0] == worker:
                 del self._delivering[bucket, key]
-                self.delivered[bucket, key] = delivered
+                if delivered.unfinished:
+                    self._delivering[bucket, key] = worker, 0.0
+                self.delivered[bucket, key] = replace(delivered, unfinished=False)
 
     def spent(self, day: str) -> Decimal | None:
         """See `JobStore`."""

@@ -11,6 +11,7 @@ from detag.domain.decisions import Busy, Fetched, NotStored, Overtaken, Partway,
 from detag.domain.job import Job, sequencer_rank
 from detag.domain.naming import SEQUENCER, SOURCE_KEY, Naming, readable, source_of
 from detag.domain.picture import Output
+from detag.domain.runs import MAX_OUTPUT_URLS
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
@@ -49,6 +50,8 @@ class Storing:
             before = self._jobs.begin_delivery(bucket, key, worker, until)
         except DeliveryHeld:
             return Busy()
+        if before.unfinished:
+            before = self._finished(job, before)
         newer = sequencer_rank(before.sequencer) > job.upload.rank
         after, fetched = (before, Overtaken()) if newer else self._replace(job, before, store())
         self._jobs.end_delivery(bucket, key, worker, after)
@@ -60,7 +63,7 @@ class Storing:
 
     def first_names(self, key: str) -> tuple[str, ...]:
         """Wherever the first output of a photo may be."""
-        return self._naming.first_outputs(key)
+        return self._naming.all_output_keys(key, 1)
 
     def place(
         self,
@@ -82,6 +85,21 @@ class Storing:
             if not self._naming.replaces or self._jobs.claim_name(key, source):
                 return key, existing
         raise Transient("no free key for the output")
+
+    def _finished(self, job: Job, before: Delivered) -> Delivered:
+        """What has been delivered of the photo, with what a worker stored that died before it could say so."""
+        found: list[str] = []
+        for number in range(1, MAX_OUTPUT_URLS + 1):
+            names = self._naming.all_output_keys(job.upload.key, number)
+            there = [name for name in names if self._is_ours(job, self._photos.existing(name))]
+            found += there
+            if not there:
+                break
+        return replace(before, keys=tuple(dict.fromkeys((*before.keys, *found))), unfinished=False)
+
+    def _is_ours(self, job: Job, existing: Existing | None) -> bool:
+        source = source_of(job.upload.bucket, job.upload.key)
+        return existing is not None and existing.metadata.get(SOURCE_KEY) == source
 
     def _replace(self, job: Job, before: Delivered, fetched: Fetched) -> tuple[Delivered, Fetched]:
         """What has been delivered of the photo now: outputs of older versions under other names are removed, and the
@@ -106,9 +124,8 @@ class Storing:
         existing = self._photos.existing(key)
         if existing is None:
             return True
-        ours = existing.metadata.get(SOURCE_KEY) == source_of(job.upload.bucket, job.upload.key)
         older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
-        removed = ours and older and existing.versioned and self._photos.remove(key)
+        removed = self._is_ours(job, existing) and older and existing.versioned and self._photos.remove(key)
         if removed:
             self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
         return removed
