@@ -1167,7 +1167,7 @@ class Checker:
         stored: defaultdict[str, list[tuple[str, Job]]] = defaultdict(list)
         for key, found in simulation.photos.outputs.items():
             made_by = simulation.jobs.jobs.get(found.metadata.get(JOB_ID, ""))
-            if made_by is not None and made_by.state is State.DELIVERED:
+            if made_by is not None and made_by.state in (State.DELIVERED, State.SUPERSEDED):
                 stored[made_by.upload.key].append((key, made_by))
         copies = self._copies()
         for job in newest.values():
