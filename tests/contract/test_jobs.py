@@ -455,7 +455,7 @@ def test_the_right_to_store_outputs_ends_by_itself(store: JobStore) -> None:
     assert store.begin_delivery("in", "a.jpg", "three", now) == Delivered()
 
 
-def test_a_right_that_was_not_given_back_is_told_of_until_it_is_seen_to(store: JobStore) -> None:
+def test_a_right_that_has_run_out_is_told_until_it_is_seen_to(store: JobStore) -> None:
     """What its worker stored is not recorded; whoever has not looked for that says so."""
     past = EPOCH - 1_000_000_000
     assert not store.begin_delivery("in", "a.jpg", "one", past).unfinished

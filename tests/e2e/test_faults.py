@@ -106,8 +106,8 @@ def _reopen_intake(harness: Harness) -> None:
 
 
 def _unfinished(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The jobs that are open, or have something pending. A closed one may ask for its failed runs for a week."""
-    return [job for job in jobs if job["state"] in OPEN or ("due_at" in job and "ask_at" not in job)]
+    """The jobs that are open, or have something pending. Of a closed one, runs that failed are asked for for a week."""
+    return [job for job in jobs if job["state"] in OPEN or "owed" in job or ("due_at" in job and "ask_at" not in job)]
 
 
 def _check(harness: Harness) -> None:

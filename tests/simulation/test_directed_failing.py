@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from detag.domain.reasons import Reason
 from detag.domain.waits import LIMITED_TRIES, MAX_UNCLEAR
 from detag.ports.errors import Transient
 from detag.ports.jobs import Delivered
+from detag.ports.photos import Existing
 from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, by_state, pass_time, rest, upload
 from tests.simulation.mutant import Change
@@ -114,14 +116,19 @@ def test_paying_for_it_again_would_be_noticed(simulation: Simulation, monkeypatc
     assert "one run per picture" in {name for name, _ in simulation.checker.broken}
 
 
-def died_after_storing(simulation: Simulation, monkeypatch: pytest.MonkeyPatch, *, record: bool = False) -> str:
-    """A worker stored an output, and could not say so. A newer photo of the name is delivered first, under another
-    name; `record`: after another one that is no photo, whose record needs the same right.
+def died_after_storing(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, *, record: bool = False, unclear: bool = False
+) -> str:
+    """A worker stored an output, and could not say so; `unclear`: nor knew it, as S3's answer was lost. A newer photo
+    of the name is delivered first, under another name; `record`: after another one that is no photo, whose record
+    needs the same right.
     """
+    if unclear:
+        lose_answers(simulation, monkeypatch)
     real, failing = simulation.jobs.end_delivery, True
 
     def end_delivery(bucket: str, key: str, worker: str, delivered: Delivered) -> None:
-        if failing:
+        if failing and not unclear:
             raise Transient("DynamoDB throttled")
         real(bucket, key, worker, delivered)
 
@@ -141,14 +148,27 @@ def died_after_storing(simulation: Simulation, monkeypatch: pytest.MonkeyPatch, 
     return newer
 
 
-@pytest.mark.parametrize("record", [False, True], ids=["", "record"])
+def lose_answers(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3's answers to all PUTs of PNGs."""
+    real = simulation.photos.put
+
+    def put(key: str, *arguments: Any) -> Existing:
+        stored = real(key, *arguments)
+        if key.endswith(".png"):
+            raise Transient("S3 timeout")
+        return stored
+
+    monkeypatch.setattr(simulation.photos, "put", put)
+
+
+@pytest.mark.parametrize(("record", "unclear"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("versioned", [True, False], ids=["versions", "no versions"])
 def test_what_a_dead_worker_stored_is_replaced(
-    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, versioned: bool, record: bool
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, versioned: bool, record: bool, unclear: bool
 ) -> None:
     """Where the bucket keeps no versions it stays, and the newer delivery says so."""
     simulation.photos.keeps_versions = versioned
-    newer = died_after_storing(simulation, monkeypatch, record=record)
+    newer = died_after_storing(simulation, monkeypatch, record=record, unclear=unclear)
     assert simulation.jobs.jobs[newer].leftovers == (() if versioned else ("a.jpg.png",))
     rest(simulation)
     assert {*simulation.photos.outputs} == {"a.jpg.webp"} | (set() if versioned else {"a.jpg.png"})

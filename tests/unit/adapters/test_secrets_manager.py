@@ -51,7 +51,10 @@ def test_a_secret_without_a_value_is_told_as_such(stub: Stub, read: Reader, code
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("InternalServiceError", 500)])
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ThrottlingException", 400), ("InternalServiceError", 500), ("InvalidParameterException", 400)],
+)
 def test_a_secret_that_cannot_be_read_now_is_transient(stub: Stub, read: Reader, code: str, status: int) -> None:
     stub.add_client_error("get_secret_value", code, http_status_code=status)
     with pytest.raises(Transient, match=code):

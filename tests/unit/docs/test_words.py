@@ -73,7 +73,11 @@ WORDS: Final = (
         r"\bow(e|es|ed|ing)\b",
         "what is owed",
         "pending",
-        TABLES | {"tests/e2e/test_authorised.py": "writes an item as it is stored"},
+        TABLES
+        | {
+            "tests/e2e/test_authorised.py": "writes an item as it is stored",
+            "tests/e2e/test_faults.py": "reads one",
+        },
     ),
     Word(
         rf"{FROM}gates?(?!_HELD){TO}",

@@ -93,7 +93,7 @@ def replace_and_lose(known: Known) -> None:
 @pytest.mark.parametrize("names", MANY)
 @pytest.mark.parametrize(
     ("spoil", "of_each"),
-    [(archive, 4), (remove, 3), (lose, 5), (replace_and_lose, 7)],
+    [(archive, 4), (remove, 3), (lose, 6), (replace_and_lose, 10)],
     ids=["archived", "deleted", "lost", "replaced and lost"],
 )
 def test_many_names_ask_in_proportion(names: int, spoil: Callable[[Known], None], of_each: int) -> None:
@@ -103,7 +103,7 @@ def test_many_names_ask_in_proportion(names: int, spoil: Callable[[Known], None]
     found = known.drop("another.jpg")
     assert (found.state, found.reused_from) == (State.SUBMITTED, None)
     assert of_each * names <= known.requests <= of_each * names + 1
-    assert "at\nmost six requests for each output, and one for each name that its copy may get" in PAGE
+    assert "at\nmost ten requests for each output, and one for each name that its copy may get" in PAGE
 
 
 def test_a_name_is_looked_at_once() -> None:

@@ -66,7 +66,7 @@ def _fetch(client: SecretsManagerClient, arn: str) -> str:
         if error_code(error) in _VALUELESS:
             raise Unset("it has no value") from None
         if error_code(error) not in _DENIED:
-            raise
+            raise Transient(f"GetSecretValue: {error_code(error)}") from None
         raise _Denied(
             f"it may not be read ({error_code(error)}): let the functions' roles read it and use its KMS key"
         ) from None

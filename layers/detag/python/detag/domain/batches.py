@@ -105,12 +105,15 @@ def count(batch: Batch, found: Uncounted, *, moving: bool, now: float) -> Batch:
     )
 
 
+_COMES_BACK: Final = (Reason.RUNFLOW_DOWN, Reason.TOO_MANY_REQUESTS)
+
+
 def goes_on(intake: Intake, *, is_open: bool) -> bool:
     """Whether anything can go on by itself. What waits for the limit or for a person cannot; what waits for Runflow to
-    be back can. `is_open`: some open job waits neither for the intake nor for a person, and does not only test whether
-    a paused intake may go on: its probe comes every quarter of an hour for as long as nobody tops up.
+    be back, or to take more, can. `is_open`: some open job waits neither for the intake nor for a person, and does not
+    only test whether a paused intake may go on: its probe comes every quarter of an hour for as long as nobody tops up.
     """
-    return is_open or intake.state == "draining" or intake.reason is Reason.RUNFLOW_DOWN
+    return is_open or intake.state == "draining" or intake.reason in _COMES_BACK
 
 
 def waiting_for_a_person(intake: Intake) -> frozenset[Reason]:

@@ -541,7 +541,7 @@ def after_interruption(job: Job, why: str, *, now: float) -> Step | Idle:
     """
     if job.state is not State.WAITING or job.unconfirmed or job.reason is Reason.REOPENED:
         return Idle("interrupted")
-    return _interrupted(job, why, now)
+    return replace(_interrupted(job, why, now), probe=None)  # a probe that is interrupted has its time
 
 
 def _interrupted(job: Job, why: str, now: float) -> Step:

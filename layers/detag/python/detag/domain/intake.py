@@ -130,8 +130,10 @@ def reopen(intake: Intake) -> Intake:
 
 def noticed(intake: Intake, reason: Reason, now: float, *, probe: bool) -> Intake:
     """The intake once a photo has met a reason to pause it: a paused one stays as it is, whatever late answers say;
-    only its probe may pause it again.
+    only its probe may pause it again. That Runflow asks for a pause does not tell whether the cause before is gone.
     """
+    if probe and intake.state == "paused" and intake.reason is not None and reason is Reason.TOO_MANY_REQUESTS:
+        reason = intake.reason
     return pause(intake, reason, now) if intake.reason is None or intake.draining or probe else intake
 
 

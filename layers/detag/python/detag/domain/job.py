@@ -1304,13 +1304,12 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
-    others = tuple(one for one in away.earlier_runs if one != was.run_id)  # `ask_at` says whether one is new
-    closed = _closed(replace(away, earlier_runs=()), was.reason, was.detail, now, told)
-    closed = replace(closed, state=was.state, reused_from=job.reused_from, earlier_runs=others)
+    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
     if was.run_id is not None:
-        closed = replace(closed, **_spent_on(away, was.reserved_run or was.run_id))
+        others = tuple(one for one in away.earlier_runs if one != was.run_id)
+        closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
     closed = replace(closed, run_id=was.run_id, reserved_run=was.reserved_run, code=was.code)
-    ask_at = was.ask_at or closed.ask_at or ask_at
+    ask_at = was.ask_at or (closed.ask_at if away.missing_runs else ask_at)
     replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again
     closed = replace(closed, ask_at=ask_at, due_at=ask_at, replaced_runs=replaced)
     return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed

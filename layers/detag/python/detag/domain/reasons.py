@@ -64,7 +64,7 @@ class Reason(StrEnum):
         "interrupted",
         Group.WAITING,
         "AWS failed before the photo was sent.",
-        "Nothing: it is tried again for three days.",
+        "Nothing, unless its detail names a right that is missing: it is tried again for three days.",
     )
     SAME_PICTURE = (
         "same_picture",
@@ -132,7 +132,7 @@ class Reason(StrEnum):
     TOO_MANY_REQUESTS = (
         "too_many_requests",
         Group.INTAKE,
-        "For hours Runflow has answered that too many requests were sent.",
+        "Runflow answers that too many requests were sent.",
         "Nothing: one photo at a time tests whether it accepts them again. If this lasts, ask Runflow for more.",
     )
 

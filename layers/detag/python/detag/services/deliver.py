@@ -57,7 +57,7 @@ from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient
 from detag.ports.jobs import JobStore
 from detag.ports.outputs import Download, Fetcher, OutputUrlExpired, Unsafe
-from detag.ports.photos import Archived, Denied, Existing, Missing, PhotoStore, PreconditionFailed
+from detag.ports.photos import Archived, Denied, Existing, Missing, NotShown, PhotoStore, PreconditionFailed
 from detag.ports.runs import NotConfigured, OtherAccount, Runs, Unauthorized
 from detag.ports.telemetry import Telemetry
 from detag.services.budget import Budget
@@ -187,7 +187,8 @@ class Deliver:
         except (Transient, Unauthorized, NotConfigured):
             return
         if plain is not None and plain.output_urls:
-            yield replace(run, output_urls=plain.output_urls)
+            more = max(0, len(run.output_urls) + run.more_outputs - len(plain.output_urls))
+            yield replace(run, output_urls=plain.output_urls, more_outputs=more)
 
     def _use_other(self, job: Job, run: Run, result: Result, deadline: float) -> None:
         """Count an earlier or unmatched run, and use its output where the job has none."""
@@ -285,10 +286,10 @@ class Deliver:
             raise Transient("its output URLs may still be needed, and are nowhere else")
 
     def _stored_before(self, job: Job) -> tuple[Output, ...]:
-        """The same; none where that cannot be seen, once an open job is given up: it is still asked for, and used."""
+        """The same; none where an open job is given up whose outputs may not be looked at: it is still asked for."""
         try:
             return self._stored(job)
-        except Transient as error:
+        except NotShown as error:
             if job.state.terminal:
                 raise
             self._telemetry.warning("stored outputs cannot be seen", job_id=job.job_id, error=str(error))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from detag.domain import waits
 from detag.domain.backoff import Uniform
@@ -41,8 +43,9 @@ class Records:
     def _published(self, job: Job, before: Delivered) -> Delivered:
         folder = folder_of(job)
         delivered = "" if self._is_removed(job, before) else before.sequencer
-        recorded = self._recorded(job, before)
-        if is_overtaken(job, delivered=delivered, recorded=recorded) or self._was_taken_back(job, before):
+        at_key = cache(lambda: self._version_at_key(job))
+        recorded = self._recorded(job, before, at_key)
+        if is_overtaken(job, delivered=delivered, recorded=recorded) or self._was_taken_back(job, before, at_key):
             if folder is not None:  # an attempt that was interrupted may have left it, and nothing else knows of it
                 self._remove(job, folder, unless=before.record)
             return before
@@ -50,16 +53,16 @@ class Records:
         self._remove_known(job, before.record, unless=record)
         return replace(before, recorded=job.upload.sequencer, record=record)
 
-    def _was_taken_back(self, job: Job, before: Delivered) -> bool:
+    def _was_taken_back(self, job: Job, before: Delivered, at_key: Callable[[], str | None]) -> bool:
         """Whether an older upload has ended since, there again. It is looked for only where another has ended."""
         known = {*filter(None, (before.sequencer, before.recorded))}
         if job.upload.version is None or not known - {job.upload.sequencer}:
             return False
-        at_key = self._version_at_key(job)
-        if at_key is None or at_key == job.upload.version:
+        version = at_key()
+        if version is None:
             return False
         try:
-            other = self._jobs.get(replace(job.upload, version_id=at_key).job_id)
+            other = self._jobs.get(replace(job.upload, version_id=version).job_id)
         except Unreadable:
             return False
         return was_taken_back(job, other)
@@ -73,7 +76,7 @@ class Records:
         """Remove the record of a photo whose output is there, unless it is a newer version's. The caller has the right
         to store outputs of it. Raises `Transient`.
         """
-        if is_newer(job, self._recorded(job, before)):
+        if is_newer(job, self._recorded(job, before, lambda: self._version_at_key(job))):
             return before
         self._remove_known(job, before.record)
         if job.state.terminal:  # its own may be there already, by a worker that has not said so
@@ -81,13 +84,13 @@ class Records:
                 self._remove(job, folder)
         return replace(before, recorded="", record="")
 
-    def _recorded(self, job: Job, before: Delivered) -> str:
+    def _recorded(self, job: Job, before: Delivered, at_key: Callable[[], str | None]) -> str:
         """The sequencer of the newest upload whose record stays; what is at the photo's key is read only if that is not
         the job's own.
         """
         if not is_newer(job, before.recorded):
             return before.recorded
-        return newest_recorded(job, before.recorded, self._version_at_key(job))
+        return newest_recorded(job, before.recorded, at_key())
 
     def _version_at_key(self, job: Job) -> str | None:
         """The version that is at a photo's key; None where there is none that can be read."""

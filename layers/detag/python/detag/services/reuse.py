@@ -243,17 +243,11 @@ class Reuse:
         delivered = self._existing(meeting, output.key, output.version_id) if output.version_id else None
         if delivered is None:
             return GONE
-        rejected = self._is_rejected(meeting, output) or self._is_rejected_as_shown(meeting, output, delivered, shown)
-        untouched = self._replaced_by_us(meeting, delivery, output, delivered, shown)
-        return Facts(there=True, untouched=untouched, rejected=rejected)
-
-    def _is_rejected_as_shown(
-        self, meeting: _Meeting, output: Output, delivered: Existing, shown: Existing | None
-    ) -> bool:
-        """Whether the same result was stored anew at its key, as a copy onto itself does, and rejected there."""
-        if shown is None or any(shown.metadata.get(name) != delivered.metadata.get(name) for name in (JOB_ID, RUN_ID)):
-            return False
-        return self._tags(meeting, output.key, None).get(REVIEW) == REJECTED
+        return Facts(
+            there=True,
+            untouched=self._replaced_by_us(meeting, delivery, output, delivered, shown),
+            rejected=self._is_rejected(meeting, output),
+        )
 
     def _replaced_by_us(
         self, meeting: _Meeting, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
@@ -283,14 +277,24 @@ class Reuse:
 
     def _is_rejected(self, meeting: _Meeting, output: Output) -> bool:
         """Raises `Denied` where that cannot be told. Without versions another photo's output may be at its key by now:
-        its tags went with it.
+        its tags went with it. With them, what was delivered may have been stored anew, and rejected there.
         """
-        if output.version_id is None:
+        try:
             shown = self._existing(meeting, output.key)
-            if shown is None or shown.etag != output.etag:
-                return False
-        tags = self._tags(meeting, output.key, output.version_id)
-        return tags.get(REVIEW) == REJECTED
+        except NotShown:
+            shown = None
+        if output.version_id is None and (shown is None or shown.etag != output.etag):
+            return False
+        versions = [output.version_id]
+        if shown is not None and not _is_very(shown, output) and self._is_stored_anew(meeting, output, shown):
+            versions.append(None)
+        return any(self._tags(meeting, output.key, version).get(REVIEW) == REJECTED for version in versions)
+
+    def _is_stored_anew(self, meeting: _Meeting, output: Output, shown: Existing) -> bool:
+        """Whether what is at an output's key is the same result, as after a copy onto itself."""
+        delivered = self._existing(meeting, output.key, output.version_id)
+        names = (JOB_ID, RUN_ID)
+        return delivered is not None and all(shown.metadata.get(one) == delivered.metadata.get(one) for one in names)
 
     # The copies
 

@@ -15,7 +15,7 @@ from detag.domain.runs import MAX_OUTPUT_URLS
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
 from detag.ports.jobs import Delivered, DeliveryHeld, JobStore
-from detag.ports.photos import Existing, PhotoStore
+from detag.ports.photos import Existing, NotShown, PhotoStore
 from detag.ports.telemetry import Telemetry
 from detag.services.records import Records
 
@@ -87,15 +87,21 @@ class Storing:
         raise Transient("no free key for the output")
 
     def _finished(self, job: Job, before: Delivered) -> Delivered:
-        """What has been delivered of the photo, with what a worker stored that died before it could say so."""
+        """What has been delivered of the photo, with what a worker stored that died before it could say so. Where a
+        name may not be looked at, that is still to be found.
+        """
         found: list[str] = []
+        unfinished = False
         for number in range(1, MAX_OUTPUT_URLS + 1):
-            names = self._naming.all_output_keys(job.upload.key, number)
-            there = [name for name in names if self._is_ours(job, self._photos.existing(name))]
-            found += there
-            if not there:
+            before_this = len(found)
+            for name in self._naming.all_output_keys(job.upload.key, number):
+                try:
+                    found += [name] if self._is_ours(job, self._photos.existing(name)) else []
+                except NotShown:
+                    unfinished = True
+            if len(found) == before_this:
                 break
-        return replace(before, keys=tuple(dict.fromkeys((*before.keys, *found))), unfinished=False)
+        return replace(before, keys=tuple(dict.fromkeys((*before.keys, *found))), unfinished=unfinished)
 
     def _is_ours(self, job: Job, existing: Existing | None) -> bool:
         source = source_of(job.upload.bucket, job.upload.key)
@@ -116,7 +122,9 @@ class Storing:
                 after = replace(after, sequencer=job.upload.sequencer, keys=(*keys, *left))
                 return after, replace(fetched, leftovers=left)
             case Partway(done) | NotStored(done=done):
-                return replace(before, keys=tuple(dict.fromkeys((*before.keys, *filter(None, done))))), fetched
+                unclear = isinstance(fetched, NotStored)  # a write that failed may have had its effect
+                keys = tuple(dict.fromkeys((*before.keys, *filter(None, done))))
+                return replace(before, keys=keys, unfinished=before.unfinished or unclear), fetched
         return before, fetched
 
     def _removed(self, job: Job, key: str) -> bool:
