@@ -26,6 +26,7 @@ from detag.domain.runs import same_account
 from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
+from detag.ports.photos_fake import Stored as StoredObject
 from detag.ports.runs_fake import FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from tests.simulation.decided import AGAIN, belongs
@@ -657,10 +658,16 @@ class Checker:
     def _given_up(self, job: Job) -> None:
         """A run was given up. What was agreed stands here once more: the waits of detag may be wrong."""
         now, run = self._simulation.time, self._simulation.runflow.runs.get(job.run_id or "")
-        if job.reason in (Reason.NOT_PREPARED, Reason.NOT_ACCEPTED):
-            posts = self._posts.get(job.job_id, []) if job.reason is Reason.NOT_ACCEPTED else []
-            first = posts[0].at if posts else job.created_at
-            self.check("given up in time", now - first + 2 * CLOCK_SKEW >= 72 * HOUR, job)
+        if job.reason is Reason.NOT_ACCEPTED:
+            asked = job.requests[-1].at if job.requests else 0.0
+            posts = [post for post in self._posts.get(job.job_id, []) if post.at > asked]
+            accepted = [number for number, post in enumerate(posts) if post.outcome.startswith("Accepted")]
+            posts = posts[accepted[-1] + 1 :] if accepted else posts
+            lasted = now - posts[0].at if posts else 0.0
+            self.check("given up in time", lasted + 2 * CLOCK_SKEW >= 72 * HOUR, job, lasted)
+        if job.reason is Reason.NOT_PREPARED:
+            lasted = now - self._not_read_since(job)
+            self.check("given up in time", lasted + 2 * CLOCK_SKEW >= 71 * HOUR, job, lasted)
         if run is None:
             return
         since = {
@@ -672,6 +679,17 @@ class Checker:
         }
         if job.reason in since:
             self.check("given up in time", now >= since[job.reason] - 2 * CLOCK_SKEW, job)
+
+    def _not_read_since(self, job: Job) -> float:
+        """Since when nothing but failed reads was written down of a job that has just been given up for them. An hour
+        of them may be for a missing right, which is tried more often.
+        """
+        since = math.inf
+        for write in reversed(self._writes_of[job.job_id][:-1]):
+            if write.after.reason not in (Reason.INTERRUPTED, Reason.ACCESS_DENIED):
+                break
+            since = write.at
+        return since
 
     def _undeliverable_at(self, run: FakeRun, now: float) -> float:
         """When a run may be given up at the earliest: its record could not be read, or else its output not stored."""
@@ -914,6 +932,10 @@ class Checker:
             unsent = job.job_id in self._not_sent or (fed_back and job.again is None and not paid)
             good = not job.submission_no if unsent else job.state is not State.SKIPPED or fed_back
             self.check("judged by its bytes", good, job)
+            if fed_back and self._pictures[job.job_id][2] is None:
+                asked = min((one.at for one in job.requests if one.how is Way.PAID), default=math.inf)
+                early = [post for post in self._posts.get(job.job_id, []) if post.at < asked - CLOCK_SKEW]
+                self.check("judged by its bytes", not early, job, early)
         for run in simulation.runflow.runs.values():
             self.check("sent as what it is", not (run.message or "").startswith("image_url is sent as"), run)
         intake = simulation.intake
@@ -1100,9 +1122,12 @@ class Checker:
         told_at = (run.completed_at or 0.0) + run.ending.cost_after
         return run.ended and tells_cost and self.kept_at.get(run.run_id, 0.0) >= told_at
 
-    def _newer_delivered(self, job: Job) -> bool:
+    def _newer_delivered(self, job: Job, after: float = -math.inf) -> bool:
         return any(
-            other.job_id in self._delivered and other.upload.key == job.upload.key and _later(other, job)
+            other.job_id in self._delivered
+            and other.upload.key == job.upload.key
+            and _later(other, job)
+            and (other.closed_at is None or other.closed_at > after)
             for other in self._simulation.jobs.jobs.values()
         )
 
@@ -1278,7 +1303,8 @@ class Checker:
             folder = f"{place.partition('/')[0]}/"
             told_of = wanted.pop((folder, sources.get(there.metadata[RECORD_OF], "")), None)
             right = told_of is not None and told_of.job_id in there.data.decode()
-            right = right or (told_of is None and self._is_of_removed(there.data.decode()))
+            best = newest.get(sources.get(there.metadata[RECORD_OF], ""))
+            right = right or (told_of is None and best is not None and self._is_of_removed(best, folder, there))
             self.check("records", right, "false, or of another upload", place, told_of)
             if told_of is not None:
                 self._told_of_money(told_of, there.data.decode().partition("\nPhoto:")[0])
@@ -1289,10 +1315,11 @@ class Checker:
         gone = job.reason in (Reason.DELETED, Reason.REPLACED, Reason.ALREADY_CLEANED)
         return gone or job.job_id in self._delivered or _record_in(job) is not None
 
-    def _is_of_removed(self, text: str) -> bool:
+    def _is_of_removed(self, job: Job, folder: str, record: StoredObject) -> bool:
         """Whether a record is of a job that was delivered, reopened once its output was removed by hand, and failed."""
-        jobs = (job for job in self._simulation.jobs.jobs.values() if job.job_id in self._delivered and job.requests)
-        return any(job.state in FAILURES and job.job_id in text for job in jobs)
+        removed = all(self.touched.get(output.key, math.inf) <= (job.closed_at or 0.0) for output in job.stored)
+        mine = folder == _record_in(job) and job.job_id in record.data.decode()
+        return mine and removed and bool(job.requests) and job.job_id in self._delivered
 
     def _taken_back(self, newest: dict[str, Job]) -> set[str]:
         """Of each name, let the upload that is there be the newest, if it surely ended after what came later was taken
@@ -1308,7 +1335,7 @@ class Checker:
             if job.upload.version is None or not _later(best, job) or (job.job_id in self._not_there and not was_back):
                 continue
             late = gone < ended + 2 * HOUR  # its record may have come when it was gone again
-            if was_back and (late or self._newer_delivered(job)):
+            if was_back and (late or self._newer_delivered(job, after=since - HOUR)):
                 unsure.add(source_of("in", job.upload.key))
                 continue
             if ended < since - HOUR and not job.requests:

@@ -239,6 +239,47 @@ def test_retry_after_is_the_least_that_is_waited() -> None:
     assert made(after_post(Refused(429, retry_after=30.0)), SUBMITTING).not_before == NOW + 30.0
 
 
+@pytest.mark.parametrize("job", [SUBMITTING, SENT_AGAIN], ids=["clear", "unclear"])
+def test_a_429_ends_what_nothing_else_can_end(job: Job) -> None:
+    """Not where an earlier request may have made a run, nor for a probe: it tests the intake, not the photo."""
+    tired = replace(job, limited=waits.LIMITED_TRIES, unclear_posts=waits.MAX_UNCLEAR)
+    ended = after_post(Refused(429), tired)
+    if job is SUBMITTING:
+        assert made(ended, tired).reason is Reason.NOT_ACCEPTED
+    else:
+        assert (ended.pauses, made(ended, tired).reason) == (Reason.TOO_MANY_REQUESTS, Reason.UNCONFIRMED)
+    probe = after_post(Refused(429), tired, probe=True)
+    assert (probe.pauses, made(probe, tired).state) == (Reason.TOO_MANY_REQUESTS, State.WAITING)
+    assert made(probe, tired).unclear_posts == waits.MAX_UNCLEAR
+    once_more = replace(tired, unclear_posts=0)
+    assert made(after_post(Refused(429), once_more), once_more).unclear_posts == 1
+
+
+def test_an_unclear_answer_ends_a_row_of_429s() -> None:
+    job = replace(SUBMITTING, limited=waits.LIMITED_TRIES)
+    assert made(after_post(Ambiguous("5xx"), job), job).limited == 0
+
+
+# What AWS fails for
+
+
+@pytest.mark.parametrize(
+    "job",
+    [SUBMITTING, UNCONFIRMED, SUBMITTED, replace(WAITING, reason=Reason.REOPENED)],
+    ids=["being sent", "unconfirmed", "submitted", "asked for"],
+)
+def test_only_what_nothing_was_sent_for_is_counted(job: Job) -> None:
+    """Any other has deadlines of its own: days of failures do not end it."""
+    job = replace(job, tries=waits.INTERRUPTED_TRIES)
+    assert decisions.after_interruption(job, "S3 timeout", now=NOW) == Idle("interrupted")
+
+
+def test_an_interruption_says_nothing_of_a_probe() -> None:
+    found = decisions.after_interruption(WAITING, "S3 timeout", now=NOW)
+    assert isinstance(found, Step)
+    assert (found.probe, made(found, WAITING).reason) == (None, Reason.INTERRUPTED)
+
+
 # The search
 
 

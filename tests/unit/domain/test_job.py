@@ -264,6 +264,14 @@ def test_jobs_that_wait_for_the_intake_are_ordered_by_upload() -> None:
     assert released.due_shard is not None and released.due_shard.startswith("due#")
 
 
+def test_what_is_released_waits_for_as_long_as_runflow_asked() -> None:
+    """And a new row of 429s begins."""
+    waits = replace(jobs.wait_for_intake(waiting(), Reason.TOO_MANY_REQUESTS), not_before=NOW + 900, limited=24)
+    released = jobs.release(waits, NOW, NOW + 300)
+    assert (released.not_before, released.due_at, released.limited) == (NOW + 900, NOW + 900, 0)
+    assert jobs.release(waits, NOW + 1_000, NOW + 1_300).not_before == NOW + 1_000
+
+
 def test_shards_of_the_due_index_are_used_evenly() -> None:
     shards = [jobs.new(replace(UPLOAD, version_id=str(n)), NOW).due_shard for n in range(4_000)]
     assert {shard: shards.count(shard) for shard in set(shards)}.keys() == {f"due#{n}" for n in range(DUE_SHARDS)}

@@ -10,7 +10,7 @@ import pytest
 
 from detag.domain.job import Job, Reservation, State, Upload
 from detag.domain.reasons import Group, Reason
-from detag.domain.records import newest_recorded, text_of
+from detag.domain.records import newest_recorded, text_of, was_taken_back
 
 STATES = {Group.FAILED: State.FAILED, Group.CANCELLED: State.CANCELLED, Group.SKIPPED: State.SKIPPED}
 UPLOAD = Upload("in", "shoe.jpg", "v1", "01", "e1", 1_000, 1_795_453_200.0)
@@ -117,3 +117,21 @@ def test_whose_record_stays(version_id: str | None, recorded: str, at_key: str |
     """That of a newer version, unless it was taken back: then the photo's own is at its key."""
     job = Job(upload=replace(UPLOAD, version_id=version_id))
     assert newest_recorded(job, recorded, at_key) == stays
+
+
+@pytest.mark.parametrize(
+    ("state", "sequencer", "ended", "taken_back"),
+    [
+        (State.SKIPPED, "00", 20.0, True),
+        (State.SKIPPED, "00", 10.0, False),
+        (State.SKIPPED, "00", None, False),
+        (State.SKIPPED, "02", 20.0, False),
+        (State.SUPERSEDED, "00", 20.0, False),
+    ],
+)
+def test_what_was_taken_back(state: State, sequencer: str, ended: float | None, taken_back: bool) -> None:
+    """An older upload is there, and ended later; one that gave way says nothing."""
+    job = Job(upload=replace(UPLOAD, sequencer="01"), state=State.FAILED, closed_at=10.0)
+    assert not was_taken_back(job, None)
+    there = Job(upload=replace(UPLOAD, sequencer=sequencer, version_id="v0"), state=state, closed_at=ended)
+    assert was_taken_back(job, there) is taken_back

@@ -14,7 +14,7 @@ from detag.domain.naming import FAILED_RECORDS, JOB_ID, RUN_ID, SEQUENCER, SOURC
 from detag.domain.reasons import Reason
 from detag.domain.waits import DELIVERY, NO_OUTPUT, UNKNOWN_RUN
 from detag.ports.errors import Conflict, Transient
-from detag.ports.photos import PreconditionFailed
+from detag.ports.photos import Existing, PreconditionFailed
 from detag.ports.photos_fake import Stored
 from detag.ports.runs_fake import CANCELLED, FAILED, Ending, FakeRun, clean, tiny_image
 from tests.unit.services.harness import Harness, submitted
@@ -245,6 +245,27 @@ def test_a_job_does_not_fail_while_its_own_output_is_stored() -> None:
     harness.arrive()
     harness.wait(UNKNOWN_RUN.seconds + 1)
     assert (harness.arrive().state, harness.job.outputs) == (State.DELIVERED, ("shoe.jpg.webp",))
+
+
+def test_a_part_that_a_dead_worker_stored_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stored one of two outputs, and the other is never there to be fetched: the record says how many there are."""
+    harness = submitted(Ending(images=2))
+    harness.wait(100.0)
+    real = harness.photos.put
+
+    def put(key: str, *arguments: Any) -> Existing:
+        if harness.photos.outputs:
+            raise KeyboardInterrupt
+        return real(key, *arguments)
+
+    monkeypatch.setattr(harness.photos, "put", put)
+    with pytest.raises(KeyboardInterrupt):  # the process is gone
+        harness.arrive()
+    harness.broken["fetcher.open"] = Transient("connection refused")
+    while harness.job.state is State.SUBMITTED:
+        harness.arrive()
+        harness.wait(3_600.0)
+    assert (harness.job.state, len(harness.job.outputs), harness.job.partial) == (State.DELIVERED, 1, True)
 
 
 def test_a_late_result_that_was_cut_short_is_finished() -> None:

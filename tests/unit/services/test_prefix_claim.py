@@ -256,6 +256,39 @@ def test_a_claim_is_looked_at_every_two_minutes() -> None:
     assert harness.jobs.intake().reason is Reason.PREFIX_TAKEN
 
 
+def test_a_photo_waits_while_the_claim_cannot_be_read() -> None:
+    """However long: nothing is wrong with the photo. It has an item at once, and needs no person."""
+    broken = False
+
+    def effect(name: str) -> AbstractContextManager[None]:
+        if broken and name == "stacks.read":
+            raise Transient("S3 timeout")
+        return nullcontext()
+
+    harness = stack(FakeStacks(effect), "a")
+    sweep(harness)
+    harness.wait(CLAIM_TRUSTED.seconds + 1.0)
+    broken = True
+    assert harness.send(harness.upload()).state is State.WAITING
+    for _ in range(4 * 24):
+        minute(harness)
+        harness.wait(3_540.0)
+    assert (harness.job.state, harness.job.reason) == (State.WAITING, Reason.READY)
+    broken = False
+    minutes(20, harness)
+    assert harness.job.state is State.SUBMITTED
+
+
+def test_an_upload_without_an_item_is_sent_again_by_its_queue() -> None:
+    """Neither the claim nor the item can be reached."""
+    harness = stack(FakeStacks(), "a")
+    sweep(harness)
+    harness.broken = {"photos.read_head": Transient("S3 timeout"), "jobs.save": Transient("DynamoDB timeout")}
+    with pytest.raises(Transient, match="DynamoDB timeout"):
+        send(harness, "shoe.jpg")
+    assert not harness.jobs.jobs
+
+
 @pytest.mark.parametrize(("before", "paid"), [(61.0, 2), (59.0, 1)])
 def test_a_claim_that_is_not_renewed_is_not_paid_by(before: float, paid: int) -> None:
     """Another stack, whose clock may be ahead, will clean what is uploaded a day after."""

@@ -7,7 +7,7 @@ import pytest
 from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.ports.errors import Conflict, Transient
-from detag.ports.runs_fake import Ending
+from detag.ports.runs_fake import Ending, tiny_image
 from tests.unit.services.harness import Harness, submitted
 
 
@@ -43,6 +43,21 @@ def test_a_record_that_fails_leaves_the_photo_to_others() -> None:
     harness.broken["photos.put_record"] = Transient("S3 throttled")
     assert harness.send(harness.upload(data=b"words")).pending == ("record",)
     harness.jobs.begin_delivery("in", "shoe.jpg", "another", harness.clock.now() + 1.0)
+
+
+def test_an_item_that_cannot_be_read_takes_no_record_away() -> None:
+    """An older photo is at the key again; whether it ended since cannot be told."""
+    harness = Harness()
+    older = harness.clean("shoe.jpg", tiny_image("image/jpeg", b"older"))
+    harness.broken["photos.put_record"] = Transient("S3 throttled")
+    harness.submit.handle(harness.upload(data=b"words"), harness.clock.monotonic() + 30.0)
+    newer = list(harness.jobs.jobs.values())[-1]
+    assert newer.pending == ("record",)
+    harness.photos.delete("in", "shoe.jpg", newer.upload.version_id)
+    harness.jobs.unreadable.add(older.job_id)
+    harness.broken.clear()
+    harness.give({"job_id": newer.job_id, "run_id": None})
+    assert records(harness) == ["_skipped/shoe.jpg.txt"]
 
 
 def test_a_delivery_waits_for_a_record_that_cannot_be_removed() -> None:
