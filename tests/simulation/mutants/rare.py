@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 KEPT_BY: Final[dict[str, str]] = {
+    "a run that cannot be read stops no other": (
+        "test_directed_unreadable_runs.py::test_one_record_that_cannot_be_read_delays_no_other[2]"
+    ),
     "of failed runs one that was charged is adopted": (
         "../unit/domain/test_decisions.py::test_of_failed_runs_one_that_was_charged_is_adopted"
     ),
