@@ -512,7 +512,7 @@ def _forbidden() -> Iterator[Row]:
         yield known, job, decisions.screen_photo(job, Forbidden("{reason}"), None, CRITERIA, now=NOW)
     failing = replace(WAITING, reason=Reason.INTERRUPTED, tries=waits.INTERRUPTED_TRIES)
     for known, job in (("AWS fails when it is read", WAITING), ("the same, for three days", failing)):
-        yield known, job, decisions.after_interruption(job, "{reason}", now=NOW)
+        yield known, job, decisions.if_interrupted(job)("{reason}", NOW)
 
 
 def _after_post() -> Iterator[Row]:

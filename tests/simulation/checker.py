@@ -42,7 +42,7 @@ INVARIANTS: Final = {
     "decision on the item": "an item says which decision led to where its job stands",
     "no body at rest": "an item keeps a body only while it may have to be sent again",
     "one writer at a time": "a job, and the intake, only ever move forward from what the writer read",
-    "terminal is final": "no job leaves a terminal state, except for a delivery after a failure, or on request",
+    "terminal is final": "no job leaves a terminal state, except for a delivery where it had none, or on request",
     "reopened on request": "a closed job is opened again only by a request that was made, and once for each",
     "asked for what is there": "a request to ask sends nothing, and leaves the job as it was where nothing is there",
     "reopened as it was": "a job that was only asked for ends delivered, superseded, or as it was before",
@@ -327,7 +327,7 @@ class Checker:
             if after.reason is not Reason.NOT_A_PHOTO:
                 self.last_end = max(self.last_end, after.closed_at)
         if after.state.terminal:
-            late = after.state in FAILURES and (
+            late = after.state is not State.DELIVERED and (
                 after.repairable or after.earlier_runs or after.unaccounted or after.unknown_runs
             )
             self.check("no body at rest", after.body is None and bool(late or not after.source_metadata), after)
@@ -336,7 +336,8 @@ class Checker:
             if after.state is not State.SUBMITTING and not after.unconfirmed:
                 self.check("no body at rest", after.body is None, after)
         if before is not None and before.state.terminal and after.state is not before.state:
-            other = after.run_id != before.run_id and before.state in FAILURES  # another paid run of the photo
+            has_none = before.state is not State.DELIVERED and before.reason is not Reason.NEWER_DELIVERED
+            other = after.run_id != before.run_id and has_none  # another paid run of the photo
             repaired = after.state is State.DELIVERED and (before.repairable or other)
             self.check("terminal is final", repaired or after.state is State.WAITING, before, after)
         self._reopened(before, after)
@@ -1041,8 +1042,7 @@ class Checker:
 
     def _refused(self, job: Job) -> bool:
         """Whether Runflow refused the photo for good; a job that was sent before without an answer says so."""
-        posts = self._posts.get(job.job_id, [])
-        refused = bool(posts) and posts[-1].outcome == "Refused 422"
+        refused = any(post.outcome == "Refused 422" for post in self._posts.get(job.job_id, []))
         return refused and job.reason in (Reason.REFUSED, Reason.REFUSED_UNCONFIRMED)
 
     def _misled(self, job: Job) -> bool:
@@ -1100,7 +1100,7 @@ class Checker:
             if run.status in ("succeeded", "partial_succeeded")  # a cancelled one has none
             if run.run_id in known or run.request["client_ref"] not in answered
         ]
-        has_none = job.state is not State.SUPERSEDED and job.reused_from is None
+        has_none = job.reason is not Reason.NEWER_DELIVERED and job.reused_from is None
         return bool(good) and has_none and not self._newer_delivered(job)
 
     def _asked_for(self, run: FakeRun, job: Job) -> bool:

@@ -194,8 +194,11 @@ def test_money_of_an_unconfirmed_post_stays_reserved(simulation: Simulation) -> 
     assert (used(simulation), runflow.billed) == (Decimal(2), 2 * PRICE)
 
 
-def test_a_superseded_jobs_earlier_run_is_counted(simulation: Simulation) -> None:
-    """A run failed free, and its photo was deleted; Runflow tries the run again, and its callback is lost."""
+@pytest.mark.parametrize("lost", [False, True], ids=["callback", "callback lost"])
+def test_a_superseded_jobs_earlier_run_is_delivered(simulation: Simulation, lost: bool) -> None:
+    """A run failed free, and its photo was deleted; Runflow tries the run again, and bills it: what was paid for is
+    delivered, as it would be had the photo been deleted while it ran.
+    """
     simulation.unmatched_runs = 0
     simulation.runflow.endings = [FREE]
     job = upload(simulation)
@@ -203,12 +206,14 @@ def test_a_superseded_jobs_earlier_run_is_counted(simulation: Simulation) -> Non
     simulation.delete("shoe.jpg")
     while simulation.jobs.jobs[job].state is not State.SUPERSEDED:
         pass_time(simulation, 10.0)
-    simulation.runflow.deaf = True
+    simulation.runflow.deaf = lost
     simulation.runflow.try_again(first_run(simulation))
     simulation.runflow.tried_again.add(first_run(simulation).run_id)
     pass_time(simulation, 60.0)
     rest(simulation)
     assert (simulation.runflow.billed, used(simulation)) == (PRICE, Decimal(1))
+    assert simulation.jobs.jobs[job].state is State.DELIVERED
+    assert {*simulation.photos.outputs} == {"shoe.jpg.webp"}
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["callback", "callback lost"])

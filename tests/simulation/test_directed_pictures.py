@@ -144,12 +144,17 @@ def test_a_wake_that_is_lost_costs_a_wait_only() -> None:
     rest(simulation)
 
 
-@pytest.mark.parametrize("data", [None, b"retouched"])
-def test_what_a_person_deleted_or_overwrote_is_paid_anew(data: bytes | None) -> None:
+@pytest.mark.parametrize(("data", "keeps"), [(None, False), (b"retouched", False), (b"retouched", True)])
+def test_what_a_person_deleted_or_overwrote_is_paid_anew(data: bytes | None, keeps: bool) -> None:
+    """Also where the tool that retouched it `keeps` the metadata."""
     simulation = played()
     upload(simulation, "a.jpg", "same")
     pass_time(simulation, HOUR)
+    delivered = simulation.photos.outputs["a.jpg"]
     simulation.change_by_hand("a.jpg", data)
+    if keeps:
+        retouched = simulation.photos.outputs["a.jpg"]
+        simulation.photos.outputs["a.jpg"] = replace(retouched, metadata=delivered.metadata)
     second = upload(simulation, "b.jpg", "same")
     pass_time(simulation, HOUR)
     third = upload(simulation, "c.jpg", "same")

@@ -177,6 +177,10 @@ def test_an_override_is_read_leniently(written: dict[str, Any], expected: Overri
         {"paused": {"S": "perhaps"}},
         {"paused": {"N": "1"}},
         {"paused": {"BOOL": False}, "limit_usd": {"S": "ten"}},
+        {"Paused": {"BOOL": True}},
+        {"paused": {"BOOL": False}, "PAUSED": {"BOOL": True}},
+        {"limit": {"N": "25"}},
+        {"DailySpendLimitUsd": {"N": "25"}},
     ],
 )
 def test_an_override_that_cannot_be_understood_pauses(written: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ ONLY_WHEN: dict[str, Callable[[Job], bool]] = {
     ),
     "after a submission without a clear answer": lambda job: job.submission_no > 0,
     "from the claim until nothing more can be delivered, where there is any": lambda job: (
-        job.submission_no > 0 and job.state not in (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)
+        job.submission_no > 0 and job.state is not State.DELIVERED
     ),
     "once the run is known, unless it failed and another follows": lambda job: (
         job.state not in (State.WAITING, State.SUBMITTING, State.SKIPPED)

@@ -148,6 +148,7 @@ def test_ends_are_counted_of_each_day_up_to_five_minutes_ago() -> None:
     until, days = span(Batch(counted_to=midnight - 700.0), midnight + 400.0)
     assert (until, days) == (midnight + 400.0 - LATE_END.seconds, ["2026-11-23", "2026-11-24"])
     assert len(span(Batch(counted_to=midnight - 3 * 86_400.0 - 1), midnight)[1]) == 4
+    assert len(span(Batch(counted_to=-1.0), midnight)[1]) == 90, "no closed job is kept for longer"
 
 
 def test_a_stack_that_does_nothing_writes_once_an_hour() -> None:

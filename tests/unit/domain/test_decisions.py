@@ -271,11 +271,11 @@ def test_an_unclear_answer_ends_a_row_of_429s() -> None:
 def test_only_what_nothing_was_sent_for_is_counted(job: Job) -> None:
     """Any other has deadlines of its own: days of failures do not end it."""
     job = replace(job, tries=waits.INTERRUPTED_TRIES)
-    assert decisions.after_interruption(job, "S3 timeout", now=NOW) == Idle("interrupted")
+    assert decisions.if_interrupted(job)("S3 timeout", NOW) == Idle("interrupted")
 
 
 def test_an_interruption_says_nothing_of_a_probe() -> None:
-    found = decisions.after_interruption(WAITING, "S3 timeout", now=NOW)
+    found = decisions.if_interrupted(WAITING)("S3 timeout", NOW)
     assert isinstance(found, Step)
     assert (found.probe, made(found, WAITING).reason) == (None, Reason.INTERRUPTED)
 
@@ -607,6 +607,17 @@ def test_a_run_that_says_it_is_a_part_is_found_stored_as_one() -> None:
     run = Run(SUBMITTED.run_id or "", RunStatus.PARTIAL, output_urls=("https://x/1",))
     step = decisions.found_stored(SUBMITTED, run, Stored(("a.jpg",), "", same_photo=True), now=NOW)
     assert isinstance(step, Step) and made(step, SUBMITTED).partial
+
+
+def test_another_runs_unsafe_output_is_not_asked_for_for_ever() -> None:
+    """It is the last one of the closed job that is asked for: the next time is set, or there is none."""
+    job = fail(SUBMITTING, Reason.REFUSED_UNCONFIRMED, "", NOW, free=False)
+    job = replace(job, run_id=None, earlier_runs=("run-1",), unaccounted=(), ask_at=NOW, due_at=NOW)
+    run = Run("run-1", RunStatus.SUCCEEDED, output_urls=("https://x/1",), client_ref="x")
+    step = decisions.after_fetch_of_other(job, run, Stored((), "output 1: no image"), now=NOW)
+    assert isinstance(step, Step)
+    due_at = made(step, job).due_at
+    assert due_at is None or due_at > NOW
 
 
 # What is screened

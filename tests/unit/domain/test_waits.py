@@ -60,6 +60,7 @@ AGREED = {
     "before the start of the latest complete scan": 86_400.0,
     "before a bucket that was too large is scanned again": 86_400.0,
     "an upload may be recovered": 80 * 86_400.0,
+    "a URL that is only compared": 60.0,
     "between two looks at the claims to folders": 120.0,
     "between two renewals of a claim to a folder": 43_200.0,
     "after its renewal a stack pays by a claim to a folder": 86_400.0,

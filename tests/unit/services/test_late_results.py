@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -185,3 +186,28 @@ def test_only_time_in_its_own_trouble_counts() -> None:
         harness.arrive()
     assert 72 * 3600.0 - 7200.0 <= harness.clock.now() - seen_at <= 72 * 3600.0 + 7200.0
     assert harness.job.reason is Reason.UNDELIVERABLE
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"ignored_names": "shoe*"}, Reason.NOT_A_PHOTO),
+        ({"photo_types": "PNG"}, Reason.UNSUPPORTED_TYPE),
+        ({"places": {"input_prefix": "photos/"}}, Reason.ELSEWHERE),
+    ],
+)
+def test_a_skipped_photos_earlier_run_is_delivered(changed: dict[str, Any], why: Reason) -> None:
+    """A run failed free, and the photo would not be sent any more, as an operator has changed a parameter. Then Runflow
+    tries the run again, and bills it.
+    """
+    harness = submitted(FREE)
+    harness.wait(60.0)
+    harness.arrive()
+    harness.deploy(**changed)
+    harness.wait(3_600.0)
+    harness.send_to(harness.job)
+    assert (harness.job.state, harness.job.reason) == (State.SKIPPED, why)
+    run = harness.run
+    run.status, run.billed, run.ending = "succeeded", PRICE, Ending()
+    assert harness.arrive(run).state is State.DELIVERED
+    assert {*harness.photos.outputs} == {"shoe.jpg.webp"}, "its record is gone"

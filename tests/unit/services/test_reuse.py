@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from detag.domain.job import Job, State
-from detag.domain.naming import SEQUENCER, SOURCE_KEY
+from detag.domain.naming import JOB_ID, SEQUENCER, SOURCE_KEY
 from detag.domain.picture import MAX_NAMES, Result
 from detag.ports.photos import Denied, Existing, Missing
 from detag.ports.runs_fake import tiny_image
@@ -86,15 +86,24 @@ def lose(known: Known) -> None:
 def replace_and_lose(known: Known) -> None:
     """Newer outputs of the same photos are at their names; each version of before is gone as soon as it is copied."""
     for key in known.keys:
-        known.photos.outputs[key] = replace(known.photos.outputs[key], etag="newer", version_id="newer")
+        shown = known.photos.outputs[key]
+        metadata = {**shown.metadata, JOB_ID: "newer"}
+        known.photos.outputs[key] = replace(shown, etag="newer", version_id="newer", metadata=metadata)
+    lose(known)
+
+
+def store_anew_and_lose(known: Known) -> None:
+    """Each was copied onto itself."""
+    for key in known.keys:
+        known.photos.outputs[key] = replace(known.photos.outputs[key], version_id="newer")
     lose(known)
 
 
 @pytest.mark.parametrize("names", MANY)
 @pytest.mark.parametrize(
     ("spoil", "of_each"),
-    [(archive, 4), (remove, 3), (lose, 6), (replace_and_lose, 10)],
-    ids=["archived", "deleted", "lost", "replaced and lost"],
+    [(archive, 4), (remove, 3), (lose, 6), (replace_and_lose, 8), (store_anew_and_lose, 10)],
+    ids=["archived", "deleted", "lost", "replaced and lost", "stored anew and lost"],
 )
 def test_many_names_ask_in_proportion(names: int, spoil: Callable[[Known], None], of_each: int) -> None:
     """What is there, whether it was rejected, and the attempt; one of them all is of the photo's own name."""

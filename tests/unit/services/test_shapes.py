@@ -8,6 +8,7 @@ import pytest
 
 from detag.domain.job import State
 from detag.domain.reasons import Reason
+from detag.ports.runs_fake import tiny_image
 from tests.shapes import ANIMATIONS, RAWS, SENT, SHAPES, TOO_LARGE, UNSEEN_END, UNSUPPORTED
 from tests.unit.services.harness import Harness
 
@@ -79,6 +80,14 @@ def test_no_raw_file_passes_as_a_tiff(name: str) -> None:
     harness.send(harness.upload("shoe", RAWS[name][0]))
     assert (harness.job.state, harness.job.reason) == (State.SKIPPED, Reason.UNSUPPORTED_TYPE)
     assert harness.runs.runs == {}
+
+
+def test_no_type_is_advised_that_is_skipped_too() -> None:
+    harness = Harness(photo_types="JPEG")
+    harness.send(harness.upload("shoe", tiny_image("image/png", b"1")))
+    assert harness.job.reason is Reason.UNSUPPORTED_TYPE
+    assert "save the photo as JPEG and upload that" in (harness.job.detail or "")
+    assert "PNG or" not in harness.job.reason.do
 
 
 def test_only_what_can_be_let_through_names_the_parameter() -> None:

@@ -781,14 +781,18 @@ def read_batch(item: Mapping[str, Any]) -> Batch:
     return Batch(**_fields(BATCH_ATTRIBUTES, item))
 
 
+_OVERRIDES: Final = ("pause", "limit")
+
+
 def read_override(item: Mapping[str, Any]) -> Override:
     """What an operator wrote by hand: `paused` true or false, `limit_usd` an amount or "none", each as text or not.
 
-    What cannot be understood pauses: nothing is paid for on a guess.
+    What cannot be understood pauses, as does a name that is nearly one of the two: nothing is paid for on a guess.
     """
     values = {name: str(value).strip().lower() for name, attribute in item.items() for value in attribute.values()}
     paused, limit = values.get("paused"), values.get("limit_usd")
-    if paused not in (None, "true", "false") or not _is_limit(limit):
+    misspelt = any(word in name.lower() for name in values.keys() - {"paused", "limit_usd"} for word in _OVERRIDES)
+    if misspelt or paused not in (None, "true", "false") or not _is_limit(limit):
         return Override(paused=True)
     return Override(paused=None if paused is None else paused == "true", limit_usd=limit)
 

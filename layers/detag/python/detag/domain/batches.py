@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from detag.domain import waits
 from detag.domain.intake import Intake
-from detag.domain.job import DAY_SECONDS, Job, State
+from detag.domain.job import DAY_SECONDS, RETENTION_SECONDS, Job, State
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.records import NOT_A_PHOTO
@@ -79,7 +79,7 @@ def span(batch: Batch, now: float) -> tuple[float, list[str]]:
     looked at its clock, and an index shows it later still.
     """
     until = now - waits.LATE_END.seconds
-    days, at = [], batch.counted_to
+    days, at = [], max(batch.counted_to, now - RETENTION_SECONDS)  # no item is older, whatever this one says
     while at < until and day_of(at) != day_of(until):
         days.append(day_of(at))
         at += DAY_SECONDS

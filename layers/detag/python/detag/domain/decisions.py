@@ -12,7 +12,7 @@ Services ask, then carry out the answer. `docs/decision-tables.md` shows each of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -437,7 +437,8 @@ def screen_photo(
             return _not_read(job, head, now)
     whole = len(head.data) == head.size
     try:
-        image = sniff(head.data, head.size, {*DELIVERABLE, *criteria.photo_types}, most_pixels=None)
+        known = {*DELIVERABLE, *criteria.photo_types}
+        image = sniff(head.data, head.size, known, most_pixels=None, wanted=criteria.photo_types)
         check_photo(image, criteria.most_pixels, criteria.photo_types)
         match head.data if whole else tail:
             case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
@@ -535,13 +536,13 @@ def _not_read(job: Job, seen: NotRead, now: float) -> Step:
     return _read_again(Reason.ACCESS_DENIED, now + waits.ACCESS_DENIED.seconds(tries, max), seen.why)
 
 
-def after_interruption(job: Job, why: str, *, now: float) -> Step | Idle:
-    """What follows where AWS failed: for a photo that nothing was sent for it may fail for ever. Any other comes due
-    again, and has deadlines of its own.
+def if_interrupted(job: Job) -> Callable[[str, float], Step | Idle]:
+    """What would follow if AWS failed, by why and when: for a photo that nothing was sent for it may fail for ever. Any
+    other comes due again, and has deadlines of its own.
     """
     if job.state is not State.WAITING or job.unconfirmed or job.reason is Reason.REOPENED:
-        return Idle("interrupted")
-    return replace(_interrupted(job, why, now), probe=None)  # a probe that is interrupted has its time
+        return lambda _why, _now: Idle("interrupted")
+    return lambda why, now: replace(_interrupted(job, why, now), probe=None)  # a probe has its time
 
 
 def _interrupted(job: Job, why: str, now: float) -> Step:
@@ -857,7 +858,7 @@ def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: 
     """
     if probe or job.limited >= waits.LIMITED_TRIES:
         if job.unclear_posts >= waits.MAX_UNCLEAR and not job.is_unanswered and not probe:
-            return not_accepted(job, now)
+            return not_accepted(f"{job.unclear_posts} requests, the latest {job.client_ref}", now)
         reason = Reason.TOO_MANY_REQUESTS
         return _refused_for_now(job, reason, refusal, now, at_least=at_least, counts=not probe)
     wait = waits.RATE_LIMITED.seconds(job.limited, uniform, at_least=at_least)
@@ -866,9 +867,10 @@ def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: 
     return Step(move=limited, decision=decision, why="rate limited")
 
 
-def not_accepted(job: Job, now: float) -> Step:
-    """No request made a run, so that nothing was paid: what turns up all the same is still used."""
-    said = f"{job.unclear_posts} requests, the latest {job.client_ref}"
+def not_accepted(said: str, now: float) -> Step:
+    """No request made a run, so that nothing was paid: what turns up all the same is still used. `said`: how many there
+    were, and the name of the latest.
+    """
     closed = move(fail, Reason.NOT_ACCEPTED, said, now, free=True)
     return Step(move=closed, decision="given up", why=Reason.NOT_ACCEPTED.value, warns=True)
 
@@ -1070,7 +1072,9 @@ def after_other_run(job: Job, run: Run, *, now: float) -> Step | Idle | FetchOth
             taken = move(take_over, run.run_id, now, due_at, client_ref=run.client_ref)
             why = f"it has succeeded: {run.run_id}"
             return Step(move=taken, decision="another run taken over", why=why, warns=True)
-        case State.SUBMITTED | State.FAILED | State.CANCELLED:
+        case State.DELIVERED:
+            pass
+        case _ if job.reason is not Reason.NEWER_DELIVERED:  # the photo may be gone: what was paid for is delivered
             return FetchOther(run) if run.output_urls else _await_other(job, run, Again(NO_OUTPUT_YET), now)
     return _await_other(job, run, Idle("another run of the job is not needed"), now)
 
@@ -1219,7 +1223,7 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
                 remembered=same_photo and shows_picture(job, run),
             )
             return Step(move=other, decision="delivered", why=f"from another paid run of the photo: {run.run_id}")
-    return Idle("another run of the job has no output to store")
+    return _await_other(job, run, Idle("another run of the job has no output to store"), now)
 
 
 # Reopened

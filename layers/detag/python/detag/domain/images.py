@@ -103,21 +103,25 @@ def headers_go_on(head: bytes, size: int) -> bool:
 
 
 def sniff(
-    head: bytes, size: int, types: Collection[str] = DELIVERABLE, most_pixels: int | None = MAX_OUTPUT_PIXELS
+    head: bytes,
+    size: int,
+    types: Collection[str] = DELIVERABLE,
+    most_pixels: int | None = MAX_OUTPUT_PIXELS,
+    wanted: Collection[str] = ACCEPTED,
 ) -> Image:
     """The image of one of these types that begins with `head` and is `size` bytes long; None for any number of pixels.
-    Raises `NotAnImage` or a kind of it.
+    Raises `NotAnImage` or a kind of it, which advises one of the `wanted` types.
     """
     content_type = type_of(head)
     if (content_type or "").startswith("video/"):
-        frame = "save one frame of it as JPEG or PNG and upload that"
+        frame = f"save one frame of it as {_any_of(wanted)} and upload that"
         raise Film(f"{content_type} is a film, and only photos are cleaned", frame)
     if content_type is None or not content_type.startswith("image/"):
         raise NotAnImage(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
         )
     if content_type not in _LAYOUTS or content_type not in types:
-        raise _unsupported(content_type)
+        raise _unsupported(content_type, wanted)
     if content_type in _ENDS and _ENDS[content_type](head) > size:
         raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     width, height, begins, animated = _LAYOUTS[content_type](head)
@@ -135,10 +139,10 @@ def check_photo(image: Image, most_pixels: int, types: Collection[str] = ACCEPTE
     if image.animated:
         raise Unsupported(
             f"this {image.content_type} file is an animation",
-            "save one frame of it as JPEG, PNG or WebP and upload that",
+            f"save one frame of it as {_any_of(types)} and upload that",
         )
     if image.content_type not in types:
-        raise _unsupported(image.content_type)
+        raise _unsupported(image.content_type, types)
     if image.width * image.height > most_pixels:
         raise _too_large(image.width, image.height, most_pixels)
 
@@ -196,7 +200,13 @@ _SMALLEST: Final = 33
 """Bytes of the shortest header that tells dimensions: a file below was cut within it."""
 
 
-def _unsupported(content_type: str) -> Unsupported:
+def _any_of(types: Collection[str]) -> str:
+    """The names of types of photos: "JPEG, PNG or WebP"."""
+    *others, last = (name for name, known in PHOTO_TYPES.items() if set(known) & set(types))
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _unsupported(content_type: str, types: Collection[str]) -> Unsupported:
     name = next((name for name, types in PHOTO_TYPES.items() if content_type in types), None)
     if name == "HEIC":
         return Unsupported(
@@ -206,9 +216,7 @@ def _unsupported(content_type: str) -> Unsupported:
             "reopen the photo (unpaid)",
         )
     other = f"; or add {name} to the parameter PhotoTypes and reopen the photo (unpaid)" if name else ""
-    return Unsupported(
-        f"{content_type} is not supported", f"save the photo as JPEG, PNG or WebP and upload that{other}"
-    )
+    return Unsupported(f"{content_type} is not supported", f"save the photo as {_any_of(types)} and upload that{other}")
 
 
 def _too_large(width: int, height: int, most: int) -> TooManyPixels:

@@ -910,7 +910,7 @@ def retry(job: Job, *, not_before: float, url_expired: bool, detail: str | None,
 def skip(job: Job, reason: Reason, detail: str, now: float) -> Job:
     """Close a job whose upload is not a photo that detag handles."""
     _require(reason.group is Group.SKIPPED, f"skip as {reason}", job)
-    return _closed(job, reason, detail, now)
+    return _with_metadata(job, _closed(job, reason, detail, now))
 
 
 @transition(
@@ -927,7 +927,7 @@ def supersede(
     ask what its run cost.
     """
     _require(reason.group is Group.SUPERSEDED, f"supersede as {reason}", job)
-    return _closed(job, reason, detail, now, cost, ask_at)
+    return _with_metadata(job, _closed(job, reason, detail, now, cost, ask_at))
 
 
 @transition(
@@ -1080,6 +1080,8 @@ def deliver(
     State.SUBMITTED,
     State.FAILED,
     State.CANCELLED,
+    State.SKIPPED,
+    State.SUPERSEDED,
     to=State.DELIVERED,
     by="deliver",
     when="another paid run of the photo has succeeded, and its outputs are stored",
@@ -1145,7 +1147,7 @@ def _billed(reservation: Reservation | None, cost: str | None) -> Reservation | 
 
 
 def _with_metadata(before: Job, closed: Job) -> Job:
-    """A failed or cancelled job keeps the photo's own metadata while another result of it may still be delivered."""
+    """A closed job keeps the photo's own metadata while another result of it may still be delivered."""
     late = (
         closed.unaccounted
         or closed.earlier_runs
@@ -1312,7 +1314,7 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     ask_at = was.ask_at or (closed.ask_at if away.missing_runs else ask_at)
     replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again
     closed = replace(closed, ask_at=ask_at, due_at=ask_at, replaced_runs=replaced)
-    return _with_metadata(job, closed) if was.state in (State.FAILED, State.CANCELLED) else closed
+    return closed if was.state is State.DELIVERED else _with_metadata(job, closed)
 
 
 @transition(*CLOSED_ORDER, State.WAITING, State.SUBMITTED, to=None, by="deliver", when="an earlier run's cost is told")

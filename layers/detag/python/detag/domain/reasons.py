@@ -146,7 +146,7 @@ class Reason(StrEnum):
         "unsupported_type",
         Group.SKIPPED,
         "The file is an image of a type that cannot be cleaned, an animation or a film.",
-        "Save the photo as JPEG or PNG and upload that (on an iPhone: Settings, Camera, Formats, Most Compatible).",
+        "Save it as a photo of a type that is named below and upload that (iPhone: Camera, Formats, Most Compatible).",
     )
     NOT_A_PHOTO = (
         "not_a_photo",

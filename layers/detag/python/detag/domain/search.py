@@ -104,7 +104,7 @@ def after_list(job: Job, search: Search, *, may_send: bool, now: float, uniform:
         case NoneFound() if job.only_asks:
             return Step(move=move(close_again, now), decision=CLOSED_AGAIN, why="no run exists")
         case NoneFound() if job.unclear_posts >= waits.MAX_UNCLEAR:
-            return not_accepted(job, now)
+            return not_accepted(f"{job.unclear_posts} requests, the latest {job.client_ref}", now)
         case NoneFound() if why_not := _why_not_again(job, may_send, now):
             return Step(move=move(start_over, now), decision="started over", why=f"no run exists, and {why_not}")
         case NoneFound():

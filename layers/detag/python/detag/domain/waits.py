@@ -245,6 +245,10 @@ REMEMBERED: Final = Wait(
     "closed jobs are kept for 90 days: what is older may have been paid for, and nobody knows",
 )
 
+COMPARED_URL: Final = Wait(
+    "a URL that is only compared", 60.0, "with the one that a run shows, to know whose the run is: nobody reads it"
+)
+
 # Claims to a folder
 
 CLAIM_LOOK: Final = Wait(
@@ -347,6 +351,7 @@ WAITS: Final[tuple[Wait | Backoff | UntilMidnight, ...]] = (
     SCAN_OVERLAP,
     TOO_LARGE_TO_SCAN,
     REMEMBERED,
+    COMPARED_URL,
     CLAIM_LOOK,
     CLAIM_RENEWAL,
     CLAIM_PAYS,

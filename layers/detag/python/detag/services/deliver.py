@@ -152,7 +152,7 @@ class Deliver:
 
     def _photo_url(self, job: Job) -> str:
         upload = job.upload
-        return self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
+        return self._photos.presign(upload.bucket, upload.key, upload.version_id, int(waits.COMPARED_URL.seconds))
 
     def _adopted(self, job: Job, run_id: str, run: Run | None) -> Job:
         """The job with a run that proved to be its own; saved, unless it is closed: then only a delivery is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from detag.domain import waits
 from detag.domain.decisions import DOWN_AFTER, OTHER_ACCOUNT, Unanswered
 from detag.domain.job import Job
 from detag.domain.runs import Run, same_account
@@ -85,7 +86,7 @@ class ExistingRuns:
 
     def _photo_url(self, job: Job) -> str:
         upload = job.upload
-        return self._photos.presign(upload.bucket, upload.key, upload.version_id, 60)
+        return self._photos.presign(upload.bucket, upload.key, upload.version_id, int(waits.COMPARED_URL.seconds))
 
     def _look(self, job: Job, search: RunSearch, deadline: float) -> None:
         if search.is_new:

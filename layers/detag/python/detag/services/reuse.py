@@ -252,9 +252,12 @@ class Reuse:
     def _replaced_by_us(
         self, meeting: _Meeting, delivery: Delivery, output: Output, delivered: Existing, shown: Existing | None
     ) -> bool:
-        """Whether a newer output of the same photo took the place of one, and nobody's hand."""
+        """Whether a newer output of the same photo took the place of one, and nobody's hand: that may have left the
+        metadata as they were.
+        """
         if shown is not None:
-            return shown.metadata.get(SOURCE_KEY) == delivered.metadata.get(SOURCE_KEY)
+            retouched = _is_same_result(shown, delivered) and shown.etag != delivered.etag
+            return not retouched and shown.metadata.get(SOURCE_KEY) == delivered.metadata.get(SOURCE_KEY)
         key = delivery.source_key
         if not key:
             return False
@@ -293,8 +296,7 @@ class Reuse:
     def _is_stored_anew(self, meeting: _Meeting, output: Output, shown: Existing) -> bool:
         """Whether what is at an output's key is the same result, as after a copy onto itself."""
         delivered = self._existing(meeting, output.key, output.version_id)
-        names = (JOB_ID, RUN_ID)
-        return delivered is not None and all(shown.metadata.get(one) == delivered.metadata.get(one) for one in names)
+        return delivered is not None and _is_same_result(shown, delivered)
 
     # The copies
 
@@ -346,6 +348,11 @@ class Reuse:
         copy = self._photos.copy_output(output, key, metadata, existing)
         meeting.remember(key, copy)
         return as_output(output.number, key, copy)
+
+
+def _is_same_result(one: Existing, other: Existing) -> bool:
+    """Whether two objects say that they are of the same run for the same photo."""
+    return all(one.metadata.get(name) == other.metadata.get(name) for name in (JOB_ID, RUN_ID))
 
 
 def _is_very(existing: Existing, output: Output) -> bool:

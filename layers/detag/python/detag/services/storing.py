@@ -96,14 +96,14 @@ class Storing:
             before_this = len(found)
             for name in self._naming.all_output_keys(job.upload.key, number):
                 try:
-                    found += [name] if self._is_ours(job, self._photos.existing(name)) else []
+                    found += [name] if self._belongs_to(job, self._photos.existing(name)) else []
                 except NotShown:
                     unfinished = True
             if len(found) == before_this:
                 break
         return replace(before, keys=tuple(dict.fromkeys((*before.keys, *found))), unfinished=unfinished)
 
-    def _is_ours(self, job: Job, existing: Existing | None) -> bool:
+    def _belongs_to(self, job: Job, existing: Existing | None) -> bool:
         source = source_of(job.upload.bucket, job.upload.key)
         return existing is not None and existing.metadata.get(SOURCE_KEY) == source
 
@@ -133,7 +133,7 @@ class Storing:
         if existing is None:
             return True
         older = sequencer_rank(existing.metadata.get(SEQUENCER, "")) <= job.upload.rank
-        removed = self._is_ours(job, existing) and older and existing.versioned and self._photos.remove(key)
+        removed = self._belongs_to(job, existing) and older and existing.versioned and self._photos.remove(key)
         if removed:
             self._telemetry.info("older output removed", job_id=job.job_id, key=readable(key), why="a newer is stored")
         return removed

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from detag.domain.backoff import Uniform
-from detag.domain.decisions import Idle, Next, Step, after_interruption, put_off, resume
+from detag.domain.decisions import Idle, Next, Step, if_interrupted, put_off, resume
 from detag.domain.job import Job, new
 from detag.domain.metrics import Metric
 from detag.domain.naming import readable
@@ -64,6 +64,7 @@ class Submit:
             job = self._load(message)
             if job is None:
                 return
+            after_interruption = if_interrupted(job)
             try:
                 match resume(job, now=self._clock.now(), confirmation_seconds=self._confirmation_seconds):
                     case Next.BEGIN:
@@ -77,7 +78,7 @@ class Submit:
             except Conflict:
                 self._telemetry.info("write conflict, re-reading job", job_id=job.job_id)
             except Transient as error:
-                self._interrupted(job, error)
+                self._interrupted(job, error, after_interruption)
                 return
             else:
                 return
@@ -119,20 +120,18 @@ class Submit:
         except Conflict:
             raise Transient("job contended") from None
 
-    def _decided(self, job: Job, error: Transient) -> Step | Idle:
-        now = self._clock.now()
-        if not isinstance(error, Unclaimed):
-            return after_interruption(job, str(error), now=now)
-        return Idle("interrupted") if job.version else put_off(str(error), now=now, uniform=self._uniform)
-
-    def _interrupted(self, job: Job, error: Transient) -> None:
+    def _interrupted(self, job: Job, error: Transient, after: Callable[[str, float], Step | Idle]) -> None:
         """An item comes due by itself: its message need not be retried, and never becomes a dead letter."""
+        now = self._clock.now()
         try:
-            match self._decided(job, error):
-                case Step() as step:
-                    self._steps.take(job, step)
-                case Idle(why):
-                    self._telemetry.warning(why, job_id=job.job_id, why=str(error))
+            if isinstance(error, Unclaimed):  # nothing is wrong with the photo
+                decided = Idle("interrupted") if job.version else put_off(str(error), now=now, uniform=self._uniform)
+            else:
+                decided = after(str(error), now)
+            if isinstance(decided, Step):
+                self._steps.take(job, decided)
+            else:
+                self._telemetry.warning(decided.why, job_id=job.job_id, why=str(error))
         except Conflict:
             self._telemetry.info("job saved by another worker", job_id=job.job_id)
         except Transient as another:
