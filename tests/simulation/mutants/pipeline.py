@@ -410,7 +410,7 @@ MUTANTS: Final = (
         "interrupted before the item was created",
         "dead letters explained",
         SUBMIT + "_interrupted",
-        "self._steps.take(job, step)",
+        "self._steps.take(job, decided)",
         "raise error",
         400,
     ),

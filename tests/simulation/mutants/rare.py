@@ -8,6 +8,21 @@ KEPT_BY: Final[dict[str, str]] = {
     "a run that cannot be read stops no other": (
         "test_directed_unreadable_runs.py::test_one_record_that_cannot_be_read_delays_no_other[2]"
     ),
+    "a new run that a person asked for is not replaced by what is known": (
+        "test_directed_replaced_pictures.py::test_a_known_picture_is_bypassed_and_replaced"
+    ),
+    "a new run that a person asked for is sent though it is an output": (
+        "test_directed_replaced_pictures.py::test_a_delivered_output_is_sent_if_that_is_paid"
+    ),
+    "a word makes another picture": "test_directed_pictures.py::test_a_word_asks_for_a_new_run_once",
+    "another shape is another picture": "test_directed_pictures.py::test_another_shape_is_another_picture",
+    "a copy never takes the place of a newer output": (
+        "test_directed_picture_names.py::test_a_copy_never_takes_the_place_of_a_newer_output"
+    ),
+    "the next version without an event is found": (
+        "test_directed_missed_uploads.py::test_each_version_of_a_name_is_found"
+    ),
+    "few photos are no batch": "../unit/domain/test_batches.py::test_fewer_than_ten_photos_are_no_batch[9-False]",
     "of failed runs one that was charged is adopted": (
         "../unit/domain/test_decisions.py::test_of_failed_runs_one_that_was_charged_is_adopted"
     ),

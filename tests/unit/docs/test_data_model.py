@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,11 +121,21 @@ def reachable(moves: int) -> list[Job]:
     first = waiting()
     found, latest = {_shape(first): first}, [first]
     for _ in range(moves):
-        following = [move(job) for job in latest for move in MOVES.values() if _is_legal(move, job)]
-        new = {_shape(job): job for job in following if _shape(job) not in found}
+        new: dict[tuple[object, ...], Job] = {}
+        for following in _following(latest):
+            shape = _shape(following)
+            if shape not in found:
+                new[shape] = following
         found |= new
         latest = list(new.values())
     return list(found.values())
+
+
+def _following(jobs: list[Job]) -> Iterator[Job]:
+    for job in jobs:
+        for move in MOVES.values():
+            with suppress(Illegal):
+                yield move(job)
 
 
 def _shape(job: Job) -> tuple[object, ...]:
