@@ -1021,6 +1021,8 @@ def match_run(job: Job, run_id: str, ask_at: float | None, *, missing: bool) -> 
     earlier = dict.fromkeys((*job.earlier_runs, *((run_id,) if missing else ())))
     left = tuple(one for one in job.unknown_runs if one != run_id)
     matched = replace(job, unknown_runs=left, earlier_runs=tuple(earlier), ask_at=ask_at)
+    if job.state.terminal:
+        matched = _with_metadata(job, replace(matched, source_metadata=()))
     return replace(matched, due_at=job.due_at if job.pending or ask_at or not job.state.terminal else None)
 
 
