@@ -135,3 +135,7 @@ def test_what_was_taken_back(state: State, sequencer: str, ended: float | None, 
     assert not was_taken_back(job, None)
     there = Job(upload=replace(UPLOAD, sequencer=sequencer, version_id="v0"), state=state, closed_at=ended)
     assert was_taken_back(job, there) is taken_back
+    found_by_the_scan = replace(
+        there, upload=replace(there.upload, sequencer="00", uploaded_at=UPLOAD.uploaded_at + 60)
+    )
+    assert was_taken_back(job, found_by_the_scan) is (ended is not None and state is not State.SUPERSEDED)

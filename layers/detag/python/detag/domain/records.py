@@ -66,7 +66,8 @@ def was_taken_back(job: Job, at_key: Job | None) -> bool:
     """
     if at_key is None or at_key.closed_at is None or job.closed_at is None or at_key.state is State.SUPERSEDED:
         return False
-    return at_key.upload.rank < job.upload.rank and at_key.closed_at > job.closed_at
+    later = at_key.upload.uploaded_at > job.upload.uploaded_at  # what the scan has found has the lowest rank
+    return at_key.upload.rank < job.upload.rank and (later or at_key.closed_at > job.closed_at)
 
 
 def is_newer(job: Job, recorded: str) -> bool:
