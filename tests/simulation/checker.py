@@ -430,7 +430,7 @@ class Checker:
         shown = (job.detail or "").partition(": Runflow")[0].partition(" and ")[0]
         names = shown.split(", ")
         begun = self._begun(job)
-        refused = {job.client_ref} & {*names} if begun.count(job.client_ref) == 1 else set()
+        refused = self._surely_refused(job) & {*names}
         missing = self._unanswered(job) - {*names} if len(names) < 8 else set()  # so many are named
         told = {*names} <= {*begun} and not refused and not missing
         self.check("maybe paid, counted", told, names, "refused", refused, "missing", missing, job)

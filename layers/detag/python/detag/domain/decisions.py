@@ -43,6 +43,7 @@ from detag.domain.images import (
 from detag.domain.intake import Intake
 from detag.domain.job import (
     CLOSED_AGAIN,
+    MAX_SAID,
     MAX_UNKNOWN,
     RETENTION_SECONDS,
     Job,
@@ -53,6 +54,7 @@ from detag.domain.job import (
     Trouble,
     Upload,
     abandon_claim,
+    about,
     accept,
     adopt,
     ask_again,
@@ -114,10 +116,6 @@ OTHER_ACCOUNT: Final = "the stored API key is of another Runflow account"
 SENT_AGAIN: Final = "sent again"
 AWAITING: Final = "awaiting confirmation"
 NOTED: Final = "run noted"
-MAX_SAID: Final = 500
-"""Characters of Runflow's own words that are kept."""
-MAX_NAMED: Final = 8
-"""Submissions that are named to a person: of 45 characters at most, which leaves space for Runflow's own words."""
 GOOD: Final = (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
 
 
@@ -839,17 +837,9 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
     names = tuple(dict(job.unaccounted))
     reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
-    said = (f"{newest_of(names)}: {said}" if names else said)[:MAX_SAID]
+    said = about(names, said) if names else said[:MAX_SAID]
     closed = move(fail, reason, said, now, code=refusal.code, free=not names)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
-
-
-def newest_of(names: Collection[str]) -> str:
-    """The names under which a person can find the runs that nobody knows of at Runflow: the newest, and how many more
-    there are. They begin with the job's id, and differ in the number alone.
-    """
-    newest = ", ".join([*names][-MAX_NAMED:])
-    return newest if len(names) <= MAX_NAMED else f"{newest} and {len(names) - MAX_NAMED} older ones"
 
 
 def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: bool, uniform: Uniform) -> Step:

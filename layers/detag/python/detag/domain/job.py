@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -78,6 +78,21 @@ DUE_SHARDS: Final = 8
 
 CLOSED_AGAIN: Final = "closed as before"
 """The decision by which a reopened job ends as it had ended before."""
+
+MAX_SAID: Final = 500
+"""Characters of Runflow's own words that are kept."""
+
+MAX_NAMED: Final = 8
+"""Submissions that are named to a person: of 45 characters at most, which leaves space for Runflow's own words."""
+
+
+def about(names: Collection[str], said: str) -> str:
+    """What is said of the submissions of a job whose runs nobody knows of. A person can find those at Runflow by the
+    names: the newest are told, and how many more there are. They differ in the number alone.
+    """
+    newest = ", ".join([*names][-MAX_NAMED:])
+    older = f" and {len(names) - MAX_NAMED} older ones" if len(names) > MAX_NAMED else ""
+    return f"{newest}{older}: {said}"[:MAX_SAID]
 
 
 class Illegal(Exception):
@@ -1308,7 +1323,11 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
-    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
+    detail = was.detail
+    named = was.reason in (Reason.REFUSED_UNCONFIRMED, Reason.NOT_CONFIRMED)
+    if detail and named and job.unaccounted:  # which may be more of them by now
+        detail = about(dict(job.unaccounted), detail.partition(": ")[2])
+    closed = replace(_closed(away, was.reason, detail, now, told), state=was.state, reused_from=job.reused_from)
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))

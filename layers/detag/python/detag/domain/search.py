@@ -12,18 +12,16 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.decisions import (
     GOOD,
-    MAX_SAID,
     OTHER_ACCOUNT,
     SENT_AGAIN,
     Adopt,
     Step,
     Unanswered,
     closed_again,
-    newest_of,
     not_accepted,
     usefulness,
 )
-from detag.domain.job import CLOSED_AGAIN, Job, close_again, fail, keep_unconfirmed, move, resend, start_over
+from detag.domain.job import CLOSED_AGAIN, Job, about, close_again, fail, keep_unconfirmed, move, resend, start_over
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, Shown, shown_by
@@ -143,8 +141,7 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
     if now - since >= waits.SEARCH.seconds and job.only_asks:
         return closed_again(why, now)
     if now - since >= waits.SEARCH.seconds:
-        said = f"{newest_of(job.awaited)}: {why}"[:MAX_SAID]
-        closed = move(fail, Reason.NOT_CONFIRMED, said, now, free=False)
+        closed = move(fail, Reason.NOT_CONFIRMED, about(job.awaited, why), now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
     again = move(keep_unconfirmed, later, since=since, **goes_on)
