@@ -470,6 +470,16 @@ def test_a_batch_lasts_while_one_run_goes_on(simulation: Simulation) -> None:
     assert [one["photos"] for one in batches(simulation)] == [12]
 
 
+def test_a_limit_of_a_few_a_day_is_told_of_too(simulation: Simulation) -> None:
+    """Four a day: after three days twelve have ended, and say how many others wait; the last three are too few."""
+    simulation.set_limit(PRICE * 4)
+    drop(simulation, 15)
+    rest(simulation)
+    (told,) = batches(simulation)
+    assert (told["photos"], told["states"], told["waiting"]) == (12, {"delivered": 12}, {"spend_limit": 3})
+    assert simulation.jobs._batch is not None and not simulation.jobs._batch.ends
+
+
 def test_photos_behind_the_limit_do_not_keep_a_batch_open(simulation: Simulation) -> None:
     """What waits for the limit counts as idle."""
     simulation.set_limit(PRICE * 10)

@@ -47,10 +47,12 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
         ended(State.SKIPPED, Reason.NOT_A_PHOTO, upload=replace(UPLOAD, uploaded_at=0.0)),
     ]
     batch = counted(jobs[6:], batch=counted(jobs[:6]))
-    assert event_of(batch) == {
+    places = {"waiting/spend_limit": 3_970, "waiting/paused": 2, "submitted": 1, "unreadable": 1}
+    assert event_of(batch, places) == {
         "photos": 11,
         "states": {"delivered": 9, "failed": 1, "skipped": 1},
         "reasons": {"empty": 1, "run_failed": 1},
+        "waiting": {"spend_limit": 3_970, "paused": 2},
         "usd": "1.26",
         "reused": 1,
         "nothing_new": 0,
@@ -62,9 +64,9 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
 def test_a_batch_that_cost_nothing_says_so_in_digits() -> None:
     """However many decimals Runflow writes."""
     batch = counted([ended(State.FAILED, Reason.RUN_FAILED, cost="0.00000000")] * 10)
-    assert event_of(batch)["usd"] == "0.00000000"
+    assert event_of(batch, {})["usd"] == "0.00000000"
     asked_again = ended(cost="0.14000000", run_id="run-1", told_costs=(("run-1", "0.14000000"),))
-    assert event_of(counted([asked_again] * 10))["usd"] == "0.00000000"
+    assert event_of(counted([asked_again] * 10), {})["usd"] == "0.00000000"
 
 
 def test_a_batch_says_where_asking_again_found_nothing() -> None:
@@ -81,7 +83,7 @@ def test_a_batch_says_where_asking_again_found_nothing() -> None:
         asked(Way.UNPAID, cost="0"),
         ended(State.FAILED, Reason.NO_OUTPUT, cost="0.14"),
     ]
-    told = event_of(counted(jobs))
+    told = event_of(counted(jobs), {})
     assert told["nothing_new"] == 5
     assert told["states"] == {"failed": 7, "cancelled": 1, "delivered": 1}
     assert told["reasons"] == {"no_output": 7, "cancelled_at_runflow": 1}
@@ -93,7 +95,7 @@ def test_a_delivered_photo_reopened_for_nothing_is_no_end() -> None:
     before = ended(decision="closed as before: no run of it has a result", reused_from="boot.jpg.webp")
     batch = counted([before] * 20)
     assert (is_idle(replace(batch, counted_to=NOW + 2 * BATCH.seconds)), is_told(batch)) == (True, False)
-    told = event_of(counted([ended()] * 10, batch=batch))
+    told = event_of(counted([ended()] * 10, batch=batch), {})
     assert (told["photos"], told["states"], told["nothing_new"], told["reused"]) == (10, {"delivered": 10}, 20, 0)
 
 

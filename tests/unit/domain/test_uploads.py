@@ -166,6 +166,10 @@ IGNORED = settings(SubmitSettings).ignored_names
         "sync.ffs_lock",
         # Downloads
         "shoe.jpg.opdownload",
+        "shoe.jpg.temp",
+        "shoe.jpg.bak",
+        "shoe.jpg:Zone.Identifier",
+        "shop.url",
         "shoe.jpg.aria2",
         "shoe.jpg.!ut",
         "shoe.jpg.cyberducksegment",

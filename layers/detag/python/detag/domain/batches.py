@@ -1,14 +1,15 @@
 """When a batch of photos is finished: what has ended since the last one, and whether anything can go on by itself.
 
 Nobody says how many photos a shop is going to upload. A batch begins with the first end after a pause and is finished
-once nothing has happened for ten minutes. A photo that ends twice, as a failure and then as a delivery, is counted as
-both.
+once nothing has happened for ten minutes; one of fewer than ten photos goes on while others wait for the intake, so
+that a low limit a day is told of every few days. A photo that ends twice, as a failure and then as a delivery, is
+counted as both.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -143,8 +144,11 @@ def is_worth_saving(before: Batch, after: Batch) -> bool:
     return after.ends != before.ends or after.counted_to - before.counted_to >= waits.BATCH_SAVED.seconds
 
 
-def event_of(batch: Batch) -> dict[str, Any]:
-    """The event of a batch that is finished: plain JSON values."""
+def event_of(batch: Batch, places: Mapping[str, int]) -> dict[str, Any]:
+    """The event of a batch that is finished: plain JSON values. `places`: how many photos are in each state, and wait
+    for each reason (`waiting/spend_limit`).
+    """
+    waiting = {place.removeprefix("waiting/"): count for place, count in places.items() if place.startswith("waiting/")}
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for end, number in batch.ends:
@@ -158,6 +162,7 @@ def event_of(batch: Batch) -> dict[str, Any]:
         "photos": batch.photos,
         "states": dict(states),
         "reasons": dict(reasons),
+        "waiting": waiting,
         "usd": format(batch.usd, "f"),
         "reused": batch.reused,
         "nothing_new": sum(number for end, number in batch.ends if end.endswith(_NOTHING_NEW)),

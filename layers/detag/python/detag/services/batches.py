@@ -21,6 +21,7 @@ from detag.domain.batches import (
     waiting_for_a_person,
 )
 from detag.domain.job import Job
+from detag.domain.money import day_of
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
 from detag.ports.events import Events
@@ -64,10 +65,13 @@ class Batches:
         found = self._uncounted(before, now)
         after = count(before, found, moving=self._goes_on(before, found), now=now)
         if is_idle(after):
-            if is_told(after):
-                self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after))
+            told = is_told(after)
+            if told:
+                places = self._jobs.counts(day_of(now)).open
+                self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after, places))
                 self._telemetry.info("batch finished", photos=after.photos, usd=format(after.usd, "f"))
-            after = Batch(counted_to=after.counted_to)
+            if told or not self._jobs.waiting_for_intake(now, 1):
+                after = Batch(counted_to=after.counted_to)
         if is_worth_saving(before, after) or after.active_at != before.active_at:
             self._jobs.save_batch(before, replace(after, version=before.version + 1))
 
