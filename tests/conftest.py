@@ -23,6 +23,17 @@ hypothesis.settings.register_profile("detag", parent=hypothesis.settings(), dead
 hypothesis.settings.load_profile("detag")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make full-size` gives this."""
+    parser.addoption("--full-size", action="store_true", help="Run the tests marked `sized` with all of their photos.")
+
+
+@pytest.fixture
+def full_size(request: pytest.FixtureRequest) -> bool:
+    """Whether a test that is marked `sized` has all of its photos; otherwise a tenth of them, or half."""
+    return bool(request.config.getoption("--full-size"))
+
+
 def pytest_configure() -> None:
     """Forget credentials, region, profiles and settings, and proxies for what is on this machine."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "DETAG_", "POWERTOOLS_"))]:

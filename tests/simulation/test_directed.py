@@ -143,7 +143,7 @@ def test_a_search_that_restarted_each_time_would_never_end(simulation: Simulatio
         "case Unfinished(cursor, to_ask):\n            cursor = None\n",
     ).made():
         job = busy(simulation)
-        pass_time(simulation, 5 * HOUR)
+        pass_time(simulation, 2 * HOUR)
     assert simulation.jobs.jobs[job].reason is Reason.UNCONFIRMED
 
 
@@ -280,9 +280,10 @@ def test_a_paid_output_does_not_wait_for_the_spend_limit(simulation: Simulation)
 # Intake
 
 
-def test_four_thousand_photos_survive_an_empty_account(simulation: Simulation) -> None:
-    """Four thousand photos wait while the account is empty, and none of them fails."""
-    count = 4_000
+@pytest.mark.sized
+def test_thousands_of_photos_survive_an_empty_account(simulation: Simulation, full_size: bool) -> None:
+    """They wait while the account is empty, and none of them fails."""
+    count = 4_000 if full_size else 400
     simulation.runflow.habits.credit = Decimal(0)
     for number in range(count):
         simulation.after(
@@ -373,15 +374,16 @@ def test_nothing_is_sent_while_paused(simulation: Simulation) -> None:
 # Reconciliation
 
 
-def test_thousands_of_overdue_runs_are_read_from_the_run_list(simulation: Simulation) -> None:
-    """Thousands of overdue runs are read from the run list, and not asked for one by one."""
-    count = 2_000
+@pytest.mark.sized
+def test_thousands_of_overdue_runs_are_read_from_the_run_list(simulation: Simulation, full_size: bool) -> None:
+    """They are not asked for one by one."""
+    count = 2_000 if full_size else 800
     simulation.runflow.deaf = True
     simulation.runflow.endings = [Ending(seconds=2 * HOUR) for _ in range(count)]
     pass_time(simulation, HOUR)  # midnight is over
     for number in range(count):
         upload(simulation, f"{number}.jpg")
-    pass_time(simulation, 240.0)
+    pass_time(simulation, 900.0)
     assert by_state(simulation) == {"submitted": count}
     asked, pages = len(simulation.runflow.asked), simulation.runflow.pages
     pass_time(simulation, HOUR)

@@ -61,10 +61,11 @@ def test_a_longer_one_leaves_unclear_answers_to_a_person(
     assert sum(simulation.jobs.money.values()) == 5 * PRICE
 
 
-def test_photos_that_come_in_an_outage_wait(simulation: Simulation) -> None:
+@pytest.mark.sized
+def test_photos_that_come_in_an_outage_wait(simulation: Simulation, full_size: bool) -> None:
     """Few of them are sent while it lasts: those that show it, and one at a time to see whether it is over."""
     simulation.runflow.down = True
-    jobs = [upload(simulation, f"{number}.jpg") for number in range(200)]
+    jobs = [upload(simulation, f"{number}.jpg") for number in range(200 if full_size else 50)]
     pass_time(simulation, 2 * DAY)
     simulation.runflow.down = False
     pass_time(simulation, DAY)

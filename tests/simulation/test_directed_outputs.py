@@ -110,8 +110,8 @@ def test_days_of_a_bad_key_do_not_count_against_s3(simulation: Simulation, monke
     assert states(simulation, job) == ["submitting", "submitted", "delivered"]
 
 
-def gave_up(simulation: Simulation) -> Iterable[str]:
-    simulation.run_out(simulation.time + 12 * DAY)
+def gave_up(simulation: Simulation, days: int = 12) -> Iterable[str]:
+    simulation.run_out(simulation.time + days * DAY)
     simulation.checker.at_rest()
     return {name for name, _ in simulation.checker.broken}
 
@@ -287,7 +287,7 @@ def test_an_invocation_without_a_guard_of_its_time_is_noticed(
     simulation.runflow.endings = [Ending(seconds=5.0, images=3)]
     with Change(place, old, new).made():
         upload(simulation)
-        assert "nothing open" in gave_up(simulation)
+        assert "nothing open" in gave_up(simulation, days=2)
 
 
 # Under another name
