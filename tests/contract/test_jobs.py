@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ from detag.ports.jobs import BudgetLost, DayNotOpen, Delivered, DeliveryHeld, Jo
 from detag.ports.jobs_fake import FakeJobStore
 from tests.emulator import Aws
 
+DATA_MODEL = Path(__file__).parents[2] / "docs" / "data-model.md"
 DAY, NEXT_DAY = "2026-11-23", "2026-11-24"
 PRICE = Decimal("0.14")
 RESERVED = Reservation(DAY, PRICE)
@@ -111,9 +115,24 @@ class Dynamo:
 
 
 @pytest.fixture
-def dynamo(aws: Aws, name: str, job_table: dict[str, Any]) -> Dynamo:
+def dynamo(aws: Aws, name: str, job_table: dict[str, Any]) -> Iterator[Dynamo]:
+    """Whatever a test leaves in the table has only attributes that docs/data-model.md tells of."""
     client = aws.session.client("dynamodb", endpoint_url=aws.emulator.endpoint_url, config=aws_config())
-    return Dynamo(client, name, job_table)
+    yield Dynamo(client, name, job_table)
+    documented = attributes_of_items()
+    for item in client.scan(TableName=name)["Items"]:
+        kind = item["pk"]["S"].partition("#")[0]
+        assert item.keys() <= documented[kind], f"an item {kind}"
+
+
+@cache
+def attributes_of_items() -> dict[str, set[str]]:
+    """By the beginning of an item's key, what the page of the job table says that it may have."""
+    found: dict[str, set[str]] = {}
+    for section in DATA_MODEL.read_text(encoding="utf-8").split("\n## ")[1:]:
+        if kind := re.search(r"^`(\w+)[#`]", section, re.MULTILINE):
+            found.setdefault(kind[1], {"pk"}).update(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
+    return found
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
