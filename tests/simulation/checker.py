@@ -1234,11 +1234,13 @@ class Checker:
         )
 
     def _alone(self, newest: Job, stored: list[tuple[str, Job]]) -> None:
-        """No older version that was delivered lies beside the newest, under another name, unless that says so.
-        `stored`: the outputs of the photo's name, by their keys.
+        """No older version that was delivered lies beside the newest, under another name, unless that says so; nor any
+        newer, unless it gave way after it was copied. `stored`: the outputs of the photo's name, by their keys.
         """
+        copies = self._copies()
         for key, other in stored:
-            if other is not newest and key not in newest.outputs:  # else found in its place
+            gave_way = other.job_id in copies and self._gave_way([other.job_id], newest)
+            if other is not newest and not gave_way and key not in newest.outputs:  # else found in its place
                 self.check("newest wins", key in newest.leftovers, "beside it", key, other, newest)
 
     def _reported(self) -> None:
