@@ -874,7 +874,8 @@ class Checker:
             return
         self._simulation.profile.happens("batch finished")
         now, jobs = self._simulation.time, self._simulation.jobs
-        self.check("batches", detail["photos"] >= 10 and detail["photos"] == sum(detail["states"].values()), detail)
+        enough = detail["photos"] + sum(detail["waiting"].values()) >= 10
+        self.check("batches", enough and detail["photos"] == sum(detail["states"].values()), detail)
         for job_id, since in self._goes_on_since.items():
             recent = now - since < 2 * CLOCK_SKEW + jobs.lag + 60
             person = job_id == self._simulation.intake.probe_job or self._waits_for_a_key(jobs.jobs[job_id])

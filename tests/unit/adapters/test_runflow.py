@@ -495,6 +495,13 @@ MORE: list[dict[str, Any]] = [
     {"done": False},
     {"total": 900},
     {"total_count": "2"},
+    {"cursor": "c1"},
+    {"pq": "c1"},
+    {"continuation_token": "c1"},
+    {"meta": {"starting_after": "run-1"}},
+    {"last_id": "run-1"},
+    {"limit": 1, "offset": 0},
+    {"pagination": {"page": 1, "page_size": 1}},
     {"page": {"number": 1, "totalPages": 2}},
     {"error": "a shard did not answer"},
     {"errors": [{"code": "TIMEOUT"}]},
@@ -518,6 +525,9 @@ def test_what_says_that_more_follows_is_not_the_end(said_more: dict[str, Any]) -
         {"last": True, "total": 1, "total_cost": 12.5},
         {"errors": [], "error": None},
         {"limit": 500, "offset": 0, "context": {"a": 1}},
+        {"limit": 1, "total": 1},
+        {"cursor": "c1", "has_more": False},
+        {"cursor": None},
     ],
 )
 def test_what_says_that_nothing_follows_is_the_end(said_end: dict[str, Any]) -> None:
@@ -540,6 +550,18 @@ def test_a_full_page_that_says_nothing_of_its_end_is_not_the_end(page: object, p
     """As many as were asked for, and neither a cursor nor the place of one. More than that is no page."""
     with nullcontext() if proved else pytest.raises(Transient):
         assert read_page(page, asked=3).next is None
+
+
+@pytest.mark.parametrize(("shown", "proved"), [(99, True), (100, False), (101, True), (250, False)])
+def test_a_list_cut_without_a_word_is_not_the_end(shown: int, proved: bool) -> None:
+    """Fewer than were asked for, and as many as other services give at most."""
+    with nullcontext() if proved else pytest.raises(Transient):
+        assert read_page([RECORD] * shown).next is None
+    assert read_page({"items": [RECORD] * shown, "next_pq": None}).next is None
+
+
+def test_on_a_later_page_the_cursor_may_be_its_own() -> None:
+    assert read_page({"items": [RECORD], "cursor": "c1"}, is_first=False).next is None
 
 
 def test_lists_of_several_names_are_one_page() -> None:

@@ -13,6 +13,9 @@ import pytest
 from docs import generate
 from docs.generate import FILES, PAGES, ROOT, TABLES, __main__, before_after
 
+# The first test makes all of it, which takes half a minute, and minutes on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 PAGES_THERE = sorted(str(path.relative_to(ROOT)) for pattern in PAGES for path in ROOT.glob(pattern))
 
 

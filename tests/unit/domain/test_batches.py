@@ -20,6 +20,7 @@ from detag.domain.batches import (
     is_worth_saving,
     span,
     waiting_for_a_person,
+    waiting_of,
 )
 from detag.domain.intake import Intake
 from detag.domain.job import Job, State, Upload
@@ -48,7 +49,7 @@ def test_a_batch_tells_ends_dollars_and_times() -> None:
     ]
     batch = counted(jobs[6:], batch=counted(jobs[:6]))
     places = {"waiting/spend_limit": 3_970, "waiting/paused": 2, "submitted": 1, "unreadable": 1}
-    assert event_of(batch, places) == {
+    assert event_of(batch, waiting_of(places)) == {
         "photos": 11,
         "states": {"delivered": 9, "failed": 1, "skipped": 1},
         "reasons": {"empty": 1, "run_failed": 1},
@@ -94,14 +95,16 @@ def test_a_delivered_photo_reopened_for_nothing_is_no_end() -> None:
     """It was delivered long ago: a batch of such photos alone is over, and not told of."""
     before = ended(decision="closed as before: no run of it has a result", reused_from="boot.jpg.webp")
     batch = counted([before] * 20)
-    assert (is_idle(replace(batch, counted_to=NOW + 2 * BATCH.seconds)), is_told(batch)) == (True, False)
+    assert (is_idle(replace(batch, counted_to=NOW + 2 * BATCH.seconds)), is_told(batch, {})) == (True, False)
     told = event_of(counted([ended()] * 10, batch=batch), {})
     assert (told["photos"], told["states"], told["nothing_new"], told["reused"]) == (10, {"delivered": 10}, 20, 0)
 
 
-@pytest.mark.parametrize(("photos", "told"), [(9, False), (10, True)])
-def test_fewer_than_ten_photos_are_no_batch(photos: int, told: bool) -> None:
-    assert is_told(counted([ended()] * photos)) is told
+@pytest.mark.parametrize(
+    ("photos", "waiting", "told"), [(9, 0, False), (10, 0, True), (9, 1, True), (1, 9, True), (0, 40, False)]
+)
+def test_fewer_than_ten_photos_are_no_batch(photos: int, waiting: int, told: bool) -> None:
+    assert is_told(counted([ended()] * photos), {"spend_limit": waiting}) is told
 
 
 def test_a_batch_is_over_after_ten_minutes() -> None:

@@ -47,7 +47,7 @@ def test_closed_as_before_names_what_was_added_since(reason: Reason) -> None:
     """A photo is sent once more on request, has no clear answer again, and is closed as it was."""
     first, second = (f"{SUBMITTED.job_id}.{number}" for number in (1, 2))
     job = replace(SUBMITTED, state=State.WAITING, reason=Reason.UNCONFIRMED, run_id=None, unaccounted=((first, ""),))
-    closed = replace(job_moves.fail(job, reason, f"{first}: the reason: why", NOW, free=False), pending=())
+    closed = replace(job_moves.fail(job, reason, "the reason: why", NOW, free=False), pending=())
     asked = Request(request_id="r-1", how=Way.PAID, by="anna", at=NOW)
     open_again = job_moves.reopen(closed, asked, Reason.REOPENED, NOW, NOW)
     assert job_moves.close_again(open_again, NOW).detail == f"{first}: the reason: why"

@@ -105,6 +105,29 @@ def test_a_tiff_is_measured_in_either_byte_order(order: str) -> None:
     assert (image.width, image.height) == (900, 700)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_lzw", "tiled": True}], ids=str
+)
+def test_a_cut_is_seen_by_where_a_tiff_says_that_its_pixels_are(options: dict[str, object]) -> None:
+    data = saved("TIFF", **options)
+    assert sniff(data, len(data), ALL).width == SIZE[0]
+    for cut in (len(data) - 1_000, len(data) // 2, 500):
+        with pytest.raises(NotAnImage):
+            sniff(data[:cut], cut, ALL)
+
+
+def test_a_tiff_that_hides_where_its_pixels_are_is_not_refused() -> None:
+    """Its lists lie behind what was read, or are of another kind: nothing says that it is cut."""
+    data = bytearray(saved("TIFF"))
+    at = int.from_bytes(data[4:8], "little")
+    places = range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], "little"), 12)
+    (place,) = (one for one in places if int.from_bytes(data[one : one + 2], "little") == 0x111)
+    data[place + 4 : place + 12] = (1_000_000).to_bytes(4, "little") * 2
+    assert sniff(bytes(data), len(data), ALL).width == SIZE[0]
+    data[place + 2 : place + 4] = (16).to_bytes(2, "little")
+    assert sniff(bytes(data), len(data), ALL).width == SIZE[0]
+
+
 def test_a_tiff_whose_directory_is_far_behind_is_not_measured() -> None:
     data = b"II*\0" + (8_000_000).to_bytes(4, "little") + bytes(HEAD_BYTES)
     assert headers_go_on(data[:HEAD_BYTES], 9_000_000)

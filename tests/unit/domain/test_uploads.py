@@ -167,6 +167,9 @@ IGNORED = settings(SubmitSettings).ignored_names
         # Downloads
         "shoe.jpg.opdownload",
         "shoe.jpg.temp",
+        "shoe.jpg.swp",
+        "shoe.jpg.icloud",
+        "Previews.lrdata/1/a.lrprev",
         "shoe.jpg.bak",
         "shoe.jpg:Zone.Identifier",
         "shop.url",
@@ -224,6 +227,10 @@ def test_a_name_of_a_tools_own_is_ignored_by_default(key: str) -> None:
         "~shoe.jpg",
         "a b/c..jpg",
         "IMG_0001.MOV",
+        "Collection.cos/1.jpg",
+        "2026/old.bak/shoe.jpg",
+        "Vol.1_original/shoe.jpg",
+        "client.tmp/shoe.jpg",
     ],
 )
 def test_any_other_name_is_not(key: str) -> None:

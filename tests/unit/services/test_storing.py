@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -27,10 +28,21 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.jobs, self.photos = FakeJobStore(self.clock), FakePhotoStore(self.clock)
+        self.broken: dict[str, Exception] = {}
+        self.jobs, self.photos = FakeJobStore(self.clock), FakePhotoStore(self.clock, "out", self._effect)
         self.calls = 0
         self.put("old.jpg", "20")
         self.delivered(Delivered("20", ("old.jpg",)))
+
+    @contextmanager
+    def _effect(self, name: str) -> Iterator[None]:
+        if name in self.broken:
+            raise self.broken[name]
+        yield
+
+    def looked_for(self) -> bool:
+        """Whether the next worker looks for outputs that nobody noted."""
+        return self.jobs.begin_delivery("in", "a.jpg", "the next", self.clock.now() + 60.0).unfinished
 
     def put(self, key: str, sequencer: str, source: str = "in/a.jpg", version: str | None = "v1") -> None:
         metadata = {SOURCE_KEY: source, SEQUENCER: sequencer}
@@ -119,6 +131,39 @@ def test_a_part_is_noted_and_removes_nothing(bench: Bench, fetched: Fetched) -> 
     assert bench.store(fetched) == fetched
     assert bench.jobs.delivered["in", "a.jpg"] == Delivered("20", ("old.jpg", "new.jpg"))
     assert "old.jpg" in bench.photos.outputs
+
+
+def test_what_was_stored_before_a_newer_was_seen_is_removed(bench: Bench) -> None:
+    """Of an older version: beside the newest, under another name, and nobody was told."""
+    bench.put("beside.jpg", "10")
+    bench.delivered(Delivered("10", ("old.jpg",)))
+    assert bench.store(Overtaken(("beside.jpg", "", "old.jpg")), sequencer="10") == Overtaken(
+        ("beside.jpg", "", "old.jpg")
+    )
+    assert [*bench.photos.outputs] == ["old.jpg"]
+    assert bench.jobs.delivered["in", "a.jpg"] == Delivered("10", ("old.jpg",))
+
+
+def test_what_stays_beside_the_newest_is_noted(bench: Bench) -> None:
+    bench.put("beside.jpg", "10", version=None)
+    bench.delivered(Delivered("10", ("old.jpg",)))
+    bench.store(Overtaken(("beside.jpg",)), sequencer="10")
+    assert bench.jobs.delivered["in", "a.jpg"] == Delivered("10", ("old.jpg", "beside.jpg"))
+
+
+def test_what_could_not_be_looked_at_beside_the_newest_is_looked_for(bench: Bench) -> None:
+    bench.delivered(Delivered("10", ("old.jpg",)))
+    bench.put("beside.jpg", "10")
+    bench.broken["photos.existing"] = Transient("503")
+    bench.store(Overtaken(("beside.jpg",)), sequencer="10")
+    assert bench.looked_for()
+
+
+def test_what_is_not_delivered_for_good_is_looked_for_by_the_next(bench: Bench) -> None:
+    """A callback's first URL gave an output, and its second leads nowhere safe."""
+    assert bench.store(Stored((), "output 2: not https")) == Stored((), "output 2: not https")
+    assert bench.jobs.delivered["in", "a.jpg"] == Delivered("20", ("old.jpg",))
+    assert bench.looked_for()
 
 
 def test_only_one_worker_stores_at_a_time(bench: Bench) -> None:

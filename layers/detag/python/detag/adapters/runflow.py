@@ -309,6 +309,12 @@ _MORE: Final = re.compile(r"next|more|truncated|incomplete")
 _OVER: Final = re.compile(r"(?:is)?(?:last|final|end|done|complete|completed|finished)(?:page)?")
 _TOTALS: Final = re.compile(r"(?:count|hits|numfound|total(?:count|items|results|elements|entries|records|runs)?)")
 _PAGES: Final = re.compile(r"(?:pages|numpages|pagecount|lastpage|totalpages)")
+_SIZE: Final = re.compile(r"(?:page)?(?:limit|size)|perpage")
+_CURSOR: Final = re.compile(r"(?:cursor|token|pq|after|lastid)$")
+_MOST: Final = (100, 200, 250)
+"""Entries that others' lists have at most: no page of Runflow's was seen that has fewer than were asked for and goes on
+without saying so (contract 13.15).
+"""
 
 
 def _record(answer: object) -> Mapping[str, Any]:
@@ -334,8 +340,11 @@ def _cursor(record: Mapping[str, Any]) -> str | None:
 
 
 def _goes_on(record: Mapping[str, Any], shown: int, asked: int, *, is_first: bool) -> bool:
-    """Whether a page without a cursor says that more follows, or is full and says nothing of its end."""
-    says_end = False
+    """Whether a page without a cursor says that more follows, or says nothing of its end and may be full: as many as
+    were asked for, or as it says that it has at most, or as services give who were asked for more; or with a cursor of
+    another name.
+    """
+    says_end, full = False, shown in (asked, *_MOST)
     for name, value in _said(record):
         if (_MORE.search(name) and _is_yes(value)) or (_OVER.fullmatch(name) and value is False):
             return True
@@ -343,7 +352,9 @@ def _goes_on(record: Mapping[str, Any], shown: int, asked: int, *, is_first: boo
         if is_first and (total or _PAGES.fullmatch(name)) and _number(value) > (shown if total else 1):
             return True
         says_end = says_end or bool(_MORE.search(name) or _OVER.fullmatch(name) or total)
-    return shown == asked and not says_end
+        full = full or (is_first and bool(_CURSOR.search(name)) and _is_yes(value))
+        full = full or (bool(_SIZE.fullmatch(name)) and _number(value) == shown > 0)
+    return full and not says_end
 
 
 def _said(record: Mapping[str, Any], deep: int = 4) -> Iterator[tuple[str, object]]:

@@ -1,9 +1,8 @@
 """When a batch of photos is finished: what has ended since the last one, and whether anything can go on by itself.
 
 Nobody says how many photos a shop is going to upload. A batch begins with the first end after a pause and is finished
-once nothing has happened for ten minutes; one of fewer than ten photos goes on while others wait for the intake, so
-that a low limit a day is told of every few days. A photo that ends twice, as a failure and then as a delivery, is
-counted as both.
+once nothing has happened for ten minutes. A photo that ends twice, as a failure and then as a delivery, is counted as
+both.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from detag.domain.reopening import Way
 from detag.domain.values import dataclass
 
 FEWEST: Final = 10
-"""Photos of a batch that is worth an event: each of fewer has its own."""
+"""Photos of a batch that is worth an event, with those that wait: each of fewer has its own."""
 MOST_COUNTED: Final = 500
 """Ends that are counted in one minute."""
 ENDS: Final = (State.DELIVERED, State.FAILED, State.CANCELLED, State.SKIPPED, State.SUPERSEDED)
@@ -134,9 +133,15 @@ def is_idle(batch: Batch) -> bool:
     return bool(batch.ends) and batch.counted_to - batch.active_at >= waits.BATCH.seconds
 
 
-def is_told(batch: Batch) -> bool:
-    """Whether a batch that is over is worth an event."""
-    return batch.photos >= FEWEST
+def waiting_of(places: Mapping[str, int]) -> dict[str, int]:
+    """How many photos wait for each reason, from how many are open, by state and reason (`waiting/spend_limit`)."""
+    waits_for = {place.removeprefix(_WAITING): number for place, number in places.items() if place.startswith(_WAITING)}
+    return dict(sorted(waits_for.items()))
+
+
+def is_told(batch: Batch, waiting: Mapping[str, int]) -> bool:
+    """Whether a batch that is over is worth an event. `waiting`: how many other photos wait for each reason."""
+    return batch.photos > 0 and batch.photos + sum(waiting.values()) >= FEWEST
 
 
 def is_worth_saving(before: Batch, after: Batch) -> bool:
@@ -144,11 +149,8 @@ def is_worth_saving(before: Batch, after: Batch) -> bool:
     return after.ends != before.ends or after.counted_to - before.counted_to >= waits.BATCH_SAVED.seconds
 
 
-def event_of(batch: Batch, places: Mapping[str, int]) -> dict[str, Any]:
-    """The event of a batch that is finished: plain JSON values. `places`: how many photos are in each state, and wait
-    for each reason (`waiting/spend_limit`).
-    """
-    waiting = {place.removeprefix("waiting/"): count for place, count in places.items() if place.startswith("waiting/")}
+def event_of(batch: Batch, waiting: Mapping[str, int]) -> dict[str, Any]:
+    """The event of a batch that is finished: plain JSON values. `waiting`: how many others wait for each reason."""
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for end, number in batch.ends:
@@ -162,7 +164,7 @@ def event_of(batch: Batch, places: Mapping[str, int]) -> dict[str, Any]:
         "photos": batch.photos,
         "states": dict(states),
         "reasons": dict(reasons),
-        "waiting": waiting,
+        "waiting": dict(waiting),
         "usd": format(batch.usd, "f"),
         "reused": batch.reused,
         "nothing_new": sum(number for end, number in batch.ends if end.endswith(_NOTHING_NEW)),
@@ -171,6 +173,7 @@ def event_of(batch: Batch, places: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+_WAITING: Final = "waiting/"
 _NOTHING_NEW: Final = "/nothing_new"
 _DELIVERED_BEFORE: Final = f"{State.DELIVERED}{_NOTHING_NEW}"
 

@@ -54,7 +54,6 @@ from detag.domain.job import (
     Trouble,
     Upload,
     abandon_claim,
-    about,
     accept,
     adopt,
     ask_again,
@@ -835,11 +834,10 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     told of those, not of what was surely refused.
     """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    names = tuple(dict(job.unaccounted))
-    reason = Reason.REFUSED_UNCONFIRMED if names else Reason.REFUSED
-    said = about(names, said) if names else said[:MAX_SAID]
-    closed = move(fail, reason, said, now, code=refusal.code, free=not names)
-    return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
+    reason = Reason.REFUSED_UNCONFIRMED if job.unaccounted else Reason.REFUSED
+    closed = move(fail, reason, said[:MAX_SAID], now, code=refusal.code, free=not job.unaccounted)
+    why = said[:MAX_SAID]
+    return Step(move=closed, decision="refused", why=why, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
 def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: bool, uniform: Uniform) -> Step:
@@ -1533,7 +1531,9 @@ class Partway:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """A newer version of the same photo has been delivered."""
+    """A newer version of the same photo has been delivered; `done`: what was stored before that was seen."""
+
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

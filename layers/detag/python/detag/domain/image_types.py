@@ -104,6 +104,42 @@ def directory(head: bytes, at: int) -> Directory:
     return Directory(tags, at + 2 + 12 * entries)
 
 
+def pixels_end(head: bytes) -> int:
+    """Where the last strip or tile of a TIFF's first image ends, by its directory; 0 where that or its lists lie behind
+    the bytes that were read.
+    """
+    order = byte_order(head)
+    at = int.from_bytes(head[4:8], order)
+    lists: dict[int, tuple[int, ...]] = {}
+    entries = min(int.from_bytes(head[at : at + 2], order), MAX_ENTRIES)
+    for place in range(at + 2, at + 2 + 12 * entries, 12):
+        tag = int.from_bytes(head[place : place + 2], order)
+        if tag in _EXTENTS:
+            lists[tag] = _numbers(head, place, order)
+    pairs = zip(_OFFSETS, _LENGTHS, strict=True)
+    ends = (
+        begin + length
+        for one, other in pairs
+        for begin, length in zip(lists.get(one, ()), lists.get(other, ()), strict=False)
+    )
+    return max(ends, default=0)
+
+
+def _numbers(head: bytes, place: int, order: Literal["little", "big"]) -> tuple[int, ...]:
+    """The values of a directory's entry, of 16 or 32 bits; none where they lie behind the bytes that were read."""
+    kind, count = int.from_bytes(head[place + 2 : place + 4], order), int.from_bytes(head[place + 4 : place + 8], order)
+    size = {3: 2, 4: 4}.get(kind, 0)
+    begin = place + 8 if size * count <= 4 else int.from_bytes(head[place + 8 : place + 12], order)
+    if not size or begin + size * count > len(head):
+        return ()
+    return tuple(int.from_bytes(head[at : at + size], order) for at in range(begin, begin + size * count, size))
+
+
+_OFFSETS: Final = (0x111, 0x144)
+_LENGTHS: Final = (0x117, 0x145)
+_EXTENTS: Final = frozenset((*_OFFSETS, *_LENGTHS))
+
+
 def first_directory(head: bytes) -> Directory:
     """That of a TIFF's first image."""
     return directory(head, int.from_bytes(head[4:8], byte_order(head)))

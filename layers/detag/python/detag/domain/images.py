@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from detag.domain.image_types import byte_order, first_directory, type_of
+from detag.domain.image_types import byte_order, first_directory, pixels_end, type_of
 from detag.domain.runs import PHOTO_TYPES
 from detag.domain.values import dataclass
 
@@ -379,8 +379,8 @@ def _tiff(head: bytes) -> _Layout:
 
 
 def _tiff_end(head: bytes) -> int:
-    """A file has its first directory at least."""
-    return int.from_bytes(head[4:8], byte_order(head)) + 2
+    """A file has its first directory at least, and the pixels that this tells of."""
+    return max(int.from_bytes(head[4:8], byte_order(head)) + 2, pixels_end(head))
 
 
 _ENDS: Final[dict[str, Callable[[bytes], int]]] = {

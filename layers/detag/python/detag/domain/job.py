@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -84,15 +84,6 @@ MAX_SAID: Final = 500
 
 MAX_NAMED: Final = 8
 """Submissions that are named to a person: of 45 characters at most, which leaves space for Runflow's own words."""
-
-
-def about(names: Collection[str], said: str) -> str:
-    """What is said of the submissions of a job whose runs nobody knows of. A person can find those at Runflow by the
-    names: the newest are told, and how many more there are. They differ in the number alone.
-    """
-    newest = ", ".join([*names][-MAX_NAMED:])
-    older = f" and {len(names) - MAX_NAMED} older ones" if len(names) > MAX_NAMED else ""
-    return f"{newest}{older}: {said}"[:MAX_SAID]
 
 
 class Illegal(Exception):
@@ -379,6 +370,11 @@ class Job:
         """
         other = client_ref is not None and client_ref != self.client_ref
         return other and self.reservation is not None and self.client_ref in self.awaited
+
+    @property
+    def names_requests(self) -> bool:
+        """Whether a person is told which submissions may have made runs: it was closed for those."""
+        return self.reason in (Reason.REFUSED_UNCONFIRMED, Reason.NOT_CONFIRMED) and bool(self.unaccounted)
 
     @property
     def reserved_unconfirmed(self) -> bool:
@@ -975,6 +971,8 @@ def fail(
         closed = replace(closed, unaccounted=job.unaccounted or tuple(job.awaited.items()))
     if not free and job.run_id is None and job.reserved_run is None:  # the money is for the latest that is not known
         closed = replace(closed, reserved_run=closed.unaccounted[-1][0] if closed.unaccounted else None)
+    if closed.names_requests:
+        closed = replace(closed, detail=_naming(closed, detail))
     returned = free and job.reserved_run is None
     closed = replace(closed, code=code, reservation=None if returned else closed.reservation)
     return _with_metadata(job, closed)
@@ -1323,11 +1321,9 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     own = job.run_id is not None and job.reserved_run is None
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
-    detail = was.detail
-    named = was.reason in (Reason.REFUSED_UNCONFIRMED, Reason.NOT_CONFIRMED)
-    if detail and named and job.unaccounted:  # which may be more of them by now
-        detail = about(dict(job.unaccounted), detail.partition(": ")[2])
-    closed = replace(_closed(away, was.reason, detail, now, told), state=was.state, reused_from=job.reused_from)
+    closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
+    if closed.names_requests:  # which may be more of them by now
+        closed = replace(closed, detail=_naming(closed, (was.detail or "").partition(": ")[2]))
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
@@ -1336,6 +1332,15 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     replaced = tuple(one for one in closed.replaced_runs if one != was.run_id)  # it is its own again
     closed = replace(closed, ask_at=ask_at, due_at=ask_at, replaced_runs=replaced)
     return closed if was.state is State.DELIVERED else _with_metadata(job, closed)
+
+
+def _naming(job: Job, said: str) -> str:
+    """What a person is told of a job some of whose submissions may have made runs that nobody knows of: under their
+    names those are found at Runflow. The newest are named, and how many more there are: they differ in the number.
+    """
+    names = [name for name, _ in job.unaccounted]
+    older = f" and {len(names) - MAX_NAMED} older ones" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(names[-MAX_NAMED:])}{older}: {said}"[:MAX_SAID]
 
 
 @transition(*CLOSED_ORDER, State.WAITING, State.SUBMITTED, to=None, by="deliver", when="an earlier run's cost is told")

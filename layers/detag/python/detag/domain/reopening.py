@@ -84,7 +84,7 @@ def asks_to_reopen(message: Mapping[str, Any]) -> bool:
 
 
 def _says_how(fields: Mapping[str, Any]) -> bool:
-    return not {_REOPEN, "how", "by", "way"}.isdisjoint(map(_plain, fields))
+    return not {_REOPEN, "how", "by", "way", "action", "mode"}.isdisjoint(map(_plain, fields))
 
 
 _REOPEN: Final = "reopen"

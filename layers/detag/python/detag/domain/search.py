@@ -21,7 +21,7 @@ from detag.domain.decisions import (
     not_accepted,
     usefulness,
 )
-from detag.domain.job import CLOSED_AGAIN, Job, about, close_again, fail, keep_unconfirmed, move, resend, start_over
+from detag.domain.job import CLOSED_AGAIN, Job, close_again, fail, keep_unconfirmed, move, resend, start_over
 from detag.domain.money import day_of
 from detag.domain.reasons import Reason
 from detag.domain.runs import Run, Shown, shown_by
@@ -141,7 +141,7 @@ def _search_on(job: Job, search: Unanswered | Unfinished | AskedElsewhere, now: 
     if now - since >= waits.SEARCH.seconds and job.only_asks:
         return closed_again(why, now)
     if now - since >= waits.SEARCH.seconds:
-        closed = move(fail, Reason.NOT_CONFIRMED, about(job.awaited, why), now, free=False)
+        closed = move(fail, Reason.NOT_CONFIRMED, why, now, free=False)
         return Step(move=closed, decision="given up", why=Reason.NOT_CONFIRMED.value, warns=True)
     later = now + (waits.SEARCH_AGAIN.seconds(job.tries, uniform) if troubled else 0.0)
     again = move(keep_unconfirmed, later, since=since, **goes_on)

@@ -94,11 +94,17 @@ def _listed(listed: Mapping[str, Any]) -> Upload:
 def ignoring(names: Sequence[str], key: str) -> str | None:
     """The first of some names that a part of a key has; None where none has. `*` stands for any characters.
 
-    A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names.
-    Capitals do not count, because some file systems change them.
+    A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names. A
+    name that only ends in something, as `*.tmp` does, is a file's: a folder may be called anything. Capitals do not
+    count, because some file systems change them.
     """
-    parts = key.casefold().split("/")
-    return next((name for name in names if any(map(_pattern(name).fullmatch, parts))), None)
+    *folders, file = key.casefold().split("/")
+    return next((name for name in names if any(map(_pattern(name).fullmatch, _places(name, folders, file)))), None)
+
+
+def _places(name: str, folders: Sequence[str], file: str) -> Sequence[str]:
+    is_ending = name.startswith("*") and not name.endswith("*")
+    return [file] if is_ending else [*folders, file]
 
 
 def photos_beside(key: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from detag.domain.batches import (
     is_worth_saving,
     span,
     waiting_for_a_person,
+    waiting_of,
 )
 from detag.domain.job import Job
 from detag.domain.money import day_of
@@ -65,13 +66,11 @@ class Batches:
         found = self._uncounted(before, now)
         after = count(before, found, moving=self._goes_on(before, found), now=now)
         if is_idle(after):
-            told = is_told(after)
-            if told:
-                places = self._jobs.counts(day_of(now)).open
-                self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after, places))
+            waiting = waiting_of(self._jobs.counts(day_of(now)).open)
+            if is_told(after, waiting):
+                self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after, waiting))
                 self._telemetry.info("batch finished", photos=after.photos, usd=format(after.usd, "f"))
-            if told or not self._jobs.waiting_for_intake(now, 1):
-                after = Batch(counted_to=after.counted_to)
+            after = Batch(counted_to=after.counted_to)
         if is_worth_saving(before, after) or after.active_at != before.active_at:
             self._jobs.save_batch(before, replace(after, version=before.version + 1))
 

@@ -366,7 +366,7 @@ class Deliver:
                         break
                     done += ("",)
         except _NewerDelivered:
-            return Overtaken()
+            return Overtaken(done)
         except (OutputUrlExpired, Transient) as error:
             closed = isinstance(error, OutputUrlExpired)
             return NotStored(f"an output could not be fetched or stored: {error}", done, closed)

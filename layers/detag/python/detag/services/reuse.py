@@ -305,14 +305,15 @@ class Reuse:
         refused: list[Missing | Denied | Archived | _Rejected] = []
 
         def store() -> Fetched:
+            done: list[Output] = []
             try:
-                return self._copy(meeting, delivery)
+                return self._copy(meeting, delivery, done)
             except (Missing, Denied, Archived, _Rejected) as error:
                 refused.append(error)
                 if isinstance(error, Missing):
                     meeting.forget(delivery)
             except _NewerDelivered:
-                return Overtaken()
+                return Overtaken(tuple(output.key for output in done))
             except PreconditionFailed:
                 return NotStored("another delivery wrote the same key")
             return Stored((), "")
@@ -320,11 +321,11 @@ class Reuse:
         stored = self._storing.alone(meeting.job, store, meeting.deadline)
         return refused[0] if refused else stored
 
-    def _copy(self, meeting: _Meeting, delivery: Delivery) -> Stored:
+    def _copy(self, meeting: _Meeting, delivery: Delivery, done: list[Output]) -> Stored:
         own, reused_from = dict(meeting.photo.metadata), delivery.outputs[0].key
         metadata = output_metadata(meeting.job, own, Decimal(0), reused_from=reused_from)
-        outputs = tuple(self._copy_one(meeting, delivery, output, metadata) for output in delivery.outputs)
-        return Stored(tuple(output.key for output in outputs), "", outputs=outputs)
+        done.extend(self._copy_one(meeting, delivery, output, metadata) for output in delivery.outputs)
+        return Stored(tuple(output.key for output in done), "", outputs=tuple(done))
 
     def _copy_one(self, meeting: _Meeting, delivery: Delivery, output: Output, metadata: Mapping[str, str]) -> Output:
         """What is at its name is looked at again, now that no other worker stores anything there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from detag.domain import waits
@@ -125,7 +125,19 @@ class Storing:
                 unclear = isinstance(fetched, NotStored)  # a write that failed may have had its effect
                 keys = tuple(dict.fromkeys((*before.keys, *filter(None, done))))
                 return replace(before, keys=keys, unfinished=before.unfinished or unclear), fetched
+            case Overtaken(done):
+                return self._withdraw(job, before, [key for key in done if key and key not in before.keys]), fetched
+            case Stored():  # for good is nothing of it, and some of it may be there
+                return replace(before, unfinished=True), fetched
         return before, fetched
+
+    def _withdraw(self, job: Job, before: Delivered, keys: Sequence[str]) -> Delivered:
+        """What has been delivered of the photo, once those outputs of an older version are removed."""
+        try:
+            left = [key for key in keys if not self._removed(job, key)]
+        except Transient:
+            return replace(before, unfinished=True)
+        return replace(before, keys=(*before.keys, *left))
 
     def _removed(self, job: Job, key: str) -> bool:
         """Remove an output of an older version; False where it stays: it is not ours any more, or would be gone."""
