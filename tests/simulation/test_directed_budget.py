@@ -293,7 +293,7 @@ def test_a_refusal_after_an_unclear_answer_returns_no_money(simulation: Simulati
 
 
 def test_returning_money_on_such_a_refusal_would_be_noticed(simulation: Simulation) -> None:
-    with Change(DECISIONS + "_refused", "free=not names", "free=True").made():
+    with Change(DECISIONS + "_refused", "free=not job.unaccounted", "free=True").made():
         refused_after_an_unclear_answer(simulation)
     assert "maybe paid, counted" in broken(simulation)
 

@@ -152,7 +152,8 @@ def test_a_run_of_a_request_sent_again_is_tried_again(simulation: Simulation) ->
 def test_naming_what_was_refused_would_be_noticed(simulation: Simulation) -> None:
     simulation.url_lifetime_minutes = 15
     simulation.runflow.faults = [Fault(), REFUSED]
-    with Change("detag.domain.decisions:_refused", "dict(job.unaccounted)", "job.awaited").made():
+    named = "[name for name, _ in job.unaccounted]"
+    with Change("detag.domain.job:_naming", named, "[*dict(job.unaccounted), job.client_ref]").made():
         upload(simulation)
         pass_time(simulation, 2 * HOUR)
     assert "maybe paid, counted" in {name for name, _ in simulation.checker.broken}

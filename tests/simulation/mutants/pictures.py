@@ -108,7 +108,7 @@ MUTANTS: Final = (
         "few photos are no batch",
         "batches",
         "detag.domain.batches:is_told",
-        "batch.photos >= FEWEST",
+        "batch.photos + sum(waiting.values()) >= FEWEST",
         "True",
     ),
     one(

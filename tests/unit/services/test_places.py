@@ -36,7 +36,7 @@ def test_an_output_keeps_its_folder_below_the_prefix() -> None:
     assert delivered(Harness(places=FOLDERS), "incoming/autumn/shoe.jpg") == ("cleaned/autumn/shoe.jpg.webp",)
 
 
-@pytest.mark.parametrize("prefix", [".incoming/", "drop.tmp/", "@eaDir/new/"])
+@pytest.mark.parametrize("prefix", [".incoming/", "#recycle/", "@eaDir/new/"])
 def test_ignored_names_are_those_below_the_prefix(prefix: str) -> None:
     """The folder was named on purpose; what lies in it is judged as ever."""
     harness = Harness(places={"input_prefix": prefix})

@@ -151,7 +151,7 @@ def test_what_stays_beside_the_newest_is_noted(bench: Bench) -> None:
     assert bench.jobs.delivered["in", "a.jpg"] == Delivered("10", ("old.jpg", "beside.jpg"))
 
 
-def test_what_could_not_be_looked_at_beside_the_newest_is_looked_for(bench: Bench) -> None:
+def test_what_may_lie_beside_the_newest_is_looked_for(bench: Bench) -> None:
     bench.delivered(Delivered("10", ("old.jpg",)))
     bench.put("beside.jpg", "10")
     bench.broken["photos.existing"] = Transient("503")

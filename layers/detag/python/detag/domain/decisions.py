@@ -834,10 +834,9 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     told of those, not of what was surely refused.
     """
     said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    reason = Reason.REFUSED_UNCONFIRMED if job.unaccounted else Reason.REFUSED
-    closed = move(fail, reason, said[:MAX_SAID], now, code=refusal.code, free=not job.unaccounted)
-    why = said[:MAX_SAID]
-    return Step(move=closed, decision="refused", why=why, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
+    said, reason = said[:MAX_SAID], Reason.REFUSED_UNCONFIRMED if job.unaccounted else Reason.REFUSED
+    closed = move(fail, reason, said, now, code=refusal.code, free=not job.unaccounted)
+    return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
 
 def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: bool, uniform: Uniform) -> Step:
