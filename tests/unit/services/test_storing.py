@@ -159,7 +159,7 @@ def test_what_may_lie_beside_the_newest_is_looked_for(bench: Bench) -> None:
     assert bench.looked_for()
 
 
-def test_what_is_not_delivered_for_good_is_looked_for_by_the_next(bench: Bench) -> None:
+def test_what_is_not_delivered_is_looked_for_by_the_next(bench: Bench) -> None:
     """A callback's first URL gave an output, and its second leads nowhere safe."""
     assert bench.store(Stored((), "output 2: not https")) == Stored((), "output 2: not https")
     assert bench.jobs.delivered["in", "a.jpg"] == Delivered("20", ("old.jpg",))
