@@ -33,8 +33,8 @@ test: ## Run all the tests
 	$(setup) test run emulator sam runtime
 	@.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: full-size
-full-size: ## Run the tests that are smaller in `make test` with all of their photos
+.PHONY: sized
+sized: ## Run the tests that are smaller in `make test` with all of their photos
 	$(setup) test run emulator sam runtime
 	@.venv/test/bin/python -m pytest --full-size -m sized
 

@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("detag")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make full-size` gives this."""
+    """`make sized` gives this."""
     parser.addoption("--full-size", action="store_true", help="Run the tests marked `sized` with all of their photos.")
 
 

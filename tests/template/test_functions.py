@@ -61,6 +61,16 @@ def test_the_default_parameters_make_valid_settings(stack: Stack, function: str)
     settings.load(SETTINGS[function], variables)
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("bound", ["MinValue", "MaxValue"])
+def test_what_a_parameter_may_be_makes_valid_settings(stack: Stack, function: str, bound: str) -> None:
+    """The least and the most that the template lets through is understood by the code."""
+    parameters = stack.source["Parameters"].items()
+    values = {name: str(one[bound]) for name, one in parameters if bound in one}
+    variables = {name: str(value) for name, value in environment(stack.given(**values), function).items()}
+    settings.load(SETTINGS[function], variables)
+
+
 @pytest.mark.parametrize(
     ("function", "seconds"), [("SubmitFunction", waits.SUBMIT_TIMEOUT), ("DeliverFunction", waits.DELIVER_TIMEOUT)]
 )
