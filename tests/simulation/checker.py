@@ -27,7 +27,7 @@ from detag.domain.uploads import by_own_key
 from detag.domain.waits import CLOCK_SKEW
 from detag.ports.jobs_fake import Write
 from detag.ports.photos_fake import Stored as StoredObject
-from detag.ports.runs_fake import FakeRun
+from detag.ports.runs_fake import OTHER_ACCOUNT, FakeRun
 from detag.services.callback import REREAD_SECONDS, signature_of
 from tests.simulation.decided import AGAIN, belongs
 from tests.simulation.photos import is_output, name_in
@@ -1173,8 +1173,9 @@ class Checker:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told
-        if job.state in FAILURES and not same_account(job.account, self._simulation.runflow.account()):
-            return  # so it was, and the key of its own account was not stored again
+        foreign = not same_account(job.account, self._simulation.runflow.account())
+        if job.state in FAILURES and (foreign or (job.decision or "").endswith(OTHER_ACCOUNT)):
+            return  # so it was when it was last asked for, and the key of its own account was not stored again in time
         if job.state in FAILURES and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
         if job.state in FAILURES and self._newer_delivered(job):
