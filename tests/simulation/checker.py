@@ -1021,6 +1021,13 @@ class Checker:
         if known and run.ended and run.ending.tells_cost and self._shown(run) and not run.lost:
             self.check("as billed", reservation.usd == run.billed, reservation, run.billed, job)
 
+    def _is_of_another_account(self, job: Job) -> bool:
+        """Whether the stored key is of another account than a job's, or was when the job was asked for the last time."""
+        last = (line for line in self._simulation.telemetry.lines if line.message == "not asked again")
+        return not same_account(job.account, self._simulation.runflow.account()) or any(
+            line.fields["job_id"] == job.job_id and str(line.fields["why"]).endswith(OTHER_ACCOUNT) for line in last
+        )
+
     def _never_shown(self, run: FakeRun | None, job: Job) -> bool:
         """Whether a job was given up because Runflow cannot show the record of its run."""
         unreadable = run is not None and self._simulation.runflow.is_unreadable(run.run_id)
@@ -1173,9 +1180,8 @@ class Checker:
             return  # Runflow's loss: it has neither the run nor the output any more
         if self._never_shown(run, job):
             return  # a person was told
-        foreign = not same_account(job.account, self._simulation.runflow.account())
-        if job.state in FAILURES and (foreign or (job.decision or "").endswith(OTHER_ACCOUNT)):
-            return  # so it was when it was last asked for, and the key of its own account was not stored again in time
+        if job.state in FAILURES and self._is_of_another_account(job):
+            return  # so it was, and the key of its own account was not stored again in time
         if job.state in FAILURES and (run.completed_at or 0.0) > (job.closed_at or 0.0) + ASKED_FOR:
             return  # so late that nobody asked any more
         if job.state in FAILURES and self._newer_delivered(job):
