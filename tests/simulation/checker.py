@@ -1022,7 +1022,7 @@ class Checker:
             self.check("as billed", reservation.usd == run.billed, reservation, run.billed, job)
 
     def _is_of_another_account(self, job: Job) -> bool:
-        """Whether the stored key is of another account than a job's, or was when the job was asked for the last time."""
+        """Whether the stored key is of another account than a job, or was when the job was asked for the last time."""
         last = (line for line in self._simulation.telemetry.lines if line.message == "not asked again")
         return not same_account(job.account, self._simulation.runflow.account()) or any(
             line.fields["job_id"] == job.job_id and str(line.fields["why"]).endswith(OTHER_ACCOUNT) for line in last
