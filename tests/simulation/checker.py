@@ -1083,7 +1083,7 @@ class Checker:
         charge = self._simulation.jobs.charges.get(run.run_id)
         counted = reserved != (charge is not None) or not run.billed
         self.check("unmatched run charged once", counted, run, charge, job)
-        if charge is not None and run.ending.tells_cost:
+        if charge is not None and run.ending.tells_cost and not run.lost:
             self.check("as billed", charge.usd == run.billed, run, charge)
 
     def _asked_for_earlier(self, run: FakeRun, job: Job) -> bool:
