@@ -31,7 +31,7 @@ MUTANTS: Final = (
         DECISIONS + "after_fetch_of_other",
         "is_reserved(job, run)",
         "False",
-        800,
+        400,
     ),
     one("budget: what was spent before", "day budget", STORE + "_move_money", "self.spent_on(day) + usd", "usd"),
     one(

@@ -148,7 +148,7 @@ MUTANTS: Final = (
                 "False",
             ),
         ),
-        1_000,
+        400,
     ),
     one(
         "newest wins: newest upload",
@@ -396,7 +396,7 @@ MUTANTS: Final = (
         "detag.services.outbox:is_certain",
         "job.state is State.DELIVERED",
         "True",
-        1_000,
+        400,
     ),
     one(
         "repair",
@@ -420,7 +420,7 @@ MUTANTS: Final = (
         DELIVER + "_store",
         "NotStored(f'an output could not be fetched or stored: {error}', done, closed)",
         "Stored((), 'gone')",
-        1_000,
+        400,
     ),
     one(
         "dropped only for a newer delivery",
@@ -437,7 +437,7 @@ MUTANTS: Final = (
         "return place is not None",
         "return True",
     ),
-    one("secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 1_000),
+    one("secret read again", "answers", "detag.services.callback:SecretList.newer", "(REREAD_SECONDS)", "(1e9)", 400),
     one(
         "durable before 200",
         "durable before 200",

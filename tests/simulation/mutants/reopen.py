@@ -73,7 +73,7 @@ MUTANTS: Final = (
         DELIVER + "_counted",
         "job = self._steps.take(job, billed)",
         "pass",
-        800,
+        400,
     ),
     one(
         "reopen: the end before is published first",
@@ -81,7 +81,7 @@ MUTANTS: Final = (
         REOPENING + "_published",
         "job = self._steps.publish_pending(job)",
         "return job",
-        800,
+        400,
     ),
     one(
         "reopen: by its key, however its sequencer is written",
