@@ -242,6 +242,11 @@ UNSUPPORTED: Final = {
 """Images of types that are not sent, each with the name of its type."""
 
 
+def empty_metadata(length: int) -> bytes:
+    """EXIF of no tags, and space for more, as cameras leave it."""
+    return b"Exif\0\0II*\0\x08\0\0\0" + bytes(length)
+
+
 def moving_behind(length: int) -> bytes:
     """An animated PNG that only says so after so many bytes."""
     data = moving("PNG")
@@ -273,11 +278,19 @@ SENT: Final = {
     "large JPEG with a film behind its end": Shape(lambda: jpeg(LARGE) + film(), tails=1),
     "large JPEG with zeros behind its end": Shape(lambda: jpeg(LARGE) + bytes(SLACK), tails=2),
     "large JPEG with erased flash behind its end": Shape(lambda: jpeg(LARGE) + b"\xff" * SLACK, tails=2),
+    "large JPEG with written flash behind its end": Shape(lambda: jpeg(LARGE) + b"\xff\0" * SLACK, tails=2),
     "large PNG with zeros behind its end": Shape(lambda: saved("PNG", drawn(LARGE)) + bytes(SLACK), tails=2),
     "WebP with zeros behind its end": Shape(lambda: saved("WEBP") + bytes(5_000)),
     "WebP with many zeros behind its end": Shape(lambda: saved("WEBP") + bytes(SLACK), tails=1),
     "large WebP with zeros behind its end": Shape(
         lambda: saved("WEBP", drawn(LARGE), quality=95) + bytes(SLACK), tails=2
+    ),
+    "WebP with metadata that ends in zeros": Shape(lambda: saved("WEBP", exif=empty_metadata(5_000))),
+    "large WebP with metadata that ends in zeros": Shape(
+        lambda: saved("WEBP", drawn(LARGE), exif=empty_metadata(5_000)), tails=1
+    ),
+    "large WebP with long metadata that ends in zeros": Shape(
+        lambda: saved("WEBP", drawn(LARGE), exif=empty_metadata(SLACK)), tails=2
     ),
     # Long headers
     "JPEG with 128 KB of headers": Shape(lambda: headed(jpeg(), profile(*PARTS)), heads=2),

@@ -11,6 +11,7 @@ from detag.domain.images import (
     EMPTY_END_BYTES,
     HEAD_BYTES,
     LONG_HEAD_BYTES,
+    LONG_TAIL_BYTES,
     TAIL_BYTES,
     Image,
     NotAnImage,
@@ -73,18 +74,50 @@ def test_a_mask_behind_an_image_is_no_scan() -> None:
     assert ends(bytes(Random(4).choices((0, 255), k=TAIL_BYTES)))
 
 
+@pytest.mark.parametrize("pattern", [b"\xff\0", b"\0\xff", b"\xff\0\xff\0\xff\0\0"])
+def test_filling_behind_an_image_is_not_called_a_scan(pattern: bytes) -> None:
+    """A camera fills its block with FF 00, or with anything: what precedes it may tell."""
+    filled = SCAN[:50_000] + b"\xff\xd9" + pattern * TAIL_BYTES
+    assert not ends(filled)
+    assert ends(filled, tail=LONG_TAIL_BYTES)
+
+
+def test_a_short_scan_of_two_values_was_cut_off() -> None:
+    with pytest.raises(Truncated):
+        ends(SCAN[:100] + b"\xff\0" * 10_000)
+
+
+def is_filled(data: bytes, behind: int, tail: int = LONG_TAIL_BYTES) -> bool:
+    """Whether a WebP shows that its length was filled."""
+    head, whole = data[:HEAD_BYTES], data + bytes(behind)
+    return check_filled(sniff(head, len(whole)), head, whole[-tail:])
+
+
 @pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
 def test_a_webp_whose_rest_never_came_was_cut_off(options: dict[str, Any]) -> None:
     """Its whole length was reserved, and is filled with zeros."""
     data = saved("WEBP", drawn(LARGE), **options)
     half = data[: len(data) // 2].ljust(len(data), b"\0")
     for behind in (0, 100, TAIL_BYTES - EMPTY_END_BYTES):
-        image = sniff(data[:HEAD_BYTES], len(data) + behind)
-        assert check_filled(image, data[:HEAD_BYTES], (data + bytes(behind))[-TAIL_BYTES:])
+        assert is_filled(data, behind, TAIL_BYTES)
         with pytest.raises(Truncated):
-            check_filled(image, half[:HEAD_BYTES], (half + bytes(behind))[-TAIL_BYTES:])
-    image = sniff(data[:HEAD_BYTES], len(data) + TAIL_BYTES)
-    assert not check_filled(image, data[:HEAD_BYTES], bytes(TAIL_BYTES)), "its own last bytes were not read"
+            is_filled(half, behind)
+    assert not is_filled(data, TAIL_BYTES, TAIL_BYTES), "its own last bytes were not read"
+
+
+@pytest.mark.parametrize("zeros", [EMPTY_END_BYTES, TAIL_BYTES, LONG_TAIL_BYTES - 100])
+def test_metadata_of_a_webp_may_end_in_zeros(zeros: int) -> None:
+    """Its pixels came before that: the file is whole. How much of it was read decides whether that is seen."""
+    data = saved("WEBP", drawn(LARGE), exif=b"Exif\0\0" + bytes(zeros))
+    assert is_filled(data, 0)
+    assert is_filled(data, 0, TAIL_BYTES) is (zeros < TAIL_BYTES)
+
+
+def test_metadata_that_ends_elsewhere_fills_nothing() -> None:
+    data = saved("WEBP", drawn(LARGE), quality=90)
+    half = (data[: len(data) // 2] + b"EXIF" + (100).to_bytes(4, "little")).ljust(len(data), b"\0")
+    with pytest.raises(Truncated):
+        is_filled(half, 0)
 
 
 def test_an_end_in_the_first_bytes_is_an_end() -> None:

@@ -166,15 +166,15 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     is_jpeg = image.content_type == "image/jpeg"
     if is_jpeg and _NO_SCAN.search(rest):  # something else follows, so the scan had its end
         return True
-    if before <= image.begins or (is_jpeg and _SCAN.search(rest)):
+    if before <= image.begins or (is_jpeg and _SCAN.search(rest) and rest.strip(b"\xff\0")):
         raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     return False
 
 
 def check_filled(image: Image, head: bytes, tail: bytes) -> bool:
     """Whether the first and the last bytes of a photo show that its length was filled, and not only reserved; False
-    where they do not tell. A WebP has no mark at its end that would show it, but says where that is. Raises
-    `Truncated`.
+    where they do not tell. A WebP has no mark at its end that would show it, but says where that is; zeros there are
+    no loss where metadata ends in them. Raises `Truncated`.
     """
     if image.content_type != "image/webp":
         return True
@@ -182,9 +182,19 @@ def check_filled(image: Image, head: bytes, tail: bytes) -> bool:
     read, end = (head, length) if length <= len(head) else (tail, length - (image.size - len(tail)))
     if end < min(EMPTY_END_BYTES, length):
         return False
-    if not read[max(0, end - EMPTY_END_BYTES) : end].strip(b"\0"):
-        raise Truncated("this WebP file stops before its end", UPLOAD_AGAIN)
-    return True
+    if read[max(0, end - EMPTY_END_BYTES) : end].strip(b"\0"):
+        return True
+    if any(_chunk_end(read, found.start()) == end for found in _METADATA.finditer(read, 0, end)):
+        return True
+    if len(read) < min(length, LONG_TAIL_BYTES):
+        return False
+    raise Truncated("this WebP file stops before its end", UPLOAD_AGAIN)
+
+
+def _chunk_end(data: bytes, at: int) -> int:
+    """Where a chunk of a WebP ends: its length is even in the file (RFC 9649, section 2.3)."""
+    length = int.from_bytes(data[at + 4 : at + 8], "little")
+    return at + 8 + length + length % 2
 
 
 _MARKS: Final = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xaeB`\x82"}
@@ -196,6 +206,8 @@ does a scan fill up with FF before a stuffed byte: a mask or a depth map behind 
 """
 EMPTY_END_BYTES: Final = 4_096
 """Zeros at the end of a WebP that no encoder writes: its space was reserved, and the rest never came."""
+_METADATA: Final = re.compile(rb"EXIF|XMP ")
+"""Chunks that follow the pixels of a WebP (RFC 9649, section 2.7)."""
 _SMALLEST: Final = 33
 """Bytes of the shortest header that tells dimensions: a file below was cut within it."""
 
