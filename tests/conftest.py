@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def full_size(request: pytest.FixtureRequest) -> bool:
-    """Whether a test that is marked `sized` has all of its photos; otherwise a tenth of them, or half."""
+    """Whether a test that is marked `sized` has all of its photos; otherwise fewer."""
     return bool(request.config.getoption("--full-size"))
 
 

@@ -15,7 +15,8 @@ from local.emulator.client import REPOSITORY, VENVS
 
 TEMPLATE = REPOSITORY / "template.yaml"
 
-# Builds are kept between runs, for all stacks of this repository: the second is faster and needs no package registry.
+# Builds are kept between runs, for all stacks of this repository: the second is faster and needs no package registry,
+# and where no source has changed there is none.
 BUILDS = REPOSITORY / ".build" / "sam"
 
 
@@ -28,7 +29,7 @@ class Sam:
         self._built = folder / "build"
 
     def build(self, env: Mapping[str, str]) -> None:
-        """``sam build`` of the repository's template. Raises RuntimeError if it fails."""
+        """``sam build`` of the repository's template, unless it is built. Raises RuntimeError if it fails."""
         builds = BUILDS / _inputs()
         builds.mkdir(parents=True, exist_ok=True)
         arguments = [
@@ -37,7 +38,11 @@ class Sam:
         ]
         with (builds / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._run("build", arguments, env)
+            built_from, sources = builds / "sources", _sources()
+            if not built_from.exists() or built_from.read_text() != sources:
+                built_from.unlink(missing_ok=True)
+                self._run("build", arguments, env)
+                built_from.write_text(sources)
             shutil.rmtree(self._built, ignore_errors=True)
             shutil.copytree(builds / "build", self._built)
 
@@ -98,8 +103,18 @@ def _put_off_version_check(settings: Path) -> None:
 
 
 def _inputs() -> str:
-    """A digest of what a build depends on besides its source, which SAM itself watches."""
+    """A digest of what a build depends on besides its sources."""
     digest = hashlib.sha256()
     for source in (REPOSITORY / "sam.mk", VENVS / "runtime/pyvenv.cfg"):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _sources() -> str:
+    """A digest of the template and of all files of the functions and the layers, with their names."""
+    digest = hashlib.sha256()
+    folders = [REPOSITORY / "functions", REPOSITORY / "layers"]
+    for source in (TEMPLATE, *sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())):
+        if source.parent.name != "__pycache__":
+            digest.update(f"{source.relative_to(REPOSITORY)} {source.stat().st_size}\n".encode() + source.read_bytes())
+    return digest.hexdigest()

@@ -65,6 +65,12 @@ class Harness:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda key: self.s3.put_object(Bucket=bucket, Key=key, Body=photo(keys[key])), keys))
 
+    def behave(self, **reading: Any) -> None:
+        """The mock Runflow is as one reading of its pages says, and else as by default."""
+        self.admin.delete("behaviour")
+        behaves = self.admin.post("behaviour", json=reading)
+        assert behaves.status_code == 200, behaves.text
+
     @contextmanager
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
         """Faults of the mock Runflow that are in force in the block. Fails if one of them never fired."""
@@ -76,9 +82,14 @@ class Harness:
         assert all(fired.values()), f"a fault never fired: {fired}"
 
     def kill(self, function: str, times: int, within: float = 30.0) -> None:
-        """End so many busy processes of a function with SIGKILL. Fails where it never had so many."""
+        """End so many busy processes of a function with SIGKILL, once the fault in force has met one. Fails where it
+        never had so many.
+        """
         killed: set[int] = set()
         deadline = time.monotonic() + within
+        while not any(rule["fired"] for rule in self.admin.get("faults").json()):
+            assert time.monotonic() < deadline, f"no process of {function} got as far as the fault"
+            time.sleep(0.1)
         while len(killed) < times:
             assert time.monotonic() < deadline, f"only {len(killed)} processes of {function} were ever busy"
             for process in self.stack.function_processes():

@@ -9,6 +9,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -95,6 +96,7 @@ class Failing:
             raise self._make()
 
 
+@cache
 def calls_of_a_play() -> Counter[str]:
     nothing = Failing("", 0, RuntimeError)
     play(Harness(nothing))

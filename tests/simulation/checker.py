@@ -96,7 +96,7 @@ INVARIANTS: Final = {
     "own name": "no output overwrites another photo's",
     "events": "an event was sent for every end but that of what is no photo, and for nothing that did not happen",
     "records": "a record tells of the newest upload of its name, if that failed or was skipped, and of nothing else",
-    "batches": "a batch is told of once nothing goes on, with what has ended, and never for fewer than ten photos",
+    "batches": "a batch is told of once nothing goes on, with what has ended, and never for fewer than ten",
     "dead letters explained": "an upload is a dead letter only if no process lived, or its item could not be read or "
     "written",
     "redriving is harmless": "at the end, repeating every message there ever was changes nothing",

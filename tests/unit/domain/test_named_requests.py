@@ -53,3 +53,5 @@ def test_closed_as_before_names_what_was_added_since(reason: Reason) -> None:
     assert job_moves.close_again(open_again, NOW).detail == f"{first}: the reason: why"
     added = replace(open_again, unaccounted=((first, ""), (second, "")))
     assert job_moves.close_again(added, NOW).detail == f"{first}, {second}: the reason: why"
+    found = replace(open_again, unaccounted=())
+    assert job_moves.close_again(found, NOW).detail == "the reason: why", "none is left to be searched for"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
+from unittest.mock import patch
 
 import pytest
 from PIL import Image as Pillow
 
+from detag.domain import image_types
+from detag.domain.image_types import pixels_end
 from detag.domain.images import (
     ACCEPTED,
     HEAD_BYTES,
@@ -126,6 +130,17 @@ def test_a_tiff_that_hides_where_its_pixels_are_is_not_refused() -> None:
     assert sniff(bytes(data), len(data), ALL).width == SIZE[0]
     data[place + 2 : place + 4] = (16).to_bytes(2, "little")
     assert sniff(bytes(data), len(data), ALL).width == SIZE[0]
+
+
+@pytest.mark.parametrize(("repeated", "count"), [(999, 20_000), (1, 1_000_000)])
+def test_a_tiff_that_tells_too_often_or_too_much_costs_little(repeated: int, count: int) -> None:
+    """Of lists that fill the first bytes only the first is read, and none that is longer than any photo's."""
+    entry = struct.pack("<HHII", 0x111, 4, count, 26 + 12 * repeated)
+    lengths = struct.pack("<HHII", 0x117, 4, count, 26 + 12 * repeated)
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", repeated + 1) + entry * repeated + lengths + bytes(4)
+    with patch.object(image_types, "_numbers", wraps=image_types._numbers) as read:
+        end = pixels_end(head + (7).to_bytes(4, "little") * count)
+    assert (read.call_count, end) == (2, 14 if repeated > 1 else 0)
 
 
 def test_a_tiff_whose_directory_is_far_behind_is_not_measured() -> None:

@@ -143,6 +143,8 @@ IGNORED = settings(SubmitSettings).ignored_names
         "shoe.jpg.tmp",
         "SHOE.JPG.TMP",
         "shoe.jpg.crdownload",
+        "shoe.jpg.download/shoe.jpg",
+        "RecycleBin.1ab2.ffs_tmp/old/shoe.jpg",
         ".line\nbreak.jpg",
         "Thumbs.db",
         "autumn/desktop.ini",

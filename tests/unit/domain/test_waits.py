@@ -155,6 +155,7 @@ NUMBERS = {
     "NEEDED_SECONDS": "of an invocation's time, for a page of the input bucket",
     "MEGABYTE": "bytes",
     "MAX_ENTRIES": "of a TIFF's directory",
+    "MAX_PIECES": "of a TIFF",
     "_SVG_BYTES": "bytes",
     **dict.fromkeys(("_SUBFILE", "_COMPRESSION", "_PHOTOMETRIC", "_MAKE", "_PARTS", "_DNG"), "a tag of TIFF"),
 }

@@ -23,6 +23,8 @@ REQUESTS = [
     '{"how": "paid", "job_id": "0123456789abcdef0123456789abcdef"}',
     '{"Reopen": {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg"}}',
     '{"id": "r-1", "by": "anna", "key": "shoe.jpg"}',
+    '{"action": "reopen", "key": "shoe.jpg"}',
+    '{"mode": "paid", "key": "shoe.jpg"}',
 ]
 ASKED = {"id": "r-1", "how": "paid", "by": "anna", "key": "shoe.jpg", "at": "2026-11-23T11:00:00Z"}
 EVENT = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-23T11:00:00Z"}

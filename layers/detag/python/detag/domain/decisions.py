@@ -355,7 +355,7 @@ class Criteria:
     input_prefix: str
     """The folder whose photos are the stack's."""
     ignored_names: Sequence[str]
-    """A file with one of these patterns in its key, from the prefix on, is no photo."""
+    """A file whose key matches one of them (`ignoring`), from the prefix on, is no photo."""
     max_bytes: int
     most_pixels: int
     photo_types: Collection[str] = ACCEPTED
@@ -833,8 +833,9 @@ def _refused(job: Job, refusal: Refused, now: float) -> Step:
     """Refused for good; which says nothing of an earlier POST without an answer: that may have made a run. A person is
     told of those, not of what was surely refused.
     """
-    said = f"Runflow answered {refusal.status}: {refusal.message or refusal.code or 'no reason given'}"
-    said, reason = said[:MAX_SAID], Reason.REFUSED_UNCONFIRMED if job.unaccounted else Reason.REFUSED
+    message = refusal.message or refusal.code or "no reason given"
+    said = f"Runflow answered {refusal.status}: {message}"[:MAX_SAID]
+    reason = Reason.REFUSED_UNCONFIRMED if job.unaccounted else Reason.REFUSED
     closed = move(fail, reason, said, now, code=refusal.code, free=not job.unaccounted)
     return Step(move=closed, decision="refused", why=said, code=refusal.code, warns=True, probe=Probe.INCONCLUSIVE)
 
@@ -1530,7 +1531,9 @@ class Partway:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """A newer version of the same photo has been delivered; `done`: what was stored before that was seen."""
+    """A newer version of the same photo has been delivered; `done` as the job keeps it: what has become of the outputs
+    before that was seen.
+    """
 
     done: tuple[str, ...] = ()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 import filetype
 
 MAX_ENTRIES: Final = 1_000
 """Entries of a TIFF's directory that are looked at: real ones have dozens."""
+MAX_PIECES: Final = 100_000
+"""Strips or tiles of a TIFF whose ends are looked at: a strip for each row of the highest photo is fewer."""
 
 
 _SIGNATURES: Final = {
@@ -97,11 +100,17 @@ def directory(head: bytes, at: int) -> Directory:
     if at + 2 > len(head):
         return Directory({}, at + 2)
     tags = {}
-    entries = int.from_bytes(head[at : at + 2], order)
-    for place in range(at + 2, min(at + 2 + 12 * min(entries, MAX_ENTRIES), len(head)), 12):
-        tag, kind = int.from_bytes(head[place : place + 2], order), int.from_bytes(head[place + 2 : place + 4], order)
+    for tag, place in _entries(head, at, order):
+        kind = int.from_bytes(head[place + 2 : place + 4], order)
         tags[tag] = int.from_bytes(head[place + 8 : place + (10 if kind == 3 else 12)], order)
-    return Directory(tags, at + 2 + 12 * entries)
+    return Directory(tags, at + 2 + 12 * int.from_bytes(head[at : at + 2], order))
+
+
+def _entries(head: bytes, at: int, order: Literal["little", "big"]) -> Iterator[tuple[int, int]]:
+    """The tags of the directory at a place, each with where its entry begins."""
+    entries = min(int.from_bytes(head[at : at + 2], order), MAX_ENTRIES)
+    for place in range(at + 2, min(at + 2 + 12 * entries, len(head)), 12):
+        yield int.from_bytes(head[place : place + 2], order), place
 
 
 def pixels_end(head: bytes) -> int:
@@ -109,12 +118,9 @@ def pixels_end(head: bytes) -> int:
     the bytes that were read.
     """
     order = byte_order(head)
-    at = int.from_bytes(head[4:8], order)
     lists: dict[int, tuple[int, ...]] = {}
-    entries = min(int.from_bytes(head[at : at + 2], order), MAX_ENTRIES)
-    for place in range(at + 2, at + 2 + 12 * entries, 12):
-        tag = int.from_bytes(head[place : place + 2], order)
-        if tag in _EXTENTS:
+    for tag, place in _entries(head, int.from_bytes(head[4:8], order), order):
+        if tag in _EXTENTS and tag not in lists:
             lists[tag] = _numbers(head, place, order)
     pairs = zip(_OFFSETS, _LENGTHS, strict=True)
     ends = (
@@ -126,11 +132,13 @@ def pixels_end(head: bytes) -> int:
 
 
 def _numbers(head: bytes, place: int, order: Literal["little", "big"]) -> tuple[int, ...]:
-    """The values of a directory's entry, of 16 or 32 bits; none where they lie behind the bytes that were read."""
+    """The values of a directory's entry, of 16 or 32 bits; none where they lie behind the bytes that were read, or are
+    more than any photo has.
+    """
     kind, count = int.from_bytes(head[place + 2 : place + 4], order), int.from_bytes(head[place + 4 : place + 8], order)
     size = {3: 2, 4: 4}.get(kind, 0)
     begin = place + 8 if size * count <= 4 else int.from_bytes(head[place + 8 : place + 12], order)
-    if not size or begin + size * count > len(head):
+    if not size or count > MAX_PIECES or begin + size * count > len(head):
         return ()
     return tuple(int.from_bytes(head[at : at + size], order) for at in range(begin, begin + size * count, size))
 

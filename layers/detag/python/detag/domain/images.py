@@ -166,7 +166,8 @@ def check_tail(image: Image, head: bytes, tail: bytes) -> bool:
     is_jpeg = image.content_type == "image/jpeg"
     if is_jpeg and _NO_SCAN.search(rest):  # something else follows, so the scan had its end
         return True
-    if before <= image.begins or (is_jpeg and _SCAN.search(rest) and rest.strip(b"\xff\0")):
+    is_filling = not rest.strip(b"\xff\0")  # FF 00 alone may be what a camera fills its block with
+    if before <= image.begins or (is_jpeg and _SCAN.search(rest) and not is_filling):
         raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     return False
 

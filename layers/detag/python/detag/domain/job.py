@@ -82,6 +82,8 @@ CLOSED_AGAIN: Final = "closed as before"
 MAX_SAID: Final = 500
 """Characters of Runflow's own words that are kept."""
 
+NAMES_REQUESTS: Final = (Reason.REFUSED_UNCONFIRMED, Reason.NOT_CONFIRMED)
+"""Why a job was closed for submissions that may have made runs."""
 MAX_NAMED: Final = 8
 """Submissions that are named to a person: of 45 characters at most, which leaves space for Runflow's own words."""
 
@@ -374,7 +376,7 @@ class Job:
     @property
     def names_requests(self) -> bool:
         """Whether a person is told which submissions may have made runs: it was closed for those."""
-        return self.reason in (Reason.REFUSED_UNCONFIRMED, Reason.NOT_CONFIRMED) and bool(self.unaccounted)
+        return self.reason in NAMES_REQUESTS and bool(self.unaccounted)
 
     @property
     def reserved_unconfirmed(self) -> bool:
@@ -1322,8 +1324,9 @@ def close_again(job: Job, now: float, *, cost: str | None = None, ask_at: float 
     away = _put_away(replace(job, reservation=_billed(job.reservation, cost)) if own else job)
     told = cost if own and cost is not None and job.run_id == was.run_id else was.cost
     closed = replace(_closed(away, was.reason, was.detail, now, told), state=was.state, reused_from=job.reused_from)
-    if closed.names_requests:  # which may be more of them by now
-        closed = replace(closed, detail=_naming(closed, (was.detail or "").partition(": ")[2]))
+    named, _, said = (was.detail or "").partition(": ")
+    if was.reason in NAMES_REQUESTS and named.startswith(f"{job.job_id}."):  # there may be more of them by now, or none
+        closed = replace(closed, detail=_naming(closed, said))
     if was.run_id is not None:
         others = tuple(one for one in away.earlier_runs if one != was.run_id)
         closed = replace(closed, earlier_runs=others, **_spent_on(away, was.reserved_run or was.run_id))
@@ -1339,6 +1342,8 @@ def _naming(job: Job, said: str) -> str:
     names those are found at Runflow. The newest are named, and how many more there are: they differ in the number.
     """
     names = [name for name, _ in job.unaccounted]
+    if not names:
+        return said
     older = f" and {len(names) - MAX_NAMED} older ones" if len(names) > MAX_NAMED else ""
     return f"{', '.join(names[-MAX_NAMED:])}{older}: {said}"[:MAX_SAID]
 

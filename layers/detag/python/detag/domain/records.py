@@ -61,8 +61,8 @@ def newest_recorded(job: Job, recorded: str, at_key: str | None) -> str:
 
 
 def was_taken_back(job: Job, at_key: Job | None) -> bool:
-    """Whether the upload of a closed job was taken back before an older one, there again, ended. `at_key`: the job of
-    what is at its key now, if there is one.
+    """Whether the upload of a closed job was taken back before what is there now ended: an older upload, or a newer one
+    of which no event told. `at_key`: the job of what is at its key now, if there is one.
     """
     if at_key is None or at_key.closed_at is None or job.closed_at is None or at_key.state is State.SUPERSEDED:
         return False

@@ -95,7 +95,7 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
     """The first of some names that a part of a key has; None where none has. `*` stands for any characters.
 
     A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names. A
-    name that only ends in something, as `*.tmp` does, is a file's: a folder may be called anything. Capitals do not
+    name that only begins with `*`, as `*.tmp` does, is a file's: a folder may be called anything. Capitals do not
     count, because some file systems change them.
     """
     *folders, file = key.casefold().split("/")

@@ -57,7 +57,7 @@ class Delivered:
     record: str = ""
     """Where the record of the photo is; empty where there is none."""
     unfinished: bool = False
-    """Whether a worker had the right to store outputs and did not give it back: what it stored is not among `keys`."""
+    """Whether outputs may be there that are not among `keys`: a worker died, or could not tell what it had stored."""
 
 
 @dataclass(frozen=True, slots=True)

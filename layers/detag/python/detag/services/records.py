@@ -54,7 +54,7 @@ class Records:
         return replace(before, recorded=job.upload.sequencer, record=record)
 
     def _was_taken_back(self, job: Job, before: Delivered, at_key: Callable[[], str | None]) -> bool:
-        """Whether an older upload has ended since, there again. It is looked for only where another has ended."""
+        """Whether the upload was taken back (`was_taken_back`). What is there is looked at only where another ended."""
         known = {*filter(None, (before.sequencer, before.recorded))}
         if job.upload.version is None or not known - {job.upload.sequencer}:
             return False

@@ -324,7 +324,8 @@ class Reuse:
     def _copy(self, meeting: _Meeting, delivery: Delivery, done: list[Output]) -> Stored:
         own, reused_from = dict(meeting.photo.metadata), delivery.outputs[0].key
         metadata = output_metadata(meeting.job, own, Decimal(0), reused_from=reused_from)
-        done.extend(self._copy_one(meeting, delivery, output, metadata) for output in delivery.outputs)
+        for output in delivery.outputs:
+            done.append(self._copy_one(meeting, delivery, output, metadata))  # noqa: PERF401 - kept if the next raises
         return Stored(tuple(output.key for output in done), "", outputs=tuple(done))
 
     def _copy_one(self, meeting: _Meeting, delivery: Delivery, output: Output, metadata: Mapping[str, str]) -> Output:

@@ -127,7 +127,7 @@ class Storing:
                 return replace(before, keys=keys, unfinished=before.unfinished or unclear), fetched
             case Overtaken(done):
                 return self._withdraw(job, before, [key for key in done if key and key not in before.keys]), fetched
-            case Stored():  # for good is nothing of it, and some of it may be there
+            case Stored():  # nothing of it is delivered, yet some may have been stored
                 return replace(before, unfinished=True), fetched
         return before, fetched
 
