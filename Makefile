@@ -31,7 +31,7 @@ local-down: ## Stop the local stack
 .PHONY: test
 test: ## Run all the tests
 	$(setup) test run emulator sam runtime
-	@.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@.venv/test/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: sized
 sized: ## Run the tests that are smaller in `make test` with all of their photos

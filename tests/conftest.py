@@ -15,8 +15,16 @@ ON_LOOPBACK = ("contract", "integration", "e2e", "performance")
 LOOPBACK = ["127.0.0.1", "::1"]
 
 # Begun before all others where files are shared out among processes: the simulations, whose own processes are content
-# with what the others leave of the machine; what waits most of its time; and the mutants.
-FIRST = ("simulation/test_simulations.py", "e2e/", "simulation/test_mutants.py", "integration/", "simulation/")
+# with what the others leave of the machine; what waits most of its time, longest of all for a killed function's
+# messages; and the mutants.
+FIRST = (
+    "simulation/test_simulations.py",
+    "e2e/test_faults.py",
+    "e2e/",
+    "simulation/test_mutants.py",
+    "integration/",
+    "simulation/",
+)
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("detag", parent=hypothesis.settings(), deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 _SCHEMES: Final = (
@@ -61,8 +62,11 @@ def redacted(text: str, most: int = 500) -> str:
     """
     if len(text) > 8 * most:  # what follows cannot matter but by its length; a word that is cut could not be judged
         text = re.sub(r"\S+\Z", "", text[: 8 * most]) + "…"
-    places = [place for place, character in enumerate(text) if _is_seen(character)]
-    seen = "".join(_as_judged(text[place]) for place in places)
+    places: Sequence[int] = range(len(text))
+    seen = text
+    if not (text.isascii() and text.isprintable()):  # as few are
+        places = [place for place, character in enumerate(text) if _is_seen(character)]
+        seen = "".join(_as_judged(text[place]) for place in places)
     parts, end = [], 0
     for start, stop in _secret_spans(seen):
         first, last = places[start], places[stop - 1]
