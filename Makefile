@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## Clean sample photos on a local stack, or your own: make demo PHOTOS=folder
@@ -57,8 +57,18 @@ check: ## Lint and type-check; say what is to be generated; judge the template; 
 	$(setup) test sam policy
 	.venv/test/bin/ruff check
 	.venv/test/bin/ruff format --check
+	@$(MAKE) --no-print-directory -j 2 check-types check-generated check-template check-secrets
+
+.PHONY: check-types
+check-types: ## Of make check: the types
 	.venv/test/bin/mypy
+
+.PHONY: check-generated
+check-generated: ## Of make check: what is generated
 	@PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate --check
+
+.PHONY: check-template
+check-template: ## Of make check: the template, and what it deploys
 	.venv/sam/bin/sam validate --lint
 	.venv/sam/bin/cfn-lint template.yaml
 	@mkdir -p .build
@@ -66,6 +76,9 @@ check: ## Lint and type-check; say what is to be generated; judge the template; 
 	.venv/sam/bin/cfn-lint .build/transformed.json
 	.venv/policy/bin/python bin/policy.py .build/transformed.json
 	.venv/sam/bin/python bin/deploy_policy.py .build/transformed.json --check
+
+.PHONY: check-secrets
+check-secrets: ## Of make check: no key or secret is committed
 	.venv/policy/bin/python bin/credentials.py
 
 .PHONY: combinations

@@ -12,7 +12,7 @@ from pytest_socket import disable_socket
 
 from tests.simulation.scenario import Verdict, play
 
-SIMULATIONS = 150
+SIMULATIONS = 100
 """Those that the tests play: the seeds from 0."""
 CHUNK = 20
 

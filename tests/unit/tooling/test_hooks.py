@@ -18,6 +18,7 @@ HOOKS: list[dict[str, Any]] = [hook for repo in CONFIG["repos"] for hook in repo
 # What takes long, or needs the template transformed: for `make check` alone.
 NOT_BEFORE_A_COMMIT = (
     "bin/python",
+    "make ",
     "mkdir",
     "PYTHONPATH=layers/detag/python .venv/test/bin/python -m docs.generate --check",
     ".venv/sam/bin/sam validate",
