@@ -142,7 +142,7 @@ def _ticking() -> Iterator[None]:
 
 
 def _no_space(folder: object) -> str:
-    return f"no space is left on the disk of {ROOT} or of {folder}: the environments need 1.4 GB in all"
+    return f"no space is left on the disk of {ROOT} or of {folder}: the environments need 1.5 GB in all"
 
 
 def _reason(error: OSError, root: Path) -> str:
