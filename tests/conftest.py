@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def full_size(request: pytest.FixtureRequest) -> bool:
-    """Whether a test that is marked `sized` has all of its photos; otherwise fewer."""
+    """Whether a test that is marked `sized` has all of its photos; otherwise fewer, or of its other cases."""
     return bool(request.config.getoption("--full-size"))
 
 

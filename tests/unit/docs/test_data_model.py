@@ -150,8 +150,9 @@ def _is_legal(move: Callable[[Job], Job], job: Job) -> bool:
     return True
 
 
-def test_an_attribute_is_there_when_the_page_says_so() -> None:
-    jobs = reachable(9)
+@pytest.mark.sized
+def test_an_attribute_is_there_when_the_page_says_so(full_size: bool) -> None:
+    jobs = reachable(9 if full_size else 7)
     assert {job.state for job in jobs} == set(State)
     attributes = (*DERIVED_ATTRIBUTES, *UPLOAD_ATTRIBUTES, *JOB_ATTRIBUTES, *RESERVATION_ATTRIBUTES)
     assert {attribute.when for attribute in attributes} == {*WHEN, *ONLY_WHEN}
