@@ -38,9 +38,8 @@ class Sam:
         ]
         with (builds / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            built_from, sources = builds / "sources", _sources()
+            built_from, sources = builds / "build" / "sources", _sources()  # SAM begins with an empty folder
             if not built_from.exists() or built_from.read_text() != sources:
-                built_from.unlink(missing_ok=True)
                 self._run("build", arguments, env)
                 built_from.write_text(sources)
             shutil.rmtree(self._built, ignore_errors=True)
