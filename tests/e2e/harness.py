@@ -73,13 +73,19 @@ class Harness:
 
     @contextmanager
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
-        """Faults of the mock Runflow that are in force in the block. Fails if one of them never fired."""
+        """Faults of the mock Runflow, in force in the block and until each has fired. Fails if one never does."""
         posted = self.admin.post("faults", json={"rules": list(rules)})
         assert posted.status_code == 201, posted.text
         yield
-        fired = {f"{rule['on']}/{rule['do']}": rule["fired"] for rule in self.admin.get("faults").json()}
+        deadline = time.monotonic() + 60
+        while not all((fired := self._fired()).values()) and time.monotonic() < deadline:
+            time.sleep(0.2)
         self.admin.delete("faults")
         assert all(fired.values()), f"a fault never fired: {fired}"
+
+    def _fired(self) -> dict[str, int]:
+        """How often each fault in force has fired."""
+        return {f"{rule['on']}/{rule['do']}": rule["fired"] for rule in self.admin.get("faults").json()}
 
     def kill(self, function: str, times: int, within: float = 30.0) -> None:
         """End so many busy processes of a function with SIGKILL, once the fault in force has met one. Fails where it
@@ -87,7 +93,7 @@ class Harness:
         """
         killed: set[int] = set()
         deadline = time.monotonic() + within
-        while not any(rule["fired"] for rule in self.admin.get("faults").json()):
+        while not any(self._fired().values()):
             assert time.monotonic() < deadline, f"no process of {function} got as far as the fault"
             time.sleep(0.1)
         while len(killed) < times:

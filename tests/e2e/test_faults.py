@@ -70,6 +70,7 @@ def _inject_faults(harness: Harness, each: int) -> None:
         harness.drop("429", each)
         harness.wait_until_idle("429")
     with harness.faults({"on": "account", "do": "no_credit", "times": 3}):  # 8
+        _reopen_intake(harness)
         harness.drop("402", each)
         harness.wait_until_idle("402")
     with harness.faults({"on": "account", "do": "revoke_key", "times": 3}):  # 9
@@ -99,11 +100,11 @@ def _inject_faults(harness: Harness, each: int) -> None:
 def _reopen_intake(harness: Harness) -> None:
     """Some faults pause intake. Time passes until it lets photos through again, so that the next fault meets them."""
     for _ in range(20):
-        report = harness.report()
-        if report["intake"]["state"] == "open":
+        if harness.report()["intake"]["state"] == "open":
             return
         harness.pass_time(HOUR / 6)
         harness.wait(lambda jobs: not harness.busy(), 3)
+    raise AssertionError("intake never opened again")
 
 
 def _unfinished(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
