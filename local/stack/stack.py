@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,14 @@ class Stack:
     def client(self, service: str) -> Any:
         """A boto3 client of one of its services."""
         env = self.env
-        session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
         verify = env.get("AWS_CA_BUNDLE", True)
-        return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"], verify=verify)  # type: ignore[call-overload]
+        return self._session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"], verify=verify)  # type: ignore[call-overload]
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        """One for all clients: it reads the descriptions of the services once."""
+        env = self.env
+        return boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
 
     def runflow_admin(self) -> httpx.Client:
         """A client of the mock Runflow's admin routes, by their paths below /_admin/."""

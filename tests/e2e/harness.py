@@ -125,10 +125,12 @@ class Harness:
         quiet_since = time.monotonic()
         deadline = quiet_since + seconds
         while time.monotonic() < deadline:
-            if self.busy() or sum(job["key"] in mine for job in self.jobs()) < len(mine):
+            if self.busy():
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > 2:
-                return
+                if sum(job["key"] in mine for job in self.jobs()) == len(mine):
+                    return
+                quiet_since = time.monotonic()
             time.sleep(0.2)
 
     def busy(self) -> bool:

@@ -98,11 +98,15 @@ def drop(harness: Harness, key: str, number: int) -> None:
 
 
 def states(harness: Harness) -> dict[str, str]:
-    return {job["key"]: job["state"] for job in harness.jobs()}
+    return states_of(harness.jobs())
+
+
+def states_of(jobs: list[dict[str, Any]]) -> dict[str, str]:
+    return {job["key"]: job["state"] for job in jobs}
 
 
 def becomes(harness: Harness, key: str, wanted: str) -> bool:
-    return harness.wait(lambda _: states(harness).get(key) == wanted, PATIENCE)
+    return harness.wait(lambda jobs: states_of(jobs).get(key) == wanted, PATIENCE)
 
 
 def keys(harness: Harness, bucket: str, prefix: str = "") -> set[str]:
