@@ -23,6 +23,9 @@ from detag.services.callback import signature_of
 from tests.simulation.fault_profile import READINGS
 from tests.simulation.photos import output_of, photo
 
+ASKED = (300.0, 3_600_000.0)
+"""What a Retry-After says, in seconds: the second is an hour, written in milliseconds."""
+
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation, Worker
 
@@ -327,9 +330,8 @@ class Runflow(FakeRuns):
         if fires("Runflow 5xx with effect"):
             return Fault(500, effect=True)
         if fires("Runflow 429"):
-            return Fault(
-                429, code="RATE_LIMITED", message="slow down", retry_after=simulation.random.choice((None, 300.0))
-            )
+            asked = simulation.random.choice((None, ASKED[simulation.seed % len(ASKED)]))
+            return Fault(429, code="RATE_LIMITED", message="slow down", retry_after=asked)
         if self.habits.credit is not None and self.habits.credit <= 0:
             simulation.profile.happens("credit used up")
         return None

@@ -267,9 +267,9 @@ def test_hours_of_429_pause_intake(simulation: Simulation) -> None:
     rest(simulation)
 
 
-@pytest.mark.parametrize("asked", [None, 900.0], ids=["at once", "Retry-After"])
+@pytest.mark.parametrize("asked", [None, 900.0, 3_600_000.0], ids=["at once", "Retry-After", "milliseconds"])
 def test_one_photo_that_is_always_429_alone_pauses_intake(simulation: Simulation, asked: float | None) -> None:
-    """So that the alarm rings: five minutes in a row. No probe comes before Runflow asked for it."""
+    """So that the alarm rings: five minutes in a row. No probe comes before Runflow asked for it, up to 15 minutes."""
     simulation.runflow.rejected["shoe.jpg"] = Fault(429, code="RATE_LIMITED", retry_after=asked)
     job_id = upload(simulation)
     pass_time(simulation, DAY)

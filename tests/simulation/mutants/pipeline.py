@@ -293,6 +293,13 @@ MUTANTS: Final = (
         "if paused if override.paused is None else override.paused:",
         "if False:",
     ),
+    one(
+        "intake: Retry-After is bounded",
+        "intake reopens",
+        DECISIONS + "_limited",
+        "min(at_least, waits.RATE_LIMITED.cap)",
+        "at_least",
+    ),
     one("intake: Retry-After", "Retry-After respected", DECISIONS + "after_post", "asked or 0.0", "0.0"),
     one("intake: the probe", "intake reopens", RECONCILE + "_probe", "self._release([job], intake)", "0", 400),
     one(

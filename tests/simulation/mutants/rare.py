@@ -9,6 +9,9 @@ from typing import Final
 KEPT_BY: Final[dict[str, str]] = {
     "a run unknown to Runflow": "test_directed.py::test_a_forgotten_run_that_turns_up_repairs_the_failed_job",
     "a run that never ends": "test_directed.py::test_a_run_that_ends_after_its_timeout_repairs_the_job",
+    "intake: Retry-After is bounded": (
+        "test_directed_failing.py::test_one_photo_that_is_always_429_alone_pauses_intake[milliseconds]"
+    ),
     "reconcile": "test_directed.py::test_an_unmatched_paid_run_is_charged_and_alarmed",
     "reconcile: asks Runflow": "test_directed.py::test_of_two_existing_runs_one_is_adopted",
     "reconcile: waiting for intake": "test_directed.py::test_the_spend_limit_holds_over_midnight",
