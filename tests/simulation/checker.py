@@ -307,7 +307,11 @@ class Checker:
             self._simulation.wake(after.due_at)
         if before is None and after.upload.sequencer.startswith("0" * 40):
             self._simulation.profile.happens("upload recovered by the scan")
-        if after.state.terminal or after.waits_for_intake or after.reason is Reason.OTHER_ACCOUNT:
+        if (
+            after.state.terminal
+            or after.waits_for_intake
+            or after.reason in (Reason.OTHER_ACCOUNT, Reason.SAME_PICTURE)
+        ):
             self._goes_on_since.pop(after.job_id, None)
         else:
             self._goes_on_since.setdefault(after.job_id, self._simulation.time)

@@ -48,6 +48,24 @@ def test_none_found_by_another_accounts_key_is_no_proof(simulation: Simulation, 
     assert simulation.runflow.billed == PRICE
 
 
+def test_an_equal_photo_behind_one_that_waits_is_idle(simulation: Simulation) -> None:
+    """A batch is told of though a photo waits for the account's key, and another for that photo."""
+    for number in range(10):
+        upload(simulation, f"{number}.jpg")
+    pass_time(simulation, 300.0)
+    lost_answer(simulation)
+    pass_time(simulation, 10.0)
+    store(simulation, THEIRS)
+    there = simulation.photos.current("in", "shoe.jpg")
+    assert there is not None
+    simulation.upload("equal.jpg", there[1].data)
+    pass_time(simulation, 2 * HOUR)
+    waiting = {"other_account": 1, "same_picture": 1}
+    assert [detail["waiting"] for kind, detail in simulation.events.published if kind == "Batch Finished"] == [waiting]
+    store(simulation, "key 1")
+    rest(simulation)
+
+
 def test_a_run_unknown_to_another_account_is_not_given_up(simulation: Simulation) -> None:
     """A run that still runs is not `unknown_run` because another account's key does not show it."""
     simulation.runflow.deaf = True

@@ -292,8 +292,10 @@ def test_a_copy_is_said_to_be_one(simulation: Simulation) -> None:
     del simulation.photos.outputs[key]
     for how in ("ask", "unpaid"):
         assert at_rest(reopen(simulation, how, job, hours=0.1)) == at_rest(job)
-    copied = "it was delivered, as a copy of an equal photo's output: reopen it as paid"
-    assert refused(simulation) == ["it has no run to ask for", copied]
+    assert (
+        refused(simulation)
+        == ["it is a copy of an equal photo's output: upload the photo again, or reopen it as paid"] * 2
+    )
     found = reopen(simulation, "paid", job)
     assert (found.state, key in simulation.photos.outputs, used(simulation)) == (State.DELIVERED, True, 2)
     rest(simulation)

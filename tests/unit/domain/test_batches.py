@@ -141,7 +141,7 @@ def test_only_runflow_comes_back_by_itself(reason: Reason) -> None:
 def test_without_a_key_nothing_is_searched_for(reason: Reason | None, draining: bool) -> None:
     """What may have been paid for is searched for while only money or an operator keeps intake paused."""
     waiting = waiting_for_a_person(Intake(reason=reason, draining=draining))
-    assert Reason.OTHER_ACCOUNT in waiting
+    assert {Reason.OTHER_ACCOUNT, Reason.SAME_PICTURE} <= waiting
     paused = reason if not draining else None
     assert (Reason.UNCONFIRMED in waiting) is (paused in (Reason.UNAUTHORIZED, Reason.NOT_CONFIGURED))
     assert (Reason.REOPENED in waiting) is (paused is Reason.NOT_CONFIGURED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from detag.domain import waits
 from detag.domain.decisions import Step, taking_up
-from detag.domain.reopening import Refusal, Reopen, Request, Way, ids_of, read_reopen
+from detag.domain.reopening import Refusal, Reopen, Request, Way, asks_to_reopen, ids_of, read_reopen
 
 NOW = 1_795_431_600.0
 JOB = "0123456789abcdef" * 2
@@ -20,6 +21,28 @@ REQUEST = Request("r-1", Way.PAID, "anna", NOW)
 def read(**changes: Any) -> Reopen:
     asked = {name: value for name, value in (GOOD | changes).items() if value is not None}
     return read_reopen({"reopen": asked}, NOW)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"reopen": "paid"},
+        {"job_id": JOB, "paid": True},
+        {"job_id": 5},
+        {"request": {"job_id": JOB, "kind": "paid"}},
+        {"Message": json.dumps({"job_id": JOB, "request": "paid"})},
+    ],
+)
+def test_what_names_a_job_asks_for_something(message: dict[str, Any]) -> None:
+    """Well-formed or not: nobody else names one."""
+    assert asks_to_reopen(message)
+
+
+@pytest.mark.parametrize(
+    "message", [{"job_id": JOB}, {"detail": {"bucket": {}, "object": {}, "job_id": JOB}}, {"listed": {}}, {}]
+)
+def test_detags_own_messages_and_uploads_ask_for_nothing(message: dict[str, Any]) -> None:
+    assert not asks_to_reopen(message)
 
 
 def test_a_request_names_a_job_or_a_key() -> None:

@@ -269,3 +269,13 @@ def test_a_copy_is_not_begun_too_late() -> None:
     slow(known, 10.5)
     assert known.drop("another.jpg").state is State.WAITING
     assert len(known.photos.puts) == 1
+
+
+def test_an_item_of_another_output_is_no_item() -> None:
+    """A picture whose item names an output that was never at its name is paid for as if it were new."""
+    known = Known(1)
+    ((picture_id, picture),) = known.jobs.pictures.items()
+    (output,) = picture.first.outputs
+    damaged = replace(picture.first, outputs=(replace(output, etag="0" * 32),), originals=())
+    known.jobs.pictures[picture_id] = replace(picture, version=picture.version + 1, results=(damaged,))
+    assert known.drop("another.jpg").state is State.SUBMITTED

@@ -118,14 +118,16 @@ def goes_on(intake: Intake, *, is_open: bool) -> bool:
 
 def waiting_for_a_person(intake: Intake) -> frozenset[Reason]:
     """Why an open job that does not wait for the intake waits for what only a person can do: without a key that works,
-    nothing is searched for, and without any key nothing is asked for.
+    nothing is searched for, and without any key nothing is asked for. What waits for an equal photo goes on as that one
+    does, which is open itself.
     """
+    always = {Reason.OTHER_ACCOUNT, Reason.SAME_PICTURE}
     match intake.reason if intake.state == "paused" else None:
         case Reason.UNAUTHORIZED:
-            return frozenset({Reason.OTHER_ACCOUNT, Reason.UNCONFIRMED})
+            return frozenset({*always, Reason.UNCONFIRMED})
         case Reason.NOT_CONFIGURED:
-            return frozenset({Reason.OTHER_ACCOUNT, Reason.UNCONFIRMED, Reason.REOPENED})
-    return frozenset({Reason.OTHER_ACCOUNT})
+            return frozenset({*always, Reason.UNCONFIRMED, Reason.REOPENED})
+    return frozenset(always)
 
 
 def is_idle(batch: Batch) -> bool:

@@ -1217,6 +1217,9 @@ def after_fetch_of_other(job: Job, run: Run, fetched: Fetched, *, now: float) ->
 # Reopened
 
 
+_COPIED: Final = "it is a copy of an equal photo's output: upload the photo again, or reopen it as paid"
+
+
 def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step | Idle | Refusal:
     """What a request to reopen a job leads to. `charged`: whether one of its runs was charged by its id."""
     if any(one.request_id == request.request_id for one in job.requests):
@@ -1229,13 +1232,12 @@ def reopening(job: Job, request: Request, *, charged: bool, now: float) -> Step 
         return Refusal(f"it was reopened {MAX_REQUESTS} times")
     unsure = job.reservation is not None and job.run_id is None
     known = bool(job.runs or job.unaccounted or unsure)
+    copied = job.state is State.DELIVERED and job.reused_from is not None
     match request.how:
         case Way.ASK if not known:
-            return Refusal("it has no run to ask for")
+            return Refusal(_COPIED if copied else "it has no run to ask for")
         case Way.UNPAID if charged or _was_charged(job):
-            copied = job.state is State.DELIVERED and job.reused_from is not None
-            why = "was delivered, as a copy of an equal photo's output" if copied else "was charged, or may have been"
-            return Refusal(f"it {why}: reopen it as paid{'' if copied else ', or ask'}")
+            return Refusal(_COPIED if copied else "it was charged, or may have been: reopen it as paid, or ask")
         case Way.UNPAID if unsure and not job.reserved_unconfirmed:  # its item is of an earlier version
             return Refusal("an unclear answer may have made a run that cannot be told from others: ask, or pay")
         case Way.ASK | Way.UNPAID if known:

@@ -79,8 +79,11 @@ def asks_to_reopen(message: Mapping[str, Any]) -> bool:
     """
     if _says_how(message):
         return True
+    if set(message) == {"job_id"}:  # detag's own, to go on with a job
+        return not isinstance(message["job_id"], str)
     objects = list(_objects(message, _DEEPEST))
-    return any(map(_says_how, objects)) and not any(map(_tells_of_upload, objects))
+    asks = any(_says_how(one) or "job_id" in one for one in objects)
+    return asks and not any(map(_tells_of_upload, objects))
 
 
 def _says_how(fields: Mapping[str, Any]) -> bool:

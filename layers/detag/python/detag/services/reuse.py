@@ -241,7 +241,7 @@ class Reuse:
         if shown is not None and _is_very(shown, output):
             return Facts(there=True, untouched=True, rejected=self._is_rejected(meeting, output))
         delivered = self._existing(meeting, output.key, output.version_id) if output.version_id else None
-        if delivered is None:
+        if delivered is None or delivered.etag != output.etag:
             return GONE
         return Facts(
             there=True,
