@@ -10,21 +10,21 @@ def table() -> str:
     """What becomes of names."""
     names, replacing = Naming(), Naming(replaces=True)
     rows = [
-        ["`shoe.jpg`", "a JPEG", f"`{names.output_key('shoe.jpg', 'image/jpeg', 'image/jpeg')}`"],
-        ["`shoe.jpg`", "a WebP", f"`{names.output_key('shoe.jpg', 'image/jpeg', 'image/webp')}`"],
-        ["`shoe.png`", "a WebP", f"`{names.output_key('shoe.png', 'image/png', 'image/webp')}`"],
+        ["`shoe.jpg`", "a JPEG", f"`{names.output_keys('shoe.jpg', 'image/jpeg')[0]}`"],
+        ["`shoe.jpg`", "a WebP", f"`{names.output_keys('shoe.jpg', 'image/webp')[0]}`"],
+        ["`shoe.png`", "a WebP", f"`{names.output_keys('shoe.png', 'image/webp')[0]}`"],
         ["`autumn/shoe.jpg`", "two WebPs", " and ".join(
-            f"`{names.output_key('autumn/shoe.jpg', 'image/jpeg', 'image/webp', number)}`" for number in (1, 2)
+            f"`{names.output_keys('autumn/shoe.jpg', 'image/webp', number)[0]}`" for number in (1, 2)
         )],
         [
             "`shoe.jpg`, where `shoe.jpg.webp` is the output of another photo",
             "a WebP",
-            f"`{names.output_keys('shoe.jpg', 'image/jpeg', 'image/webp', 1)[1]}`",
+            f"`{names.output_keys('shoe.jpg', 'image/webp')[1]}`",
         ],
         [
             "`shoe.jpg`, where OutputName is replace",
             "a WebP",
-            f"`{replacing.output_keys('shoe.jpg', 'image/jpeg', 'image/webp', 1)[0]}`",
+            f"`{replacing.output_keys('shoe.jpg', 'image/webp')[0]}`",
         ],
         ["`shoe.jpg`, failed or cancelled", "nothing", f"`{names.record_keys(FAILED_RECORDS, 'shoe.jpg')[0]}`"],
         ["`shoe.jpg`, skipped", "nothing", f"`{names.record_keys(SKIPPED_RECORDS, 'shoe.jpg')[0]}`"],

@@ -787,7 +787,7 @@ class Checker:
                 )
                 self.check("search first", self._looked_for.get(post.job_id, 0.0) >= one.at + confirmation, post.job_id)
             one.cleared = True
-            asked = min(one.retry_after, RATE_LIMITED.cap)
+            asked = RATE_LIMITED.bounded(one.retry_after)
             self.check("Retry-After respected", now - one.at >= asked - CLOCK_SKEW, post.job_id)
         earlier.append(post)
         intake, paused = simulation.intake, simulation.jobs.operator.paused

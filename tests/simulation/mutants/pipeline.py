@@ -297,7 +297,7 @@ MUTANTS: Final = (
         "intake: Retry-After is bounded",
         "intake reopens",
         DECISIONS + "_limited",
-        "min(at_least, waits.RATE_LIMITED.cap)",
+        "waits.RATE_LIMITED.bounded(at_least)",
         "at_least",
     ),
     one("intake: Retry-After", "Retry-After respected", DECISIONS + "after_post", "asked or 0.0", "0.0"),

@@ -374,7 +374,7 @@ def test_an_older_output_is_replaced_only_as_it_was_read() -> None:
 def test_a_name_that_is_taken_gets_a_hash_of_the_key(taken: int) -> None:
     """Where a name is somebody else's, the output's gets the start of a hash; where that is taken too, more of it."""
     harness = ended()
-    names = Naming().output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)
+    names = Naming().output_keys("shoe.jpg", "image/webp")
     for key in names[:taken]:
         put(harness, key, **{SOURCE_KEY: "in/another.jpg", SEQUENCER: "F" * 18})
     assert harness.arrive().outputs == (names[taken],)
@@ -394,7 +394,7 @@ def test_what_is_given_up_is_looked_for_under_a_clash_name() -> None:
     harness.wait(UNKNOWN_RUN.seconds + 1)
     assert (harness.arrive().state, harness.job.outputs) == (
         State.DELIVERED,
-        Naming().output_keys("shoe.jpg", "image/jpeg", "image/webp", 1)[1:2],
+        Naming().output_keys("shoe.jpg", "image/webp")[1:2],
     )
 
 

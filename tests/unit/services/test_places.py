@@ -12,7 +12,7 @@ from detag.domain.job import State
 from detag.domain.naming import Naming
 from detag.domain.reasons import Reason
 from detag.domain.uploads import read_upload
-from detag.ports.runs_fake import Ending, Fault
+from detag.ports.runs_fake import Ending, Fault, tiny_image
 from detag.settings import DeliverSettings, Misconfigured, SubmitSettings
 from tests.environment import settings
 from tests.unit.services.harness import Harness, submitted
@@ -233,6 +233,14 @@ def test_an_unknown_way_to_name_is_refused(name: str) -> None:
 
 def test_a_photo_from_before_the_prefix_keeps_its_name() -> None:
     """One that the stack took up while it had another prefix, or none."""
-    assert Naming("incoming/", "cleaned/").output_keys("old/a.jpg", "image/jpeg", "image/jpeg", 1)[0] == (
-        "cleaned/old/a.jpg"
-    )
+    assert Naming("incoming/", "cleaned/").output_keys("old/a.jpg", "image/jpeg")[0] == ("cleaned/old/a.jpg")
+
+
+def test_the_type_of_a_photo_does_not_change_its_outputs_name() -> None:
+    """The photo is a JPEG first, and then a PNG under the same name: the newer output takes the place of the older."""
+    harness = Harness()
+    harness.photos.keeps_versions = False
+    harness.endings = [Ending(content_type="image/jpeg")] * 2
+    for kind in ("image/jpeg", "image/png"):
+        assert harness.clean("shoe.jpg", tiny_image(kind, kind.encode())).outputs == ("shoe.jpg",)
+    assert list(harness.photos.outputs) == ["shoe.jpg"]

@@ -847,8 +847,8 @@ def _limited(job: Job, refusal: Refused, now: float, *, at_least: float, probe: 
     if probe or job.limited >= waits.LIMITED_TRIES:
         if job.unclear_posts >= waits.MAX_UNCLEAR and not job.is_unanswered and not probe:
             return not_accepted(f"{job.unclear_posts} requests, the latest {job.client_ref}", now)
-        held = min(at_least, waits.RATE_LIMITED.cap)
-        return _refused_for_now(job, Reason.TOO_MANY_REQUESTS, refusal, now, at_least=held, counts=not probe)
+        bounded = waits.RATE_LIMITED.bounded(at_least)
+        return _refused_for_now(job, Reason.TOO_MANY_REQUESTS, refusal, now, at_least=bounded, counts=not probe)
     wait = waits.RATE_LIMITED.seconds(job.limited, uniform, at_least=at_least)
     limited = move(back_off, Reason.RATE_LIMITED, now + wait)
     decision = AWAITING if job.is_unanswered else "sent again later"

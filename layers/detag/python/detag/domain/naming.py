@@ -33,6 +33,9 @@ REUSED_FROM: Final = "detag-reused-from"
 _EXTENSIONS: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 _EXTENSION: Final = re.compile(r"(?<=[^/])\.(jpe?g|jpe|jfif|png|webp|gif|heic|heif|avif|tiff?)\Z", re.IGNORECASE)
 """Those of the types that are cleaned, as cameras and programs write them. A name that is nothing else stays."""
+_TYPES: Final = {kind: f"image/{kind}" for kind in ("png", "webp", "gif")} | dict.fromkeys(
+    ("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +52,31 @@ class Naming:
     replaces: bool = False
     """Whether another type takes the place of the photo's own extension: `shoe.webp` in place of `shoe.jpg.webp`."""
 
-    def output_key(self, key: str, source_type: str | None, output_type: str, number: int = 1, owner: str = "") -> str:
-        """Where output `number` (from 1) of a photo goes, where nothing is replaced.
+    def output_keys(self, key: str, output_type: str, number: int = 1) -> tuple[str, ...]:
+        """Where output `number` (from 1) of a photo may go, the first that is not another's: the same for each of its
+        versions, whatever type those are, so that a newer one finds what an older one left.
 
-        The same type keeps the name; another is appended, so that `shoe.jpg` and `shoe.png` never meet: `shoe.jpg`,
-        `shoe.jpg.webp`, `shoe.jpg.2.webp`. `owner`, a hash of the key, is put in where the name is taken by somebody
-        else's object: `shoe.jpg.1f3a9c20.webp`.
+        A name that says the output's type stays; to any other its extension is appended, so that `shoe.jpg` and
+        `shoe.png` never meet: `shoe.jpg`, `shoe.jpg.webp`, `shoe.jpg.2.webp`. A hash of the key is put in where the
+        name is taken by somebody else's object: `shoe.jpg.1f3a9c20.webp`.
         """
-        tail = ("." + owner if owner else "") + (f".{number}" if number > 1 else "")
-        if tail or output_type != source_type:
-            tail += _EXTENSIONS[output_type]
-        return self._fit("", key, tail)
-
-    def output_keys(self, key: str, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
-        """Where output `number` of a photo may go, the first that is not another's: the same for each of its versions,
-        so that a newer one finds what an older one left.
-        """
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        owners = ("", digest[:8], digest[:32])
-        appended = tuple(self.output_key(key, source_type, output_type, number, owner) for owner in owners)
-        if not self.replaces or number > 1 or output_type == source_type:
-            return appended
-        stem = _EXTENSION.sub("", key)
-        return tuple(dict.fromkeys((self._fit("", stem, _EXTENSIONS[output_type]), *appended)))
+        return self._output_keys(key, output_type, number, keeps=_type_of(key) == output_type)
 
     def all_output_keys(self, key: str, number: int) -> tuple[str, ...]:
-        """Wherever output `number` of a photo may be, whatever the types of the two."""
-        types = ((source, output) for output in _EXTENSIONS for source in (output, None))
-        names = (name for source, output in types for name in self.output_keys(key, source, output, number))
+        """Wherever output `number` of a photo may be, whatever its type: earlier versions of detag went by the type of
+        the photo, and not of its name.
+        """
+        ways = ((output, keeps) for output in _EXTENSIONS for keeps in (True, False))
+        names = (name for output, keeps in ways for name in self._output_keys(key, output, number, keeps=keeps))
+        return tuple(dict.fromkeys(names))
+
+    def _output_keys(self, key: str, output_type: str, number: int, *, keeps: bool) -> tuple[str, ...]:
+        """`keeps`: whether the photo's own name will do."""
+        digest, extension = hashlib.sha256(key.encode()).hexdigest(), _EXTENSIONS[output_type]
+        tails = [owner + (f".{number}" if number > 1 else "") for owner in ("", f".{digest[:8]}", f".{digest[:32]}")]
+        names = [self._fit("", key, tail + extension if tail or not keeps else "") for tail in tails]
+        if self.replaces and number == 1 and not keeps:
+            names.insert(0, self._fit("", _EXTENSION.sub("", key), extension))
         return tuple(dict.fromkeys(names))
 
     def record_keys(self, folder: str, key: str) -> tuple[str, ...]:
@@ -97,6 +97,12 @@ class Naming:
         mark = "~" + hashlib.sha256(named.encode()).hexdigest()[:16]
         left = MAX_KEY_BYTES - len((mark + tail).encode())
         return named.encode()[:left].decode(errors="ignore") + mark + tail
+
+
+def _type_of(key: str) -> str | None:
+    """The content type that a name says, of those that an output may have."""
+    found = _EXTENSION.search(key)
+    return _TYPES.get(found[1].lower()) if found else None
 
 
 def source_of(bucket: str, key: str) -> str:

@@ -38,12 +38,16 @@ class Backoff:
     first: int = 0
     """How many tries there have been when it is waited for the first time."""
 
+    def bounded(self, seconds: float) -> float:
+        """What somebody else asked for, and no longer than this wait ever gets."""
+        return min(seconds, self.cap)
+
     def seconds(self, tries: int, uniform: Uniform, *, at_least: float = 0.0) -> float:
         """How long to wait after `tries` tries in a row; never less than `at_least`, which somebody asked for, unless
         that is longer than `cap`.
         """
         chance: Uniform = uniform if self.jitter else lambda _, high: high
-        return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=min(at_least, self.cap))
+        return self.floor + backoff(tries, chance, base=self.base, cap=self.cap, at_least=self.bounded(at_least))
 
 
 @dataclass(frozen=True, slots=True)

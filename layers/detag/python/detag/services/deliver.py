@@ -40,7 +40,7 @@ from detag.domain.decisions import (
     is_proven,
     is_uncounted,
 )
-from detag.domain.images import DELIVERABLE, NotAnImage, sniff
+from detag.domain.images import NotAnImage, sniff
 from detag.domain.job import Job, State, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
@@ -299,8 +299,7 @@ class Deliver:
         """The job's outputs that a worker stored before it died."""
         found: dict[str, Output] = {}
         for number in range(1, MAX_OUTPUT_URLS + 1):
-            names = (name for kind in DELIVERABLE for name in self._storing.names(job, job.content_type, kind, number))
-            there = ((key, self._photos.existing(key)) for key in names)
+            there = ((key, self._photos.existing(key)) for key in self._storing.names(job.upload.key, number))
             ours = {key: as_output(number, key, one) for key, one in there if one and _same_run(job, one)}
             if not ours and number > len(job.done):
                 break
@@ -394,7 +393,7 @@ class Deliver:
     def _put(self, job: Job, run: Run, number: int, download: Download) -> Output:
         image = sniff(download.head, download.length)
         metadata = output_metadata(job, dict(job.source_metadata), run.cost)
-        key, existing = self._storing.place(job, job.content_type, image.content_type, number)
+        key, existing = self._storing.place(job, image.content_type, number)
         if existing is not None and self._is_done(job, existing):
             return as_output(number, key, existing)
         try:

@@ -225,8 +225,8 @@ class Reuse:
     def _has_copy(self, meeting: _Meeting, delivery: Delivery, output: Output) -> bool:
         if output.content_type not in DELIVERABLE:
             return False
-        kinds = (meeting.photo.content_type, output.content_type)
-        _, there = self._storing.place(meeting.job, *kinds, output.number, partial(self._existing, meeting))
+        look = partial(self._existing, meeting)
+        _, there = self._storing.place(meeting.job, output.content_type, output.number, look)
         return there is not None and _is_copy_for(there, meeting.job, delivery, output)
 
     def _facts_of(self, meeting: _Meeting, delivery: Delivery, output: Output) -> Facts:
@@ -272,7 +272,7 @@ class Reuse:
         source, rank = delivered.metadata.get(SOURCE_KEY), sequencer_rank(delivered.metadata.get(SEQUENCER, ""))
         if self._jobs.newest_upload(meeting.job.upload.bucket, key) <= rank:
             return False
-        there = filter(None, (self._existing(meeting, name) for name in self._storing.first_names(key)))
+        there = filter(None, (self._existing(meeting, name) for name in self._storing.names(key, 1)))
         return any(
             one.metadata.get(SOURCE_KEY) == source and sequencer_rank(one.metadata.get(SEQUENCER, "")) > rank
             for one in there
@@ -330,13 +330,13 @@ class Reuse:
 
     def _copy_one(self, meeting: _Meeting, delivery: Delivery, output: Output, metadata: Mapping[str, str]) -> Output:
         """What is at its name is looked at again, now that no other worker stores anything there."""
-        job, kinds = meeting.job, (meeting.photo.content_type, output.content_type)
+        job = meeting.job
 
         def look(key: str) -> Existing | None:
             meeting.remember(key, found := self._photos.existing(key))
             return found
 
-        key, existing = self._storing.place(job, *kinds, output.number, look)
+        key, existing = self._storing.place(job, output.content_type, output.number, look)
         if existing is not None:
             if sequencer_rank(existing.metadata.get(SEQUENCER, "")) > job.upload.rank:
                 raise _NewerDelivered

@@ -57,18 +57,13 @@ class Storing:
         self._jobs.end_delivery(bucket, key, worker, after)
         return fetched
 
-    def names(self, job: Job, source_type: str | None, output_type: str, number: int) -> tuple[str, ...]:
-        """Where output `number` of a photo may be."""
-        return self._naming.output_keys(job.upload.key, source_type, output_type, number)
-
-    def first_names(self, key: str) -> tuple[str, ...]:
-        """Wherever the first output of a photo may be."""
-        return self._naming.all_output_keys(key, 1)
+    def names(self, key: str, number: int) -> tuple[str, ...]:
+        """Wherever output `number` of a photo may be."""
+        return self._naming.all_output_keys(key, number)
 
     def place(
         self,
         job: Job,
-        source_type: str | None,
         output_type: str,
         number: int,
         look: Callable[[str], Existing | None] | None = None,
@@ -78,7 +73,7 @@ class Storing:
         others'.
         """
         source = source_of(job.upload.bucket, job.upload.key)
-        for key in self.names(job, source_type, output_type, number):
+        for key in self._naming.output_keys(job.upload.key, output_type, number):
             existing = look(key) if look is not None else self._photos.existing(key)
             if existing is not None and existing.metadata.get(SOURCE_KEY) != source:
                 continue
@@ -94,7 +89,7 @@ class Storing:
         unfinished = False
         for number in range(1, MAX_OUTPUT_URLS + 1):
             before_this = len(found)
-            for name in self._naming.all_output_keys(job.upload.key, number):
+            for name in self.names(job.upload.key, number):
                 try:
                     found += [name] if self._belongs_to(job, self._photos.existing(name)) else []
                 except NotShown:
