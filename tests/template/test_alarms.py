@@ -47,7 +47,15 @@ def test_our_alarms_read_the_namespace_of_the_functions(stack: Stack) -> None:
 
 def test_no_alarm_is_on_a_namespace_that_nobody_fills(stack: Stack) -> None:
     for name, alarm in alarms(stack).items():
-        assert alarm["Namespace"] == OURS or alarm["Namespace"] == "AWS/SQS", name
+        assert alarm["Namespace"] == OURS or alarm["Namespace"] in ("AWS/SQS", "AWS/ApiGateway"), name
+
+
+def test_a_flood_of_the_callback_url_is_told(stack: Stack) -> None:
+    """API Gateway counts what it refuses itself, and what the function refuses; one mistaken scanner is no flood."""
+    (alarm,) = (one for one in alarms(stack).values() if one["Namespace"] == "AWS/ApiGateway")
+    assert (alarm["MetricName"], dimensions(alarm)) == ("4xx", {"ApiId": {"Ref": "HttpApi"}})
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["Period"]) == ("Sum", 1_000, 900)
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_every_dead_letter_queue_has_an_alarm(stack: Stack) -> None:
