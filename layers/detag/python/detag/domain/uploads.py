@@ -128,6 +128,11 @@ def photos_beside(key: str) -> tuple[str, ...]:
     return tuple(name for name in names if name != key)
 
 
+def is_named_as_film(key: str) -> bool:
+    """Whether a telephone may give the film of a photo such a name."""
+    return key.casefold().endswith((".mov", ".mp4"))
+
+
 @lru_cache(maxsize=256)
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, name.casefold().removesuffix("/").split("*"))), re.DOTALL)
