@@ -428,6 +428,7 @@ def _screen() -> Iterator[Row]:
     yield upload("its key ends in /", key="shoes/")
     yield upload("it is empty", size=0)
     yield upload("it is too large", size=50_000_001)
+    yield upload("... and has the name of a film", key="IMG_1.MOV", size=50_000_001)
     yield upload("no URL can refer to it", key="a/../b.jpg")
 
     def head(known: str, seen: Head | NotRead, criteria: Criteria = CRITERIA, job: Job = WAITING) -> Row:
@@ -493,11 +494,15 @@ def _screen() -> Iterator[Row]:
 def _screen_film() -> Iterator[Row]:
     film = Head(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", 8_000_000, "e1", {}, "v1")
     for known, beside in (
-        ("its first bytes are those of a film", None),
+        ("its first bytes are those of a film, of any size", None),
         ("... and a photo of its name lies beside it", "IMG_1.HEIC"),
         ("... and none does", ""),
     ):
         yield known, WAITING, decisions.screen_photo(WAITING, film, None, CRITERIA, now=NOW, beside=beside)
+    large = replace(WAITING, upload=replace(UPLOAD, key="IMG_1.MOV", size=50_000_001))
+    photo = Head(PHOTO, 50_000_001, "e1", {}, "v1")
+    known = "it is too large, has the name of a film, and is none"
+    yield known, large, decisions.screen_photo(large, photo, None, CRITERIA, now=NOW)
 
 
 def _forbidden() -> Iterator[Row]:

@@ -78,7 +78,11 @@ def test_the_console_shows_every_parameter_once(stack: Stack) -> None:
         ("PricePerImageUsd", ["0.14", "1", "0.0001"], ["", "0", "0.0", "0.00000", "-0.14", "free"]),
         ("AspectRatio", ["", "1:1", "16:9", "21:9"], ["0:1", "1:0", "1", "1:", "100:1", "4x3", "4:3 "]),
         ("PhotoTypes", ["JPEG", "JPEG,HEIC", "TIFF,AVIF,WebP"], ["", "jpeg", "JPEG,", "JPEG, PNG", "GIF"]),
-        ("IgnoredNames", ["", "@eaDir", ".*,~$*,*.tmp"], [",", "a,,b", "a,", "a/b"]),
+        (
+            "IgnoredNames",
+            ["", "@eaDir", ".*,~$*,*.tmp", "*.old/", "a/,*.b/,c"],
+            [",", "a,,b", "a,", "a/b", "/", "/a", "a//", "a,/"],
+        ),
         ("MaxImageMegabytes", ["1", "50", "500"], ["0", "501"]),
         ("MaxImageMegapixels", ["1", "250", "1000"], ["0", "1001"]),
         ("UrlLifetimeMinutes", ["5", "720"], ["4", "721"]),

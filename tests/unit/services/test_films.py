@@ -7,10 +7,12 @@ import pytest
 from detag.domain.job import State
 from detag.domain.reasons import Reason
 from detag.ports.photos import Denied
+from detag.ports.runs_fake import tiny_image
 from tests.shapes import box, film
 from tests.unit.services.harness import Harness
 
 QUICKTIME = box(b"ftyp", b"qt  \0\0\0\0qt  ") + bytes(400)
+LARGE = QUICKTIME + bytes(1024 * 1024)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,42 @@ def test_what_is_no_film_is_looked_beside_for_nothing() -> None:
     harness = Harness()
     harness.send(harness.upload("notes.mov", b"prices"))
     assert harness.calls.count("photos.read_head") == 1
+
+
+@pytest.mark.parametrize("key", ["IMG_0001.MOV", "IMG_0001.mp4", "IMG_0001_HEVC.MOV"])
+def test_a_film_beside_its_photo_may_have_any_size(key: str) -> None:
+    """A photo of that size is too large; nobody meant the film as one."""
+    harness = Harness(max_image_megabytes=1)
+    harness.upload("IMG_0001.JPG")
+    job = harness.send(harness.upload(key, LARGE))
+    assert (job.state, job.reason) == (State.SKIPPED, Reason.NOT_A_PHOTO)
+    assert (harness.photos.outputs, harness.events.published) == ({}, [])
+
+
+def test_a_large_film_on_its_own_is_told_of_as_a_film() -> None:
+    """A smaller film would not be cleaned either."""
+    harness = Harness(max_image_megabytes=1)
+    job = harness.send(harness.upload("IMG_0001.MOV", LARGE))
+    assert (job.state, job.reason) == (State.SKIPPED, Reason.UNSUPPORTED_TYPE)
+    assert list(harness.photos.outputs) == ["_skipped/IMG_0001.MOV.txt"]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/gif", None])
+def test_only_a_films_content_makes_a_film(kind: str | None) -> None:
+    """Anything else that is called so is judged by its size alone, and is never sent."""
+    harness = Harness(max_image_megabytes=1)
+    harness.upload("IMG_0001.JPG")
+    data = (tiny_image(kind, b"x") if kind else b"prices") + bytes(1024 * 1024)
+    job = harness.send(harness.upload("IMG_0001.MOV", data))
+    assert (job.state, job.reason) == (State.SKIPPED, Reason.TOO_LARGE)
+    assert harness.calls.count("photos.read_head") == 1
+
+
+@pytest.mark.parametrize("key", ["IMG_0001.PNG", "IMG_0001", "mov/IMG_0001.tif", "IMG_0001mov"])
+def test_what_is_too_large_is_not_read_for_its_content(key: str) -> None:
+    """Only what has a film's name is."""
+    harness = Harness(max_image_megabytes=1)
+    harness.upload("IMG_0001.JPG")
+    job = harness.send(harness.upload(key, LARGE))
+    assert (job.state, job.reason) == (State.SKIPPED, Reason.TOO_LARGE)
+    assert harness.calls.count("photos.read_head") == 0

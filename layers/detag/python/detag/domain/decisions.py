@@ -100,7 +100,7 @@ from detag.domain.picture import Delivery, Output, Picture, output_id, picture_i
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
-from detag.domain.uploads import ignoring, photos_beside
+from detag.domain.uploads import ignoring, is_named_as_film, photos_beside
 from detag.domain.values import dataclass
 
 DOWN_AFTER: Final = 3
@@ -370,7 +370,8 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
     """Why an upload is not sent, by what its event says; None where the photo has to be read.
 
     Its age counts only when its event arrives: a job that has an item may have waited in detag for any time. Its place
-    counts whenever it may go on: the stack may have been given another folder since.
+    counts whenever it may go on: the stack may have been given another folder since. Its size does not count yet where
+    it may be the film of a photo.
     """
     upload = job.upload
     if not is_of_stack(upload, criteria):
@@ -385,17 +386,22 @@ def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
         return _not_a_photo(f"its name is one that is ignored: {ignored}", now)
     if upload.size == 0:
         return _skipped(Reason.EMPTY, "the file is empty", now)
-    if upload.size > criteria.max_bytes:
-        return _skipped(Reason.TOO_LARGE, _too_large(upload.size, criteria.max_bytes), now)
+    if _is_too_large(upload, criteria) and not is_named_as_film(upload.key):
+        return _too_large(upload, criteria, now)
     if not upload.is_addressable:
         return _failed_unpaid(Reason.UNUSABLE_NAME, "no URL can name it", now)
     return None
 
 
-def _too_large(size: int, most: int) -> str:
+def _is_too_large(upload: Upload, criteria: Criteria) -> bool:
+    return upload.size > criteria.max_bytes
+
+
+def _too_large(upload: Upload, criteria: Criteria, now: float) -> Step:
     """It says both in the unit of the parameter, with as much of a fraction as is seen to be above the limit."""
-    megabytes = -(-size * 10 // MEGABYTE) / 10
-    return f"it has {megabytes:,.{0 if megabytes.is_integer() else 1}f} MB, and the limit is {most // MEGABYTE:,} MB"
+    megabytes, most = -(-upload.size * 10 // MEGABYTE) / 10, criteria.max_bytes // MEGABYTE
+    said = f"it has {megabytes:,.{0 if megabytes.is_integer() else 1}f} MB, and the limit is {most:,} MB"
+    return _skipped(Reason.TOO_LARGE, said, now)
 
 
 def is_of_stack(upload: Upload, criteria: Criteria) -> bool:
@@ -425,9 +431,11 @@ def screen_photo(
     where they were not read yet; else what more of it has to be read. `beside`: the key of the photo that a film lies
     beside, empty where there is none, None where nobody has looked.
     """
+    if isinstance(head, Head) and not _is_of(job.upload, head):
+        head = Replaced()
     match head:
-        case Head() if not _is_of(job.upload, head):
-            return _not_read(job, Replaced(), now)
+        case Head() if _is_too_large(job.upload, criteria):
+            return _screen_large(job, head, criteria, beside, now)
         case Head() if headers_go_on(head.data, head.size):
             return ReadHead(LONG_HEAD_BYTES, of=head)
         case Gone() | Replaced() | InArchive() | Forbidden():
@@ -450,6 +458,17 @@ def screen_photo(
                 return _not_read(job, not_read, now)
     except NotAnImage as error:
         return _no_photo(job, error, beside, now)
+
+
+def _screen_large(job: Job, head: Head, criteria: Criteria, beside: str | None, now: float) -> Step | LookBeside:
+    """What becomes of a file that is too large and was read for its film's name: it may be none."""
+    try:
+        sniff(head.data, head.size, wanted=criteria.photo_types)
+    except Film as error:
+        return _no_photo(job, error, beside, now)
+    except NotAnImage:
+        pass
+    return _too_large(job.upload, criteria, now)
 
 
 def _no_photo(job: Job, error: NotAnImage, beside: str | None, now: float) -> Step | LookBeside:

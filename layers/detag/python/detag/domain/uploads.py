@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
 from detag.domain.job import Upload
@@ -95,14 +95,24 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
     """The first of some names that a part of a key has; None where none has. `*` stands for any characters.
 
     A part is what stands between slashes: sync tools and NAS boxes keep files of their own in folders of such names. A
-    name that only begins with `*`, as `*.tmp` does, is a file's: a folder may be called anything. Capitals do not
-    count, because some file systems change them.
+    name that ends in `/` is a folder's. One that only begins with `*`, as `*.tmp` does, is a file's: a folder may be
+    called anything. Capitals do not count, because some file systems change them.
     """
     *folders, file = key.casefold().split("/")
+    if file in _FOLDER_ICONS:
+        return FOLDER_ICON
     return next((name for name in names if any(map(_pattern(name).fullmatch, _places(name, folders, file)))), None)
 
 
+FOLDER_ICON: Final = "Icon and a carriage return"
+"""What macOS calls the file with a folder's icon: no parameter can hold that name, so it needs none."""
+_FOLDER_ICONS: Final = ("icon\r", "icon%0d", "icon\uf00d")
+"""As it is; URL-encoded; and as macOS writes it to a file server for Windows."""
+
+
 def _places(name: str, folders: Sequence[str], file: str) -> Sequence[str]:
+    if name.endswith("/"):
+        return folders
     is_ending = name.startswith("*") and not name.endswith("*")
     return [file] if is_ending else [*folders, file]
 
@@ -118,9 +128,14 @@ def photos_beside(key: str) -> tuple[str, ...]:
     return tuple(name for name in names if name != key)
 
 
+def is_named_as_film(key: str) -> bool:
+    """Whether a telephone may give the film of a photo such a name."""
+    return key.casefold().endswith((".mov", ".mp4"))
+
+
 @lru_cache(maxsize=256)
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, name.casefold().split("*"))), re.DOTALL)
+    return re.compile(".*".join(map(re.escape, name.casefold().removesuffix("/").split("*"))), re.DOTALL)
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
