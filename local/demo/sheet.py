@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -62,7 +63,7 @@ def contact_sheet(pairs: Sequence[Pair], title: str, note: str) -> Image.Image:
 
 def thumbnail(path: Path) -> Canvas:
     """An image, upright and at most SIDE long; transparency on white. Raises OSError where it is not an image."""
-    with Image.open(path) as image:
+    with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # what Pillow makes of odd metadata
         image.draft("RGB", (2 * SIDE, 2 * SIDE))
         upright = ImageOps.exif_transpose(image)
     upright.thumbnail((SIDE, SIDE))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import string
 import time
+from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
+from random import Random
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -23,6 +27,15 @@ FORMS: Final[dict[str, tuple[str, str]]] = {
     "a key with hyphens": ("key rf_live_4bV9-xQ2m-77 is unknown", "xQ2m"),
     "a key with points": ("key rf_live_4bV9.xQ2m~77 is unknown", "xQ2m"),
     "a key written with hyphens": ("key rf-live-4bV9xQ is unknown", "4bV9xQ"),
+    "a key in a pair": ("('x-api-key', '4bV9xQ7mmm')", "4bV9xQ"),
+    "a key behind an arrow": ("x-api-key -> 4bV9xQ7mmm", "4bV9xQ"),
+    "a key of Ruby": (':api_key=>"4bV9xQ7mmm"', "4bV9xQ"),
+    "a key in XML": ("<ApiKey>4bV9xQ7mmm</ApiKey>", "4bV9xQ"),
+    "a key in quotation marks": ("API key '4bV9xQ7mZk2LpRt8' is unknown", "4bV9xQ"),
+    "a private key": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA4bV9xQ\n-----END RSA", "4bV9xQ"),
+    "base64 with many signs": ("made with MfKQ9r8/KYqr+wjU/D8I+PZI/2LaLaSw/Qx+/7Zk1Vg=", "2LaLaSw"),
+    "base64 in JSON": (r"made with MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3Qx+\/7Zk1Vg=", "2LaLaSw"),
+    "percent-encoded base64": ("made with MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3Qx%2B%2F7Zk1Vg%3D", "2LaLaSw"),
     "a key in an address": ("at a_rf_live_4bV9xQ", "4bV9xQ"),
     "a percent-encoded key": ("at rf%5Flive%5F4bV9xQ", "4bV9xQ"),
     "a key escaped for Markdown": (r"at rf\_live\_4bV9xQ", "4bV9xQ"),
@@ -198,6 +211,37 @@ def test_no_secret_is_kept_whatever_is_put_within_it(
     assert "<left out>" in safe
 
 
+WAYS: Final[dict[str, Callable[[str], str]]] = {
+    "plain": str,
+    "without padding": lambda secret: secret.rstrip("="),
+    "JSON": lambda secret: secret.replace("/", r"\/"),
+    "percent-encoded": partial(quote, safe=""),
+    "for URLs": lambda secret: secret.replace("+", "-").replace("/", "_"),
+}
+
+
+@pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
+def test_random_bytes_are_left_out_in_base64(write: Callable[[str], str]) -> None:
+    """Two thousand secrets of 32 bytes, whatever signs are in them; of 100,000, five look like names."""
+    random = Random(7)
+    for _ in range(2_000):
+        secret = write(b64encode(random.randbytes(32)).decode())
+        assert redacted(f"made with {secret} again") == "made with <left out> again"
+
+
+PATHS = (
+    "Kleider/Sommer-2024/Rot_12/Links-Vorne/IMG_0001",
+    "2024/11/28/IMG_0001/crop_2/final-Version_3",
+    "shop/photos/2024-11-28/SKU-12345-RED-XL/DSC01234",
+    "Autumn-Winter_Collection-Sandals-and-Boots-for-Children",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_long_path_stays(path: str) -> None:
+    assert redacted(f"{path} is no photo") == f"{path} is no photo"
+
+
 @given(secret=st.binary(min_size=32, max_size=64), before=plain)
 def test_random_bytes_are_left_out_in_hex(secret: bytes, before: str) -> None:
     assert secret.hex() not in redacted(f"{before} {secret.hex()}", 10_000)
@@ -230,6 +274,9 @@ SLOW: Final = tuple(
         'authorization: digest a="',
         "key " * 3,
         "a=b, ",
+        "%2F",
+        r"\/",
+        "-----BEGIN KEY-----",
     )
 )
 

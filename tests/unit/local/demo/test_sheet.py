@@ -68,3 +68,13 @@ def test_thumbnails_are_upright_small_and_on_white(tmp_path: Path) -> None:
     assert thumbnail(image(tmp_path / "a.jpg", RED, (800, 400), exif=exif)).shape == (SIDE, SIDE // 2, 3)
     clear = thumbnail(image(tmp_path / "b.png", (0, 0, 0, 0), (40, 40)))
     assert (clear == 255).all()
+
+
+def test_odd_metadata_are_shown_without_a_warning(tmp_path: Path) -> None:
+    """A photo of several whose index Pillow cannot read is drawn, and nothing is printed into the demo's report."""
+    path = image(tmp_path / "a.jpg", RED)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2] + b"\xff\xe2\x00\x0cMPF\x00odd!!!" + whole[2:])
+    with pytest.warns(UserWarning, match="malformed MPO"), Image.open(path):
+        pass
+    assert share(Image.fromarray(thumbnail(path)), RED) == SIDE * SIDE * 600 // 800

@@ -34,23 +34,30 @@ _SECRETS: Final = rf"""(?ix)
     | (?<![a-z]) (?: set- )? cookie ["'\\]* \s* [:=] \s* ["'\\]* (?= [^\s"'<>=,;]+ = )  # a header, to the line's end
       (?: ="[^"\n]*" | [^\r\n"'<>] )+
     | (?<![a-z]) (?: token | negotiate | basic | ntlm | api[ ._-]?key | (?:client\s)? secret | password | passphrase )
-      (?: \s+ (?: is | was | → ) )? \s+ {_MIXED_WORD} [\w~+/=.-]{{16,}}
+      (?: \s+ (?: is | was | → ) )? \s+ ["']? {_MIXED_WORD} [\w~+/=.-]{{16,}}
     | (?<![a-z])
       (?: x[-_](?:amz|goog)[-_][a-z0-9_-]+ | [a-z_-]*signature | sig | awsaccesskeyid | key-pair-id
         | [a-z_-]{{0,40}}(?:api|access|secret|private)[-_. ]?key(?:[-_]?id)?
         | [a-z_-]{{0,40}}(?:secret|token|password|pwd) | set-cookie | cookie | credentials? )
-      (?: ["'\\]* \s* (?: = | : \s* \\?["'] | %(?:25)*3[ad] | \\u003[ad] ) ["'\\]*
+      (?: ["'\\]* \s* (?: =>? | [-=]> | → | : \s* \\?["'] | %(?:25)*3[ad] | \\u003[ad] | ["'] \s* , ) \s* ["'\\]*
+        | > (?= [^\s"'<>]+ </ )  # an element of XML
         | \s* : \s* (?: [|>][+-]?\s+ )? (?= [^\s"'<>&,;]* \d ) )
       [^\s"'<>&,;]+
     | (?<![a-z]) x[-_](?:amz|goog)[-_](?:signature|credential|security-token) \s* : \s* [^\s"'<>&,;]+
-    | (?<![\w.+-]) [\w.+-]{{1,64}} : [^\s@/:"'<>]{{1,64}} @ [\w.-]+"""
+    | (?<![\w.+-]) [\w.+-]{{1,64}} : [^\s@/:"'<>]{{1,64}} @ [\w.-]+
+    | -----BEGIN\ [a-z ]{{0,40}}KEY----- [^-]*"""
 """Compiled when first needed, as all of these: few invocations see anything that may hold a secret."""
 _WORD: Final = r"""[^\s"'<>]+"""
 # A presigned URL is known by its signature: its scheme may be left out.
 _SIGNED: Final = r"""(?ix) (?: [?&;] | %(?:25)*(?:3f|26) | \\u0026 )
       (?: x[-_](?:amz|goog)[-_][a-z0-9_-]+ | signature | sig | token | expires | awsaccesskeyid | key-pair-id | policy )
       (?: = | %(?:25)*3d | \\u003d )"""
-_RANDOM: Final = r"[A-Za-z0-9+/_=-]{40,}"
+_ESCAPED: Final = r"(?:\\/|%(?:25)*(?:2[bBfF]|3[dD]))"
+"""A sign of base64, as JSON and URLs may write it."""
+_RANDOM: Final = rf"(?:[A-Za-z0-9+/_=-]|{_ESCAPED}){{40,}}"
+_PIECE: Final = r"[A-Za-z0-9]+"
+_NAME: Final = r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})+\d*\Z|\d+\Z"
+"""What people call files and folders: words, with a number behind them, and numbers."""
 _HEX: Final = r"[0-9a-fA-F]+\Z"
 _BREAKS: Final = frozenset("\t\n\v\f\r\x85")
 _LEFT_OUT: Final = "<left out>"
@@ -108,6 +115,12 @@ def _is_random(run: str) -> bool:
     """Whether a long run of characters is a secret or a digest, in hex or base64, and no name or path."""
     if re.match(_HEX, run):
         return True
-    kinds = (str.islower, str.isupper, str.isdigit)
-    signs = sum(not character.isalnum() for character in run)
-    return signs * 8 <= len(run) and all(any(kind(character) for character in run) for kind in kinds)
+    run = re.sub(_ESCAPED, "/", run)
+    if not (any(map(str.islower, run)) and any(map(str.isupper, run))):
+        return False
+    pieces = re.findall(_PIECE, run)
+    signs = len(run) - sum(map(len, pieces))
+    if signs * 8 <= len(run) and any(map(str.isdigit, run)):
+        return True
+    named = sum(len(piece) for piece in pieces if re.match(_NAME, piece) and (len(piece) > 2 or piece.isdigit()))
+    return named * 2 < len(run) - signs
