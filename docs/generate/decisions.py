@@ -1048,6 +1048,10 @@ def _after_run() -> Iterator[Row]:
     yield row(
         "failed free of charge, and is of an older request than the latest, which has no clear answer", FAILED, older
     )
+    unseen = replace(SUBMITTED, unknown_runs=("another run",))
+    yield row(
+        "failed free of charge, and Runflow does not show another run that is said to be the job's", FAILED, unseen
+    )
     yield row("failed; the job is closed", FAILED, TIMED_OUT)
     cancelled = cancel(SUBMITTED, "", NOW, cost=None, ask_at=NOW + 60)
     yield row("succeeded; the job is closed, because its run was cancelled", SUCCEEDED, cancelled)

@@ -9,9 +9,9 @@ import pytest
 from detag.domain.job import Job, State
 from detag.domain.naming import RUN_ID
 from detag.domain.reasons import Reason
-from detag.ports.runs_fake import PRICE, Ending
+from detag.ports.runs_fake import PRICE, Ending, Fault
 from tests.simulation.directed import HOUR, SLOW, pass_time, rest, upload
-from tests.simulation.simulation import Simulation
+from tests.simulation.simulation import DAY, Simulation
 
 FREE = Ending(queued=1.0, seconds=1.0, status="failed", cost=Decimal(0), code="INPUT_VALIDATION_FAILED")
 CHARGED = Ending(queued=1.0, seconds=1.0, status="failed", code="POSTPROCESS_FAILED")
@@ -153,3 +153,15 @@ def test_a_run_that_is_used_after_all_has_its_picture(simulation: Simulation) ->
     assert now(simulation, first).reason is Reason.TIMED_OUT
     assert (now(simulation, second).state, now(simulation, second).reused_from) == (State.DELIVERED, None)
     assert simulation.runflow.billed == PRICE
+
+
+def test_an_older_copy_is_not_taken_for_the_new_result(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy is asked to be paid for, and Runflow never shows the run: a person is told, and the copy stays a copy."""
+    delivered(simulation, "a.jpg")
+    copy = delivered(simulation, "b.jpg")
+    simulation.runflow.faults = [Fault(effect=True)]
+    monkeypatch.setattr(simulation.runflow, "is_unreadable", lambda _: True)
+    simulation.runflow.habits.may_list = False
+    reopen(simulation, "paid", copy, 5 * DAY)
+    assert (now(simulation, copy).state, now(simulation, copy).reason) == (State.FAILED, Reason.NOT_CONFIRMED)
+    rest(simulation)

@@ -7,6 +7,13 @@ from typing import Final
 from tests.simulation.mutant import DECISIONS, JOB, STORE, one
 
 MUTANTS: Final = (
+    one(
+        "no free retry while another run may have been charged",
+        "paid once",
+        DECISIONS + "after_failure",
+        "elif job.missing_runs:",
+        "elif False:",
+    ),
     one("budget: as billed", "as billed", JOB + "_billed", "usd=max(Decimal(cost), Decimal(0))", "usd=reservation.usd"),
     one("budget: opened once", "lost budget", STORE + "open_day", "day <= self.newest_day", "False", 400),
     one(

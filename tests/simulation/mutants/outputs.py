@@ -9,6 +9,13 @@ from tests.simulation.mutant import DECISIONS, DELIVER, JOB, STORING, one
 MUTANTS: Final = (
     # Late results
     one(
+        "a copy is no run's output",
+        "paid once",
+        "detag.services.deliver:_same_run",
+        "ours and REUSED_FROM not in existing.metadata",
+        "ours",
+    ),
+    one(
         "late results are asked for",
         "nothing paid is lost",
         JOB + "published",

@@ -9,6 +9,13 @@ from typing import Final
 KEPT_BY: Final[dict[str, str]] = {
     "a run unknown to Runflow": "test_directed.py::test_a_forgotten_run_that_turns_up_repairs_the_failed_job",
     "a run that never ends": "test_directed.py::test_a_run_that_ends_after_its_timeout_repairs_the_job",
+    "no free retry while another run may have been charged": (
+        "../unit/domain/test_decisions.py::test_a_run_that_is_not_tried_again_says_why"
+        "[job3-run3-another run of it cannot be seen, and may have been charged]"
+    ),
+    "a copy is no run's output": (
+        "test_directed_replaced_pictures.py::test_an_older_copy_is_not_taken_for_the_new_result"
+    ),
     "intake: Retry-After is bounded": (
         "test_directed_failing.py::test_one_photo_that_is_always_429_alone_pauses_intake[milliseconds]"
     ),

@@ -125,6 +125,11 @@ def made(step: Step, job: Job) -> Job:
             FAILED_RUN,
             "the latest request has no clear answer",
         ),
+        (
+            replace(SUBMITTED, url_expires_at=NOW, unknown_runs=("another run",)),
+            FAILED_RUN,
+            "another run of it cannot be seen, and may have been charged",
+        ),
         (SUBMITTED, replace(FAILED_RUN, failure_code="INPUT_VALIDATION_FAILED"), "the same photo would fail again"),
         (
             replace(SUBMITTED, attempt=3, url_expires_at=NOW, expired_urls=decisions.MAX_EXPIRED_URLS),

@@ -1496,6 +1496,8 @@ def after_failure(job: Job, run: Run, *, now: float, max_attempts: int, uniform:
         why_not = "only asked for"
     elif job.is_unanswered:  # it is an older one's, and there may be another
         why_not = "the latest request has no clear answer"
+    elif job.missing_runs:
+        why_not = "another run of it cannot be seen, and may have been charged"
     elif expired:
         why_not = ""
     elif permanent(run.failure_code) and now - job.claimed_at < waits.FRESH_URL.seconds:

@@ -45,6 +45,7 @@ from detag.domain.job import Job, State, sequencer_rank
 from detag.domain.metrics import Metric
 from detag.domain.naming import (
     JOB_ID,
+    REUSED_FROM,
     RUN_ID,
     SEQUENCER,
     output_metadata,
@@ -442,4 +443,6 @@ def _with_urls_left(result: Result, fetched: Fetched) -> Result:
 
 
 def _same_run(job: Job, existing: Existing) -> bool:
-    return existing.metadata.get(JOB_ID) == job.job_id and existing.metadata.get(RUN_ID) == (job.run_id or "")
+    """Whether an output is of the job's run: a copy that was made for the job before it was reopened is of none."""
+    ours = existing.metadata.get(JOB_ID) == job.job_id and existing.metadata.get(RUN_ID) == (job.run_id or "")
+    return ours and REUSED_FROM not in existing.metadata
