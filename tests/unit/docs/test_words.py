@@ -175,7 +175,7 @@ WORDS: Final = (
     Word(r"\.(note|warn)\(|\bdef (note|warn)\b", "telemetry.warn(", "info, warning"),
     Word(r"\bGarbled\b|\bReceiver\(|\.answer\(", "receiver.answer(", "MalformedRequest, CallbackHandler.handle"),
     Word(r"\bposition\(|\bdef _?position\b", "position(secrets, signature)", "matching_secret"),
-    Word(r"\bis_ours\b|\bbears_our_name\b", "is_ours(run)", "whose_run, client_ref_matches"),
+    Word(r"\bis_ours\b|\bbears_our_name\b", "is_ours(run)", "whose_run, proof"),
     Word(r"\bpostpone\b|\bgive_back\b", "postpone(job)", "defer, abandon_claim"),
     # A file is touched, a process or a build is watched.
     Word(r"\bdef (touch|watch)\b|\b(touch|watch)\((job|self)|\.watch\(", "touch(job)", "extend_due, poll_later"),
