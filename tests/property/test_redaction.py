@@ -232,6 +232,8 @@ def test_random_bytes_are_left_out_in_base64(write: Callable[[str], str]) -> Non
 PATHS = (
     "Kleider/Sommer-2024/Rot_12/Links-Vorne/IMG_0001",
     "2024/11/28/IMG_0001/crop_2/final-Version_3",
+    "Kleider%2FSommer-2024%2FRot_12%2FLinks-Vorne%2FIMG_0001",
+    r"Kleider\/Sommer-2024\/Rot_12\/Links-Vorne\/IMG_0001",
     "shop/photos/2024-11-28/SKU-12345-RED-XL/DSC01234",
     "Autumn-Winter_Collection-Sandals-and-Boots-for-Children",
 )
