@@ -21,10 +21,12 @@ from detag.domain.decisions import (
     Fetch,
     Fetched,
     FetchOther,
+    Find,
     Forbidden,
     Gone,
     Idle,
     InArchive,
+    Known,
     LookBeside,
     Next,
     NotRead,
@@ -33,6 +35,7 @@ from detag.domain.decisions import (
     Partway,
     Photo,
     ReadHead,
+    ReadOther,
     ReadTail,
     Replaced,
     Reusable,
@@ -230,7 +233,7 @@ def _other(decided: object) -> str:
     match decided:
         case str():
             return decided
-        case Intake() | Reservation() | Next() | Whose() | Evidence() | Proof() | Reason() | bool():
+        case Intake() | Reservation() | Next() | Find() | Whose() | Evidence() | Proof() | Reason() | bool():
             return _value(decided)
         case Idle(why):
             return f"nothing: {why}"
@@ -266,7 +269,7 @@ def _unproven(search: NotSearched | Unanswered | AskedElsewhere | Unfinished) ->
     return "cannot tell: it is another account's"
 
 
-def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Reason | bool) -> str:
+def _value(decided: Intake | Reservation | Next | Find | Whose | Evidence | Proof | Reason | bool) -> str:
     match decided:
         case Reservation(day, usd):
             return f"charged: {usd / Decimal('0.14'):f} x the price of an image, to the budget of {day}"
@@ -274,6 +277,8 @@ def _value(decided: Intake | Reservation | Next | Whose | Evidence | Proof | Rea
             return f"intake is {decided.state}" + (f": `{decided.reason}`" if decided.reason else "")
         case Reason():
             return f"waits for intake: {decided}"
+        case Find():
+            return f"it is compared with {decided.value}"
         case bool():
             return "intake drains" if decided else "intake stays paused"
     return str(decided.value)
@@ -291,6 +296,7 @@ PASSED: Final = {
     ReadHead: "more of its first bytes are read",
     ReadTail: "more of its last bytes are read",
     LookBeside: "a photo of its name is looked for beside it",
+    ReadOther: "it is looked for by that one",
     Fetch: "the outputs are fetched",
     FetchOther: "the outputs are fetched, for this job",
     Reusable: "the outputs are looked at, and copied",
@@ -471,24 +477,31 @@ def _screen() -> Iterator[Row]:
     yield tail("it has been replaced in the meantime", Replaced(), {}, 50_000_000)
     yield tail("its metadata asks for an aspect ratio that is not one", PHOTO, {"aspect-ratio": "wide"})
     yield tail("it is complete", PHOTO, {})
-    for known in (True, False):
-        name = "it is" if known else "it is not"
-        found = decisions.screen_other_key(known=known)
-        yield f"it is there by the other reading of its key, and {name} known by that one", WAITING, found
+    yield from _screen_whole(good)
 
-    def rank(known: str, newest: str, seen: Head | NotRead | None, upload: Upload = UPLOAD, **changes: Any) -> Row:
-        job = replace(WAITING, upload=upload, **changes)
-        return known, job, decisions.screen_rank(job, newest, seen, now=NOW)
 
-    yield rank(
-        "a newer upload has its name, in a bucket without versions", "FF", good, replace(UPLOAD, version_id=None)
-    )
-    yield rank("a newer upload has its name", "FF", None)
-    yield rank("... and is still at its key", "FF", Replaced())
-    yield rank("the same, and the job had a run", "FF", Replaced(), reason=Reason.RETRY, earlier_runs=("run-0",))
-    yield rank("... and was taken back: this version is at its key", "FF", replace(good, version_id=UPLOAD.version_id))
-    yield "... but the newer one was delivered", WAITING, decisions.screen_older(WAITING, "FF", now=NOW)
-    yield rank("it is the newest upload of its name", UPLOAD.rank, None)
+def _screen_whole(good: Head) -> Iterator[Row]:
+    def row(known: str, job: Job = WAITING, **found: Any) -> Row:
+        return known, job, decisions.screen(job, Known(**found), CRITERIA, now=NOW)
+
+    plus = replace(WAITING, upload=replace(UPLOAD, key="a+b.jpg"))
+    yield row("nobody has read it yet")
+    yield row("nothing is at its key, which can be read in another way", plus, head=Gone())
+    yield row("... and nothing is there by that one", plus, head=Gone(), has_own_job=False)
+    yield row("... and it is there by that one, and has a job of its own by it", plus, head=good, has_own_job=True)
+    yield row("... and it has none", plus, head=good, has_own_job=False, newest=UPLOAD.rank)
+    unversioned = replace(good, version_id=None)
+    yield row("it is complete, and nobody has asked for newer ones", head=good)
+    yield row("a newer upload has its name, in a bucket without versions", UNVERSIONED, head=unversioned, newest="FF")
+    yield row("a newer upload has its name", head=good, newest="FF")
+    yield row("... and is still at its key", head=good, newest="FF", seen=Replaced())
+    had_run = replace(WAITING, reason=Reason.RETRY, earlier_runs=("run-0",))
+    yield row("the same, and the job had a run", had_run, head=good, newest="FF", seen=Replaced())
+    back: dict[str, Any] = {"head": good, "newest": "FF", "seen": good}
+    yield row("... and was taken back: this version is at its key", **back)
+    yield row("... but the newer one was delivered", **back, delivered="FF")
+    yield row("... and was not delivered", **back, delivered="")
+    yield row("it is the newest upload of its name", head=good, newest=UPLOAD.rank)
 
 
 def _screen_film() -> Iterator[Row]:
@@ -1171,7 +1184,7 @@ SECTIONS: Final[tuple[tuple[str, str, Callable[[], Iterable[Row]]], ...]] = (
         _admit,
     ),
     (
-        "Is it a photo to send: `screen_upload`, `screen_photo`, `screen_other_key`, `screen_rank`, `screen_older`",
+        "Is it a photo to send: `screen`, by `screen_upload`, `screen_photo` and `screen_rank`",
         "In this order; the first that applies decides. No more of the photo is read than necessary.",
         _screen,
     ),

@@ -26,6 +26,7 @@ MOST: Final = 120
 """Pairs on one sheet: with more of them, only the first are shown."""
 
 PAPER, INK, FAINT = (250, 249, 247), (32, 34, 40), (122, 124, 132)
+Image.MAX_IMAGE_PIXELS = None  # the mock Runflow has delivered them, and takes larger ones than Pillow would open
 _FONT: Final = "sans"  # built into OpenCV: the same letters on every machine
 
 

@@ -390,6 +390,7 @@ class Checker:
                 unanswered &= {before.client_ref}
             self.check("maybe paid, counted", after.reservation is not None or not unanswered, before, after)
         if before is not None:
+            self._answers_lost(before, after)
             self._still_kept(before, after)
             self._kept_for_the_latest(before, after)
         if after.reason is Reason.REFUSED_UNCONFIRMED:
@@ -475,6 +476,13 @@ class Checker:
         for one in self._posts.get(job.job_id, []):
             outcomes[str(json.loads(one.body)["client_ref"])].append(one.outcome.partition(" ")[0])
         return outcomes
+
+    def _answers_lost(self, before: Job, after: Job) -> None:
+        """Whoever sent a job had no time left to save the answer: nobody knows for how long Runflow asked."""
+        if before.state is State.SUBMITTING and after.unconfirmed and self._simulation.time >= before.lease_until:
+            for post in self._posts.get(after.job_id, ()):
+                if post.at >= before.claimed_at:
+                    post.retry_after = 0.0
 
     def _still_kept(self, before: Job, after: Job) -> None:
         """What was kept for a request without a clear answer is spent on, or freed by, a run of that very request."""
@@ -1348,10 +1356,15 @@ class Checker:
             since, ended = self._back_since.get(job.job_id, 0.0), job.closed_at or 0.0
             gone = self._not_there.get(job.job_id, math.inf)
             was_back = 0.0 < since <= ended < gone
-            if job.upload.version is None or not _later(best, job) or (job.job_id in self._not_there and not was_back):
+            came_back = ended < since < min(gone, ended + 2 * HOUR)  # its record may have come when it was there
+            if job.upload.version is None or not _later(best, job):
+                continue
+            if job.job_id in self._not_there and not was_back and not came_back:
                 continue
             late = gone < ended + 2 * HOUR  # its record may have come when it was gone again
-            if was_back and (late or self._newer_delivered(job, after=since - HOUR)):
+            if (was_back and (late or self._newer_delivered(job, after=since - HOUR))) or (
+                came_back and gone < math.inf
+            ):
                 unsure.add(source_of("in", job.upload.key))
                 continue
             if ended < since - HOUR and not job.requests:

@@ -49,7 +49,7 @@ MUTANTS: Final = (
         "newest upload: looked for once more",
         "nothing superseded for nothing",
         DECISIONS + "screen_rank",
-        "upload.version and seen is None",
+        "upload.version and known.seen is None",
         "False",
         400,
     ),
@@ -63,7 +63,7 @@ MUTANTS: Final = (
                 "(self._jobs.raise_newest_upload(job.upload.bucket, job.upload.key, job.upload.rank),"
                 " self._clock.now())[1]",
             ),
-            Change(DECISIONS + "screen_rank", "upload.version and seen is None", "False"),
+            Change(DECISIONS + "screen_rank", "upload.version and known.seen is None", "False"),
         ),
         400,
     ),

@@ -119,6 +119,12 @@ def test_whose_record_stays(version_id: str | None, recorded: str, at_key: str |
     assert newest_recorded(job, recorded, at_key) == stays
 
 
+def test_a_record_stays_where_its_upload_ended_another() -> None:
+    """That the older one is there again does not make it one that was cleaned, or could not be."""
+    job = Job(upload=UPLOAD, state=State.SUPERSEDED, reason=Reason.REPLACED)
+    assert newest_recorded(job, "02", UPLOAD.version_id) == "02"
+
+
 @pytest.mark.parametrize(
     ("state", "sequencer", "ended", "taken_back"),
     [

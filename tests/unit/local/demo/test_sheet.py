@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from local.demo.sheet import COLUMNS, MOST, SIDE, Pair, contact_sheet, legible, thumbnail
+from tests.shapes import claimed, jpeg
 
 RED, GREEN = (200, 20, 20), (20, 160, 60)
 
@@ -78,3 +79,10 @@ def test_odd_metadata_are_shown_without_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="malformed MPO"), Image.open(path):
         pass
     assert share(Image.fromarray(thumbnail(path)), RED) == SIDE * SIDE * 600 // 800
+
+
+def test_a_photo_of_200_million_pixels_is_opened(tmp_path: Path) -> None:
+    """The mock Runflow takes more pixels than Pillow would open by itself."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(claimed(jpeg(), 16_320, 12_240))
+    assert thumbnail(path).shape == (SIDE * 3 // 4, SIDE, 3)

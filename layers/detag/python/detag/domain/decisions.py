@@ -22,23 +22,18 @@ from detag.domain import waits
 from detag.domain.backoff import Uniform
 from detag.domain.images import (
     ACCEPTED,
-    DELIVERABLE,
-    LONG_HEAD_BYTES,
-    LONG_TAIL_BYTES,
-    TAIL_BYTES,
+    HEAD_BYTES,
     EndNotSeen,
     Film,
     Head,
+    MoreHead,
+    MoreTail,
     NotAnImage,
     TooManyPixels,
     Truncated,
     UnreadableDimensions,
     Unsupported,
-    check_filled,
-    check_photo,
-    check_tail,
-    headers_go_on,
-    sniff,
+    examine,
 )
 from detag.domain.intake import Intake
 from detag.domain.job import (
@@ -100,7 +95,7 @@ from detag.domain.picture import Delivery, Output, Picture, output_id, picture_i
 from detag.domain.reasons import Reason
 from detag.domain.reopening import MAX_REQUESTS, Refusal, Request, Way
 from detag.domain.runs import Result, Run, RunStatus, aspect_ratio, permanent
-from detag.domain.uploads import ignoring, is_named_as_film, photos_beside
+from detag.domain.uploads import ignoring, is_named_as_film, other_reading, photos_beside
 from detag.domain.values import dataclass
 
 DOWN_AFTER: Final = 3
@@ -305,9 +300,7 @@ NotRead = Gone | Replaced | InArchive | Forbidden
 
 @dataclass(frozen=True, slots=True)
 class ReadHead:
-    """What was read of the photo does not tell: so many of its first bytes have to be read, `of` the very object that
-    was read before; None for what is at its key now.
-    """
+    """So many of the first bytes `of` the object that was read before; None for what is at the key now."""
 
     length: int
     of: Head | None
@@ -315,7 +308,7 @@ class ReadHead:
 
 @dataclass(frozen=True, slots=True)
 class ReadTail:
-    """What was read of the photo does not tell: so many of the last bytes `of` that very object have to be read."""
+    """So many of the last bytes `of` the object that was read before."""
 
     length: int
     of: Head
@@ -323,9 +316,48 @@ class ReadTail:
 
 @dataclass(frozen=True, slots=True)
 class LookBeside:
-    """It is a film: the first of these keys at which a photo is has to be found."""
+    """It is a film: the first of these keys at which a photo is."""
 
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOther:
+    """Nothing is at its key: whether this very upload, by the `other` reading of its key, is, and has a job."""
+
+    other: Upload
+
+
+class Find(Enum):
+    """What else an upload may have to be compared with."""
+
+    NEWEST = "the newest upload of its name"
+    SEEN = "what is at its key now"
+    DELIVERED = "the newest upload of its name that was delivered"
+
+
+Unknown = ReadHead | ReadTail | LookBeside | ReadOther | Find
+"""What has to be found out before an upload can be screened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was found out of an upload so far; None for what nobody has looked for."""
+
+    head: Head | NotRead | None = None
+    """The first bytes of what is at its key."""
+    has_own_job: bool | None = None
+    """Whether it has a job by the other reading of its key, where that was looked at."""
+    tail: bytes | NotRead | None = None
+    """The last bytes of the same."""
+    beside: str | None = None
+    """The key of the photo that a film lies beside; empty where there is none."""
+    newest: str | None = None
+    """The rank of the newest upload of its name."""
+    seen: Head | NotRead | None = None
+    """What was at its key after that was known."""
+    delivered: str | None = None
+    """The sequencer of the newest upload of its name that was delivered; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +396,22 @@ class Criteria:
     """Such as 4:3, for photos that name none of their own; None keeps a photo's own shape."""
     reuses: bool
     """Whether what was delivered of an equal photo is delivered again."""
+
+
+def screen(job: Job, known: Known, criteria: Criteria, *, now: float) -> Step | Idle | Photo | Unknown:
+    """The photo that is to be sent, or why it is not; else what has to be found out first: no more than that."""
+    if known.has_own_job:
+        return Idle("known by its own key")
+    refused = screen_upload(job, criteria, now=now)
+    if refused is not None:
+        return refused
+    if known.head is None:
+        return ReadHead(HEAD_BYTES, of=None)
+    other = other_reading(job.upload) if isinstance(known.head, Gone) and known.has_own_job is None else None
+    if other is not None:
+        return ReadOther(other)
+    found = screen_photo(job, known.head, known.tail, criteria, now=now, beside=known.beside)
+    return (screen_rank(job, known, now=now) or found) if isinstance(found, Photo) else found
 
 
 def screen_upload(job: Job, criteria: Criteria, *, now: float) -> Step | None:
@@ -433,42 +481,25 @@ def screen_photo(
     """
     if isinstance(head, Head) and not _is_of(job.upload, head):
         head = Replaced()
-    match head:
-        case Head() if _is_too_large(job.upload, criteria):
-            return _screen_large(job, head, criteria, beside, now)
-        case Head() if headers_go_on(head.data, head.size):
-            return ReadHead(LONG_HEAD_BYTES, of=head)
-        case Gone() | Replaced() | InArchive() | Forbidden():
-            return _not_read(job, head, now)
-    whole = len(head.data) == head.size
+    if not isinstance(head, Head):
+        return _not_read(job, head, now)
+    if tail is not None and not isinstance(tail, bytes):
+        return _not_read(job, tail, now)
+    is_too_large = _is_too_large(job.upload, criteria)  # then it was read for its film's name, and may be none
     try:
-        known = {*DELIVERABLE, *criteria.photo_types}
-        image = sniff(head.data, head.size, known, most_pixels=None, wanted=criteria.photo_types)
-        check_photo(image, criteria.most_pixels, criteria.photo_types)
-        match head.data if whole else tail:
-            case bytes(end) if check_filled(image, head.data, end) and check_tail(image, head.data, end):
-                return _photo(job, image.content_type, head, criteria, now)
-            case bytes(end) if whole or len(end) >= LONG_TAIL_BYTES:
-                raise EndNotSeen("its end was not found", "open it, save it anew and upload that")
-            case bytes():
-                return ReadTail(LONG_TAIL_BYTES, of=head)
-            case None:
-                return ReadTail(TAIL_BYTES, of=head)
-            case not_read:
-                return _not_read(job, not_read, now)
+        found = examine(head, tail, criteria.most_pixels, criteria.photo_types)
     except NotAnImage as error:
-        return _no_photo(job, error, beside, now)
-
-
-def _screen_large(job: Job, head: Head, criteria: Criteria, beside: str | None, now: float) -> Step | LookBeside:
-    """What becomes of a file that is too large and was read for its film's name: it may be none."""
-    try:
-        sniff(head.data, head.size, wanted=criteria.photo_types)
-    except Film as error:
-        return _no_photo(job, error, beside, now)
-    except NotAnImage:
-        pass
-    return _too_large(job.upload, criteria, now)
+        if isinstance(error, Film) or not is_too_large:
+            return _no_photo(job, error, beside, now)
+        return _too_large(job.upload, criteria, now)
+    if is_too_large:
+        return _too_large(job.upload, criteria, now)
+    match found:
+        case MoreHead(length):
+            return ReadHead(length, of=head)
+        case MoreTail(length):
+            return ReadTail(length, of=head)
+    return _photo(job, found.content_type, head, criteria, now)
 
 
 def _no_photo(job: Job, error: NotAnImage, beside: str | None, now: float) -> Step | LookBeside:
@@ -500,31 +531,23 @@ def _photo(job: Job, content_type: str, head: Head, criteria: Criteria, now: flo
     )
 
 
-def screen_other_key(*, known: bool) -> Idle | None:
-    """Whether an upload that is there by the other reading of its key has a job by that one, which is then `known`."""
-    return Idle("known by its own key") if known else None
-
-
-def screen_rank(job: Job, newest: str, seen: Head | NotRead | None, *, now: float) -> Step | ReadHead | None:
-    """Why an upload is not sent where the newest of its key has the rank `newest`; None where it is that one, or what
-    was newer has been taken back: this version is what is `seen` at its key afterwards. Without versions that cannot be
-    told from an upload of the same bytes.
+def screen_rank(job: Job, known: Known, *, now: float) -> Step | Find | None:
+    """Why an upload is not sent where a newer one has its name; None where it is the newest, or what was newer has been
+    taken back: this version is what is seen at its key afterwards. Without versions that cannot be told from an upload
+    of the same bytes. The output of a newer one that was delivered stays.
     """
     upload = job.upload
-    if newest <= upload.rank:
+    if known.newest is None:
+        return Find.NEWEST
+    if known.newest <= upload.rank:
         return None
-    if upload.version and seen is None:
-        return ReadHead(1, of=None)
-    if upload.version and isinstance(seen, Head) and _is_of(upload, seen):
-        return None
-    return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
-
-
-def screen_older(job: Job, delivered: str, *, now: float) -> Step | None:
-    """Why an upload is not sent though what was newer has been taken back; None where it is. `delivered`: the sequencer
-    of the newest upload of its name that was delivered, whose output would stay.
-    """
-    if delivered and sequencer_rank(delivered) > job.upload.rank:
+    if upload.version and known.seen is None:
+        return Find.SEEN
+    if not upload.version or not isinstance(known.seen, Head) or not _is_of(upload, known.seen):
+        return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name came first", now)
+    if known.delivered is None:
+        return Find.DELIVERED
+    if known.delivered and sequencer_rank(known.delivered) > upload.rank:
         return _superseded(Reason.NEWER_UPLOAD, "a newer photo of this name, since deleted, was delivered", now)
     return None
 

@@ -92,7 +92,42 @@ class Image:
     animated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MoreHead:
+    """The first bytes do not tell: so many have to be read."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoreTail:
+    """The last bytes do not tell, or none were read: so many have to be."""
+
+    length: int
+
+
 UPLOAD_AGAIN: Final = "upload it again"
+
+
+def examine(
+    head: Head, tail: bytes | None, most_pixels: int, types: Collection[str] = ACCEPTED
+) -> Image | MoreHead | MoreTail:
+    """The whole photo, of one of these types, that an object holds, by its first and last bytes; else which more have
+    to be read. Raises `NotAnImage` or a kind of it.
+    """
+    if headers_go_on(head.data, head.size):
+        return MoreHead(LONG_HEAD_BYTES)
+    image = sniff(head.data, head.size, {*DELIVERABLE, *types}, most_pixels=None, wanted=types)
+    check_photo(image, most_pixels, types)
+    is_whole = len(head.data) == head.size
+    end = head.data if is_whole else tail
+    if end is None:
+        return MoreTail(TAIL_BYTES)
+    if check_filled(image, head.data, end) and check_tail(image, head.data, end):
+        return image
+    if is_whole or len(end) >= LONG_TAIL_BYTES:
+        raise EndNotSeen("its end was not found", "open it, save it anew and upload that")
+    return MoreTail(LONG_TAIL_BYTES)
 
 
 def headers_go_on(head: bytes, size: int) -> bool:

@@ -54,9 +54,9 @@ def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
 def newest_recorded(job: Job, recorded: str, at_key: str | None) -> str:
     """The sequencer of the newest upload whose record stays: `recorded`, unless that version was taken back, which it
     was where the job's own, an older one, is `at_key` (None: nothing that can be read). Without versions none comes
-    back.
+    back; nor does one whose job ended because of what was newer.
     """
-    is_back = job.upload.version is not None and at_key == job.upload.version
+    is_back = job.upload.version is not None and at_key == job.upload.version and job.state is not State.SUPERSEDED
     return "" if is_back and is_newer(job, recorded) else recorded
 
 

@@ -239,6 +239,8 @@ class RunSearch:
 
     def __init__(self, job: Job, photo_url: str) -> None:
         self._job, self._photo_url = job, photo_url
+        self.client_ref = job.client_ref
+        """The name of the submission that a run is looked for by first."""
         self.cursor = job.search_from
         self.to_ask = list(job.to_ask or (() if job.search_from else job.missing_runs))
         """By id, in this order: in a new search, at first the runs that are said to be the job's."""

@@ -8,26 +8,26 @@ from typing import TypeVar
 
 from detag.domain.decisions import (
     Criteria,
+    Find,
     Forbidden,
     Gone,
     Idle,
     InArchive,
+    Known,
     LookBeside,
     NotRead,
     Photo,
     ReadHead,
+    ReadOther,
     ReadTail,
     Replaced,
     Step,
+    Unknown,
     before_resend,
     refuse_photo,
     refuse_place,
-    screen_older,
-    screen_other_key,
-    screen_photo,
-    screen_rank,
+    screen,
     screen_since,
-    screen_upload,
     turn_away,
 )
 from detag.domain.images import HEAD_BYTES, Head
@@ -155,51 +155,40 @@ class Admission:
 
     def _screen(self, job: Job) -> tuple[Job, Step | Photo | Idle]:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
-        now = self._clock.now()
-        refused = screen_upload(job, self._criteria, now=now)
-        if refused is not None:
-            return job, refused
-        head = self._read_head(job, None, HEAD_BYTES)
-        other = other_reading(job.upload) if isinstance(head, Gone) else None
-        if other is not None:
-            return self._screen_other(job, other, now)
-        return job, self._screen_content(job, head, now)
+        now, known = self._clock.now(), Known()
+        while isinstance(found := screen(job, known, self._criteria, now=now), Unknown):
+            job, known = self._find_out(job, known, found)
+        return job, found
 
-    def _screen_other(self, job: Job, other: Upload, now: float) -> tuple[Job, Step | Photo | Idle]:
-        """The same where nothing is at the key; its `other` reading is believed only where this very upload answers."""
+    def _find_out(self, job: Job, known: Known, what: Unknown) -> tuple[Job, Known]:
+        upload = job.upload
+        match what:
+            case ReadOther(other):
+                return self._read_other(job, other)
+            case ReadHead(length, of):
+                known = replace(known, head=self._read_head(job, of, length))
+            case ReadTail(length, of):
+                known = replace(known, tail=self._read_tail(job, of, length))
+            case LookBeside(keys):
+                known = replace(known, beside=self._first_of(upload.bucket, keys))
+            case Find.NEWEST:
+                newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
+                known = replace(known, newest=newest)
+            case Find.SEEN:
+                known = replace(known, seen=self._read_head(job, None, 1))
+            case Find.DELIVERED:
+                known = replace(known, delivered=self._jobs.delivered_of(upload.bucket, upload.key).sequencer)
+        return job, known
+
+    def _read_other(self, job: Job, other: Upload) -> tuple[Job, Known]:
+        """The `other` reading of a key is believed only where this very upload answers."""
         moved = replace(job, upload=other)
         head = self._read_head(moved, None, HEAD_BYTES)
-        found, head = (moved, head) if isinstance(head, Head) and head.version_id == other.version_id else (job, Gone())
-        refused: Step | Idle | None = None
-        if not job.version:  # it may be gone, and its job done with
-            refused = screen_other_key(known=self._jobs.get(by_own_key(other).job_id) is not None)
-        if found is moved:  # by this key nothing has judged it yet
-            refused = refused or screen_upload(moved, self._criteria, now=now)
-        return found, refused or self._screen_content(found, head, now)
-
-    def _screen_content(self, job: Job, head: Head | NotRead, now: float) -> Step | Photo:
-        """The photo that is to be sent, or why it is not: no more of it is read than must be."""
-        tail: bytes | NotRead | None = None
-        beside: str | None = None
-        while not isinstance(
-            found := screen_photo(job, head, tail, self._criteria, now=now, beside=beside), Step | Photo
-        ):
-            match found:
-                case LookBeside(keys):
-                    beside = self._first_of(job.upload.bucket, keys)
-                case ReadHead(length, of):
-                    head = self._read_head(job, of, length)
-                case ReadTail(length, of):
-                    tail = self._read_tail(job, of, length)
-        if isinstance(found, Step):
-            return found
-        upload, seen = job.upload, None
-        newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
-        while isinstance(ranked := screen_rank(job, newest, seen, now=now), ReadHead):
-            seen = self._read_head(job, ranked.of, ranked.length)
-        if ranked is None and seen is not None:
-            ranked = screen_older(job, self._jobs.delivered_of(upload.bucket, upload.key).sequencer, now=now)
-        return ranked or found
+        # Its own job may be gone, once it is done with: one that has an item goes on.
+        has_own_job = not job.version and self._jobs.get(by_own_key(other).job_id) is not None
+        if isinstance(head, Head) and head.version_id == other.version_id:
+            return moved, Known(head=head, has_own_job=has_own_job)
+        return job, Known(head=Gone(), has_own_job=has_own_job)
 
     def _first_of(self, bucket: str, keys: Sequence[str]) -> str:
         """The first of some keys at which something is; empty where nothing is that can be read."""

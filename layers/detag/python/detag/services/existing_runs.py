@@ -35,7 +35,7 @@ class ExistingRuns:
         """
         search = RunSearch(job, self._photo_url(job))
         try:
-            self._look(job, search, deadline)
+            self._look(search, deadline)
         except (Transient, Unauthorized, NotConfigured) as error:
             return search.result(str(error))
         finally:
@@ -88,10 +88,9 @@ class ExistingRuns:
         upload = job.upload
         return self._photos.presign(upload.bucket, upload.key, upload.version_id, int(waits.COMPARED_URL.seconds))
 
-    def _look(self, job: Job, search: RunSearch, deadline: float) -> None:
+    def _look(self, search: RunSearch, deadline: float) -> None:
         if search.is_new:
-            named = self._named(job.client_ref)
-            search.judge(named)
+            search.judge(self._named(search.client_ref))
             self._ask(search, deadline)
         self._read_list(search, deadline)
         outage = self._ask(search, deadline)
