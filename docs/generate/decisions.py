@@ -602,17 +602,19 @@ PAYER: Final = replace(SUBMITTED, upload=replace(UPLOAD, key="boot.jpg"), pictur
 
 
 def _meet_picture() -> Iterator[Row]:
-    def row(known: str, picture: Picture, payer: Job | Untold | None, job: Job = WAITING) -> Row:
-        return known, job, decisions.meet_picture(job, picture, payer, now=NOW)
+    def row(known: str, picture: Picture, *payers: Job | Untold, job: Job = WAITING) -> Row:
+        return known, job, decisions.meet_picture(job, picture, payers, now=NOW)
 
     yield row("another job pays for it", TAKEN, PAYER)
     yield row("another job has taken it, whose item cannot be read", TAKEN, Untold())
     yield row("... for longer than a run may take", replace(TAKEN, taken_until=NOW - 1), PAYER)
-    yield row("... and has ended", TAKEN, replace(PAYER, state=State.FAILED))
-    yield row("... and there is no such job", TAKEN, None)
-    yield row("something was delivered of it", KNOWN, None)
-    yield row("... and another result was asked for", KNOWN, None, replace(WAITING, again="once more"))
-    yield row("nobody pays for it, and nothing was delivered of it", replace(TAKEN, taken_by=None), None)
+    ended = replace(PAYER, state=State.FAILED)
+    yield row("... and has ended", TAKEN, ended)
+    yield row("... and has ended; but a run of another turned up meanwhile", TAKEN, ended, PAYER)
+    yield row("... and there is no such job", TAKEN)
+    yield row("something was delivered of it", KNOWN)
+    yield row("... and another result was asked for", KNOWN, job=replace(WAITING, again="once more"))
+    yield row("nobody pays for it, and nothing was delivered of it", replace(TAKEN, taken_by=None))
     waits_for_it = wait_for_picture(WAITING, NOW + 300, "p1")
     yield "the job that it waits for has ended", waits_for_it, decisions.end_waiting(now=NOW)
     yield "it is an output that detag delivered", WAITING, decisions.already_cleaned(now=NOW)

@@ -10,8 +10,8 @@ MUTANTS: Final = (
     one(
         "key as the bucket has it",
         "dropped only once gone",
-        "detag.services.admission:Admission._screen",
-        "other_reading(job.upload) if isinstance(head, Gone) else None",
+        "detag.domain.decisions:screen",
+        "other_reading(job.upload) if isinstance(known.head, Gone) and known.has_own_job is None else None",
         "None",
     ),
 )

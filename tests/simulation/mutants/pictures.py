@@ -135,6 +135,13 @@ MUTANTS: Final = (
         "False",
     ),
     one(
+        "a run that turned up has its picture once the other leaves it",
+        "one run per picture",
+        "detag.domain.picture:retake",
+        "tuple(dict.fromkeys((*picture.also_taken_by, job_id)))",
+        "picture.also_taken_by",
+    ),
+    one(
         "a late result leaves what is known",
         "one run per picture",
         "detag.domain.picture:_beside",

@@ -40,9 +40,46 @@ def known(names: int, outputs: int = 1) -> Picture:
 )
 def test_a_used_run_takes_it_again_unless_another_pays(before: Picture, now: float, after: str) -> None:
     found = pictures.retake(before, "job-2", now, 3_600.0)
-    assert found.taken_by == after
-    assert (found == before) is (after == "job-1")
-    assert found.taken_until == (before.taken_until if after == "job-1" else now + 3_600.0)
+    assert found.payers == tuple(dict.fromkeys((after, "job-2")))
+    assert found.taken_until == now + 3_600.0
+    assert found.version == before.version + 1
+
+
+def test_a_run_that_turned_up_has_it_once_the_other_leaves() -> None:
+    """Whoever waits goes on waiting: it is not free."""
+    both = pictures.retake(pictures.wait(TAKEN, "job-9"), "job-2", NOW, 30.0)
+    assert both.taken_until == TAKEN.taken_until, "the longer of both"
+    assert pictures.retake(both, "job-2", NOW, 30.0).payers == ("job-1", "job-2")
+    left = pictures.leave(both, "job-1")
+    assert (left.payers, left.waiting, left.taken_until) == (("job-2",), ("job-9",), TAKEN.taken_until)
+    assert pictures.woken(both, left) == ()
+    free = pictures.leave(left, "job-2")
+    assert (free.payers, free.waiting, free.taken_until) == ((), (), 0.0)
+    assert pictures.woken(left, free) == ("job-9",)
+    assert pictures.leave(free, "job-2") == free
+
+
+def test_one_that_turned_up_may_leave_first() -> None:
+    both = pictures.retake(pictures.retake(TAKEN, "job-2", NOW, 30.0), "job-3", NOW, 30.0)
+    assert both.payers == ("job-1", "job-2", "job-3")
+    assert pictures.leave(both, "job-2").payers == ("job-1", "job-3")
+    assert pictures.leave(both, "job-1").payers == ("job-2", "job-3")
+
+
+def test_nobody_waits_for_one_that_turned_up_once_something_is_known() -> None:
+    both = pictures.retake(pictures.wait(TAKEN, "job-9"), "job-2", NOW, 30.0)
+    found = pictures.know(both, "job-1", delivery(1), copies=False, run_id="run-1")
+    assert (found.payers, found.waiting, found.taken_until) == ((), (), 0.0)
+    late = pictures.know(found, "job-2", delivery(2), copies=False, run_id="run-2")
+    assert [one.outputs for one in late.results] == [delivery(1).outputs, delivery(2).outputs]
+    first = pictures.know(both, "job-2", delivery(2), copies=False, run_id="run-2")
+    assert (first.payers, first.waiting) == (("job-1",), ("job-9",))
+
+
+def test_nothing_is_sent_again_once_another_run_turned_up() -> None:
+    assert pictures.keep(TAKEN, "job-1", None) is not None
+    assert pictures.keep(pictures.retake(TAKEN, "job-2", NOW, 30.0), "job-1", None) is None
+    assert pictures.keep(TAKEN, "job-2", None) is None
 
 
 def test_the_first_copy_of_what_was_lost_is_an_original() -> None:

@@ -50,7 +50,9 @@ def due_of(decided: object) -> float:
 )
 @pytest.mark.parametrize("picture", [TAKEN, KNOWN], ids=["free", "known"])
 def test_an_equal_photo_waits_while_another_is_paid_for(payer: Job | Untold, picture: Picture) -> None:
-    assert due_of(meet_picture(MEETS, picture, payer, now=NOW)) > NOW
+    assert due_of(meet_picture(MEETS, picture, [payer], now=NOW)) > NOW
+    ended = replace(PAYS, state=State.FAILED, reason=Reason.REFUSED)
+    assert due_of(meet_picture(MEETS, picture, [ended, payer], now=NOW)) > NOW, "its run turned up meanwhile"
 
 
 @pytest.mark.parametrize(
@@ -67,14 +69,15 @@ def test_an_equal_photo_waits_while_another_is_paid_for(payer: Job | Untold, pic
     ids=["no such job", "closed", "gave it up", "another picture", "no picture", "for itself alone", "the job itself"],
 )
 def test_nobody_waits_for_one_that_does_not_pay(payer: Job | None) -> None:
-    assert meet_picture(MEETS, TAKEN, payer, now=NOW) == TakeOver(TAKEN, None)
-    assert meet_picture(MEETS, KNOWN, payer, now=NOW) == Reusable()
+    payers = [payer] if payer is not None else []
+    assert meet_picture(MEETS, TAKEN, payers, now=NOW) == TakeOver(TAKEN, None)
+    assert meet_picture(MEETS, KNOWN, payers, now=NOW) == Reusable()
 
 
 @pytest.mark.parametrize("payer", [PAYS, Untold()], ids=["pays", "untold"])
 def test_nobody_waits_longer_than_a_run_may_take(payer: Job | Untold) -> None:
     over = replace(TAKEN, taken_until=NOW)
-    assert meet_picture(MEETS, over, payer, now=NOW) == TakeOver(over, None)
+    assert meet_picture(MEETS, over, [payer], now=NOW) == TakeOver(over, None)
 
 
 @pytest.mark.parametrize(("left", "wait"), [(0.5, waits.SAME_NAME.seconds), (90.0, 90.0)])
@@ -82,13 +85,13 @@ def test_a_wait_ends_with_the_time_of_the_payer(left: float, wait: float) -> Non
     """However often the job has waited before; and never at once again."""
     patient = replace(MEETS, reason=Reason.SAME_PICTURE, tries=50)
     assert wait < waits.SAME_PICTURE.seconds(50, max)
-    decided = meet_picture(patient, replace(TAKEN, taken_until=NOW + left), PAYS, now=NOW)
+    decided = meet_picture(patient, replace(TAKEN, taken_until=NOW + left), [PAYS], now=NOW)
     assert due_of(decided) == NOW + wait
 
 
 def test_a_new_run_that_was_asked_for_reuses_nothing() -> None:
     asked = replace(MEETS, again="r-1")
-    met = meet_picture(asked, replace(KNOWN, taken_by=None), None, now=NOW)
+    met = meet_picture(asked, replace(KNOWN, taken_by=None), [], now=NOW)
     assert met == TakeOver(replace(KNOWN, taken_by=None), "another result was asked for")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import pytest
 from detag.domain.job import Job, State
 from detag.domain.naming import JOB_ID, SEQUENCER, SOURCE_KEY
 from detag.domain.picture import MAX_NAMES, Result
+from detag.domain.reasons import Reason
+from detag.ports.errors import Transient
 from detag.ports.photos import Denied, Existing, Missing
-from detag.ports.runs_fake import tiny_image
+from detag.ports.runs_fake import Ending, Fault, tiny_image
 from detag.services.reuse import SPARE_SECONDS
+from tests.environment import ENVIRON
 from tests.unit.services.harness import Harness
 
 PAGE = (Path(__file__).parents[3] / "docs/pictures.md").read_text(encoding="utf-8")
@@ -279,3 +283,60 @@ def test_an_item_of_another_output_is_no_item() -> None:
     damaged = replace(picture.first, outputs=(replace(output, etag="0" * 32),), originals=())
     known.jobs.pictures[picture_id] = replace(picture, version=picture.version + 1, results=(damaged,))
     assert known.drop("another.jpg").state is State.SUBMITTED
+
+
+class TurnedUp(Harness):
+    """A submission without an answer is given up, and an equal photo is paid for; then the run of the first turns up,
+    whose output cannot be stored yet.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        lifetime = 60.0 * int(ENVIRON["URL_LIFETIME_MINUTES"])
+        self.faults = [Fault(effect=True, late=lifetime - 60.0)]
+        self.first = self.drop("first.jpg")
+        self.wait(lifetime - 290.0)
+        self.broken["photos.read_head"] = Transient("S3 is slow")
+        self.send_to(self.job_of(self.first))
+        assert self.job_of(self.first).reason is Reason.READY
+        del self.broken["photos.read_head"]
+        self.endings = [Ending(queued=1.0, seconds=1.0, status="failed", code="MODEL_ERROR", cost=Decimal(0))]
+        self.second = self.drop("second.jpg")
+        self.wait(400.0)
+        self.run_id = next(one for one in self.runs.runs if one != self.job_of(self.second).run_id)
+        self.broken["photos.put"] = Transient("S3 is slow")
+        self.end(self.first, self.run_id)
+        assert self.job_of(self.first).run_id == self.run_id
+
+    def job_of(self, job_id: str) -> Job:
+        return self.jobs.jobs[job_id]
+
+    def drop(self, key: str) -> str:
+        """Upload the same photo; its job's id once it was handled."""
+        before = set(self.jobs.jobs)
+        self.submit.handle(self.upload(key, PHOTO), self.clock.monotonic() + 30.0)
+        (job_id,) = set(self.jobs.jobs) - before
+        return job_id
+
+    def end(self, job_id: str, run_id: str | None) -> None:
+        with suppress(Transient):
+            self.give({"job_id": job_id, "run_id": run_id})
+
+
+def test_a_run_that_turned_up_pays_for_the_next() -> None:
+    """It is paid, though another had the picture when it turned up: once that one has failed, nobody pays again."""
+    harness = TurnedUp()
+    harness.end(harness.second, harness.job_of(harness.second).run_id)
+    assert harness.job_of(harness.second).reason is Reason.RETRY
+    third = harness.drop("third.jpg")
+    assert harness.job_of(third).reason is Reason.SAME_PICTURE
+    del harness.broken["photos.put"]
+    harness.wait(600.0)
+    harness.end(harness.first, harness.run_id)
+    assert harness.job_of(harness.first).state is State.DELIVERED
+    for job_id in (harness.second, third):
+        harness.wait(600.0)
+        harness.send_to(harness.job_of(job_id))
+        assert harness.job_of(job_id).state is State.DELIVERED
+    assert len(harness.runs.runs) == 2
+    assert harness.runs.billed == Decimal("0.14")

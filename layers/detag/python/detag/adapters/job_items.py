@@ -477,6 +477,7 @@ PICTURE_ATTRIBUTES: Final = (
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
     Attribute("taken_by", "taken_by", TEXT, "while a job pays for it"),
     Attribute("taken_until", "taken_until", SECONDS, "while a job pays for it", 0.0),
+    Attribute("also_taken_by", "also_taken_by", TEXTS, "while runs of others are used beside that one's", ()),
     Attribute("waiting", "waiting", TEXTS, "while jobs wait for that one", ()),
     Attribute("rejected_runs", "rejected_runs", TEXTS, "once a result was seen to be rejected", ()),
     Attribute("known_version", "known_version", WHOLE, "once known", 0),

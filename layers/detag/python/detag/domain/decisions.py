@@ -698,17 +698,14 @@ class Untold:
     """The item of a job cannot be read."""
 
 
-def meet_picture(job: Job, picture: Picture, payer: Job | Untold | None, *, now: float) -> Step | TakeOver | Reusable:
-    """What follows where an equal photo came before. `payer`: the job that has taken the picture; None where there is
-    none, or no such job.
+def meet_picture(
+    job: Job, picture: Picture, payers: Sequence[Job | Untold], *, now: float
+) -> Step | TakeOver | Reusable:
+    """What follows where an equal photo came before. `payers`: the jobs that have taken the picture, where there are
+    such jobs.
     """
-    match payer:
-        case Untold():
-            pays = True
-        case Job():
-            pays = payer.holds_picture and payer.picture == picture.picture_id and payer.job_id != job.job_id
-        case _:
-            pays = False
+    others = [one for one in payers if isinstance(one, Untold) or one.job_id != job.job_id]
+    pays = any(isinstance(one, Untold) or (one.holds_picture and one.picture == picture.picture_id) for one in others)
     if pays and now < picture.taken_until:
         wait = waits.SAME_PICTURE.seconds(job.tries if job.reason is Reason.SAME_PICTURE else 0, max)
         due_at = min(now + wait, max(picture.taken_until, now + waits.SAME_NAME.seconds))

@@ -136,6 +136,8 @@ class Picture:
     """The job that pays for it."""
     taken_until: float = 0.0
     """When another job may take it, whatever has become of that one: as long as a run may take."""
+    also_taken_by: tuple[str, ...] = ()
+    """Jobs that have paid for it too: their runs turned up while that one did. It is theirs once that one leaves it."""
     waiting: tuple[str, ...] = ()
     """Jobs that are woken once it is free or known."""
     results: tuple[Result, ...] = ()
@@ -146,6 +148,11 @@ class Picture:
     """The runs whose results were seen to be rejected: they are not used any more, however they are delivered again."""
     known_version: int = 0
     """The version with which something was delivered of it last."""
+
+    @property
+    def payers(self) -> tuple[str, ...]:
+        """All jobs that pay for it, or have."""
+        return tuple(filter(None, (self.taken_by, *self.also_taken_by)))
 
     @property
     def first(self) -> Result:
@@ -174,21 +181,24 @@ class Picture:
 
 def take(picture: Picture, job_id: str, until: float) -> Picture:
     """Let a job pay for it. What is known of it stays, in case that fails."""
-    return replace(picture, version=picture.version + 1, taken_by=job_id, taken_until=until)
+    return replace(picture, version=picture.version + 1, taken_by=job_id, taken_until=until, also_taken_by=())
 
 
 def retake(picture: Picture, job_id: str, now: float, span: float) -> Picture:
-    """Let a job have it for so long whose run is used after all, unless another one pays for it."""
-    if picture.taken_by not in (None, job_id) and now < picture.taken_until:
-        return picture
-    return take(picture, job_id, now + span)
+    """Let a job have it for so long whose run is used after all; beside another one that pays for it."""
+    until = now + span
+    if picture.taken_by in (None, job_id) or now >= picture.taken_until:
+        return take(picture, job_id, until)
+    also = tuple(dict.fromkeys((*picture.also_taken_by, job_id)))
+    until = max(until, picture.taken_until)
+    return replace(picture, version=picture.version + 1, taken_until=until, also_taken_by=also)
 
 
 def keep(picture: Picture, job_id: str, claimed: int | None) -> Picture | None:
-    """Let the job that has it send its photo again; None where another has it, or something was delivered of it since
-    the claim that wrote the version `claimed`: None where a new result was asked for.
+    """Let the job that has it send its photo again; None where another has it too, or something was delivered of it
+    since the claim that wrote the version `claimed`: None where a new result was asked for.
     """
-    if picture.taken_by != job_id or (claimed is not None and picture.known_version > claimed):
+    if picture.payers != (job_id,) or (claimed is not None and picture.known_version > claimed):
         return None
     return replace(picture, version=picture.version + 1)
 
@@ -201,11 +211,16 @@ def wait(picture: Picture, job_id: str) -> Picture:
     return replace(picture, version=picture.version + 1, waiting=waiting)
 
 
-def leave(picture: Picture, job_id: str) -> Picture:
-    """Let the next one take it, if the job still has it."""
-    if picture.taken_by != job_id:
+def leave(picture: Picture, job_id: str, *, known: bool = False) -> Picture:
+    """Let the next one have it, or take it, if the job still has it. `known`: something was delivered of it, so that
+    nobody waits for another one that has paid for it too.
+    """
+    if job_id not in picture.payers:
         return picture
-    return replace(picture, version=picture.version + 1, taken_by=None, taken_until=0.0, waiting=())
+    version, others = picture.version + 1, tuple(one for one in picture.payers if one != job_id)
+    if not others or (known and job_id == picture.taken_by):
+        return replace(picture, version=version, taken_by=None, taken_until=0.0, also_taken_by=(), waiting=())
+    return replace(picture, version=version, taken_by=others[0], also_taken_by=others[1:])
 
 
 def know(
@@ -246,6 +261,7 @@ def know(
         known = [one for one in results if not picture.was_rejected(one.run_id)]
         results = _beside(known, made, first=alone or picture.taken_by == job_id, asked=asked)
     version = picture.version + 1
+    left = leave(picture, job_id, known=True)
     return replace(left, results=_fitting(results), version=version, known_version=version)
 
 

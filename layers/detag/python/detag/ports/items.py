@@ -101,7 +101,7 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
     """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
 
     It is taken with each claim, left with whatever gives the claim up, and known with a delivery. A run that is used
-    after that takes it again, if nobody has it. A photo is sent again only while its job has it. Where results are not
+    after that takes it again. A photo is sent again only while its job has it. Where results are not
     reused it is only known with a delivery.
     """
     job_id = after.job_id

@@ -157,28 +157,25 @@ class Admission:
         """The job with its photo as it was found, and the photo that is to be sent, or why it is not."""
         now, known = self._clock.now(), Known()
         while isinstance(found := screen(job, known, self._criteria, now=now), Unknown):
-            job, known = self._find_out(job, known, found)
+            upload = job.upload
+            match found:
+                case ReadOther(other):
+                    job, known = self._read_other(job, other)
+                case ReadHead(length, of):
+                    known = replace(known, head=self._read_head(job, of, length))
+                case ReadTail(length, of):
+                    known = replace(known, tail=self._read_tail(job, of, length))
+                case LookBeside(keys):
+                    known = replace(known, beside=self._first_of(upload.bucket, keys))
+                case Find.NEWEST:
+                    etag = upload.unversioned_etag
+                    newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, etag)
+                    known = replace(known, newest=newest)
+                case Find.SEEN:
+                    known = replace(known, seen=self._read_head(job, None, 1))
+                case Find.DELIVERED:
+                    known = replace(known, delivered=self._jobs.delivered_of(upload.bucket, upload.key).sequencer)
         return job, found
-
-    def _find_out(self, job: Job, known: Known, what: Unknown) -> tuple[Job, Known]:
-        upload = job.upload
-        match what:
-            case ReadOther(other):
-                return self._read_other(job, other)
-            case ReadHead(length, of):
-                known = replace(known, head=self._read_head(job, of, length))
-            case ReadTail(length, of):
-                known = replace(known, tail=self._read_tail(job, of, length))
-            case LookBeside(keys):
-                known = replace(known, beside=self._first_of(upload.bucket, keys))
-            case Find.NEWEST:
-                newest = self._jobs.raise_newest_upload(upload.bucket, upload.key, upload.rank, upload.unversioned_etag)
-                known = replace(known, newest=newest)
-            case Find.SEEN:
-                known = replace(known, seen=self._read_head(job, None, 1))
-            case Find.DELIVERED:
-                known = replace(known, delivered=self._jobs.delivered_of(upload.bucket, upload.key).sequencer)
-        return job, known
 
     def _read_other(self, job: Job, other: Upload) -> tuple[Job, Known]:
         """The `other` reading of a key is believed only where this very upload answers."""

@@ -112,7 +112,7 @@ class Reuse:
         """What follows where a picture is taken or known: to wait, to be delivered as a copy, which is stored by then,
         or to be paid for all the same. Raises `Transient`.
         """
-        met = meet_picture(job, picture, self._payer(picture), now=self._clock.now())
+        met = meet_picture(job, picture, self._payers(picture), now=self._clock.now())
         if not isinstance(met, Reusable):
             return met
         meeting = _Meeting(job, photo, picture, deadline)
@@ -133,13 +133,16 @@ class Reuse:
             raise Transient(decided.why)
         return decided
 
-    def _payer(self, picture: Picture) -> Job | Untold | None:
-        if picture.taken_by is None:
-            return None
-        try:
-            return self._jobs.get(picture.taken_by)
-        except Unreadable:
-            return Untold()
+    def _payers(self, picture: Picture) -> list[Job | Untold]:
+        found: list[Job | Untold] = []
+        for job_id in picture.payers:
+            try:
+                job = self._jobs.get(job_id)
+            except Unreadable:
+                found.append(Untold())
+            else:
+                found += [] if job is None else [job]
+        return found
 
     # What the output bucket shows
 
