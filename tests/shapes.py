@@ -279,6 +279,9 @@ SENT: Final = {
     "large JPEG with zeros behind its end": Shape(lambda: jpeg(LARGE) + bytes(SLACK), tails=2),
     "large JPEG with erased flash behind its end": Shape(lambda: jpeg(LARGE) + b"\xff" * SLACK, tails=2),
     "large JPEG with written flash behind its end": Shape(lambda: jpeg(LARGE) + b"\xff\0" * SLACK, tails=2),
+    "large JPEG with part of an older one behind its end": Shape(
+        lambda: jpeg(LARGE) + jpeg(LARGE)[-SLACK - 100 : -100], tails=2
+    ),
     "large PNG with zeros behind its end": Shape(lambda: saved("PNG", drawn(LARGE)) + bytes(SLACK), tails=2),
     "WebP with zeros behind its end": Shape(lambda: saved("WEBP") + bytes(5_000)),
     "WebP with many zeros behind its end": Shape(lambda: saved("WEBP") + bytes(SLACK), tails=1),
@@ -311,10 +314,10 @@ SENT: Final = {
 }
 CUT: Final = {
     "multi-image JPEG, cut in its first image": Shape(
-        lambda: multi_image()[: len(jpeg(LARGE)) // 2], Reason.TRUNCATED, tails=1
+        lambda: multi_image()[: len(jpeg(LARGE)) // 2], Reason.TRUNCATED, tails=2
     ),
     "motion photo, cut in its photo": Shape(
-        lambda: headed(jpeg(LARGE), segment(0xE1, b"MotionPhoto MicroVideo"))[:-30_000], Reason.TRUNCATED, tails=1
+        lambda: headed(jpeg(LARGE), segment(0xE1, b"MotionPhoto MicroVideo"))[:-30_000], Reason.TRUNCATED, tails=2
     ),
     "JPEG cut behind long headers with a thumbnail": Shape(
         lambda: headed(jpeg(LARGE), profile(*PARTS, bytes(60_000) + THUMBNAIL))[: 3 * SEGMENT + 8_000],

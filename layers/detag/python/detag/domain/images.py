@@ -123,9 +123,14 @@ def examine(
     end = head.data if is_whole else tail
     if end is None:
         return MoreTail(TAIL_BYTES)
-    if check_filled(image, head.data, end) and check_tail(image, head.data, end):
-        return image
-    if is_whole or len(end) >= LONG_TAIL_BYTES:
+    is_all = is_whole or len(end) >= min(head.size, LONG_TAIL_BYTES)
+    try:
+        if check_filled(image, head.data, end) and check_tail(image, head.data, end):
+            return image
+    except Truncated:
+        if is_all:  # otherwise its end may come before: a card may leave part of an older photo behind it
+            raise
+    if is_all:
         raise EndNotSeen("its end was not found", "open it, save it anew and upload that")
     return MoreTail(LONG_TAIL_BYTES)
 
@@ -156,7 +161,7 @@ def sniff(
             "this file is not an image" if content_type is None else f"this file is {content_type}, not an image"
         )
     if content_type not in _LAYOUTS or content_type not in types:
-        raise _unsupported(content_type, wanted)
+        raise _unsupported(content_type, wanted, addable=not _is_never_sent(content_type, head))
     if content_type in _ENDS and _ENDS[content_type](head) > size:
         raise Truncated("this image file stops before its end", UPLOAD_AGAIN)
     width, height, begins, animated = _LAYOUTS[content_type](head)
@@ -254,8 +259,15 @@ def _any_of(types: Collection[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _unsupported(content_type: str, types: Collection[str]) -> Unsupported:
-    name = next((name for name, types in PHOTO_TYPES.items() if content_type in types), None)
+def _is_never_sent(content_type: str, head: bytes) -> bool:
+    """Whether an image is of a kind that is not sent, whatever its type: an animation, or a TIFF of the large kind."""
+    if content_type == "image/tiff":
+        return _is_large_tiff(head)
+    return content_type in _LAYOUTS and _LAYOUTS[content_type](head).animated
+
+
+def _unsupported(content_type: str, types: Collection[str], *, addable: bool = True) -> Unsupported:
+    name = next((name for name, types in PHOTO_TYPES.items() if addable and content_type in types), None)
     if name == "HEIC":
         return Unsupported(
             "HEIC is not supported",
@@ -420,10 +432,15 @@ def _heif_end(head: bytes) -> int:
 
 def _tiff(head: bytes) -> _Layout:
     """The first directory, which may lie behind the pixels: then its place is where to read."""
-    if b"+" in head[2:4]:  # the large kind, whose places are of 64 bits
+    if _is_large_tiff(head):
         return _Layout(0, 0, 0, animated=False)
     tags, end = first_directory(head)
     return _Layout(tags.get(0x100, 0), tags.get(0x101, 0), end, animated=False)
+
+
+def _is_large_tiff(head: bytes) -> bool:
+    """Whether a TIFF is a BigTIFF, whose places are of 64 bits."""
+    return b"+" in head[2:4]
 
 
 def _tiff_end(head: bytes) -> int:
