@@ -470,7 +470,10 @@ def _screen() -> Iterator[Row]:
         head = Head(data, size, "e1", metadata, "v1")
         return known, WAITING, decisions.screen_photo(WAITING, head, tail, CRITERIA, now=NOW)
 
-    yield tail("it breaks off before its end", b"a scan".ljust(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
+    yield tail(
+        "its last bytes are of an image that goes on", b"a scan".ljust(TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000
+    )
+    yield tail("... and so are its last 4 MiB", b"a scan".ljust(LONG_TAIL_BYTES - 2) + b"\xff\0", {}, 50_000_000)
     yield tail("its last bytes do not show whether it is complete", bytes(TAIL_BYTES), {}, 50_000_000)
     yield tail("... nor do its last 4 MiB", bytes(LONG_TAIL_BYTES), {}, 50_000_000)
     yield tail("it has been deleted in the meantime", Gone(), {}, 50_000_000)

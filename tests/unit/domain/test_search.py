@@ -120,3 +120,16 @@ def test_a_failed_run_is_found_where_there_is_no_other() -> None:
     failed, one = replace(NAMED, status=RunStatus.FAILED), search()
     one.read([failed], None)
     assert one.result() == Found([failed])
+
+
+def test_a_run_that_does_not_tell_is_counted_once() -> None:
+    """The filter shows it, and the list does."""
+    one = search()
+    for _ in range(2):
+        one.judge([replace(OURS, image_url=None)])
+        one.answered(None)
+    one.read([], None)
+    assert one.result() == Unanswered(f"run {OURS.run_id} does not tell whose it is")
+    one.judge([replace(OURS, run_id="run-y", image_url=None)])
+    one.answered(None)
+    assert one.result() == Unanswered(f"run {OURS.run_id} does not tell whose it is, nor do 1 more")

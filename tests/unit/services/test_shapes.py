@@ -92,12 +92,13 @@ def test_no_type_is_advised_that_is_skipped_too() -> None:
 
 def test_only_what_can_be_let_through_names_the_parameter() -> None:
     """A burst and a TIFF of the large kind are of a type that can, and are not sent all the same."""
-    large_tiff = b"II+\0\x08\0\0\0\x10".ljust(200, b"\0"), "image/tiff"
-    for name, (data, content_type) in (UNSUPPORTED | {"large TIFF": large_tiff}).items():
+    for name, (data, content_type) in UNSUPPORTED.items():
         through = content_type in ("image/heic", "image/heif", "image/avif", "image/tiff")
         job = sent(data).job
         assert job.reason is Reason.UNSUPPORTED_TYPE, name
-        assert ("PhotoTypes" in (job.detail or "")) is (through and name not in ("AVIF burst", "large TIFF")), name
+        assert ("PhotoTypes" in (job.detail or "")) is (through and not name.startswith(("AVIF burst", "BigTIFF"))), (
+            name
+        )
         assert "PhotoTypes" not in Reason.UNSUPPORTED_TYPE.do
 
 

@@ -297,7 +297,7 @@ class RunSearch:
         run_id = self.to_ask.pop(0)
         told = Proof.UNTOLD if run is None else self._proof(run)
         if told is Proof.UNTOLD:
-            self._untold.append(run_id)
+            self._untold += [] if run_id in self._untold else [run_id]
             return
         self._told.add(run_id)
         if told is Proof.OURS and run is not None:
@@ -329,7 +329,9 @@ class RunSearch:
         if self._without_id:  # nothing to ask for by: next from the top
             return Unanswered(trouble or f"entries of the run list without an id: {self._without_id}")
         if is_over and self._untold:  # next from the top: what the list does not show any more need not tell
-            return Unanswered(f"{len(self._untold)} runs do not tell whose they are, such as {self._untold[0]}")
+            first, *others = self._untold
+            more = f", nor do {len(others)} more" if others else ""
+            return Unanswered(f"run {first} does not tell whose it is{more}")
         if is_over:
             return NoneFound()
         to_ask = tuple(dict.fromkeys([*self._found, *self.to_ask, *self._untold]))
