@@ -123,6 +123,7 @@ def test_a_record_stays_where_its_upload_ended_another() -> None:
     """That the older one is there again does not make it one that was cleaned, or could not be."""
     job = Job(upload=UPLOAD, state=State.SUPERSEDED, reason=Reason.REPLACED)
     assert newest_recorded(job, "02", UPLOAD.version_id) == "02"
+    assert newest_recorded(job, "02", UPLOAD.version_id, delivered=True) == "", "a late result of it is stored"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from detag.domain.job import State
 from detag.domain.naming import RECORD_OF
 from detag.ports.errors import Conflict, Transient
-from detag.ports.runs_fake import Ending, tiny_image
+from detag.ports.runs_fake import Ending, Fault, tiny_image
 from tests.unit.services.harness import Harness, submitted
 
 
@@ -75,4 +75,23 @@ def test_a_delivery_waits_for_a_record_that_cannot_be_removed() -> None:
     harness.broken.clear()
     harness.give(message)
     assert harness.jobs.jobs[newer.job_id].state is State.DELIVERED
+    assert records(harness) == []
+
+
+def test_a_late_result_removes_the_record_of_what_was_taken_back() -> None:
+    """The older photo is there again, and its run turned up after its job had ended because of the newer one."""
+    harness = Harness()
+    harness.faults = [Fault(effect=True, late=2_000.0)]
+    older = harness.send(harness.upload("shoe.jpg", tiny_image("image/jpeg", b"older")))
+    harness.wait(900.0)
+    harness.submit.handle(harness.upload(data=b"words"), harness.clock.monotonic() + 30.0)
+    newer = list(harness.jobs.jobs.values())[-1]
+    harness.send_to(older)
+    assert harness.jobs.jobs[older.job_id].state is State.SUPERSEDED
+    harness.photos.delete("in", "shoe.jpg", newer.upload.version_id)
+    assert records(harness) == ["_skipped/shoe.jpg.txt"]
+    harness.wait(3_600.0)
+    (run_id,) = harness.runs.runs
+    harness.give({"job_id": older.job_id, "run_id": run_id})
+    assert harness.jobs.jobs[older.job_id].state is State.DELIVERED
     assert records(harness) == []

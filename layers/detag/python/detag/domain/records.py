@@ -51,12 +51,13 @@ def is_overtaken(job: Job, *, delivered: str, recorded: str) -> bool:
     return repaired or sequencer_rank(recorded) > job.upload.rank
 
 
-def newest_recorded(job: Job, recorded: str, at_key: str | None) -> str:
+def newest_recorded(job: Job, recorded: str, at_key: str | None, *, delivered: bool = False) -> str:
     """The sequencer of the newest upload whose record stays: `recorded`, unless that version was taken back, which it
     was where the job's own, an older one, is `at_key` (None: nothing that can be read). Without versions none comes
-    back; nor does one whose job ended because of what was newer.
+    back; nor does one whose job ended because of what was newer, unless its result is `delivered` after all.
     """
-    is_back = job.upload.version is not None and at_key == job.upload.version and job.state is not State.SUPERSEDED
+    ended = job.state is State.SUPERSEDED and not delivered
+    is_back = job.upload.version is not None and at_key == job.upload.version and not ended
     return "" if is_back and is_newer(job, recorded) else recorded
 
 

@@ -76,7 +76,7 @@ class Records:
         """Remove the record of a photo whose output is there, unless it is a newer version's. The caller has the right
         to store outputs of it. Raises `Transient`.
         """
-        if is_newer(job, self._recorded(job, before, lambda: self._version_at_key(job))):
+        if is_newer(job, self._recorded(job, before, lambda: self._version_at_key(job), delivered=True)):
             return before
         self._remove_known(job, before.record)
         if job.state.terminal:  # its own may be there already, by a worker that has not said so
@@ -84,13 +84,15 @@ class Records:
                 self._remove(job, folder)
         return replace(before, recorded="", record="")
 
-    def _recorded(self, job: Job, before: Delivered, at_key: Callable[[], str | None]) -> str:
+    def _recorded(
+        self, job: Job, before: Delivered, at_key: Callable[[], str | None], *, delivered: bool = False
+    ) -> str:
         """The sequencer of the newest upload whose record stays; what is at the photo's key is read only if that is not
         the job's own.
         """
         if not is_newer(job, before.recorded):
             return before.recorded
-        return newest_recorded(job, before.recorded, at_key())
+        return newest_recorded(job, before.recorded, at_key(), delivered=delivered)
 
     def _version_at_key(self, job: Job) -> str | None:
         """The version that is at a photo's key; None where there is none that can be read."""
