@@ -402,8 +402,8 @@ def screen(job: Job, known: Known, criteria: Criteria, *, now: float) -> Step | 
     """The photo that is to be sent, or why it is not; else what has to be found out first: no more than that."""
     if known.has_own_job:
         return Idle("known by its own key")
-    refused = screen_upload(job, criteria, now=now)
-    if refused is not None:
+    by_event = known.head is None or known.has_own_job is not None  # once, and again by its other key
+    if by_event and (refused := screen_upload(job, criteria, now=now)) is not None:
         return refused
     if known.head is None:
         return ReadHead(HEAD_BYTES, of=None)
