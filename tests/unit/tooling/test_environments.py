@@ -356,3 +356,15 @@ with environments._alone(pathlib.Path({str(tmp_path)!r})):
             finally:
                 os.kill(orphan, signal.SIGKILL)
             fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def test_the_readme_says_how_much_is_installed() -> None:
+    """To a fifth: the packages for another Python or system take more or less."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.search(r"installs ([\d.]+) GB of tools under `\.venv/` \(([\d.]+) GB for the tests\)", text)
+    assert told is not None
+    demo = {"run", "emulator", "sam", "runtime"}
+    for figure, names in zip(told.groups(), (demo, demo | {"test"}), strict=True):
+        folders = [ROOT / ".venv" / name for name in names]
+        taken = sum(one.lstat().st_blocks * 512 for folder in folders for one in folder.rglob("*"))
+        assert float(figure) * 1e9 == pytest.approx(taken, rel=0.2)
