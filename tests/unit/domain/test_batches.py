@@ -11,6 +11,7 @@ import pytest
 from detag.domain.batches import (
     Batch,
     Uncounted,
+    after_batch,
     begin,
     count,
     event_of,
@@ -162,3 +163,19 @@ def test_a_stack_that_does_nothing_writes_once_an_hour() -> None:
     assert is_worth_saving(batch, counted([], NOW + 3_600.0, batch=batch))
     assert is_worth_saving(batch, counted([ended()], NOW + 60.0, batch=batch))
     assert counted([ended(cost="0.14")]).usd == Decimal("0.14")
+
+
+def test_those_that_wait_are_told_once() -> None:
+    """What ends beside them one by one has its own event; ten more that wait are news again."""
+    waiting = {"spend_limit": 11}
+    first = counted([ended()])
+    assert is_told(first, waiting)
+    after = after_batch(first, waiting)
+    assert (after.waited, after.ends, after.counted_to) == (11, (), first.counted_to)
+    single = counted([ended()], batch=after)
+    assert not is_told(single, waiting)
+    assert is_told(single, {"spend_limit": 20})
+    fewer = after_batch(single, {"spend_limit": 4})
+    assert fewer.waited == 4, "seven went on"
+    assert is_told(counted([ended()], batch=fewer), {"spend_limit": 13})
+    assert after_batch(single, {"spend_limit": 15}).waited == 11, "nobody was told of the four"

@@ -66,7 +66,7 @@ def test_one_that_turned_up_may_leave_first() -> None:
     assert pictures.leave(both, "job-1").payers == ("job-2", "job-3")
 
 
-def test_nobody_waits_for_one_that_turned_up_once_something_is_known() -> None:
+def test_nobody_waits_for_one_that_turned_up_once_it_is_known() -> None:
     both = pictures.retake(pictures.wait(TAKEN, "job-9"), "job-2", NOW, 30.0)
     found = pictures.know(both, "job-1", delivery(1), copies=False, run_id="run-1")
     assert (found.payers, found.waiting, found.taken_until) == ((), (), 0.0)

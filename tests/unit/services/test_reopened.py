@@ -8,6 +8,8 @@ from decimal import Decimal
 import pytest
 
 from detag.domain.job import Job, State
+from detag.domain.reasons import Reason
+from detag.ports.errors import Transient
 from detag.ports.runs_fake import Ending, Fault, tiny_image
 from tests.unit.services.harness import Harness
 
@@ -161,3 +163,63 @@ def test_a_delivered_photo_that_is_not_paid_anew_is_no_delivery() -> None:
     assert (harness.job.state, harness.job.decision) == (State.DELIVERED, "closed as before: not sent, deleted")
     assert harness.events.published == []
     assert (harness.telemetry.counts["Delivered"], harness.telemetry.counts["ReopenRefused"]) == (0, 1)
+
+
+SAME = tiny_image("image/jpeg", b"the same")
+
+
+def unconfirmed() -> tuple[Harness, str]:
+    """A photo failed because Runflow could not tell for three days whether there is a run; there is one."""
+    harness = Harness()
+    harness.faults = [Fault(effect=True)]
+    harness.broken |= {name: Transient("the list is denied") for name in ("runs.named", "runs.page")}
+    job_id = harness.send(harness.upload(data=SAME)).job_id
+    for _ in range(400):
+        harness.wait(900.0)
+        harness.submit.handle({"job_id": job_id}, harness.clock.monotonic() + 30.0)
+    assert harness.jobs.jobs[job_id].reason is Reason.NOT_CONFIRMED
+    return harness, job_id
+
+
+@pytest.mark.parametrize("how", ["paid", "unpaid"])
+@pytest.mark.parametrize("while_searching", [True, False])
+def test_a_reopened_photo_that_is_searched_for_has_its_picture(how: str, *, while_searching: bool) -> None:
+    """Its run is found, and delivered for an equal photo too: that one waits meanwhile."""
+    harness, job_id = unconfirmed()
+    at = datetime.fromtimestamp(harness.clock.now(), UTC).isoformat()
+    request = {"reopen": {"job_id": job_id, "how": how, "by": "anna", "id": "r-1", "at": at}}
+    if not while_searching:
+        harness.broken.clear()
+    harness.submit.handle(request, harness.clock.monotonic() + 30.0)
+    second = dict.fromkeys(harness.jobs.jobs)
+    harness.submit.handle(harness.upload("boot.jpg", SAME), harness.clock.monotonic() + 30.0)
+    (other,) = harness.jobs.jobs.keys() - second
+    harness.broken.clear()
+    for _ in range(20):
+        harness.wait(900.0)
+        for one in (job_id, other):
+            job = harness.jobs.jobs[one]
+            if job.state is State.SUBMITTED:
+                harness.give({"job_id": one, "run_id": job.run_id})
+            elif not job.state.terminal:
+                harness.submit.handle({"job_id": one}, harness.clock.monotonic() + 30.0)
+    assert [harness.jobs.jobs[one].state for one in (job_id, other)] == [State.DELIVERED] * 2
+    assert (len(harness.runs.runs), harness.runs.billed) == (1, Decimal("0.14"))
+
+
+def test_what_was_paid_for_is_not_advised_to_be_reopened_unpaid() -> None:
+    """Runflow refuses the new run of a delivered photo: nothing more was charged, but the first run was."""
+    harness = Harness()
+    send(harness, harness.upload())
+    harness.faults = [Fault(422, code="BAD")]
+    send(harness, asked(harness, "r-1"))
+    ended = harness.events.published[-1][1]
+    assert (ended["reason"], "(paid)" in ended["what_to_do"], "(unpaid)" in ended["what_to_do"]) == (
+        "refused",
+        True,
+        False,
+    )
+    again = harness.upload("boot.jpg", tiny_image("image/jpeg", b"B"))
+    harness.faults = [Fault(422, code="BAD")]
+    send(harness, again)
+    assert "(unpaid)" in harness.events.published[-1][1]["what_to_do"]

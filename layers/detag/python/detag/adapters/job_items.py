@@ -471,6 +471,7 @@ BATCH_ATTRIBUTES: Final = (
     Attribute("reused", "reused", WHOLE, "once a result was reused", 0),
     Attribute("first_upload", "first_upload", SECONDS, "once anything has ended", 0.0),
     Attribute("last_upload", "last_upload", SECONDS, "once anything has ended", 0.0),
+    Attribute("waited", "waited", WHOLE, "once an event said that photos wait", 0),
     Attribute("rev", "version", WHOLE, ALWAYS, NEVER),
 )
 PICTURE_ATTRIBUTES: Final = (

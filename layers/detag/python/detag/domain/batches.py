@@ -51,6 +51,8 @@ class Batch:
     """The time of the oldest upload among them."""
     last_upload: float = 0.0
     """The time of the newest upload among them."""
+    waited: int = 0
+    """How many photos waited when an event last said so: they are news no more."""
     version: int = 0
     """Incremented by each write, which replaces only the version that it read."""
 
@@ -143,7 +145,14 @@ def waiting_of(places: Mapping[str, int]) -> dict[str, int]:
 
 def is_told(batch: Batch, waiting: Mapping[str, int]) -> bool:
     """Whether a batch that is over is worth an event. `waiting`: how many other photos wait for each reason."""
-    return batch.photos > 0 and batch.photos + sum(waiting.values()) >= FEWEST
+    return batch.photos > 0 and batch.photos + max(0, sum(waiting.values()) - batch.waited) >= FEWEST
+
+
+def after_batch(batch: Batch, waiting: Mapping[str, int]) -> Batch:
+    """The next batch, with nothing in it, after one that is over."""
+    waits_now = sum(waiting.values())
+    waited = waits_now if is_told(batch, waiting) else min(batch.waited, waits_now)
+    return Batch(counted_to=batch.counted_to, waited=waited)
 
 
 def is_worth_saving(before: Batch, after: Batch) -> bool:

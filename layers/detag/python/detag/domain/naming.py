@@ -21,6 +21,7 @@ MAX_METADATA_BYTES: Final = 2_048
 """User metadata of an object, names and values together (S3 User Guide, "Working with object metadata")."""
 FAILED_RECORDS: Final = "_failed/"
 SKIPPED_RECORDS: Final = "_skipped/"
+_RECORD: Final = re.compile(rf"(?s)(?:.*/)?(?:{FAILED_RECORDS}|{SKIPPED_RECORDS}).*\.txt")
 RECORD_OF: Final = "detag-record-of"
 """In the metadata of a record: whose it is, as `source_of` names it."""
 SOURCE_KEY: Final = "detag-source-key"
@@ -36,6 +37,11 @@ _EXTENSION: Final = re.compile(r"(?<=[^/])\.(jpe?g|jpe|jfif|png|webp|gif|heic|he
 _TYPES: Final = {kind: f"image/{kind}" for kind in ("png", "webp", "gif")} | dict.fromkeys(
     ("jpg", "jpeg", "jpe", "jfif"), "image/jpeg"
 )
+
+
+def is_record(key: str) -> bool:
+    """Whether a file in the input bucket has the name of a record: it came there with the outputs."""
+    return _RECORD.fullmatch(key) is not None
 
 
 @dataclass(frozen=True, slots=True)

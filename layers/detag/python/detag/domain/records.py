@@ -76,12 +76,21 @@ def is_newer(job: Job, recorded: str) -> bool:
     return sequencer_rank(recorded) > job.upload.rank
 
 
+def advised(job: Job, text: str | None) -> str | None:
+    """An advice to reopen a closed job, as it would be carried out: one that was paid for before is not reopened as
+    unpaid any more.
+    """
+    paid = any(one.reservation.usd > 0 for one in job.spent)
+    return text.replace("(unpaid)", "(paid)") if text and paid else text
+
+
 def text_of(job: Job) -> str:
     """A record: what happened, its first line one sentence for a shop owner; what to do; and the facts. Plain text, no
     URL in it.
     """
     reason = job.reason
     happened, do = (reason.means, reason.do) if reason else ("The photo was not cleaned.", "Upload it again.")
+    do, detail = advised(job, do) or "", advised(job, job.detail)
     uploaded = datetime.fromtimestamp(job.upload.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     runs = tuple(run for run in (*job.earlier_runs, job.run_id, *job.missing_runs) if run)
     facts = {
@@ -89,7 +98,7 @@ def text_of(job: Job) -> str:
         "Uploaded": uploaded,
         "Version": job.upload.version_id,
         "Ended as": f"{job.state} ({reason})",
-        "Detail": job.detail,
+        "Detail": detail,
         "Decision": job.decision,
         "Runflow's code": job.code,
         "Runflow's runs": ", ".join(runs),

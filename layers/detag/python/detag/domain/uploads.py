@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
 
 from detag.domain.job import Upload
+from detag.domain.naming import is_record
 
 
 def read_upload(event: Mapping[str, Any]) -> Upload:
@@ -101,9 +102,13 @@ def ignoring(names: Sequence[str], key: str) -> str | None:
     *folders, file = key.casefold().split("/")
     if file in _FOLDER_ICONS:
         return FOLDER_ICON
+    if is_record(key):
+        return RECORD
     return next((name for name in names if any(map(_pattern(name).fullmatch, _places(name, folders, file)))), None)
 
 
+RECORD: Final = "a record that detag wrote"
+"""It came into the input bucket with the outputs."""
 FOLDER_ICON: Final = "Icon and a carriage return"
 """What macOS calls the file with a folder's icon: no parameter can hold that name, so it needs none."""
 _FOLDER_ICONS: Final = ("icon\r", "icon%0d", "icon\uf00d")

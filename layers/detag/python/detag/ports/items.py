@@ -100,9 +100,9 @@ class PictureChange:
 def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChange | None:
     """How the picture of a job changes with it, where it does; `met`: the picture as the job found it.
 
-    It is taken with each claim, left with whatever gives the claim up, and known with a delivery. A run that is used
-    after that takes it again. A photo is sent again only while its job has it. Where results are not
-    reused it is only known with a delivery.
+    It is taken with each claim, left with whatever gives the claim up, and known with a delivery. It is taken again by
+    a run that is used after that, and by a reopened job while a run of it is searched for. A photo is sent again only
+    while its job has it. Where results are not reused it is only known with a delivery.
     """
     job_id = after.job_id
     if after.picture is not None and after.shares_picture and _is_claimed(before, after):
@@ -118,9 +118,9 @@ def picture_change(before: Job, after: Job, met: Picture | None) -> PictureChang
         return PictureChange(after.picture, lambda picture: pictures.keep(picture, job_id, claimed), own)
     if after.picture is not None and after.reason is Reason.SAME_PICTURE and before.due_at != after.due_at and met:
         return PictureChange(after.picture, lambda picture: pictures.wait(picture, job_id), met, waits=True)
-    sent = after.state is State.SUBMITTED and after.holds_picture
-    if after.picture is not None and sent and not before.holds_picture:
-        since, span = after.submitted_at, after.picture_until - after.claimed_at
+    if after.picture is not None and after.holds_picture and not before.holds_picture:
+        since = after.submitted_at if after.state is State.SUBMITTED else after.not_before
+        span = after.picture_until - after.claimed_at
         return PictureChange(after.picture, lambda picture: pictures.retake(picture, job_id, since, span), None)
     if after.picture is not None and _delivers(before, after):
         return PictureChange(after.picture, lambda picture: _known(picture, after, met), met or own)

@@ -10,6 +10,7 @@ from detag.domain.batches import (
     MOST_COUNTED,
     Batch,
     Uncounted,
+    after_batch,
     begin,
     count,
     event_of,
@@ -70,7 +71,7 @@ class Batches:
             if is_told(after, waiting):
                 self._events.publish(FINISHED, {"schema": SCHEMA} | event_of(after, waiting))
                 self._telemetry.info("batch finished", photos=after.photos, usd=format(after.usd, "f"))
-            after = Batch(counted_to=after.counted_to)
+            after = after_batch(after, waiting)
         if is_worth_saving(before, after) or after.active_at != before.active_at:
             self._jobs.save_batch(before, replace(after, version=before.version + 1))
 

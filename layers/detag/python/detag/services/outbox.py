@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from detag.domain.decisions import still_pending
 from detag.domain.job import Job, State
-from detag.domain.records import NOT_A_PHOTO, decides_record
+from detag.domain.records import NOT_A_PHOTO, advised, decides_record
 from detag.domain.reopening import Request
 from detag.ports.clock import Clock
 from detag.ports.errors import Transient
@@ -86,7 +86,7 @@ def summary(job: Job) -> dict[str, Any]:
         "version_id": job.upload.version_id,
         "state": job.state.value,
         "reason": reason.value if reason else None,
-        "detail": job.detail,
+        "detail": advised(job, job.detail),
         "decision": job.decision,
         "code": job.code,
         "run_id": job.run_id,
@@ -97,7 +97,7 @@ def summary(job: Job) -> dict[str, Any]:
         "outputs": list(job.outputs),
         "leftovers": list(job.leftovers),
         "means": reason.means if reason else None,
-        "what_to_do": reason.do if reason else None,
+        "what_to_do": advised(job, reason.do if reason else None),
         "earlier_runs": list(job.earlier_runs),
         "total_cost": format(job.total_cost, "f"),
         "reopened": reopened(job.requests[-1]) if job.requests else None,

@@ -29,6 +29,7 @@ from detag.domain.missed_uploads import MAX_LISTED, MAX_OBJECTS
 from detag.domain.money import NO_LIMIT, day_of
 from detag.domain.naming import readable
 from detag.domain.reasons import Reason
+from detag.domain.records import advised
 from detag.domain.runs import Run, RunStatus
 from detag.ports.clock import Clock
 from detag.ports.errors import Conflict, Transient, Unreadable
@@ -338,10 +339,10 @@ class Reconcile:
                 "job_id": job.job_id,
                 "state": job.state,
                 "reason": job.reason,
-                "detail": job.detail,
+                "detail": advised(job, job.detail),
                 "decision": job.decision,
                 "means": job.reason.means if job.reason else None,
-                "what_to_do": job.reason.do if job.reason else None,
+                "what_to_do": advised(job, job.reason.do if job.reason else None),
             }
             for job in jobs
             if job is not None and job.state in (State.FAILED, State.CANCELLED)
