@@ -108,7 +108,7 @@ MUTANTS: Final = (
         "few photos are no batch",
         "batches",
         "detag.domain.batches:is_told",
-        "batch.photos + sum(waiting.values()) >= FEWEST",
+        "batch.photos + max(0, sum(waiting.values()) - batch.waited) >= FEWEST",
         "True",
     ),
     one(
