@@ -50,7 +50,7 @@ class Sam:
             built_from, sources = builds / "build" / "sources", _sources()  # SAM begins with an empty folder
             if not built_from.exists() or built_from.read_text() != sources:
                 self._run("build", arguments, env)
-                subprocess.run([SAM_PYTHON, "-c", AS_JSON, builds / "build/template.yaml"], check=True)
+                as_json(builds / "build/template.yaml")
                 built_from.write_text(sources)
             shutil.rmtree(self._built, ignore_errors=True)
             shutil.copytree(builds / "build", self._built)
@@ -103,6 +103,11 @@ class Sam:
             "__SAM_CLI_APP_DIR": str(self._folder / "sam"),
             **env,
         }
+
+
+def as_json(template: Path) -> None:
+    """Rewrite a template in YAML. Raises CalledProcessError where SAM cannot read it."""
+    subprocess.run([SAM_PYTHON, "-c", AS_JSON, template], check=True)
 
 
 def _put_off_version_check(settings: Path) -> None:

@@ -255,7 +255,7 @@ def test_an_older_delivery_leaves_the_newer_record(simulation: Simulation) -> No
 
 
 def test_a_newer_record_removed_by_an_older_delivery_is_noticed(simulation: Simulation) -> None:
-    guard = "is_newer(job, self._recorded(job, before, lambda: self._version_at_key(job)))"
+    guard = "is_newer(job, self._recorded(job, before, lambda: self._version_at_key(job), delivered=True))"
     with Change(RECORDS + "withdraw", guard, "False").made():
         newer_fails_first(simulation)
         assert "records" in gave_up(simulation)

@@ -108,7 +108,7 @@ MUTANTS: Final = (
         "few photos are no batch",
         "batches",
         "detag.domain.batches:is_told",
-        "batch.photos + max(0, sum(waiting.values()) - batch.waited) >= FEWEST",
+        "batch.photos + news >= FEWEST",
         "True",
     ),
     one(

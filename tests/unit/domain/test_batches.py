@@ -175,6 +175,7 @@ def test_those_that_wait_are_told_once() -> None:
     single = counted([ended()], batch=after)
     assert not is_told(single, waiting)
     assert is_told(single, {"spend_limit": 20})
+    assert is_told(counted([ended()] * 4, batch=after), {"spend_limit": 7}), "four of them went on"
     fewer = after_batch(single, {"spend_limit": 4})
     assert fewer.waited == 4, "seven went on"
     assert is_told(counted([ended()], batch=fewer), {"spend_limit": 13})

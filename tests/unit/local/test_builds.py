@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         build.mkdir()
 
     monkeypatch.setattr(sam.Sam, "_run", run)
+    monkeypatch.setattr(sam, "as_json", lambda template: None)
 
     def build() -> int:
         sam.Sam(tmp_path / "stack", tmp_path / "logs").build({})
@@ -53,6 +55,17 @@ def test_a_build_that_was_removed_is_made_again(tmp_path: Path, built: Callable[
     for folder in (tmp_path / "builds").glob("*/build"):
         shutil.rmtree(folder)
     assert built() == 2
+
+
+def test_a_template_says_the_same_as_json(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("Version: 2012-10-17\nName: !Sub '${Stack}-é'\nAll: [!GetAtt A.Arn, !Ref B, '0123', yes]\n")
+    sam.as_json(template)
+    assert json.loads(template.read_text()) == {
+        "Version": "2012-10-17",
+        "Name": {"Fn::Sub": "${Stack}-é"},
+        "All": [{"Fn::GetAtt": ["A", "Arn"]}, {"Ref": "B"}, "0123", True],
+    }
 
 
 def test_byte_code_is_no_source(tmp_path: Path, built: Callable[[], int]) -> None:

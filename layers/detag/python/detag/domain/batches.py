@@ -52,7 +52,7 @@ class Batch:
     last_upload: float = 0.0
     """The time of the newest upload among them."""
     waited: int = 0
-    """How many photos waited when an event last said so: they are news no more."""
+    """How many photos waited when an event last said so: while as many do, they are no news."""
     version: int = 0
     """Incremented by each write, which replaces only the version that it read."""
 
@@ -145,7 +145,9 @@ def waiting_of(places: Mapping[str, int]) -> dict[str, int]:
 
 def is_told(batch: Batch, waiting: Mapping[str, int]) -> bool:
     """Whether a batch that is over is worth an event. `waiting`: how many other photos wait for each reason."""
-    return batch.photos > 0 and batch.photos + max(0, sum(waiting.values()) - batch.waited) >= FEWEST
+    left = sum(waiting.values())
+    news = left if left < batch.waited else left - batch.waited  # some of them went on: the others are still left
+    return batch.photos > 0 and batch.photos + news >= FEWEST
 
 
 def after_batch(batch: Batch, waiting: Mapping[str, int]) -> Batch:
