@@ -179,15 +179,22 @@ def numbers(source: str, name: str) -> list[str]:
             plain = isinstance(node.op, ast.Add | ast.Sub)
             sides = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
             found += [ast.unparse(node) for one in sides if isinstance(one, float) or (plain and _is_large(one))]
+            computed = [side for side in (node.left, node.right) if isinstance(side, ast.BinOp) and _is_number(side)]
+            found += [ast.unparse(node) for _ in computed if plain]
         elif isinstance(node, ast.Call):
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             longer = [one for one in given if isinstance(one, ast.Constant) and isinstance(one.value, float)]
             found += [ast.unparse(node) for one in longer if one.value >= 10]  # type: ignore[operator]
+            named = [one.value for one in node.keywords if _OF_TIME.search(one.arg or "")]
+            found += [ast.unparse(node) for one in named if isinstance(one, ast.Constant) and _is_large(one.value)]
             if ast.unparse(node.func).endswith("backoff"):
                 found.append(ast.unparse(node))
         else:
             found += [ast.unparse(node) for one in _values_of(node) if isinstance(one, ast.Constant) and _is_time(one)]
     return found
+
+
+_OF_TIME = re.compile(r"(?i)delay|timeout|seconds|wait|after")
 
 
 def _values_of(node: ast.AST) -> list[ast.expr | None]:
@@ -272,6 +279,8 @@ def test_adapters_bound_their_calls_and_wait_for_nothing_else() -> None:
         "SOON: Final = 2 * 60",
         "later = now + 61.0",
         "later = now + 61",
+        "later = now + 5 * 60",
+        "send(message, delay=45)",
         "soon = 61.0",
         "poll(job, after=61.0)",
         "later = now + hours * 3600.0",
