@@ -34,9 +34,7 @@ from detag.domain.decisions import (
     Overtaken,
     Partway,
     Photo,
-    ReadHead,
     ReadOther,
-    ReadTail,
     Replaced,
     Reusable,
     Step,
@@ -46,7 +44,7 @@ from detag.domain.decisions import (
     Untold,
     UseRun,
 )
-from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head
+from detag.domain.images import HEAD_BYTES, LONG_HEAD_BYTES, LONG_TAIL_BYTES, TAIL_BYTES, Head, ReadHead, ReadTail
 from detag.domain.intake import Evidence, Intake, Override
 from detag.domain.job import (
     MAX_UNKNOWN,

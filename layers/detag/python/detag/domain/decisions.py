@@ -26,9 +26,10 @@ from detag.domain.images import (
     EndNotSeen,
     Film,
     Head,
-    MoreHead,
-    MoreTail,
+    Image,
     NotAnImage,
+    ReadHead,
+    ReadTail,
     TooManyPixels,
     Truncated,
     UnreadableDimensions,
@@ -299,22 +300,6 @@ NotRead = Gone | Replaced | InArchive | Forbidden
 
 
 @dataclass(frozen=True, slots=True)
-class ReadHead:
-    """So many of the first bytes `of` the object that was read before; None for what is at the key now."""
-
-    length: int
-    of: Head | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTail:
-    """So many of the last bytes `of` the object that was read before."""
-
-    length: int
-    of: Head
-
-
-@dataclass(frozen=True, slots=True)
 class LookBeside:
     """It is a film: the first of these keys at which a photo is."""
 
@@ -494,12 +479,7 @@ def screen_photo(
         return _too_large(job.upload, criteria, now)
     if is_too_large:
         return _too_large(job.upload, criteria, now)
-    match found:
-        case MoreHead(length):
-            return ReadHead(length, of=head)
-        case MoreTail(length):
-            return ReadTail(length, of=head)
-    return _photo(job, found.content_type, head, criteria, now)
+    return _photo(job, found.content_type, head, criteria, now) if isinstance(found, Image) else found
 
 
 def _no_photo(job: Job, error: NotAnImage, beside: str | None, now: float) -> Step | LookBeside:

@@ -93,17 +93,21 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class MoreHead:
-    """The first bytes do not tell: so many have to be read."""
+class ReadHead:
+    """What was read does not tell: so many of the first bytes have to be, `of` the object that was read before; None
+    for what is at the key now.
+    """
 
     length: int
+    of: Head | None
 
 
 @dataclass(frozen=True, slots=True)
-class MoreTail:
-    """The last bytes do not tell, or none were read: so many have to be."""
+class ReadTail:
+    """What was read does not tell: so many of the last bytes have to be, `of` the object that was read before."""
 
     length: int
+    of: Head
 
 
 UPLOAD_AGAIN: Final = "upload it again"
@@ -111,18 +115,18 @@ UPLOAD_AGAIN: Final = "upload it again"
 
 def examine(
     head: Head, tail: bytes | None, most_pixels: int, types: Collection[str] = ACCEPTED
-) -> Image | MoreHead | MoreTail:
+) -> Image | ReadHead | ReadTail:
     """The whole photo, of one of these types, that an object holds, by its first and last bytes; else which more have
     to be read. Raises `NotAnImage` or a kind of it.
     """
     if headers_go_on(head.data, head.size):
-        return MoreHead(LONG_HEAD_BYTES)
+        return ReadHead(LONG_HEAD_BYTES, of=head)
     image = sniff(head.data, head.size, {*DELIVERABLE, *types}, most_pixels=None, wanted=types)
     check_photo(image, most_pixels, types)
     is_whole = len(head.data) == head.size
     end = head.data if is_whole else tail
     if end is None:
-        return MoreTail(TAIL_BYTES)
+        return ReadTail(TAIL_BYTES, of=head)
     is_all = is_whole or len(end) >= min(head.size, LONG_TAIL_BYTES)
     try:
         if check_filled(image, head.data, end) and check_tail(image, head.data, end):
@@ -132,7 +136,7 @@ def examine(
             raise
     if is_all:
         raise EndNotSeen("its end was not found", "open it, save it anew and upload that")
-    return MoreTail(LONG_TAIL_BYTES)
+    return ReadTail(LONG_TAIL_BYTES, of=head)
 
 
 def headers_go_on(head: bytes, size: int) -> bool:

@@ -17,9 +17,7 @@ from detag.domain.decisions import (
     LookBeside,
     NotRead,
     Photo,
-    ReadHead,
     ReadOther,
-    ReadTail,
     Replaced,
     Step,
     Unknown,
@@ -30,7 +28,7 @@ from detag.domain.decisions import (
     screen_since,
     turn_away,
 )
-from detag.domain.images import HEAD_BYTES, Head
+from detag.domain.images import HEAD_BYTES, Head, ReadHead, ReadTail
 from detag.domain.intake import Override, admit
 from detag.domain.job import Job, Upload
 from detag.domain.prefix_claim import Claim
